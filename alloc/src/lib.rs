@@ -1,1 +1,2 @@
-//! bot4-alloc
+//! placeholder
+pub mod mapped;

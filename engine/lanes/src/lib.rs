@@ -1,1 +1,46 @@
-//! bot4-lanes
+//! Lanes: how work is scheduled, linked, clocked and counted.
+//!
+//! ```text
+//!   lane (pinned OS thread)                       stepper (one thread, seeded)
+//!   .------------------------------------.        .--------------------------.
+//!   | idle strategy <- work count        |        | picks who works next     |
+//!   |   agent.work(now, probe) -> count  |   or   |   agent.work(now, probe) |
+//!   |   agent.work(now, probe) -> count  |        '--------------------------'
+//!   '----|-------------------^-----------'
+//!        v Tx                | Rx          SPSC rings: the only way data moves between agents
+//! ```
+//!
+//! * An [`Agent`] is a value that is cycled. It never blocks, sleeps, spins or reads a clock.
+//! * A [`Lane`] is a pinned OS thread that cycles one or more agents and owns the idle strategy.
+//! * A [`ring`] is a single-producer single-consumer queue of fixed capacity. Agents ask for
+//!   output room before they take input: on a folded lane the reader of a full ring may be the
+//!   same thread.
+//! * A [`Probe`] stamps stage borders; decisions never read it.
+//! * Shared words that are not rings are declared here and nowhere else: the kill word
+//!   ([`control`]), the journaled sequence ([`log_port`]), the counters ([`metrics`]) and the
+//!   lanes' stop and heartbeat words ([`lane`]).
+//!
+//! Three ways to run the same agents: `dedicated` (one role a lane), `folded(n)` (roles composed
+//! in data order) and simulated ([`Stepper`]).
+
+pub mod agent;
+pub mod clock;
+pub mod control;
+pub mod idle;
+pub mod lane;
+pub mod log_port;
+pub mod metrics;
+pub mod placement;
+pub mod probe;
+pub mod ring;
+pub mod stepper;
+pub mod topology;
+
+pub use agent::{Agent, Fault};
+pub use clock::Clock;
+pub use control::{Control, Phase};
+
+pub use log_port::{Journaled, LogTx};
+pub use metrics::{Counters, Histogram, Metrics};
+pub use probe::Probe;
+pub use ring::{Rx, Tx, ring};

@@ -1,0 +1,276 @@
+//! Counters and histograms in shared words, one writer each, readable from any thread and, when
+//! backed by a file, from any process. Declared exception to "only rings".
+//!
+//! Ordering: every word has one writer, which adds by a relaxed load and a relaxed store (no
+//! locked instruction). Readers load relaxed: a snapshot is consistent per word, not across
+//! words, which is all a counter promises.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bot4_alloc::mapped::SharedWords;
+
+/// Counters of one agent, by index into the agent's own table of names.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters {
+    words: &'static [AtomicU64],
+}
+
+impl Counters {
+    /// Adds `n` to counter `index`. Single writer.
+    ///
+    /// # Panics
+    /// When `index` is not in the agent's table of names.
+    #[inline]
+    pub fn add(&self, index: usize, n: u64) {
+        let word = &self.words[index];
+        word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Sets counter `index`, for gauges. Single writer.
+    ///
+    /// # Panics
+    /// When `index` is not in the agent's table of names.
+    #[inline]
+    pub fn set(&self, index: usize, value: u64) {
+        self.words[index].store(value, Ordering::Relaxed);
+    }
+
+    /// The value of counter `index`.
+    ///
+    /// # Panics
+    /// When `index` is not in the agent's table of names.
+    #[must_use]
+    pub fn value(&self, index: usize) -> u64 {
+        self.words[index].load(Ordering::Relaxed)
+    }
+}
+
+/// Sub-buckets per power of two: 256, a relative error of at most 1/256 of the value.
+const SUB_BITS: u32 = 8;
+const SUB: usize = 1 << SUB_BITS;
+/// Largest power of two told apart: 2^36 ns is 69 s, above the 60 s bound of the dumps.
+const TOP_BITS: u32 = 36;
+/// Buckets of a histogram.
+pub const BUCKETS: usize = SUB * (TOP_BITS - SUB_BITS + 1) as usize;
+
+/// A log-linear latency histogram in shared words: [`BUCKETS`] counts, then the exact maximum.
+/// One writer. About a nanosecond a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Histogram {
+    words: &'static [AtomicU64],
+}
+
+/// The bucket of `value` (nanoseconds); values above the bound fall into the last.
+#[must_use]
+pub const fn bucket_of(value: u64) -> usize {
+    if value < SUB as u64 {
+        return value as usize;
+    }
+    let exponent = 63 - value.leading_zeros();
+    if exponent >= TOP_BITS {
+        return BUCKETS - 1;
+    }
+    let shift = exponent - SUB_BITS;
+    ((shift as usize) << SUB_BITS) + (value >> shift) as usize
+}
+
+/// Lowest value of `bucket`.
+#[must_use]
+pub const fn bucket_low(bucket: usize) -> u64 {
+    if bucket < 2 * SUB {
+        return bucket as u64;
+    }
+    let shift = (bucket >> SUB_BITS) as u32 - 1;
+    (((bucket & (SUB - 1)) + SUB) as u64) << shift
+}
+
+/// The value a bucket stands for: the middle of its range.
+#[must_use]
+pub const fn bucket_value(bucket: usize) -> u64 {
+    if bucket < 2 * SUB {
+        return bucket as u64;
+    }
+    let shift = (bucket >> SUB_BITS) as u32 - 1;
+    bucket_low(bucket) + (1 << shift) / 2
+}
+
+impl Histogram {
+    /// Counts one `value` in nanoseconds. Single writer.
+    #[inline]
+    pub fn record(&self, value: u64) {
+        let word = &self.words[bucket_of(value)];
+        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let max = &self.words[BUCKETS];
+        if value > max.load(Ordering::Relaxed) {
+            max.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The count in `bucket`.
+    ///
+    /// # Panics
+    /// When `bucket` is not below [`BUCKETS`].
+    #[must_use]
+    pub fn count(&self, bucket: usize) -> u64 {
+        assert!(bucket < BUCKETS, "no such bucket");
+        self.words[bucket].load(Ordering::Relaxed)
+    }
+
+    /// The largest value recorded.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.words[BUCKETS].load(Ordering::Relaxed)
+    }
+}
+
+/// What lies where in the words.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// An agent's counters with their names.
+    Counters {
+        /// The agent's role.
+        role: &'static str,
+        /// Names by index.
+        names: &'static [&'static str],
+        /// The words.
+        counters: Counters,
+    },
+    /// A histogram.
+    Histogram {
+        /// Its tag in reports and dumps.
+        tag: &'static str,
+        /// The words.
+        histogram: Histogram,
+    },
+}
+
+/// Hands out counters and histograms while the engine is wired; afterwards a directory of them.
+/// Cheap to clone. The lock guards the directory only, never a count.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Mutex<Directory>>,
+}
+
+struct Directory {
+    words: &'static [AtomicU64],
+    used: usize,
+    entries: Vec<Entry>,
+}
+
+/// Words reserved: 48 histograms and 64 agents of 64 counters.
+const WORDS: usize = 48 * (BUCKETS + 8) + 64 * 64;
+/// Words are handed out in whole cache-line pairs, so two writers never share a line.
+const LINE_WORDS: usize = 16;
+
+impl Metrics {
+    /// Counters in plain memory: for tests, the simulator and runs without a counters file.
+    ///
+    /// # Panics
+    /// When the memory cannot be mapped: nothing can run then.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::over(SharedWords::anonymous(WORDS).expect("anonymous memory for the counters"))
+    }
+
+    /// Counters in a file mapped `MAP_SHARED`, so that other processes can read them.
+    ///
+    /// # Errors
+    /// When the file cannot be created, sized or mapped.
+    pub fn at(path: &Path) -> std::io::Result<Self> {
+        Ok(Self::over(SharedWords::create(path, WORDS)?))
+    }
+
+    fn over(words: SharedWords) -> Self {
+        let words = words.leak();
+        Self { inner: Arc::new(Mutex::new(Directory { words, used: 0, entries: Vec::new() })) }
+    }
+
+    /// Counters for the agent `role`, one per name.
+    ///
+    /// # Panics
+    /// When the reserved words are used up (a bug in the wiring).
+    #[must_use]
+    pub fn counters(&self, role: &'static str, names: &'static [&'static str]) -> Counters {
+        let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = Counters { words: dir.take(names.len()) };
+        dir.entries.push(Entry::Counters { role, names, counters });
+        counters
+    }
+
+    /// A histogram with this tag.
+    ///
+    /// # Panics
+    /// When the reserved words are used up (a bug in the wiring).
+    #[must_use]
+    pub fn histogram(&self, tag: &'static str) -> Histogram {
+        let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let histogram = Histogram { words: dir.take(BUCKETS + 1) };
+        dir.entries.push(Entry::Histogram { tag, histogram });
+        histogram
+    }
+
+    /// Everything handed out so far, in order.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Entry> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).entries.clone()
+    }
+
+    /// The sum over all agents of the counter called `name`.
+    #[must_use]
+    pub fn total(&self, name: &str) -> u64 {
+        let mut sum = 0;
+        for entry in self.entries() {
+            if let Entry::Counters { names, counters, .. } = entry {
+                sum += names
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, n)| **n == name)
+                    .map(|(i, _)| counters.value(i))
+                    .sum::<u64>();
+            }
+        }
+        sum
+    }
+}
+
+impl Directory {
+    fn take(&mut self, count: usize) -> &'static [AtomicU64] {
+        let words = &self.words[self.used..self.used + count];
+        self.used += count.div_ceil(LINE_WORDS) * LINE_WORDS;
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn buckets_cover_every_value_within_their_error(v in 0u64..60_000_000_000) {
+            let b = bucket_of(v);
+            prop_assert!(bucket_low(b) <= v && (b + 1 == BUCKETS || v < bucket_low(b + 1)));
+            let mid = bucket_value(b);
+            prop_assert!(mid.abs_diff(v) <= v / 256 + 1, "{v} stands as {mid}");
+        }
+    }
+
+    #[test]
+    fn counters_and_histograms_are_found_again() {
+        let metrics = Metrics::in_memory();
+        let a = metrics.counters("a", &["in", "out"]);
+        let b = metrics.counters("b", &["in"]);
+        let h = metrics.histogram("parse");
+        a.add(0, 2);
+        b.add(0, 3);
+        a.set(1, 9);
+        h.record(300);
+        h.record(u64::MAX);
+        assert_eq!((metrics.total("in"), metrics.total("out")), (5, 9));
+        assert_eq!((h.count(bucket_of(300)), h.count(BUCKETS - 1), h.max()), (1, 1, u64::MAX));
+        assert_eq!(metrics.entries().len(), 3);
+    }
+}

@@ -1,0 +1,249 @@
+//! Instruments and their filters, as the venue states them.
+
+use crate::id::{AssetId, InstrumentId, Symbol};
+use crate::price::{Price, Qty};
+
+/// Decimals of every asset amount in the engine ([`Amount`]); holds the exact product of two
+/// eight-decimal numbers.
+pub const AMOUNT_DECIMALS: u8 = 16;
+
+/// An amount of an asset in units of 10^-[`AMOUNT_DECIMALS`].
+pub type Amount = i128;
+
+/// The rules of one side's price band: a price must lie in `reference * down ..= reference * up`.
+/// Multipliers in units of 10^-4; zero disables the rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PriceBand {
+    /// Upper multiplier, 10^-4.
+    pub up_e4: i64,
+    /// Lower multiplier, 10^-4.
+    pub down_e4: i64,
+}
+
+/// One instrument of one venue. Prices in units of 10^-`price_decimals`, quantities in units of
+/// 10^-`qty_decimals`: the wire's own scale, so that off-tick levels survive. Tick and lot bind
+/// *our* orders only. A filter of zero means "no such rule".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instrument {
+    /// Index in the table.
+    pub id: InstrumentId,
+    /// The venue's name, for example `BTCUSDT`.
+    pub symbol: Symbol,
+    /// What is bought and sold.
+    pub base: AssetId,
+    /// What it is paid with.
+    pub quote: AssetId,
+    /// Decimals of a price unit.
+    pub price_decimals: u8,
+    /// Decimals of a quantity unit.
+    pub qty_decimals: u8,
+    /// The venue accepts orders for it now.
+    pub tradable: bool,
+    /// Price step of our orders, price units.
+    pub tick: i64,
+    /// Lowest price, price units.
+    pub price_min: Price,
+    /// Highest price, price units.
+    pub price_max: Price,
+    /// Quantity step of our orders, quantity units.
+    pub lot: i64,
+    /// Smallest order.
+    pub qty_min: Qty,
+    /// Largest order.
+    pub qty_max: Qty,
+    /// Quantity step of market orders.
+    pub market_lot: i64,
+    /// Smallest market order.
+    pub market_qty_min: Qty,
+    /// Largest market order.
+    pub market_qty_max: Qty,
+    /// Smallest price times quantity, in units of 10^-(price + quantity decimals).
+    pub notional_min: i128,
+    /// Largest price times quantity.
+    pub notional_max: i128,
+    /// `notional_min` binds market orders too.
+    pub notional_min_market: bool,
+    /// `notional_max` binds market orders too.
+    pub notional_max_market: bool,
+    /// Band of buy prices.
+    pub band_buy: PriceBand,
+    /// Band of sell prices.
+    pub band_sell: PriceBand,
+    /// Open orders the venue allows.
+    pub orders_open_max: u32,
+}
+
+impl Instrument {
+    /// An instrument without rules, for offline use and tests.
+    #[must_use]
+    pub const fn bare(id: InstrumentId, symbol: Symbol, decimals: u8) -> Self {
+        const NONE: PriceBand = PriceBand { up_e4: 0, down_e4: 0 };
+        Self {
+            id,
+            symbol,
+            base: AssetId(0),
+            quote: AssetId(1),
+            price_decimals: decimals,
+            qty_decimals: decimals,
+            tradable: true,
+            tick: 1,
+            price_min: Price(0),
+            price_max: Price(0),
+            lot: 1,
+            qty_min: Qty(0),
+            qty_max: Qty(0),
+            market_lot: 0,
+            market_qty_min: Qty(0),
+            market_qty_max: Qty(0),
+            notional_min: 0,
+            notional_max: 0,
+            notional_min_market: false,
+            notional_max_market: false,
+            band_buy: NONE,
+            band_sell: NONE,
+            orders_open_max: 0,
+        }
+    }
+
+    /// `quantity` of the base asset as an [`Amount`].
+    #[must_use]
+    pub const fn base_amount(&self, quantity: Qty) -> Amount {
+        quantity.0 as i128 * 10i128.pow((AMOUNT_DECIMALS - self.qty_decimals) as u32)
+    }
+
+    /// A notional (price units times quantity units) as an [`Amount`] of the quote asset.
+    /// Exact while the decimals of price and quantity together do not exceed
+    /// [`AMOUNT_DECIMALS`], which [`InstrumentTable::push`] checks.
+    #[must_use]
+    pub const fn quote_amount(&self, notional: i128) -> Amount {
+        notional * 10i128.pow((AMOUNT_DECIMALS - self.price_decimals - self.qty_decimals) as u32)
+    }
+}
+
+/// Why an instrument does not enter the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableError {
+    /// More than [`crate::limits::INSTRUMENTS_MAX`] instruments or
+    /// [`crate::limits::ASSETS_MAX`] assets.
+    Full,
+    /// The symbol is there already.
+    Duplicate,
+    /// Price and quantity decimals together exceed [`AMOUNT_DECIMALS`].
+    TooPrecise,
+}
+
+/// The instruments and assets of a run. Built before the lanes start; each agent holds a copy.
+#[derive(Clone, Debug, Default)]
+pub struct InstrumentTable {
+    instruments: Vec<Instrument>,
+    assets: Vec<Symbol>,
+}
+
+impl InstrumentTable {
+    /// An empty table.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { instruments: Vec::new(), assets: Vec::new() }
+    }
+
+    /// Adds `instrument` and gives it the next id.
+    ///
+    /// # Errors
+    /// See [`TableError`].
+    pub fn push(&mut self, mut instrument: Instrument) -> Result<InstrumentId, TableError> {
+        if self.instruments.len() == crate::limits::INSTRUMENTS_MAX {
+            return Err(TableError::Full);
+        }
+        if instrument.price_decimals + instrument.qty_decimals > AMOUNT_DECIMALS {
+            return Err(TableError::TooPrecise);
+        }
+        if self.find(instrument.symbol.as_bytes()).is_some() {
+            return Err(TableError::Duplicate);
+        }
+        instrument.id = InstrumentId(self.instruments.len() as u16);
+        self.instruments.push(instrument);
+        Ok(instrument.id)
+    }
+
+    /// The id of the asset with this name, added when it is new.
+    ///
+    /// # Errors
+    /// [`TableError::Full`].
+    pub fn asset(&mut self, name: Symbol) -> Result<AssetId, TableError> {
+        if let Some(i) = self.assets.iter().position(|a| *a == name) {
+            return Ok(AssetId(i as u8));
+        }
+        if self.assets.len() == crate::limits::ASSETS_MAX {
+            return Err(TableError::Full);
+        }
+        self.assets.push(name);
+        Ok(AssetId((self.assets.len() - 1) as u8))
+    }
+
+    /// The id of the asset with this name.
+    #[must_use]
+    pub fn find_asset(&self, name: &[u8]) -> Option<AssetId> {
+        self.assets.iter().position(|a| a.as_bytes() == name).map(|i| AssetId(i as u8))
+    }
+
+    /// The name of `asset`, or `-` for [`AssetId::NONE`].
+    #[must_use]
+    pub fn asset_name(&self, asset: AssetId) -> &str {
+        self.assets.get(asset.0 as usize).map_or("-", Symbol::as_str)
+    }
+
+    /// Number of assets.
+    #[must_use]
+    pub fn assets_len(&self) -> usize {
+        self.assets.len()
+    }
+
+    /// The instrument with this venue symbol (linear search: tables are short and the hot
+    /// path caches the answer).
+    #[must_use]
+    pub fn find(&self, symbol: &[u8]) -> Option<&Instrument> {
+        self.instruments.iter().find(|i| i.symbol.as_bytes() == symbol)
+    }
+
+    /// The instrument with this id.
+    #[must_use]
+    pub fn get(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(id.index())
+    }
+
+    /// All instruments in the order of their ids.
+    #[must_use]
+    pub fn all(&self) -> &[Instrument] {
+        &self.instruments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bare(name: &str, decimals: u8) -> Instrument {
+        Instrument::bare(InstrumentId(9), Symbol::new(name).expect("short"), decimals)
+    }
+
+    #[test]
+    fn ids_are_places_in_the_table() {
+        let mut table = InstrumentTable::new();
+        assert_eq!(table.push(bare("BTCUSDT", 8)), Ok(InstrumentId(0)));
+        assert_eq!(table.push(bare("ETHUSDT", 8)), Ok(InstrumentId(1)));
+        assert_eq!(table.push(bare("ETHUSDT", 8)), Err(TableError::Duplicate));
+        assert_eq!(table.push(bare("X", 9)), Err(TableError::TooPrecise));
+        assert_eq!(table.find(b"ETHUSDT").map(|i| i.id), Some(InstrumentId(1)));
+        let usdt = table.asset(Symbol::new("USDT").expect("short"));
+        assert_eq!(usdt, Ok(AssetId(0)));
+        assert_eq!(table.find_asset(b"USDT"), Some(AssetId(0)));
+        assert_eq!(table.asset_name(AssetId::NONE), "-");
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        let i = bare("BTCUSDT", 8);
+        assert_eq!(i.base_amount(Qty(1)), 100_000_000);
+        assert_eq!(i.quote_amount(3), 3);
+    }
+}
