@@ -1,1 +1,52 @@
-//! bot4-journal
+//! The journal: what risk and execution consumed and decided, in order, on disk.
+//!
+//! ```text
+//! risk ------LogEntry--> Rx[0] .--------------. append  .----------------------------.
+//! execution -LogEntry--> Rx[1] | JournalAgent |-------->| 00000001.b4j (MAP_SHARED)  |
+//!                              '-|----^----|--'         '----------------------------'
+//!           Journaled[lane] <----'    |    | jobs (bounded)             ^ fdatasync
+//!           (execution waits for it)  |    v                            |
+//!                               answers  .---------------------.        |
+//!                              (bounded) | thread journal-sync |--------'
+//!                                        '---------------------'--> 00000002.b4j, prepared
+//! ```
+//!
+//! * **Write-ahead.** Execution hands an order to the socket only when its approval record is at
+//!   or below [`Journaled`](bot4_lanes::Journaled), and the agent publishes a sequence only after
+//!   the record's bytes are in a shared mapping. A killed process therefore loses nothing; a
+//!   power failure loses at most the sync window (5 ms or 1 MiB).
+//! * **The lane never waits for the disk.** Segments are preallocated and prefaulted by the
+//!   helper before they are needed; `fdatasync`, unmapping and truncation are its work too. A
+//!   disk that answers with an error or not at all for 250 ms ends the run with a
+//!   [`Fault`](bot4_lanes::Fault).
+//! * **Nothing is lost silently.** Lane sequences are checked on the way in and on the way out;
+//!   each finished segment ends with a seal that counts its records.
+//! * **Reading never trusts a byte.** [`Reader`] streams with bounded memory, tells a torn tail
+//!   (what a crash leaves) from damage in the middle, names offsets, and never panics.
+//!
+//! File order across lanes means nothing; order is (lane, sequence). [`content_hash`] therefore
+//! hashes lane by lane, so two runs of the same decisions compare equal however their lanes
+//! interleaved.
+//!
+//! Where to look: [`segment`] is the format, [`writer`] appends, [`store`] is the disk and its
+//! helper, [`agent`] the lane's agent, [`reader`] the way back, [`decode`] the meaning of bodies,
+//! [`report`] verify, dump and stat.
+//!
+//! Declared helper thread: `journal-sync`, spawned by [`JournalAgent::new`] when
+//! [`JournalConfig::helper`] is set. The simulator runs the same jobs inline.
+
+pub mod agent;
+pub mod decode;
+pub mod hash;
+pub mod reader;
+pub mod report;
+pub mod segment;
+pub mod store;
+pub mod writer;
+
+pub use agent::{JournalAgent, JournalConfig, JournalStats};
+pub use reader::{Flaw, FlawKind, Reader, Record};
+pub use report::{
+    Stat, VerifyReport, content_hash, dump, dump_order, order_story, stat, verify,
+};
+pub use writer::{JournalError, JournalWriter};

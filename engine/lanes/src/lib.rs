@@ -40,7 +40,9 @@ pub use agent::{Agent, Fault};
 pub use clock::Clock;
 pub use control::{Control, Phase};
 
+pub use lane::{Lane, LaneHandle, LaneSpec, LaneState, LaneThread};
 pub use log_port::{Journaled, LogTx};
 pub use metrics::{Counters, Histogram, Metrics};
 pub use probe::Probe;
 pub use ring::{Rx, Tx, ring};
+pub use stepper::Stepper;

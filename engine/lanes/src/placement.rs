@@ -1,1 +1,306 @@
-//! placement
+//! Which roles run on which lane, and which lane on which CPU.
+
+use std::fmt;
+
+use crate::idle::IdleKind;
+
+/// A lane as planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LanePlan {
+    /// Name; also the thread's name.
+    pub name: String,
+    /// Roles in the order in which they are cycled.
+    pub roles: Vec<&'static str>,
+    /// The CPU it is pinned to.
+    pub cpu: usize,
+    /// How it waits.
+    pub idle: IdleKind,
+}
+
+/// The whole placement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Lanes; the first hosts the control role and runs on the main thread.
+    pub lanes: Vec<LanePlan>,
+    /// What a person should know, for example lanes that share a core.
+    pub warnings: Vec<String>,
+}
+
+/// Why lanes cannot be placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlacementError {
+    /// Zero lanes, or more than there are roles.
+    LaneCount {
+        /// Lanes asked for.
+        asked: usize,
+        /// Roles there are.
+        max: usize,
+    },
+    /// No CPU is allowed for this process.
+    NoCpu,
+}
+
+impl fmt::Display for PlacementError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LaneCount { asked, max } => {
+                write!(f, "{asked} lanes cannot be placed: choose 1 to {max}, or `auto`")
+            }
+            Self::NoCpu => f.write_str("this process may run on no CPU: check its cpuset"),
+        }
+    }
+}
+
+impl std::error::Error for PlacementError {}
+
+/// The CPUs this process may use and how they are paired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    /// Allowed CPUs in ascending order.
+    pub allowed: Vec<usize>,
+    /// For each allowed CPU, a number that is equal for the threads of one core.
+    pub core_of: Vec<usize>,
+}
+
+/// Dedicated lanes, in data order: every role on its own.
+const DEDICATED: [&str; 12] = [
+    "control",
+    "wire.0",
+    "wire.1",
+    "parse.0",
+    "parse.1",
+    "book.0",
+    "book.1",
+    "signal",
+    "risk",
+    "execution",
+    "journal",
+    "telemetry",
+];
+
+const WIRE: [&str; 2] = ["wire.0", "wire.1"];
+const PARSE: [&str; 2] = ["parse.0", "parse.1"];
+const BOOK: [&str; 2] = ["book.0", "book.1"];
+
+/// The roles of each lane when `n` lanes are to be used. Roles of one lane are in data order, so
+/// one cycle carries a message through all of them; the journal sits between risk and execution.
+/// The control role's lane comes first.
+fn fold(n: usize) -> Vec<Vec<&'static str>> {
+    let cold = vec!["control", "telemetry"];
+    let orders = vec!["signal", "risk", "journal", "execution"];
+    let feed = [WIRE, PARSE, BOOK].concat();
+    let pair = |roles: [&'static str; 2]| roles.to_vec();
+    let each = |roles: [&'static str; 2]| roles.into_iter().map(|r| vec![r]).collect::<Vec<_>>();
+    let order_lanes: Vec<Vec<&'static str>> = match n {
+        0..=5 => vec![orders.clone()],
+        6 => vec![vec!["signal"], vec!["risk", "journal", "execution"]],
+        7 => vec![vec!["signal"], vec!["risk"], vec!["journal", "execution"]],
+        _ => vec![vec!["signal"], vec!["risk"], vec!["journal"], vec!["execution"]],
+    };
+    let mut lanes = match n {
+        1 => return vec![[feed, orders, cold].concat()],
+        2 => return vec![cold, [feed, orders].concat()],
+        3 => vec![cold, feed],
+        4 => vec![cold, pair(WIRE), [PARSE, BOOK].concat()],
+        5..=8 => vec![cold, pair(WIRE), pair(PARSE), pair(BOOK)],
+        _ => {
+            let mut lanes = vec![vec!["control"], vec!["telemetry"]];
+            for (roles, from) in [(WIRE, 10), (PARSE, 11), (BOOK, 12)] {
+                if n >= from { lanes.extend(each(roles)) } else { lanes.push(pair(roles)) }
+            }
+            lanes
+        }
+    };
+    lanes.extend(order_lanes);
+    lanes
+}
+
+/// Lanes to use when nobody asked for a number: one a CPU, one CPU left for an embedded venue.
+#[must_use]
+pub fn auto_lanes(cpus: &Cpus, venue_embedded: bool) -> usize {
+    let free = cpus.allowed.len().min(DEDICATED.len())
+        - usize::from(venue_embedded && !cpus.allowed.is_empty());
+    free.max(1)
+}
+
+/// Places `count` lanes on `cpus`. A lane spins only where it has a CPU of its own and
+/// `quota_free` says that no cgroup quota can take it away.
+///
+/// # Errors
+/// See [`PlacementError`].
+pub fn place(count: usize, cpus: &Cpus, quota_free: bool) -> Result<Placement, PlacementError> {
+    if count == 0 || count > DEDICATED.len() {
+        return Err(PlacementError::LaneCount { asked: count, max: DEDICATED.len() });
+    }
+    if cpus.allowed.is_empty() {
+        return Err(PlacementError::NoCpu);
+    }
+    let own_cpu = count <= cpus.allowed.len();
+    let order = cpu_order(count, cpus);
+    let lanes = fold(count)
+        .into_iter()
+        .enumerate()
+        .map(|(i, roles)| LanePlan {
+            name: lane_name(&roles),
+            idle: idle_of(&roles, own_cpu && quota_free),
+            roles,
+            cpu: order[i % order.len()],
+        })
+        .collect::<Vec<_>>();
+    let warnings = warnings(&lanes, cpus, own_cpu, quota_free);
+    Ok(Placement { lanes, warnings })
+}
+
+/// Order in which lanes take CPUs. With all twelve lanes on cores of two threads, lanes are
+/// paired so that a hot lane's sibling is its neighbour in the data flow (DESIGN: wire+wire,
+/// parse+parse, book+book, signal+journal, risk+execution, control+telemetry).
+fn cpu_order(count: usize, cpus: &Cpus) -> Vec<usize> {
+    let mut by_core: Vec<(usize, usize)> =
+        cpus.core_of.iter().copied().zip(cpus.allowed.iter().copied()).collect();
+    by_core.sort_unstable();
+    let paired: Vec<usize> = by_core.iter().map(|(_, cpu)| *cpu).collect();
+    let smt = by_core.windows(2).any(|w| w[0].0 == w[1].0);
+    if count != DEDICATED.len() || paired.len() < DEDICATED.len() || !smt {
+        return cpus.allowed.clone();
+    }
+    // Lanes as `fold(12)` lists them: control telemetry | wires | parses | books | signal risk
+    // journal execution. Signal pairs with journal, risk with execution.
+    let mut order = paired;
+    order.swap(9, 10);
+    order
+}
+
+fn lane_name(roles: &[&'static str]) -> String {
+    match roles {
+        [one] => (*one).to_owned(),
+        [first, .., last] => format!("{first}+{last}"),
+        [] => String::new(),
+    }
+}
+
+fn idle_of(roles: &[&'static str], may_spin: bool) -> IdleKind {
+    let cold = roles.iter().all(|r| matches!(*r, "control" | "telemetry"));
+    match (cold, may_spin) {
+        (true, _) => IdleKind::Park,
+        (false, true) => IdleKind::Spin,
+        (false, false) => IdleKind::YieldPark,
+    }
+}
+
+fn warnings(lanes: &[LanePlan], cpus: &Cpus, own_cpu: bool, quota_free: bool) -> Vec<String> {
+    let mut out = Vec::new();
+    if !own_cpu {
+        out.push(format!(
+            "{} lanes share {} CPUs: no lane spins, latency is that of the scheduler",
+            lanes.len(),
+            cpus.allowed.len()
+        ));
+        return out;
+    }
+    if !quota_free {
+        out.push("a cgroup CPU quota is set: no lane spins".to_owned());
+    }
+    let core = |cpu| cpus.allowed.iter().position(|c| *c == cpu).map(|i| cpus.core_of[i]);
+    for (i, a) in lanes.iter().enumerate() {
+        for b in &lanes[i + 1..] {
+            if a.idle == IdleKind::Spin && b.idle == IdleKind::Spin && core(a.cpu) == core(b.cpu) {
+                out.push(format!("{} and {} spin on two threads of one core", a.name, b.name));
+            }
+        }
+    }
+    out
+}
+
+impl Cpus {
+    /// The CPUs this process may run on, and which of them are threads of one core, from the
+    /// affinity mask and sysfs.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let allowed = allowed_cpus();
+        let core_of = allowed.iter().map(|cpu| core_id(*cpu)).collect();
+        Self { allowed, core_of }
+    }
+}
+
+/// The CPUs in this thread's affinity mask, ascending.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
+    let mut ids: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|c| c.id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The lowest sibling of `cpu`; itself where sysfs does not say.
+fn core_id(cpu: usize) -> usize {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let first: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
+    first.parse().unwrap_or(cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn cpus(n: usize, threads_a_core: usize) -> Cpus {
+        Cpus {
+            allowed: (0..n).collect(),
+            core_of: (0..n).map(|c| c / threads_a_core * threads_a_core).collect(),
+        }
+    }
+
+    #[test]
+    fn every_count_places_every_role_once() {
+        for n in 1..=12 {
+            let plan = place(n, &cpus(12, 1), true).expect("placeable");
+            assert_eq!(plan.lanes.len(), n, "{n} lanes");
+            let roles: Vec<_> = plan.lanes.iter().flat_map(|l| l.roles.clone()).collect();
+            assert_eq!(roles.len(), 12, "{n} lanes");
+            assert_eq!(roles.iter().collect::<BTreeSet<_>>().len(), 12);
+            let used: BTreeSet<_> = plan.lanes.iter().map(|l| l.cpu).collect();
+            assert_eq!(used.len(), n, "one CPU a lane");
+            assert!(plan.lanes[0].roles.contains(&"control"));
+        }
+    }
+
+    #[test]
+    fn twelve_lanes_on_six_cores_pair_neighbours() {
+        let plan = place(12, &cpus(12, 2), true).expect("placeable");
+        let core = |role: &str| {
+            plan.lanes.iter().find(|l| l.roles == [role]).map(|l| l.cpu / 2).expect("placed")
+        };
+        for (a, b) in [
+            ("control", "telemetry"),
+            ("wire.0", "wire.1"),
+            ("parse.0", "parse.1"),
+            ("book.0", "book.1"),
+            ("signal", "journal"),
+            ("risk", "execution"),
+        ] {
+            assert_eq!(core(a), core(b), "{a} and {b}");
+        }
+        assert_eq!(plan.warnings.len(), 5, "{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn shared_cpus_and_quotas_never_spin() {
+        for plan in [place(12, &cpus(2, 1), true), place(2, &cpus(2, 1), false)] {
+            let plan = plan.expect("placeable");
+            assert!(plan.lanes.iter().all(|l| l.idle != IdleKind::Spin));
+            assert_eq!(plan.warnings.len(), 1);
+        }
+    }
+
+    #[test]
+    fn counts_are_bounded() {
+        assert!(place(0, &cpus(2, 1), true).is_err());
+        assert!(place(13, &cpus(16, 1), true).is_err());
+        assert_eq!(place(1, &cpus(0, 1), true), Err(PlacementError::NoCpu));
+        assert_eq!(auto_lanes(&cpus(2, 1), true), 1);
+        assert_eq!(auto_lanes(&cpus(1, 1), true), 1);
+        assert_eq!(auto_lanes(&cpus(64, 1), false), 12);
+        assert_eq!(auto_lanes(&cpus(13, 1), true), 11);
+    }
+}

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 #[derive(Clone, Debug)]
 pub struct Probe {
     source: Source,
+    backpressured: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -21,13 +22,13 @@ impl Probe {
     /// A probe that reads `clock`.
     #[must_use]
     pub const fn live(clock: Clock) -> Self {
-        Self { source: Source::Live(clock) }
+        Self { source: Source::Live(clock), backpressured: false }
     }
 
     /// A probe that always answers the time last [`set`](Self::set).
     #[must_use]
     pub const fn logical() -> Self {
-        Self { source: Source::Logical(Nanos::ZERO) }
+        Self { source: Source::Logical(Nanos::ZERO), backpressured: false }
     }
 
     /// Moves logical time; no effect on a live probe.
@@ -45,5 +46,16 @@ impl Probe {
             Source::Live(clock) => clock.now(),
             Source::Logical(at) => *at,
         }
+    }
+
+    /// Notes that the agent had input but no room for output; the lane books the turn as
+    /// backpressured.
+    pub const fn note_backpressure(&mut self) {
+        self.backpressured = true;
+    }
+
+    /// Whether backpressure was noted since the last call.
+    pub const fn take_backpressure(&mut self) -> bool {
+        core::mem::replace(&mut self.backpressured, false)
     }
 }

@@ -1,1 +1,44 @@
-//! bot4-venues
+//! Venue dialects without input or output: bytes and `now` in; bytes and integer events out.
+//!
+//! ```text
+//!  frame bytes --> MarketDecoder --> Sink { staged MarketEvents, LevelBlock pool } --> books
+//!                    | exact keys, exact order: `scan` (about 10 ns a level)
+//!                    '-anything else: `json` (simd-json on a scratch copy), also the oracle
+//!
+//!  approved order --> binance::orders::Encoder --> request text  (signed where it must be)
+//!  private bytes  --> binance::private::ApiDecoder --> ApiMessage (answers and user events)
+//!  request counts --> limits::RateBudget          (windows aligned to the venue's clock)
+//! ```
+//!
+//! * **Sans-IO.** Nothing here opens a socket, reads a clock or sleeps. The live client, the
+//!   offline tools and the simulator run the same files.
+//! * **Two readers, one meaning.** Hot market messages are read by a scanner that knows the exact
+//!   text a venue sends: keys, order, no blanks. Whatever deviates in the smallest way goes to
+//!   the general reader. Property tests hold the two together: on every message both give the
+//!   same events or both refuse.
+//! * **Numbers are text to integers, exactly.** A digit that does not fit the instrument's scale
+//!   is an error, never a rounding.
+//! * **No allocation after `start`** in market decoding: level blocks come from a pool and return
+//!   by a ring, the scratch copy and its tape are made once at their largest size. Request
+//!   encoding writes into a caller's buffer; private decoding reuses its lists.
+//! * **Bytes of the network can never panic** and never produce a half message: an event is
+//!   staged complete or not at all.
+//!
+//! A new venue is a folder beside [`binance`] and a line in [`registry`].
+
+pub mod binance;
+pub mod client_text;
+pub mod json;
+pub mod limits;
+pub mod market;
+pub mod number;
+pub mod registry;
+pub mod scan;
+pub mod session;
+pub mod symbols;
+
+pub use client_text::ClientText;
+pub use limits::{RateBudget, RateLimits, Usage, Window};
+pub use market::{BlockPool, DecodeError, Decoded, Ignored, Input, MarketDecoder, Notice, Sink};
+pub use registry::{NotInBuild, Venue};
+pub use session::MarketSession;

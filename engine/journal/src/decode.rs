@@ -1,0 +1,199 @@
+//! What a record's body says, by its kind. Cold: for dumps and a person's questions.
+//!
+//! A kind may carry one of several layouts (a record of an order may be the whole intent or just
+//! its number); the layout whose bytes fit exactly is meant. What fits none is shown as hex, so
+//! a newer version's records are never hidden.
+
+use bot4_types::log::{Body, Reader, Refusal};
+use bot4_types::{
+    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, OrderId, OrderIntent, OrderReport,
+    RunEpoch, Side,
+};
+use serde_json::{Value, json};
+
+/// A record's body, decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decoded {
+    /// Text (UTF-8) about the run.
+    Text(String),
+    /// An intent or an approved one.
+    Intent(OrderIntent),
+    /// A refusal.
+    Refusal(Refusal),
+    /// A message from execution.
+    Exec(ExecMsg),
+    /// A mark.
+    Mark(Mark),
+    /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
+    Order(OrderId, u8),
+    /// No body.
+    Empty,
+    /// Bytes of no known layout.
+    Raw(Vec<u8>),
+}
+
+/// `body` as a `T` when it is exactly one.
+fn exact<T: Body>(body: &[u8]) -> Option<T> {
+    let mut r = Reader::over(body);
+    T::read(&mut r).filter(|_| r.rest().is_empty())
+}
+
+fn order_number(body: &[u8]) -> Option<Decoded> {
+    let mut r = Reader::over(body);
+    let order = OrderId(r.u64()?);
+    let flag = r.u8().unwrap_or(0);
+    r.rest().is_empty().then_some(Decoded::Order(order, flag))
+}
+
+/// Decodes the body of `entry`.
+#[must_use]
+pub fn decode(entry: &LogEntry) -> Decoded {
+    let body = entry.body();
+    if body.is_empty() {
+        return Decoded::Empty;
+    }
+    let intent = || exact(body).map(Decoded::Intent);
+    let exec = || exact(body).map(Decoded::Exec);
+    let report = || exact::<OrderReport>(body).map(|r| Decoded::Exec(ExecMsg::Order(r)));
+    let found = match LogKind::from_raw(entry.kind) {
+        Some(LogKind::Run) => {
+            core::str::from_utf8(body).ok().map(|text| Decoded::Text(text.to_owned()))
+        }
+        Some(LogKind::Refused) => exact(body).map(Decoded::Refusal),
+        Some(LogKind::Mark) => exact(body).map(Decoded::Mark),
+        Some(LogKind::Intent | LogKind::Approved | LogKind::Sent) => {
+            intent().or_else(report).or_else(exec).or_else(|| order_number(body))
+        }
+        Some(LogKind::Report | LogKind::Learned | LogKind::Balance) => exec().or_else(report),
+        Some(LogKind::Turn | LogKind::Control) | None => None,
+    };
+    found.unwrap_or_else(|| Decoded::Raw(body.to_vec()))
+}
+
+impl Decoded {
+    /// The order this is about, if it is about one.
+    #[must_use]
+    pub const fn order(&self) -> Option<OrderId> {
+        match self {
+            Self::Intent(i) => Some(i.order),
+            Self::Refusal(r) => Some(r.order),
+            Self::Exec(ExecMsg::Order(r)) => Some(r.order),
+            Self::Order(order, _) => Some(*order),
+            _ => None,
+        }
+    }
+
+    /// The body as JSON. Prices and quantities are integers in the instrument's own units,
+    /// amounts (128 bits) text in 10^-16 of their asset; enums have their names.
+    #[must_use]
+    pub fn to_json(&self, epoch: RunEpoch) -> Value {
+        match self {
+            Self::Text(text) => json!({ "text": text }),
+            Self::Intent(i) => intent_json(i, epoch),
+            Self::Refusal(r) => json!({
+                "order": r.order.0, "client_id": client(epoch, r.order), "reason": r.reason.name(),
+            }),
+            Self::Exec(ExecMsg::Order(r)) => report_json(r, epoch),
+            Self::Exec(ExecMsg::Balance { at, asset, free, locked }) => json!({
+                "what": "balance", "learned_at": at.0, "asset": asset.0,
+                "free_e16": free.to_string(), "locked_e16": locked.to_string(),
+            }),
+            Self::Exec(ExecMsg::Session { at, ready }) => {
+                json!({ "what": "session", "learned_at": at.0, "ready": ready })
+            }
+            Self::Mark(m) => json!({
+                "instrument": m.instrument.0, "bid": m.bid, "ask": m.ask, "micro": m.micro,
+                "last_trade": m.last_trade, "received_at": m.at.0, "state": state_name(m.state),
+            }),
+            Self::Order(order, flag) => json!({
+                "order": order.0, "client_id": client(epoch, *order), "flag": flag,
+            }),
+            Self::Empty => Value::Null,
+            Self::Raw(bytes) => {
+                json!({ "hex": bytes.iter().map(|b| format!("{b:02x}")).collect::<String>() })
+            }
+        }
+    }
+}
+
+fn client(epoch: RunEpoch, order: OrderId) -> String {
+    ClientId::new(epoch, order).as_str().to_owned()
+}
+
+fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
+    json!({
+        "order": i.order.0, "client_id": client(epoch, i.order), "action": i.action.name(),
+        "instrument": i.instrument.0, "strategy": i.strategy.0, "side": side_name(i.side),
+        "kind": i.kind.name(), "tif": i.tif.name(), "price": i.price.0, "qty": i.qty.0,
+        "stop_ticks": i.stop_ticks, "cause": i.cause.name(), "expires": i.expires.0,
+        "trail": { "t0": i.trail.t0.0, "border_ns": i.trail.border_ns },
+    })
+}
+
+fn report_json(r: &OrderReport, epoch: RunEpoch) -> Value {
+    json!({
+        "what": r.kind.name(), "order": r.order.0, "client_id": client(epoch, r.order),
+        "report": r.seq, "learned_at": r.at.0, "venue_order": r.venue_order,
+        "instrument": r.instrument.0, "strategy": r.strategy.0, "side": side_name(r.side),
+        "state": r.state.name(), "reason": r.reason.name(), "price": r.price.0, "qty": r.qty.0,
+        "cum_qty": r.cum_qty.0, "last_qty": r.last_qty.0, "last_price": r.last_price.0,
+        "trade_id": r.trade_id, "fee_e16": r.fee.to_string(), "fee_asset": r.fee_asset.0,
+        "maker": r.maker,
+    })
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+const fn state_name(state: BookState) -> &'static str {
+    match state {
+        BookState::Waiting => "waiting",
+        BookState::Syncing => "syncing",
+        BookState::Live => "live",
+        BookState::Stale => "stale",
+    }
+}
+
+/// The name of a record's kind in dumps; kinds of newer versions by number.
+#[must_use]
+pub fn kind_name(kind: u8) -> String {
+    LogKind::from_raw(kind).map_or_else(|| format!("kind_{kind}"), |k| k.name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_types::{Nanos, RefuseReason};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_body_of_any_kind_gives_json(kind in any::<u8>(), body in proptest::collection::vec(any::<u8>(), 0..232)) {
+            let mut entry = LogEntry::raw(LogKind::Run, Nanos(0), &body);
+            entry.kind = kind;
+            let decoded = decode(&entry);
+            prop_assert!(serde_json::to_string(&decoded.to_json(RunEpoch(3))).is_ok());
+            if let Decoded::Raw(bytes) = decoded {
+                prop_assert_eq!(bytes, body);
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_are_told_apart() {
+        let refusal = Refusal { order: OrderId(9), reason: RefuseReason::Tick };
+        let entry = LogEntry::new(LogKind::Refused, Nanos(1), |w| refusal.write(w));
+        let decoded = decode(&entry);
+        assert_eq!((decoded.order(), decoded.clone()), (Some(OrderId(9)), Decoded::Refusal(refusal)));
+        assert_eq!(decoded.to_json(RunEpoch(0))["reason"], "tick");
+        let sent = LogEntry::new(LogKind::Sent, Nanos(1), |w| w.u64(5));
+        assert_eq!(decode(&sent), Decoded::Order(OrderId(5), 0));
+        let odd = LogEntry::raw(LogKind::Mark, Nanos(1), &[1, 2, 3]);
+        assert_eq!(decode(&odd).to_json(RunEpoch(0))["hex"], "010203");
+        assert_eq!(decode(&LogEntry::raw(LogKind::Turn, Nanos(1), b"")), Decoded::Empty);
+    }
+}

@@ -1,0 +1,481 @@
+//! Reading a journal back: a stream of records and flaws, with bounded memory.
+//!
+//! ```text
+//! dir or file --> segments in order --> window (64 KiB) --> parse --> Ok(Record) | Err(Flaw)
+//! ```
+//!
+//! A **torn tail** is what a crash leaves: in the last segment, bytes that are no record, with
+//! no record behind them. **Damage** is anything else that should not be: it names the first
+//! offset that cannot be read and the offset at which reading goes on, if it does. Invariant:
+//! any bytes give an answer, never a panic; a finished journal with one changed byte or a
+//! missing end never reads as [`Reader::is_closed`] without a flaw.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bot4_types::{LogEntry, RunEpoch};
+
+use crate::segment::{self, ALIGN, HEADER_BYTES, Header, HeaderError, Parsed, RECORD_BYTES_MAX};
+
+/// Bytes read at once.
+const WINDOW_BYTES: usize = 64 * 1024;
+const _: () = assert!(WINDOW_BYTES > 2 * RECORD_BYTES_MAX && WINDOW_BYTES > HEADER_BYTES);
+
+/// A record and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// The record.
+    pub entry: LogEntry,
+    /// The run that wrote it.
+    pub epoch: RunEpoch,
+    /// Index of its segment.
+    pub segment: u32,
+    /// Its offset in the segment's file.
+    pub offset: u64,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlawKind {
+    /// The operating system refused to read.
+    Io(String),
+    /// The header is not one of this format; the records are read nevertheless.
+    Header(&'static str),
+    /// A format of another version; the segment is skipped.
+    Version(u32),
+    /// Bytes that are no record, and where records go on in the same file, if they do.
+    Damage(Option<u64>),
+    /// The end of the last segment is missing or half written.
+    TornTail,
+    /// A finished segment whose seal does not fit its records.
+    Seal(&'static str),
+    /// Segments from the first index to the second should be there and are not.
+    Missing(u32, u32),
+}
+
+/// Something wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The file.
+    pub file: PathBuf,
+    /// Offset in the file of the first byte that cannot be trusted.
+    pub offset: u64,
+    /// What is wrong.
+    pub kind: FlawKind,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: ", self.file.display(), self.offset)?;
+        match &self.kind {
+            FlawKind::Io(e) => write!(f, "cannot be read: {e}"),
+            FlawKind::Header(what) => write!(f, "damaged header: {what}"),
+            FlawKind::Version(v) => write!(f, "format version {v} is not known"),
+            FlawKind::Damage(Some(at)) => write!(f, "damage, records go on at {at}"),
+            FlawKind::Damage(None) => f.write_str("damage up to the end of the file"),
+            FlawKind::TornTail => f.write_str("torn tail"),
+            FlawKind::Seal(what) => write!(f, "seal does not fit: {what}"),
+            FlawKind::Missing(from, to) if from == to => write!(f, "segment {from} is missing"),
+            FlawKind::Missing(from, to) => write!(f, "segments {from} to {to} are missing"),
+        }
+    }
+}
+
+impl std::error::Error for Flaw {}
+
+/// A file seen through a window that moves forward.
+struct Window {
+    file: File,
+    held: Vec<u8>,
+    /// Place in `held` of the cursor.
+    at: usize,
+    /// Offset in the file of the cursor.
+    offset: u64,
+    ended: bool,
+}
+
+impl Window {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        Ok(Self { file, held: Vec::with_capacity(WINDOW_BYTES), at: 0, offset: 0, ended: false })
+    }
+
+    /// At least `want` bytes from the cursor on, fewer only where the file ends.
+    fn view(&mut self, want: usize) -> io::Result<&[u8]> {
+        if self.held.len() - self.at < want && !self.ended {
+            self.held.drain(..self.at);
+            self.at = 0;
+            let room = (WINDOW_BYTES - self.held.len()) as u64;
+            let got = (&mut self.file).take(room).read_to_end(&mut self.held)?;
+            self.ended = (got as u64) < room;
+        }
+        Ok(&self.held[self.at..])
+    }
+
+    /// Moves the cursor over `n` bytes that were seen.
+    fn skip(&mut self, n: usize) {
+        let n = n.min(self.held.len() - self.at);
+        self.at += n;
+        self.offset += n as u64;
+    }
+
+    /// Moves over zeros to the end. False when something else lies there; the cursor is then
+    /// within an aligned step before it.
+    fn only_zeros_follow(&mut self) -> io::Result<bool> {
+        loop {
+            let seen = self.view(1)?;
+            if seen.is_empty() {
+                return Ok(true);
+            }
+            let zeros = seen.iter().take_while(|b| **b == 0).count();
+            let all = zeros == seen.len();
+            self.skip(if all { zeros } else { zeros / ALIGN * ALIGN });
+            if !all {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Moves to the next place that reads as a record or seal, or to the end of the file and
+    /// answers false.
+    fn seek_record(&mut self) -> io::Result<bool> {
+        loop {
+            let seen = self.view(RECORD_BYTES_MAX)?;
+            if seen.is_empty() {
+                return Ok(false);
+            }
+            if matches!(segment::parse(seen), Parsed::Record(..) | Parsed::Seal { .. }) {
+                return Ok(true);
+            }
+            self.skip(ALIGN);
+        }
+    }
+}
+
+/// How a segment ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With a seal; true when the journal ends there.
+    Sealed(bool),
+    /// Without one: being written, or left by a crash.
+    Open,
+    /// Prepared and never used.
+    Unused,
+}
+
+/// One step through a segment.
+enum Step {
+    Record(Record),
+    Flaw(FlawKind, u64),
+    End(End),
+}
+
+/// A segment being read.
+struct SegmentReader {
+    window: Window,
+    path: PathBuf,
+    /// The index its name says; the header's for files with other names.
+    index: u32,
+    epoch: RunEpoch,
+    is_last: bool,
+    /// Length of the file when it was opened.
+    length: u64,
+    /// Preallocated length by its header.
+    segment_bytes: Option<u64>,
+    records: u64,
+    seal: Option<bool>,
+    flawed: bool,
+}
+
+impl SegmentReader {
+    /// Opens `path` and reads its header. `Err` is a flaw that makes the file unreadable.
+    fn open(
+        path: &Path,
+        index: Option<u32>,
+        is_last: bool,
+        run: Option<RunEpoch>,
+    ) -> Result<(Self, Option<FlawKind>), FlawKind> {
+        let io = |e: io::Error| FlawKind::Io(e.to_string());
+        let mut window = Window::open(path).map_err(io)?;
+        let length = window.file.metadata().map_err(io)?.len();
+        let header = Header::decode(window.view(HEADER_BYTES).map_err(io)?);
+        let mut reader = Self {
+            window,
+            path: path.to_owned(),
+            index: index.unwrap_or(0),
+            epoch: run.unwrap_or_default(),
+            is_last,
+            length,
+            segment_bytes: None,
+            records: 0,
+            seal: None,
+            flawed: false,
+        };
+        let flaw = match header {
+            Ok(h) => {
+                reader.window.skip(HEADER_BYTES);
+                let foreign = run.is_some_and(|run| run != h.epoch);
+                let misnamed = index.is_some_and(|index| index != h.index);
+                let is_long = length > h.segment_bytes;
+                (reader.index, reader.epoch) = (h.index, h.epoch);
+                reader.segment_bytes = Some(h.segment_bytes);
+                foreign
+                    .then_some(FlawKind::Header("a segment of another run"))
+                    .or(misnamed.then_some(FlawKind::Header("the index is not the name's")))
+                    .or(is_long.then_some(FlawKind::Header("the file is longer than it says")))
+            }
+            Err(HeaderError::Version(v)) => return Err(FlawKind::Version(v)),
+            // The step at offset 0 judges these two.
+            Err(HeaderError::Unused | HeaderError::Short) => None,
+            Err(HeaderError::Damaged) => {
+                reader.window.skip(HEADER_BYTES);
+                Some(FlawKind::Header("checksum"))
+            }
+        };
+        reader.flawed = flaw.is_some();
+        Ok((reader, flaw))
+    }
+
+    fn step(&mut self) -> Step {
+        match self.try_step() {
+            Ok(step) => step,
+            Err(e) => {
+                self.flawed = true;
+                Step::Flaw(FlawKind::Io(e.to_string()), self.window.offset)
+            }
+        }
+    }
+
+    fn try_step(&mut self) -> io::Result<Step> {
+        let offset = self.window.offset;
+        if offset == 0 {
+            return self.headless();
+        }
+        if let Some(last) = self.seal {
+            return self.behind_seal(last);
+        }
+        match segment::parse(self.window.view(RECORD_BYTES_MAX)?) {
+            Parsed::Record(entry, taken) => {
+                self.window.skip(taken);
+                self.records += 1;
+                let (epoch, segment) = (self.epoch, self.index);
+                Ok(Step::Record(Record { entry, epoch, segment, offset }))
+            }
+            Parsed::Seal { index, records, last, taken } => {
+                self.window.skip(taken);
+                self.seal = Some(last);
+                if self.flawed || (index, records) == (u64::from(self.index), self.records) {
+                    return self.behind_seal(last);
+                }
+                self.flawed = true;
+                let of_other = index != u64::from(self.index);
+                let what = if of_other { "another segment's" } else { "records are missing" };
+                Ok(Step::Flaw(FlawKind::Seal(what), offset))
+            }
+            Parsed::End => {
+                if self.window.only_zeros_follow()? {
+                    return Ok(self.open_end(offset));
+                }
+                self.unreadable(offset)
+            }
+            Parsed::Bad => self.unreadable(offset),
+        }
+    }
+
+    /// The header is missing or all zero.
+    fn headless(&mut self) -> io::Result<Step> {
+        let zeros = self.window.only_zeros_follow()?;
+        if zeros && self.is_last {
+            return Ok(Step::End(End::Unused));
+        }
+        if self.window.offset == 0 {
+            self.window.skip(1);
+        }
+        if self.flawed {
+            return Ok(Step::End(End::Open));
+        }
+        self.unreadable(0)
+    }
+
+    /// All records were read and only zeros follow: sound while the segment has its full,
+    /// preallocated length or was never cut by us, else the end is missing.
+    fn open_end(&mut self, offset: u64) -> Step {
+        if self.flawed || (self.is_last && self.segment_bytes == Some(self.length)) {
+            return Step::End(End::Open);
+        }
+        self.flawed = true;
+        Step::Flaw(if self.is_last { FlawKind::TornTail } else { FlawKind::Damage(None) }, offset)
+    }
+
+    /// Bytes at `offset` are no record: find out whether records go on behind them.
+    fn unreadable(&mut self, offset: u64) -> io::Result<Step> {
+        self.flawed = true;
+        if self.window.offset == offset {
+            self.window.skip(ALIGN);
+        }
+        let goes_on = self.window.seek_record()?;
+        let at = self.window.offset;
+        Ok(Step::Flaw(
+            match (goes_on, self.is_last) {
+                (true, _) => FlawKind::Damage(Some(at)),
+                (false, true) => FlawKind::TornTail,
+                (false, false) => FlawKind::Damage(None),
+            },
+            offset,
+        ))
+    }
+
+    fn behind_seal(&mut self, last: bool) -> io::Result<Step> {
+        let offset = self.window.offset;
+        if self.window.only_zeros_follow()? {
+            return Ok(Step::End(End::Sealed(last)));
+        }
+        // Whatever lies here was never written by the journal: report it once, then end.
+        while !self.window.view(1)?.is_empty() {
+            let seen = self.window.held.len() - self.window.at;
+            self.window.skip(seen);
+        }
+        self.flawed = true;
+        Ok(Step::Flaw(FlawKind::Damage(None), offset))
+    }
+}
+
+/// A stream of the records of a journal directory or of one segment file. An `Err` item is a
+/// flaw; the stream goes on behind it where it can, so a caller that needs every record stops
+/// at the first one.
+pub struct Reader {
+    files: VecDeque<(PathBuf, Option<u32>)>,
+    current: Option<SegmentReader>,
+    flaws: VecDeque<Flaw>,
+    run: Option<RunEpoch>,
+    next_index: Option<u32>,
+    closed: bool,
+    whole: bool,
+}
+
+impl Reader {
+    /// Reads `path`: a journal directory, or one segment.
+    ///
+    /// # Errors
+    /// When `path` cannot be listed, or a directory holds no segment.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let whole = fs::metadata(path)?.is_dir();
+        let files = if whole { segments_of(path)? } else { vec![(path.to_owned(), None)] };
+        if files.is_empty() {
+            let what = format!("{} holds no journal segment (*.b4j)", path.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, what));
+        }
+        Ok(Self {
+            files: files.into(),
+            current: None,
+            flaws: VecDeque::new(),
+            run: None,
+            next_index: whole.then_some(1),
+            closed: false,
+            whole,
+        })
+    }
+
+    /// After the last item: the journal was closed in order. For one segment of several: it was
+    /// finished.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The run, once a header was read.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<RunEpoch> {
+        self.run
+    }
+
+    /// Opens the next file. False when there is none.
+    fn advance(&mut self) -> bool {
+        let Some((path, index)) = self.files.pop_front() else { return false };
+        let flaw = |kind| Flaw { file: path.clone(), offset: 0, kind };
+        if let (Some(expected), Some(index)) = (self.next_index, index) {
+            if expected < index {
+                self.flaws.push_back(flaw(FlawKind::Missing(expected, index - 1)));
+            }
+            self.next_index = index.checked_add(1);
+        }
+        match SegmentReader::open(&path, index, self.files.is_empty(), self.run) {
+            Ok((segment, kind)) => {
+                // A spare left behind by a crash says nothing about the journal.
+                let is_begun = segment.window.offset > 0;
+                if is_begun && self.closed {
+                    self.flaws.push_back(flaw(FlawKind::Seal("segments follow the last one")));
+                }
+                self.closed &= !is_begun;
+                if is_begun && kind.is_none() {
+                    self.run = Some(segment.epoch);
+                }
+                self.flaws.extend(kind.map(flaw));
+                self.current = Some(segment);
+            }
+            Err(kind) => self.flaws.push_back(flaw(kind)),
+        }
+        true
+    }
+
+    /// Takes the end of a segment in.
+    fn end(&mut self, end: End) {
+        let Some(segment) = self.current.take() else { return };
+        match end {
+            End::Sealed(false) if self.whole && self.files.is_empty() => {
+                let next = segment.index.saturating_add(1);
+                let (file, offset) = (segment.path, segment.window.offset);
+                self.flaws.push_back(Flaw { file, offset, kind: FlawKind::Missing(next, next) });
+            }
+            End::Sealed(last) => self.closed = last || !self.whole,
+            End::Open | End::Unused => {}
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Record, Flaw>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(flaw) = self.flaws.pop_front() {
+                return Some(Err(flaw));
+            }
+            let Some(segment) = self.current.as_mut() else {
+                if self.advance() {
+                    continue;
+                }
+                return None;
+            };
+            match segment.step() {
+                Step::Record(record) => return Some(Ok(record)),
+                Step::Flaw(kind, offset) => {
+                    let file = segment.path.clone();
+                    let unreadable = matches!(kind, FlawKind::Io(_));
+                    if unreadable {
+                        self.current = None;
+                    }
+                    return Some(Err(Flaw { file, offset, kind }));
+                }
+                Step::End(end) => self.end(end),
+            }
+        }
+    }
+}
+
+/// The segments in `dir`, in order.
+fn segments_of(dir: &Path) -> io::Result<Vec<(PathBuf, Option<u32>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let index = path.file_name().and_then(|n| n.to_str()).and_then(segment::index_of);
+        if index.is_some() {
+            found.push((path, index));
+        }
+    }
+    found.sort_by_key(|(_, index)| *index);
+    Ok(found)
+}

@@ -1,0 +1,273 @@
+//! The disk under the journal, and the threads that wait for it.
+//!
+//! [`Store`] makes segments, [`Area`] is a segment's mapped bytes, [`Flush`] its way to the
+//! platter. [`DirStore`] is the real one; tests put a failing twin in its place. [`Jobs`] runs
+//! [`Job`]s either on a helper thread of its own or, for the simulator, inline and at once.
+//!
+//! Invariant: the lane never blocks on [`Jobs`]; a full queue is refused, an answer is polled.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bot4_alloc::mapped::MappedFile;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::segment::file_name;
+
+/// Jobs that may wait in a helper's queue. A turn asks for one at most and a rotation for two.
+const JOBS_MAX: usize = 8;
+/// Answers that may wait; more than jobs in flight, so a helper never blocks on answering.
+const ANSWERS_MAX: usize = 2 * JOBS_MAX;
+
+/// The bytes of a segment. All zero when new.
+pub trait Area: Send {
+    /// The whole segment.
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+/// The file behind an area, usable from another thread.
+pub trait Flush: Send + Sync {
+    /// Waits until everything written so far survives a power failure.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes. Its area must be gone.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+}
+
+/// A prepared segment: its bytes and its file.
+pub struct Prepared {
+    /// Which segment.
+    pub index: u32,
+    /// Its bytes, all zero.
+    pub area: Box<dyn Area>,
+    /// Its file.
+    pub flush: Arc<dyn Flush>,
+}
+
+/// Makes and removes segments.
+pub trait Store: Send {
+    /// Makes segment `index`: preallocated, prefaulted, on disk under its name.
+    ///
+    /// # Errors
+    /// The disk's; `AlreadyExists` when the segment is there.
+    fn create(&mut self, index: u32) -> io::Result<Prepared>;
+
+    /// Removes a segment that was never used.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn discard(&mut self, index: u32) -> io::Result<()>;
+}
+
+/// Segments in a directory, mapped `MAP_SHARED`: what was written survives the process.
+#[derive(Debug)]
+pub struct DirStore {
+    dir: PathBuf,
+    segment_bytes: usize,
+}
+
+impl DirStore {
+    /// Segments of `segment_bytes` in `dir`.
+    #[must_use]
+    pub const fn new(dir: PathBuf, segment_bytes: usize) -> Self {
+        Self { dir, segment_bytes }
+    }
+
+    fn path(&self, index: u32) -> PathBuf {
+        self.dir.join(file_name(index))
+    }
+}
+
+impl Store for DirStore {
+    fn create(&mut self, index: u32) -> io::Result<Prepared> {
+        let path = self.path(index);
+        if path.exists() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        let map = MappedFile::create(&path, self.segment_bytes)?;
+        let file = File::options().write(true).open(&path)?;
+        // The zeros and the name go to disk now, so that the first sync of a record is short.
+        file.sync_all()?;
+        sync_dir(&self.dir)?;
+        Ok(Prepared { index, area: Box::new(Mapped(map)), flush: Arc::new(DataFile(file)) })
+    }
+
+    fn discard(&mut self, index: u32) -> io::Result<()> {
+        std::fs::remove_file(self.path(index))
+    }
+}
+
+/// Makes the names in `dir` survive a power failure.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+struct Mapped(MappedFile);
+
+impl Area for Mapped {
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut()
+    }
+}
+
+/// `fdatasync` on a descriptor also writes what was stored through a shared mapping.
+struct DataFile(File);
+
+impl Flush for DataFile {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+/// Work that may wait for the disk.
+pub enum Job {
+    /// Make a segment.
+    Prepare(u32),
+    /// Sync a segment.
+    Sync(Arc<dyn Flush>),
+    /// Sync a finished segment, unmap it and cut it to its used length.
+    Retire {
+        /// Its bytes.
+        area: Box<dyn Area>,
+        /// Its file.
+        flush: Arc<dyn Flush>,
+        /// Bytes used.
+        used: u64,
+    },
+    /// Unmap and remove a segment that was never used.
+    Discard(Prepared),
+}
+
+/// The answer to a [`Job`].
+pub enum Done {
+    /// The segment, or why not.
+    Prepared(io::Result<Prepared>),
+    /// Synced, or why not.
+    Synced(io::Result<()>),
+    /// Retired, or why not.
+    Retired(io::Result<()>),
+    /// Discarded, or why not.
+    Discarded(io::Result<()>),
+}
+
+fn run(store: &mut dyn Store, job: Job) -> Done {
+    match job {
+        Job::Prepare(index) => Done::Prepared(store.create(index)),
+        Job::Sync(flush) => Done::Synced(flush.sync()),
+        Job::Retire { area, flush, used } => {
+            drop(area);
+            Done::Retired(flush.truncate(used).and_then(|()| flush.sync()))
+        }
+        Job::Discard(prepared) => {
+            let index = prepared.index;
+            drop(prepared);
+            Done::Discarded(store.discard(index))
+        }
+    }
+}
+
+/// A queue of jobs and their answers, in order.
+pub struct Jobs {
+    runner: Runner,
+}
+
+enum Runner {
+    Inline { store: Box<dyn Store>, done: VecDeque<Done> },
+    Helper { jobs: Option<Sender<Job>>, done: Receiver<Done>, thread: Option<JoinHandle<()>> },
+}
+
+impl Jobs {
+    /// Jobs run by the caller, at once.
+    #[must_use]
+    pub fn inline(store: Box<dyn Store>) -> Self {
+        Self { runner: Runner::Inline { store, done: VecDeque::with_capacity(ANSWERS_MAX) } }
+    }
+
+    /// Jobs run by a thread called `name`, which ends when this value is dropped. A declared
+    /// helper thread: it only waits for its queue and the disk.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub fn helper(name: &str, mut store: Box<dyn Store>) -> io::Result<Self> {
+        let (jobs, inbox) = bounded::<Job>(JOBS_MAX);
+        let (outbox, done) = bounded(ANSWERS_MAX);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            for job in inbox {
+                if outbox.send(run(store.as_mut(), job)).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { runner: Runner::Helper { jobs: Some(jobs), done, thread: Some(thread) } })
+    }
+
+    /// A job would be taken now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match &self.runner {
+            Runner::Inline { .. } => true,
+            Runner::Helper { jobs, .. } => jobs.as_ref().is_some_and(|j| !j.is_full()),
+        }
+    }
+
+    /// Hands `job` over.
+    ///
+    /// # Errors
+    /// Hands it back when the queue is full or the helper is gone.
+    pub fn submit(&mut self, job: Job) -> Result<(), Job> {
+        match &mut self.runner {
+            Runner::Inline { store, done } => {
+                done.push_back(run(store.as_mut(), job));
+                Ok(())
+            }
+            Runner::Helper { jobs: None, .. } => Err(job),
+            Runner::Helper { jobs: Some(jobs), .. } => jobs.try_send(job).map_err(|e| match e {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            }),
+        }
+    }
+
+    /// The next answer, if there is one.
+    pub fn poll(&mut self) -> Option<Done> {
+        match &mut self.runner {
+            Runner::Inline { done, .. } => done.pop_front(),
+            Runner::Helper { done, .. } => done.try_recv().ok(),
+        }
+    }
+
+    /// The next answer, waiting up to `limit` for it. Only before the first and after the last
+    /// turn: it blocks.
+    pub fn wait(&mut self, limit: Duration) -> Option<Done> {
+        match &mut self.runner {
+            Runner::Inline { done, .. } => done.pop_front(),
+            Runner::Helper { done, .. } => done.recv_timeout(limit).ok(),
+        }
+    }
+
+    /// Ends the helper after the jobs it has. Blocks; call it after every awaited answer.
+    pub fn shut_down(&mut self) {
+        if let Runner::Helper { jobs, done, thread } = &mut self.runner {
+            *jobs = None;
+            // Unread answers may keep the helper from ending.
+            while done.recv().is_ok() {}
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a strategy can do.
+
+use bot4_lanes::Probe;
+use bot4_types::{InstrumentId, Nanos, Price, Qty, Side, StrategyId};
+
+use crate::router::Router;
+use crate::slot::Origin;
+
+/// What became of a wish. It may be ignored: a refused wish is counted and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stands so already, was sent, or will be as soon as what is in its way has ended.
+    Accepted,
+    /// A take of this strategy in this instrument is still on its way.
+    Busy,
+    /// Not now: stopping, session not ready, book not live, or instrument not tradable.
+    Closed,
+    /// After a refusal the slot pauses for some milliseconds.
+    BackOff,
+    /// Price outside the instrument's bounds.
+    PriceBounds,
+    /// Quantity below the minimum after rounding to the lot.
+    SizeMin,
+    /// Quantity above the maximum.
+    SizeMax,
+    /// Price times quantity below the minimum.
+    NotionalMin,
+    /// Price times quantity above the maximum.
+    NotionalMax,
+}
+
+/// The time and the stamper of a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    pub now: Nanos,
+    pub probe: &'a Probe,
+}
+
+/// What a strategy can do in one instrument during one callback. Wishes are worked at once when
+/// nothing is in their way; what cannot be sent now is sent in a later turn. No call allocates.
+pub struct Actions<'a> {
+    router: &'a mut Router,
+    turn: Turn<'a>,
+    origin: Origin,
+    strategy: StrategyId,
+    instrument: InstrumentId,
+}
+
+impl<'a> Actions<'a> {
+    pub(crate) const fn new(
+        router: &'a mut Router,
+        turn: Turn<'a>,
+        origin: Origin,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+    ) -> Self {
+        Self { router, turn, origin, strategy, instrument }
+    }
+
+    /// Wants exactly one post-only order of `qty` at `price` resting on `side`, good until
+    /// cancelled. What rests there already is replaced when price or quantity differ. The price
+    /// is rounded away from the touch, the quantity down. A refused wish leaves the old one.
+    ///
+    /// The wish is spent when its order ends by a fill or a refusal: the strategy decides anew.
+    pub fn quote(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        self.router.quote(key, side, price, qty, self.origin, self.turn)
+    }
+
+    /// Wants nothing resting on `side`.
+    pub fn pull(&mut self, side: Side) {
+        self.router.pull((self.strategy, self.instrument), side, self.origin, self.turn);
+    }
+
+    /// Wants nothing resting on either side.
+    pub fn cancel_all(&mut self) {
+        self.pull(Side::Buy);
+        self.pull(Side::Sell);
+    }
+
+    /// Takes up to `qty` at `limit` or better, now (IOC). One at a time for each strategy and
+    /// instrument. Own quotes in its way, of any strategy, are cancelled first.
+    pub fn take(&mut self, side: Side, qty: Qty, limit: Price) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        self.router.take(key, side, limit, qty, self.origin, self.turn)
+    }
+
+    /// The same in another instrument, for strategies that trade several against each other.
+    /// `None` for an instrument that is not in the table.
+    pub fn on(&mut self, instrument: InstrumentId) -> Option<Actions<'_>> {
+        self.router.knows(instrument).then_some(Actions {
+            router: self.router,
+            turn: self.turn,
+            origin: self.origin,
+            strategy: self.strategy,
+            instrument,
+        })
+    }
+}

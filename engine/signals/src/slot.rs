@@ -1,0 +1,169 @@
+//! One place for one order: what the strategy wants there and what is there.
+//!
+//! ```text
+//!          place              ack                 differs from the wish
+//!   Free ---------> Pending --------> Live -----------------------------> Cancelling
+//!    ^                 |               |  ^----- cancel refused or lost ------'  |
+//!    |                 |               |<- found -  Unknown  <- lost ------------|
+//!    '--- terminal report, or the gate's refusal --------------------------------'
+//! ```
+
+use bot4_types::{
+    Cause, InstrumentId, Nanos, OrderId, Price, Qty, Side, StrategyId, Trail,
+};
+
+/// Why something is asked for: decides the intent's cause and its trail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub cause: Cause,
+    /// Of the market message; meaningless for other causes.
+    pub trail: Trail,
+}
+
+impl Origin {
+    /// Caused by the market message with this trail.
+    pub const fn market(trail: Trail) -> Self {
+        Self { cause: Cause::Market, trail }
+    }
+
+    /// Caused by something that is not a market message.
+    pub const fn other(cause: Cause) -> Self {
+        Self { cause, trail: Trail::start(Nanos::ZERO) }
+    }
+}
+
+/// Where the order of a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotState {
+    /// There is none.
+    Free,
+    /// Asked for, not accepted by the venue yet.
+    Pending,
+    /// Rests.
+    Live,
+    /// A cancel was asked for.
+    Cancelling,
+    /// Its fate is not known.
+    Unknown,
+}
+
+/// What should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub price: Price,
+    pub qty: Qty,
+    /// Not to be placed at or after this time: the decision is too old.
+    pub expires: Nanos,
+}
+
+/// One order slot of the router's fixed table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OrderSlot {
+    pub state: SlotState,
+    pub wish: Option<Wish>,
+    pub origin: Origin,
+    /// The order, while not free.
+    pub order: OrderId,
+    pub price: Price,
+    pub qty: Qty,
+    pub filled: Qty,
+    /// When it was asked for.
+    pub since: Nanos,
+    /// Back-off after a refusal, or when to repeat a cancel: nothing is sent before.
+    pub retry_at: Nanos,
+    /// A fresh decision is preferred to a waiting one until then.
+    pub settle_at: Nanos,
+    /// Refusals in a row; sets the length of the back-off.
+    pub failures: u32,
+    /// Is in the router's list of waiting slots.
+    pub queued: bool,
+    pub strategy: StrategyId,
+    pub instrument: InstrumentId,
+    pub side: Side,
+    /// Takes at once (IOC) instead of resting.
+    pub take: bool,
+}
+
+impl OrderSlot {
+    /// An empty slot.
+    pub const fn new(
+        strategy: StrategyId,
+        instrument: InstrumentId,
+        side: Side,
+        take: bool,
+    ) -> Self {
+        Self {
+            state: SlotState::Free,
+            wish: None,
+            origin: Origin::other(Cause::Timer),
+            order: OrderId(0),
+            price: Price(0),
+            qty: Qty(0),
+            filled: Qty(0),
+            since: Nanos::ZERO,
+            retry_at: Nanos::ZERO,
+            settle_at: Nanos::ZERO,
+            failures: 0,
+            queued: false,
+            strategy,
+            instrument,
+            side,
+            take,
+        }
+    }
+
+    /// What rests is not what is wanted. A take never differs: it ends by itself.
+    pub fn differs(&self) -> bool {
+        let same = |w: Wish| (w.price, w.qty) == (self.price, self.qty);
+        !self.take && !self.wish.is_some_and(same)
+    }
+
+    /// Something must still be sent or repeated, and no report is certain to remind us.
+    pub fn is_unmet(&self) -> bool {
+        match self.state {
+            SlotState::Free => self.wish.is_some(),
+            SlotState::Pending => false,
+            SlotState::Live | SlotState::Unknown => self.differs(),
+            SlotState::Cancelling => true,
+        }
+    }
+
+    /// An order to buy at `price` would trade with this one, or one to sell.
+    pub fn crosses(&self, side: Side, price: Price) -> bool {
+        self.state != SlotState::Free
+            && self.side != side
+            && match side {
+                Side::Buy => price >= self.price,
+                Side::Sell => price <= self.price,
+            }
+    }
+
+    /// The order as its strategy sees it.
+    pub fn open(&self) -> Option<Open> {
+        (self.state != SlotState::Free).then_some(Open {
+            order: self.order,
+            price: self.price,
+            qty: self.qty,
+            filled: self.filled,
+            since: self.since,
+            closing: self.state == SlotState::Cancelling,
+        })
+    }
+}
+
+/// An order that may still trade, as its strategy sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Which order.
+    pub order: OrderId,
+    /// Limit price.
+    pub price: Price,
+    /// Ordered quantity.
+    pub qty: Qty,
+    /// Filled so far.
+    pub filled: Qty,
+    /// When it was asked for.
+    pub since: Nanos,
+    /// Its cancel is on the way; a wish stated now is placed after it.
+    pub closing: bool,
+}

@@ -1,0 +1,94 @@
+//! What a person types. One file a subcommand; every one writes results to stdout and everything
+//! else to stderr.
+
+pub mod book;
+pub mod check;
+pub mod journal;
+pub mod latency;
+pub mod replay;
+pub mod run;
+pub mod sim;
+pub mod venue;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes of the contract.
+pub mod exit {
+    /// Done and all promises held.
+    pub const DONE: u8 = 0;
+    /// Ran, but a promise, row or comparison failed.
+    pub const FAILED: u8 = 1;
+    /// Refused: bad usage, configuration or input.
+    pub const REFUSED: u8 = 2;
+    /// Safety halt: a person must look.
+    pub const HALT: u8 = 79;
+}
+
+/// A thread-per-core pinned event engine for crypto venues.
+#[derive(Parser)]
+#[command(name = "bot4", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Trade: by default on a simulated venue on loopback for 30 seconds.
+    Run(run::Args),
+    /// Validate a configuration and print the resolved topology and placement.
+    Check(check::Args),
+    /// The simulated venue alone; its first line of output is its endpoints as JSON.
+    Venue(venue::Args),
+    /// Rebuild order books from recorded frames, offline, through the real agents.
+    Book(book::Args),
+    /// Run recordings or a journal through the real agents.
+    Replay(replay::Args),
+    /// Read a journal.
+    Journal(journal::Args),
+    /// Read latency histograms.
+    Latency(latency::Args),
+    /// The seeded stepper: the same agents on one thread in logical time.
+    Sim(sim::Args),
+}
+
+/// Parses the command line and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default()));
+    let outcome = match command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Venue(args) => venue::run(args),
+        Command::Book(args) => book::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Journal(args) => journal::run(&args),
+        Command::Latency(args) => latency::run(&args),
+        Command::Sim(args) => sim::run(&args),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            ExitCode::from(exit::REFUSED)
+        }
+    }
+}
+
+/// Why a command was refused: a text that names what, where and the mend.
+pub type Refusal = Box<dyn std::error::Error>;
+/// The outcome of a command: an exit code, or a refusal (exit code 2).
+pub type Outcome = Result<u8, Refusal>;
+
+/// A duration argument.
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::value::parse_duration(text)
+}
+
+/// The venue called `name`, which must be in this build.
+fn venue_of(name: &str) -> Result<bot4_venues::registry::Venue, Refusal> {
+    Ok(crate::config::resolve::known_venue(name).map_err(|what| format!("error: --venue: {what}"))?)
+}

@@ -1,0 +1,370 @@
+//! From the file's shape to a checked configuration.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bot4_venues::registry::{NotInBuild, Venue};
+use toml::Spanned;
+
+use super::error::Issue;
+use super::schema::{self, File, HugePages};
+use super::value::Lanes;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long to trade; `None` until stopped.
+    pub length: Option<Duration>,
+    /// Number of lanes.
+    pub lanes: Lanes,
+    /// Seed of everything drawn.
+    pub seed: u64,
+    /// The venue.
+    pub venue: VenueConfig,
+    /// Limits.
+    pub risk: RiskConfig,
+    /// Strategies in order.
+    pub strategies: Vec<StrategyConfig>,
+    /// Journal segment in bytes.
+    pub segment_bytes: usize,
+    /// Journal folder, if not the run's.
+    pub journal_dir: Option<PathBuf>,
+    /// Highest rung of huge pages.
+    pub huge_pages: HugePages,
+    /// Arena of a hot lane in bytes.
+    pub arena_bytes: usize,
+}
+
+/// A venue and how to reach it.
+#[derive(Clone, Debug)]
+pub struct VenueConfig {
+    /// Which.
+    pub venue: Venue,
+    /// Symbols to trade, the venue's spelling.
+    pub symbols: Vec<String>,
+    /// Endpoints and keys.
+    pub access: VenueAccess,
+}
+
+/// How to reach a venue.
+#[derive(Clone, Debug)]
+pub enum VenueAccess {
+    /// The simulated venue, started as a child.
+    Embedded,
+    /// A venue somewhere else.
+    Remote(Remote),
+}
+
+/// Endpoints and keys of a venue.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Market-data host as a URL.
+    pub market: String,
+    /// WebSocket API as a URL.
+    pub api: String,
+    /// The only trusted authority; `None` for the public ones.
+    pub ca: Option<PathBuf>,
+    /// API key.
+    pub api_key: String,
+    /// Private key file.
+    pub private_key: PathBuf,
+}
+
+/// Limits as configured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RiskConfig {
+    /// Worst-case position in 10^-4 of equity.
+    pub position_e4: i64,
+    /// Largest order, quote units.
+    pub order_notional_max: f64,
+    /// Farthest price in 10^-4.
+    pub collar_e4: i64,
+    /// New orders a second.
+    pub orders_per_second: u32,
+    /// Open orders, all instruments.
+    pub open_orders_max: u32,
+    /// Oldest usable mark.
+    pub book_age_max: Duration,
+    /// Asset in which equity is counted.
+    pub equity_asset: bot4_types::Symbol,
+}
+
+/// A strategy as configured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StrategyConfig {
+    /// Quotes both sides, skewed by inventory.
+    MarketMaker {
+        /// Size of a quote in quote units.
+        quote_notional: f64,
+        /// Least distance from the microprice in basis points.
+        half_spread_bps: f64,
+        /// Inventory in quote units at which the skew is full.
+        position_max_notional: f64,
+        /// Move that replaces a quote, ticks.
+        requote_ticks: u32,
+        /// Least life of a quote.
+        quote_life_min: Duration,
+    },
+    /// Takes when a fast average crosses a slow one.
+    EmaCross {
+        /// Size of an order in quote units.
+        notional: f64,
+        /// Weight of the newest price in the fast average.
+        fast: f64,
+        /// Weight in the slow average.
+        slow: f64,
+        /// Least time between two orders of an instrument.
+        cooldown: Duration,
+    },
+}
+
+/// Checks `file`; relative paths in it are relative to `path`'s folder.
+///
+/// # Errors
+/// The first [`Issue`] found.
+pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
+    let base = path.parent().unwrap_or(Path::new("."));
+    let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
+    let arena = bounded("arena_mib", &file.memory.arena_mib, 8, 65_536, "MiB")?;
+    Ok(Config {
+        length: file.run.length.map(|s| s.0),
+        lanes: file.run.lanes,
+        seed: file.run.seed,
+        risk: risk(&file.risk)?,
+        venue: venue(file.venue, base)?,
+        strategies,
+        segment_bytes: segment as usize * 1024 * 1024,
+        journal_dir: file.journal.dir.map(|d| base.join(d)),
+        huge_pages: file.memory.huge_pages,
+        arena_bytes: arena as usize * 1024 * 1024,
+    })
+}
+
+fn issue(span: Range<usize>, key: &'static str, what: impl Into<String>, mend: impl Into<String>) -> Issue {
+    Issue { span, key, what: what.into(), mend: mend.into() }
+}
+
+fn bounded(
+    key: &'static str,
+    value: &Spanned<u32>,
+    min: u32,
+    max: u32,
+    unit: &str,
+) -> Result<u32, Issue> {
+    let v = *value.get_ref();
+    if (min..=max).contains(&v) {
+        return Ok(v);
+    }
+    Err(issue(value.span(), key, format!("{v} is out of range"), format!("choose {min} to {max} {unit}")))
+}
+
+fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
+    let v = *value.get_ref();
+    if v.is_finite() && v > 0.0 && v <= max {
+        return Ok(v);
+    }
+    Err(issue(value.span(), key, format!("{v} is out of range"), format!("choose a number above 0, at most {max}")))
+}
+
+fn risk(risk: &schema::Risk) -> Result<RiskConfig, Issue> {
+    let Some(equity_asset) = bot4_types::Symbol::new(&risk.equity_asset) else {
+        return Err(issue(0..0, "equity_asset", "not an asset name", "name one asset, like \"USDT\""));
+    };
+    Ok(RiskConfig {
+        position_e4: (positive("position_pct", &risk.position_pct, 100.0)? * 100.0).round() as i64,
+        order_notional_max: positive("order_notional_max", &risk.order_notional_max, 1e9)?,
+        collar_e4: (positive("collar_pct", &risk.collar_pct, 50.0)? * 100.0).round() as i64,
+        orders_per_second: bounded("orders_per_second", &risk.orders_per_second, 1, 100_000, "orders")?,
+        open_orders_max: bounded(
+            "open_orders_max",
+            &risk.open_orders_max,
+            1,
+            bot4_types::limits::ORDERS_OPEN_MAX as u32 / 2,
+            "orders",
+        )?,
+        book_age_max: risk.book_age_max.0,
+        equity_asset,
+    })
+}
+
+fn venue(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Issue> {
+    let table = venue.span();
+    let venue = venue.into_inner();
+    let name = venue.name.get_ref().as_str();
+    let known = known_venue(name).map_err(|what| {
+        issue(venue.name.span(), "name", what, "name a venue that this build has")
+    })?;
+    let symbols = symbols(&venue.symbols)?;
+    dead_man(venue.dead_man.as_ref(), &table)?;
+    let access =
+        if venue.embedded { embedded(&venue)? } else { VenueAccess::Remote(remote(venue, table, base)?) };
+    Ok(VenueConfig { venue: known, symbols, access })
+}
+
+/// The venue called `name`, if this build speaks its dialect.
+///
+/// # Errors
+/// A sentence that lists what there is.
+pub fn known_venue(name: &str) -> Result<Venue, String> {
+    let names = || Venue::ALL.map(Venue::name).join(", ");
+    let venue = Venue::from_name(name)
+        .ok_or_else(|| format!("`{name}` is not a venue; there are: {}", names()))?;
+    if venue.is_in_build() { Ok(venue) } else { Err(NotInBuild(venue).to_string()) }
+}
+
+fn symbols(symbols: &Spanned<Vec<String>>) -> Result<Vec<String>, Issue> {
+    let list = symbols.get_ref();
+    let wrong = |what: String| {
+        Err(issue(symbols.span(), "symbols", what, "list the venue's names, like [\"BTCUSDT\"]"))
+    };
+    if list.is_empty() || list.len() > bot4_types::limits::INSTRUMENTS_MAX {
+        return wrong(format!("{} symbols", list.len()));
+    }
+    for (i, symbol) in list.iter().enumerate() {
+        let plain = !symbol.chars().any(|c| c.is_ascii_lowercase() || c.is_whitespace());
+        if bot4_types::Symbol::new(symbol).is_none() || !plain {
+            return wrong(format!("`{symbol}` is not a symbol (upper case, no spaces)"));
+        }
+        if list[..i].contains(symbol) {
+            return wrong(format!("`{symbol}` is listed twice"));
+        }
+    }
+    Ok(list.clone())
+}
+
+/// Binance Spot has no dead-man switch, so the configuration must say that its author knows.
+fn dead_man(dead_man: Option<&Spanned<String>>, table: &Range<usize>) -> Result<(), Issue> {
+    let mend = "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you \
+                when the engine or the line dies";
+    match dead_man {
+        Some(value) if value.get_ref() == "none_available" => Ok(()),
+        Some(value) => Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend)),
+        None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
+    }
+}
+
+fn embedded(venue: &schema::Venue) -> Result<VenueAccess, Issue> {
+    let given = [
+        ("market", venue.market.as_ref().map(Spanned::span)),
+        ("api", venue.api.as_ref().map(Spanned::span)),
+        ("ca", venue.ca.as_ref().map(Spanned::span)),
+        ("api_key", venue.api_key.as_ref().map(Spanned::span)),
+        ("private_key", venue.private_key.as_ref().map(Spanned::span)),
+    ];
+    for (key, span) in given {
+        if let Some(span) = span {
+            let mend = "remove it, or set embedded = false";
+            return Err(issue(span, key, "has no meaning for an embedded venue", mend));
+        }
+    }
+    Ok(VenueAccess::Embedded)
+}
+
+fn remote(venue: schema::Venue, table: Range<usize>, base: &Path) -> Result<Remote, Issue> {
+    let missing = |key, mend: &str| issue(table.clone(), key, "is missing", mend);
+    let market = url("market", venue.market.ok_or_else(|| missing("market", "give the wss:// URL of the market-data host"))?)?;
+    let api = url("api", venue.api.ok_or_else(|| missing("api", "give the wss:// URL of the WebSocket API"))?)?;
+    let ca = venue.ca.map(|ca| file("ca", &ca, base)).transpose()?;
+    let api_key = venue.api_key.ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
+    let key = venue.private_key.ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
+    let private_key = file("private_key", &key, base)?;
+    check_private(&private_key, key.span())?;
+    Ok(Remote { market, api, ca, api_key: api_key.into_inner(), private_key })
+}
+
+fn url(key: &'static str, value: Spanned<String>) -> Result<String, Issue> {
+    match bot4_wire::Endpoint::parse(value.get_ref()) {
+        Ok(_) => Ok(value.into_inner()),
+        Err(e) => Err(issue(value.span(), key, e.to_string(), "write wss://host[:port][/path]")),
+    }
+}
+
+fn file(key: &'static str, value: &Spanned<PathBuf>, base: &Path) -> Result<PathBuf, Issue> {
+    let path = base.join(value.get_ref());
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(e) => {
+            let what = format!("cannot read {}: {e}", path.display());
+            Err(issue(value.span(), key, what, "give the path of a file this user can read"))
+        }
+    }
+}
+
+/// A private key that others can read is refused.
+fn check_private(path: &Path, span: Range<usize>) -> Result<(), Issue> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map(|m| m.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let what = format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777);
+    Err(issue(span, "private_key", what, format!("chmod 600 {}", path.display())))
+}
+
+fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
+    match s.kind.get_ref().as_str() {
+        "market_maker" => market_maker(s),
+        "ema_cross" => ema_cross(s),
+        other => Err(issue(
+            s.kind.span(),
+            "kind",
+            format!("`{other}` is not a strategy"),
+            "choose market_maker or ema_cross",
+        )),
+    }
+}
+
+fn foreign(kind: &str, key: &'static str, span: Option<Range<usize>>) -> Result<(), Issue> {
+    match span {
+        None => Ok(()),
+        Some(span) => Err(issue(span, key, format!("is not a key of {kind}"), "remove it")),
+    }
+}
+
+fn or_default(key: &'static str, value: Option<&Spanned<f64>>, default: f64, max: f64) -> Result<f64, Issue> {
+    value.map_or(Ok(default), |v| positive(key, v, max))
+}
+
+fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
+    foreign("market_maker", "notional", s.notional.as_ref().map(Spanned::span))?;
+    foreign("market_maker", "fast", s.fast.as_ref().map(Spanned::span))?;
+    foreign("market_maker", "slow", s.slow.as_ref().map(Spanned::span))?;
+    foreign("market_maker", "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
+    let requote_ticks =
+        s.requote_ticks.as_ref().map_or(Ok(1), |v| bounded("requote_ticks", v, 1, 10_000, "ticks"))?;
+    Ok(StrategyConfig::MarketMaker {
+        quote_notional: or_default("quote_notional", s.quote_notional.as_ref(), 400.0, 1e9)?,
+        half_spread_bps: or_default("half_spread_bps", s.half_spread_bps.as_ref(), 0.2, 1e3)?,
+        position_max_notional: or_default(
+            "position_max_notional",
+            s.position_max_notional.as_ref(),
+            4_000.0,
+            1e12,
+        )?,
+        requote_ticks,
+        quote_life_min: s.quote_life_min.as_ref().map_or(Duration::from_millis(50), |v| v.get_ref().0),
+    })
+}
+
+fn ema_cross(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
+    foreign("ema_cross", "quote_notional", s.quote_notional.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "half_spread_bps", s.half_spread_bps.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "position_max_notional", s.position_max_notional.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "requote_ticks", s.requote_ticks.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "quote_life_min", s.quote_life_min.as_ref().map(Spanned::span))?;
+    let fast = or_default("fast", s.fast.as_ref(), 0.05, 1.0)?;
+    let slow = or_default("slow", s.slow.as_ref(), 0.01, 1.0)?;
+    if slow >= fast {
+        let span = s.slow.as_ref().or(s.fast.as_ref()).map_or(s.kind.span(), Spanned::span);
+        let what = format!("the slow weight {slow} is not below the fast weight {fast}");
+        return Err(issue(span, "slow", what, "choose slow < fast"));
+    }
+    Ok(StrategyConfig::EmaCross {
+        notional: or_default("notional", s.notional.as_ref(), 300.0, 1e9)?,
+        fast,
+        slow,
+        cooldown: s.cooldown.as_ref().map_or(Duration::from_millis(500), |v| v.get_ref().0),
+    })
+}

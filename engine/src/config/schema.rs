@@ -1,0 +1,180 @@
+//! The shape of the configuration file. `deploy/config/demo.toml` explains every key.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::value::{Lanes, Span};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// `[run]`.
+    #[serde(default)]
+    pub run: Run,
+    /// `[venue]`.
+    pub venue: Spanned<Venue>,
+    /// `[risk]`.
+    #[serde(default)]
+    pub risk: Risk,
+    /// `[[strategy]]`.
+    #[serde(default, rename = "strategy")]
+    pub strategies: Vec<Strategy>,
+    /// `[journal]`.
+    #[serde(default)]
+    pub journal: Journal,
+    /// `[memory]`.
+    #[serde(default)]
+    pub memory: Memory,
+}
+
+/// `[run]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// How long to trade.
+    #[serde(rename = "for")]
+    pub length: Option<Span>,
+    /// Number of lanes.
+    #[serde(default)]
+    pub lanes: Lanes,
+    /// Seed of everything drawn.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// `[venue]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Venue {
+    /// Which venue.
+    pub name: Spanned<String>,
+    /// Start the simulated venue as a child.
+    #[serde(default)]
+    pub embedded: bool,
+    /// Symbols to trade.
+    pub symbols: Spanned<Vec<String>>,
+    /// Market-data host.
+    pub market: Option<Spanned<String>>,
+    /// WebSocket API.
+    pub api: Option<Spanned<String>>,
+    /// The only trusted authority.
+    pub ca: Option<Spanned<PathBuf>>,
+    /// API key.
+    pub api_key: Option<Spanned<String>>,
+    /// Private key file.
+    pub private_key: Option<Spanned<PathBuf>>,
+    /// Dead-man switch.
+    pub dead_man: Option<Spanned<String>>,
+}
+
+/// `[risk]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Risk {
+    /// Worst-case position, per cent of equity.
+    pub position_pct: Spanned<f64>,
+    /// Largest order in quote units.
+    pub order_notional_max: Spanned<f64>,
+    /// Farthest price, per cent.
+    pub collar_pct: Spanned<f64>,
+    /// New orders a second.
+    pub orders_per_second: Spanned<u32>,
+    /// Open orders, all instruments.
+    pub open_orders_max: Spanned<u32>,
+    /// Oldest usable mark.
+    pub book_age_max: Span,
+    /// Asset in which equity is counted.
+    pub equity_asset: String,
+}
+
+impl Default for Risk {
+    fn default() -> Self {
+        let value = |v| Spanned::new(0..0, v);
+        Self {
+            position_pct: value(2.0),
+            order_notional_max: value(5_000.0),
+            collar_pct: value(1.0),
+            orders_per_second: Spanned::new(0..0, 400),
+            open_orders_max: Spanned::new(0..0, 200),
+            book_age_max: Span(std::time::Duration::from_secs(2)),
+            equity_asset: "USDT".to_owned(),
+        }
+    }
+}
+
+/// `[[strategy]]`. One flat table for every kind, so that errors keep their place; which keys
+/// belong to which kind is checked afterwards.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// `market_maker` or `ema_cross`.
+    pub kind: Spanned<String>,
+    /// Market maker: size of a quote in quote units.
+    pub quote_notional: Option<Spanned<f64>>,
+    /// Market maker: least distance from the microprice in basis points.
+    pub half_spread_bps: Option<Spanned<f64>>,
+    /// Market maker: inventory in quote units at which the skew is full.
+    pub position_max_notional: Option<Spanned<f64>>,
+    /// Market maker: move that replaces a quote, ticks.
+    pub requote_ticks: Option<Spanned<u32>>,
+    /// Market maker: least life of a quote.
+    pub quote_life_min: Option<Spanned<Span>>,
+    /// Taker: size of an order in quote units.
+    pub notional: Option<Spanned<f64>>,
+    /// Taker: weight of the newest price in the fast average.
+    pub fast: Option<Spanned<f64>>,
+    /// Taker: weight in the slow average.
+    pub slow: Option<Spanned<f64>>,
+    /// Taker: least time between two orders of an instrument.
+    pub cooldown: Option<Spanned<Span>>,
+}
+
+/// `[journal]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// Segment size in MiB.
+    pub segment_mib: Spanned<u32>,
+    /// Where; default in the run's folder.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { segment_mib: Spanned::new(0..0, 16), dir: None }
+    }
+}
+
+/// `[memory]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// Highest rung to try.
+    pub huge_pages: HugePages,
+    /// Arena of a hot lane in MiB.
+    pub arena_mib: Spanned<u32>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { huge_pages: HugePages::Best, arena_mib: Spanned::new(0..0, 32) }
+    }
+}
+
+/// Rungs of huge pages.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum HugePages {
+    /// The first the host grants.
+    #[default]
+    Best,
+    /// Reserved huge pages first (falls back like `best`).
+    Hugetlb,
+    /// Transparent huge pages at best.
+    Thp,
+    /// Plain pages.
+    None,
+}

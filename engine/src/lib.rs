@@ -1,0 +1,14 @@
+//! The composition root: configuration, topology, wiring, supervision and the command line.
+//!
+//! ```text
+//! cli --config--> plan (topology + placement) --> wiring (rings, agents, arenas) --> lanes
+//!                                                    ^                                  |
+//!      cold session: instruments, balances, clock ---'        control agent: supervises, drains
+//!      cold session at the end: open orders, balances --> reconcile <-- agents come back
+//!                                                           '--> report, exit code
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod run;
+pub mod topology;

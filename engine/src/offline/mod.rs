@@ -1,0 +1,12 @@
+//! Recordings through the real parse and book agents, on one thread.
+//!
+//! ```text
+//! files (.gz or plain) --source--> messages --pump--> frames ring -> parse.0 -> market ring -> book.0
+//! --snapshots file ----------------^   merged by receive time               tops, marks: drained
+//! ```
+
+pub mod pump;
+pub mod source;
+
+pub use pump::{Pump, PumpStats};
+pub use source::{Message, Recording, SourceError};

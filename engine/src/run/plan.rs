@@ -1,0 +1,145 @@
+//! The plan: topology and placement resolved for this host, before anything starts.
+
+use std::fmt::Write as _;
+
+use bot4_lanes::placement::{self, Cpus, Placement, PlacementError};
+use bot4_lanes::topology::{Flow, Topology, TopologyError};
+use serde_json::{Value, json};
+
+use crate::config::value::Lanes;
+use crate::config::{Config, VenueAccess};
+use crate::topology::topology;
+
+/// A validated topology and its placement.
+pub struct Plan {
+    /// Roles and links.
+    pub topology: Topology,
+    /// Lanes and CPUs.
+    pub placement: Placement,
+    /// CPUs this process may use.
+    pub cpus: Cpus,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The table is wrong (a bug).
+    Topology(TopologyError),
+    /// The lanes cannot be placed.
+    Placement(PlacementError),
+}
+
+impl std::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Topology(e) => write!(f, "error: topology: {e}"),
+            Self::Placement(e) => write!(f, "error: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Plan {
+    /// The plan for `config` on this host.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn of(config: &Config) -> Result<Self, PlanError> {
+        let topology = topology();
+        topology.validate().map_err(PlanError::Topology)?;
+        let cpus = Cpus::of_this_process();
+        let embedded = matches!(config.venue.access, VenueAccess::Embedded);
+        let count = match config.lanes {
+            Lanes::Auto => placement::auto_lanes(&cpus, embedded),
+            Lanes::Count(n) => n,
+        };
+        let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
+        let placement =
+            placement::place(count, &cpus, quota_free).map_err(PlanError::Placement)?;
+        Ok(Self { topology, placement, cpus })
+    }
+
+    /// The plan for a person.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "lanes ({} CPUs allowed)", self.cpus.allowed.len());
+        for lane in &self.placement.lanes {
+            let (name, roles) = (&lane.name, lane.roles.join(" "));
+            let _ = writeln!(out, "  {name:<18} cpu {:<3} {:<11} {roles}", lane.cpu, lane.idle.name());
+        }
+        let _ = writeln!(out, "links");
+        for link in &self.topology.links {
+            let arrow = if link.flow == Flow::Forward { "->" } else { "<~" };
+            let (name, from, to) = (&link.name, link.from, link.to);
+            let full = link.when_full.name();
+            let _ = writeln!(out, "  {name:<16} {from:>9} {arrow} {to:<9} {:>6}  {full}", link.capacity);
+        }
+        for warning in &self.placement.warnings {
+            let _ = writeln!(out, "warning: {warning}");
+        }
+        out
+    }
+
+    /// The plan for a program.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let lanes: Vec<Value> = self
+            .placement
+            .lanes
+            .iter()
+            .map(|l| json!({"name": l.name, "cpu": l.cpu, "idle": l.idle.name(), "agents": l.roles}))
+            .collect();
+        let links: Vec<Value> = self
+            .topology
+            .links
+            .iter()
+            .map(|l| {
+                let feedback = l.flow == Flow::Feedback;
+                json!({"name": l.name, "from": l.from, "to": l.to, "capacity": l.capacity,
+                       "when_full": l.when_full.name(), "feedback": feedback})
+            })
+            .collect();
+        json!({"lanes": lanes, "links": links, "cpus": self.cpus.allowed,
+               "warnings": self.placement.warnings})
+    }
+}
+
+/// No cgroup takes CPU time away: spinning is safe. Reads the v2 and v1 files of this process's
+/// cgroup; absent files mean no quota.
+fn quota_free() -> bool {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    groups.lines().all(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, controllers, path) = (parts.next(), parts.next(), parts.next().unwrap_or("/"));
+        match controllers {
+            Some("") => {
+                let file = format!("/sys/fs/cgroup{path}/cpu.max");
+                std::fs::read_to_string(file).is_ok_and(|t| !t.starts_with("max"))
+            }
+            Some(c) if c.split(',').any(|c| c == "cpu") => {
+                let file = format!("/sys/fs/cgroup/cpu{path}/cpu.cfs_quota_us");
+                std::fs::read_to_string(file).is_ok_and(|t| t.trim() != "-1")
+            }
+            _ => false,
+        }
+        .eq(&false)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_can_be_planned_with_every_number_of_lanes() {
+        let mut config = crate::config::demo().expect("valid");
+        for n in 1..=12 {
+            config.lanes = Lanes::Count(n);
+            let plan = Plan::of(&config).expect("placeable");
+            assert_eq!(plan.placement.lanes.len(), n);
+            assert!(plan.to_text().contains("tick") || plan.to_text().contains("frames[0]"));
+        }
+    }
+}

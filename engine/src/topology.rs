@@ -1,0 +1,101 @@
+//! THE table: the machine's roles and links. Read it to know the system; it is validated before
+//! any thread starts.
+//!
+//! ```text
+//! wire.i --frames[i]--> parse.i --market[i][j]--> book.j --tops[j]--> signal --intents--> risk
+//!   ^  ^----slots[i]------'  ^-----blocks[j][i]-----'|                  ^                  |
+//!   '------resync[j][i]------------------------------+--marks[j]--------|-----------> risk |
+//!                                                                       |                  v
+//!                                            account (reports + position) <-- risk <-- approved
+//!                                                                         reports <-- execution
+//! risk, execution --log[..]--> journal        every lane --> counters and histograms --> telemetry
+//! ```
+
+use bot4_lanes::topology::{Flow, LinkRow, Topology, WhenFull};
+
+/// Wire and parse lanes: instruments are spread over them.
+pub const WIRES: usize = 2;
+/// Book lanes: instruments are spread over them.
+pub const BOOKS: usize = 2;
+
+/// Roles by index, so that names stay `'static`.
+pub const WIRE: [&str; WIRES] = ["wire.0", "wire.1"];
+/// See [`WIRE`].
+pub const PARSE: [&str; WIRES] = ["parse.0", "parse.1"];
+/// See [`WIRE`].
+pub const BOOK: [&str; BOOKS] = ["book.0", "book.1"];
+
+/// Frames in flight: 20 ms of the busiest second seen on one symbol (1,362 messages), with room.
+pub const FRAMES: usize = 512;
+/// Market messages in flight.
+pub const MARKET: usize = 1_024;
+/// Resync requests: every instrument once.
+pub const RESYNC: usize = bot4_types::limits::INSTRUMENTS_MAX;
+/// Tops and trades in flight; conflated above.
+pub const TOPS: usize = 1_024;
+/// Marks in flight; conflated above.
+pub const MARKS: usize = 512;
+/// Intents in flight.
+pub const INTENTS: usize = 256;
+/// Approved orders in flight.
+pub const APPROVED: usize = 256;
+/// Reports in flight: a burst of fills over all open orders.
+pub const REPORTS: usize = 2_048;
+/// Account reports in flight.
+pub const ACCOUNT: usize = 2_048;
+/// Log records in flight, 256 B each.
+pub const LOG: usize = 8_192;
+
+/// Log lane of risk.
+pub const LOG_RISK: u8 = 0;
+/// Log lane of execution.
+pub const LOG_EXECUTION: u8 = 1;
+
+/// The table.
+#[must_use]
+pub fn topology() -> Topology {
+    use Flow::{Feedback, Forward};
+    use WhenFull::{Conflate, Retry, StopInput, WaitOrFault};
+    let mut links = Vec::new();
+    let mut add = |name: String, from, to, capacity, when_full, flow| {
+        links.push(LinkRow { name, from, to, capacity, when_full, flow });
+    };
+    for i in 0..WIRES {
+        add(format!("frames[{i}]"), WIRE[i], PARSE[i], FRAMES, StopInput, Forward);
+        add(format!("slots[{i}]"), PARSE[i], WIRE[i], 2 * FRAMES, Retry, Feedback);
+        for j in 0..BOOKS {
+            add(format!("market[{i}][{j}]"), PARSE[i], BOOK[j], MARKET, StopInput, Forward);
+            add(format!("blocks[{j}][{i}]"), BOOK[j], PARSE[i], 8 * MARKET, Retry, Feedback);
+            add(format!("resync[{j}][{i}]"), BOOK[j], WIRE[i], RESYNC, Retry, Feedback);
+        }
+    }
+    for (j, book) in BOOK.into_iter().enumerate() {
+        add(format!("tops[{j}]"), book, "signal", TOPS, Conflate, Forward);
+        add(format!("marks[{j}]"), book, "risk", MARKS, Conflate, Forward);
+    }
+    add("intents".into(), "signal", "risk", INTENTS, StopInput, Forward);
+    add("approved".into(), "risk", "execution", APPROVED, WaitOrFault, Forward);
+    add("reports".into(), "execution", "risk", REPORTS, WaitOrFault, Feedback);
+    add("account".into(), "risk", "signal", ACCOUNT, WaitOrFault, Feedback);
+    add("log[risk]".into(), "risk", "journal", LOG, StopInput, Forward);
+    add("log[execution]".into(), "execution", "journal", LOG, StopInput, Forward);
+    let roles = [WIRE.as_slice(), &PARSE, &BOOK, &["signal", "risk", "execution", "journal"]]
+        .concat()
+        .into_iter()
+        .chain(["telemetry", "control"])
+        .collect();
+    Topology { roles, links }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_valid_and_feedback_fits_what_can_be_in_flight() {
+        let table = topology();
+        assert_eq!(table.validate(), Ok(()));
+        assert_eq!(table.roles.len(), 12);
+        assert_eq!(table.links.len(), 22);
+    }
+}

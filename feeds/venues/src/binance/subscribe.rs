@@ -1,0 +1,140 @@
+//! Stream names, control messages and snapshot requests: what the wire agent needs.
+//!
+//! The path names the streams, so nothing is sent when the connection is open and the limit of
+//! five messages a second is never near. Source: the Binance sheet, chapters 1 to 3.
+
+use bot4_types::Instrument;
+
+use super::{API_PATH, SNAPSHOT_LEVELS, SNAPSHOT_WEIGHT, STREAM_PATH, WEIGHT_PER_MINUTE, orders};
+use crate::session::MarketSession;
+
+/// The streams of one instrument: book changes each 100 ms, best quotes and trades at once.
+pub const STREAMS: [&str; 3] = ["@depth@100ms", "@bookTicker", "@trade"];
+
+/// Market data connections of Binance Spot.
+#[derive(Clone, Copy, Debug)]
+pub struct BinanceSession {
+    weight_per_min: u32,
+}
+
+impl BinanceSession {
+    /// A session that may spend `weight_per_min` request weight on snapshots; zero takes the
+    /// venue's whole limit.
+    #[must_use]
+    pub const fn new(weight_per_min: u32) -> Self {
+        let all = weight_per_min == 0 || weight_per_min > WEIGHT_PER_MINUTE;
+        Self { weight_per_min: if all { WEIGHT_PER_MINUTE } else { weight_per_min } }
+    }
+}
+
+impl MarketSession for BinanceSession {
+    fn stream_path(&self, instruments: &[Instrument]) -> String {
+        let mut path = format!("{STREAM_PATH}?streams=");
+        let mut first = true;
+        for instrument in instruments {
+            let name = instrument.symbol.as_str().to_lowercase();
+            for stream in STREAMS {
+                if !first {
+                    path.push('/');
+                }
+                first = false;
+                percent_encoded(&name, &mut path);
+                path.push_str(stream);
+            }
+        }
+        path
+    }
+
+    fn on_open(&self, _: &[Instrument], _: &mut Vec<u8>) {}
+
+    fn snapshot_path(&self) -> String {
+        format!("{API_PATH}?returnRateLimits=false")
+    }
+
+    fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
+        let id = u64::from(instrument.id.0);
+        orders::depth(id, instrument.symbol.as_str(), SNAPSHOT_LEVELS, out);
+    }
+
+    fn snapshot_weight(&self) -> u32 {
+        SNAPSHOT_WEIGHT
+    }
+
+    fn weight_limit_per_min(&self) -> u32 {
+        self.weight_per_min
+    }
+
+    fn is_shutdown_notice(&self, text: &[u8]) -> bool {
+        const SHAPES: [&[u8]; 3] = [
+            br#"{"stream":"!serverShutdown""#,
+            br#"{"e":"serverShutdown""#,
+            br#"{"event":{"e":"serverShutdown""#,
+        ];
+        SHAPES.iter().any(|shape| text.starts_with(shape))
+    }
+}
+
+/// A symbol may hold any UTF-8; a request line may not.
+fn percent_encoded(name: &str, path: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for b in name.bytes() {
+        if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+            path.push(char::from(b));
+        } else {
+            path.push('%');
+            path.push(char::from(HEX[usize::from(b >> 4)]));
+            path.push(char::from(HEX[usize::from(b & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_types::{InstrumentId, Symbol};
+
+    fn bare(id: u16, name: &str) -> Instrument {
+        Instrument::bare(InstrumentId(id), Symbol::new(name).expect("short"), 8)
+    }
+
+    #[test]
+    fn streams_are_named_in_lower_case_and_encoded() {
+        let session = BinanceSession::new(0);
+        assert_eq!(
+            session.stream_path(&[bare(0, "BTCUSDT"), bare(1, "É1")]),
+            "/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker/btcusdt@trade/\
+             %C3%A91@depth@100ms/%C3%A91@bookTicker/%C3%A91@trade"
+        );
+        let mut out = Vec::new();
+        session.on_open(&[bare(0, "BTCUSDT")], &mut out);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn snapshots_are_asked_for_by_instrument_number() {
+        let mut out = Vec::new();
+        BinanceSession::new(0).snapshot_request(&bare(7, "ETHUSDT"), &mut out);
+        let expected = br#"{"id":7,"method":"depth","params":{"limit":1000,"symbol":"ETHUSDT"}}"#;
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn weight_shares_are_capped_by_the_venue() {
+        assert_eq!(BinanceSession::new(0).weight_limit_per_min(), 6_000);
+        assert_eq!(BinanceSession::new(500).weight_limit_per_min(), 500);
+        assert_eq!(BinanceSession::new(90_000).weight_limit_per_min(), 6_000);
+    }
+
+    #[test]
+    fn every_shape_of_the_shutdown_notice_is_known() {
+        let session = BinanceSession::new(0);
+        for text in [
+            r#"{"e":"serverShutdown","E":1770123456789}"#,
+            r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#,
+            r#"{"event":{"e":"serverShutdown","E":1}}"#,
+        ] {
+            assert!(session.is_shutdown_notice(text.as_bytes()), "{text}");
+        }
+        assert!(!session.is_shutdown_notice(br#"{"stream":"btcusdt@trade","data":{}}"#));
+    }
+}

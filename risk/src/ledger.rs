@@ -1,0 +1,509 @@
+//! The only owner of positions, cash, profit and reservations.
+//!
+//! * A **reservation** is made when an order is approved and freed only as its quantity is
+//!   filled or ended by a terminal report, `NotSent` included.
+//! * A **fill** is booked once: by order and trade id, and never beyond the venue's cumulative
+//!   quantity. What does not fit this is counted ([`Counts`]), never guessed away.
+//! * **Exposure is worst case.** Every order that is not proven ended counts in full, an
+//!   `Unknown` one too; an ended order whose fills are still to come counts what is missing.
+//! * **Balances are exact**: start + fills - fees, per asset, in `i128`.
+//!
+//! Reports may come doubled or out of order: the state after a set of reports does not depend on
+//! their order (the naive twin in [`crate::naive`] proves it). Cost: O(1) an approval or report,
+//! see [`crate::orders`]. No allocation after construction.
+
+use bot4_types::instrument::Amount;
+use bot4_types::limits::ORDERS_OPEN_MAX;
+use bot4_types::{
+    AssetId, Instrument, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderKind,
+    OrderReport, Price, Qty, ReportKind, Side, StrategyId, notional,
+};
+
+use crate::limits::RiskLimits;
+use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
+use crate::orders::{Chain, OrderSlot, OrderTable};
+use crate::position::Position;
+
+/// What one asset's account holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Account {
+    start: Amount,
+    /// The start is known: given, or taken from the venue before anything moved.
+    known: bool,
+    moved: Amount,
+    reserved: Amount,
+    fees: Amount,
+    venue: Option<(Amount, Amount)>,
+}
+
+/// Position and worst case of an instrument, or of one strategy in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exposure {
+    /// What is held, by fills.
+    pub position: Position,
+    /// Quantity that may still be bought and sold, by side.
+    pub leaves: [i128; 2],
+    /// Orders of unknown fate, by side.
+    pub unknown: [u32; 2],
+    /// Orders that are not ended.
+    pub open: u32,
+}
+
+impl Exposure {
+    /// The position if everything of `side` that may still fill does, counted positive in the
+    /// direction of `side`.
+    #[must_use]
+    pub const fn worst(&self, side: Side) -> i128 {
+        let held = if matches!(side, Side::Buy) { self.position.qty } else { -self.position.qty };
+        held.saturating_add(self.leaves[side.index()])
+    }
+}
+
+/// What happened to reports. Everything below `duplicates` is drift: it must be explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Fills booked.
+    pub fills: u64,
+    /// Fills dropped because they were booked before.
+    pub duplicates: u64,
+    /// Fills booked beyond the ordered quantity.
+    pub overfills: u64,
+    /// Fills booked after a report that called the order complete.
+    pub after_done: u64,
+    /// Fills booked of orders that this run never approved.
+    pub orphans: u64,
+    /// Reports of orders so old that they were forgotten; not booked.
+    pub strays: u64,
+    /// Reports that contradict their order or are not numbers; not booked.
+    pub invalid: u64,
+}
+
+impl Counts {
+    /// Everything that a person must explain.
+    #[must_use]
+    pub const fn drift(&self) -> u64 {
+        self.overfills + self.after_done + self.orphans + self.strays + self.invalid
+    }
+}
+
+/// Orphan fills remembered against their own duplicates.
+const ORPHANS_KEPT: usize = 256;
+
+/// The ledger. See the module's text.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    table: InstrumentTable,
+    allowance_e6: i64,
+    slippage_e4: i64,
+    orders: OrderTable,
+    accounts: Box<[Account]>,
+    totals: Box<[Exposure]>,
+    cells: Box<[Exposure]>,
+    open: usize,
+    unknown: usize,
+    approved_last: OrderId,
+    orphans: Box<[(OrderId, InstrumentId, u64)]>,
+    counts: Counts,
+}
+
+impl Ledger {
+    /// A ledger over `table` that starts with `balances`. Allocates everything it will need.
+    #[must_use]
+    pub fn new(
+        table: &InstrumentTable,
+        strategies: usize,
+        balances: &[(AssetId, Amount)],
+        limits: &RiskLimits,
+    ) -> Self {
+        let instruments = table.all().len();
+        let mut accounts = vec![Account::default(); table.assets_len()].into_boxed_slice();
+        for (asset, amount) in balances {
+            if let Some(account) = accounts.get_mut(usize::from(asset.0)) {
+                account.start = account.start.saturating_add(*amount);
+                account.known = true;
+            }
+        }
+        let blank = Exposure::default();
+        Self {
+            table: table.clone(),
+            allowance_e6: limits.fee_allowance_e6,
+            slippage_e4: limits.market_slippage_e4,
+            orders: OrderTable::new(instruments),
+            accounts,
+            totals: vec![blank; instruments].into_boxed_slice(),
+            cells: vec![blank; instruments * strategies].into_boxed_slice(),
+            open: 0,
+            unknown: 0,
+            approved_last: OrderId(0),
+            orphans: vec![(OrderId(0), InstrumentId(0), 0); ORPHANS_KEPT].into_boxed_slice(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Room for another order.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.orders.live() < ORDERS_OPEN_MAX
+    }
+
+    /// Takes an approved new order into the table and makes its reservation. False, and nothing
+    /// done, when the instrument is unknown, the number is used or there is no room: the gate
+    /// has checked all three.
+    pub fn approve(&mut self, intent: &OrderIntent) -> bool {
+        let known = self.table.get(intent.instrument).is_some();
+        if !known || intent.qty.0 <= 0 || !self.has_room() {
+            return false;
+        }
+        let blank =
+            OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
+        let slot = OrderSlot {
+            limit: match_limit(intent),
+            reserve_price: self.reserve_price(intent),
+            qty: intent.qty.0,
+            ..blank
+        };
+        let Some(place) = self.orders.insert(slot) else { return false };
+        self.open += 1;
+        self.count_open(place, true);
+        self.settle(place);
+        self.approved_last = self.approved_last.max(intent.order);
+        true
+    }
+
+    /// What approving `intent` would reserve: the asset that its side pays with, and how much.
+    #[must_use]
+    pub fn reservation(&self, intent: &OrderIntent) -> Option<(AssetId, Amount)> {
+        let instrument = self.table.get(intent.instrument)?;
+        let price = self.reserve_price(intent);
+        Some(reserve(instrument, intent.side, price, intent.qty.0, self.allowance_e6))
+    }
+
+    /// Books a report. True when it told something new that the strategies should hear of.
+    pub fn on_report(&mut self, report: &OrderReport) -> bool {
+        let Some(place) = self.orders.find(report.order) else { return self.on_stray(report) };
+        let slot = *self.orders.slot(place);
+        if report.instrument != slot.instrument || report.side != slot.side {
+            self.counts.invalid += 1;
+            return false;
+        }
+        let news = if report.kind == ReportKind::Fill {
+            self.book_fill(place, report)
+        } else {
+            report.seq > slot.seq || (report.state.is_terminal() && !slot.state.is_terminal())
+        };
+        let slot = self.orders.slot_mut(place);
+        slot.cum = slot.cum.max(report.cum_qty.0);
+        // An ended order stays ended; a late report of an earlier time changes no state.
+        if !slot.state.is_terminal() && (report.state.is_terminal() || report.seq > slot.seq) {
+            slot.state = report.state;
+            if report.state.is_terminal() {
+                self.open -= 1;
+                self.count_open(place, false);
+            }
+        }
+        let slot = self.orders.slot_mut(place);
+        slot.seq = slot.seq.max(report.seq);
+        self.settle(place);
+        news
+    }
+
+    /// Notes a balance that the venue stated. It is the venue's view, compared at the end; only
+    /// an asset without a known start that nothing has moved yet starts from it.
+    pub fn on_balance(&mut self, asset: AssetId, free: Amount, locked: Amount) {
+        let Some(account) = self.accounts.get_mut(usize::from(asset.0)) else {
+            self.counts.invalid += 1;
+            return;
+        };
+        account.venue = Some((free, locked));
+        if !account.known && account.moved == 0 && account.reserved == 0 {
+            account.start = free.saturating_add(locked);
+            account.known = true;
+        }
+    }
+
+    /// Start + fills - fees.
+    #[must_use]
+    pub fn expected_balance(&self, asset: AssetId) -> Amount {
+        self.account(asset).map_or(0, |a| a.start.saturating_add(a.moved))
+    }
+
+    /// The expected balance less what is reserved for open orders.
+    #[must_use]
+    pub fn free(&self, asset: AssetId) -> Amount {
+        self.expected_balance(asset).saturating_sub(self.reserved(asset))
+    }
+
+    /// Reserved for open orders.
+    #[must_use]
+    pub fn reserved(&self, asset: AssetId) -> Amount {
+        self.account(asset).map_or(0, |a| a.reserved)
+    }
+
+    /// Fees paid in `asset`; a rebate counts negative.
+    #[must_use]
+    pub fn fees(&self, asset: AssetId) -> Amount {
+        self.account(asset).map_or(0, |a| a.fees)
+    }
+
+    /// Free and locked as the venue last stated them.
+    #[must_use]
+    pub fn venue_balance(&self, asset: AssetId) -> Option<(Amount, Amount)> {
+        self.account(asset).and_then(|a| a.venue)
+    }
+
+    /// The account's exposure in `instrument`, all strategies together.
+    #[must_use]
+    pub fn total(&self, instrument: InstrumentId) -> Option<&Exposure> {
+        self.totals.get(instrument.index())
+    }
+
+    /// The exposure of `strategy` in `instrument`.
+    #[must_use]
+    pub fn exposure(&self, strategy: StrategyId, instrument: InstrumentId) -> Option<&Exposure> {
+        self.cells.get(self.cell(strategy, instrument)?)
+    }
+
+    /// Net position of `strategy` in `instrument`, by fills (fees are kept apart).
+    #[must_use]
+    pub fn position(&self, strategy: StrategyId, instrument: InstrumentId) -> Qty {
+        self.exposure(strategy, instrument).map_or(Qty(0), |e| clamped(e.position.qty))
+    }
+
+    /// The order, while it is remembered.
+    #[must_use]
+    pub fn order(&self, order: OrderId) -> Option<&OrderSlot> {
+        self.orders.find(order).map(|place| self.orders.slot(place))
+    }
+
+    /// Our order of `instrument` and `side` that would trade first.
+    #[must_use]
+    pub fn best(&self, instrument: InstrumentId, side: Side) -> Option<&OrderSlot> {
+        self.orders.best(instrument, side)
+    }
+
+    /// Orders that are not ended, the unknown ones among them.
+    #[must_use]
+    pub const fn open_orders(&self) -> usize {
+        self.open
+    }
+
+    /// Orders of unknown fate.
+    #[must_use]
+    pub const fn unknown_orders(&self) -> usize {
+        self.unknown
+    }
+
+    /// Orders that ended while the venue's cumulative quantity says that fills are missing.
+    #[must_use]
+    pub const fn settling_orders(&self) -> usize {
+        self.orders.live().saturating_sub(self.open)
+    }
+
+    /// What happened to reports so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The instruments.
+    #[must_use]
+    pub const fn table(&self) -> &InstrumentTable {
+        &self.table
+    }
+
+    fn account(&self, asset: AssetId) -> Option<&Account> {
+        self.accounts.get(usize::from(asset.0))
+    }
+
+    fn cell(&self, strategy: StrategyId, instrument: InstrumentId) -> Option<usize> {
+        let instruments = self.totals.len();
+        (instrument.index() < instruments)
+            .then(|| usize::from(strategy.0) * instruments + instrument.index())
+    }
+
+    /// A market buy pays what the book asks, so its reservation is made above its price.
+    fn reserve_price(&self, intent: &OrderIntent) -> i64 {
+        if intent.kind != OrderKind::Market {
+            return intent.price.0;
+        }
+        let up = i128::from(10_000 + self.slippage_e4);
+        let price = mul_div_up(i128::from(intent.price.0.max(0)), up, 10_000);
+        i64::try_from(price).unwrap_or(i64::MAX)
+    }
+
+    /// Books the fill of `report` unless it was booked before.
+    fn book_fill(&mut self, place: u32, report: &OrderReport) -> bool {
+        let slot = *self.orders.slot(place);
+        if !self.is_sane(report) {
+            self.counts.invalid += 1;
+            return false;
+        }
+        let cum = i128::from(slot.cum.max(report.cum_qty.0));
+        let filled = i128::from(slot.filled) + i128::from(report.last_qty.0);
+        // The venue's cumulative quantity bounds the sum of fills: a fill beyond it is one that
+        // was booked before under another trade id.
+        if self.orders.has_fill(place, report.trade_id) || filled > cum {
+            self.counts.duplicates += 1;
+            return false;
+        }
+        self.orders.add_fill(place, report.trade_id);
+        self.counts.fills += 1;
+        self.counts.overfills += u64::from(filled > i128::from(slot.qty));
+        self.counts.after_done += u64::from(slot.chain() == Chain::Retired);
+        self.orders.slot_mut(place).filled = slot.filled.saturating_add(report.last_qty.0);
+        self.book(slot.strategy, report);
+        true
+    }
+
+    /// A report of an order that is not in the table.
+    fn on_stray(&mut self, report: &OrderReport) -> bool {
+        if report.order <= self.approved_last && report.order != OrderId(0) {
+            // It ended, was complete and has been forgotten: nothing can be missing of it.
+            self.counts.strays += 1;
+            return false;
+        }
+        if report.kind != ReportKind::Fill {
+            return false;
+        }
+        if self.table.get(report.instrument).is_none() || !self.is_sane(report) {
+            self.counts.invalid += 1;
+            return false;
+        }
+        let key = (report.order, report.instrument, report.trade_id);
+        let kept = (self.counts.orphans as usize).min(ORPHANS_KEPT);
+        if self.orphans[..kept].contains(&key) {
+            self.counts.duplicates += 1;
+            return false;
+        }
+        self.orphans[self.counts.orphans as usize % ORPHANS_KEPT] = key;
+        self.counts.orphans += 1;
+        self.counts.fills += 1;
+        self.book(report.strategy, report);
+        true
+    }
+
+    /// The numbers of a fill are positive and far from the ends of `i128`.
+    fn is_sane(&self, report: &OrderReport) -> bool {
+        let Some(instrument) = self.table.get(report.instrument) else { return false };
+        let value = quote_amount(instrument, notional(report.last_price, report.last_qty));
+        let base = base_amount(instrument, i128::from(report.last_qty.0));
+        let fee_known = report.fee == 0 || self.account(report.fee_asset).is_some();
+        report.last_qty.0 > 0
+            && report.last_price.0 > 0
+            && report.fee.unsigned_abs() < AMOUNT_SANE.unsigned_abs()
+            && value < AMOUNT_SANE
+            && base < AMOUNT_SANE
+            && fee_known
+    }
+
+    /// Moves position and cash by a fill that is new.
+    fn book(&mut self, strategy: StrategyId, report: &OrderReport) {
+        let Some(instrument) = self.table.get(report.instrument).copied() else { return };
+        let (side, qty, price) = (report.side, report.last_qty, report.last_price);
+        self.totals[instrument.id.index()].position.apply(side, qty, price);
+        if let Some(cell) = self.cell_mut(strategy, instrument.id) {
+            cell.position.apply(side, qty, price);
+        }
+        let sign = i128::from(side.sign());
+        self.shift(instrument.base, sign * base_amount(&instrument, i128::from(qty.0)));
+        self.shift(instrument.quote, -sign * quote_amount(&instrument, notional(price, qty)));
+        self.shift(report.fee_asset, -report.fee);
+        if let Some(account) = self.accounts.get_mut(usize::from(report.fee_asset.0)) {
+            account.fees = account.fees.saturating_add(report.fee);
+        }
+    }
+
+    fn shift(&mut self, asset: AssetId, amount: Amount) {
+        if let Some(account) = self.accounts.get_mut(usize::from(asset.0)) {
+            account.moved = account.moved.saturating_add(amount);
+        }
+    }
+
+    /// Makes everything that is counted of an order agree with what its slot says: leaves,
+    /// reservation, unknown mark and chain.
+    fn settle(&mut self, place: u32) {
+        let old = *self.orders.slot(place);
+        let Some(instrument) = self.table.get(old.instrument).copied() else { return };
+        let ended = old.state.is_terminal();
+        let target = if ended { old.cum } else { old.qty.max(old.cum) };
+        let leaves = target.saturating_sub(old.filled).max(0);
+        let unknown = old.state == bot4_types::OrderState::Unknown;
+        let (asset, reserved) =
+            reserve(&instrument, old.side, old.reserve_price, leaves, self.allowance_e6);
+        let slot = self.orders.slot_mut(place);
+        (slot.leaves, slot.reserved, slot.unknown) = (leaves, reserved, unknown);
+        if let Some(account) = self.accounts.get_mut(usize::from(asset.0)) {
+            account.reserved = account.reserved.saturating_add(reserved - old.reserved);
+        }
+        let side = old.side.index();
+        self.unknown = self.unknown + usize::from(unknown) - usize::from(old.unknown);
+        self.each_exposure(&old, |exposure| {
+            exposure.leaves[side] += i128::from(leaves) - i128::from(old.leaves);
+            exposure.unknown[side] =
+                exposure.unknown[side] + u32::from(unknown) - u32::from(old.unknown);
+        });
+        let chain = match (ended, leaves) {
+            (false, _) => Chain::Working,
+            (true, 0) => Chain::Retired,
+            (true, _) => Chain::Settling,
+        };
+        self.orders.move_to(place, chain);
+    }
+
+    fn count_open(&mut self, place: u32, opened: bool) {
+        let slot = *self.orders.slot(place);
+        self.each_exposure(&slot, |exposure| {
+            exposure.open =
+                if opened { exposure.open + 1 } else { exposure.open.saturating_sub(1) };
+        });
+    }
+
+    /// Changes the account's exposure and the strategy's in the instrument of `slot`.
+    fn each_exposure(&mut self, slot: &OrderSlot, mut change: impl FnMut(&mut Exposure)) {
+        if let Some(total) = self.totals.get_mut(slot.instrument.index()) {
+            change(total);
+        }
+        if let Some(cell) = self.cell_mut(slot.strategy, slot.instrument) {
+            change(cell);
+        }
+    }
+
+    fn cell_mut(&mut self, strategy: StrategyId, at: InstrumentId) -> Option<&mut Exposure> {
+        let cell = self.cell(strategy, at)?;
+        self.cells.get_mut(cell)
+    }
+}
+
+/// Worst price at which the order of `intent` can trade, price units.
+#[must_use]
+pub const fn match_limit(intent: &OrderIntent) -> i64 {
+    match (intent.kind, intent.side) {
+        (OrderKind::Market, Side::Buy) => i64::MAX,
+        (OrderKind::Market, Side::Sell) => 0,
+        _ => intent.price.0,
+    }
+}
+
+/// `qty` clamped into a [`Qty`].
+#[must_use]
+pub fn clamped(qty: i128) -> Qty {
+    Qty(i64::try_from(qty).unwrap_or(if qty < 0 { i64::MIN } else { i64::MAX }))
+}
+
+/// The asset that `side` pays with and what to reserve of it for `leaves` at `price`.
+fn reserve(
+    instrument: &Instrument,
+    side: Side,
+    price: i64,
+    leaves: i64,
+    allowance_e6: i64,
+) -> (AssetId, Amount) {
+    match side {
+        Side::Sell => (instrument.base, base_amount(instrument, i128::from(leaves))),
+        Side::Buy => {
+            let value = quote_amount(instrument, notional(Price(price), Qty(leaves)));
+            let with_fee = mul_div_up(value.max(0), i128::from(1_000_000 + allowance_e6), 1_000_000);
+            (instrument.quote, with_fee)
+        }
+    }
+}

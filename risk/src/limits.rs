@@ -1,0 +1,192 @@
+//! The limits of the gate, their defaults and their validation.
+//!
+//! A limit is a plain integer with its unit last in its name: `_e4` is 10^-4 (100 is one per
+//! cent), `_e6` is 10^-6, amounts are [`Amount`]s of the reporting asset.
+
+use core::fmt;
+
+use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
+use bot4_types::limits::ORDERS_OPEN_MAX;
+
+/// `whole` units of an asset as an [`Amount`].
+#[must_use]
+pub const fn units(whole: i64) -> Amount {
+    whole as Amount * 10i128.pow(AMOUNT_DECIMALS as u32)
+}
+
+/// What the gate allows. Zero means "no such limit" only where a field says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiskLimits {
+    /// Oldest mark an order may be decided on, ns. Books carry their own state; this is the
+    /// second line for a book that calls itself live and says nothing.
+    pub mark_age_ns_max: u64,
+    /// Largest deviation of an order's price from microprice and from the last trade, 10^-4.
+    pub collar_e4: i64,
+    /// Largest value of one order, in the reporting asset.
+    pub order_value_max: Amount,
+    /// Largest quantity of one order in base asset, zero: the venue's maximum alone.
+    pub order_base_max: Amount,
+    /// Largest worst-case position in one instrument as a share of equity, 10^-4.
+    pub position_equity_e4: i64,
+    /// Largest worst-case position in one instrument in the reporting asset, zero: none beyond
+    /// the share of equity.
+    pub position_value_max: Amount,
+    /// Reserved above a buy's notional for venues that take the fee in quote asset, 10^-6.
+    pub fee_allowance_e6: i64,
+    /// Reserved above a market buy's decision price, 10^-4: it pays what the book asks.
+    pub market_slippage_e4: i64,
+    /// New orders a second by one strategy.
+    pub strategy_orders_per_s: u32,
+    /// New orders at once by one strategy.
+    pub strategy_orders_burst: u32,
+    /// New orders a second over all strategies.
+    pub orders_per_s: u32,
+    /// New orders at once over all strategies.
+    pub orders_burst: u32,
+    /// Cancels a second. Cancels have a bucket of their own, so that orders never use it up.
+    pub cancels_per_s: u32,
+    /// Cancels at once; by default one for every order that can be open, so that a drain is
+    /// never held up.
+    pub cancels_burst: u32,
+    /// Open orders on one instrument.
+    pub open_orders_instrument_max: u32,
+    /// Open orders over all instruments, at most [`ORDERS_OPEN_MAX`].
+    pub open_orders_max: u32,
+    /// How old the equity behind the position limit may get, ns.
+    pub equity_age_ns_max: u64,
+}
+
+impl Default for RiskLimits {
+    fn default() -> Self {
+        Self {
+            mark_age_ns_max: 5_000_000_000,
+            collar_e4: 300,
+            order_value_max: units(100_000),
+            order_base_max: 0,
+            position_equity_e4: 200,
+            position_value_max: 0,
+            fee_allowance_e6: 1_000,
+            market_slippage_e4: 200,
+            strategy_orders_per_s: 500,
+            strategy_orders_burst: 500,
+            orders_per_s: 1_000,
+            orders_burst: 1_000,
+            cancels_per_s: 2_000,
+            cancels_burst: ORDERS_OPEN_MAX as u32,
+            open_orders_instrument_max: 64,
+            open_orders_max: 512,
+            equity_age_ns_max: 1_000_000_000,
+        }
+    }
+}
+
+/// A limit that cannot be meant: which field, and what it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitError {
+    /// `mark_age_ns_max` is zero: no mark could ever be young enough.
+    MarkAge,
+    /// `collar_e4` is not within 1..10,000.
+    Collar,
+    /// `order_value_max` is not positive.
+    OrderValue,
+    /// `order_base_max` is negative.
+    OrderBase,
+    /// `position_equity_e4` is not within 1..=10,000: spot without leverage.
+    PositionShare,
+    /// `position_value_max` is negative.
+    PositionValue,
+    /// `fee_allowance_e6` is not within 0..=100,000 (ten per cent).
+    FeeAllowance,
+    /// `market_slippage_e4` is not within 0..10,000.
+    MarketSlippage,
+    /// A rate or burst is zero or above [`RATE_MAX`].
+    Rate,
+    /// An open-order limit is zero or above [`ORDERS_OPEN_MAX`].
+    OpenOrders,
+}
+
+/// Highest rate or burst that can be configured: keeps the buckets' arithmetic in 64 bits.
+pub const RATE_MAX: u32 = 1_000_000;
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MarkAge => "mark_age_ns_max must be above zero",
+            Self::Collar => "collar_e4 must be within 1..10000 (10^-4)",
+            Self::OrderValue => "order_value_max must be above zero",
+            Self::OrderBase => "order_base_max must not be negative (zero: none)",
+            Self::PositionShare => "position_equity_e4 must be within 1..=10000 (10^-4)",
+            Self::PositionValue => "position_value_max must not be negative (zero: none)",
+            Self::FeeAllowance => "fee_allowance_e6 must be within 0..=100000 (10^-6)",
+            Self::MarketSlippage => "market_slippage_e4 must be within 0..10000 (10^-4)",
+            Self::Rate => "every *_per_s and *_burst must be within 1..=1000000",
+            Self::OpenOrders => "open-order limits must be within 1..=4096",
+        })
+    }
+}
+
+impl std::error::Error for LimitError {}
+
+impl RiskLimits {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that cannot be meant.
+    pub fn validate(&self) -> Result<(), LimitError> {
+        let rates = [
+            self.strategy_orders_per_s,
+            self.strategy_orders_burst,
+            self.orders_per_s,
+            self.orders_burst,
+            self.cancels_per_s,
+            self.cancels_burst,
+        ];
+        let opens = [self.open_orders_instrument_max, self.open_orders_max];
+        let rules = [
+            (self.mark_age_ns_max > 0, LimitError::MarkAge),
+            ((1..10_000).contains(&self.collar_e4), LimitError::Collar),
+            (self.order_value_max > 0, LimitError::OrderValue),
+            (self.order_base_max >= 0, LimitError::OrderBase),
+            ((1..=10_000).contains(&self.position_equity_e4), LimitError::PositionShare),
+            (self.position_value_max >= 0, LimitError::PositionValue),
+            ((0..=100_000).contains(&self.fee_allowance_e6), LimitError::FeeAllowance),
+            ((0..10_000).contains(&self.market_slippage_e4), LimitError::MarketSlippage),
+            (rates.iter().all(|r| (1..=RATE_MAX).contains(r)), LimitError::Rate),
+            (
+                opens.iter().all(|o| (1..=ORDERS_OPEN_MAX as u32).contains(o)),
+                LimitError::OpenOrders,
+            ),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(RiskLimits::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let bad = |change: fn(&mut RiskLimits)| {
+            let mut limits = RiskLimits::default();
+            change(&mut limits);
+            limits.validate()
+        };
+        assert_eq!(bad(|l| l.mark_age_ns_max = 0), Err(LimitError::MarkAge));
+        assert_eq!(bad(|l| l.collar_e4 = 0), Err(LimitError::Collar));
+        assert_eq!(bad(|l| l.order_value_max = 0), Err(LimitError::OrderValue));
+        assert_eq!(bad(|l| l.order_base_max = -1), Err(LimitError::OrderBase));
+        assert_eq!(bad(|l| l.position_equity_e4 = 10_001), Err(LimitError::PositionShare));
+        assert_eq!(bad(|l| l.position_value_max = -1), Err(LimitError::PositionValue));
+        assert_eq!(bad(|l| l.fee_allowance_e6 = -1), Err(LimitError::FeeAllowance));
+        assert_eq!(bad(|l| l.market_slippage_e4 = 10_000), Err(LimitError::MarketSlippage));
+        assert_eq!(bad(|l| l.cancels_burst = 0), Err(LimitError::Rate));
+        assert_eq!(bad(|l| l.orders_per_s = RATE_MAX + 1), Err(LimitError::Rate));
+        assert_eq!(bad(|l| l.open_orders_max = 4_097), Err(LimitError::OpenOrders));
+    }
+}
