@@ -94,21 +94,29 @@ impl LaneArena {
     }
 
     fn configure(&self) -> io::Result<()> {
-        // SAFETY: the documented type of this name is size_t.
-        unsafe { ctl::write(&self.name("arena", "retain_grow_limit"), HUGE_PAGE)? };
-        self.seed()
+        // SAFETY: the documented types of these names are ssize_t and size_t.
+        unsafe {
+            // "Purge at once" purges nothing, for the pool's hooks refuse to. What remains of it
+            // is that freed extents are merged at once and serve any size again.
+            ctl::write(&self.name("arena", "dirty_decay_ms"), 0_isize)?;
+            ctl::write(&self.name("arena", "muzzy_decay_ms"), 0_isize)?;
+            // After the seeds: small steps, which use up the pool's last bytes.
+            ctl::write(&self.name("arena", "retain_grow_limit"), HUGE_PAGE)?;
+        }
+        self.seed();
+        Ok(())
     }
 
     /// Lets jemalloc take the pool as a few large extents instead of many small ones, because it
-    /// merges freed neighbours inside an extent only: allocates the largest blocks that fit,
-    /// frees them and turns them from "freed" into "retained", which may be split for any size.
-    fn seed(&self) -> io::Result<()> {
+    /// merges freed neighbours inside an extent only: allocates the largest blocks that fit
+    /// and frees them.
+    fn seed(&self) {
         let mut seeds = [std::ptr::null_mut(); SEEDS_MAX];
         let flags = sys::MALLOCX_ARENA(self.index as usize) | sys::MALLOCX_TCACHE_NONE;
         for seed in &mut seeds {
             // jemalloc adds a page to large blocks, to spread them over cache sets.
             let size = size_class_below(self.pool.left().saturating_sub(PAGE));
-            if size < HUGE_PAGE / 2 {
+            if size == 0 {
                 break;
             }
             // SAFETY: the size is not zero and the flags name an arena that exists.
@@ -118,7 +126,6 @@ impl LaneArena {
             // SAFETY: the block came from mallocx just now and is freed once, past the cache.
             unsafe { sys::dallocx(seed, flags) };
         }
-        ctl::perform(&self.name("arena", "purge"))
     }
 
     /// This thread allocates from the arena until the scope is dropped; its cache is off
@@ -248,10 +255,16 @@ impl Drop for ArenaScope {
     }
 }
 
-/// jemalloc's largest size class that is at most `bytes`: four to a doubling.
-const fn size_class_below(bytes: usize) -> usize {
-    if bytes < PAGE {
+/// jemalloc's largest size class that is at most `bytes`: four to a doubling, or whole pages where
+/// large size classes are disabled.
+fn size_class_below(bytes: usize) -> usize {
+    if bytes < HUGE_PAGE / 2 {
         return 0;
+    }
+    let pages = bytes / PAGE * PAGE;
+    // SAFETY: nallocx only computes; the size is not zero.
+    if unsafe { sys::nallocx(pages, 0) } == pages {
+        return pages;
     }
     let step = 1 << (bytes.ilog2() - 2);
     bytes / step * step
@@ -263,8 +276,8 @@ mod tests {
 
     #[test]
     fn size_classes_are_jemallocs_own() {
-        assert_eq!(size_class_below(PAGE - 1), 0);
-        for bytes in (16 * PAGE..64 << 20).step_by(977 * 1024) {
+        assert_eq!(size_class_below(HUGE_PAGE / 2 - 1), 0);
+        for bytes in (HUGE_PAGE / 2..64 << 20).step_by(977 * 1024) {
             let class = size_class_below(bytes);
             // SAFETY: nallocx computes, with a size that is not zero.
             let (exact, above) = unsafe { (sys::nallocx(class, 0), sys::nallocx(class + 1, 0)) };
@@ -277,8 +290,6 @@ mod tests {
         for bytes in [0, BYTES_MAX + 1, usize::MAX] {
             assert!(matches!(LaneArena::new(bytes, Rung::Plain), Err(ArenaError::Size)));
         }
-        let error = LaneArena::new(BYTES_MAX, Rung::Plain).unwrap_err();
-        assert!(matches!(error, ArenaError::Map(_)), "{error}");
     }
 
     #[test]

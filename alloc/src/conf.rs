@@ -15,9 +15,13 @@ use crate::ctl;
 ///   cold threads (control, helpers), which need no isolation from each other.
 /// * `background_thread:false`: no thread of jemalloc's own on an isolated CPU.
 /// * `dirty_decay_ms:-1,muzzy_decay_ms:-1`: freed pages stay mapped and warm. No `madvise` in the
-///   middle of a `free`, no page fault after it.
+///   middle of a `free`, no page fault after it. (Lane arenas reach the same by refusing to purge
+///   and set 0 for themselves, which merges freed neighbours at once.)
 /// * `retain:true`: addresses are never given back; an arena takes its whole pool once and
 ///   splits and merges inside.
+/// * `disable_large_size_classes:false`: jemalloc 5.3.1 otherwise asks the pool for a quarter more
+///   than a large block needs before it asks for the block itself, which would spill a pool that
+///   still has room.
 /// * `oversize_threshold:0`: a large request stays in the thread's own arena instead of moving
 ///   to a shared one for large objects.
 /// * `percpu_arena:disabled`: the arena follows the lane, not the CPU.
@@ -26,7 +30,8 @@ use crate::ctl;
 /// * `metadata_thp:auto`: jemalloc's own tables may, they are few and hot.
 /// * `abort_conf:true`: a misspelt option stops the process at start instead of being ignored.
 const OPTIONS: &CStr = c"narenas:1,background_thread:false,dirty_decay_ms:-1,muzzy_decay_ms:-1,\
-retain:true,oversize_threshold:0,percpu_arena:disabled,thp:never,metadata_thp:auto,abort_conf:true";
+retain:true,disable_large_size_classes:false,oversize_threshold:0,percpu_arena:disabled,thp:never,\
+metadata_thp:auto,abort_conf:true";
 
 /// A C string in a static.
 #[repr(transparent)]
@@ -76,12 +81,13 @@ enum Kind {
     Word,
 }
 
-const EXPECTED: [(&CStr, &str, Kind, &str); 10] = [
+const EXPECTED: [(&CStr, &str, Kind, &str); 11] = [
     (c"opt.narenas", "narenas", Kind::Unsigned, "1"),
     (c"opt.background_thread", "background_thread", Kind::Flag, "false"),
     (c"opt.dirty_decay_ms", "dirty_decay_ms", Kind::Milliseconds, "-1"),
     (c"opt.muzzy_decay_ms", "muzzy_decay_ms", Kind::Milliseconds, "-1"),
     (c"opt.retain", "retain", Kind::Flag, "true"),
+    (c"opt.disable_large_size_classes", "disable_large_size_classes", Kind::Flag, "false"),
     (c"opt.oversize_threshold", "oversize_threshold", Kind::Size, "0"),
     (c"opt.percpu_arena", "percpu_arena", Kind::Word, "disabled"),
     (c"opt.thp", "thp", Kind::Word, "never"),

@@ -1,9 +1,9 @@
 //! The memory of one arena and jemalloc's hooks into it.
 //!
 //! ```text
-//!   |<------------- pool: huge pages, populated ------------->|   |<-- overflow: addresses only -->|
-//!   | metadata (2 MiB) | one retained extent, split and merged |   | opened piece by piece, counted |
-//!   0              Bump::carve ->                              end 0      Bump::carve ->            64 GiB
+//!   |<-------- pool: huge pages, all present -------->|   |<---- overflow: addresses ---->|
+//!   | metadata 2 MiB | extents, split and merged      |   | opened piece by piece, counted |
+//!   '---- Bump::carve -> -----------------------------'   '---- Bump::carve -> -----------'
 //! ```
 //!
 //! Invariant: every extent handed to jemalloc lies wholly in the pool or wholly in the overflow,
@@ -187,14 +187,14 @@ mod tests {
     use crate::huge::HUGE_PAGE;
 
     /// What jemalloc would see.
-    fn ask(pool: &'static Pool, size: usize, align: usize, committed: bool) -> (usize, bool) {
+    fn ask(pool: &'static Pool, size: usize, align: usize, committed: bool) -> (*mut u8, bool) {
         let (mut zero, mut commit) = (false, committed);
         let hooks = pool.hooks();
         // SAFETY: the hooks are the pool's and the flags live on this stack.
         let extent = unsafe {
             alloc(hooks, ptr::null_mut(), size, align, &raw mut zero, &raw mut commit, 1)
         };
-        (extent.addr(), zero && commit)
+        (extent.cast(), zero && commit)
     }
 
     #[test]
@@ -202,22 +202,21 @@ mod tests {
         let pool: &'static Pool =
             Box::leak(Box::new(Pool::new(2 * HUGE_PAGE, Rung::Plain).unwrap()));
         let (first, flags) = ask(pool, HUGE_PAGE, HUGE_PAGE, true);
-        assert!(pool.contains(first) && flags);
+        assert!(pool.contains(first.addr()) && flags);
         let (greedy, _) = ask(pool, 2 * HUGE_PAGE, PAGE, false);
-        assert_eq!((greedy, pool.spilled()), (0, 0), "a greedy question is refused");
+        assert_eq!((greedy.is_null(), pool.spilled()), (true, 0), "a greedy question is refused");
         let (second, flags) = ask(pool, HUGE_PAGE, PAGE, false);
-        assert!(pool.contains(second) && flags);
-        assert_eq!((first.abs_diff(second), pool.left()), (HUGE_PAGE, 0));
+        assert!(pool.contains(second.addr()) && flags);
+        assert_eq!((first.addr().abs_diff(second.addr()), pool.left()), (HUGE_PAGE, 0));
 
         let (third, flags) = ask(pool, 3 * PAGE, PAGE, true);
-        assert!(flags && third != 0 && !pool.contains(third));
+        assert!(flags && !third.is_null() && !pool.contains(third.addr()));
         assert_eq!((pool.spilled(), pool.refused()), (3 * PAGE, 0));
-        let bytes = ptr::with_exposed_provenance_mut::<u8>(third);
         // SAFETY: the hook just handed out these bytes to this test alone.
-        assert!((0..3 * PAGE).all(|i| unsafe { bytes.add(i).read() } == 0));
+        assert!((0..3 * PAGE).all(|i| unsafe { third.add(i).read() } == 0));
 
         let (none, _) = ask(pool, OVERFLOW_ADDRESSES, PAGE, true);
-        assert_eq!((none, pool.refused()), (0, 1));
+        assert_eq!((none.is_null(), pool.refused()), (true, 1));
     }
 
     #[test]

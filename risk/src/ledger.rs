@@ -16,7 +16,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
     AssetId, Instrument, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderKind,
-    OrderReport, Price, Qty, ReportKind, Side, StrategyId, notional,
+    OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId, notional,
 };
 
 use crate::limits::RiskLimits;
@@ -154,8 +154,7 @@ impl Ledger {
         if !known || intent.qty.0 <= 0 || !self.has_room() {
             return false;
         }
-        let blank =
-            OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
+        let blank = OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
         let slot = OrderSlot {
             limit: match_limit(intent),
             reserve_price: self.reserve_price(intent),
@@ -182,11 +181,13 @@ impl Ledger {
     pub fn on_report(&mut self, report: &OrderReport) -> bool {
         let Some(place) = self.orders.find(report.order) else { return self.on_stray(report) };
         let slot = *self.orders.slot(place);
-        if report.instrument != slot.instrument || report.side != slot.side {
+        let is_fill = report.kind == ReportKind::Fill;
+        let matches = report.instrument == slot.instrument && report.side == slot.side;
+        if !matches || (is_fill && !self.is_sane(report)) {
             self.counts.invalid += 1;
             return false;
         }
-        let news = if report.kind == ReportKind::Fill {
+        let news = if is_fill {
             self.book_fill(place, report)
         } else {
             report.seq > slot.seq || (report.state.is_terminal() && !slot.state.is_terminal())
@@ -331,13 +332,9 @@ impl Ledger {
         i64::try_from(price).unwrap_or(i64::MAX)
     }
 
-    /// Books the fill of `report` unless it was booked before.
+    /// Books the fill of `report`, whose numbers are sane, unless it was booked before.
     fn book_fill(&mut self, place: u32, report: &OrderReport) -> bool {
         let slot = *self.orders.slot(place);
-        if !self.is_sane(report) {
-            self.counts.invalid += 1;
-            return false;
-        }
         let cum = i128::from(slot.cum.max(report.cum_qty.0));
         let filled = i128::from(slot.filled) + i128::from(report.last_qty.0);
         // The venue's cumulative quantity bounds the sum of fills: a fill beyond it is one that
@@ -427,7 +424,7 @@ impl Ledger {
         let ended = old.state.is_terminal();
         let target = if ended { old.cum } else { old.qty.max(old.cum) };
         let leaves = target.saturating_sub(old.filled).max(0);
-        let unknown = old.state == bot4_types::OrderState::Unknown;
+        let unknown = old.state == OrderState::Unknown;
         let (asset, reserved) =
             reserve(&instrument, old.side, old.reserve_price, leaves, self.allowance_e6);
         let slot = self.orders.slot_mut(place);
@@ -502,7 +499,8 @@ fn reserve(
         Side::Sell => (instrument.base, base_amount(instrument, i128::from(leaves))),
         Side::Buy => {
             let value = quote_amount(instrument, notional(Price(price), Qty(leaves)));
-            let with_fee = mul_div_up(value.max(0), i128::from(1_000_000 + allowance_e6), 1_000_000);
+            let with_fee =
+                mul_div_up(value.max(0), i128::from(1_000_000 + allowance_e6), 1_000_000);
             (instrument.quote, with_fee)
         }
     }

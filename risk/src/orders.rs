@@ -156,12 +156,9 @@ impl OrderTable {
     /// A table of any size. Everything is allocated here.
     #[must_use]
     pub fn with_capacity(instruments: usize, orders: usize, fills: usize) -> Self {
-        let blank =
-            OrderSlot::new(OrderId(0), InstrumentId(0), StrategyId(0), Side::Buy);
-        let node = |i| FillNode {
-            trade_id: 0,
-            next: if i + 1 < fills { (i + 1) as u32 } else { NONE },
-        };
+        let blank = OrderSlot::new(OrderId(0), InstrumentId(0), StrategyId(0), Side::Buy);
+        let node =
+            |i| FillNode { trade_id: 0, next: if i + 1 < fills { (i + 1) as u32 } else { NONE } };
         Self {
             slots: vec![blank; orders].into_boxed_slice(),
             free: (0..orders as u32).rev().collect(),

@@ -121,8 +121,7 @@ mod tests {
     fn table() -> (InstrumentTable, [AssetId; 4]) {
         let mut table = InstrumentTable::new();
         let name = |s| Symbol::new(s).expect("short");
-        let assets =
-            ["BTC", "USDT", "EUR", "DOGE"].map(|a| table.asset(name(a)).expect("room"));
+        let assets = ["BTC", "USDT", "EUR", "DOGE"].map(|a| table.asset(name(a)).expect("room"));
         let mut pair = |symbol, base, quote| {
             let bare = Instrument::bare(InstrumentId(0), name(symbol), 8);
             table.push(Instrument { base, quote, ..bare }).expect("room");

@@ -180,18 +180,22 @@ impl Iterator for Levels<'_> {
     }
 }
 
-/// The unit that suits most of these levels: `tick` when at least 15 of 16 prices are multiples
-/// of it, otherwise the largest power of ten of which they are. Old levels may be finer than
-/// today's tick; they do not decide.
+/// The unit that suits most of the levels near the touch (`bids` and `asks` best first, 256 of
+/// each are looked at): `tick` when at least 15 of 16 prices are multiples of it, otherwise the
+/// largest power of ten of which they are. Old levels may be finer than today's tick; they do
+/// not decide.
 #[must_use]
-pub fn granularity(levels: &[Level], tick: i64) -> i64 {
-    let needed = levels.len() - levels.len() / 16;
-    let fits = |unit: i64| levels.iter().filter(|l| l.price % unit == 0).count() >= needed;
-    if tick > 1 && tick <= UNIT_MAX && fits(tick) {
+pub fn granularity(bids: &[Level], asks: &[Level], tick: i64) -> i64 {
+    let near = || bids.iter().take(256).chain(asks.iter().take(256));
+    let count = near().count();
+    let fits = |unit: i64| {
+        count > 0 && near().filter(|l| l.price % unit == 0).count() >= count - count / 16
+    };
+    if tick > 1 && tick <= UNIT_MAX && (count == 0 || fits(tick)) {
         return tick;
     }
     let mut unit = 1;
-    while unit < UNIT_MAX && !levels.is_empty() && fits(unit * 10) {
+    while unit < UNIT_MAX && fits(unit * 10) {
         unit *= 10;
     }
     unit
@@ -458,14 +462,14 @@ mod tests {
     fn granularity_ignores_a_few_old_levels() {
         let level = |price| Level { price, qty: 1 };
         let mut levels: Vec<_> = (1..=32).map(|i| level(i * 1_000_000)).collect();
-        assert_eq!(granularity(&levels, 1), 1_000_000);
-        assert_eq!(granularity(&levels, 500_000), 500_000);
+        assert_eq!(granularity(&levels, &[], 1), 1_000_000);
+        assert_eq!(granularity(&levels, &[], 500_000), 500_000);
         levels[3].price += 10;
         levels[9].price += 10;
-        assert_eq!(granularity(&levels, 1), 1_000_000);
+        assert_eq!(granularity(&levels, &[], 1), 1_000_000);
         levels[12].price += 10;
-        assert_eq!(granularity(&levels, 1), 10);
-        assert_eq!((granularity(&[], 1), granularity(&[], 5)), (1, 5));
+        assert_eq!(granularity(&levels, &[], 1), 10);
+        assert_eq!((granularity(&[], &[], 1), granularity(&[], &[], 5)), (1, 5));
     }
 
     proptest! {

@@ -1,8 +1,58 @@
-//! bot4-book
+//! Order books: from market messages in sequence to tops that may be trusted.
+//!
+//! ```text
+//!  parse.0 --market--> .------------------------- BookAgent -------------------------.
+//!  parse.1 --market--> |  instrument k, k % books == index                            |
+//!     ^                |  .-------- Sync ---------.      .-------- Ladder ---------.  |
+//!     '----blocks----- |  | waiting -> syncing    | set  | window: flat steps with |  |
+//!                      |  |    -> live -> stale   |----->|   a two-level bitmap    |  |
+//!  wire <---resync---- |  | buffer of diffs       |      | far store: sorted chunks|  |
+//!                      |  '-----------------------'      '------------|------------'  |
+//!                      |  TickerOracle: quotes against our tops       v               |
+//!                      |  Publisher: newest top and mark, trades queued               |
+//!                      '-------|-------------------------------------|----------------'
+//!                              v tops -> signal                      v marks -> risk
+//! ```
+//!
+//! * **A book shown is in sequence and uncrossed, or says that it is not.** [`BookSync`] holds the
+//!   venue's numbering rule as a pure state machine: diffs are buffered until a snapshot fits,
+//!   a hole, a crossing, a damaged message or a lost line makes the book stale, and requests for
+//!   fresh snapshots are paced. A stale state leaves before anything else of its instrument.
+//! * **Prices are wire-scale integers.** A [`Ladder`] keeps every level, off-tick ones too: a
+//!   flat window of price steps around the touch, and a sorted far store for the rest, both
+//!   preallocated. [`NaiveBook`] is the twin it is tested against.
+//! * **Quantities are absolute**, zero removes, removing what is not there does nothing.
+//! * **A second opinion:** [`TickerOracle`] holds every top against the venue's best-quote
+//!   stream. It informs, it does not stop trading: the venue leaves quotes out under load.
+//! * **Nothing waits on a slow reader.** Tops and marks are conflated by the writer, trades are
+//!   dropped and counted, and level blocks go back to the parser with the turn that read them,
+//!   also while a book waits for its snapshot.
+//!
+//! The same [`BookAgent`] serves live trading, replay and `bot4 book`, which reads
+//! [`BookSummary`] values from it.
+
+mod agent;
+mod config;
 mod far;
-pub mod ladder;
-pub mod naive;
+mod instrument;
+mod ladder;
+mod naive;
+mod oracle;
+mod publish;
+mod report;
+mod set;
+mod sync;
+mod tally;
 mod window;
+
+pub use agent::{BookAgent, BookPorts};
+pub use config::BookConfig;
 pub use far::Full;
-pub use ladder::*;
+pub use ladder::{FAR_LEVELS, Ladder, Levels, WINDOW_STEPS, granularity};
 pub use naive::NaiveBook;
+pub use oracle::{Quote, TickerOracle, Verdicts};
+pub use report::{BookSummary, state_name, top20_crc32};
+pub use sync::{
+    DepthStep, DiffHead, ReplayStep, SequenceRule, SnapshotStep, BookSync, SyncConfig,
+};
+pub use tally::{COUNTERS, COUNTS, Count, Tally};

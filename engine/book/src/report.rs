@@ -62,7 +62,7 @@ pub struct BookSummary {
 pub fn top20_crc32(ladder: &Ladder, price_decimals: u8, qty_decimals: u8) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     let mut text = [0; UNITS_TEXT_MAX];
-    for (side, lead) in [(Side::Buy, b""), (Side::Sell, b"#" as &[u8])] {
+    for (side, lead) in [(Side::Buy, &b""[..]), (Side::Sell, &b"#"[..])] {
         crc.update(lead);
         for (i, level) in ladder.iter(side).take(CRC_LEVELS).enumerate() {
             if i > 0 {

@@ -124,7 +124,7 @@ pub enum DepthStep {
 /// What to do with a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotStep {
-    /// Load it, then call [`Sync::replay`] until it is done.
+    /// Load it, then call [`BookSync::replay`] until it is done.
     Adopt,
     /// It does not reach the buffered diffs; another one is asked for.
     TooOld,
@@ -135,7 +135,7 @@ pub enum SnapshotStep {
 /// What comes next after a snapshot was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayStep {
-    /// Apply these levels of [`Sync::buffered`].
+    /// Apply these levels of [`BookSync::buffered`].
     Apply(DiffHead, usize),
     /// The snapshot contains it.
     StaleDropped,
@@ -149,7 +149,7 @@ pub enum ReplayStep {
 
 /// The state machine of one instrument.
 #[derive(Debug)]
-pub struct Sync {
+pub struct BookSync {
     config: SyncConfig,
     state: BookState,
     reason: StaleReason,
@@ -167,7 +167,7 @@ pub struct Sync {
     gap: Nanos,
 }
 
-impl Sync {
+impl BookSync {
     /// A book that has received nothing. Allocates its buffer; nothing later.
     #[must_use]
     pub fn new(config: SyncConfig) -> Self {

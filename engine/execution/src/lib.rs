@@ -1,1 +1,35 @@
-//! bot4-execution
+//! Execution: the only way an order reaches a venue, and the only place that knows its state.
+//!
+//! ```text
+//!  risk --approved--> waiting --(journaled? killed? expired?)--> gateway.place --> link ==TLS/WS==> venue
+//!                                                                                   |
+//!  risk <--reports-- outbox <-- desk (orders, booked trades) <-- facts <-- gateway.decode <--'
+//!                       '--log--> journal
+//! ```
+//!
+//! * [`gateway`] is what a venue's dialect must do: write requests, turn messages into facts.
+//!   [`binance`] is the first one.
+//! * [`desk`] holds the orders and applies facts: pure, no socket, no clock. Cumulative
+//!   quantities only grow, a trade id is booked once, an ending waits for its fills.
+//! * [`link`] holds the connection and its session; [`requests`] what is unanswered.
+//! * [`agent`] ties them into a turn: reports that wait for room leave first, then the venue is
+//!   heard, then approved orders are sent as far as the journal has their records.
+//!
+//! **Unknown is a state.** A connection that breaks makes every order that may have reached the
+//! venue unknown. After the reconnect the session asks for each of them, for the fills since the
+//! last booked trade and for the balances; orders leave again when all is answered. "Does not
+//! exist" ends an order only when its request can no longer arrive: one second after its window.
+
+pub mod agent;
+pub mod binance;
+pub mod desk;
+pub mod gateway;
+pub mod link;
+pub mod order;
+pub mod requests;
+mod session;
+pub mod table;
+
+pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
+pub use binance::BinanceGateway;
+pub use gateway::Gateway;

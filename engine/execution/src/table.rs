@@ -5,7 +5,7 @@ use bot4_types::{InstrumentId, Nanos, OrderId};
 use crate::order::Order;
 
 /// How long an ended order stays in the table, so that a late fill still finds it.
-const RETENTION: Nanos = Nanos::from_secs(30);
+const RETENTION: Nanos = Nanos::from_secs(5);
 
 /// Orders sorted by id. Ids are handed out in increasing order, so an insert is a push; open
 /// orders are few, so a removal moves little. No allocation after construction.

@@ -172,16 +172,8 @@ impl JournalAgent {
 
     fn show(&self) {
         let s = self.stats();
-        let values = [
-            s.records,
-            s.bytes,
-            s.lost,
-            s.segments,
-            s.syncs,
-            s.sync_ns,
-            s.sync_ns_max,
-            s.waits,
-        ];
+        let values =
+            [s.records, s.bytes, s.lost, s.segments, s.syncs, s.sync_ns, s.sync_ns_max, s.waits];
         for (i, value) in values.into_iter().enumerate() {
             self.counters.set(i, value);
         }

@@ -188,7 +188,10 @@ mod tests {
         let refusal = Refusal { order: OrderId(9), reason: RefuseReason::Tick };
         let entry = LogEntry::new(LogKind::Refused, Nanos(1), |w| refusal.write(w));
         let decoded = decode(&entry);
-        assert_eq!((decoded.order(), decoded.clone()), (Some(OrderId(9)), Decoded::Refusal(refusal)));
+        assert_eq!(
+            (decoded.order(), decoded.clone()),
+            (Some(OrderId(9)), Decoded::Refusal(refusal))
+        );
         assert_eq!(decoded.to_json(RunEpoch(0))["reason"], "tick");
         let sent = LogEntry::new(LogKind::Sent, Nanos(1), |w| w.u64(5));
         assert_eq!(decode(&sent), Decoded::Order(OrderId(5), 0));

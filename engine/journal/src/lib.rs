@@ -7,8 +7,9 @@
 //!           Journaled[lane] <----'    |    | jobs (bounded)             ^ fdatasync
 //!           (execution waits for it)  |    v                            |
 //!                               answers  .---------------------.        |
-//!                              (bounded) | thread journal-sync |--------'
-//!                                        '---------------------'--> 00000002.b4j, prepared
+//!                              (bounded) | journal-sync        |--------'
+//!                                        | journal-prepare     |--> 00000002.b4j, prepared
+//!                                        '---------------------'
 //! ```
 //!
 //! * **Write-ahead.** Execution hands an order to the socket only when its approval record is at
@@ -16,7 +17,7 @@
 //!   the record's bytes are in a shared mapping. A killed process therefore loses nothing; a
 //!   power failure loses at most the sync window (5 ms or 1 MiB).
 //! * **The lane never waits for the disk.** Segments are preallocated and prefaulted by the
-//!   helper before they are needed; `fdatasync`, unmapping and truncation are its work too. A
+//!   helpers before they are needed; `fdatasync`, unmapping and truncation are their work too. A
 //!   disk that answers with an error or not at all for 250 ms ends the run with a
 //!   [`Fault`](bot4_lanes::Fault).
 //! * **Nothing is lost silently.** Lane sequences are checked on the way in and on the way out;
@@ -32,8 +33,9 @@
 //! helper, [`agent`] the lane's agent, [`reader`] the way back, [`decode`] the meaning of bodies,
 //! [`report`] verify, dump and stat.
 //!
-//! Declared helper thread: `journal-sync`, spawned by [`JournalAgent::new`] when
-//! [`JournalConfig::helper`] is set. The simulator runs the same jobs inline.
+//! Declared helper threads: `journal-sync` and `journal-prepare` (two, so that making a segment
+//! never delays a sync), spawned by [`JournalAgent::new`] when [`JournalConfig::helper`] is set.
+//! The simulator runs the same jobs inline.
 
 pub mod agent;
 pub mod decode;
@@ -46,7 +48,5 @@ pub mod writer;
 
 pub use agent::{JournalAgent, JournalConfig, JournalStats};
 pub use reader::{Flaw, FlawKind, Reader, Record};
-pub use report::{
-    Stat, VerifyReport, content_hash, dump, dump_order, order_story, stat, verify,
-};
+pub use report::{Stat, VerifyReport, content_hash, dump, dump_order, order_story, stat, verify};
 pub use writer::{JournalError, JournalWriter};

@@ -167,6 +167,7 @@ enum End {
 }
 
 /// One step through a segment.
+#[expect(clippy::large_enum_variant, reason = "one at a time, never stored")]
 enum Step {
     Record(Record),
     Flaw(FlawKind, u64),
@@ -354,6 +355,7 @@ pub struct Reader {
     next_index: Option<u32>,
     closed: bool,
     whole: bool,
+    has_spare: bool,
 }
 
 impl Reader {
@@ -363,13 +365,19 @@ impl Reader {
     /// When `path` cannot be listed, or a directory holds no segment.
     pub fn open(path: &Path) -> io::Result<Self> {
         let whole = fs::metadata(path)?.is_dir();
-        let files = if whole { segments_of(path)? } else { vec![(path.to_owned(), None)] };
+        let mut files = if whole { segments_of(path)? } else { vec![(path.to_owned(), None)] };
         if files.is_empty() {
             let what = format!("{} holds no journal segment (*.b4j)", path.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, what));
         }
+        // The segment before an unused spare is the last one.
+        let has_spare = files.len() > 1 && is_unused(&files[files.len() - 1].0);
+        if has_spare {
+            files.pop();
+        }
         Ok(Self {
             files: files.into(),
+            has_spare,
             current: None,
             flaws: VecDeque::new(),
             run: None,
@@ -404,7 +412,6 @@ impl Reader {
         }
         match SegmentReader::open(&path, index, self.files.is_empty(), self.run) {
             Ok((segment, kind)) => {
-                // A spare left behind by a crash says nothing about the journal.
                 let is_begun = segment.window.offset > 0;
                 if is_begun && self.closed {
                     self.flaws.push_back(flaw(FlawKind::Seal("segments follow the last one")));
@@ -425,7 +432,7 @@ impl Reader {
     fn end(&mut self, end: End) {
         let Some(segment) = self.current.take() else { return };
         match end {
-            End::Sealed(false) if self.whole && self.files.is_empty() => {
+            End::Sealed(false) if self.whole && self.files.is_empty() && !self.has_spare => {
                 let next = segment.index.saturating_add(1);
                 let (file, offset) = (segment.path, segment.window.offset);
                 self.flaws.push_back(Flaw { file, offset, kind: FlawKind::Missing(next, next) });
@@ -464,6 +471,11 @@ impl Iterator for Reader {
             }
         }
     }
+}
+
+/// The file is all zero: prepared and never used.
+fn is_unused(path: &Path) -> bool {
+    Window::open(path).and_then(|mut w| w.only_zeros_follow()).unwrap_or(false)
 }
 
 /// The segments in `dir`, in order.

@@ -307,9 +307,7 @@ impl Stat {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let count = |((lane, kind), n): (&(u8, u8), &u64)| {
-            json!({ "lane": lane, "kind": kind_name(*kind), "records": n })
-        };
+        let count = |((lane, kind), n): (&(u8, u8), &u64)| json!({ "lane": lane, "kind": kind_name(*kind), "records": n });
         json!({
             "records": self.records.values().sum::<u64>(),
             "by_kind": self.records.iter().map(count).collect::<Vec<_>>(),
@@ -323,7 +321,12 @@ impl fmt::Display for Stat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = self.last_at.saturating_sub(self.first_at.unwrap_or(self.last_at));
         let total: u64 = self.records.values().sum();
-        writeln!(f, "{total} records, {} bytes of bodies, {:.3} s", self.body_bytes, span as f64 / 1e9)?;
+        writeln!(
+            f,
+            "{total} records, {} bytes of bodies, {:.3} s",
+            self.body_bytes,
+            span as f64 / 1e9
+        )?;
         for ((lane, kind), n) in &self.records {
             writeln!(f, "lane {lane:<3} {:<10} {n:>12}", kind_name(*kind))?;
         }

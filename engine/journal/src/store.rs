@@ -91,12 +91,8 @@ impl DirStore {
 
 impl Store for DirStore {
     fn create(&mut self, index: u32) -> io::Result<Prepared> {
-        let path = self.path(index);
-        if path.exists() {
-            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-        }
-        let map = MappedFile::create(&path, self.segment_bytes)?;
-        let file = File::options().write(true).open(&path)?;
+        let map = MappedFile::create(&self.path(index), self.segment_bytes)?;
+        let file = map.try_clone()?;
         // The zeros and the name go to disk now, so that the first sync of a record is short.
         file.sync_all()?;
         sync_dir(&self.dir)?;

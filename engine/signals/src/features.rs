@@ -117,8 +117,7 @@ impl Features {
         self.ask_qty[at] = ask.qty as f64;
         self.fast_weight[at] = self.weights[0].max(1.0 / (age + 1.0));
         self.slow_weight[at] = self.weights[1].max(1.0 / (age + 1.0));
-        self.variance_weight[at] =
-            if age == 0.0 { 0.0 } else { self.weights[2].max(1.0 / age) };
+        self.variance_weight[at] = if age == 0.0 { 0.0 } else { self.weights[2].max(1.0 / age) };
         let block = at / LANES;
         self.moved = (self.moved.0.min(block), self.moved.1.max(block + 1));
         true

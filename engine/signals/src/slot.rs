@@ -8,9 +8,7 @@
 //!    '--- terminal report, or the gate's refusal --------------------------------'
 //! ```
 
-use bot4_types::{
-    Cause, InstrumentId, Nanos, OrderId, Price, Qty, Side, StrategyId, Trail,
-};
+use bot4_types::{Cause, InstrumentId, Nanos, OrderId, Price, Qty, Side, StrategyId, Trail};
 
 /// Why something is asked for: decides the intent's cause and its trail.
 #[derive(Clone, Copy, Debug)]

@@ -1,1 +1,38 @@
-//! bot4-telemetry
+//! Telemetry: what a run tells about itself, on the cold side.
+//!
+//! ```text
+//! every lane --add, record--> shared words (bot4-lanes::metrics)
+//!                                  |
+//!                                  | read once a second, never written
+//!                                  v
+//!                          .----------------. deltas  .--------------.   bot4 latency
+//!                          | TelemetryAgent |-------->| latency.hlog |--> show | diff
+//!                          '----------------'         '--------------'   (crate::show)
+//!                                  |
+//!   host::collect ----.            | totals at the end
+//!   agents' finals ---+--> report::RunReport --> JSON (--report FILE) and a table
+//! ```
+//!
+//! * [`agent`] writes interval histograms: one line a tag and second, HdrHistogram log format,
+//!   V2 with compressed payloads, bounds 1 ns to 60 s, three digits.
+//! * [`hist`] turns the lanes' log-linear counts into HdrHistograms and summaries.
+//! * [`report`] is the run report, field by field the contract of the command line.
+//! * [`show`] reads histogram logs back: `bot4 latency show` and `diff`.
+//! * [`host`] says what machine the figures come from; a figure without its host is no figure.
+//!
+//! Invariant: nothing here is on the way of a tick. Readers load relaxed words that have one
+//! writer each; a summary taken while lanes run is consistent per word, and exact once they
+//! stopped. Precision: a value stands for its bucket's middle, at most 1/256 off; the maximum is
+//! exact. The telemetry lane may allocate, and must never stop the engine: a full disk costs
+//! dumps, counted in `telemetry_write_errors`, and nothing else.
+
+pub mod agent;
+pub mod hist;
+pub mod host;
+pub mod report;
+pub mod show;
+
+pub use agent::{TelemetryAgent, TelemetryConfig};
+pub use hist::{Summary, latency_summaries};
+pub use report::RunReport;
+pub use show::{ShowError, diff, show};

@@ -7,8 +7,8 @@ use bot4_types::rng::SplitMix64;
 use bot4_wire::ws::{Deframer, Event, FrameWriter, MessageKind, Opcode};
 use proptest::prelude::*;
 use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
-use tungstenite::protocol::{Role, WebSocketContext};
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketContext};
 use tungstenite::{Error, Message};
 
 /// What a client is told, in order.
@@ -67,11 +67,11 @@ fn put(frame: Frame, wire: &mut Vec<u8>) {
 }
 
 fn put_control(ctl: &Ctl, rng: &mut SplitMix64, wire: &mut Vec<u8>) {
-    let (code, len) = match ctl {
-        Ctl::Ping(len) => (Control::Ping, *len),
-        Ctl::Pong(len) => (Control::Pong, *len),
+    let frame = match ctl {
+        Ctl::Ping(len) => Frame::ping(filler(usize::from(*len), rng)),
+        Ctl::Pong(len) => Frame::pong(filler(usize::from(*len), rng)),
     };
-    put(Frame::message(filler(len.into(), rng), OpCode::Control(code), true), wire);
+    put(frame, wire);
 }
 
 /// The server's bytes, framed by tungstenite.
@@ -94,8 +94,8 @@ fn encode(acts: &[Act], close: bool, rng: &mut SplitMix64) -> Vec<u8> {
         }
     }
     if close {
-        let payload = [&1001u16.to_be_bytes()[..], b"going"].concat();
-        put(Frame::message(payload, OpCode::Control(Control::Close), true), &mut wire);
+        let frame = CloseFrame { code: CloseCode::Away, reason: "going".into() };
+        put(Frame::close(Some(frame)), &mut wire);
     }
     wire
 }

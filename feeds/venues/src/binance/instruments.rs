@@ -10,7 +10,6 @@ use core::fmt;
 use bot4_types::instrument::TableError;
 use bot4_types::text::{DecimalError, parse_units};
 use bot4_types::{Instrument, InstrumentId, InstrumentTable, Price, Qty, Symbol};
-use simd_json::prelude::*;
 
 use super::WIRE_DECIMALS;
 use super::private_json::limits;
@@ -76,9 +75,11 @@ pub fn parse(text: &[u8], wanted: &[&str]) -> Result<ExchangeInfo, InfoError> {
 fn read(root: Node<'_, '_>, wanted: &[&str]) -> Result<ExchangeInfo, InfoError> {
     let bad = || InfoError::Message(DecodeError::Schema);
     let root = root.as_object().ok_or_else(bad)?;
-    let refusal = root.fields("error").or_else(|| root.has("msg").then(|| root.fields_self()));
-    if let Some(error) = refusal {
+    if let Some(error) = root.fields("error") {
         return Err(InfoError::Refused(error.signed("code").unwrap_or(0)));
+    }
+    if root.has("msg") {
+        return Err(InfoError::Refused(root.signed("code").unwrap_or(0)));
     }
     let body = root.fields("result").unwrap_or(root);
     let symbols = body.list("symbols").map_err(InfoError::Message)?;

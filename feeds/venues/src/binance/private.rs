@@ -361,7 +361,7 @@ impl ApiDecoder {
 }
 
 /// The message with the lists that its outline left empty.
-fn with_lists(outline: ApiMessage<'static>, lists: &Lists) -> ApiMessage<'_> {
+fn with_lists<'a>(outline: ApiMessage<'static>, lists: &'a Lists) -> ApiMessage<'a> {
     match outline {
         ApiMessage::Response(Response { id, status, outcome, usage }) => {
             let outcome = outcome.map(|result| match result {

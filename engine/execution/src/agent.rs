@@ -1,0 +1,412 @@
+//! The execution agent: approved orders out, the venue's word in.
+//!
+//! Order of a turn: reports that wait for room leave first; then the venue's messages; then
+//! approved orders, as far as the journal has their records; then what the clock asks for.
+//! An input is taken only when the reports of the one before have left.
+
+use std::collections::VecDeque;
+
+use bot4_lanes::{
+    Agent, Control, Counters, Fault, Histogram, Journaled, LogTx, Metrics, Phase, Probe, Rx, Tx,
+};
+use bot4_types::log::{Body, LogEntry, LogKind};
+use bot4_types::{
+    ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderIntent,
+    RunEpoch, Slot, Stage, Wall, limits, trail::STAGES,
+};
+use bot4_venues::limits::{RateBudget, RateLimits};
+use bot4_wire::{Connector, Endpoint, WsConfig};
+
+use crate::desk::{Desk, DeskCounts, Question};
+use crate::gateway::{Fact, Gateway, Named};
+use crate::link::{Link, LinkCounts};
+use crate::requests::Purpose;
+
+/// Names of the agent's counters and gauges.
+pub const COUNTERS: &[&str] = &[
+    "orders_sent",
+    "cancels_sent",
+    "not_sent",
+    "messages_private",
+    "not_understood",
+    "session_ready",
+    "orders_open",
+    "orders_unknown",
+    "reconnects",
+    "drained",
+    "backpressured",
+];
+pub(crate) const ORDERS_SENT: usize = 0;
+pub(crate) const CANCELS_SENT: usize = 1;
+pub(crate) const NOT_SENT: usize = 2;
+pub(crate) const MESSAGES: usize = 3;
+pub(crate) const NOT_UNDERSTOOD: usize = 4;
+pub(crate) const SESSION_READY: usize = 5;
+const ORDERS_OPEN: usize = 6;
+const ORDERS_UNKNOWN: usize = 7;
+pub(crate) const RECONNECTS: usize = 8;
+const DRAINED: usize = 9;
+const BACKPRESSURED: usize = 10;
+
+/// Inputs of each kind in a turn.
+const BATCH: usize = 32;
+/// Between two looks at the clock's business.
+const CLOCK_EVERY: Nanos = Nanos::from_millis(10);
+/// Between two rounds of cancel-all while stopping.
+const CANCEL_ALL_EVERY: Nanos = Nanos::from_millis(500);
+/// Reports that find no room for this long mean that risk is gone.
+const STUCK_MAX: Nanos = Nanos::from_millis(100);
+/// Approved orders that wait for the journal at most.
+const WAITING_MAX: usize = 256;
+/// Longest private message.
+const MESSAGE_LEN: usize = 1024 * 1024;
+/// Facts of one message at most before the buffer grows (a thousand trades and their orders).
+const FACTS: usize = 4_096;
+
+/// The agent's links.
+pub struct ExecutionPorts {
+    /// Approved orders from risk.
+    pub approved: Rx<ApprovedOrder>,
+    /// Reports to risk.
+    pub reports: Tx<ExecMsg>,
+    /// Records to the journal.
+    pub log: LogTx,
+    /// What the journal has.
+    pub journaled: Journaled,
+    /// Log lane of risk, whose approvals must be journaled first.
+    pub risk_lane: u8,
+    /// The kill word.
+    pub control: Control,
+}
+
+/// What the agent is told at the start.
+pub struct ExecutionConfig {
+    /// Instruments and assets.
+    pub table: InstrumentTable,
+    /// Names the run in client order ids.
+    pub epoch: RunEpoch,
+    /// Venue time.
+    pub wall: Wall,
+    /// The venue's limits, as read from the venue.
+    pub limits: RateLimits,
+    /// Where orders go.
+    pub endpoint: Endpoint,
+    /// Times of the connection.
+    pub ws: WsConfig,
+    /// Seed of masks and jitter.
+    pub seed: u64,
+}
+
+/// Latencies that execution alone can know.
+pub(crate) struct Latencies {
+    pub(crate) stages: [Histogram; STAGES],
+    pub(crate) tick_to_trade: Histogram,
+    pub(crate) other_to_trade: Histogram,
+    pub(crate) ack: Histogram,
+}
+
+/// The agent.
+pub struct ExecutionAgent {
+    pub(crate) ports: ExecutionPorts,
+    pub(crate) table: InstrumentTable,
+    pub(crate) wall: Wall,
+    pub(crate) gateway: Box<dyn Gateway>,
+    pub(crate) link: Link,
+    pub(crate) desk: Desk,
+    pub(crate) budget: RateBudget,
+    pub(crate) counters: Counters,
+    pub(crate) latencies: Latencies,
+    pub(crate) waiting: VecDeque<ApprovedOrder>,
+    pub(crate) buffer: Slot,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) questions: Vec<Question>,
+    clock_at: Nanos,
+    cancel_all_at: Nanos,
+    stuck_since: Option<Nanos>,
+}
+
+impl ExecutionAgent {
+    /// An agent over `gateway`, connecting through `connector` in its first turns.
+    #[must_use]
+    pub fn new(
+        config: ExecutionConfig,
+        ports: ExecutionPorts,
+        gateway: Box<dyn Gateway>,
+        connector: Box<dyn Connector>,
+        metrics: &Metrics,
+    ) -> Self {
+        let window = gateway.window();
+        let instruments = config.table.all().len();
+        let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window);
+        Self {
+            ports,
+            wall: config.wall,
+            gateway,
+            link: Link::new(connector, config.endpoint, config.ws, config.seed),
+            desk,
+            budget: RateBudget::new(config.limits),
+            counters: metrics.counters("execution", COUNTERS),
+            latencies: Latencies {
+                stages: Stage::ALL.map(|s| metrics.histogram(s.name())),
+                tick_to_trade: metrics.histogram("tick_to_trade"),
+                other_to_trade: metrics.histogram("timer_or_fill_to_trade"),
+                ack: metrics.histogram("ack"),
+            },
+            waiting: VecDeque::with_capacity(WAITING_MAX),
+            buffer: Slot::empty(),
+            facts: Vec::with_capacity(FACTS),
+            questions: Vec::with_capacity(BATCH),
+            clock_at: Nanos::ZERO,
+            cancel_all_at: Nanos::ZERO,
+            stuck_since: None,
+            table: config.table,
+        }
+    }
+
+    /// What the desk counted.
+    #[must_use]
+    pub const fn desk_counts(&self) -> DeskCounts {
+        self.desk.counts
+    }
+
+    /// Fills dropped because they were booked before.
+    #[must_use]
+    pub const fn duplicates_dropped(&self) -> u64 {
+        self.desk.trades().duplicates
+    }
+
+    /// What the connection counted.
+    #[must_use]
+    pub const fn link_counts(&self) -> LinkCounts {
+        self.link.counts
+    }
+
+    /// Orders that have not ended, and those of unknown fate among them.
+    #[must_use]
+    pub fn open_and_unknown(&mut self) -> (usize, usize) {
+        (self.desk.open(), self.desk.unknown())
+    }
+
+    /// Sends reports as far as there is room for them and their records.
+    fn deliver(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut done = 0;
+        while let Some(message) = self.desk.outbox().front().copied() {
+            if self.ports.reports.room() == 0 || self.ports.log.room() == 0 {
+                let since = *self.stuck_since.get_or_insert(now);
+                self.counters.add(BACKPRESSURED, 1);
+                if now.since(since) > STUCK_MAX {
+                    let what = "reports found no room for 100 ms: risk or the journal is stuck";
+                    return Err(Fault { role: "execution", what: what.to_owned() });
+                }
+                return Ok(done);
+            }
+            let kind = match message {
+                ExecMsg::Balance { .. } => LogKind::Balance,
+                _ => LogKind::Learned,
+            };
+            let entry = LogEntry::new(kind, now, |w| message.write(w));
+            // Room was asked for above.
+            let _ = self.ports.log.push(entry);
+            let _ = self.ports.reports.push(message);
+            self.desk.outbox().pop_front();
+            done += 1;
+        }
+        self.stuck_since = None;
+        Ok(done)
+    }
+
+    /// Takes approved orders and cancels from risk.
+    fn take_approved(&mut self, now: Nanos, probe: &Probe) -> usize {
+        let mut done = 0;
+        while done < BATCH && self.waiting.len() < WAITING_MAX && self.desk.has_room() {
+            let Some(approved) = self.ports.approved.pop() else { break };
+            done += 1;
+            match approved.intent().action {
+                OrderAction::Cancel => self.cancel(&approved, now, probe),
+                OrderAction::Place => match self.desk.admit(&approved, now) {
+                    Ok(()) => self.waiting.push_back(approved),
+                    Err(_) => {
+                        self.counters.add(NOT_SENT, 1);
+                        self.desk.turn_away(&approved, now, DoneReason::TableFull);
+                    }
+                },
+            }
+        }
+        done
+    }
+
+    /// Sends waiting orders whose approval is in the journal.
+    fn send_waiting(&mut self, now: Nanos, probe: &Probe) -> usize {
+        let mut done = 0;
+        let journaled = self.ports.journaled.get(self.ports.risk_lane);
+        while done < BATCH && self.desk.outbox().len() < BATCH {
+            let Some(approved) = self.waiting.front().copied() else { break };
+            let intent = *approved.intent();
+            let reason = self.reason_not_to_send(&intent, now);
+            if reason.is_none() && approved.record() > journaled {
+                break;
+            }
+            self.waiting.pop_front();
+            done += 1;
+            match reason {
+                Some(reason) => {
+                    self.counters.add(NOT_SENT, 1);
+                    self.desk.not_sent(intent.order, now, reason);
+                }
+                None => self.place(&intent, now, probe),
+            }
+        }
+        done
+    }
+
+    /// The kill word is read here a second time, right before encoding.
+    fn reason_not_to_send(&mut self, intent: &OrderIntent, now: Nanos) -> Option<DoneReason> {
+        if self.ports.control.phase() != Phase::Run {
+            return Some(DoneReason::Killed);
+        }
+        if now >= intent.expires {
+            return Some(DoneReason::Expired);
+        }
+        if !self.link.is_ready() {
+            return Some(DoneReason::NoSession);
+        }
+        None
+    }
+
+    fn place(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) {
+        let now_ms = self.wall.unix_ms(now);
+        let Some(instrument) = self.table.get(intent.instrument).copied() else {
+            return self.desk.not_sent(intent.order, now, DoneReason::Other);
+        };
+        let Some(client) = self.desk.order(intent.order).map(|o| o.client) else { return };
+        if !self.budget.try_take(now_ms, self.gateway.cost_place()) {
+            self.counters.add(NOT_SENT, 1);
+            return self.desk.not_sent(intent.order, now, DoneReason::NoBudget);
+        }
+        self.link.out.clear();
+        let id = self.link.requests.next_id();
+        self.gateway.place(id, &instrument, client, intent, now_ms, &mut self.link.out);
+        if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
+            self.counters.add(NOT_SENT, 1);
+            return self.desk.not_sent(intent.order, now, DoneReason::NoSession);
+        }
+        self.record_latency(intent, probe.stamp());
+        self.counters.add(ORDERS_SENT, 1);
+        if self.ports.log.room() > 0 {
+            let entry = LogEntry::new(LogKind::Sent, now, |w| {
+                w.u64(intent.order.0);
+                w.bytes(&client.0);
+            });
+            let _ = self.ports.log.push(entry);
+        }
+        self.desk.sent(intent.order, now);
+    }
+
+    fn record_latency(&self, intent: &OrderIntent, stamp: Nanos) {
+        let mut trail = intent.trail;
+        trail.mark(Stage::OrderEncode, stamp);
+        if intent.cause != Cause::Market {
+            self.latencies.other_to_trade.record(trail.total());
+            return;
+        }
+        for stage in Stage::ALL {
+            self.latencies.stages[stage as usize].record(trail.span(stage));
+        }
+        self.latencies.tick_to_trade.record(trail.total());
+    }
+
+    fn cancel(&mut self, approved: &ApprovedOrder, now: Nanos, probe: &Probe) {
+        let id = approved.intent().order;
+        if let Some(at) = self.waiting.iter().position(|w| w.intent().order == id) {
+            self.waiting.remove(at);
+            return self.desk.not_sent(id, now, DoneReason::None);
+        }
+        let now_ms = self.wall.unix_ms(now);
+        let Some(order) = self.desk.order(id) else { return };
+        let (instrument, venue_order, client) = (order.instrument, order.venue_order, order.client);
+        if order.state.is_terminal() || order.closing.is_some() {
+            return;
+        }
+        let Some(instrument) = self.table.get(instrument).copied() else { return };
+        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_cancel()) {
+            return;
+        }
+        self.link.out.clear();
+        let named = Named { instrument: &instrument, venue_order, client };
+        let request = self.link.requests.next_id();
+        self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
+        if self.link.send(Purpose::Cancel(id), now, || probe.stamp()) {
+            self.counters.add(CANCELS_SENT, 1);
+            self.desk.cancel_sent(id, now);
+        }
+    }
+
+    /// What the clock asks for, at most every [`CLOCK_EVERY`].
+    fn look_at_clock(&mut self, now: Nanos, probe: &Probe) {
+        if now.since(self.clock_at) < CLOCK_EVERY {
+            return;
+        }
+        self.clock_at = now;
+        self.desk.purge(now);
+        let open = self.desk.open();
+        self.counters.set(ORDERS_OPEN, open as u64);
+        self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
+        self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
+        if self.link.is_ready() {
+            self.ask_by_clock(now, probe);
+        }
+        let stopping = self.ports.control.phase() != Phase::Run;
+        let idle = open == 0 && self.waiting.is_empty() && self.ports.approved.waiting() == 0;
+        self.counters.set(DRAINED, u64::from(stopping && idle));
+        if stopping && open > 0 && self.link.is_ready() && now >= self.cancel_all_at {
+            self.cancel_all_at = now + CANCEL_ALL_EVERY;
+            self.cancel_everything(now, probe);
+        }
+    }
+
+    fn cancel_everything(&mut self, now: Nanos, probe: &Probe) {
+        let now_ms = self.wall.unix_ms(now);
+        for i in 0..self.table.all().len() {
+            let instrument = self.table.all()[i];
+            let cost = self.gateway.cost_cancel();
+            if !self.desk.has_open(instrument.id) || !self.budget.try_take_urgent(now_ms, cost) {
+                continue;
+            }
+            self.link.out.clear();
+            let id = self.link.requests.next_id();
+            self.gateway.cancel_all(id, &instrument, now_ms, &mut self.link.out);
+            self.link.send(Purpose::CancelAll(instrument.id), now, || probe.stamp());
+        }
+    }
+}
+
+impl Agent for ExecutionAgent {
+    fn role(&self) -> &'static str {
+        "execution"
+    }
+
+    fn start(&mut self, _now: Nanos) -> Result<(), Fault> {
+        self.buffer = Slot::new(MESSAGE_LEN);
+        Ok(())
+    }
+
+    fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
+        let mut done = self.deliver(now)?;
+        done += self.hear(now, probe)?;
+        if self.desk.has_room() {
+            done += self.take_approved(now, probe);
+            done += self.send_waiting(now, probe);
+            self.look_at_clock(now, probe);
+        } else {
+            probe.note_backpressure();
+        }
+        done += self.deliver(now)?;
+        Ok(done)
+    }
+
+    fn close(&mut self, now: Nanos) {
+        if let Some(conn) = self.link.conn() {
+            conn.close(now);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The Binance Spot gateway: the dialect's requests and messages as execution's own.
+
+use bot4_types::{
+    AssetId, ClientId, DoneReason, Instrument, InstrumentTable, Nanos, OrderIntent, Price, Qty,
+    RunEpoch,
+};
+use bot4_venues::binance::orders::{Encoder, Place, Target, TradesFrom};
+use bot4_venues::binance::private::{
+    AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, Execution,
+    ExecutionReport, OrderView, Response, VenueStatus,
+};
+use bot4_venues::binance::sign::Credentials;
+use bot4_venues::client_text::ClientText;
+use bot4_venues::limits::Cost;
+
+use crate::gateway::{Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState};
+use crate::order::FillFact;
+
+/// Trades asked for in one answer; the venue allows this many.
+const TRADES_LIMIT: u16 = 1_000;
+/// Weight of `myTrades`, the dearest question asked here (the venue's sheet, chapter 7).
+const QUERY_WEIGHT: u32 = 20;
+
+/// Binance Spot over its WebSocket API.
+pub struct BinanceGateway {
+    encoder: Encoder,
+    decoder: ApiDecoder,
+    epoch: RunEpoch,
+}
+
+impl BinanceGateway {
+    /// A gateway with these credentials for the instruments of `table` in run `epoch`.
+    #[must_use]
+    pub fn new(credentials: Credentials, table: &InstrumentTable, epoch: RunEpoch) -> Self {
+        let encoder = Encoder::new(credentials, None);
+        Self { encoder, decoder: ApiDecoder::new(table), epoch }
+    }
+}
+
+impl Gateway for BinanceGateway {
+    fn needs_logon(&self) -> bool {
+        self.encoder.needs_logon()
+    }
+
+    fn logon(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.logon(id, now_ms, out);
+    }
+
+    fn subscribe(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.subscribe_user_data(id, now_ms, out);
+    }
+
+    fn place(
+        &mut self,
+        id: u64,
+        instrument: &Instrument,
+        client: ClientId,
+        intent: &OrderIntent,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let order = Place {
+            id,
+            instrument,
+            client,
+            side: intent.side,
+            kind: intent.kind,
+            tif: intent.tif,
+            price: intent.price.0,
+            qty: intent.qty.0,
+            now_ms,
+        };
+        self.encoder.place(&order, out);
+    }
+
+    fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        let symbol = order.instrument.symbol;
+        match order.venue_order {
+            0 => {
+                let target = Target::Client(&order.client.0);
+                self.encoder.cancel(id, &symbol, target, now_ms, out);
+            }
+            n => self.encoder.cancel(id, &symbol, Target::Venue(n), now_ms, out),
+        }
+    }
+
+    fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        let target = Target::Client(&order.client.0);
+        self.encoder.order_status(id, &order.instrument.symbol, target, now_ms, out);
+    }
+
+    fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.cancel_all(id, &instrument.symbol, now_ms, out);
+    }
+
+    fn balances(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.account(id, now_ms, out);
+    }
+
+    fn fills_after(
+        &mut self,
+        id: u64,
+        instrument: &Instrument,
+        after: u64,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let from = TradesFrom::Id(after + 1);
+        self.encoder.my_trades(id, &instrument.symbol, from, TRADES_LIMIT, now_ms, out);
+    }
+
+    fn fills_of(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        let from = TradesFrom::Order(order.venue_order);
+        self.encoder.my_trades(id, &order.instrument.symbol, from, TRADES_LIMIT, now_ms, out);
+    }
+
+    fn cost_place(&self) -> Cost {
+        Cost { orders: 1, weight: 1 }
+    }
+
+    fn cost_cancel(&self) -> Cost {
+        Cost { orders: 0, weight: 1 }
+    }
+
+    fn cost_query(&self) -> Cost {
+        Cost { orders: 0, weight: QUERY_WEIGHT }
+    }
+
+    fn fills_limit(&self) -> usize {
+        usize::from(TRADES_LIMIT)
+    }
+
+    fn window(&self) -> Nanos {
+        Nanos::from_millis(u64::from(self.encoder.recv_window_ms()))
+    }
+
+    fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
+        let epoch = self.epoch;
+        match self.decoder.decode(text).map_err(|_| NotUnderstood)? {
+            ApiMessage::Response(response) => answered(&response, epoch, facts),
+            ApiMessage::Execution(report) => executed(&report, epoch, facts),
+            ApiMessage::AccountPosition { balances, .. } => balanced(balances, facts),
+            ApiMessage::Terminated | ApiMessage::ServerShutdown => facts.push(Fact::Leaving),
+            ApiMessage::BalanceUpdate { .. } | ApiMessage::Other => {}
+        }
+        Ok(())
+    }
+}
+
+fn key_of(client: &ClientText, epoch: RunEpoch) -> OrderKey {
+    match client.own() {
+        Some((run, order)) if run == epoch => OrderKey::Own(order),
+        _ => OrderKey::Foreign,
+    }
+}
+
+const fn state_of(status: VenueStatus) -> Option<VenueState> {
+    Some(match status {
+        VenueStatus::New | VenueStatus::PendingNew | VenueStatus::PartiallyFilled => {
+            VenueState::Open
+        }
+        VenueStatus::Filled => VenueState::Filled,
+        VenueStatus::Canceled => VenueState::Canceled,
+        VenueStatus::Rejected => VenueState::Rejected,
+        VenueStatus::Expired | VenueStatus::ExpiredInMatch => VenueState::Expired,
+        VenueStatus::Unknown => return None,
+    })
+}
+
+fn answered(response: &Response<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
+    facts.push(Fact::Usage(response.usage));
+    match &response.outcome {
+        Ok(result) => {
+            told(result, epoch, facts);
+            if let Some(id) = response.id {
+                facts.push(Fact::Answered { id });
+            }
+        }
+        Err(error) => match response.id {
+            Some(id) => facts.push(Fact::Failed { id, failure: failure_of(error) }),
+            None => facts.push(Fact::Leaving),
+        },
+    }
+}
+
+fn failure_of(error: &ApiError) -> Failure {
+    match error.kind {
+        ErrorKind::OutcomeUnknown => Failure::OutcomeUnknown,
+        ErrorKind::UnknownOrder | ErrorKind::NotFound | ErrorKind::Archived => Failure::NotFound,
+        ErrorKind::Key | ErrorKind::Signature => Failure::Session,
+        // Repeating an active subscription is what was wanted.
+        ErrorKind::AlreadySubscribed => Failure::Refused(DoneReason::None),
+        _ if error.is_limit() => Failure::Limited { until_ms: error.retry_after_ms },
+        _ => Failure::Refused(error.done_reason()),
+    }
+}
+
+fn told(result: &ApiResult<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
+    match result {
+        ApiResult::Placed(view, fills) => {
+            viewed(view, epoch, facts);
+            let Some(instrument) = view.instrument else { return };
+            for f in *fills {
+                let fill = FillFact {
+                    trade_id: f.trade_id,
+                    qty: Qty(f.qty),
+                    price: Price(f.price),
+                    fee: f.fee,
+                    fee_asset: f.fee_asset,
+                    maker: false,
+                };
+                let key = key_of(&view.client, epoch);
+                facts.push(Fact::Fill { key, venue_order: view.venue_order, instrument, fill });
+            }
+        }
+        ApiResult::Canceled(view) | ApiResult::OrderStatus(view) => viewed(view, epoch, facts),
+        ApiResult::OpenOrders(views) | ApiResult::CanceledAll(views) => {
+            views.iter().for_each(|view| viewed(view, epoch, facts));
+        }
+        ApiResult::Account(balances) => balanced(balances, facts),
+        ApiResult::Trades(trades) => trades.iter().for_each(|trade| traded(trade, facts)),
+        ApiResult::EmptyList
+        | ApiResult::Session { .. }
+        | ApiResult::Subscribed { .. }
+        | ApiResult::ServerTime(_)
+        | ApiResult::Other => {}
+    }
+}
+
+fn viewed(view: &OrderView, epoch: RunEpoch, facts: &mut Vec<Fact>) {
+    let Some(state) = state_of(view.status) else { return };
+    let reason = match view.status {
+        VenueStatus::ExpiredInMatch => DoneReason::SelfTrade,
+        _ => DoneReason::None,
+    };
+    facts.push(Fact::Order {
+        key: key_of(&view.client, epoch),
+        venue_order: view.venue_order,
+        state,
+        cum_qty: Qty(view.executed),
+        reason,
+    });
+}
+
+fn executed(report: &ExecutionReport, epoch: RunEpoch, facts: &mut Vec<Fact>) {
+    let key = key_of(report.order_client(), epoch);
+    let trade = (report.execution == Execution::Trade).then_some(report.trade_id).flatten();
+    if let (Some(trade_id), Some(instrument)) = (trade, report.instrument) {
+        let fill = FillFact {
+            trade_id,
+            qty: Qty(report.last_qty),
+            price: Price(report.last_price),
+            fee: report.fee,
+            fee_asset: report.fee_asset,
+            maker: report.maker,
+        };
+        facts.push(Fact::Fill { key, venue_order: report.venue_order, instrument, fill });
+    }
+    let Some(state) = state_of(report.status) else { return };
+    facts.push(Fact::Order {
+        key,
+        venue_order: report.venue_order,
+        state,
+        cum_qty: Qty(report.cum_qty),
+        reason: report.reason,
+    });
+}
+
+fn balanced(balances: &[Balance], facts: &mut Vec<Fact>) {
+    for b in balances.iter().filter(|b| b.asset != AssetId::NONE) {
+        facts.push(Fact::Balance { asset: b.asset, free: b.free, locked: b.locked });
+    }
+}
+
+fn traded(trade: &AccountTrade, facts: &mut Vec<Fact>) {
+    let Some(instrument) = trade.instrument else { return };
+    let fill = FillFact {
+        trade_id: trade.trade_id,
+        qty: Qty(trade.qty),
+        price: Price(trade.price),
+        fee: trade.fee,
+        fee_asset: trade.fee_asset,
+        maker: trade.maker,
+    };
+    let key = OrderKey::Venue(trade.venue_order);
+    facts.push(Fact::Fill { key, venue_order: trade.venue_order, instrument, fill });
+}

@@ -1,0 +1,360 @@
+//! The desk: all orders of the run and what the venue's facts do to them. Pure; every change
+//! leaves as a report in the outbox.
+
+use std::collections::VecDeque;
+
+use bot4_types::{
+    ApprovedOrder, DoneReason, ExecMsg, InstrumentId, Nanos, OrderId, OrderReport, OrderState, Qty,
+    RunEpoch,
+};
+
+use crate::gateway::{Failure, OrderKey, VenueState};
+use crate::order::{Closing, FillFact, Order};
+use crate::table::{InsertError, OrderTable, TradeLedger};
+
+/// Reports that wait for room at most; more than a full recovery answer can cause.
+const OUTBOX_MAX: usize = 8_192;
+/// A request without answer is acted on this long after its window.
+const ANSWER_GRACE: Nanos = Nanos::from_millis(500);
+/// "Does not exist" proves non-arrival this long after the request's window.
+const PROOF_AFTER_WINDOW: Nanos = Nanos::from_secs(1);
+/// Between two questions about one order.
+const ASK_EVERY: Nanos = Nanos::from_millis(500);
+
+/// What the desk counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeskCounts {
+    /// Fills of orders that this desk does not know.
+    pub foreign_fills: u64,
+    /// Facts about orders that this desk does not know.
+    pub foreign_orders: u64,
+    /// Fills beyond the ordered quantity.
+    pub overfills: u64,
+    /// Fills booked.
+    pub fills: u64,
+}
+
+/// A question that the desk wants to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The state of an order.
+    Status(OrderId),
+    /// The fills of an order.
+    Fills(OrderId),
+}
+
+/// Orders, booked trades, reports on their way out.
+#[derive(Debug)]
+pub struct Desk {
+    table: OrderTable,
+    trades: TradeLedger,
+    outbox: VecDeque<ExecMsg>,
+    epoch: RunEpoch,
+    window: Nanos,
+    /// What was counted.
+    pub counts: DeskCounts,
+}
+
+impl Desk {
+    /// A desk for `orders` open orders on `instruments` instruments in run `epoch`; `window` is
+    /// how long the venue may hold a request.
+    #[must_use]
+    pub fn new(orders: usize, instruments: usize, epoch: RunEpoch, window: Nanos) -> Self {
+        Self {
+            table: OrderTable::new(orders),
+            trades: TradeLedger::new(instruments),
+            outbox: VecDeque::with_capacity(OUTBOX_MAX),
+            epoch,
+            window,
+            counts: DeskCounts::default(),
+        }
+    }
+
+    /// Reports waiting to leave, oldest first.
+    pub const fn outbox(&mut self) -> &mut VecDeque<ExecMsg> {
+        &mut self.outbox
+    }
+
+    /// There is room for the reports of another input.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Adds something that is not about an order.
+    pub fn tell(&mut self, message: ExecMsg) {
+        self.outbox.push_back(message);
+    }
+
+    /// Takes in an approved placement; the order is not sent yet.
+    ///
+    /// # Errors
+    /// Why it cannot be held; the caller reports it as not sent.
+    pub fn admit(&mut self, approved: &ApprovedOrder, now: Nanos) -> Result<(), InsertError> {
+        self.table.insert(Order::new(approved, self.epoch, now), now)
+    }
+
+    /// Reports an approved placement that could not even be held.
+    pub fn turn_away(&mut self, approved: &ApprovedOrder, now: Nanos, reason: DoneReason) {
+        let report = Order::new(approved, self.epoch, now).not_sent(now, reason);
+        self.push(Some(report));
+    }
+
+    /// The order with this id.
+    pub fn order(&mut self, id: OrderId) -> Option<&mut Order> {
+        self.table.find(id)
+    }
+
+    /// The order was handed to the socket.
+    pub fn sent(&mut self, id: OrderId, now: Nanos) {
+        let report = self.table.find(id).map(|o| o.sent(now));
+        self.push(report);
+    }
+
+    /// The order will not be sent.
+    pub fn not_sent(&mut self, id: OrderId, now: Nanos, reason: DoneReason) {
+        let report = self.table.find(id).map(|o| o.not_sent(now, reason));
+        self.push(report);
+    }
+
+    /// A cancel of the order was handed to the socket.
+    pub fn cancel_sent(&mut self, id: OrderId, now: Nanos) {
+        let report = self.table.find(id).map(|o| o.cancel_sent(now));
+        self.push(report);
+    }
+
+    /// The venue told the state of an order.
+    pub fn state_told(
+        &mut self,
+        key: OrderKey,
+        venue_order: u64,
+        state: VenueState,
+        cum_qty: Qty,
+        reason: DoneReason,
+        now: Nanos,
+    ) {
+        let Some(order) = Self::by_key(&mut self.table, key, venue_order) else {
+            self.counts.foreign_orders += 1;
+            return;
+        };
+        if order.venue_order == 0 {
+            order.venue_order = venue_order;
+        }
+        let end = |state| Closing { state, reason, cum_qty };
+        let report = match state {
+            VenueState::Open => match order.state {
+                // A cancel may have crossed this message: it does not refuse the cancel.
+                OrderState::PendingCancel if !order.asking => None,
+                _ => order.found_open(now, venue_order),
+            },
+            VenueState::Filled => {
+                let acked = order.acked(now, venue_order);
+                order.ended(now, end(OrderState::Filled));
+                acked
+            }
+            VenueState::Canceled => {
+                order.ended(now, end(OrderState::Canceled));
+                None
+            }
+            VenueState::Expired => {
+                order.ended(now, end(OrderState::Expired));
+                None
+            }
+            VenueState::Rejected => {
+                order.ended(now, end(OrderState::Rejected));
+                None
+            }
+        };
+        order.asking = false;
+        let done = order.settle(now);
+        self.push(report);
+        self.push(done);
+    }
+
+    /// The venue told a fill.
+    pub fn fill_told(
+        &mut self,
+        key: OrderKey,
+        venue_order: u64,
+        instrument: InstrumentId,
+        fill: FillFact,
+        now: Nanos,
+    ) {
+        let Some(order) = Self::by_key(&mut self.table, key, venue_order) else {
+            self.counts.foreign_fills += 1;
+            return;
+        };
+        if !self.trades.book(instrument, fill.trade_id) {
+            return;
+        }
+        self.counts.fills += 1;
+        let acked = order.acked(now, venue_order);
+        let report = order.filled(now, fill);
+        self.counts.overfills += u64::from(order.cum_qty > order.qty);
+        let done = order.settle(now);
+        self.push(acked);
+        self.push(Some(report));
+        self.push(done);
+    }
+
+    /// A placement failed.
+    pub fn place_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) {
+        let Some(order) = self.table.find(id) else { return };
+        let reason = match failure {
+            Failure::Refused(reason) => reason,
+            Failure::NotFound => DoneReason::NotFound,
+            Failure::Limited { .. } => DoneReason::RateLimit,
+            Failure::Session => DoneReason::NoSession,
+            Failure::OutcomeUnknown => {
+                let report = order.lost(now);
+                self.push(report);
+                return;
+            }
+        };
+        let cum_qty = order.cum_qty;
+        order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
+        let done = order.settle(now);
+        self.push(done);
+    }
+
+    /// A cancel failed. "Not known" may mean "filled a moment ago": the state is asked for.
+    pub fn cancel_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) -> Option<Question> {
+        let order = self.table.find(id)?;
+        let open = !order.state.is_terminal() && order.closing.is_none();
+        match failure {
+            Failure::NotFound | Failure::OutcomeUnknown => {
+                order.asking = open;
+                open.then_some(Question::Status(id))
+            }
+            Failure::Refused(reason) => {
+                let report = order.cancel_refused(now, reason);
+                self.push(report);
+                None
+            }
+            Failure::Limited { .. } => {
+                let report = order.cancel_refused(now, DoneReason::RateLimit);
+                self.push(report);
+                None
+            }
+            Failure::Session => None,
+        }
+    }
+
+    /// A question for an order's state was answered with "does not exist". That ends the order
+    /// only when it could no longer arrive.
+    pub fn not_found(&mut self, id: OrderId, now: Nanos) {
+        let proof_after = self.window + PROOF_AFTER_WINDOW;
+        let Some(order) = self.table.find(id) else { return };
+        order.asking = false;
+        order.touched_at = now;
+        if now.since(order.sent_at) <= proof_after || order.state.is_terminal() {
+            return;
+        }
+        let (reason, cum_qty) = (DoneReason::NotFound, order.cum_qty);
+        order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
+        let done = order.settle(now);
+        self.push(done);
+    }
+
+    /// A question was not answered: it may be asked again.
+    pub fn unanswered(&mut self, id: OrderId) {
+        if let Some(order) = self.table.find(id) {
+            order.asking = false;
+        }
+    }
+
+    /// The connection is gone: every order that may have reached the venue is unknown now.
+    pub fn all_lost(&mut self, now: Nanos) {
+        for i in 0..self.table.all_mut().len() {
+            let report = self.table.all_mut()[i].lost(now);
+            self.push(report);
+        }
+    }
+
+    /// What should be asked now, by the clock: unanswered orders, unknown ones, endings whose
+    /// fills are missing. Marks each as being asked. At most `max` questions.
+    pub fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
+        let patience = self.window + ANSWER_GRACE;
+        for i in 0..self.table.all_mut().len() {
+            if out.len() >= max {
+                return;
+            }
+            let order = &mut self.table.all_mut()[i];
+            let waited = now.since(order.touched_at);
+            if order.state.is_terminal() || order.asking || waited < ASK_EVERY {
+                continue;
+            }
+            let question = match (order.state, order.closing.is_some()) {
+                (_, true) if order.venue_order != 0 => Question::Fills(order.id),
+                (OrderState::Unknown, _) => Question::Status(order.id),
+                (OrderState::PendingCancel | OrderState::Sent, _) if waited > patience => {
+                    Question::Status(order.id)
+                }
+                _ => continue,
+            };
+            order.asking = true;
+            order.touched_at = now;
+            let lost = (order.state == OrderState::Sent).then(|| order.lost(now)).flatten();
+            if lost.is_some() {
+                self.table.all_mut()[i].asking = true;
+            }
+            out.push(question);
+            self.push(lost);
+        }
+    }
+
+    /// Orders that have not ended.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.table.open()
+    }
+
+    /// Orders of unknown fate.
+    pub fn unknown(&mut self) -> usize {
+        self.table.all_mut().iter().filter(|o| o.state == OrderState::Unknown).count()
+    }
+
+    /// An order of `instrument` that is open at the venue exists.
+    pub fn has_open(&mut self, instrument: InstrumentId) -> bool {
+        self.table.all_mut().iter().any(|o| {
+            o.instrument == instrument && !o.state.is_terminal() && o.state != OrderState::Approved
+        })
+    }
+
+    /// Ids of orders that have not ended, for recovery.
+    pub fn open_ids(&mut self, out: &mut Vec<OrderId>) {
+        out.extend(self.table.all_mut().iter().filter(|o| !o.state.is_terminal()).map(|o| o.id));
+    }
+
+    /// The booked trades.
+    #[must_use]
+    pub const fn trades(&self) -> &TradeLedger {
+        &self.trades
+    }
+
+    /// Forgets ended orders past their retention.
+    pub fn purge(&mut self, now: Nanos) {
+        self.table.purge(now);
+    }
+
+    fn by_key(table: &mut OrderTable, key: OrderKey, venue_order: u64) -> Option<&mut Order> {
+        match key {
+            OrderKey::Own(id) => table.find(id),
+            OrderKey::Venue(number) => {
+                let number = if number == 0 { venue_order } else { number };
+                table.all_mut().iter_mut().find(|o| o.venue_order == number && number != 0)
+            }
+            OrderKey::Foreign => None,
+        }
+    }
+
+    fn push(&mut self, report: Option<OrderReport>) {
+        if let Some(report) = report {
+            self.outbox.push_back(ExecMsg::Order(report));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+//! The venue's word in any order, and more than once, gives the same account.
+
+use super::*;
+use bot4_types::{
+    AssetId, Cause, OrderIntent, OrderKind, Price, ReportKind, Side, StrategyId, Tif, Trail,
+};
+use proptest::prelude::*;
+
+fn approved(order: u64, qty: i64) -> ApprovedOrder {
+    let intent = OrderIntent {
+        trail: Trail::default(),
+        order: OrderId(order),
+        price: Price(100),
+        qty: Qty(qty),
+        stop_ticks: 1,
+        instrument: InstrumentId(0),
+        strategy: StrategyId(0),
+        cause: Cause::Market,
+        expires: Nanos::MAX,
+        action: bot4_types::OrderAction::Place,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        side: Side::Buy,
+    };
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
+    ApprovedOrder::seal(intent, 1)
+}
+
+fn desk() -> Desk {
+    let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1));
+    desk.admit(&approved(1, 10), Nanos(1)).expect("room");
+    desk.sent(OrderId(1), Nanos(2));
+    desk
+}
+
+fn fill(trade_id: u64, qty: i64) -> FillFact {
+    let (price, fee_asset) = (Price(100), AssetId(0));
+    FillFact { trade_id, qty: Qty(qty), price, fee: 1, fee_asset, maker: true }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    State(VenueState, i64),
+    Fill(u64, i64),
+}
+
+fn tell(desk: &mut Desk, told: Told) {
+    let key = OrderKey::Own(OrderId(1));
+    match told {
+        Told::State(state, cum) => {
+            desk.state_told(key, 7, state, Qty(cum), DoneReason::None, Nanos(3));
+        }
+        Told::Fill(id, qty) => desk.fill_told(key, 7, InstrumentId(0), fill(id, qty), Nanos(3)),
+    }
+}
+
+fn reports(desk: &mut Desk) -> Vec<OrderReport> {
+    desk.outbox()
+        .drain(..)
+        .filter_map(|m| if let ExecMsg::Order(r) = m { Some(r) } else { None })
+        .collect()
+}
+
+/// What must hold of any sequence of reports of one order.
+fn check_reports(all: &[OrderReport]) {
+    for (i, pair) in all.windows(2).enumerate() {
+        assert_eq!(pair[1].seq, pair[0].seq + 1, "report {i}");
+        assert!(pair[1].cum_qty >= pair[0].cum_qty, "cumulative quantity only grows");
+    }
+    let booked: i64 = all.iter().filter(|r| r.kind == ReportKind::Fill).map(|r| r.last_qty.0).sum();
+    assert_eq!(booked, all.last().map_or(0, |r| r.cum_qty.0));
+    let endings = all.iter().filter(|r| r.state.is_terminal()).count();
+    assert!(endings <= 1, "an order ends once");
+}
+
+proptest! {
+    /// Every permutation, with repeats, of "acked, two fills, cancelled with 7 filled".
+    #[test]
+    fn any_order_and_repeats_give_one_ending(
+        order in Just(vec![0usize, 1, 2, 3]).prop_shuffle(),
+        repeats in proptest::collection::vec(0usize..4, 0..6),
+    ) {
+        let told = [
+            Told::State(VenueState::Open, 0),
+            Told::Fill(11, 3),
+            Told::Fill(12, 4),
+            Told::State(VenueState::Canceled, 7),
+        ];
+        let mut desk = desk();
+        for i in order.iter().chain(&repeats) {
+            tell(&mut desk, told[*i]);
+        }
+        let all = reports(&mut desk);
+        check_reports(&all);
+        let last = all.last().copied().expect("reports");
+        prop_assert_eq!((last.state, last.cum_qty), (OrderState::Canceled, Qty(7)));
+        prop_assert_eq!(desk.counts.fills, 2);
+        prop_assert_eq!(desk.open(), 0);
+    }
+
+    #[test]
+    fn whatever_is_told_the_reports_are_consistent(
+        told in proptest::collection::vec((0u8..7, 1i64..10, 1u64..6), 0..40),
+        lost_at in 0usize..40,
+    ) {
+        let mut desk = desk();
+        let mut all = reports(&mut desk);
+        for (i, (what, n, id)) in told.into_iter().enumerate() {
+            if i == lost_at {
+                desk.all_lost(Nanos(4));
+            }
+            match what {
+                0 => tell(&mut desk, Told::State(VenueState::Open, n)),
+                1 => tell(&mut desk, Told::State(VenueState::Filled, 10)),
+                2 => tell(&mut desk, Told::State(VenueState::Canceled, n)),
+                3 => tell(&mut desk, Told::State(VenueState::Expired, n)),
+                4 => desk.place_failed(OrderId(1), Failure::OutcomeUnknown, Nanos(5)),
+                5 => drop(desk.cancel_failed(OrderId(1), Failure::NotFound, Nanos(5))),
+                _ => tell(&mut desk, Told::Fill(id, n)),
+            }
+            all.extend(reports(&mut desk));
+        }
+        let fills: i64 = all.iter().filter(|r| r.kind == ReportKind::Fill).map(|r| r.last_qty.0).sum();
+        prop_assert_eq!(fills, all.last().map_or(0, |r| r.cum_qty.0));
+        for pair in all.windows(2) {
+            prop_assert_eq!(pair[1].seq, pair[0].seq + 1);
+        }
+        let done = all.iter().filter(|r| r.kind == ReportKind::Done).count();
+        prop_assert!(done <= 1);
+    }
+}
+
+#[test]
+fn an_ending_waits_for_its_fills_and_asks_for_them() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    tell(&mut desk, Told::State(VenueState::Canceled, 7));
+    tell(&mut desk, Told::Fill(11, 3));
+    assert!(reports(&mut desk).iter().all(|r| !r.state.is_terminal()));
+    let mut questions = Vec::new();
+    desk.questions(Nanos::from_secs(1), 8, &mut questions);
+    assert_eq!(questions, [Question::Fills(OrderId(1))]);
+    questions.clear();
+    desk.questions(Nanos::from_secs(2), 8, &mut questions);
+    assert!(questions.is_empty(), "asked once until answered");
+    tell(&mut desk, Told::Fill(12, 4));
+    assert_eq!(reports(&mut desk).last().map(|r| r.state), Some(OrderState::Canceled));
+}
+
+#[test]
+fn not_found_proves_nothing_before_the_window_is_over() {
+    let mut desk = desk();
+    desk.all_lost(Nanos::from_millis(10));
+    desk.not_found(OrderId(1), Nanos::from_millis(1_500));
+    assert_eq!(desk.unknown(), 1);
+    desk.not_found(OrderId(1), Nanos::from_millis(2_100));
+    let last = reports(&mut desk).pop().expect("an ending");
+    assert_eq!((last.state, last.reason), (OrderState::Rejected, DoneReason::NotFound));
+}
+
+#[test]
+fn silence_makes_an_order_unknown_and_evidence_finds_it() {
+    let mut desk = desk();
+    let mut questions = Vec::new();
+    desk.questions(Nanos::from_secs(2), 8, &mut questions);
+    assert_eq!(questions, [Question::Status(OrderId(1))]);
+    assert_eq!(desk.unknown(), 1);
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    let last = reports(&mut desk).pop().expect("found");
+    assert_eq!((last.kind, last.state), (ReportKind::Found, OrderState::Live));
+}
+
+#[test]
+fn orders_of_others_are_counted_not_booked() {
+    let mut desk = desk();
+    desk.fill_told(OrderKey::Foreign, 9, InstrumentId(0), fill(1, 1), Nanos(3));
+    desk.state_told(OrderKey::Venue(99), 99, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));
+    assert_eq!((desk.counts.foreign_fills, desk.counts.foreign_orders), (1, 1));
+    assert_eq!(desk.counts.fills, 0);
+}
+
+#[test]
+fn a_late_fill_after_the_end_is_booked() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Canceled, 0));
+    tell(&mut desk, Told::Fill(11, 3));
+    let last = reports(&mut desk).pop().expect("the fill");
+    assert_eq!((last.kind, last.cum_qty), (ReportKind::Fill, Qty(3)));
+    assert_eq!(last.state, OrderState::Canceled);
+}

@@ -1,0 +1,178 @@
+//! What execution asks of a venue's dialect, and what the venue can tell, without the venue's
+//! words. One implementation a venue; everything else in this crate is the same for all.
+
+use bot4_types::{
+    AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderIntent, Qty,
+    instrument::Amount,
+};
+use bot4_venues::limits::{Cost, Usage};
+
+use crate::order::FillFact;
+
+/// How the venue names an order that it tells about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKey {
+    /// One of this run's orders.
+    Own(OrderId),
+    /// By the venue's number alone.
+    Venue(u64),
+    /// An order of another run or another program on the same account.
+    Foreign,
+}
+
+/// An order's state by the venue's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VenueState {
+    /// On the book or working.
+    Open,
+    /// Completely filled.
+    Filled,
+    /// Cancelled.
+    Canceled,
+    /// Ended by the venue.
+    Expired,
+    /// Refused.
+    Rejected,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Refused with certainty: nothing happened.
+    Refused(DoneReason),
+    /// The order may exist: only evidence tells.
+    OutcomeUnknown,
+    /// The venue does not know the order.
+    NotFound,
+    /// Too many requests: nothing until this venue time, Unix ms.
+    Limited {
+        /// Until when.
+        until_ms: i64,
+    },
+    /// The session's key is no longer accepted.
+    Session,
+}
+
+/// One thing that the venue told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact {
+    /// A request succeeded.
+    Answered {
+        /// The request.
+        id: u64,
+    },
+    /// A request failed.
+    Failed {
+        /// The request.
+        id: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// The state of an order.
+    Order {
+        /// Which.
+        key: OrderKey,
+        /// The venue's number.
+        venue_order: u64,
+        /// Its state.
+        state: VenueState,
+        /// Filled so far.
+        cum_qty: Qty,
+        /// Why it ended.
+        reason: DoneReason,
+    },
+    /// A fill of an order; `Fact::Order` may come before or after it.
+    Fill {
+        /// Which order.
+        key: OrderKey,
+        /// The venue's number of the order.
+        venue_order: u64,
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// The fill.
+        fill: FillFact,
+    },
+    /// The absolute balance of an asset.
+    Balance {
+        /// Which.
+        asset: AssetId,
+        /// Free.
+        free: Amount,
+        /// Locked in open orders.
+        locked: Amount,
+    },
+    /// The venue's own counts of what this account used.
+    Usage(Usage),
+    /// The server goes away, or the event stream ended: connect again.
+    Leaving,
+}
+
+/// Why a message of the venue is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotUnderstood;
+
+/// Names an order towards the venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// Of which instrument.
+    pub instrument: &'a Instrument,
+    /// The venue's number, zero when unknown.
+    pub venue_order: u64,
+    /// Its client id.
+    pub client: ClientId,
+}
+
+/// A venue's order-entry dialect: bytes out, facts in. Pure; `now_ms` is venue time, Unix ms.
+/// Each request writes exactly one message into `out`, which the caller cleared.
+pub trait Gateway: Send {
+    /// The session needs a logon before anything else.
+    fn needs_logon(&self) -> bool;
+    /// Logs the session on.
+    fn logon(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
+    /// Subscribes to the account's events.
+    fn subscribe(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
+    /// Places an order.
+    fn place(
+        &mut self,
+        id: u64,
+        instrument: &Instrument,
+        client: ClientId,
+        intent: &OrderIntent,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    );
+    /// Cancels an order.
+    fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
+    /// Asks for an order's state.
+    fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
+    /// Cancels everything open of an instrument.
+    fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>);
+    /// Asks for all balances.
+    fn balances(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
+    /// Asks for the fills of an instrument after trade id `after`.
+    fn fills_after(
+        &mut self,
+        id: u64,
+        instrument: &Instrument,
+        after: u64,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    );
+    /// Asks for the fills of one order.
+    fn fills_of(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
+    /// What a new order costs of the rate budget.
+    fn cost_place(&self) -> Cost;
+    /// What a cancel costs.
+    fn cost_cancel(&self) -> Cost;
+    /// What a question costs.
+    fn cost_query(&self) -> Cost;
+    /// Fills in one answer at most: an answer with as many is asked on.
+    fn fills_limit(&self) -> usize;
+    /// How long the venue may hold a request before it must refuse it.
+    fn window(&self) -> Nanos;
+    /// Appends what `text` tells to `facts`.
+    ///
+    /// # Errors
+    /// [`NotUnderstood`] when it is not a message of this venue; nothing is appended then.
+    fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood>;
+}

@@ -1,0 +1,131 @@
+//! Requests on their way: what each was for, so that its answer or silence can be acted on.
+
+use bot4_types::{InstrumentId, Nanos, OrderId};
+
+/// What a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Session logon.
+    Logon,
+    /// Subscription to the account's events.
+    Subscribe,
+    /// Balances.
+    Balances,
+    /// A new order.
+    Place(OrderId),
+    /// A cancel.
+    Cancel(OrderId),
+    /// A question for an order's state.
+    Status(OrderId),
+    /// Fills of an order.
+    FillsOf(OrderId),
+    /// Fills of an instrument.
+    FillsAfter(InstrumentId),
+    /// Cancel everything of an instrument.
+    CancelAll(InstrumentId),
+}
+
+/// A request without answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its id, unique on this connection and growing.
+    pub id: u64,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// The lane's time when it was sent.
+    pub sent: Nanos,
+    /// Stamp of the hand-over to the kernel; for the ack histogram only.
+    pub stamp: Nanos,
+}
+
+/// Requests without answer, oldest first. Fixed capacity.
+#[derive(Debug)]
+pub struct Requests {
+    pending: Vec<Pending>,
+    next_id: u64,
+    capacity: usize,
+}
+
+impl Requests {
+    /// Room for `capacity` unanswered requests.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { pending: Vec::with_capacity(capacity), next_id: 1, capacity }
+    }
+
+    /// Another request can be sent.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.pending.len() < self.capacity
+    }
+
+    /// The id that the next request will have.
+    #[must_use]
+    pub const fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// Notes that the request with [`next_id`](Self::next_id) was sent.
+    pub fn sent(&mut self, purpose: Purpose, sent: Nanos, stamp: Nanos) {
+        self.pending.push(Pending { id: self.next_id, purpose, sent, stamp });
+        self.next_id += 1;
+    }
+
+    /// Takes the request that is answered; `None` for an unknown id.
+    pub fn answered(&mut self, id: u64) -> Option<Pending> {
+        let at = self.pending.binary_search_by_key(&id, |p| p.id).ok()?;
+        Some(self.pending.remove(at))
+    }
+
+    /// Takes the oldest request sent before `limit`.
+    pub fn overdue(&mut self, limit: Nanos) -> Option<Pending> {
+        if self.pending.first()?.sent < limit {
+            return Some(self.pending.remove(0));
+        }
+        None
+    }
+
+    /// Whether any request of this kind is unanswered.
+    #[must_use]
+    pub fn any(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
+        self.pending.iter().any(|p| wanted(&p.purpose))
+    }
+
+    /// Number of unanswered requests.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// No request is unanswered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Forgets all: the connection is gone.
+    pub fn clear(&mut self) {
+        self.pending.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_find_their_request_and_silence_is_noticed() {
+        let mut requests = Requests::new(4);
+        for (i, at) in [5, 10, 20].into_iter().enumerate() {
+            assert_eq!(requests.next_id(), i as u64 + 1);
+            requests.sent(Purpose::Place(OrderId(at)), Nanos(at), Nanos(at));
+        }
+        assert_eq!(requests.answered(2).map(|p| p.purpose), Some(Purpose::Place(OrderId(10))));
+        assert_eq!(requests.answered(2), None);
+        assert_eq!(requests.overdue(Nanos(5)), None);
+        assert_eq!(requests.overdue(Nanos(6)).map(|p| p.id), Some(1));
+        assert_eq!(requests.overdue(Nanos(6)), None);
+        assert_eq!(requests.len(), 1);
+        assert!(requests.any(|p| matches!(p, Purpose::Place(_))));
+    }
+}

@@ -1,0 +1,317 @@
+//! The session's way from connecting to trading, and what the venue says on it.
+
+use bot4_lanes::{Fault, Probe};
+use bot4_types::{ExecMsg, Nanos};
+use bot4_wire::ConnError;
+
+use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
+use crate::desk::Question;
+use crate::gateway::{Fact, Failure, Named};
+use crate::link::SessionState;
+use crate::requests::{Pending, Purpose};
+
+/// Messages of the venue in a turn.
+const BATCH: usize = 32;
+/// A logon, subscription or recovery question without answer for this long ends the connection.
+const SESSION_PATIENCE: Nanos = Nanos::from_secs(3);
+
+impl ExecutionAgent {
+    /// Drives the connection and takes in what the venue says.
+    pub(crate) fn hear(&mut self, now: Nanos, probe: &Probe) -> Result<usize, Fault> {
+        match self.link.poll(now) {
+            Ok(true) => self.log_on(now, probe),
+            Ok(false) => {}
+            Err(error) => self.lose(now, &error),
+        }
+        let mut done = 0;
+        while done < BATCH && self.desk.has_room() {
+            match self.receive(now, probe) {
+                Ok(true) => done += 1,
+                Ok(false) => break,
+                Err(error) => {
+                    self.lose(now, &error);
+                    break;
+                }
+            }
+        }
+        self.check_patience(now);
+        Ok(done)
+    }
+
+    fn receive(&mut self, now: Nanos, probe: &Probe) -> Result<bool, ConnError> {
+        let Some(conn) = self.link.conn() else { return Ok(false) };
+        let mut stamp = || probe.stamp();
+        let Some(message) = conn.receive(now, self.buffer.bytes_mut(), &mut stamp)? else {
+            return Ok(false);
+        };
+        self.counters.add(MESSAGES, 1);
+        self.facts.clear();
+        let text = self.buffer.bytes(message.len);
+        if self.gateway.decode(text, &mut self.facts).is_err() {
+            // A damaged message is a lost one: reconcile over a new connection.
+            self.counters.add(NOT_UNDERSTOOD, 1);
+            return Err(ConnError::ClosedByPeer(None));
+        }
+        for i in 0..self.facts.len() {
+            let fact = self.facts[i];
+            self.apply(fact, now, probe, message.t0)?;
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self, fact: Fact, now: Nanos, probe: &Probe, t0: Nanos) -> Result<(), ConnError> {
+        match fact {
+            Fact::Answered { id } => {
+                if let Some(pending) = self.link.requests.answered(id) {
+                    self.answered(pending, now, probe, t0);
+                }
+            }
+            Fact::Failed { id, failure } => {
+                if let Some(pending) = self.link.requests.answered(id) {
+                    self.failed(pending, failure, now, probe, t0)?;
+                }
+            }
+            Fact::Order { key, venue_order, state, cum_qty, reason } => {
+                self.desk.state_told(key, venue_order, state, cum_qty, reason, now);
+            }
+            Fact::Fill { key, venue_order, instrument, fill } => {
+                self.desk.fill_told(key, venue_order, instrument, fill, now);
+            }
+            Fact::Balance { asset, free, locked } => {
+                self.desk.tell(ExecMsg::Balance { at: now, asset, free, locked });
+            }
+            Fact::Usage(usage) => {
+                let unanswered = bot4_venues::limits::Cost::default();
+                self.budget.observe(self.wall.unix_ms(now), &usage, unanswered);
+            }
+            Fact::Leaving => return Err(ConnError::ClosedByPeer(None)),
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, pending: Pending, now: Nanos, probe: &Probe, t0: Nanos) {
+        match pending.purpose {
+            Purpose::Place(_) => self.latencies.ack.record(t0.since(pending.stamp).0),
+            Purpose::Logon => self.subscribe(now, probe),
+            Purpose::Subscribe => self.recover(now),
+            Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+            Purpose::FillsAfter(instrument) => {
+                let fills = self.facts.iter().filter(|f| matches!(f, Fact::Fill { .. })).count();
+                if fills >= self.gateway.fills_limit() {
+                    self.ask_fills_after(instrument.index(), now, probe);
+                }
+            }
+            Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
+        }
+        self.go_on(now, probe);
+    }
+
+    fn failed(
+        &mut self,
+        pending: Pending,
+        failure: Failure,
+        now: Nanos,
+        probe: &Probe,
+        t0: Nanos,
+    ) -> Result<(), ConnError> {
+        if let Failure::Limited { until_ms } = failure {
+            self.budget.block_until(until_ms);
+        }
+        match pending.purpose {
+            Purpose::Place(order) => {
+                self.latencies.ack.record(t0.since(pending.stamp).0);
+                self.desk.place_failed(order, failure, now);
+            }
+            Purpose::Cancel(order) => {
+                let question = self.desk.cancel_failed(order, failure, now);
+                if let Some(question) = question {
+                    self.ask(question, now, probe);
+                }
+            }
+            Purpose::Status(order) if failure == Failure::NotFound => {
+                self.desk.not_found(order, now);
+            }
+            Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+            Purpose::Subscribe if matches!(failure, Failure::Refused(_)) => self.recover(now),
+            Purpose::Logon | Purpose::Subscribe => return Err(refused()),
+            Purpose::Balances | Purpose::FillsAfter(_) => {
+                if self.link.state() == SessionState::Recovering {
+                    return Err(ConnError::ClosedByPeer(None));
+                }
+            }
+            // "Unknown order" is the answer when nothing was open.
+            Purpose::CancelAll(_) => {}
+        }
+        self.go_on(now, probe);
+        Ok(())
+    }
+
+    fn log_on(&mut self, now: Nanos, probe: &Probe) {
+        if !self.gateway.needs_logon() {
+            return self.subscribe(now, probe);
+        }
+        self.link.set_state(SessionState::LoggingOn);
+        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
+        self.link.out.clear();
+        self.gateway.logon(id, now_ms, &mut self.link.out);
+        self.link.send(Purpose::Logon, now, || probe.stamp());
+    }
+
+    fn subscribe(&mut self, now: Nanos, probe: &Probe) {
+        self.link.set_state(SessionState::Subscribing);
+        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
+        self.link.out.clear();
+        self.gateway.subscribe(id, now_ms, &mut self.link.out);
+        self.link.send(Purpose::Subscribe, now, || probe.stamp());
+    }
+
+    /// Starts recovery: first the states of all orders that have not ended, so that their venue
+    /// numbers are known, then fills and balances.
+    fn recover(&mut self, now: Nanos) {
+        let _ = now;
+        self.link.set_state(SessionState::Recovering);
+        self.link.to_ask.clear();
+        self.desk.open_ids(&mut self.link.to_ask);
+    }
+
+    /// Sends the next recovery questions; the session is ready when none is left unanswered.
+    fn go_on(&mut self, now: Nanos, probe: &Probe) {
+        if self.link.state() != SessionState::Recovering {
+            return;
+        }
+        while let Some(order) = self.link.to_ask.pop() {
+            if !self.ask(Question::Status(order), now, probe) {
+                self.link.to_ask.push(order);
+                return;
+            }
+        }
+        let fills_asked =
+            self.link.requests.any(|p| matches!(p, Purpose::FillsAfter(_) | Purpose::FillsOf(_)));
+        let statuses = self.link.requests.any(|p| matches!(p, Purpose::Status(_)));
+        if statuses || fills_asked || self.link.requests.any(|p| *p == Purpose::Balances) {
+            return;
+        }
+        if self.link.recovery_asked {
+            self.link.set_state(SessionState::Ready);
+            self.counters.set(SESSION_READY, 1);
+            self.desk.tell(ExecMsg::Session { at: now, ready: true });
+            return;
+        }
+        self.link.recovery_asked = true;
+        self.ask_fills_and_balances(now, probe);
+    }
+
+    /// Fills since the last booked trade of each instrument; where nothing is booked yet, the
+    /// fills of each order that has not ended.
+    fn ask_fills_and_balances(&mut self, now: Nanos, probe: &Probe) {
+        let now_ms = self.wall.unix_ms(now);
+        let mut open = core::mem::take(&mut self.link.to_ask);
+        self.desk.open_ids(&mut open);
+        for id in open.drain(..) {
+            let Some(order) = self.desk.order(id) else { continue };
+            let (instrument, known) = (order.instrument, order.venue_order != 0);
+            if known && self.desk.trades().highest(instrument) == 0 {
+                self.ask(Question::Fills(id), now, probe);
+            }
+        }
+        self.link.to_ask = open;
+        for i in 0..self.table.all().len() {
+            self.ask_fills_after(i, now, probe);
+        }
+        self.budget.try_take_urgent(now_ms, self.gateway.cost_query());
+        self.link.out.clear();
+        let id = self.link.requests.next_id();
+        self.gateway.balances(id, now_ms, &mut self.link.out);
+        self.link.send(Purpose::Balances, now, || probe.stamp());
+    }
+
+    fn ask_fills_after(&mut self, index: usize, now: Nanos, probe: &Probe) {
+        let Some(instrument) = self.table.all().get(index).copied() else { return };
+        let after = self.desk.trades().highest(instrument.id);
+        if after == 0 {
+            return;
+        }
+        let now_ms = self.wall.unix_ms(now);
+        self.budget.try_take_urgent(now_ms, self.gateway.cost_query());
+        self.link.out.clear();
+        let id = self.link.requests.next_id();
+        self.gateway.fills_after(id, &instrument, after, now_ms, &mut self.link.out);
+        self.link.send(Purpose::FillsAfter(instrument.id), now, || probe.stamp());
+    }
+
+    /// Asks the questions that the clock brings up.
+    pub(crate) fn ask_by_clock(&mut self, now: Nanos, probe: &Probe) {
+        self.questions.clear();
+        let mut questions = core::mem::take(&mut self.questions);
+        self.desk.questions(now, BATCH, &mut questions);
+        for question in &questions {
+            if !self.ask(*question, now, probe) {
+                let (Question::Status(order) | Question::Fills(order)) = *question;
+                self.desk.unanswered(order);
+            }
+        }
+        self.questions = questions;
+    }
+
+    fn ask(&mut self, question: Question, now: Nanos, probe: &Probe) -> bool {
+        let now_ms = self.wall.unix_ms(now);
+        let (Question::Status(id) | Question::Fills(id)) = question;
+        let Some(order) = self.desk.order(id) else { return true };
+        let (venue_order, client) = (order.venue_order, order.client);
+        let Some(instrument) = self.table.get(order.instrument).copied() else { return true };
+        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_query()) {
+            return false;
+        }
+        self.link.out.clear();
+        let request = self.link.requests.next_id();
+        let named = Named { instrument: &instrument, venue_order, client };
+        let purpose = match question {
+            Question::Status(_) => {
+                self.gateway.status(request, &named, now_ms, &mut self.link.out);
+                Purpose::Status(id)
+            }
+            Question::Fills(_) => {
+                self.gateway.fills_of(request, &named, now_ms, &mut self.link.out);
+                Purpose::FillsOf(id)
+            }
+        };
+        self.link.send(purpose, now, || probe.stamp())
+    }
+
+    /// A session that does not get on is given up; questions that stay unanswered may be asked
+    /// again.
+    fn check_patience(&mut self, now: Nanos) {
+        let limit = Nanos(now.0.saturating_sub(SESSION_PATIENCE.0));
+        while let Some(pending) = self.link.requests.overdue(limit) {
+            match pending.purpose {
+                Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+                Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
+                Purpose::Logon
+                | Purpose::Subscribe
+                | Purpose::Balances
+                | Purpose::FillsAfter(_) => {}
+            }
+            if !self.link.is_ready() {
+                self.lose(now, &ConnError::Silent);
+                return;
+            }
+        }
+    }
+
+    /// The connection is over: every order that may have reached the venue is unknown.
+    fn lose(&mut self, now: Nanos, error: &ConnError) {
+        let was_ready = self.link.is_ready();
+        self.link.drop_connection(now, error.is_refusal());
+        self.counters.add(RECONNECTS, 1);
+        self.counters.set(SESSION_READY, 0);
+        if was_ready {
+            self.desk.tell(ExecMsg::Session { at: now, ready: false });
+        }
+        self.desk.all_lost(now);
+    }
+}
+
+/// A logon that was refused counts as a refusal of the connection: retry slowly.
+fn refused() -> ConnError {
+    ConnError::Handshake(bot4_wire::HandshakeError::Refused { status: 401, retry_after_s: None })
+}

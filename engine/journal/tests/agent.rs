@@ -1,0 +1,337 @@
+//! The agent over the real disk and over a disk that fails.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use bot4_journal::store::{Area, DirStore, Flush, Prepared, Store};
+use bot4_journal::{
+    JournalAgent, JournalConfig, JournalError, JournalWriter, dump, dump_order, order_story, stat,
+    verify,
+};
+use bot4_lanes::{Agent, Clock, Journaled, LogTx, Metrics, Probe, ring};
+use bot4_types::log::{Body, Refusal};
+use bot4_types::{LogEntry, LogKind, Nanos, OrderId, RefuseReason, RunEpoch, Wall};
+
+const MS: u64 = 1_000_000;
+
+fn config(dir: &Path, segment_bytes: usize, helper: bool) -> JournalConfig {
+    let mut config = JournalConfig::new(dir.to_owned(), RunEpoch(5), Wall::default());
+    (config.segment_bytes, config.helper) = (segment_bytes, helper);
+    config
+}
+
+struct Rig {
+    agent: JournalAgent,
+    logs: Vec<LogTx>,
+    journaled: Journaled,
+    metrics: Metrics,
+    probe: Probe,
+    now: u64,
+}
+
+impl Rig {
+    fn over(writer: JournalWriter) -> Self {
+        let (metrics, journaled) = (Metrics::in_memory(), Journaled::new());
+        let (txs, rxs): (Vec<_>, Vec<_>) = (0..2).map(|_| ring(64)).unzip();
+        let logs = txs.into_iter().enumerate().map(|(i, tx)| LogTx::new(tx, i as u8)).collect();
+        let mut agent = JournalAgent::over(writer, rxs, journaled.clone(), &metrics);
+        agent.start(Nanos(0)).expect("start");
+        Self { agent, logs, journaled, metrics, probe: Probe::logical(), now: 0 }
+    }
+
+    fn at(dir: &Path, segment_bytes: usize, helper: bool) -> Self {
+        Self::over(JournalWriter::open(&config(dir, segment_bytes, helper)).expect("open"))
+    }
+
+    fn turn(&mut self, step: u64) -> Result<usize, String> {
+        self.now += step;
+        self.agent.work(Nanos(self.now), &mut self.probe).map_err(|f| f.to_string())
+    }
+
+    /// False when the ring is full.
+    fn log(&mut self, lane: usize, order: u64) -> bool {
+        let refusal = Refusal { order: OrderId(order), reason: RefuseReason::Tick };
+        let entry = LogEntry::new(LogKind::Refused, Nanos(self.now), |w| refusal.write(w));
+        self.logs[lane].push(entry).is_ok()
+    }
+}
+
+#[test]
+fn records_are_published_once_they_are_in_the_segment() {
+    for helper in [false, true] {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut rig = Rig::at(dir.path(), 4096, helper);
+        let mut sent = [0u64; 2];
+        // Helpers live in real time, inline jobs in the test's.
+        let clock = Clock::monotonic();
+        let mut round = 0;
+        while round < 400 || (helper && rig.now < 300 * MS) {
+            round += 1;
+            for (lane, count) in sent.iter_mut().enumerate() {
+                if rig.log(lane, round) {
+                    *count += 1;
+                }
+            }
+            let step = if helper { clock.now().0 - rig.now } else { MS };
+            rig.turn(step).expect("turn");
+            std::thread::yield_now();
+            for lane in 0..2 {
+                assert!(rig.journaled.get(lane) <= sent[usize::from(lane)]);
+                if !helper {
+                    // Inline, the next segment is always there: nothing ever waits.
+                    assert_eq!(rig.journaled.get(lane), sent[usize::from(lane)]);
+                }
+            }
+        }
+        rig.agent.close(Nanos(rig.now));
+        assert_eq!(rig.agent.failure(), None);
+        for lane in 0..2 {
+            assert_eq!(rig.journaled.get(lane), sent[usize::from(lane)], "drained at the end");
+        }
+        let (stats, report) = (rig.agent.stats(), verify(dir.path()).expect("readable"));
+        assert!(report.is_clean(), "{report}");
+        assert_eq!((stats.records, stats.lost), (sent[0] + sent[1], 0));
+        assert_eq!((report.records, u64::from(report.segments)), (stats.records, stats.segments));
+        assert_eq!(rig.metrics.total("journal_records"), stats.records);
+        assert!(stats.segments > 3 && stats.syncs > 3, "{stats:?}");
+        let left: Vec<_> = std::fs::read_dir(dir.path()).expect("list").collect();
+        assert_eq!(left.len() as u64, stats.segments + 1, "segments and the lock, no spare");
+    }
+}
+
+#[test]
+fn two_engines_cannot_share_a_directory() {
+    let dir = tempfile::tempdir().expect("dir");
+    let first = JournalWriter::open(&config(dir.path(), 4096, false)).expect("open");
+    let second = JournalWriter::open(&config(dir.path(), 4096, false));
+    assert!(matches!(second, Err(JournalError::Locked(_))));
+    drop(first);
+    let third = JournalWriter::open(&config(dir.path(), 4096, false));
+    assert!(matches!(third, Err(JournalError::NotEmpty(_))), "another run's segments are kept");
+}
+
+#[test]
+fn a_gap_in_a_lane_is_counted_and_found_again() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut tx, rx) = ring(64);
+    let (metrics, journaled) = (Metrics::in_memory(), Journaled::new());
+    let config = config(dir.path(), 4096, false);
+    let mut agent =
+        JournalAgent::new(&config, vec![rx], journaled.clone(), &metrics).expect("open");
+    agent.start(Nanos(0)).expect("start");
+    for seq in [1, 2, 5, 6] {
+        let mut entry = LogEntry::raw(LogKind::Turn, Nanos(1), b"");
+        entry.seq = seq;
+        tx.push(entry).expect("room");
+    }
+    agent.work(Nanos(1), &mut Probe::logical()).expect("turn");
+    agent.close(Nanos(2));
+    assert_eq!((agent.stats().lost, journaled.get(0)), (2, 6));
+    let report = verify(dir.path()).expect("readable");
+    assert!(!report.is_intact() && report.missing() == 2, "{report}");
+}
+
+#[test]
+fn a_miswired_lane_stops_the_engine() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut rig = Rig::at(dir.path(), 4096, false);
+    let (tx, rx) = ring(4);
+    let mut wrong = LogTx::new(tx, 9);
+    wrong.push(LogEntry::raw(LogKind::Turn, Nanos(1), b"")).expect("room");
+    let config = config(&dir.path().join("other"), 4096, false);
+    let writer = JournalWriter::open(&config).expect("open");
+    rig.agent = JournalAgent::over(writer, vec![rx], Journaled::new(), &rig.metrics);
+    rig.agent.start(Nanos(0)).expect("start");
+    assert!(rig.turn(MS).expect_err("fault").contains("miswired"));
+}
+
+/// What the failing disk does.
+#[derive(Default)]
+struct Faults {
+    sync_fails: AtomicBool,
+    create_fails: AtomicBool,
+    sync_hangs: AtomicBool,
+}
+
+struct FailingStore {
+    inner: DirStore,
+    faults: Arc<Faults>,
+    /// A hanging sync waits for the sender to go away.
+    release: Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
+}
+
+struct FailingFlush {
+    inner: Arc<dyn Flush>,
+    faults: Arc<Faults>,
+    release: Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Store for FailingStore {
+    fn create(&mut self, index: u32) -> io::Result<Prepared> {
+        if self.faults.create_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(28)); // ENOSPC
+        }
+        let Prepared { index, area, flush } = self.inner.create(index)?;
+        let (faults, release) = (Arc::clone(&self.faults), Arc::clone(&self.release));
+        let area: Box<dyn Area> = area;
+        Ok(Prepared {
+            index,
+            area,
+            flush: Arc::new(FailingFlush { inner: flush, faults, release }),
+        })
+    }
+
+    fn discard(&mut self, index: u32) -> io::Result<()> {
+        self.inner.discard(index)
+    }
+}
+
+impl Flush for FailingFlush {
+    fn sync(&self) -> io::Result<()> {
+        if self.faults.sync_hangs.load(Ordering::SeqCst) {
+            let _ = self.release.lock().expect("one waits").recv();
+        }
+        if self.faults.sync_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5)); // EIO
+        }
+        self.inner.sync()
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.inner.truncate(len)
+    }
+}
+
+fn failing(dir: &Path, helper: bool) -> (Rig, Arc<Faults>, mpsc::Sender<()>) {
+    let faults = Arc::new(Faults::default());
+    let (hold, release) = mpsc::channel();
+    let release = Arc::new(std::sync::Mutex::new(release));
+    let mut store = || -> Box<dyn Store> {
+        let inner = DirStore::new(dir.to_owned(), 4096);
+        let (faults, release) = (Arc::clone(&faults), Arc::clone(&release));
+        Box::new(FailingStore { inner, faults, release })
+    };
+    let writer = JournalWriter::over(&config(dir, 4096, helper), &mut store, None).expect("open");
+    (Rig::over(writer), faults, hold)
+}
+
+#[test]
+fn an_error_of_the_disk_is_a_fault_and_nothing_after_it_is_lost() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold) = failing(dir.path(), false);
+    faults.sync_fails.store(true, Ordering::SeqCst);
+    assert!(rig.log(0, 1));
+    let fault = (0..20).find_map(|_| rig.turn(MS).err()).expect("a fault");
+    assert!(fault.contains("No record, no trade"), "{fault}");
+    // Cancels that follow are still written.
+    assert!(rig.log(1, 1));
+    rig.agent.close(Nanos(rig.now));
+    assert!(rig.agent.failure().is_some());
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_intact() && report.records == 2, "{report}");
+}
+
+#[test]
+fn a_full_disk_is_a_fault_while_there_is_room_for_the_cancels() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold) = failing(dir.path(), false);
+    faults.create_fails.store(true, Ordering::SeqCst);
+    // Segment 2 was prepared at start; when it is begun, segment 3 cannot be.
+    let fault = (0..500).find_map(|n| {
+        assert!(rig.log(0, n));
+        rig.turn(MS).err()
+    });
+    assert!(fault.as_deref().is_some_and(|f| f.contains("free space")), "{fault:?}");
+    let before = rig.journaled.get(0);
+    while rig.logs[0].room() > 60 {
+        assert!(rig.log(0, 7));
+    }
+    rig.agent.close(Nanos(rig.now));
+    assert_eq!(rig.journaled.get(0), rig.logs[0].last_seq());
+    assert!(rig.journaled.get(0) > before);
+    assert!(verify(dir.path()).expect("readable").is_intact());
+}
+
+#[test]
+fn a_close_without_room_ends_and_says_so() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold) = failing(dir.path(), false);
+    faults.create_fails.store(true, Ordering::SeqCst);
+    let fault = (0..500).find_map(|n| {
+        rig.log(0, n);
+        rig.turn(MS).err()
+    });
+    assert!(fault.is_some());
+    // A segment holds at most 84 of these records: two full rings do not fit in its rest.
+    for n in 0..128 {
+        rig.log((n % 2) as usize, n);
+    }
+    rig.agent.close(Nanos(rig.now));
+    let journaled = rig.journaled.get(0) + rig.journaled.get(1);
+    let report = verify(dir.path()).expect("readable");
+    assert_eq!(report.records, journaled, "what is published is there");
+    let all = rig.logs[0].last_seq() + rig.logs[1].last_seq();
+    assert!(journaled < all && rig.agent.failure().is_some());
+}
+
+#[test]
+fn a_silent_disk_is_a_fault_after_250_ms_of_turns() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, hold) = failing(dir.path(), true);
+    faults.sync_hangs.store(true, Ordering::SeqCst);
+    assert!(rig.log(0, 1));
+    rig.turn(MS).expect("appended");
+    rig.turn(10 * MS).expect("sync asked");
+    // One long turn is the lane's own fault, not the disk's.
+    rig.turn(0).expect("first look");
+    rig.turn(10_000 * MS).expect("a suspended lane does not blame the disk");
+    let turns = (0..1000).take_while(|_| rig.turn(MS).is_ok()).count();
+    assert!((150..=250).contains(&turns), "{turns} turns of a millisecond");
+    assert_eq!(rig.journaled.get(0), 1, "what was written stays published");
+    drop(hold);
+    rig.agent.close(Nanos(rig.now));
+    assert!(rig.agent.failure().is_some_and(|f| f.contains("no answer")));
+    assert_eq!(verify(dir.path()).expect("readable").records, 1);
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let bytes = |dir: &Path| {
+        let mut rig = Rig::at(dir, 4096, false);
+        for n in 0..300 {
+            rig.log((n % 2) as usize, n);
+            rig.turn(n * 1000).expect("turn");
+        }
+        rig.agent.close(Nanos(rig.now));
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir).expect("list").map(|e| e.expect("entry").path()).collect();
+        names.sort();
+        names.iter().map(|p| std::fs::read(p).expect("read")).collect::<Vec<_>>()
+    };
+    let (a, b) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    assert_eq!(bytes(a.path()), bytes(b.path()));
+}
+
+#[test]
+fn a_person_can_ask_what_happened() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut rig = Rig::at(dir.path(), 1 << 16, false);
+    for order in 1..=3 {
+        assert!(rig.log(0, order));
+    }
+    rig.turn(MS).expect("turn");
+    rig.agent.close(Nanos(rig.now));
+    let (mut all, mut one) = (Vec::new(), Vec::new());
+    assert_eq!(dump(dir.path(), &mut all).expect("dump"), (3, 0));
+    assert_eq!(dump_order(dir.path(), OrderId(2), &mut one).expect("dump"), (1, 0));
+    let line: serde_json::Value = serde_json::from_slice(&one).expect("a JSON line");
+    assert_eq!((&line["kind"], &line["body"]["reason"]), (&"refused".into(), &"tick".into()));
+    assert_eq!(line["body"]["client_id"], "b400000500000002");
+    assert!(order_story(dir.path(), OrderId(2)).expect("story").contains("refused"));
+    assert!(order_story(dir.path(), OrderId(9)).expect("story").contains("not in this journal"));
+    let stat = stat(dir.path()).expect("stat");
+    assert_eq!((stat.records.values().sum::<u64>(), stat.closed, stat.flaws), (3, true, 0));
+}

@@ -1,0 +1,311 @@
+//! The agent `signal`: one turn of the signal lane.
+
+use bot4_lanes::{Agent, Control, Counters, Fault, Metrics, Phase, Probe, Rx, Tx};
+use bot4_simd::Kernels;
+use bot4_types::limits::STRATEGIES_MAX;
+use bot4_types::{
+    AccountReport, Cause, InstrumentId, InstrumentTable, Nanos, OrderId, OrderIntent, StaleReason,
+    StrategyId, Top, TopMsg, TradePrint, Trail,
+};
+
+use crate::actions::{Actions, Turn};
+use crate::counters as c;
+use crate::features::{FeatureConfig, Features};
+use crate::market::{Market, Seen, View};
+use crate::router::{Key, RouteConfig, Router};
+use crate::slot::Origin;
+use crate::strategy::Strategy;
+
+/// Account reports taken in one turn.
+const REPORTS_BATCH: usize = 256;
+/// Messages taken from each book in one turn.
+const TOPS_BATCH: usize = 64;
+
+/// What the signal agent runs.
+pub struct SignalConfig {
+    /// The strategies; a strategy's place is its [`StrategyId`].
+    pub strategies: Vec<Box<dyn Strategy>>,
+    /// The number of the run's first order.
+    pub first_order: OrderId,
+    /// Spans of the features.
+    pub features: FeatureConfig,
+    /// Times and distances of routing.
+    pub routing: RouteConfig,
+    /// How often [`Strategy::on_timer`] is called.
+    pub timer: Nanos,
+}
+
+impl SignalConfig {
+    /// The usual configuration of these strategies.
+    #[must_use]
+    pub fn new(strategies: Vec<Box<dyn Strategy>>, first_order: OrderId) -> Self {
+        Self {
+            strategies,
+            first_order,
+            features: FeatureConfig::default(),
+            routing: RouteConfig::default(),
+            timer: Nanos::from_millis(100),
+        }
+    }
+}
+
+/// The agent's ends of its links.
+#[derive(Debug)]
+pub struct SignalPorts {
+    /// From each book.
+    pub tops: Vec<Rx<TopMsg>>,
+    /// From risk. Drained first.
+    pub account: Rx<AccountReport>,
+    /// To risk.
+    pub intents: Tx<OrderIntent>,
+    /// The control word.
+    pub control: Control,
+}
+
+/// Features, strategies and router: see the crate's page.
+pub struct SignalAgent {
+    strategies: Vec<Box<dyn Strategy>>,
+    feature_config: FeatureConfig,
+    timer: Nanos,
+    timer_due: Nanos,
+    market: Market,
+    router: Router,
+    tops: Vec<Rx<TopMsg>>,
+    account: Rx<AccountReport>,
+    control: Control,
+    /// Instruments that moved in this turn, in order of arrival, without repetition.
+    moved: Vec<InstrumentId>,
+    is_moved: Vec<bool>,
+    /// Was live at the last top.
+    was_live: Vec<bool>,
+    counters: Counters,
+}
+
+impl SignalAgent {
+    /// The agent over its ports. Its tables are made by [`Agent::start`].
+    #[must_use]
+    pub fn new(
+        config: SignalConfig,
+        table: InstrumentTable,
+        ports: SignalPorts,
+        metrics: &Metrics,
+    ) -> Self {
+        let counters = metrics.counters("signal", c::NAMES);
+        let router = Router::new(config.routing, config.first_order, ports.intents, counters);
+        let empty = Features::new(config.features, Kernels::best(), 0);
+        Self {
+            strategies: config.strategies,
+            feature_config: config.features,
+            timer: config.timer,
+            timer_due: Nanos::ZERO,
+            market: Market::new(table, empty),
+            router,
+            tops: ports.tops,
+            account: ports.account,
+            control: ports.control,
+            moved: Vec::new(),
+            is_moved: Vec::new(),
+            was_live: Vec::new(),
+            counters,
+        }
+    }
+
+    /// The router, for the final state of a run.
+    #[must_use]
+    pub const fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The market as strategies see it.
+    #[must_use]
+    pub const fn market(&self) -> &Market {
+        &self.market
+    }
+
+    fn drain_account(&mut self, turn: Turn<'_>) -> usize {
+        let mut done = 0;
+        while done < REPORTS_BATCH
+            && let Some(report) = self.account.pop()
+        {
+            done += 1;
+            if let Some(key) = self.router.account(&report, turn) {
+                self.tell(key, &report, turn);
+            }
+        }
+        done
+    }
+
+    /// Passes `report` to its strategy.
+    fn tell(&mut self, key: Key, report: &AccountReport, turn: Turn<'_>) {
+        let view = view_of(&self.market, &self.router, key, turn.now);
+        let Some(strategy) = self.strategies.get_mut(key.0.0 as usize) else { return };
+        let origin = Origin::other(Cause::Report);
+        let mut orders = Actions::new(&mut self.router, turn, origin, key.0, key.1);
+        strategy.on_report(report, view.as_ref(), &mut orders);
+    }
+
+    fn take_tops(&mut self, turn: Turn<'_>, running: bool) -> usize {
+        let mut done = 0;
+        for port in 0..self.tops.len() {
+            for _ in 0..TOPS_BATCH {
+                let Some(message) = self.tops[port].pop() else { break };
+                done += 1;
+                match message {
+                    TopMsg::Top(top) => self.top(&top, turn),
+                    TopMsg::Trade(trade) => self.trade(&trade, turn, running),
+                }
+            }
+        }
+        done
+    }
+
+    fn top(&mut self, top: &Top, turn: Turn<'_>) {
+        self.counters.add(c::TOPS, 1);
+        let (id, at) = (top.instrument, top.instrument.index());
+        let Some(seen) = self.market.apply(top) else {
+            return self.counters.add(c::FOREIGN, 1);
+        };
+        match seen {
+            Seen::Dead => self.book_died(id, top.reason, top.trail, turn),
+            Seen::Unusable => {
+                self.counters.add(c::TOPS_UNUSABLE, 1);
+                self.was_live[at] = true;
+                self.router.book(id, true, Origin::market(top.trail), turn);
+            }
+            Seen::Usable => {
+                self.was_live[at] = true;
+                self.router.book(id, true, Origin::market(top.trail), turn);
+                if !self.is_moved[at] {
+                    self.is_moved[at] = true;
+                    self.moved.push(id);
+                }
+            }
+        }
+    }
+
+    fn book_died(&mut self, id: InstrumentId, reason: StaleReason, trail: Trail, turn: Turn<'_>) {
+        self.market.features.restart(id.index());
+        self.router.book(id, false, Origin::market(trail), turn);
+        if std::mem::take(&mut self.was_live[id.index()]) {
+            self.counters.add(c::STALE, 1);
+            for strategy in &mut self.strategies {
+                strategy.on_stale(id, reason);
+            }
+        }
+    }
+
+    fn trade(&mut self, trade: &TradePrint, turn: Turn<'_>, running: bool) {
+        self.counters.add(c::TRADES, 1);
+        self.counters.add(c::TRADES_MISSED, u64::from(trade.missed));
+        if !self.router.knows(trade.instrument) {
+            return self.counters.add(c::FOREIGN, 1);
+        }
+        if running {
+            let origin = Origin::market(trade.trail);
+            self.each_strategy(trade.instrument, origin, turn, |strategy, view, orders| {
+                strategy.on_trade(view, trade, orders);
+            });
+        }
+    }
+
+    /// Features of everything that moved, then the strategies on each of those instruments.
+    fn decide(&mut self, turn: Turn<'_>, running: bool) {
+        self.market.features.update();
+        for n in 0..self.moved.len() {
+            let id = self.moved[n];
+            self.is_moved[id.index()] = false;
+            let Some(trail) = self.market.top(id).map(|top| top.trail) else { continue };
+            if running {
+                self.each_strategy(id, Origin::market(trail), turn, |strategy, view, orders| {
+                    strategy.on_top(view, orders);
+                });
+            }
+        }
+        self.moved.clear();
+    }
+
+    fn timers(&mut self, turn: Turn<'_>) -> usize {
+        if turn.now < self.timer_due {
+            return 0;
+        }
+        self.timer_due = turn.now + self.timer;
+        self.counters.add(c::TIMERS, 1);
+        for at in 0..self.was_live.len() {
+            let origin = Origin::other(Cause::Timer);
+            self.each_strategy(InstrumentId(at as u16), origin, turn, |strategy, view, orders| {
+                strategy.on_timer(view, orders);
+            });
+        }
+        1
+    }
+
+    /// Calls every strategy on `instrument`, if its top may be shown.
+    fn each_strategy(
+        &mut self,
+        instrument: InstrumentId,
+        origin: Origin,
+        turn: Turn<'_>,
+        mut call: impl FnMut(&mut dyn Strategy, &View<'_>, &mut Actions<'_>),
+    ) {
+        for (n, strategy) in self.strategies.iter_mut().enumerate() {
+            let id = StrategyId(n as u8);
+            let key = (id, instrument);
+            let Some(view) = view_of(&self.market, &self.router, key, turn.now) else { return };
+            let mut orders = Actions::new(&mut self.router, turn, origin, id, instrument);
+            call(strategy.as_mut(), &view, &mut orders);
+        }
+    }
+}
+
+fn view_of<'a>(market: &'a Market, router: &Router, key: Key, now: Nanos) -> Option<View<'a>> {
+    let (position, quotes) = (router.position(key), router.quotes(key));
+    View::new(market, key.1, now, position, quotes, router.is_taking(key))
+}
+
+impl Agent for SignalAgent {
+    fn role(&self) -> &'static str {
+        "signal"
+    }
+
+    fn start(&mut self, now: Nanos) -> Result<(), Fault> {
+        if self.strategies.len() > STRATEGIES_MAX {
+            let what = format!(
+                "{} strategies are configured, {STRATEGIES_MAX} are possible",
+                self.strategies.len()
+            );
+            return Err(Fault { role: "signal", what });
+        }
+        let table = self.market.table().clone();
+        let instruments = table.all().len();
+        let features = Features::new(self.feature_config, Kernels::best(), instruments);
+        self.market = Market::new(table.clone(), features);
+        for strategy in &mut self.strategies {
+            strategy.start(&table);
+        }
+        self.router.reserve(table, self.strategies.len());
+        self.moved = Vec::with_capacity(instruments);
+        self.is_moved = vec![false; instruments];
+        self.was_live = vec![false; instruments];
+        self.timer_due = now + self.timer;
+        Ok(())
+    }
+
+    fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
+        let turn = Turn { now, probe };
+        let phase = self.control.phase();
+        let running = phase == Phase::Run;
+        self.router.obey(phase, turn);
+        let mut done = self.drain_account(turn);
+        done += self.router.sweep(turn);
+        if self.router.room() == 0 {
+            self.counters.add(c::BLOCKED_NO_ROOM, 1);
+            return Ok(done);
+        }
+        done += self.take_tops(turn, running);
+        self.decide(turn, running);
+        if running {
+            done += self.timers(turn);
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,567 @@
+//! From wishes to intents: the fixed table of own orders and what to send next for each.
+//!
+//! Invariant: a slot holds at most one order that is not terminal, so nothing is placed into a
+//! slot before the terminal report of the order before. Everything that could not be sent at once
+//! stands in a list of waiting slots and is tried again each turn, at most [`RETRIES`] a turn.
+//! Cost: a wish touches its slot and the slots of its instrument (one contiguous run).
+
+use std::collections::VecDeque;
+
+use bot4_lanes::{Counters, Phase, Tx};
+use bot4_types::{
+    AccountReport, Cause, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent,
+    OrderKind, OrderReport, OrderState, Price, Qty, RefuseReason, ReportKind, Side, Stage,
+    StrategyId, Tif, Trail,
+};
+
+use crate::actions::{Turn, Verdict};
+use crate::counters as c;
+use crate::rules;
+use crate::slot::{Open, OrderSlot, Origin, SlotState, Wish};
+
+/// Waiting slots tried in one turn.
+const RETRIES: usize = 64;
+/// Slots of one strategy in one instrument: bid, ask, take.
+const PARTS: usize = 3;
+const TAKE: usize = 2;
+/// Back-offs double up to this many times.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// Times and distances of routing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// An intent is not valid this long after its turn: it was decided on that turn's prices.
+    pub intent_life: Nanos,
+    /// A quote that waits for its predecessor's cancel is dropped after this.
+    pub wish_life: Nanos,
+    /// After a cancel is confirmed a fresh decision is preferred to the waiting one for this
+    /// long: the waiting one is older by a round trip.
+    pub settle: Nanos,
+    /// First pause of a slot after a refusal; doubles with each further one, 64 times at most.
+    pub backoff: Nanos,
+    /// A cancel without an answer is sent again after this.
+    pub cancel_again: Nanos,
+    /// Distance of the protective stop in hundredths of a percent of the price.
+    pub stop_bps: u32,
+}
+
+impl Default for RouteConfig {
+    fn default() -> Self {
+        Self {
+            intent_life: Nanos::from_millis(50),
+            wish_life: Nanos::from_millis(500),
+            settle: Nanos::from_millis(50),
+            backoff: Nanos::from_millis(20),
+            cancel_again: Nanos::from_secs(1),
+            stop_bps: 100,
+        }
+    }
+}
+
+/// A strategy in an instrument.
+pub(crate) type Key = (StrategyId, InstrumentId);
+
+/// The router: see the crate's page. Lives inside the signal agent.
+#[derive(Debug)]
+pub struct Router {
+    config: RouteConfig,
+    table: InstrumentTable,
+    strategies: usize,
+    /// By instrument, then strategy, then part.
+    slots: Vec<OrderSlot>,
+    /// By instrument, then strategy.
+    positions: Vec<Qty>,
+    /// By instrument: its book is live.
+    live: Vec<bool>,
+    waiting: VecDeque<usize>,
+    next_order: u64,
+    running: bool,
+    session: bool,
+    intents: Tx<OrderIntent>,
+    counters: Counters,
+}
+
+impl Router {
+    /// A router whose first order is `first_order`. The table is made by
+    /// [`reserve`](Self::reserve). The session counts as not ready until risk says it is.
+    pub(crate) fn new(
+        config: RouteConfig,
+        first_order: OrderId,
+        intents: Tx<OrderIntent>,
+        counters: Counters,
+    ) -> Self {
+        Self {
+            config,
+            table: InstrumentTable::new(),
+            strategies: 0,
+            slots: Vec::new(),
+            positions: Vec::new(),
+            live: Vec::new(),
+            waiting: VecDeque::new(),
+            next_order: first_order.0.max(1),
+            running: true,
+            session: false,
+            intents,
+            counters,
+        }
+    }
+
+    /// Makes the table of slots. Allocates; nothing later does.
+    pub(crate) fn reserve(&mut self, table: InstrumentTable, strategies: usize) {
+        self.strategies = strategies;
+        self.slots.clear();
+        self.slots.reserve_exact(table.all().len() * strategies * PARTS);
+        for instrument in table.all() {
+            for strategy in 0..strategies {
+                let id = StrategyId(strategy as u8);
+                for (side, take) in [(Side::Buy, false), (Side::Sell, false), (Side::Buy, true)] {
+                    self.slots.push(OrderSlot::new(id, instrument.id, side, take));
+                }
+            }
+        }
+        self.positions = vec![Qty(0); table.all().len() * strategies];
+        self.live = vec![false; table.all().len()];
+        self.waiting = VecDeque::with_capacity(self.slots.len());
+        self.table = table;
+    }
+
+    /// Intents that can be pushed now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.intents.room()
+    }
+
+    /// The order that will be placed next.
+    #[must_use]
+    pub const fn next_order(&self) -> OrderId {
+        OrderId(self.next_order)
+    }
+
+    /// Orders that may still trade.
+    #[must_use]
+    pub fn open_orders(&self) -> usize {
+        self.slots.iter().filter(|s| s.state != SlotState::Free).count()
+    }
+
+    /// `instrument` is in the table.
+    pub(crate) fn knows(&self, instrument: InstrumentId) -> bool {
+        instrument.index() < self.live.len()
+    }
+
+    pub(crate) fn position(&self, key: Key) -> Qty {
+        self.pair(key).map_or(Qty(0), |p| self.positions[p])
+    }
+
+    pub(crate) fn quotes(&self, key: Key) -> [Option<Open>; 2] {
+        let Some(p) = self.pair(key) else { return [None; 2] };
+        [self.slots[p * PARTS].open(), self.slots[p * PARTS + 1].open()]
+    }
+
+    pub(crate) fn is_taking(&self, key: Key) -> bool {
+        self.pair(key).is_some_and(|p| {
+            let slot = &self.slots[p * PARTS + TAKE];
+            slot.state != SlotState::Free || slot.wish.is_some()
+        })
+    }
+
+    /// See [`crate::Actions::quote`].
+    pub(crate) fn quote(
+        &mut self,
+        key: Key,
+        side: Side,
+        price: Price,
+        qty: Qty,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) -> Verdict {
+        let Some(p) = self.pair(key) else { return Verdict::Closed };
+        let expires = turn.now + self.config.wish_life;
+        self.wish(p * PARTS + side.index(), side, price, qty, expires, origin, turn)
+    }
+
+    /// See [`crate::Actions::take`].
+    pub(crate) fn take(
+        &mut self,
+        key: Key,
+        side: Side,
+        limit: Price,
+        qty: Qty,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) -> Verdict {
+        let Some(p) = self.pair(key) else { return Verdict::Closed };
+        if self.is_taking(key) {
+            return Verdict::Busy;
+        }
+        let expires = turn.now + self.config.intent_life;
+        self.wish(p * PARTS + TAKE, side, limit, qty, expires, origin, turn)
+    }
+
+    /// See [`crate::Actions::pull`].
+    pub(crate) fn pull(&mut self, key: Key, side: Side, origin: Origin, turn: Turn<'_>) {
+        if let Some(p) = self.pair(key) {
+            self.drop_wish(p * PARTS + side.index(), origin, turn);
+        }
+    }
+
+    /// Notes whether the book of `instrument` is live; when it is not, its quotes go.
+    pub(crate) fn book(
+        &mut self,
+        instrument: InstrumentId,
+        live: bool,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) {
+        let Some(flag) = self.live.get_mut(instrument.index()) else { return };
+        *flag = live;
+        if !live {
+            let run = self.strategies * PARTS;
+            for at in instrument.index() * run..(instrument.index() + 1) * run {
+                self.drop_wish(at, origin, turn);
+            }
+        }
+    }
+
+    /// Obeys the control word: in any phase but run, every quote goes and nothing is placed.
+    pub(crate) fn obey(&mut self, phase: Phase, turn: Turn<'_>) {
+        let running = phase == Phase::Run;
+        if self.running && !running {
+            self.running = false;
+            for at in 0..self.slots.len() {
+                self.drop_wish(at, Origin::other(Cause::Operator), turn);
+            }
+        }
+    }
+
+    /// Tries what had to wait. Returns how many intents went out.
+    pub(crate) fn sweep(&mut self, turn: Turn<'_>) -> usize {
+        let before = self.intents.room();
+        for _ in 0..self.waiting.len().min(RETRIES) {
+            let Some(at) = self.waiting.pop_front() else { break };
+            self.slots[at].queued = false;
+            self.settle(at, turn, false);
+        }
+        before.saturating_sub(self.intents.room())
+    }
+
+    /// Books `report`; the strategy and instrument it is about, if they are ours.
+    pub(crate) fn account(&mut self, report: &AccountReport, turn: Turn<'_>) -> Option<Key> {
+        self.counters.add(c::REPORTS, 1);
+        match report {
+            AccountReport::Session { ready } => {
+                self.session = *ready;
+                None
+            }
+            AccountReport::Order { report, position } => {
+                let key = (report.strategy, report.instrument);
+                let pair = self.pair(key)?;
+                self.positions[pair] = *position;
+                self.counters.add(c::FILLS, u64::from(report.kind == ReportKind::Fill));
+                match self.slot_of(pair, report.order) {
+                    Some(at) => self.reported(at, report, turn),
+                    None => self.counters.add(c::REPORTS_LATE, 1),
+                }
+                Some(key)
+            }
+            AccountReport::Refused { order, action, instrument, strategy, reason } => {
+                self.counters.add(c::REFUSED, 1);
+                let key = (*strategy, *instrument);
+                match self.slot_of(self.pair(key)?, *order) {
+                    Some(at) => self.refused(at, *action, *reason, turn),
+                    None => self.counters.add(c::REPORTS_LATE, 1),
+                }
+                Some(key)
+            }
+        }
+    }
+
+    fn pair(&self, (strategy, instrument): Key) -> Option<usize> {
+        let (s, i) = (strategy.0 as usize, instrument.index());
+        (s < self.strategies && i < self.live.len()).then_some(i * self.strategies + s)
+    }
+
+    fn slot_of(&self, pair: usize, order: OrderId) -> Option<usize> {
+        let holds = |s: &OrderSlot| s.state != SlotState::Free && s.order == order;
+        (pair * PARTS..(pair + 1) * PARTS).find(|at| holds(&self.slots[*at]))
+    }
+
+    /// New orders may be placed for this instrument.
+    fn is_open(&self, instrument: InstrumentId) -> bool {
+        let tradable = self.table.get(instrument).is_some_and(|i| i.tradable);
+        self.running && self.session && tradable && self.live[instrument.index()]
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one wish; private")]
+    fn wish(
+        &mut self,
+        at: usize,
+        side: Side,
+        price: Price,
+        qty: Qty,
+        expires: Nanos,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) -> Verdict {
+        let instrument = self.slots[at].instrument;
+        if !self.is_open(instrument) {
+            self.counters.add(c::BLOCKED_CLOSED, 1);
+            return Verdict::Closed;
+        }
+        let Some(rules) = self.table.get(instrument) else { return Verdict::Closed };
+        let (price, qty) = match rules::shape(rules, side, price, qty) {
+            Ok(shaped) => shaped,
+            Err(verdict) => {
+                self.counters.add(c::INVALID, 1);
+                return verdict;
+            }
+        };
+        let slot = &mut self.slots[at];
+        if slot.state == SlotState::Free {
+            if turn.now < slot.retry_at {
+                return Verdict::BackOff;
+            }
+            slot.side = side;
+        }
+        slot.wish = Some(Wish { price, qty, expires });
+        slot.origin = origin;
+        self.settle(at, turn, true);
+        Verdict::Accepted
+    }
+
+    fn drop_wish(&mut self, at: usize, origin: Origin, turn: Turn<'_>) {
+        self.slots[at].wish = None;
+        self.slots[at].origin = origin;
+        self.settle(at, turn, false);
+    }
+
+    /// Sends what slot `at` needs, or lets it wait. `fresh`: the wish was stated just now.
+    fn settle(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
+        let slot = &mut self.slots[at];
+        match slot.state {
+            SlotState::Free => self.try_place(at, turn, fresh),
+            SlotState::Pending => {}
+            SlotState::Cancelling => {
+                if turn.now >= slot.retry_at {
+                    slot.state = SlotState::Live;
+                    self.counters.add(c::CANCELS_AGAIN, 1);
+                    self.try_cancel(at, turn);
+                }
+            }
+            SlotState::Live | SlotState::Unknown => self.try_cancel(at, turn),
+        }
+        let slot = &mut self.slots[at];
+        if slot.is_unmet() && !slot.queued {
+            slot.queued = true;
+            self.waiting.push_back(at);
+        }
+    }
+
+    fn try_place(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
+        let slot = self.slots[at];
+        let Some(wish) = slot.wish else { return };
+        if turn.now >= wish.expires {
+            self.slots[at].wish = None;
+            self.counters.add(c::WISHES_EXPIRED, 1);
+            return;
+        }
+        let settling = !fresh && turn.now < slot.settle_at;
+        if settling || turn.now < slot.retry_at || !self.is_open(slot.instrument) {
+            return self.delayed(at, Cause::Timer);
+        }
+        if self.clear_the_way(at, wish.price, turn) {
+            self.counters.add(c::BLOCKED_SELF, 1);
+            return self.delayed(at, Cause::Report);
+        }
+        if self.intents.room() == 0 {
+            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
+        }
+        self.place(at, wish, turn);
+    }
+
+    /// The wait was not for room: what is sent later is no answer to the market message.
+    fn delayed(&mut self, at: usize, cause: Cause) {
+        let origin = &mut self.slots[at].origin;
+        if origin.cause == Cause::Market {
+            *origin = Origin::other(cause);
+        }
+    }
+
+    /// Whether an own order stands in the way of an order of slot `at` at `price`. A take pulls
+    /// quotes out of its way; a quote waits for what is there.
+    fn clear_the_way(&mut self, at: usize, price: Price, turn: Turn<'_>) -> bool {
+        let slot = self.slots[at];
+        let run = self.strategies * PARTS;
+        let first = slot.instrument.index() * run;
+        let mut blocked = false;
+        for other in first..first + run {
+            let there = &self.slots[other];
+            if other != at && there.crosses(slot.side, price) {
+                blocked = true;
+                if slot.take && !there.take && there.state == SlotState::Live {
+                    self.drop_wish(other, slot.origin, turn);
+                }
+            }
+        }
+        blocked
+    }
+
+    fn place(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
+        let order = OrderId(self.next_order);
+        let slot = &self.slots[at];
+        let Some(rules) = self.table.get(slot.instrument) else { return };
+        let intent = OrderIntent {
+            stop_ticks: rules::stop_ticks(rules, wish.price, self.config.stop_bps),
+            expires: turn.now + self.config.intent_life,
+            ..intent_of(slot, OrderAction::Place, order, wish.price, wish.qty, turn)
+        };
+        if self.intents.push(intent).is_err() {
+            return; // Room was asked for; the wish still stands if it vanished.
+        }
+        self.next_order += 1;
+        self.counters.add(c::PLACES, 1);
+        self.counters.add(if slot.take { c::TAKES } else { c::QUOTES }, 1);
+        let slot = &mut self.slots[at];
+        slot.state = SlotState::Pending;
+        slot.order = order;
+        slot.price = wish.price;
+        slot.qty = wish.qty;
+        slot.filled = Qty(0);
+        slot.since = turn.now;
+        slot.settle_at = Nanos::ZERO;
+        if slot.take {
+            slot.wish = None;
+        }
+    }
+
+    /// Cancels what rests in slot `at` if it is not what is wanted.
+    fn try_cancel(&mut self, at: usize, turn: Turn<'_>) {
+        let slot = self.slots[at];
+        if !slot.differs() || turn.now < slot.retry_at {
+            return;
+        }
+        if self.intents.room() == 0 {
+            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
+        }
+        let again = turn.now + self.config.cancel_again;
+        let left = Qty((slot.qty.0 - slot.filled.0).max(0));
+        let intent = OrderIntent {
+            expires: again,
+            ..intent_of(&slot, OrderAction::Cancel, slot.order, slot.price, left, turn)
+        };
+        if self.intents.push(intent).is_err() {
+            return;
+        }
+        self.counters.add(c::CANCELS, 1);
+        let slot = &mut self.slots[at];
+        if slot.state == SlotState::Live {
+            slot.state = SlotState::Cancelling;
+        }
+        slot.retry_at = again;
+        slot.origin = Origin::other(Cause::Report);
+    }
+
+    fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        slot.filled = slot.filled.max(report.cum_qty);
+        if report.state.is_terminal() {
+            self.ended(at, report.state, turn);
+            return self.settle(at, turn, false);
+        }
+        match report.kind {
+            ReportKind::Sent | ReportKind::Done => {}
+            ReportKind::Acked | ReportKind::Fill | ReportKind::Found => {
+                if matches!(slot.state, SlotState::Pending | SlotState::Unknown) {
+                    slot.state = SlotState::Live;
+                    slot.failures = 0;
+                    slot.retry_at = Nanos::ZERO;
+                }
+            }
+            ReportKind::CancelSent => {
+                if slot.state == SlotState::Live {
+                    slot.state = SlotState::Cancelling;
+                    slot.retry_at = turn.now + self.config.cancel_again;
+                }
+            }
+            ReportKind::CancelRejected => self.cancel_failed(at, turn),
+            ReportKind::Lost => {
+                slot.state = SlotState::Unknown;
+                slot.retry_at = turn.now;
+            }
+        }
+        self.settle(at, turn, false);
+    }
+
+    fn refused(&mut self, at: usize, action: OrderAction, reason: RefuseReason, turn: Turn<'_>) {
+        match (action, reason) {
+            (OrderAction::Place, _) => self.ended(at, OrderState::NotSent, turn),
+            // The ledger is the authority on what is open; its report came before this, or never.
+            (OrderAction::Cancel, RefuseReason::NotOpen) => {
+                self.ended(at, OrderState::Canceled, turn);
+            }
+            (OrderAction::Cancel, _) => self.cancel_failed(at, turn),
+        }
+        self.settle(at, turn, false);
+    }
+
+    /// The order lives on; the cancel may be tried again after a pause.
+    fn cancel_failed(&mut self, at: usize, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        if slot.state == SlotState::Cancelling {
+            slot.state = SlotState::Live;
+        }
+        slot.retry_at = turn.now + self.config.backoff;
+    }
+
+    /// The slot is free again. A wish outlives its order only when it is there to replace it.
+    fn ended(&mut self, at: usize, state: OrderState, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        let cancelled = slot.state == SlotState::Cancelling && state == OrderState::Canceled;
+        slot.state = SlotState::Free;
+        slot.retry_at = Nanos::ZERO;
+        if cancelled && slot.wish.is_some() {
+            slot.settle_at = turn.now + self.config.settle;
+            slot.origin = Origin::other(Cause::Report);
+            self.counters.add(c::REPLACED, 1);
+            return;
+        }
+        slot.wish = None;
+        if matches!(state, OrderState::Rejected | OrderState::NotSent) {
+            self.counters.add(c::REJECTED, 1);
+            let pause = self.config.backoff.0 << slot.failures.min(DOUBLINGS_MAX);
+            slot.failures = slot.failures.saturating_add(1);
+            slot.retry_at = turn.now + Nanos(pause);
+        }
+    }
+}
+
+/// The parts that all intents of a slot share. The trail is marked here, at the push.
+fn intent_of(
+    slot: &OrderSlot,
+    action: OrderAction,
+    order: OrderId,
+    price: Price,
+    qty: Qty,
+    turn: Turn<'_>,
+) -> OrderIntent {
+    let origin = slot.origin;
+    let market = origin.cause == Cause::Market;
+    let mut trail = if market { origin.trail } else { Trail::start(turn.now) };
+    trail.mark(Stage::Signal, turn.probe.stamp());
+    let (kind, tif) =
+        if slot.take { (OrderKind::Limit, Tif::Ioc) } else { (OrderKind::LimitMaker, Tif::Gtc) };
+    OrderIntent {
+        trail,
+        order,
+        price,
+        qty,
+        stop_ticks: 0,
+        instrument: slot.instrument,
+        strategy: slot.strategy,
+        cause: origin.cause,
+        expires: turn.now,
+        action,
+        kind,
+        tif,
+        side: slot.side,
+    }
+}

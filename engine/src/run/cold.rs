@@ -1,0 +1,328 @@
+//! The cold session: blocking questions to the venue before the lanes start and after they have
+//! ended. Same transport, same dialect, other connection.
+
+use std::fmt;
+use std::time::Duration;
+
+use bot4_lanes::Clock;
+use bot4_types::{InstrumentTable, Nanos, Symbol, Wall};
+use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
+use bot4_venues::binance::orders::{self, Encoder};
+use bot4_venues::binance::private::{
+    ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
+};
+use bot4_venues::binance::sign::{Credentials, KeyError, Signer};
+use bot4_wire::{
+    ConnError, ConnState, Endpoint, EndpointError, RootsError, StreamError, TcpConnector, TlsRoots,
+    WsConfig, WsConnection,
+};
+
+use crate::config::resolve::Remote;
+
+/// Longest wait for the connection or an answer.
+const PATIENCE: Nanos = Nanos::from_secs(10);
+const WAIT: Duration = Duration::from_millis(50);
+/// Answers longer than this are not taken.
+const ANSWER_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Samples of the venue's clock; the one with the shortest way counts.
+const TIME_SAMPLES: usize = 5;
+
+/// Why the venue could not be asked.
+#[derive(Debug)]
+pub enum ColdError {
+    /// The endpoint's URL.
+    Endpoint(EndpointError),
+    /// The trusted authorities.
+    Roots(RootsError),
+    /// The private key.
+    Key(String, KeyError),
+    /// The private key's file.
+    KeyFile(String, std::io::Error),
+    /// The connection.
+    Connection(String, ConnError),
+    /// No answer in time.
+    Timeout(&'static str),
+    /// A refusal of the venue.
+    Refused(&'static str, ApiError),
+    /// An answer that is not understood.
+    Answer(&'static str),
+    /// The instruments.
+    Instruments(InfoError),
+}
+
+impl ColdError {
+    /// Trying again later may help.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Connection(_, error) => !error.is_refusal(),
+            Self::Timeout(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ColdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(e) => write!(f, "error: venue.api: {e}"),
+            Self::Roots(e) => write!(f, "error: venue.ca: {e}"),
+            Self::Key(path, e) => write!(f, "error: venue.private_key: {path}: {e}"),
+            Self::KeyFile(path, e) => write!(f, "error: venue.private_key: {path}: {e}"),
+            Self::Connection(url, e) => write!(
+                f,
+                "error: cannot talk to the venue at {url}: {e}\nhelp: check the URL, that the \
+                 venue is up, and that `ca` is its authority"
+            ),
+            Self::Timeout(what) => {
+                write!(f, "error: the venue did not answer {what} within 10 s\nhelp: try again")
+            }
+            Self::Refused(what, e) => write!(
+                f,
+                "error: the venue refused {what}: {:?} (code {}, status {})\nhelp: check api_key, \
+                 private_key and the key's permissions at the venue",
+                e.kind, e.code, e.status
+            ),
+            Self::Answer(what) => write!(f, "error: the venue's answer to {what} is not understood"),
+            Self::Instruments(e) => write!(f, "error: venue.symbols: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for ColdError {}
+
+/// A logged-on blocking session.
+pub struct ColdSession {
+    conn: WsConnection,
+    clock: Clock,
+    wall: Wall,
+    encoder: Encoder,
+    url: String,
+    next_id: u64,
+    out: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+/// The authorities that `remote` trusts.
+#[must_use]
+pub fn roots_of(remote: &Remote) -> TlsRoots {
+    remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File)
+}
+
+/// The credentials that `remote` names.
+///
+/// # Errors
+/// When the key file cannot be read or holds no usable key.
+pub fn credentials_of(remote: &Remote) -> Result<Credentials, ColdError> {
+    let path = remote.private_key.display().to_string();
+    let text = std::fs::read_to_string(&remote.private_key)
+        .map_err(|e| ColdError::KeyFile(path.clone(), e))?;
+    let key = |e| ColdError::Key(path.clone(), e);
+    Credentials::new(&remote.api_key, Signer::ed25519(&text).map_err(key)?).map_err(key)
+}
+
+/// A connector that trusts what `remote` says and knows the way to `url`.
+///
+/// # Errors
+/// When the authorities cannot be loaded or the name has no address.
+pub fn connector_of(remote: &Remote, url: &str) -> Result<(TcpConnector, Endpoint), ColdError> {
+    let endpoint = Endpoint::parse(url).map_err(ColdError::Endpoint)?;
+    let mut connector = TcpConnector::new(&roots_of(remote)).map_err(ColdError::Roots)?;
+    let lost = |e: StreamError| ColdError::Connection(url.to_owned(), ConnError::Stream(e));
+    connector.resolve(&endpoint).map_err(lost)?;
+    Ok((connector, endpoint))
+}
+
+impl ColdSession {
+    /// Connects, measures the venue's clock and logs on.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn open(clock: &Clock, remote: &Remote, seed: u64) -> Result<Self, ColdError> {
+        let (mut connector, endpoint) = connector_of(remote, &remote.api)?;
+        let config = WsConfig { silent_after: PATIENCE, ..WsConfig::default() };
+        let lost = |e| ColdError::Connection(remote.api.clone(), e);
+        let conn = WsConnection::connect(&mut connector, &endpoint, config, seed, clock.now())
+            .map_err(lost)?;
+        let mut session = Self {
+            conn,
+            clock: clock.clone(),
+            wall: clock.wall(),
+            encoder: Encoder::new(credentials_of(remote)?, None),
+            url: remote.api.clone(),
+            next_id: 1,
+            out: Vec::new(),
+            answer: vec![0; 64 * 1024],
+        };
+        session.wait_open()?;
+        session.measure_time()?;
+        session.log_on()?;
+        Ok(session)
+    }
+
+    /// The mapping to the venue's clock.
+    #[must_use]
+    pub const fn wall(&self) -> Wall {
+        self.wall
+    }
+
+    /// The instruments called `symbols` and the venue's limits.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn instruments(&mut self, symbols: &[String]) -> Result<ExchangeInfo, ColdError> {
+        let wanted: Vec<&str> = symbols.iter().map(String::as_str).collect();
+        let text = self.ask("exchangeInfo", |_, id, _, out| {
+            orders::exchange_info(id, &wanted, out);
+        })?;
+        parse(&text, &wanted).map_err(ColdError::Instruments)
+    }
+
+    /// The account's balances.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn balances(&mut self, table: &InstrumentTable) -> Result<Vec<Balance>, ColdError> {
+        let what = "account.status";
+        let text = self.ask(what, |e, id, now, out| e.account(id, now, out))?;
+        with_answer(what, &text, table, |result| match result {
+            ApiResult::Account(balances) => Some(balances.to_vec()),
+            _ => None,
+        })
+    }
+
+    /// The account's open orders, all symbols.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn open_orders(&mut self, table: &InstrumentTable) -> Result<Vec<OrderView>, ColdError> {
+        let what = "openOrders.status";
+        let text = self.ask(what, |e, id, now, out| e.open_orders(id, None, now, out))?;
+        with_answer(what, &text, table, |result| match result {
+            ApiResult::OpenOrders(orders) => Some(orders.to_vec()),
+            ApiResult::EmptyList => Some(Vec::new()),
+            _ => None,
+        })
+    }
+
+    /// Cancels everything open of `symbol`; nothing open is fine.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn cancel_all(&mut self, symbol: &Symbol, table: &InstrumentTable) -> Result<(), ColdError> {
+        let what = "openOrders.cancelAll";
+        let text = self.ask(what, |e, id, now, out| e.cancel_all(id, symbol, now, out))?;
+        match with_answer(what, &text, table, |_| Some(())) {
+            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(()),
+            other => other,
+        }
+    }
+
+    fn wait_open(&mut self) -> Result<(), ColdError> {
+        let until = self.clock.now() + PATIENCE;
+        while self.clock.now() < until {
+            let state = self.conn.poll(self.clock.now()).map_err(|e| self.lost(e))?;
+            if state == ConnState::Open {
+                return Ok(());
+            }
+            self.conn.wait(WAIT).map_err(|e| self.lost(e))?;
+        }
+        Err(ColdError::Timeout("the connection"))
+    }
+
+    /// Corrects wall time by the venue's clock: half the shortest of a few ways, one millisecond
+    /// in the past, because a stamp from the future is refused.
+    fn measure_time(&mut self) -> Result<(), ColdError> {
+        let mut best: Option<(u64, i64)> = None;
+        for _ in 0..TIME_SAMPLES {
+            let before = self.clock.now();
+            let text = self.ask("time", |_, id, _, out| orders::time(id, out))?;
+            let way = self.clock.now().since(before).0;
+            let table = InstrumentTable::new();
+            let venue_ms = with_answer("time", &text, &table, |result| match result {
+                ApiResult::ServerTime(ms) => Some(*ms),
+                _ => None,
+            })?;
+            let middle = before.0 + way / 2;
+            let origin = venue_ms * 1_000_000 - middle as i64;
+            if best.is_none_or(|(w, _)| way < w) {
+                best = Some((way, origin));
+            }
+        }
+        if let Some((_, origin)) = best {
+            self.wall = Wall { origin_unix_ns: origin - 1_000_000 };
+        }
+        Ok(())
+    }
+
+    fn log_on(&mut self) -> Result<(), ColdError> {
+        let what = "session.logon";
+        let text = self.ask(what, |e, id, now, out| e.logon(id, now, out))?;
+        with_answer(what, &text, &InstrumentTable::new(), |result| match result {
+            ApiResult::Session { authorized: true } => Some(()),
+            _ => None,
+        })
+    }
+
+    /// Sends one request and waits for the message that carries its id.
+    fn ask(
+        &mut self,
+        what: &'static str,
+        write: impl FnOnce(&mut Encoder, u64, i64, &mut Vec<u8>),
+    ) -> Result<Vec<u8>, ColdError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.out.clear();
+        let now = self.clock.now();
+        write(&mut self.encoder, id, self.wall.unix_ms(now), &mut self.out);
+        self.conn.send_text(now, &self.out).map_err(|e| self.lost(e))?;
+        let wanted = format!("\"id\":{id},");
+        let until = now + PATIENCE;
+        while self.clock.now() < until {
+            self.conn.poll(self.clock.now()).map_err(|e| self.lost(e))?;
+            while let Some(len) = self.receive()? {
+                let text = &self.answer[..len];
+                let head = &text[..len.min(64)];
+                if head.windows(wanted.len()).any(|w| w == wanted.as_bytes()) {
+                    return Ok(text.to_vec());
+                }
+            }
+            self.conn.wait(WAIT).map_err(|e| self.lost(e))?;
+        }
+        Err(ColdError::Timeout(what))
+    }
+
+    fn receive(&mut self) -> Result<Option<usize>, ColdError> {
+        loop {
+            let (clock, now) = (&self.clock, self.clock.now());
+            match self.conn.receive(now, &mut self.answer, &mut || clock.now()) {
+                Ok(received) => return Ok(received.map(|r| r.len)),
+                Err(ConnError::Oversize { needed, .. }) if needed <= ANSWER_LEN_MAX => {
+                    self.answer.resize(needed, 0);
+                }
+                Err(e) => return Err(self.lost(e)),
+            }
+        }
+    }
+
+    fn lost(&self, error: ConnError) -> ColdError {
+        ColdError::Connection(self.url.clone(), error)
+    }
+}
+
+/// The successful result in `text`, as `take` makes it.
+fn with_answer<T>(
+    what: &'static str,
+    text: &[u8],
+    table: &InstrumentTable,
+    take: impl FnOnce(&ApiResult<'_>) -> Option<T>,
+) -> Result<T, ColdError> {
+    let mut decoder = ApiDecoder::new(table);
+    match decoder.decode(text) {
+        Ok(ApiMessage::Response(response)) => match &response.outcome {
+            Ok(result) => take(result).ok_or(ColdError::Answer(what)),
+            Err(error) => Err(ColdError::Refused(what, *error)),
+        },
+        _ => Err(ColdError::Answer(what)),
+    }
+}

@@ -1,0 +1,417 @@
+//! The run report: the contract between a run and everyone who reads its result.
+//!
+//! Field names and nesting are those of the command-line contract; fields may be added, none may
+//! be renamed or dropped. Counts are numbers. Money is exact decimal text, never a float: a
+//! reader parses it as a decimal.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use bot4_types::trail::Stage;
+use serde::{Deserialize, Serialize};
+
+use crate::hist::Summary;
+
+/// A run's result. `--report FILE` writes it as JSON, the terminal shows
+/// [`to_table`](Self::to_table).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Which program.
+    pub bot4: Program,
+    /// On which machine.
+    pub host: Host,
+    /// The lanes.
+    pub lanes: Vec<LaneLine>,
+    /// Wall time of the run in seconds.
+    pub duration_s: f64,
+    /// What came from the market.
+    pub market: Market,
+    /// Own orders.
+    pub orders: Orders,
+    /// Fills.
+    pub fills: Fills,
+    /// The gate's work.
+    pub risk: Risk,
+    /// What differs from the venue at the end; all zero in a sound run.
+    pub reconcile: Reconcile,
+    /// Profit and loss.
+    pub pnl: Pnl,
+    /// Latency by stage and tag.
+    pub latency_ns: BTreeMap<String, Summary>,
+    /// What `t0` is: `kernel` (receive stamp) or `user` (stamp right after the read).
+    pub t0_source: String,
+    /// Allocations of parse, book, signal, router and risk after warm-up; zero is promised.
+    pub hot_allocations: u64,
+    /// Allocations of wire and execution after warm-up: buffers of the TLS library.
+    pub io_allocations: u64,
+    /// The journal's work.
+    pub journal: Journal,
+}
+
+/// Version and commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Version of the package.
+    pub version: String,
+    /// Commit it was built from, or `unknown`.
+    pub git: String,
+}
+
+/// The machine a run ran on; see [`crate::host::collect`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// CPU model.
+    pub cpu: String,
+    /// Number of CPUs the process may use.
+    pub cpus: u32,
+    /// Kernel release.
+    pub kernel: String,
+    /// What lies under the arenas: `hugetlb`, `thp` or `none`.
+    pub huge_pages: String,
+    /// CPUs isolated from the scheduler.
+    pub isolated: Vec<u32>,
+    /// Hardware performance counters exist.
+    pub hw_counters: bool,
+    /// `invariant`, or `fallback` where the engine runs on `CLOCK_MONOTONIC`.
+    pub tsc: String,
+    /// The CPUs the process may use.
+    #[serde(default)]
+    pub allowed: Vec<u32>,
+    /// How `hw_counters` was found out.
+    #[serde(default)]
+    pub hw_counters_how: String,
+}
+
+/// One lane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaneLine {
+    /// Thread name.
+    pub name: String,
+    /// Roles of its agents, in turn order.
+    pub agents: Vec<String>,
+    /// CPU it is pinned to; null when it is not pinned.
+    pub cpu: Option<u32>,
+    /// Turns that did something, in percent of all turns' time.
+    pub busy_pct: f64,
+    /// Turns that could not pass on what they had, in percent.
+    pub backpressured_pct: f64,
+}
+
+/// Market data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Market {
+    /// Messages parsed.
+    pub messages: u64,
+    /// Levels applied to books.
+    pub levels: u64,
+    /// Trades.
+    pub trades: u64,
+    /// Sequence gaps.
+    pub gaps: u64,
+    /// Fresh starts of books.
+    pub resyncs: u64,
+    /// Time books were stale, summed over instruments, milliseconds.
+    pub stale_ms: u64,
+}
+
+/// Own orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// New orders handed to the socket (no cancels).
+    pub sent: u64,
+    /// Accepted by the venue.
+    pub acked: u64,
+    /// Refused by the venue.
+    pub rejected: u64,
+    /// Cancelled.
+    pub canceled: u64,
+    /// Completely filled.
+    pub filled: u64,
+    /// Of unknown fate at the end.
+    pub unknown: u64,
+    /// Open at the end.
+    pub open_at_end: u64,
+}
+
+/// Fills.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fills {
+    /// Booked.
+    pub applied: u64,
+    /// Seen again and not booked.
+    pub duplicates_dropped: u64,
+}
+
+/// The gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Risk {
+    /// Intents checked.
+    pub checked: u64,
+    /// Approved.
+    pub approved: u64,
+    /// Refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// Differences from the venue's own account at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconcile {
+    /// Orders.
+    pub orders_differ: u64,
+    /// Positions.
+    pub positions_differ: u64,
+    /// Balances.
+    pub balances_differ: u64,
+}
+
+/// Profit and loss as exact decimal text in the quote asset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pnl {
+    /// Of closed positions, fees not deducted.
+    pub realized: String,
+    /// Of open positions at the last mark.
+    pub unrealized: String,
+    /// Fees paid.
+    pub fees: String,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Records written.
+    pub records: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Records lost; zero is promised.
+    pub lost: u64,
+}
+
+impl RunReport {
+    /// As pretty JSON with a final newline.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Invariant: only text keys and plain values, which always serialise.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// As plain aligned text for a terminal.
+    #[must_use]
+    pub fn to_table(&self) -> String {
+        let mut out = String::new();
+        self.write_head(&mut out);
+        self.write_trading(&mut out);
+        out.push_str(&latency_table(&self.latency_ns));
+        let _ = writeln!(
+            out,
+            "\nt0 by {} · hot allocations {} · io allocations {} · journal {} records, {} bytes, {} lost",
+            self.t0_source,
+            self.hot_allocations,
+            self.io_allocations,
+            self.journal.records,
+            self.journal.bytes,
+            self.journal.lost,
+        );
+        out
+    }
+
+    fn write_head(&self, out: &mut String) {
+        let h = &self.host;
+        let isolated = if h.isolated.is_empty() { "none".into() } else { list(&h.isolated) };
+        let _ = writeln!(out, "bot4 {} ({})", self.bot4.version, self.bot4.git);
+        let _ = writeln!(
+            out,
+            "host      {} · {} CPUs · Linux {} · huge pages {} · isolated {isolated} · tsc {} · hardware counters {}",
+            h.cpu,
+            h.cpus,
+            h.kernel,
+            h.huge_pages,
+            h.tsc,
+            if h.hw_counters { "yes" } else { "no" },
+        );
+        let rows = self.lanes.iter().map(|l| {
+            let cpu = l.cpu.map_or_else(|| "-".into(), |c| c.to_string());
+            let (busy, back) = (percent(l.busy_pct), percent(l.backpressured_pct));
+            vec![l.name.clone(), cpu, busy, back, l.agents.join(" ")]
+        });
+        out.push_str(&aligned(&["lane", "cpu", "busy %", "held %", "agents"], rows, &[1, 2, 3]));
+    }
+
+    fn write_trading(&self, out: &mut String) {
+        let (m, o, f) = (&self.market, &self.orders, &self.fills);
+        let (r, c, p) = (&self.risk, &self.reconcile, &self.pnl);
+        let per_s = if self.duration_s > 0.0 { m.messages as f64 / self.duration_s } else { 0.0 };
+        let refused: Vec<_> = r.refused.iter().map(|(why, n)| format!("{why} {n}")).collect();
+        let refused_sum: u64 = r.refused.values().sum();
+        let _ = write!(
+            out,
+            "\nran       {:.1} s\n\
+             market    {} messages ({per_s:.0}/s) · {} levels · {} trades · {} gaps · {} resyncs · stale {} ms\n\
+             risk      {} checked · {} approved · {refused_sum} refused{}{}\n\
+             orders    {} sent · {} acked · {} rejected · {} canceled · {} filled · {} unknown · {} open at end\n\
+             fills     {} applied · {} duplicates dropped\n\
+             reconcile {} orders · {} positions · {} balances differ\n\
+             pnl       realized {} · unrealized {} · fees {}\n\n",
+            self.duration_s,
+            m.messages,
+            m.levels,
+            m.trades,
+            m.gaps,
+            m.resyncs,
+            m.stale_ms,
+            r.checked,
+            r.approved,
+            if refused.is_empty() { "" } else { ": " },
+            refused.join(", "),
+            o.sent,
+            o.acked,
+            o.rejected,
+            o.canceled,
+            o.filled,
+            o.unknown,
+            o.open_at_end,
+            f.applied,
+            f.duplicates_dropped,
+            c.orders_differ,
+            c.positions_differ,
+            c.balances_differ,
+            p.realized,
+            p.unrealized,
+            p.fees,
+        );
+    }
+}
+
+fn percent(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+fn list(cpus: &[u32]) -> String {
+    cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Place of `tag` in tables: the stages in the order of a tick's way, their sum, then the rest
+/// by name.
+fn place(tag: &str) -> usize {
+    let stages = Stage::ALL.iter().map(|s| s.name());
+    stages.chain(["tick_to_trade", "ack"]).position(|name| name == tag).unwrap_or(usize::MAX)
+}
+
+/// Summaries as an aligned table, in nanoseconds, stages in the order of a tick's way.
+#[must_use]
+pub fn latency_table(summaries: &BTreeMap<String, Summary>) -> String {
+    let mut tags: Vec<_> = summaries.iter().collect();
+    tags.sort_by_key(|(tag, _)| (place(tag), tag.as_str()));
+    let rows = tags.into_iter().map(|(tag, s)| {
+        let numbers = s.fields().map(|(_, value)| value.to_string());
+        std::iter::once(tag.clone()).chain(numbers).collect()
+    });
+    let head = ["latency ns", "count", "p50", "p90", "p99", "p999", "max"];
+    aligned(&head, rows, &[1, 2, 3, 4, 5, 6])
+}
+
+/// `rows` under `head`, columns padded to their widest cell; the columns of `right` hold
+/// numbers and are aligned to the right.
+pub(crate) fn aligned(
+    head: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    right: &[usize],
+) -> String {
+    let mut lines = vec![head.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>()];
+    lines.extend(rows);
+    let width = |column: usize| {
+        lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let mut text = String::new();
+        for (i, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let gap = if i == 0 { "" } else { "  " };
+            let _ = if right.contains(&i) {
+                write!(text, "{gap}{cell:>width$}")
+            } else {
+                write!(text, "{gap}{cell:<width$}")
+            };
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn sample() -> RunReport {
+        let summary = Summary { count: 3, p50: 10, p90: 20, p99: 30, p999: 40, max: 41 };
+        let tags = ["ack", "tick_to_trade", "risk", "wire_to_parse", "timer_to_order"];
+        RunReport {
+            host: Host { isolated: vec![2, 3], ..Host::default() },
+            lanes: vec![LaneLine { name: "folded".into(), cpu: Some(1), ..LaneLine::default() }],
+            duration_s: 2.0,
+            risk: Risk { refused: [("rate".to_owned(), 4)].into(), ..Risk::default() },
+            latency_ns: tags.map(|t| (t.to_owned(), summary)).into(),
+            ..RunReport::default()
+        }
+    }
+
+    /// The names of the contract, field by field.
+    #[test]
+    fn has_every_field_of_the_contract() {
+        let json: Value = serde_json::from_str(&sample().to_json()).expect("JSON");
+        let contract = json!({
+            "bot4": ["version", "git"],
+            "host": ["cpu", "cpus", "kernel", "huge_pages", "isolated", "hw_counters", "tsc"],
+            "market": ["messages", "levels", "trades", "gaps", "resyncs", "stale_ms"],
+            "orders": ["sent", "acked", "rejected", "canceled", "filled", "unknown", "open_at_end"],
+            "fills": ["applied", "duplicates_dropped"],
+            "risk": ["checked", "approved", "refused"],
+            "reconcile": ["orders_differ", "positions_differ", "balances_differ"],
+            "pnl": ["realized", "unrealized", "fees"],
+            "journal": ["records", "bytes", "lost"],
+        });
+        for (block, fields) in contract.as_object().expect("object") {
+            for field in fields.as_array().expect("array") {
+                let field = field.as_str().expect("name");
+                assert!(json[block].get(field).is_some(), "{block}.{field}");
+            }
+        }
+        for field in ["duration_s", "t0_source", "hot_allocations", "io_allocations"] {
+            assert!(json.get(field).is_some(), "{field}");
+        }
+        for field in ["name", "agents", "cpu", "busy_pct", "backpressured_pct"] {
+            assert!(json["lanes"][0].get(field).is_some(), "lanes[].{field}");
+        }
+        for field in ["count", "p50", "p90", "p99", "p999", "max"] {
+            assert!(json["latency_ns"]["ack"][field].is_u64(), "latency_ns.{field}");
+        }
+        assert_eq!(json["risk"]["refused"]["rate"], 4);
+    }
+
+    #[test]
+    fn reads_back_and_tolerates_missing_additions() {
+        let report = sample();
+        let mut json: Value = serde_json::from_str(&report.to_json()).expect("JSON");
+        assert_eq!(serde_json::from_value::<RunReport>(json.clone()).expect("same"), report);
+        json["host"].as_object_mut().expect("object").remove("allowed");
+        assert_eq!(serde_json::from_value::<RunReport>(json).expect("same"), report);
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_in_the_order_of_the_way() {
+        let text = sample().to_table();
+        let place_of = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in\n{text}"));
+        let order = ["wire_to_parse", "risk    ", "tick_to_trade", "ack", "timer_to_order"];
+        let latency = place_of("latency ns");
+        let places: Vec<_> =
+            order.iter().map(|t| text[latency..].find(t).expect("a row")).collect();
+        assert!(places.is_sorted(), "{text}");
+        assert!(text.contains("4 refused: rate 4") && text.contains("isolated 2,3"), "{text}");
+        let table = aligned(&["a", "bb"], [vec!["xxx".into(), "1".into()]].into_iter(), &[1]);
+        assert_eq!(table, "a    bb\nxxx   1\n");
+    }
+}

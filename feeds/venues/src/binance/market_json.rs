@@ -1,0 +1,233 @@
+//! Market messages by the general reader: any order of keys, any blanks, unknown keys.
+//!
+//! Decides what is wrong with a message that the scanner refused, serves the rare ones, and is
+//! the scanner's oracle.
+
+use bot4_types::{InstrumentId, Level, LevelBlock, MarketBody, Side};
+use bot4_types::limits::BLOCK_LEVELS;
+
+use super::market::stage;
+use crate::json::{Fields, FieldsExt, List, Node, text_of};
+use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
+use crate::number::market_units;
+use crate::symbols::{Listed, SymbolTable};
+
+type Read<T> = Result<T, DecodeError>;
+
+pub(super) fn read(
+    root: Node<'_, '_>,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let root = root.as_object().ok_or(DecodeError::Schema)?;
+    if root.has("stream") {
+        return match root.fields("data") {
+            Some(data) => payload(&data, true, input, symbols, sink),
+            // Arrays of all symbols' statistics.
+            None if root.list("data").is_ok() => Ok(Decoded::Ignored(Ignored::Ticker)),
+            None => Err(DecodeError::Schema),
+        };
+    }
+    if let Some(event) = root.fields("event") {
+        return payload(&event, true, input, symbols, sink);
+    }
+    if root.has("status") {
+        return answer(&root, input, symbols, sink);
+    }
+    if root.has("id") || root.has("code") {
+        return control(&root);
+    }
+    payload(&root, false, input, symbols, sink)
+}
+
+fn payload(
+    f: &Fields<'_, '_>,
+    wrapped: bool,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let Some(event) = f.get("e") else { return untyped(f, wrapped, input, symbols, sink) };
+    match text_of(event).ok_or(DecodeError::Schema)? {
+        "depthUpdate" => depth(f, input, symbols, sink),
+        "trade" => trade(f, input, symbols, sink),
+        "aggTrade" => Ok(Decoded::Ignored(Ignored::AggTrade)),
+        "kline" => Ok(Decoded::Ignored(Ignored::Kline)),
+        "24hrTicker" | "24hrMiniTicker" | "1hTicker" | "4hTicker" | "1dTicker" | "avgPrice"
+        | "referencePrice" => Ok(Decoded::Ignored(Ignored::Ticker)),
+        "serverShutdown" => Ok(Decoded::Notice(Notice::ServerShutdown)),
+        _ => Ok(Decoded::Ignored(Ignored::Other)),
+    }
+}
+
+/// Payloads without an event type.
+fn untyped(
+    f: &Fields<'_, '_>,
+    wrapped: bool,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    if f.has("lastUpdateId") {
+        if wrapped {
+            return Ok(Decoded::Ignored(Ignored::PartialDepth));
+        }
+        let listed = match input.instrument {
+            Some(id) => symbols.by_id(id),
+            None => symbols.only(),
+        };
+        return snapshot(f, listed.ok_or(DecodeError::UnknownSymbol)?, input, sink);
+    }
+    if f.has("u") && f.has("B") && f.has("A") {
+        return quote(f, input, symbols, sink);
+    }
+    Err(DecodeError::Schema)
+}
+
+fn quote(
+    f: &Fields<'_, '_>,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let listed = listed(f, symbols)?;
+    let side = |price: &str, qty: &str| {
+        Ok(Level {
+            price: market_units(f.text(price)?, listed.price_decimals)?,
+            qty: market_units(f.text(qty)?, listed.qty_decimals)?,
+        })
+    };
+    let body =
+        MarketBody::Quote { id: f.unsigned("u")?, bid: side("b", "B")?, ask: side("a", "A")? };
+    stage(sink, input, &listed, 0, body)?;
+    Ok(Decoded::Events)
+}
+
+fn trade(
+    f: &Fields<'_, '_>,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let listed = listed(f, symbols)?;
+    let body = MarketBody::Trade {
+        id: f.unsigned("t")?,
+        price: market_units(f.text("p")?, listed.price_decimals)?,
+        qty: market_units(f.text("q")?, listed.qty_decimals)?,
+        aggressor: if f.truth("m")? { Side::Sell } else { Side::Buy },
+    };
+    stage(sink, input, &listed, time(f)?, body)?;
+    Ok(Decoded::Events)
+}
+
+fn depth(
+    f: &Fields<'_, '_>,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let listed = listed(f, symbols)?;
+    let (first, last) = (f.unsigned("U")?, f.unsigned("u")?);
+    if first > last {
+        return Err(DecodeError::Schema);
+    }
+    let time = time(f)?;
+    let (block, bids, asks) = levels(&f.list("b")?, &f.list("a")?, &listed, sink)?;
+    stage(sink, input, &listed, time, MarketBody::Depth { first, last, bids, asks, block })?;
+    Ok(Decoded::Events)
+}
+
+fn snapshot(
+    f: &Fields<'_, '_>,
+    listed: Listed,
+    input: &Input<'_>,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let last = f.unsigned("lastUpdateId")?;
+    let (block, bids, asks) = levels(&f.list("bids")?, &f.list("asks")?, &listed, sink)?;
+    stage(sink, input, &listed, 0, MarketBody::Snapshot { last, bids, asks, block })?;
+    Ok(Decoded::Events)
+}
+
+/// The answer to a snapshot request: its id is the instrument's number.
+fn answer(
+    root: &Fields<'_, '_>,
+    input: &Input<'_>,
+    symbols: &mut SymbolTable,
+    sink: &mut Sink,
+) -> Read<Decoded> {
+    let code = root.fields("error").map_or(0, |e| e.signed("code").unwrap_or(0));
+    let id = root.unsigned("id").ok().and_then(|id| u16::try_from(id).ok());
+    let Some(listed) = id.and_then(|id| symbols.by_id(InstrumentId(id))) else {
+        // Not of a request for an instrument: nothing a book waits for.
+        return if root.has("error") {
+            Ok(Decoded::Notice(Notice::ControlRefused(code)))
+        } else {
+            Err(DecodeError::UnknownSymbol)
+        };
+    };
+    if root.unsigned("status")? == 200 {
+        let result = root.fields("result").ok_or(DecodeError::Schema)?;
+        return snapshot(&result, listed, input, sink);
+    }
+    stage(sink, input, &listed, 0, MarketBody::SnapshotFailed)?;
+    Ok(Decoded::Events)
+}
+
+/// Answers to SUBSCRIBE and its like; refusals come in two shapes.
+fn control(root: &Fields<'_, '_>) -> Read<Decoded> {
+    if let Some(error) = root.fields("error") {
+        return Ok(Decoded::Notice(Notice::ControlRefused(error.signed("code").unwrap_or(0))));
+    }
+    if let Ok(code) = root.signed("code") {
+        return Ok(Decoded::Notice(Notice::ControlRefused(code)));
+    }
+    if root.has("result") {
+        return Ok(Decoded::Ignored(Ignored::ControlAnswer));
+    }
+    Err(DecodeError::Schema)
+}
+
+/// Both lists into one block; the block is back in the pool when a level is bad.
+fn levels(
+    bids: &List<'_, '_>,
+    asks: &List<'_, '_>,
+    listed: &Listed,
+    sink: &mut Sink,
+) -> Read<(LevelBlock, u32, u32)> {
+    let count = bids.len() + asks.len();
+    if count > BLOCK_LEVELS[BLOCK_LEVELS.len() - 1] {
+        return Err(DecodeError::TooManyLevels);
+    }
+    let mut block = sink.pool.take(count).ok_or(DecodeError::NoBlock)?;
+    let all = bids.iter().chain(asks.iter());
+    for (place, value) in block.levels_mut().iter_mut().zip(all) {
+        match level(value, listed) {
+            Ok(level) => *place = level,
+            Err(e) => {
+                sink.pool.give_back(block);
+                return Err(e);
+            }
+        }
+    }
+    Ok((block, bids.len() as u32, asks.len() as u32))
+}
+
+fn level(value: Node<'_, '_>, listed: &Listed) -> Read<Level> {
+    let pair = value.as_array().ok_or(DecodeError::Schema)?;
+    let mut texts = pair.iter().map(text_of);
+    let mut next = || texts.next().flatten().ok_or(DecodeError::Schema);
+    Ok(Level {
+        price: market_units(next()?, listed.price_decimals)?,
+        qty: market_units(next()?, listed.qty_decimals)?,
+    })
+}
+
+fn listed(f: &Fields<'_, '_>, symbols: &mut SymbolTable) -> Read<Listed> {
+    symbols.find(f.text("s")?.as_bytes()).ok_or(DecodeError::UnknownSymbol)
+}
+
+fn time(f: &Fields<'_, '_>) -> Read<i64> {
+    f.signed("E")
+}

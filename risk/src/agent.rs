@@ -1,0 +1,455 @@
+//! The risk lane's agent: ports around a [`RiskCore`].
+//!
+//! A turn drains reports first, then marks, then judges intents; each input is taken only when
+//! every output it may need has room. What the log holds is exactly what the core was fed, in
+//! order: the turn's time, phase changes, reports, the marks a decision used, intents, decisions.
+//!
+//! Marks are conflated here: the newest waits outside the core and is handed in (and recorded)
+//! only when a decision is about to use it. Cost of an approval: four records, one of them the
+//! write-ahead record whose sequence the order carries. No allocation in `work` except in the
+//! text of a fault.
+
+use bot4_lanes::{Agent, Control, Counters, Fault, LogTx, Metrics, Phase, Probe, Rx, Tx};
+use bot4_types::instrument::Amount;
+use bot4_types::log::{Body, Refusal, Writer};
+use bot4_types::{
+    AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentId, LogEntry, LogKind, Mark, Nanos,
+    OrderAction, OrderIntent, Qty, RefuseReason, Stage, StrategyId,
+};
+
+use crate::gate::Approval;
+use crate::replay::phase_raw;
+use crate::risk_core::{ConfigError, Decision, Pnl, REASONS, RiskConfig, RiskCore};
+
+/// Messages of a link handled in a turn.
+const BATCH: usize = 64;
+/// Records an intent may need: turn, control, mark, intent, decision.
+const INTENT_RECORDS: usize = 5;
+/// Records a report may need: turn, report; and control stays possible behind it.
+const REPORT_RECORDS: usize = 3;
+/// An output link full for this long halts the engine: its reader is gone.
+const STALL_NS_MAX: u64 = 100_000_000;
+/// The log may stall longer: its reader waits for the disk.
+const LOG_STALL_NS_MAX: u64 = 250_000_000;
+/// A stall counts only when it was seen in this many turns: one long turn proves nothing.
+const STALL_TURNS_MIN: u32 = 8;
+
+const PLACED: usize = 0;
+const CANCELED: usize = 1;
+const CHECKED: usize = 2;
+const REFUSED: usize = 3;
+const REPORTS: usize = 4;
+const MARKS: usize = 5;
+const FILLS: usize = 6;
+const DUPLICATES: usize = 7;
+const DRIFT: usize = 8;
+const OPEN: usize = 9;
+const UNKNOWN: usize = 10;
+const FIXED: [&str; 11] = [
+    "orders_approved",
+    "cancels_approved",
+    "intents_checked",
+    "intents_refused",
+    "reports",
+    "marks",
+    "fills_applied",
+    "fills_duplicate",
+    "drift",
+    "orders_open",
+    "orders_unknown",
+];
+const NAMES: [&str; FIXED.len() + REASONS] = names();
+
+/// The fixed names, then one per refuse reason.
+const fn names() -> [&'static str; FIXED.len() + REASONS] {
+    let mut all = [""; FIXED.len() + REASONS];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < FIXED.len() { FIXED[i] } else { RefuseReason::ALL[i - FIXED.len()].name() };
+        i += 1;
+    }
+    all
+}
+
+/// The links of the risk lane.
+#[derive(Debug)]
+pub struct RiskPorts {
+    /// From each book.
+    pub marks: Vec<Rx<Mark>>,
+    /// From execution; drained first, always.
+    pub reports: Rx<ExecMsg>,
+    /// From the router.
+    pub intents: Rx<OrderIntent>,
+    /// To execution.
+    pub approved: Tx<ApprovedOrder>,
+    /// To the router.
+    pub account: Tx<AccountReport>,
+    /// To the journal.
+    pub log: LogTx,
+    /// The kill word.
+    pub control: Control,
+}
+
+/// How long an output has been full without a break.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stall {
+    since: Option<Nanos>,
+    turns: u32,
+}
+
+impl Stall {
+    /// Notes whether the output is full at `now`; true when it has been for longer than `max_ns`.
+    fn is_over(&mut self, full: bool, now: Nanos, max_ns: u64) -> bool {
+        if !full {
+            *self = Self::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        self.turns = self.turns.saturating_add(1);
+        self.turns >= STALL_TURNS_MIN && now.since(since).0 > max_ns
+    }
+}
+
+/// The agent. See the module's text.
+#[derive(Debug)]
+pub struct RiskAgent {
+    core: RiskCore,
+    ports: RiskPorts,
+    newest: Box<[Mark]>,
+    fresh: Box<[bool]>,
+    phase: Phase,
+    turn_recorded: bool,
+    approved_stall: Stall,
+    account_stall: Stall,
+    log_stall: Stall,
+    counters: Counters,
+}
+
+impl RiskAgent {
+    /// The agent over its links. Allocates everything it will ever need.
+    ///
+    /// # Errors
+    /// See [`RiskConfig::validate`].
+    pub fn new(
+        config: RiskConfig,
+        ports: RiskPorts,
+        metrics: &Metrics,
+    ) -> Result<Self, ConfigError> {
+        let instruments = config.table.all().len();
+        Ok(Self {
+            core: RiskCore::new(&config)?,
+            ports,
+            newest: vec![Mark::default(); instruments].into_boxed_slice(),
+            fresh: vec![false; instruments].into_boxed_slice(),
+            phase: Phase::Run,
+            turn_recorded: false,
+            approved_stall: Stall::default(),
+            account_stall: Stall::default(),
+            log_stall: Stall::default(),
+            counters: metrics.counters("risk", &NAMES),
+        })
+    }
+
+    /// The decisions and the ledger.
+    #[must_use]
+    pub const fn core(&self) -> &RiskCore {
+        &self.core
+    }
+
+    /// Intents judged, cancels included: approved plus refused.
+    #[must_use]
+    pub const fn checked(&self) -> u64 {
+        self.core.checked()
+    }
+
+    /// Intents approved, cancels included.
+    #[must_use]
+    pub const fn approved(&self) -> u64 {
+        self.core.placed() + self.core.canceled()
+    }
+
+    /// Every reason with its number of refusals, in the order of [`RefuseReason::ALL`].
+    pub fn refused(&self) -> impl Iterator<Item = (RefuseReason, u64)> + '_ {
+        RefuseReason::ALL.iter().map(|reason| (*reason, self.core.refused(*reason)))
+    }
+
+    /// Fills booked.
+    #[must_use]
+    pub const fn fills_applied(&self) -> u64 {
+        self.core.ledger().counts().fills
+    }
+
+    /// Fills dropped because they were booked before.
+    #[must_use]
+    pub const fn duplicates_dropped(&self) -> u64 {
+        self.core.ledger().counts().duplicates
+    }
+
+    /// Net position of the account in `instrument`, by fills.
+    #[must_use]
+    pub fn position(&self, instrument: InstrumentId) -> Qty {
+        let total = self.core.ledger().total(instrument);
+        total.map_or(Qty(0), |e| crate::ledger::clamped(e.position.qty))
+    }
+
+    /// Net position of `strategy` in `instrument`, by fills.
+    #[must_use]
+    pub fn strategy_position(&self, strategy: StrategyId, instrument: InstrumentId) -> Qty {
+        self.core.ledger().position(strategy, instrument)
+    }
+
+    /// Start + fills - fees, to be compared with what the venue holds.
+    #[must_use]
+    pub fn expected_balance(&self, asset: AssetId) -> Amount {
+        self.core.ledger().expected_balance(asset)
+    }
+
+    /// Profit and fees in the reporting asset; after [`Agent::close`] by the newest marks.
+    #[must_use]
+    pub fn pnl(&self) -> Pnl {
+        self.core.pnl()
+    }
+
+    /// Orders that are not ended, the unknown ones among them.
+    #[must_use]
+    pub const fn open_orders(&self) -> usize {
+        self.core.ledger().open_orders()
+    }
+
+    /// Orders of unknown fate.
+    #[must_use]
+    pub const fn unknown_orders(&self) -> usize {
+        self.core.ledger().unknown_orders()
+    }
+
+    /// Hash over all decisions, for replay.
+    #[must_use]
+    pub const fn decision_hash(&self) -> u64 {
+        self.core.decision_hash()
+    }
+
+    fn drain_reports(&mut self, now: Nanos) -> Result<usize, Fault> {
+        for done in 0..BATCH {
+            if self.ports.log.room() < REPORT_RECORDS || self.ports.account.room() == 0 {
+                return Ok(done);
+            }
+            let Some(msg) = self.ports.reports.pop() else { return Ok(done) };
+            self.open_turn(now)?;
+            self.record(LogKind::Report, now, |w| msg.write(w))?;
+            self.counters.add(REPORTS, 1);
+            if let Some(report) = self.core.on_report(&msg) {
+                self.tell(report)?;
+            }
+        }
+        Ok(BATCH)
+    }
+
+    /// Keeps the newest mark of each instrument. No output is needed, so no room is asked for.
+    fn drain_marks(&mut self) -> usize {
+        let mut done = 0;
+        for link in &mut self.ports.marks {
+            for _ in 0..BATCH {
+                let Some(mark) = link.pop() else { break };
+                done += 1;
+                if let Some(newest) = self.newest.get_mut(mark.instrument.index()) {
+                    *newest = mark;
+                    self.fresh[mark.instrument.index()] = true;
+                }
+            }
+        }
+        self.counters.add(MARKS, done as u64);
+        done
+    }
+
+    fn judge_intents(&mut self, now: Nanos, probe: &Probe) -> Result<usize, Fault> {
+        self.read_phase(now)?;
+        for done in 0..BATCH {
+            let Some(intent) = self.ports.intents.peek() else { return Ok(done) };
+            let room = match intent.action {
+                OrderAction::Place => self.ports.log.room_ordinary(),
+                OrderAction::Cancel => self.ports.log.room(),
+            };
+            let outputs = self.ports.approved.room().min(self.ports.account.room());
+            if room < INTENT_RECORDS || outputs == 0 {
+                return Ok(done);
+            }
+            let Some(intent) = self.ports.intents.pop() else { return Ok(done) };
+            self.judge(&intent, now, probe)?;
+        }
+        Ok(BATCH)
+    }
+
+    fn judge(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) -> Result<(), Fault> {
+        self.read_phase(now)?;
+        self.open_turn(now)?;
+        if intent.action == OrderAction::Place {
+            self.hand_in(intent.instrument, now)?;
+            self.hand_in_valuation(now)?;
+        }
+        self.record(LogKind::Intent, now, |w| intent.write(w))?;
+        self.counters.add(CHECKED, 1);
+        match self.core.on_intent(intent, self.phase) {
+            Decision::Approved(approval) => self.approve(approval, now, probe),
+            Decision::Refused(reason) => self.refuse(intent, reason, now),
+        }
+    }
+
+    fn approve(&mut self, approval: Approval, now: Nanos, probe: &Probe) -> Result<(), Fault> {
+        let mut trail = approval.intent().trail;
+        trail.mark(Stage::Risk, probe.stamp());
+        let approval = approval.stamped(trail);
+        let record = self.record(LogKind::Approved, now, |w| approval.intent().write(w))?;
+        let placed = approval.intent().action == OrderAction::Place;
+        self.counters.add(if placed { PLACED } else { CANCELED }, 1);
+        let pushed = self.ports.approved.push(approval.seal(record));
+        pushed.map_err(|_| fault("the approved link was full although it had room"))
+    }
+
+    fn refuse(
+        &mut self,
+        intent: &OrderIntent,
+        reason: RefuseReason,
+        now: Nanos,
+    ) -> Result<(), Fault> {
+        let refusal = Refusal { order: intent.order, reason };
+        self.record(LogKind::Refused, now, |w| refusal.write(w))?;
+        self.counters.add(REFUSED, 1);
+        self.counters.add(FIXED.len() + reason as usize, 1);
+        self.tell(AccountReport::Refused {
+            order: intent.order,
+            action: intent.action,
+            instrument: intent.instrument,
+            strategy: intent.strategy,
+            reason,
+        })
+    }
+
+    /// Hands the newest mark of `instrument` to the core, recorded, unless it has it.
+    fn hand_in(&mut self, instrument: InstrumentId, now: Nanos) -> Result<(), Fault> {
+        let index = instrument.index();
+        if !self.fresh.get(index).copied().unwrap_or(false) {
+            return Ok(());
+        }
+        let mark = self.newest[index];
+        self.record(LogKind::Mark, now, |w| mark.write(w))?;
+        self.fresh[index] = false;
+        self.core.on_mark(&mark);
+        Ok(())
+    }
+
+    /// When equity is due, hands in the marks behind it, as far as the log has room for them
+    /// beside the records of the intent at hand.
+    fn hand_in_valuation(&mut self, now: Nanos) -> Result<(), Fault> {
+        if !self.core.equity_is_due(now) {
+            return Ok(());
+        }
+        for i in 0..self.core.valued_by().len() {
+            if self.ports.log.room_ordinary() <= INTENT_RECORDS {
+                break;
+            }
+            let instrument = self.core.valued_by()[i];
+            self.hand_in(instrument, now)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the control word and records a change, when the log has room for it.
+    fn read_phase(&mut self, now: Nanos) -> Result<(), Fault> {
+        let phase = self.ports.control.phase();
+        if phase == self.phase || self.ports.log.room() < 2 {
+            return Ok(());
+        }
+        self.open_turn(now)?;
+        self.record(LogKind::Control, now, |w| w.u8(phase_raw(phase)))?;
+        self.phase = phase;
+        Ok(())
+    }
+
+    /// Records the turn's time before its first input.
+    fn open_turn(&mut self, now: Nanos) -> Result<(), Fault> {
+        if self.turn_recorded {
+            return Ok(());
+        }
+        self.record(LogKind::Turn, now, |w| w.u64(now.0))?;
+        self.turn_recorded = true;
+        self.core.on_turn(now);
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        kind: LogKind,
+        now: Nanos,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<u64, Fault> {
+        let pushed = self.ports.log.push(LogEntry::new(kind, now, fill));
+        pushed.map_err(|_| fault("the log was full although it had room"))
+    }
+
+    fn tell(&mut self, report: AccountReport) -> Result<(), Fault> {
+        let pushed = self.ports.account.push(report);
+        pushed.map_err(|_| fault("the account link was full although it had room"))
+    }
+
+    /// Halts the engine when an output has been full for too long.
+    fn watch(&mut self, now: Nanos) -> Result<(), Fault> {
+        let full = self.ports.approved.room() == 0;
+        if self.approved_stall.is_over(full, now, STALL_NS_MAX) {
+            return Err(fault("execution took no approved order for 100 ms: look at its lane"));
+        }
+        let reports = self.ports.reports.waiting() > 0;
+        let full = reports && self.ports.account.room() == 0;
+        if self.account_stall.is_over(full, now, STALL_NS_MAX) {
+            return Err(fault("the router took no account report for 100 ms: look at its lane"));
+        }
+        let waiting = reports || self.ports.intents.waiting() > 0;
+        let full = waiting && self.ports.log.room() < INTENT_RECORDS;
+        if self.log_stall.is_over(full, now, LOG_STALL_NS_MAX) {
+            return Err(fault("the journal took no record for 250 ms: look at its disk"));
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let ledger = self.core.ledger();
+        let counts = ledger.counts();
+        self.counters.set(FILLS, counts.fills);
+        self.counters.set(DUPLICATES, counts.duplicates);
+        self.counters.set(DRIFT, counts.drift());
+        self.counters.set(OPEN, ledger.open_orders() as u64);
+        self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
+    }
+}
+
+#[cold]
+fn fault(what: &str) -> Fault {
+    Fault { role: "risk", what: what.to_owned() }
+}
+
+impl Agent for RiskAgent {
+    fn role(&self) -> &'static str {
+        "risk"
+    }
+
+    fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
+        self.turn_recorded = false;
+        let reports = self.drain_reports(now)?;
+        let marks = self.drain_marks();
+        let intents = self.judge_intents(now, probe)?;
+        if reports + intents > 0 {
+            self.publish();
+        }
+        self.watch(now)?;
+        Ok(reports + marks + intents)
+    }
+
+    /// Hands in the newest marks, so that the final report is valued by them.
+    fn close(&mut self, _now: Nanos) {
+        self.drain_marks();
+        for (mark, fresh) in self.newest.iter().zip(&mut self.fresh) {
+            if core::mem::take(fresh) {
+                self.core.on_mark(mark);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A world in which a plain buy passes every check; each test spoils one thing.
+
+use bot4_lanes::Phase;
+use bot4_types::instrument::PriceBand;
+use bot4_types::{
+    AssetId, BookState, Cause, Instrument, InstrumentId, InstrumentTable, Mark, Nanos, OrderAction,
+    OrderId, OrderIntent, OrderKind, Price, Qty, RefuseReason, Side, StrategyId, Symbol, Tif,
+    Trail,
+};
+
+use super::CheckInput;
+use crate::ledger::Ledger;
+use crate::limits::{RiskLimits, units};
+use crate::rate::Rates;
+use crate::valuation::Valuation;
+
+/// One unit at eight decimals.
+pub const ONE: i64 = 100_000_000;
+
+pub struct Fixture {
+    pub now: Nanos,
+    pub phase: Phase,
+    pub intent: OrderIntent,
+    pub limits: RiskLimits,
+    pub instrument: Instrument,
+    pub mark: Mark,
+    pub balances: Vec<(AssetId, i128)>,
+    pub session_ready: bool,
+    pub equity: Option<i128>,
+    pub order_last: OrderId,
+    /// Orders approved before; each then gets the reports of `before`.
+    pub resting: Vec<OrderIntent>,
+    pub unknown: Vec<OrderId>,
+    pub orders_taken: u32,
+    pub cancels_taken: u32,
+}
+
+pub fn intent() -> OrderIntent {
+    OrderIntent {
+        trail: Trail::default(),
+        order: OrderId(100),
+        price: Price(100 * ONE),
+        qty: Qty(ONE),
+        stop_ticks: 50,
+        instrument: InstrumentId(0),
+        strategy: StrategyId(0),
+        cause: Cause::Market,
+        expires: Nanos::from_secs(20),
+        action: OrderAction::Place,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        side: Side::Buy,
+    }
+}
+
+/// Price 100, tick 0.01, lot 0.001, base asset 0, quote asset 1.
+pub fn instrument() -> Instrument {
+    let symbol = Symbol::new("ABCUSDT").expect("short");
+    Instrument {
+        tick: ONE / 100,
+        price_min: Price(ONE / 100),
+        price_max: Price(100_000 * ONE),
+        lot: ONE / 1_000,
+        qty_min: Qty(ONE / 1_000),
+        qty_max: Qty(9_000 * ONE),
+        notional_min: 5 * i128::from(ONE) * i128::from(ONE),
+        band_buy: PriceBand { up_e4: 50_000, down_e4: 2_000 },
+        band_sell: PriceBand { up_e4: 50_000, down_e4: 2_000 },
+        ..Instrument::bare(InstrumentId(0), symbol, 8)
+    }
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        let now = Nanos::from_secs(10);
+        Self {
+            now,
+            phase: Phase::Run,
+            intent: intent(),
+            limits: RiskLimits::default(),
+            instrument: instrument(),
+            mark: Mark {
+                bid: 100 * ONE - ONE / 100,
+                ask: 100 * ONE + ONE / 100,
+                micro: 100 * ONE,
+                last_trade: 100 * ONE,
+                at: now,
+                instrument: InstrumentId(0),
+                state: BookState::Live,
+            },
+            balances: vec![(AssetId(0), units(100)), (AssetId(1), units(100_000))],
+            session_ready: true,
+            equity: Some(units(110_000)),
+            order_last: OrderId(99),
+            resting: Vec::new(),
+            unknown: Vec::new(),
+            orders_taken: 0,
+            cancels_taken: 0,
+        }
+    }
+}
+
+impl Fixture {
+    /// The default world after `change`.
+    pub fn with(change: impl FnOnce(&mut Self)) -> Self {
+        let mut fixture = Self::default();
+        change(&mut fixture);
+        fixture
+    }
+
+    /// Builds the world and runs `check` in it.
+    pub fn run(
+        &self,
+        check: fn(&CheckInput<'_>) -> Result<(), RefuseReason>,
+    ) -> Result<(), RefuseReason> {
+        let mut table = InstrumentTable::new();
+        for name in ["ABC", "USDT"] {
+            table.asset(Symbol::new(name).expect("short")).expect("room");
+        }
+        table.push(self.instrument).expect("room");
+        let mut ledger = Ledger::new(&table, 2, &self.balances, &self.limits);
+        for order in &self.resting {
+            assert!(ledger.approve(order), "the fixture's order must fit");
+        }
+        for order in &self.unknown {
+            let slot = *ledger.order(*order).expect("resting");
+            ledger.on_report(&crate::checks::fixture::lost(&slot));
+        }
+        let mut rates = Rates::new(&self.limits, 2);
+        (0..self.orders_taken).for_each(|_| rates.take_order(StrategyId(0), self.now));
+        (0..self.cancels_taken).for_each(|_| rates.take_cancel(self.now));
+        let mut valuation = Valuation::new(&table, AssetId(1));
+        valuation.on_mark(&self.mark);
+        check(&CheckInput {
+            now: self.now,
+            phase: self.phase,
+            intent: &self.intent,
+            limits: &self.limits,
+            ledger: &ledger,
+            valuation: &valuation,
+            rates: &rates,
+            strategies: 2,
+            session_ready: self.session_ready,
+            equity: self.equity,
+            order_last: self.order_last,
+        })
+    }
+}
+
+/// The report that makes the order of `slot` unknown.
+pub fn lost(slot: &crate::orders::OrderSlot) -> bot4_types::OrderReport {
+    bot4_types::OrderReport {
+        at: Nanos(0),
+        order: slot.order,
+        venue_order: 0,
+        price: Price(slot.limit),
+        qty: Qty(slot.qty),
+        cum_qty: Qty(0),
+        last_qty: Qty(0),
+        last_price: Price(0),
+        trade_id: 0,
+        fee: 0,
+        seq: 1,
+        instrument: slot.instrument,
+        strategy: slot.strategy,
+        fee_asset: AssetId::NONE,
+        kind: bot4_types::ReportKind::Lost,
+        state: bot4_types::OrderState::Unknown,
+        reason: bot4_types::DoneReason::None,
+        side: slot.side,
+        maker: false,
+    }
+}

@@ -1,0 +1,79 @@
+//! Value of the order: the venue's smallest and largest notional (market orders where its flags
+//! say so) and our own largest value in the reporting asset. A value that cannot be told is too
+//! large.
+
+use bot4_types::{OrderKind, RefuseReason, notional};
+
+use super::CheckInput;
+use crate::money::quote_amount;
+
+/// # Errors
+/// [`RefuseReason::NotionalMin`] or [`RefuseReason::NotionalMax`].
+pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
+    let i = input.instrument()?;
+    let value = notional(input.intent.price, input.intent.qty);
+    let market = input.intent.kind == OrderKind::Market;
+    if value < i.notional_min && (!market || i.notional_min_market) {
+        return Err(RefuseReason::NotionalMin);
+    }
+    let bound = i.notional_max > 0 && (!market || i.notional_max_market);
+    if bound && value > i.notional_max {
+        return Err(RefuseReason::NotionalMax);
+    }
+    let worth = input.valuation.value(i.quote, quote_amount(i, value));
+    match worth {
+        Some(worth) if worth <= input.limits.order_value_max => Ok(()),
+        _ => Err(RefuseReason::NotionalMax),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::fixture::{Fixture, ONE};
+    use crate::limits::units;
+    use bot4_types::{AssetId, Qty};
+
+    #[test]
+    fn the_smallest_notional_binds_market_orders_by_flag() {
+        let at = |kind, flag| {
+            Fixture::with(|f| {
+                f.intent.qty = Qty(ONE / 100);
+                f.intent.kind = kind;
+                f.instrument.notional_min_market = flag;
+            })
+            .run(check)
+        };
+        assert_eq!(Fixture::default().run(check), Ok(()));
+        assert_eq!(at(OrderKind::Limit, false), Err(RefuseReason::NotionalMin));
+        assert_eq!(at(OrderKind::Market, true), Err(RefuseReason::NotionalMin));
+        assert_eq!(at(OrderKind::Market, false), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_is_the_venues_or_our_own() {
+        let own = |max| Fixture::with(|f| f.limits.order_value_max = max).run(check);
+        assert_eq!(own(units(100)), Ok(()));
+        assert_eq!(own(units(100) - 1), Err(RefuseReason::NotionalMax));
+        let venue = |kind| {
+            Fixture::with(|f| {
+                f.intent.kind = kind;
+                f.instrument.notional_max = 99 * i128::from(ONE) * i128::from(ONE);
+            })
+            .run(check)
+        };
+        assert_eq!(venue(OrderKind::Limit), Err(RefuseReason::NotionalMax));
+        assert_eq!(venue(OrderKind::Market), Ok(()));
+    }
+
+    #[test]
+    fn an_order_in_an_asset_without_value_is_refused() {
+        let odd = Fixture::with(|f| {
+            f.instrument.quote = AssetId(0);
+            f.mark.micro = 0;
+            f.mark.bid = 0;
+            f.mark.last_trade = 0;
+        });
+        assert_eq!(odd.run(check), Err(RefuseReason::NotionalMax));
+    }
+}

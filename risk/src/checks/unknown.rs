@@ -1,0 +1,40 @@
+//! While the fate of an order is unknown nobody increases on its instrument and side.
+
+use bot4_types::RefuseReason;
+
+use super::CheckInput;
+
+/// # Errors
+/// [`RefuseReason::Unknown`].
+pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
+    let total = input.total();
+    let unknown = total.map_or(0, |e| e.unknown[input.intent.side.index()]);
+    if unknown > 0 && input.worst_after(total) > 0 {
+        return Err(RefuseReason::Unknown);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::fixture::{Fixture, intent};
+    use bot4_types::{OrderId, Side, StrategyId};
+
+    #[test]
+    fn the_side_is_closed_for_every_strategy() {
+        let at = |side, strategy, unknown: bool| {
+            Fixture::with(|f| {
+                f.resting = vec![bot4_types::OrderIntent { order: OrderId(7), ..intent() }];
+                f.unknown = if unknown { vec![OrderId(7)] } else { Vec::new() };
+                f.intent.side = side;
+                f.intent.strategy = StrategyId(strategy);
+            })
+            .run(check)
+        };
+        assert_eq!(at(Side::Buy, 0, false), Ok(()));
+        assert_eq!(at(Side::Buy, 0, true), Err(RefuseReason::Unknown));
+        assert_eq!(at(Side::Buy, 1, true), Err(RefuseReason::Unknown));
+        assert_eq!(at(Side::Sell, 0, true), Ok(()));
+    }
+}
