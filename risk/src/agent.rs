@@ -17,9 +17,16 @@ use bot4_types::{
     OrderAction, OrderIntent, Qty, RefuseReason, Stage, StrategyId,
 };
 
+use crate::config::{ConfigError, RiskConfig};
+use crate::counters::{
+    CANCELED, CHECKED, DRIFT, DUPLICATES, FILLS, FIXED, MARKS, NAMES, OPEN, PLACED, REFUSED,
+    REPORTS, UNKNOWN,
+};
 use crate::gate::Approval;
+use crate::pnl::Pnl;
 use crate::replay::phase_raw;
-use crate::risk_core::{ConfigError, Decision, Pnl, REASONS, RiskConfig, RiskCore};
+use crate::risk_core::{Decision, RiskCore};
+use crate::stall::Stall;
 
 /// Messages of a link handled in a turn.
 const BATCH: usize = 64;
@@ -31,46 +38,6 @@ const REPORT_RECORDS: usize = 3;
 const STALL_NS_MAX: u64 = 100_000_000;
 /// The log may stall longer: its reader waits for the disk.
 const LOG_STALL_NS_MAX: u64 = 250_000_000;
-/// A stall counts only when it was seen in this many turns: one long turn proves nothing.
-const STALL_TURNS_MIN: u32 = 8;
-
-const PLACED: usize = 0;
-const CANCELED: usize = 1;
-const CHECKED: usize = 2;
-const REFUSED: usize = 3;
-const REPORTS: usize = 4;
-const MARKS: usize = 5;
-const FILLS: usize = 6;
-const DUPLICATES: usize = 7;
-const DRIFT: usize = 8;
-const OPEN: usize = 9;
-const UNKNOWN: usize = 10;
-const FIXED: [&str; 11] = [
-    "orders_approved",
-    "cancels_approved",
-    "intents_checked",
-    "intents_refused",
-    "reports",
-    "marks",
-    "fills_applied",
-    "fills_duplicate",
-    "drift",
-    "orders_open",
-    "orders_unknown",
-];
-const NAMES: [&str; FIXED.len() + REASONS] = names();
-
-/// The fixed names, then one per refuse reason.
-const fn names() -> [&'static str; FIXED.len() + REASONS] {
-    let mut all = [""; FIXED.len() + REASONS];
-    let mut i = 0;
-    while i < all.len() {
-        all[i] = if i < FIXED.len() { FIXED[i] } else { RefuseReason::ALL[i - FIXED.len()].name() };
-        i += 1;
-    }
-    all
-}
-
 /// The links of the risk lane.
 #[derive(Debug)]
 pub struct RiskPorts {
@@ -90,26 +57,6 @@ pub struct RiskPorts {
     pub control: Control,
 }
 
-/// How long an output has been full without a break.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stall {
-    since: Option<Nanos>,
-    turns: u32,
-}
-
-impl Stall {
-    /// Notes whether the output is full at `now`; true when it has been for longer than `max_ns`.
-    fn is_over(&mut self, full: bool, now: Nanos, max_ns: u64) -> bool {
-        if !full {
-            *self = Self::default();
-            return false;
-        }
-        let since = *self.since.get_or_insert(now);
-        self.turns = self.turns.saturating_add(1);
-        self.turns >= STALL_TURNS_MIN && now.since(since).0 > max_ns
-    }
-}
-
 /// The agent. See the module's text.
 #[derive(Debug)]
 pub struct RiskAgent {
@@ -119,6 +66,7 @@ pub struct RiskAgent {
     fresh: Box<[bool]>,
     phase: Phase,
     turn_recorded: bool,
+    told: u64,
     approved_stall: Stall,
     account_stall: Stall,
     log_stall: Stall,
@@ -143,6 +91,7 @@ impl RiskAgent {
             fresh: vec![false; instruments].into_boxed_slice(),
             phase: Phase::Run,
             turn_recorded: false,
+            told: 0,
             approved_stall: Stall::default(),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
@@ -265,10 +214,7 @@ impl RiskAgent {
         self.read_phase(now)?;
         for done in 0..BATCH {
             let Some(intent) = self.ports.intents.peek() else { return Ok(done) };
-            let room = match intent.action {
-                OrderAction::Place => self.ports.log.room_ordinary(),
-                OrderAction::Cancel => self.ports.log.room(),
-            };
+            let room = self.record_room(intent);
             let outputs = self.ports.approved.room().min(self.ports.account.room());
             if room < INTENT_RECORDS || outputs == 0 {
                 return Ok(done);
@@ -388,26 +334,44 @@ impl RiskAgent {
 
     fn tell(&mut self, report: AccountReport) -> Result<(), Fault> {
         let pushed = self.ports.account.push(report);
+        self.told += 1;
         pushed.map_err(|_| fault("the account link was full although it had room"))
     }
 
-    /// Halts the engine when an output has been full for too long.
+    /// Halts the engine when the reader of a full output has taken nothing for too long. What is
+    /// written plus what is free grows only by what the reader took.
     fn watch(&mut self, now: Nanos) -> Result<(), Fault> {
-        let full = self.ports.approved.room() == 0;
-        if self.approved_stall.is_over(full, now, STALL_NS_MAX) {
+        let room = self.ports.approved.room();
+        let taken = self.approved() + room as u64;
+        if self.approved_stall.is_over(room == 0, taken, now, STALL_NS_MAX) {
             return Err(fault("execution took no approved order for 100 ms: look at its lane"));
         }
-        let reports = self.ports.reports.waiting() > 0;
-        let full = reports && self.ports.account.room() == 0;
-        if self.account_stall.is_over(full, now, STALL_NS_MAX) {
+        let room = self.ports.account.room();
+        let taken = self.told + room as u64;
+        if self.account_stall.is_over(room == 0, taken, now, STALL_NS_MAX) {
             return Err(fault("the router took no account report for 100 ms: look at its lane"));
         }
-        let waiting = reports || self.ports.intents.waiting() > 0;
-        let full = waiting && self.ports.log.room() < INTENT_RECORDS;
-        if self.log_stall.is_over(full, now, LOG_STALL_NS_MAX) {
+        let taken = self.ports.log.last_seq() + self.ports.log.room() as u64;
+        if self.log_stall.is_over(self.lacks_records(), taken, now, LOG_STALL_NS_MAX) {
             return Err(fault("the journal took no record for 250 ms: look at its disk"));
         }
         Ok(())
+    }
+
+    /// The next input waits for room in the log.
+    fn lacks_records(&self) -> bool {
+        let reports = self.ports.reports.waiting() > 0;
+        let intent = self.ports.intents.peek();
+        (reports && self.ports.log.room() < REPORT_RECORDS)
+            || intent.is_some_and(|intent| self.record_room(intent) < INTENT_RECORDS)
+    }
+
+    /// Records that may be written for `intent`: cancels may use the reserve.
+    fn record_room(&self, intent: &OrderIntent) -> usize {
+        match intent.action {
+            OrderAction::Place => self.ports.log.room_ordinary(),
+            OrderAction::Cancel => self.ports.log.room(),
+        }
     }
 
     fn publish(&self) {

@@ -19,10 +19,10 @@ use bot4_types::{
     OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId, notional,
 };
 
+use crate::exposure::{Counts, Exposure};
 use crate::limits::RiskLimits;
 use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
 use crate::orders::{Chain, OrderSlot, OrderTable};
-use crate::position::Position;
 
 /// What one asset's account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,56 +34,6 @@ struct Account {
     reserved: Amount,
     fees: Amount,
     venue: Option<(Amount, Amount)>,
-}
-
-/// Position and worst case of an instrument, or of one strategy in it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Exposure {
-    /// What is held, by fills.
-    pub position: Position,
-    /// Quantity that may still be bought and sold, by side.
-    pub leaves: [i128; 2],
-    /// Orders of unknown fate, by side.
-    pub unknown: [u32; 2],
-    /// Orders that are not ended.
-    pub open: u32,
-}
-
-impl Exposure {
-    /// The position if everything of `side` that may still fill does, counted positive in the
-    /// direction of `side`.
-    #[must_use]
-    pub const fn worst(&self, side: Side) -> i128 {
-        let held = if matches!(side, Side::Buy) { self.position.qty } else { -self.position.qty };
-        held.saturating_add(self.leaves[side.index()])
-    }
-}
-
-/// What happened to reports. Everything below `duplicates` is drift: it must be explained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Fills booked.
-    pub fills: u64,
-    /// Fills dropped because they were booked before.
-    pub duplicates: u64,
-    /// Fills booked beyond the ordered quantity.
-    pub overfills: u64,
-    /// Fills booked after a report that called the order complete.
-    pub after_done: u64,
-    /// Fills booked of orders that this run never approved.
-    pub orphans: u64,
-    /// Reports of orders so old that they were forgotten; not booked.
-    pub strays: u64,
-    /// Reports that contradict their order or are not numbers; not booked.
-    pub invalid: u64,
-}
-
-impl Counts {
-    /// Everything that a person must explain.
-    #[must_use]
-    pub const fn drift(&self) -> u64 {
-        self.overfills + self.after_done + self.orphans + self.strays + self.invalid
-    }
 }
 
 /// Orphan fills remembered against their own duplicates.
@@ -154,13 +104,11 @@ impl Ledger {
         if !known || intent.qty.0 <= 0 || !self.has_room() {
             return false;
         }
-        let blank = OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
-        let slot = OrderSlot {
-            limit: match_limit(intent),
-            reserve_price: self.reserve_price(intent),
-            qty: intent.qty.0,
-            ..blank
-        };
+        let mut slot =
+            OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
+        slot.limit = match_limit(intent);
+        slot.reserve_price = self.reserve_price(intent);
+        slot.qty = intent.qty.0;
         let Some(place) = self.orders.insert(slot) else { return false };
         self.open += 1;
         self.count_open(place, true);

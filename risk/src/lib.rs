@@ -36,6 +36,9 @@
 
 pub mod agent;
 pub mod checks;
+pub mod config;
+mod counters;
+pub mod exposure;
 pub mod gate;
 pub mod ledger;
 pub mod limits;
@@ -43,15 +46,20 @@ pub mod money;
 pub mod naive;
 pub mod order_index;
 pub mod orders;
+pub mod pnl;
 pub mod position;
 pub mod rate;
 pub mod replay;
 pub mod risk_core;
+mod stall;
 pub mod valuation;
 
 pub use agent::{RiskAgent, RiskPorts};
+pub use config::{ConfigError, RiskConfig};
+pub use exposure::{Counts, Exposure};
 pub use gate::Approval;
 pub use ledger::Ledger;
 pub use limits::{LimitError, RiskLimits, units};
+pub use pnl::Pnl;
 pub use replay::{ReplayError, Replayer};
-pub use risk_core::{ConfigError, Decision, Pnl, RiskConfig, RiskCore};
+pub use risk_core::{Decision, RiskCore};

@@ -9,7 +9,8 @@ use bot4_lanes::Phase;
 use bot4_types::log::{Body, Reader, Refusal};
 use bot4_types::{ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, Trail};
 
-use crate::risk_core::{ConfigError, Decision, RiskConfig, RiskCore};
+use crate::config::{ConfigError, RiskConfig};
+use crate::risk_core::{Decision, RiskCore};
 
 /// Why a replay stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,94 +4,24 @@
 //! give the same decisions and the same [`RiskCore::decision_hash`]. Nothing here reads a clock,
 //! a ring or a trail.
 
-use core::fmt;
-
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
-use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{
-    AccountReport, AssetId, ExecMsg, InstrumentId, InstrumentTable, Mark, Nanos, OrderAction,
-    OrderId, OrderIntent, RefuseReason,
+    AccountReport, AssetId, ExecMsg, InstrumentId, Mark, Nanos, OrderAction, OrderId, OrderIntent,
+    RefuseReason,
 };
 
 use crate::checks::CheckInput;
+use crate::config::{ConfigError, RiskConfig};
 use crate::gate::{self, Approval};
 use crate::ledger::Ledger;
-use crate::limits::{LimitError, RiskLimits};
-use crate::money::quote_amount;
+use crate::limits::RiskLimits;
+use crate::pnl::Pnl;
 use crate::rate::Rates;
-use crate::valuation::{Valuation, mark_price};
+use crate::valuation::Valuation;
 
 /// Number of refuse reasons.
 pub const REASONS: usize = RefuseReason::ALL.len();
-
-/// Everything the risk lane starts from.
-#[derive(Clone, Debug)]
-pub struct RiskConfig {
-    /// The limits.
-    pub limits: RiskLimits,
-    /// The instruments and assets of the run.
-    pub table: InstrumentTable,
-    /// What is held at start, per asset.
-    pub balances: Vec<(AssetId, Amount)>,
-    /// The reporting asset: equity, limits and profit are told in it.
-    pub quote: AssetId,
-    /// Number of strategies.
-    pub strategies: usize,
-}
-
-/// Why a configuration is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A limit that cannot be meant.
-    Limit(LimitError),
-    /// The reporting asset, a balance's asset or an instrument's base or quote is not in the
-    /// table.
-    UnknownAsset(AssetId),
-    /// A start balance is negative.
-    NegativeBalance(AssetId),
-    /// No strategy, or more than [`STRATEGIES_MAX`].
-    Strategies(usize),
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Limit(error) => write!(f, "risk limit: {error}"),
-            Self::UnknownAsset(a) => write!(f, "asset {} is not in the asset table", a.0),
-            Self::NegativeBalance(a) => write!(f, "start balance of asset {} is negative", a.0),
-            Self::Strategies(n) => {
-                write!(f, "{n} strategies: between 1 and {STRATEGIES_MAX} are possible")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-impl RiskConfig {
-    /// Checks limits, assets, balances and the number of strategies.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.limits.validate().map_err(ConfigError::Limit)?;
-        let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
-        let held = self.balances.iter().map(|(asset, _)| *asset);
-        for asset in pairs.chain(held).chain([self.quote]) {
-            if usize::from(asset.0) >= self.table.assets_len() {
-                return Err(ConfigError::UnknownAsset(asset));
-            }
-        }
-        if let Some((asset, _)) = self.balances.iter().find(|(_, amount)| *amount < 0) {
-            return Err(ConfigError::NegativeBalance(*asset));
-        }
-        if !(1..=STRATEGIES_MAX).contains(&self.strategies) {
-            return Err(ConfigError::Strategies(self.strategies));
-        }
-        Ok(())
-    }
-}
 
 /// What became of an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,19 +30,6 @@ pub enum Decision {
     Approved(Approval),
     /// It did not, and why.
     Refused(RefuseReason),
-}
-
-/// Profit and fees in the reporting asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pnl {
-    /// Realised by closing, at average cost, before fees.
-    pub realized: Amount,
-    /// Of what is held, by the newest marks handed in.
-    pub unrealized: Amount,
-    /// Fees paid, each converted by mark; a rebate counts negative.
-    pub fees: Amount,
-    /// Parts left out because their asset has no route or no mark.
-    pub unvalued: u32,
 }
 
 /// The core. See the module's text.
@@ -291,45 +208,7 @@ impl RiskCore {
     /// Profit and fees by the newest marks handed in.
     #[must_use]
     pub fn pnl(&self) -> Pnl {
-        let mut pnl = Pnl::default();
-        for instrument in self.ledger.table().all() {
-            let Some(exposure) = self.ledger.total(instrument.id) else { continue };
-            let position = exposure.position;
-            let realized = quote_amount(instrument, position.realized);
-            self.add_value(&mut pnl, instrument.quote, realized, |p| &mut p.realized);
-            if position.qty == 0 {
-                continue;
-            }
-            let Some(price) = self.valuation.mark(instrument.id).and_then(mark_price) else {
-                pnl.unvalued += 1;
-                continue;
-            };
-            let open = quote_amount(instrument, position.unrealized(price));
-            self.add_value(&mut pnl, instrument.quote, open, |p| &mut p.unrealized);
-        }
-        for asset in (0..self.assets).map(|a| AssetId(a as u8)) {
-            self.add_value(&mut pnl, asset, self.ledger.fees(asset), |p| &mut p.fees);
-        }
-        pnl
-    }
-
-    fn add_value(
-        &self,
-        pnl: &mut Pnl,
-        asset: AssetId,
-        amount: Amount,
-        field: fn(&mut Pnl) -> &mut Amount,
-    ) {
-        if amount == 0 {
-            return;
-        }
-        match self.valuation.value(asset, amount) {
-            Some(value) => {
-                let sum = field(pnl);
-                *sum = sum.saturating_add(value);
-            }
-            None => pnl.unvalued += 1,
-        }
+        Pnl::of(&self.ledger, &self.valuation)
     }
 
     fn input<'a>(&'a self, intent: &'a OrderIntent, phase: Phase) -> CheckInput<'a> {

@@ -206,7 +206,11 @@ impl BookAgent {
                     Some(levels) => {
                         book.snapshot(ledger, *last, levels.split_at(*bids as usize), stamp)
                     }
-                    None => book.damaged(ledger, stamp),
+                    None => {
+                        book.count(ledger, Count::Damaged, 1);
+                        book.snapshot_failed(ledger);
+                        false
+                    }
                 }
             }
             MarketBody::Quote { id, bid, ask } => {

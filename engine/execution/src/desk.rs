@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bot4_types::{
     ApprovedOrder, DoneReason, ExecMsg, InstrumentId, Nanos, OrderId, OrderReport, OrderState, Qty,
-    RunEpoch,
+    ReportKind, RunEpoch,
 };
 
 use crate::gateway::{Failure, OrderKey, VenueState};
@@ -32,6 +32,35 @@ pub struct DeskCounts {
     pub overfills: u64,
     /// Fills booked.
     pub fills: u64,
+    /// Orders the venue accepted.
+    pub acked: u64,
+    /// Orders that ended completely filled.
+    pub filled: u64,
+    /// Orders that ended cancelled.
+    pub canceled: u64,
+    /// Orders that the venue ended.
+    pub expired: u64,
+    /// Orders that the venue refused.
+    pub rejected: u64,
+    /// Orders that never left.
+    pub not_sent: u64,
+}
+
+impl DeskCounts {
+    fn note(&mut self, report: &OrderReport) {
+        self.acked += u64::from(matches!(report.kind, ReportKind::Acked | ReportKind::Found));
+        let ending = match report.state {
+            OrderState::Filled => &mut self.filled,
+            OrderState::Canceled => &mut self.canceled,
+            OrderState::Expired => &mut self.expired,
+            OrderState::Rejected => &mut self.rejected,
+            OrderState::NotSent => &mut self.not_sent,
+            _ => return,
+        };
+        // A fill that comes after another ending is not a second ending.
+        let ends = report.kind == ReportKind::Done || report.state == OrderState::Filled;
+        *ending += u64::from(ends);
+    }
 }
 
 /// A question that the desk wants to be asked.
@@ -350,6 +379,7 @@ impl Desk {
 
     fn push(&mut self, report: Option<OrderReport>) {
         if let Some(report) = report {
+            self.counts.note(&report);
             self.outbox.push_back(ExecMsg::Order(report));
         }
     }

@@ -167,6 +167,13 @@ impl Lane {
         Self { spec, handle, clock, control, counters }
     }
 
+    /// The lane with one more agent, cycled last.
+    #[must_use]
+    pub fn with_agent(mut self, agent: Box<dyn Agent>, tag: AgentTag) -> Self {
+        self.spec.agents.push((agent, tag));
+        self
+    }
+
     /// A handle to the lane.
     #[must_use]
     pub fn handle(&self) -> LaneHandle {

@@ -183,6 +183,8 @@ impl Metrics {
     }
 
     fn over(words: SharedWords) -> Self {
+        // Touched now, so that no lane faults on its first count.
+        let _ = words.populate();
         let words = words.leak();
         Self { inner: Arc::new(Mutex::new(Directory { words, used: 0, entries: Vec::new() })) }
     }
@@ -220,9 +222,18 @@ impl Metrics {
     /// The sum over all agents of the counter called `name`.
     #[must_use]
     pub fn total(&self, name: &str) -> u64 {
+        self.total_of("", name)
+    }
+
+    /// The sum of the counter called `name` over all agents whose role starts with `role`; an
+    /// empty `role` means all.
+    #[must_use]
+    pub fn total_of(&self, role: &str, name: &str) -> u64 {
         let mut sum = 0;
         for entry in self.entries() {
-            if let Entry::Counters { names, counters, .. } = entry {
+            if let Entry::Counters { role: of, names, counters } = entry
+                && of.starts_with(role)
+            {
                 sum += names
                     .iter()
                     .enumerate()
@@ -269,7 +280,7 @@ mod tests {
         a.set(1, 9);
         h.record(300);
         h.record(u64::MAX);
-        assert_eq!((metrics.total("in"), metrics.total("out")), (5, 9));
+        assert_eq!((metrics.total("in"), metrics.total_of("a", "out")), (5, 9));
         assert_eq!((h.count(bucket_of(300)), h.count(BUCKETS - 1), h.max()), (1, 1, u64::MAX));
         assert_eq!(metrics.entries().len(), 3);
     }

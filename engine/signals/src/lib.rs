@@ -38,10 +38,14 @@
 //! [`Strategy::on_stale`], which gets no view and no actions.
 //!
 //! # A turn
-//! 1. Account reports are drained, even when the intents ring is full. 2. Wishes that had to wait
-//! are tried again. 3. With room for intents, up to 64 messages are taken from each book; only
-//! the newest top of an instrument counts. 4. Features of all instruments that moved are updated by
-//! one pass of the kernels. 5. Each strategy sees each of those instruments. 6. Timers.
+//! 1. Account reports are drained, even when the intents ring is full.
+//! 2. Wishes that had to wait are tried again.
+//! 3. With room for intents, up to 64 messages are taken from each book; only the newest top of
+//!    an instrument counts.
+//! 4. Features of all instruments that moved are updated by one pass of the kernels.
+//! 5. Each strategy sees each of those instruments.
+//! 6. Timers.
+//!
 //! After [`start`](bot4_lanes::Agent::start) nothing allocates, locks, formats or calls the system.
 //!
 //! # Time of an order

@@ -5,7 +5,11 @@ use bot4_types::{
 };
 
 use crate::features::{FeatureRow, Features};
+use crate::rules::PRICE_MAX;
 use crate::slot::Open;
+
+/// Largest quantity that a worth is turned into; leaves room for sums and doublings.
+const QTY_MAX: i64 = i64::MAX / 8;
 
 /// Instruments, their newest tops and their features.
 #[derive(Debug)]
@@ -55,7 +59,8 @@ impl Market {
             return Some(Seen::Dead);
         }
         let (bid, ask) = (top.quote_bid, top.quote_ask);
-        let whole = bid.qty > 0 && ask.qty > 0 && bid.price > 0 && bid.price < ask.price;
+        let priced = 0 < bid.price && bid.price < ask.price && ask.price <= PRICE_MAX;
+        let whole = priced && bid.qty > 0 && ask.qty > 0;
         row.usable = whole;
         if !whole {
             return Some(Seen::Unusable);
@@ -188,6 +193,6 @@ impl<'a> View<'a> {
         let i = self.instrument;
         let middle = 0.5 * (self.bid().price as f64 + self.ask().price as f64);
         let scale = 10f64.powi(i32::from(i.price_decimals) + i32::from(i.qty_decimals));
-        Qty((value * scale / middle) as i64).to_lot(i.lot)
+        Qty(((value * scale / middle) as i64).min(QTY_MAX)).to_lot(i.lot)
     }
 }

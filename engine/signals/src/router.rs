@@ -291,7 +291,6 @@ impl Router {
         self.running && self.session && tradable && self.live[instrument.index()]
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one wish; private")]
     fn wish(
         &mut self,
         at: usize,
@@ -336,11 +335,12 @@ impl Router {
 
     /// Sends what slot `at` needs, or lets it wait. `fresh`: the wish was stated just now.
     fn settle(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
-        let slot = &mut self.slots[at];
-        match slot.state {
+        match self.slots[at].state {
             SlotState::Free => self.try_place(at, turn, fresh),
-            SlotState::Pending => {}
+            SlotState::Pending => self.delayed(at, Cause::Report),
             SlotState::Cancelling => {
+                self.delayed(at, Cause::Report);
+                let slot = &mut self.slots[at];
                 if turn.now >= slot.retry_at {
                     slot.state = SlotState::Live;
                     self.counters.add(c::CANCELS_AGAIN, 1);
@@ -369,7 +369,7 @@ impl Router {
             return self.delayed(at, Cause::Timer);
         }
         if self.clear_the_way(at, wish.price, turn) {
-            self.counters.add(c::BLOCKED_SELF, 1);
+            self.counters.add(c::BLOCKED_SELF, u64::from(fresh));
             return self.delayed(at, Cause::Report);
         }
         if self.intents.room() == 0 {

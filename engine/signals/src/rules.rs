@@ -17,6 +17,9 @@ pub(crate) fn shape(
     qty: Qty,
 ) -> Result<(Price, Qty), Verdict> {
     let i = instrument;
+    if price.0 <= 0 || price.0 > PRICE_MAX {
+        return Err(Verdict::PriceBounds);
+    }
     let price = price.to_tick(i.tick, side);
     let above = i.price_max.0 > 0 && price > i.price_max;
     if price.0 <= 0 || price < i.price_min || above {
@@ -38,6 +41,10 @@ pub(crate) fn shape(
     }
     Ok((price, qty))
 }
+
+/// Highest price in price units that is believed, whatever the filters say: keeps rounding up
+/// and the arithmetic of strategies far from overflow.
+pub(crate) const PRICE_MAX: i64 = i64::MAX / 4;
 
 /// Distance of the protective stop in ticks: `bps` hundredths of a percent of `price`, at least
 /// one tick.
@@ -91,6 +98,9 @@ mod tests {
         assert_eq!(at(P + 1, 100_999), Ok((Price(P), Qty(100_000))));
         assert_eq!(at(0, 1_000), Err(Verdict::PriceBounds));
         assert_eq!(at(i64::MAX, 1_000), Err(Verdict::PriceBounds));
+        let unbounded = Instrument { price_max: Price(0), ..i };
+        let sell = shape(&unbounded, Side::Sell, Price(i64::MAX), Qty(1_000));
+        assert_eq!(sell, Err(Verdict::PriceBounds));
         assert_eq!(at(P, 999), Err(Verdict::SizeMin));
         assert_eq!(at(P, i64::MAX), Err(Verdict::SizeMax));
         assert_eq!(at(P, 8_000), Err(Verdict::NotionalMin));

@@ -32,8 +32,6 @@ pub struct Config {
     pub journal_dir: Option<PathBuf>,
     /// Highest rung of huge pages.
     pub huge_pages: HugePages,
-    /// Arena of a hot lane in bytes.
-    pub arena_bytes: usize,
 }
 
 /// A venue and how to reach it.
@@ -97,8 +95,8 @@ pub enum StrategyConfig {
     MarketMaker {
         /// Size of a quote in quote units.
         quote_notional: f64,
-        /// Least distance from the microprice in basis points.
-        half_spread_bps: f64,
+        /// Half spread as a share of the market's spread.
+        spread_share: f64,
         /// Inventory in quote units at which the skew is full.
         position_max_notional: f64,
         /// Move that replaces a quote, ticks.
@@ -110,10 +108,8 @@ pub enum StrategyConfig {
     EmaCross {
         /// Size of an order in quote units.
         notional: f64,
-        /// Weight of the newest price in the fast average.
-        fast: f64,
-        /// Weight in the slow average.
-        slow: f64,
+        /// Distance of the averages that counts as a cross, as a share of the spread.
+        band_share: f64,
         /// Least time between two orders of an instrument.
         cooldown: Duration,
     },
@@ -127,7 +123,6 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let base = path.parent().unwrap_or(Path::new("."));
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
-    let arena = bounded("arena_mib", &file.memory.arena_mib, 8, 65_536, "MiB")?;
     Ok(Config {
         length: file.run.length.map(|s| s.0),
         lanes: file.run.lanes,
@@ -138,7 +133,6 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         segment_bytes: segment as usize * 1024 * 1024,
         journal_dir: file.journal.dir.map(|d| base.join(d)),
         huge_pages: file.memory.huge_pages,
-        arena_bytes: arena as usize * 1024 * 1024,
     })
 }
 
@@ -329,42 +323,32 @@ fn or_default(key: &'static str, value: Option<&Spanned<f64>>, default: f64, max
 
 fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     foreign("market_maker", "notional", s.notional.as_ref().map(Spanned::span))?;
-    foreign("market_maker", "fast", s.fast.as_ref().map(Spanned::span))?;
-    foreign("market_maker", "slow", s.slow.as_ref().map(Spanned::span))?;
+    foreign("market_maker", "band_share", s.band_share.as_ref().map(Spanned::span))?;
     foreign("market_maker", "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
+    let quote = s.quote_notional.as_ref();
+    let position = s.position_max_notional.as_ref();
     let requote_ticks =
         s.requote_ticks.as_ref().map_or(Ok(1), |v| bounded("requote_ticks", v, 1, 10_000, "ticks"))?;
+    let life = s.quote_life_min.as_ref().map_or(Duration::from_millis(80), |v| v.get_ref().0);
     Ok(StrategyConfig::MarketMaker {
-        quote_notional: or_default("quote_notional", s.quote_notional.as_ref(), 400.0, 1e9)?,
-        half_spread_bps: or_default("half_spread_bps", s.half_spread_bps.as_ref(), 0.2, 1e3)?,
-        position_max_notional: or_default(
-            "position_max_notional",
-            s.position_max_notional.as_ref(),
-            4_000.0,
-            1e12,
-        )?,
+        quote_notional: or_default("quote_notional", quote, 400.0, 1e9)?,
+        spread_share: or_default("spread_share", s.spread_share.as_ref(), 0.35, 100.0)?,
+        position_max_notional: or_default("position_max_notional", position, 4_000.0, 1e12)?,
         requote_ticks,
-        quote_life_min: s.quote_life_min.as_ref().map_or(Duration::from_millis(50), |v| v.get_ref().0),
+        quote_life_min: life,
     })
 }
 
 fn ema_cross(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     foreign("ema_cross", "quote_notional", s.quote_notional.as_ref().map(Spanned::span))?;
-    foreign("ema_cross", "half_spread_bps", s.half_spread_bps.as_ref().map(Spanned::span))?;
-    foreign("ema_cross", "position_max_notional", s.position_max_notional.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "spread_share", s.spread_share.as_ref().map(Spanned::span))?;
+    let position = s.position_max_notional.as_ref();
+    foreign("ema_cross", "position_max_notional", position.map(Spanned::span))?;
     foreign("ema_cross", "requote_ticks", s.requote_ticks.as_ref().map(Spanned::span))?;
     foreign("ema_cross", "quote_life_min", s.quote_life_min.as_ref().map(Spanned::span))?;
-    let fast = or_default("fast", s.fast.as_ref(), 0.05, 1.0)?;
-    let slow = or_default("slow", s.slow.as_ref(), 0.01, 1.0)?;
-    if slow >= fast {
-        let span = s.slow.as_ref().or(s.fast.as_ref()).map_or(s.kind.span(), Spanned::span);
-        let what = format!("the slow weight {slow} is not below the fast weight {fast}");
-        return Err(issue(span, "slow", what, "choose slow < fast"));
-    }
     Ok(StrategyConfig::EmaCross {
         notional: or_default("notional", s.notional.as_ref(), 300.0, 1e9)?,
-        fast,
-        slow,
-        cooldown: s.cooldown.as_ref().map_or(Duration::from_millis(500), |v| v.get_ref().0),
+        band_share: or_default("band_share", s.band_share.as_ref(), 0.1, 100.0)?,
+        cooldown: s.cooldown.as_ref().map_or(Duration::from_millis(250), |v| v.get_ref().0),
     })
 }

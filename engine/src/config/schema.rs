@@ -114,8 +114,8 @@ pub struct Strategy {
     pub kind: Spanned<String>,
     /// Market maker: size of a quote in quote units.
     pub quote_notional: Option<Spanned<f64>>,
-    /// Market maker: least distance from the microprice in basis points.
-    pub half_spread_bps: Option<Spanned<f64>>,
+    /// Market maker: half spread as a share of the market's spread.
+    pub spread_share: Option<Spanned<f64>>,
     /// Market maker: inventory in quote units at which the skew is full.
     pub position_max_notional: Option<Spanned<f64>>,
     /// Market maker: move that replaces a quote, ticks.
@@ -124,10 +124,8 @@ pub struct Strategy {
     pub quote_life_min: Option<Spanned<Span>>,
     /// Taker: size of an order in quote units.
     pub notional: Option<Spanned<f64>>,
-    /// Taker: weight of the newest price in the fast average.
-    pub fast: Option<Spanned<f64>>,
-    /// Taker: weight in the slow average.
-    pub slow: Option<Spanned<f64>>,
+    /// Taker: distance of the averages that counts as a cross, as a share of the spread.
+    pub band_share: Option<Spanned<f64>>,
     /// Taker: least time between two orders of an instrument.
     pub cooldown: Option<Spanned<Span>>,
 }
@@ -149,19 +147,11 @@ impl Default for Journal {
 }
 
 /// `[memory]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
     /// Highest rung to try.
     pub huge_pages: HugePages,
-    /// Arena of a hot lane in MiB.
-    pub arena_mib: Spanned<u32>,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { huge_pages: HugePages::Best, arena_mib: Spanned::new(0..0, 32) }
-    }
 }
 
 /// Rungs of huge pages.

@@ -39,10 +39,10 @@ fn mistakes_point_at_their_line() {
     mutate("name = \"binance\"", "name = \"binanse\"", &["binanse", "name"]);
     mutate("lanes = \"auto\"", "lanes = 13", &["13"]);
     mutate("kind = \"ema_cross\"", "kind = \"ema_crass\"", &["ema_crass", "market_maker"]);
-    mutate("slow = 0.01", "slow = 0.5", &["slow", "fast"]);
+    mutate("band_share = 0.1", "band_share = 0.0", &["band_share"]);
     mutate("collar_pct = 1.0", "collar_pct = -1.0", &["collar_pct"]);
     mutate("symbols = [\"BTCUSDT\"", "symbols = [\"btcusdt\"", &["btcusdt"]);
-    mutate("cooldown = \"500ms\"", "quote_notional = 5.0", &["quote_notional", "ema_cross"]);
+    mutate("cooldown = \"250ms\"", "quote_notional = 5.0", &["quote_notional", "ema_cross"]);
     mutate("dead_man = \"none_available\"", "dead_man = \"armed\"", &["dead_man"]);
     mutate("seed = 1", "seed = ", &["trade.toml"]);
 }

@@ -28,6 +28,7 @@ pub struct VenueChild {
     child: Child,
     state: PathBuf,
     seed: u64,
+    extra: Vec<String>,
     /// Where it listens.
     pub endpoints: Endpoints,
     /// Times it was started again.
@@ -43,10 +44,11 @@ impl VenueChild {
     ///
     /// # Errors
     /// When the process cannot be started or does not say where it listens.
-    pub fn start(state: &Path, seed: u64) -> std::io::Result<Self> {
-        let (child, endpoints) = launch("127.0.0.1:0", state, seed)?;
+    pub fn start(state: &Path, seed: u64, extra: &[String]) -> std::io::Result<Self> {
+        let (child, endpoints) = launch("127.0.0.1:0", state, seed, extra)?;
         let state = state.to_owned();
-        Ok(Self { child, state, seed, endpoints, restarts: 0, restart_at: None })
+        let extra = extra.to_vec();
+        Ok(Self { child, state, seed, extra, endpoints, restarts: 0, restart_at: None })
     }
 
     /// Looks after the child: a dead one is started again on its old port with its old state.
@@ -58,7 +60,7 @@ impl VenueChild {
             None if self.child.try_wait()?.is_some() => self.restart_at = Some(now + RESTART_AFTER),
             Some(at) if now >= at => {
                 let listen = self.endpoints.market.trim_start_matches("wss://").to_owned();
-                let (child, endpoints) = launch(&listen, &self.state, self.seed)?;
+                let (child, endpoints) = launch(&listen, &self.state, self.seed, &self.extra)?;
                 self.child = child;
                 self.endpoints = endpoints;
                 self.restarts += 1;
@@ -77,11 +79,17 @@ impl Drop for VenueChild {
     }
 }
 
-fn launch(listen: &str, state: &Path, seed: u64) -> std::io::Result<(Child, Endpoints)> {
+fn launch(
+    listen: &str,
+    state: &Path,
+    seed: u64,
+    extra: &[String],
+) -> std::io::Result<(Child, Endpoints)> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(["venue", "--die-with-parent", "--listen", listen, "--state"])
         .arg(state)
         .args(["--seed", &seed.to_string()])
+        .args(extra)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;

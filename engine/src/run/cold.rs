@@ -7,9 +7,9 @@ use std::time::Duration;
 use bot4_lanes::Clock;
 use bot4_types::{InstrumentTable, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
-use bot4_venues::binance::orders::{self, Encoder};
+use bot4_venues::binance::orders::{self, Encoder, TradesFrom};
 use bot4_venues::binance::private::{
-    ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
+    AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
 };
 use bot4_venues::binance::sign::{Credentials, KeyError, Signer};
 use bot4_wire::{
@@ -24,6 +24,8 @@ const PATIENCE: Nanos = Nanos::from_secs(10);
 const WAIT: Duration = Duration::from_millis(50);
 /// Answers longer than this are not taken.
 const ANSWER_LEN_MAX: usize = 64 * 1024 * 1024;
+/// Trades in one answer; the venue allows this many.
+const TRADES_LIMIT: u16 = 1_000;
 /// Samples of the venue's clock; the one with the shortest way counts.
 const TIME_SAMPLES: usize = 5;
 
@@ -215,6 +217,37 @@ impl ColdSession {
         match with_answer(what, &text, table, |_| Some(())) {
             Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(()),
             other => other,
+        }
+    }
+
+    /// The account's trades of `symbol` since `start_ms`, oldest first.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn trades_since(
+        &mut self,
+        symbol: &Symbol,
+        start_ms: i64,
+        table: &InstrumentTable,
+    ) -> Result<Vec<AccountTrade>, ColdError> {
+        let what = "myTrades";
+        let mut from = TradesFrom::Time(start_ms);
+        let mut all: Vec<AccountTrade> = Vec::new();
+        loop {
+            let text = self.ask(what, |e, id, now, out| {
+                e.my_trades(id, symbol, from, TRADES_LIMIT, now, out);
+            })?;
+            let page = with_answer(what, &text, table, |result| match result {
+                ApiResult::Trades(trades) => Some(trades.to_vec()),
+                ApiResult::EmptyList => Some(Vec::new()),
+                _ => None,
+            })?;
+            let full = page.len() >= usize::from(TRADES_LIMIT);
+            all.extend(page);
+            match all.last() {
+                Some(last) if full => from = TradesFrom::Id(last.trade_id + 1),
+                _ => return Ok(all),
+            }
         }
     }
 

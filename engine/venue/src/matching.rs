@@ -334,6 +334,12 @@ impl Book {
         (bids, asks)
     }
 
+    /// Has anything changed since the changes were drained?
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.changed.iter().any(|prices| !prices.is_empty())
+    }
+
     /// True if an order of `side` at `price` (market order: `None`) would match now.
     #[must_use]
     pub fn crosses(&self, side: Side, price: Option<i64>) -> bool {

@@ -65,12 +65,8 @@ impl Scratch {
         self.copy.extend_from_slice(text);
         self.copy.resize(text.len() + INPUT_PADDING, 0);
         let mut tape = self.tape.take().unwrap_or_else(Tape::null).reset();
-        let filled = simd_json::fill_tape_padded(
-            &mut self.copy,
-            text.len(),
-            &mut self.buffers,
-            &mut tape,
-        );
+        let filled =
+            simd_json::fill_tape_padded(&mut self.copy, text.len(), &mut self.buffers, &mut tape);
         let answer = match filled {
             Ok(()) if !tape.0.is_empty() => look(tape.as_value()),
             _ => Err(DecodeError::Json),

@@ -141,8 +141,9 @@ pub trait MarketDecoder: Send {
     /// See [`DecodeError`]; the sink is unchanged then.
     fn decode(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<Decoded, DecodeError>;
 
-    /// The instrument that a damaged message most likely belongs to, read leniently from its
-    /// first bytes, so that its book can be marked as damaged.
+    /// The instrument whose book a message that could not be decoded may have changed, read
+    /// leniently from its first bytes. `None` for messages that no book depends on (trades, best
+    /// quotes) and where nothing tells.
     fn suspect(&self, text: &[u8]) -> Option<InstrumentId>;
 
     /// Messages that needed the general reader so far.
@@ -153,6 +154,7 @@ pub trait MarketDecoder: Send {
 #[derive(Debug, Default)]
 pub struct BlockPool {
     free: [Vec<LevelBlock>; BLOCK_LEVELS.len()],
+    levels_max: usize,
 }
 
 impl BlockPool {
@@ -163,6 +165,9 @@ impl BlockPool {
         for (class, count) in counts.into_iter().enumerate() {
             pool.free[class].reserve_exact(count);
             pool.free[class].extend((0..count).map(|_| LevelBlock::new(class)));
+            if count > 0 {
+                pool.levels_max = BLOCK_LEVELS[class];
+            }
         }
         pool
     }
@@ -173,6 +178,13 @@ impl BlockPool {
         (0..BLOCK_LEVELS.len())
             .filter(|class| BLOCK_LEVELS[*class] >= levels)
             .find_map(|class| self.free[class].pop())
+    }
+
+    /// Why there is no block for `levels` levels: none is free, or none was ever made. The
+    /// difference matters: waiting for the second would be for ever.
+    #[must_use]
+    pub const fn lack(&self, levels: usize) -> DecodeError {
+        if levels > self.levels_max { DecodeError::TooManyLevels } else { DecodeError::NoBlock }
     }
 
     /// Takes a block back.
@@ -275,7 +287,11 @@ mod tests {
 
     #[test]
     fn no_block_holds_more_than_the_largest_class() {
-        assert!(BlockPool::new([1, 1, 1]).take(BLOCK_LEVELS[2] + 1).is_none());
+        let mut pool = BlockPool::new([1, 1, 1]);
+        assert!(pool.take(BLOCK_LEVELS[2] + 1).is_none());
+        assert_eq!(pool.lack(BLOCK_LEVELS[2] + 1), DecodeError::TooManyLevels);
+        assert_eq!(pool.lack(BLOCK_LEVELS[2]), DecodeError::NoBlock);
+        assert_eq!(BlockPool::new([1, 1, 0]).lack(3_000), DecodeError::TooManyLevels);
     }
 
     #[test]

@@ -97,10 +97,7 @@ impl Venue {
     ///
     /// # Errors
     /// [`NotInBuild`].
-    pub fn market_session(
-        self,
-        weight_per_min: u32,
-    ) -> Result<Box<dyn MarketSession>, NotInBuild> {
+    pub fn market_session(self, weight_per_min: u32) -> Result<Box<dyn MarketSession>, NotInBuild> {
         match self {
             Self::Binance => Ok(Box::new(binance::subscribe::BinanceSession::new(weight_per_min))),
             other => Err(NotInBuild(other)),

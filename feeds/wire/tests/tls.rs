@@ -19,6 +19,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::{Message, WebSocket};
 
+/// Longer than any test takes; a waiting test fails then instead of hanging.
+const TEST_TIME_MAX: Nanos = Nanos::from_secs(20);
+
 type ServerSocket = WebSocket<StreamOwned<ServerConnection, TcpStream>>;
 
 /// A certificate authority called `ca_name` and a server certificate for `names`.
@@ -100,6 +103,7 @@ impl Client {
     fn next(&mut self, buf: &mut [u8]) -> Result<usize, ConnError> {
         loop {
             let (now, start) = (self.now(), self.start);
+            assert!(now < TEST_TIME_MAX, "the server does not send what the test waits for");
             self.conn.poll(now)?;
             let mut stamp = || Nanos(start.elapsed().as_nanos() as u64);
             if let Some(received) = self.conn.receive(now, buf, &mut stamp)? {
@@ -121,7 +125,10 @@ fn messages_flow_both_ways_over_tls() {
     let rig = serve(&["127.0.0.1", "localhost"], move |mut socket| {
         socket.send(Message::text("first")).expect("sends");
         for _ in lengths {
-            let echo = socket.read().expect("reads");
+            let mut echo = socket.read().expect("reads");
+            while !echo.is_text() {
+                echo = socket.read().expect("reads");
+            }
             socket.send(Message::Ping(vec![7].into())).expect("sends");
             socket.send(echo).expect("sends");
         }

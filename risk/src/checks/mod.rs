@@ -6,7 +6,8 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{Instrument, Mark, Nanos, OrderId, OrderIntent, RefuseReason, Side};
 
-use crate::ledger::{Exposure, Ledger};
+use crate::exposure::Exposure;
+use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
 use crate::money::mul_div;
 use crate::rate::Rates;

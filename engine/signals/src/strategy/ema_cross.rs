@@ -113,12 +113,12 @@ impl Strategy for EmaCross {
         let trend = self.follow(&mut memory, &view.features(), spread);
         let size = view.qty_worth(self.params.position_worth).0;
         let held = if self.params.short { i64::from(trend) } else { i64::from(trend.max(0)) };
-        let missing = held * size - view.position().0;
+        let missing = (held * size).saturating_sub(view.position().0);
         // Half a position: the size moves with the price and is not traded after.
-        if trend != 0 && missing.abs() * 2 > size && view.now() >= memory.ready_at {
+        if trend != 0 && missing.saturating_abs() > size / 2 && view.now() >= memory.ready_at {
             let side = if missing > 0 { Side::Buy } else { Side::Sell };
             let limit = self.limit(side, view);
-            if orders.take(side, Qty(missing.abs()), limit) == Verdict::Accepted {
+            if orders.take(side, Qty(missing).abs(), limit) == Verdict::Accepted {
                 memory.ready_at = view.now() + self.params.pause;
             }
         }

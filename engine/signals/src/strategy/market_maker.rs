@@ -20,6 +20,7 @@ use bot4_types::{Nanos, Price, Qty, Side};
 use super::Strategy;
 use crate::actions::Actions;
 use crate::market::View;
+use crate::rules::PRICE_MAX;
 
 /// Parameters of [`MarketMaker`]. The defaults suit a lively market of large USDT pairs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,8 +101,9 @@ impl MarketMaker {
         let half = half.min((p.half_spreads_max * spread).max(0.5 * tick as f64));
         let shift = s.inventory * (p.skew_share * half + p.skew_volatility * wild);
         let centre = s.microprice - shift;
-        let bid = Price((centre - half).floor() as i64).to_tick(tick, Side::Buy);
-        let ask = Price((centre + half).ceil() as i64).to_tick(tick, Side::Sell);
+        let price = |at: f64| Price((at as i64).clamp(0, PRICE_MAX));
+        let bid = price((centre - half).floor()).to_tick(tick, Side::Buy);
+        let ask = price((centre + half).ceil()).to_tick(tick, Side::Sell);
         [bid.min(Price(s.ask - tick)), ask.max(Price(s.bid + tick))]
     }
 
@@ -119,7 +121,7 @@ impl MarketMaker {
             let spread = (view.ask().price - view.bid().price) as f64;
             let least = (self.params.requote_ticks * tick).max(self.params.requote_share * spread);
             let near = ((price.0 - open.price.0).abs() as f64) < least;
-            let enough = (open.qty.0 - open.filled.0) * 2 >= qty.0;
+            let enough = open.qty.0.saturating_sub(open.filled.0) >= qty.0 / 2;
             if beyond <= 0.0 && (young || near && enough) {
                 return;
             }

@@ -52,7 +52,9 @@ fn refusals_name_their_cause() {
     assert_eq!(parse(b"{}", &[]).err(), Some(InfoError::Message(DecodeError::Schema)));
     assert_eq!(parse(b"{", &[]).err(), Some(InfoError::Message(DecodeError::Json)));
     let text = String::from_utf8_lossy(OWN).replace("\"0.01000000\"", "\"0.0100000001\"");
-    assert!(matches!(parse(text.as_bytes(), &["BTCUSDT"]), Err(InfoError::Symbol(s, _)) if s == "BTCUSDT"));
+    assert!(
+        matches!(parse(text.as_bytes(), &["BTCUSDT"]), Err(InfoError::Symbol(s, _)) if s == "BTCUSDT")
+    );
 }
 
 #[test]
@@ -85,9 +87,8 @@ fn real_lists_of_both_ages_are_read_whole() {
             assert!(info.table.all().iter().all(|i| i.tick > 0 && i.lot > 0));
         }
         let twin = root["symbols"].as_array().expect("list").iter();
-        let open = |s: &&serde_json::Value| {
-            s["status"] == "TRADING" && s["isSpotTradingAllowed"] == true
-        };
+        let open =
+            |s: &&serde_json::Value| s["status"] == "TRADING" && s["isSpotTradingAllowed"] == true;
         assert_eq!(tradable, twin.filter(open).count());
         let full = parse(&text, &[]).expect_err("too many");
         assert!(matches!(full, InfoError::Table(_, TableError::Full)));

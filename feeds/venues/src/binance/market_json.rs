@@ -4,7 +4,6 @@
 //! the scanner's oracle.
 
 use bot4_types::{InstrumentId, Level, LevelBlock, MarketBody, Side};
-use bot4_types::limits::BLOCK_LEVELS;
 
 use super::market::stage;
 use crate::json::{Fields, FieldsExt, List, Node, text_of};
@@ -197,10 +196,7 @@ fn levels(
     sink: &mut Sink,
 ) -> Read<(LevelBlock, u32, u32)> {
     let count = bids.len() + asks.len();
-    if count > BLOCK_LEVELS[BLOCK_LEVELS.len() - 1] {
-        return Err(DecodeError::TooManyLevels);
-    }
-    let mut block = sink.pool.take(count).ok_or(DecodeError::NoBlock)?;
+    let Some(mut block) = sink.pool.take(count) else { return Err(sink.pool.lack(count)) };
     let all = bids.iter().chain(asks.iter());
     for (place, value) in block.levels_mut().iter_mut().zip(all) {
         match level(value, listed) {

@@ -75,7 +75,8 @@ fn the_logon_is_signed_over_what_it_says() {
     assert!(e.needs_logon());
     let text = written(|out| e.logon(1, 1_649_729_878_532, out));
     let payload = format!("apiKey={API_KEY}&recvWindow=1000&timestamp=1649729878532");
-    let signature = written(|out| Signer::ed25519(PKCS8).expect("key").sign(payload.as_bytes(), out));
+    let signature =
+        written(|out| Signer::ed25519(PKCS8).expect("key").sign(payload.as_bytes(), out));
     let expected = format!(
         r#"{{"id":1,"method":"session.logon","params":{{"apiKey":"{API_KEY}","recvWindow":1000,"timestamp":1649729878532,"signature":"{signature}"}}}}"#
     );

@@ -9,7 +9,9 @@
 //! in the table; amounts in units of 10^-16.
 
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, DoneReason, InstrumentId, InstrumentTable, OrderKind, Side, Symbol, Tif};
+use bot4_types::{
+    AssetId, DoneReason, InstrumentId, InstrumentTable, OrderKind, Side, Symbol, Tif,
+};
 
 use crate::client_text::ClientText;
 use crate::json::Scratch;

@@ -240,12 +240,7 @@ fn trade(fields: &Fields<'_, '_>, names: &mut Names) -> Read<AccountTrade> {
     })
 }
 
-fn balances(
-    list: &List<'_, '_>,
-    keys: [&str; 3],
-    names: &Names,
-    lists: &mut Lists,
-) -> Read<()> {
+fn balances(list: &List<'_, '_>, keys: [&str; 3], names: &Names, lists: &mut Lists) -> Read<()> {
     lists.balances.clear();
     for entry in list.iter() {
         let fields = entry.as_object().ok_or(DecodeError::Schema)?;

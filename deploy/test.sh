@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Tests of the scripts in this folder, with a stand-in for the engine: one pinned lane and the
+# ready file. Needs no build. As root it also proves that every host setting is put back, after a
+# normal end, a failed audit and a killed launcher. usage: deploy/test.sh
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+
+fail() {
+    echo "FAILED: $1" >&2
+    sed 's/^/    /' "$tmp/out" >&2
+    exit 1
+}
+ok() {
+    passed=$((passed + 1))
+    echo "ok  $1"
+}
+
+# The settings that launch.sh may touch, as text.
+snapshot() {
+    cat /proc/sys/vm/nr_hugepages
+    find /sys/fs/cgroup -maxdepth 3 -name 'bot4*' 2>/dev/null
+    cat /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null
+}
+
+# The stand-in: pins itself, says so, lives for FAKE_SECONDS or until TERM or INT (then exit 7).
+cat >"$tmp/bot4" <<'FAKE'
+#!/usr/bin/env bash
+[[ ${1:-} == run ]] || exit 9
+while (($# > 1)); do [[ $1 == --ready-file ]] && ready=$2; shift; done
+trap 'exit 7' TERM INT
+taskset -pc "$FAKE_CPU" $$ >/dev/null
+printf '{"pid":%d, "lanes":[{"name":"folded", "tid":%d, "cpu":%d}]}\n' $$ $$ "${FAKE_SAYS:-$FAKE_CPU}" >"$ready.tmp"
+mv "$ready.tmp" "$ready"
+for ((i = ${FAKE_SECONDS:-1} * 10; i > 0; i--)); do sleep 0.1; done
+exit "${FAKE_EXIT:-0}"
+FAKE
+chmod +x "$tmp/bot4"
+cpu=$(awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status)
+FAKE_CPU=${cpu%%[-,]*}
+export FAKE_CPU BOT4_BIN=$tmp/bot4 XDG_RUNTIME_DIR=$tmp
+tune=(--huge-pages 2)
+((EUID == 0)) || tune=(--no-tune)
+launch() { "$here/launch.sh" "$@" >"$tmp/out" 2>&1; }
+before=$(snapshot)
+unchanged() { [[ $(snapshot) == "$before" ]]; }
+
+launch --dry-run -- --for 5s || fail "dry run"
+if ! unchanged || ! grep -q 'nothing was changed' "$tmp/out"; then fail "dry run changed something"; fi
+ok "a dry run changes nothing"
+
+launch --cpus 4000; [[ $? == 2 ]] || fail "an absent CPU must be refused"
+launch --nonsense; [[ $? == 2 ]] || fail "an unknown option must be refused"
+ok "bad usage is refused"
+
+FAKE_EXIT=5 launch "${tune[@]}" -- --for 1s; [[ $? == 5 ]] || fail "the engine's exit code is passed on"
+grep -q 'every lane is where the plan says' "$tmp/out" || fail "audit passes"
+unchanged || fail "settings are put back after a normal end"
+ok "a run is audited, its exit code passed on, its settings put back"
+
+FAKE_SAYS=4000 FAKE_SECONDS=30 launch "${tune[@]}"; code=$?
+if [[ $code == 0 ]] || ! grep -q 'WRONG CPU' "$tmp/out"; then fail "a lane on the wrong CPU must fail the audit"; fi
+unchanged || fail "settings are put back after a failed audit"
+ok "a lane on the wrong CPU fails the audit and stops the engine"
+
+# Starts launch.sh in the background, sets $launcher and waits until the lanes were audited. Job
+# control gives it a group of its own: without, INT would be ignored in it.
+launch_in_background() {
+    rm -f "$tmp/out"
+    set -m
+    FAKE_SECONDS=30 "$here/launch.sh" "${tune[@]}" >"$tmp/out" 2>&1 &
+    launcher=$!
+    set +m
+    for _ in {1..100}; do grep -q 'every lane' "$tmp/out" 2>/dev/null && return; sleep 0.1; done
+    fail "the lanes should be audited within ten seconds"
+}
+
+for signal in TERM INT; do
+    launch_in_background
+    kill -"$signal" "$launcher"
+    wait "$launcher"; [[ $? == 7 ]] || fail "$signal must reach the engine"
+    unchanged || fail "settings are put back after $signal"
+done
+ok "TERM and INT are forwarded and the engine's answer is awaited"
+
+if ((EUID == 0)); then
+    launch_in_background
+    engine=$(cat /run/bot4/pid)
+    kill -KILL "$launcher"; wait "$launcher" 2>/dev/null
+    unchanged && fail "the killed launcher should have left its settings behind"
+    launch "${tune[@]}"; [[ $? == 2 ]] || fail "an orphaned engine must be stopped first"
+    kill -TERM "$engine"
+    for _ in {1..50}; do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
+    launch "${tune[@]}" || fail "the next launch works"
+    grep -q 'undoing its settings first' "$tmp/out" || fail "the next launch undoes the dead one's settings"
+    unchanged || fail "settings are put back after a killed launcher"
+    ok "a killed launcher's settings are undone by the next launch"
+else
+    echo "skipped: the undo tests need root"
+fi
+echo "$passed groups passed"

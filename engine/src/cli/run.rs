@@ -1,0 +1,86 @@
+//! `bot4 run`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Outcome, exit};
+use crate::config::{self, value::Lanes};
+use crate::run::{self, RunOptions, control::Ending};
+
+/// Arguments of `bot4 run`.
+#[derive(clap::Args, Default)]
+#[command(after_help = "Example: bot4 run --for 10s --lanes 12 --report report.json")]
+pub struct Args {
+    /// The configuration; without it the embedded default on a simulated venue.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// How long to trade, like 30s or 5m.
+    #[arg(long = "for", value_parser = super::duration)]
+    length: Option<Duration>,
+    /// `auto` or a number of lanes from 1 to 12.
+    #[arg(long)]
+    lanes: Option<Lanes>,
+    /// Write the report as JSON here.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Write latency histograms (.hlog) into this folder.
+    #[arg(long)]
+    latency_dir: Option<PathBuf>,
+    /// Seed of masks, jitter and the embedded venue's market.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Serve this recording as the embedded venue's market.
+    #[arg(long)]
+    market: Option<PathBuf>,
+    /// Trade against the recording's levels instead of serving it verbatim.
+    #[arg(long, requires = "market")]
+    trade: bool,
+    /// Write process, threads and CPUs as JSON here once all lanes run.
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+    /// Print the report as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the engine and prints the report.
+///
+/// # Errors
+/// A refusal when the run cannot start.
+pub fn run(args: &Args) -> Outcome {
+    let mut config = match &args.config {
+        Some(path) => config::load(path)?,
+        None => config::demo()?,
+    };
+    config.length = args.length.or(config.length);
+    config.lanes = args.lanes.unwrap_or(config.lanes);
+    config.seed = args.seed.unwrap_or(config.seed);
+    let mut venue_args = Vec::new();
+    if let Some(market) = &args.market {
+        venue_args.extend(["--market".to_owned(), market.display().to_string()]);
+        if args.trade {
+            venue_args.push("--trade".to_owned());
+        }
+    }
+    let options = RunOptions {
+        report: args.report.clone(),
+        latency_dir: args.latency_dir.clone(),
+        ready_file: args.ready_file.clone(),
+        venue_args,
+    };
+    let end = run::run(&config, &options)?;
+    if args.json {
+        println!("{}", end.report.to_json());
+    } else {
+        println!("{}", end.report.to_table());
+    }
+    eprintln!("state: {}", end.dir.display());
+    for sentence in &end.broken {
+        eprintln!("broken promise: {sentence}");
+    }
+    Ok(match end.ending {
+        Ending::Failed(_) => exit::HALT,
+        _ if end.broken.is_empty() => exit::DONE,
+        _ => exit::FAILED,
+    })
+}

@@ -1,0 +1,297 @@
+//! The control agent: supervises the lanes from the main thread, decides when the run is ready
+//! and when it ends, and stops it in order.
+//!
+//! ```text
+//! starting --all lanes run, books live, session ready--> running --time, signal--> draining --> stopping
+//!     '-------------- a lane fails, patience ends -----------'---- fault, kill -------^
+//! ```
+
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bot4_lanes::{
+    Agent, Control, Fault, LaneHandle, LaneState, Metrics, Probe,
+};
+use bot4_types::Nanos;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::child::VenueChild;
+
+/// Between two looks: the control lane parks in between.
+const LOOK_EVERY: Nanos = Nanos::from_millis(5);
+/// From the start until the books are live and the session is ready.
+const START_PATIENCE: Nanos = Nanos::from_secs(30);
+/// From ready to the seal: caches and buffers reach their size.
+const WARM_UP: Nanos = Nanos::from_secs(1);
+/// From the drain to the stop, at most: cancels and last reports.
+const DRAIN_PATIENCE: Nanos = Nanos::from_secs(5);
+/// The drain must have held for this long: reports in flight have arrived.
+const DRAIN_SETTLE: Nanos = Nanos::from_millis(200);
+const LINE_EVERY: Nanos = Nanos::from_millis(200);
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its time was over or it was asked to stop, and everything drained.
+    InOrder,
+    /// It was stopped, but something did not drain in time.
+    Undrained,
+    /// It never became ready.
+    NotReady(String),
+    /// A lane or agent failed; the kill is latched.
+    Failed(Vec<Fault>),
+}
+
+/// What the control agent works with.
+pub struct Inputs {
+    /// The kill word.
+    pub control: Control,
+    /// Counters of all agents.
+    pub metrics: Metrics,
+    /// Set by SIGINT and SIGTERM.
+    pub stop: Arc<AtomicBool>,
+    /// How long to trade.
+    pub length: Option<Duration>,
+    /// Books to wait for.
+    pub instruments: u64,
+    /// Where to say that all lanes run.
+    pub ready_file: Option<PathBuf>,
+    /// The embedded venue.
+    pub child: Option<VenueChild>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    WarmingUp { seal_at: Nanos },
+    Running,
+    Draining { until: Nanos, drained_since: Option<Nanos> },
+    Stopping,
+}
+
+/// The control agent.
+pub struct ControlAgent {
+    inputs: Inputs,
+    lanes: Vec<LaneHandle>,
+    stage: Stage,
+    started: Nanos,
+    ready_at: Option<Nanos>,
+    traded_for: Nanos,
+    look_at: Nanos,
+    line_at: Nanos,
+    announced: bool,
+    line: Option<ProgressBar>,
+    ending: Option<Ending>,
+}
+
+impl ControlAgent {
+    /// An agent that supervises the lanes it is given by [`attach`](Self::attach).
+    #[must_use]
+    pub fn new(inputs: Inputs) -> Self {
+        Self {
+            inputs,
+            lanes: Vec::new(),
+            stage: Stage::Starting,
+            started: Nanos::ZERO,
+            ready_at: None,
+            traded_for: Nanos::ZERO,
+            look_at: Nanos::ZERO,
+            line_at: Nanos::ZERO,
+            announced: false,
+            line: None,
+            ending: None,
+        }
+    }
+
+    /// Gives the agent its lanes, its own among them.
+    pub fn attach(&mut self, lanes: Vec<LaneHandle>) {
+        self.lanes = lanes;
+    }
+
+    /// How the run ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.ending.clone().unwrap_or(Ending::InOrder)
+    }
+
+    /// From ready until now.
+    fn traded(&self, now: Nanos) -> Nanos {
+        self.ready_at.map_or(Nanos::ZERO, |at| now.since(at))
+    }
+
+    /// From ready to the end of trading.
+    #[must_use]
+    pub const fn traded_for(&self) -> Nanos {
+        self.traded_for
+    }
+
+    /// Times the embedded venue was started again.
+    #[must_use]
+    pub fn venue_restarts(&self) -> u32 {
+        self.inputs.child.as_ref().map_or(0, |c| c.restarts)
+    }
+
+    /// Takes the embedded venue, so that it outlives the lanes.
+    pub fn take_child(&mut self) -> Option<VenueChild> {
+        self.inputs.child.take()
+    }
+
+    fn look(&mut self, now: Nanos) -> Result<(), Fault> {
+        self.supervise_child(now)?;
+        self.announce();
+        let faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
+        let failed = self.lanes.iter().any(|l| l.state() == LaneState::Failed);
+        if (!faults.is_empty() || failed) && !self.is_ending() {
+            self.inputs.control.kill();
+            self.ending = Some(Ending::Failed(faults));
+            self.drain(now);
+        }
+        if self.inputs.stop.load(Ordering::Acquire) && !self.is_ending() {
+            self.drain(now);
+        }
+        match self.stage {
+            Stage::Starting => self.await_ready(now),
+            Stage::WarmingUp { seal_at } if now >= seal_at => {
+                self.lanes.iter().for_each(LaneHandle::seal);
+                self.stage = Stage::Running;
+            }
+            Stage::WarmingUp { .. } | Stage::Running => {
+                let over = self.inputs.length.zip(self.ready_at).is_some_and(|(length, at)| {
+                    now.since(at).0 >= length.as_nanos() as u64
+                });
+                if over {
+                    self.drain(now);
+                }
+            }
+            Stage::Draining { until, drained_since } => self.watch_drain(now, until, drained_since),
+            Stage::Stopping => {}
+        }
+        Ok(())
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(self.stage, Stage::Draining { .. } | Stage::Stopping)
+    }
+
+    fn supervise_child(&mut self, now: Nanos) -> Result<(), Fault> {
+        let Some(child) = self.inputs.child.as_mut() else { return Ok(()) };
+        child.supervise(now).map_err(|e| Fault {
+            role: "control",
+            what: format!("the embedded venue cannot be started again: {e}"),
+        })
+    }
+
+    fn await_ready(&mut self, now: Nanos) {
+        let books = self.inputs.metrics.total_of("book.", "snapshots");
+        let session = self.inputs.metrics.total_of("execution", "session_ready");
+        if books >= self.inputs.instruments && session > 0 {
+            self.ready_at = Some(now);
+            self.stage = Stage::WarmingUp { seal_at: now + WARM_UP };
+        } else if now.since(self.started) > START_PATIENCE {
+            let what = format!(
+                "not ready within 30 s: {books} of {} books synchronised, order entry {}",
+                self.inputs.instruments,
+                if session > 0 { "ready" } else { "not ready" }
+            );
+            self.ending = Some(Ending::NotReady(what));
+            self.drain(now);
+        }
+    }
+
+    fn drain(&mut self, now: Nanos) {
+        self.inputs.control.drain();
+        self.traded_for = self.traded(now);
+        self.stage = Stage::Draining { until: now + DRAIN_PATIENCE, drained_since: None };
+    }
+
+    fn watch_drain(&mut self, now: Nanos, until: Nanos, drained_since: Option<Nanos>) {
+        let drained = self.inputs.metrics.total_of("execution", "drained") > 0;
+        let since = drained.then(|| drained_since.unwrap_or(now));
+        self.stage = Stage::Draining { until, drained_since: since };
+        let settled = since.is_some_and(|s| now.since(s) >= DRAIN_SETTLE);
+        if settled || now >= until {
+            if !settled && self.ending.is_none() {
+                self.ending = Some(Ending::Undrained);
+            }
+            self.stage = Stage::Stopping;
+            if let Some(line) = self.line.take() {
+                line.finish_and_clear();
+            }
+            self.lanes.iter().for_each(LaneHandle::stop);
+        }
+    }
+
+    /// Writes the ready file once every lane runs.
+    fn announce(&mut self) {
+        let running = self.lanes.iter().all(|l| l.state() == LaneState::Running);
+        if self.announced || !running {
+            return;
+        }
+        self.announced = true;
+        let Some(path) = &self.inputs.ready_file else { return };
+        let lanes: Vec<serde_json::Value> = self
+            .lanes
+            .iter()
+            .map(|l| serde_json::json!({"name": l.name(), "tid": l.tid(), "cpu": l.cpu()}))
+            .collect();
+        let text = serde_json::json!({"pid": std::process::id(), "lanes": lanes}).to_string();
+        let written = std::fs::File::create(path).and_then(|mut f| f.write_all(text.as_bytes()));
+        if let Err(e) = written {
+            eprintln!("warning: cannot write {}: {e}", path.display());
+        }
+    }
+
+    /// The live line, on a terminal only.
+    fn show(&mut self, now: Nanos) {
+        if now < self.line_at || self.is_ending() {
+            return;
+        }
+        self.line_at = now + LINE_EVERY;
+        let Some(line) = &self.line else { return };
+        let m = &self.inputs.metrics;
+        let state = match self.stage {
+            Stage::Starting => "synchronising",
+            _ => "trading",
+        };
+        line.set_message(format!(
+            "{state} {:>5.1} s  {} messages  {} orders  {} fills  {} open",
+            self.traded(now).millis() as f64 / 1_000.0,
+            m.total_of("parse.", "messages"),
+            m.total_of("execution", "orders_sent"),
+            m.total_of("signal", "signal_fills"),
+            m.total_of("execution", "orders_open"),
+        ));
+        line.tick();
+    }
+}
+
+impl Agent for ControlAgent {
+    fn role(&self) -> &'static str {
+        "control"
+    }
+
+    fn start(&mut self, now: Nanos) -> Result<(), Fault> {
+        self.started = now;
+        if std::io::stderr().is_terminal() {
+            let line = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {msg}");
+            line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            self.line = Some(line);
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, now: Nanos, _probe: &mut Probe) -> Result<usize, Fault> {
+        if now < self.look_at {
+            return Ok(0);
+        }
+        self.look_at = now + LOOK_EVERY;
+        self.look(now)?;
+        self.show(now);
+        // A look is not work: the control lane parks between looks.
+        Ok(0)
+    }
+}

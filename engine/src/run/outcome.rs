@@ -1,0 +1,375 @@
+//! Before the first and after the last order: what the venue says, compared with what we say.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use bot4_alloc::huge::Rung;
+use bot4_alloc::seal;
+use bot4_execution::ExecutionAgent;
+use bot4_journal::JournalAgent;
+use bot4_lanes::clock::ClockSource;
+use bot4_lanes::{Agent, Clock, Control, Metrics, Phase};
+use bot4_risk::RiskAgent;
+use bot4_telemetry::report::{self, RunReport};
+use bot4_telemetry::{hist, host};
+use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
+use bot4_types::{AssetId, Nanos, Symbol, Wall};
+use bot4_venues::binance::instruments::ExchangeInfo;
+
+use super::cold::{ColdError, ColdSession};
+use super::control::{ControlAgent, Ending};
+use super::dirs::RunDir;
+use super::plan::Plan;
+use super::wiring::Ended;
+use super::{RunEnd, RunOptions};
+use crate::config::Config;
+use crate::config::resolve::Remote;
+
+/// How long a venue that does not answer is tried again.
+const PATIENCE: Nanos = Nanos::from_secs(10);
+
+/// The account and the instruments before the run.
+pub struct Opening {
+    /// Instruments and limits.
+    pub info: ExchangeInfo,
+    /// The mapping to the venue's clock.
+    pub wall: Wall,
+    /// Free and locked together, per asset of the table.
+    pub balances: Vec<(AssetId, Amount)>,
+    /// The asset in which equity is counted.
+    pub equity_asset: AssetId,
+    /// When the run began, venue Unix ms.
+    pub start_ms: i64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    seed: u64,
+}
+
+impl Opening {
+    /// Asks the venue. Open orders of an earlier run are cancelled; those of others are refused.
+    ///
+    /// # Errors
+    /// What the venue refused, or a sentence with the mend.
+    pub fn take(
+        clock: &Clock,
+        remote: &Remote,
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut cold = patiently(clock, || ColdSession::open(clock, remote, config.seed))?;
+        let mut info = cold.instruments(&config.venue.symbols)?;
+        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
+            format!("error: risk.equity_asset does not enter the asset table: {e:?}")
+        })?;
+        let notes = cancel_leftovers(&mut cold, &info)?;
+        let balances = totals(&mut cold, &info)?;
+        let wall = cold.wall();
+        let start_ms = wall.unix_ms(clock.now());
+        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed: config.seed })
+    }
+}
+
+/// Cancels what an earlier run left open.
+fn cancel_leftovers(
+    cold: &mut ColdSession,
+    info: &ExchangeInfo,
+) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let open = cold.open_orders(&info.table)?;
+    if let Some(foreign) = open.iter().find(|o| o.client.own().is_none()) {
+        return Err(format!(
+            "error: the account has an open order of another program: {} {}\nhelp: cancel it, or \
+             give bot4 an account of its own",
+            foreign.symbol,
+            foreign.client.as_str()
+        )
+        .into());
+    }
+    let mut symbols: Vec<Symbol> = open.iter().map(|o| o.symbol).collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    for symbol in &symbols {
+        cold.cancel_all(symbol, &info.table)?;
+    }
+    let note = format!("{} open orders of an earlier run were cancelled", open.len());
+    Ok(if open.is_empty() { Vec::new() } else { vec![note] })
+}
+
+fn totals(
+    cold: &mut ColdSession,
+    info: &ExchangeInfo,
+) -> Result<Vec<(AssetId, Amount)>, ColdError> {
+    let balances = cold.balances(&info.table)?;
+    let known = balances.iter().filter(|b| b.asset != AssetId::NONE);
+    Ok(known.map(|b| (b.asset, b.free + b.locked)).collect())
+}
+
+/// Tries `ask` again while its failure may pass.
+fn patiently<T>(clock: &Clock, mut ask: impl FnMut() -> Result<T, ColdError>) -> Result<T, ColdError> {
+    let until = clock.now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(e) if e.is_passing() && clock.now() < until => {
+                std::thread::park_timeout(std::time::Duration::from_millis(250));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The agents' final states.
+struct Finals {
+    execution: Box<ExecutionAgent>,
+    risk: Box<RiskAgent>,
+    journal: Box<JournalAgent>,
+    control: Box<ControlAgent>,
+}
+
+impl Finals {
+    fn of(agents: Vec<Box<dyn Agent>>) -> Result<Self, String> {
+        let (mut execution, mut risk, mut journal, mut control) = (None, None, None, None);
+        for agent in agents {
+            let role = agent.role();
+            let any: Box<dyn Any> = agent;
+            match role {
+                "execution" => execution = any.downcast().ok(),
+                "risk" => risk = any.downcast().ok(),
+                "journal" => journal = any.downcast().ok(),
+                "control" => control = any.downcast().ok(),
+                _ => {}
+            }
+        }
+        let gone = |role: &str| format!("error: the {role} lane died without giving its agent back");
+        Ok(Self {
+            execution: execution.ok_or_else(|| gone("execution"))?,
+            risk: risk.ok_or_else(|| gone("risk"))?,
+            journal: journal.ok_or_else(|| gone("journal"))?,
+            control: control.ok_or_else(|| gone("control"))?,
+        })
+    }
+}
+
+/// What [`close`] works with.
+pub struct Closing<'a> {
+    /// The engine's clock.
+    pub clock: &'a Clock,
+    /// The kill word.
+    pub control: &'a Control,
+    /// Endpoints and keys.
+    pub remote: &'a Remote,
+    /// The account before.
+    pub opening: &'a Opening,
+    /// Topology and placement.
+    pub plan: &'a Plan,
+    /// The run's folder.
+    pub dir: &'a RunDir,
+    /// What the caller wants.
+    pub options: &'a RunOptions,
+}
+
+/// Compares with the venue and makes the report.
+///
+/// # Errors
+/// When an agent's state is gone or the report cannot be written.
+pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error::Error>> {
+    let Ended { agents, metrics, rung } = ended;
+    let mut finals = Finals::of(agents)?;
+    let ending = match finals.control.ending() {
+        Ending::InOrder if c.control.phase() == Phase::Kill => Ending::Failed(Vec::new()),
+        other => other,
+    };
+    let child = finals.control.take_child();
+    let (open, unknown) = finals.execution.open_and_unknown();
+    let mut notes = Vec::new();
+    let reconcile = match compare(c, &finals, open) {
+        Ok(reconcile) => Some(reconcile),
+        Err(e) => {
+            notes.push(format!("the account could not be compared with the venue: {e}"));
+            None
+        }
+    };
+    drop(child);
+    let mut report = report_of(c, &finals, &metrics, rung);
+    report.orders.unknown = unknown as u64;
+    report.orders.open_at_end = open as u64;
+    report.reconcile = reconcile.clone().unwrap_or_default();
+    let mut broken = broken_promises(&report, &ending);
+    broken.extend(notes);
+    if let Some(path) = &c.options.report {
+        std::fs::write(path, report.to_json()).map_err(|e| {
+            format!("error: cannot write the report to {}: {e}", path.display())
+        })?;
+    }
+    std::fs::write(c.dir.path.join("report.json"), report.to_json())?;
+    Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken })
+}
+
+/// Orders, positions and balances of the venue against ours.
+fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reconcile, ColdError> {
+    let seed = c.opening.seed.wrapping_add(1);
+    let mut cold = patiently(c.clock, || ColdSession::open(c.clock, c.remote, seed))?;
+    let table = &c.opening.info.table;
+    let at_venue = cold.open_orders(table)?.len();
+    let mut positions_differ = 0;
+    for instrument in table.all() {
+        let trades = cold.trades_since(&instrument.symbol, c.opening.start_ms, table)?;
+        let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
+        let ours = finals.risk.position(instrument.id).0;
+        if net != ours {
+            positions_differ += 1;
+            let symbol = &instrument.symbol;
+            eprintln!("difference: position of {symbol}: ours {ours}, the venue's trades {net}");
+        }
+    }
+    let mut balances_differ = 0;
+    let venue: BTreeMap<AssetId, Amount> = totals(&mut cold, &c.opening.info)?.into_iter().collect();
+    for i in 0..table.assets_len() {
+        let asset = AssetId(i as u8);
+        let (theirs, ours) =
+            (venue.get(&asset).copied().unwrap_or(0), finals.risk.expected_balance(asset));
+        if theirs != ours {
+            balances_differ += 1;
+            let name = table.asset_name(asset);
+            let (ours, theirs) = (amount_text(ours), amount_text(theirs));
+            eprintln!("difference: balance of {name}: ours {ours}, the venue's {theirs}");
+        }
+    }
+    Ok(report::Reconcile {
+        orders_differ: at_venue.abs_diff(open) as u64 + open as u64,
+        positions_differ,
+        balances_differ,
+    })
+}
+
+fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunReport {
+    let desk = finals.execution.desk_counts();
+    let tsc = match c.clock.source() {
+        ClockSource::Tsc => "invariant",
+        ClockSource::Monotonic => "fallback",
+    };
+    let journal = finals.journal.stats();
+    let pnl = finals.risk.pnl();
+    let refused = finals.risk.refused().filter(|(_, n)| *n > 0);
+    RunReport {
+        bot4: report::Program {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: env!("BOT4_GIT").to_owned(),
+        },
+        host: host::collect(std::path::Path::new("/"), tsc, &rung.to_string()),
+        lanes: lane_lines(c.plan, m),
+        duration_s: finals.control.traded_for().0 as f64 / 1e9,
+        market: report::Market {
+            messages: m.total_of("parse.", "messages"),
+            levels: m.total_of("book.", "levels"),
+            trades: m.total_of("book.", "trades"),
+            gaps: m.total_of("book.", "gaps"),
+            resyncs: m.total_of("book.", "resyncs"),
+            stale_ms: m.total_of("book.", "stale_ns") / 1_000_000,
+        },
+        orders: report::Orders {
+            sent: m.total_of("execution", "orders_sent"),
+            acked: desk.acked,
+            rejected: desk.rejected,
+            canceled: desk.canceled,
+            filled: desk.filled,
+            ..report::Orders::default()
+        },
+        fills: report::Fills {
+            applied: finals.risk.fills_applied(),
+            duplicates_dropped: finals.risk.duplicates_dropped()
+                + finals.execution.duplicates_dropped(),
+        },
+        risk: report::Risk {
+            checked: finals.risk.checked(),
+            approved: finals.risk.approved(),
+            refused: refused.map(|(r, n)| (r.name().to_owned(), n)).collect(),
+        },
+        pnl: report::Pnl {
+            realized: amount_text(pnl.realized),
+            unrealized: amount_text(pnl.unrealized),
+            fees: amount_text(pnl.fees),
+        },
+        latency_ns: hist::latency_summaries(m),
+        t0_source: "user".to_owned(),
+        hot_allocations: seal::hot_allocations(),
+        io_allocations: seal::io_allocations(),
+        journal: report::Journal {
+            records: journal.records,
+            bytes: journal.bytes,
+            lost: journal.lost,
+        },
+        ..RunReport::default()
+    }
+}
+
+fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {
+    let line = |lane: &bot4_lanes::placement::LanePlan| {
+        let of = |name| m.total_of(&lane.name, name) as f64;
+        let (busy, pressed) = (of("busy_ns"), of("backpressured_ns"));
+        let all = (busy + pressed + of("idle_ns")).max(1.0);
+        report::LaneLine {
+            name: lane.name.clone(),
+            agents: lane.roles.iter().map(|r| (*r).to_owned()).collect(),
+            cpu: Some(lane.cpu as u32),
+            busy_pct: (busy / all * 1_000.0).round() / 10.0,
+            backpressured_pct: (pressed / all * 1_000.0).round() / 10.0,
+        }
+    };
+    plan.placement.lanes.iter().map(line).collect()
+}
+
+/// An amount as exact decimal text.
+fn amount_text(amount: Amount) -> String {
+    let one = 10i128.pow(u32::from(AMOUNT_DECIMALS));
+    let sign = if amount < 0 { "-" } else { "" };
+    let (whole, rest) = (amount.abs() / one, amount.abs() % one);
+    let text = format!("{sign}{whole}.{rest:016}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The promises of a run that did not hold, as sentences.
+fn broken_promises(r: &RunReport, ending: &Ending) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut zero = |count: u64, what: &str| {
+        if count > 0 {
+            broken.push(format!("{count} {what}"));
+        }
+    };
+    zero(r.reconcile.orders_differ, "orders differ from the venue's");
+    zero(r.reconcile.positions_differ, "positions differ from the venue's");
+    zero(r.reconcile.balances_differ, "balances differ from the venue's");
+    zero(r.orders.unknown, "orders of unknown fate");
+    zero(r.orders.open_at_end, "orders open at the end");
+    zero(r.hot_allocations, "allocations on hot agents after warm-up");
+    zero(r.journal.lost, "journal records lost");
+    match ending {
+        Ending::InOrder => {}
+        Ending::Undrained => broken.push("not everything drained in time".to_owned()),
+        Ending::NotReady(why) => broken.push(why.clone()),
+        Ending::Failed(faults) if faults.is_empty() => broken.push("killed".to_owned()),
+        Ending::Failed(faults) => broken.extend(faults.iter().map(ToString::to_string)),
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_text() {
+        let one = 10i128.pow(16);
+        assert_eq!(amount_text(0), "0");
+        assert_eq!(amount_text(12 * one + one / 2), "12.5");
+        assert_eq!(amount_text(-one / 8), "-0.125");
+        assert_eq!(amount_text(1), "0.0000000000000001");
+    }
+
+    #[test]
+    fn a_broken_promise_is_a_sentence() {
+        let mut report = RunReport::default();
+        assert!(broken_promises(&report, &Ending::InOrder).is_empty());
+        report.journal.lost = 2;
+        report.orders.unknown = 1;
+        let broken = broken_promises(&report, &Ending::Undrained);
+        assert_eq!(broken.len(), 3, "{broken:?}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Sizes: what each role needs of its lane's arena, as a sum with one line per user, and how
+//! configuration words become the crates' own.
+
+use bot4_alloc::huge::Rung;
+use bot4_risk::RiskLimits;
+use bot4_signals::Strategy;
+use bot4_signals::strategy::ema_cross::{EmaCross, EmaCrossParams};
+use bot4_signals::strategy::market_maker::{MarketMaker, MarketMakerParams};
+use bot4_types::Nanos;
+use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL};
+
+use crate::config::resolve::RiskConfig;
+use crate::config::schema::HugePages;
+use crate::config::{Config, StrategyConfig};
+use crate::topology as t;
+
+/// Small frame slots of a wire agent: what the frames link holds, and half as many to fill.
+pub const SLOTS_SMALL: usize = t::FRAMES + t::FRAMES / 2;
+/// Large frame slots of a wire agent: snapshots of two instruments at a time.
+pub const SLOTS_LARGE: usize = 2;
+/// Level blocks of a parse agent by class: what all market rings and books' buffers can hold at a
+/// time of the small class, bursts of the middle one, snapshots of the large one.
+pub const BLOCKS: [usize; 3] = [4_096, 256, 6];
+
+const MIB: usize = 1024 * 1024;
+
+/// Bytes of arena for `role` in a run of `instruments`.
+#[must_use]
+pub fn memory_of(role: &str, instruments: usize) -> usize {
+    let shard = instruments.div_ceil(t::BOOKS);
+    let exact = match role {
+        "wire.0" | "wire.1" => {
+            // jemalloc rounds a 64 KiB slot with its padding up to 80 KiB.
+            SLOTS_SMALL * (FRAME_SMALL / 4 * 5) + SLOTS_LARGE * (FRAME_LARGE / 4 * 5)
+                + 4 * MIB // TLS and WebSocket buffers of two connections
+        }
+        "parse.0" | "parse.1" => {
+            let blocks = BLOCKS.iter().zip(BLOCK_LEVELS).map(|(n, levels)| n * levels * 16);
+            blocks.sum::<usize>()
+                + t::BOOKS * t::MARKET * 96 // market rings
+                + 48 * MIB // scratch of the general JSON reader: copy, tape and index of a frame
+        }
+        "book.0" | "book.1" => {
+            shard * 9 * MIB // ladder, buffered updates, quotes of an instrument
+                + t::TOPS * 264 + t::MARKS * 48
+                + 2 * MIB
+        }
+        "signal" => 4 * MIB + instruments * 64 * 1024,
+        "risk" => 6 * MIB + t::LOG * 256 + t::APPROVED * 112 + t::ACCOUNT * 144,
+        "execution" => {
+            12 * MIB // order table, private message, scratch of the JSON reader
+                + t::LOG * 256 + t::REPORTS * 144
+                + 4 * MIB // TLS and WebSocket buffers
+                + instruments * 2_048 * 8 // booked trade ids
+        }
+        "journal" => 4 * MIB,
+        "telemetry" => 12 * MIB,
+        _ => 2 * MIB,
+    };
+    // Size classes round up by a quarter at most.
+    exact / 4 * 5
+}
+
+/// The highest rung that the configuration allows.
+#[must_use]
+pub const fn rung_of(pages: HugePages) -> Rung {
+    match pages {
+        HugePages::Best | HugePages::Hugetlb => Rung::HugeTlb,
+        HugePages::Thp => Rung::Thp,
+        HugePages::None => Rung::Plain,
+    }
+}
+
+/// The gate's limits.
+#[must_use]
+pub fn limits_of(config: &RiskConfig) -> RiskLimits {
+    let amount = |quote: f64| (quote * 1e6).round() as i128 * 10i128.pow(10);
+    RiskLimits {
+        mark_age_ns_max: config.book_age_max.as_nanos() as u64,
+        collar_e4: config.collar_e4,
+        order_value_max: amount(config.order_notional_max),
+        position_equity_e4: config.position_e4,
+        orders_per_s: config.orders_per_second,
+        orders_burst: config.orders_per_second,
+        strategy_orders_per_s: config.orders_per_second,
+        strategy_orders_burst: config.orders_per_second,
+        open_orders_max: config.open_orders_max,
+        ..RiskLimits::default()
+    }
+}
+
+/// The strategies in order.
+#[must_use]
+pub fn strategies_of(config: &Config) -> Vec<Box<dyn Strategy>> {
+    config.strategies.iter().map(strategy_of).collect()
+}
+
+fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
+    match *config {
+        StrategyConfig::MarketMaker {
+            quote_notional,
+            spread_share,
+            position_max_notional,
+            requote_ticks,
+            quote_life_min,
+        } => Box::new(MarketMaker::new(MarketMakerParams {
+            quote_worth: quote_notional,
+            spread_share,
+            position_worth_max: position_max_notional,
+            requote_ticks: f64::from(requote_ticks),
+            life_min: Nanos(quote_life_min.as_nanos() as u64),
+            ..MarketMakerParams::default()
+        })),
+        StrategyConfig::EmaCross { notional, band_share, cooldown } => {
+            Box::new(EmaCross::new(EmaCrossParams {
+                position_worth: notional,
+                band_share,
+                pause: Nanos(cooldown.as_nanos() as u64),
+                ..EmaCrossParams::default()
+            }))
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! The simulated venue without sockets and clocks: texts and times in, texts out.
+//!
+//! Invariants: the same configuration, inputs and times give the same outputs; an account record
+//! is queued before the answer that depends on it. Time is Unix nanoseconds, never going back.
+//! Cost: idle connections cost nothing but their pings; messages nobody hears are not written.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use crate::account::{Account, Fees, position_event};
+use crate::api::{ApiSession, Call, Credentials};
+use crate::control;
+use crate::decimal::ONE;
+use crate::exchange::{Exchange, Ids, Market, Private};
+use crate::feed::Feed;
+use crate::generator::{Act, Activity, Generator};
+use crate::limits::{LimitRules, Limits, Window};
+use crate::matching::Book;
+use crate::pulse::{Pulse, Replay};
+use crate::recorded::Recording;
+use crate::report::Event;
+use crate::rng::Rng;
+use crate::script::Timed;
+use crate::store::{ID_JUMP, Record, Stored};
+use crate::streams::{Listener, Streams};
+use crate::symbol::SymbolSpec;
+
+/// A connection, named by whoever runs the venue.
+pub type ConnId = u64;
+/// A text message that is cheap to clone.
+pub type Text = tungstenite::Utf8Bytes;
+
+/// Something for a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// A text message.
+    Text(Text),
+    /// A ping with this payload.
+    Ping(String),
+    /// A close frame with code and reason; then the connection ends.
+    Close(u16, &'static str),
+    /// The connection ends without a word.
+    Drop,
+}
+
+/// What trades.
+#[derive(Debug)]
+pub enum MarketSource {
+    /// The seeded crowd.
+    Generated(Activity),
+    /// A recording, played at `speed_milli` / 1000 times its pace from the first market
+    /// connection on; with `trade` its levels and trades become a crowd to trade against.
+    Recorded {
+        /// The recording.
+        recording: Recording,
+        /// Trade against it?
+        trade: bool,
+        /// 1000 is the recorded pace.
+        speed_milli: u64,
+    },
+}
+
+/// Everything that makes a venue what it is.
+#[derive(Debug)]
+pub struct Config {
+    /// Seed of the crowd and of made-up ids.
+    pub seed: u64,
+    /// The listed markets (a recording brings its own).
+    pub symbols: Vec<SymbolSpec>,
+    /// What trades.
+    pub market: MarketSource,
+    /// Free balances at the very first start.
+    pub balances: Vec<(String, i128)>,
+    /// Fee rates.
+    pub fees: Fees,
+    /// Rate limits.
+    pub limits: LimitRules,
+    /// The account's key.
+    pub credentials: Credentials,
+    /// Time between pings, ms.
+    pub ping_every_ms: u64,
+    /// A connection without a pong for this long is closed, ms.
+    pub pong_timeout_ms: u64,
+    /// Connections are closed after this long, ms.
+    pub life_ms: u64,
+    /// One answer in this many follows its events instead of preceding them (0: never); the real
+    /// venue gives no order.
+    pub crossed_answer_in: u64,
+    /// Timed faults.
+    pub script: Vec<Timed>,
+}
+
+impl Config {
+    /// The default venue: four generated markets, a funded account, high limits.
+    #[must_use]
+    pub fn new(seed: u64, credentials: Credentials) -> Self {
+        let fund = |asset: &str, units: i64| (asset.to_owned(), i128::from(units * ONE));
+        Self {
+            seed,
+            symbols: SymbolSpec::defaults(),
+            market: MarketSource::Generated(Activity::default()),
+            balances: vec![
+                fund("BTC", 10),
+                fund("ETH", 100),
+                fund("SOL", 5_000),
+                fund("BNB", 500),
+                fund("USDT", 1_000_000),
+            ],
+            fees: Fees { maker_e8: 100_000, taker_e8: 100_000 },
+            limits: LimitRules::HIGH,
+            credentials,
+            ping_every_ms: 20_000,
+            pong_timeout_ms: 60_000,
+            life_ms: 86_400_000,
+            crossed_answer_in: 8,
+            script: Vec::new(),
+        }
+    }
+}
+
+pub(crate) enum Role {
+    Market(Listener),
+    Api(ApiSession),
+}
+
+pub(crate) struct Conn {
+    pub role: Role,
+    pub opened_ns: u64,
+    pub next_ping_ns: u64,
+    pub pong_due_ns: Option<u64>,
+    messages: Window,
+}
+
+/// The venue.
+pub struct Venue {
+    pub(crate) exchange: Exchange,
+    pub(crate) streams: Streams,
+    pub(crate) feeds: Vec<Feed>,
+    pub(crate) conns: BTreeMap<ConnId, Conn>,
+    pub(crate) out: VecDeque<(ConnId, Out)>,
+    pub(crate) records: VecDeque<String>,
+    pub(crate) pulse: Pulse,
+    pub(crate) ping_every_ns: u64,
+    pub(crate) pong_timeout_ns: u64,
+    pub(crate) life_ns: u64,
+    credentials: Credentials,
+    crossed_answer_in: u64,
+    rng: Rng,
+}
+
+impl Venue {
+    /// A new venue, or one that goes on where `stored` left the account.
+    ///
+    /// # Errors
+    /// If a recording cannot be read again.
+    pub fn new(config: Config, stored: Stored) -> io::Result<Self> {
+        let mut rng = Rng::new(config.seed);
+        let mut symbols = config.symbols;
+        let mut balances = config.balances;
+        let mut source = config.market;
+        if let MarketSource::Recorded { recording, .. } = &mut source {
+            symbols = std::mem::take(&mut recording.symbols);
+            fund_recorded(&symbols, &mut balances);
+        }
+        let markets = symbols.into_iter().map(|spec| market(spec, &stored)).collect();
+        let account = Account::new(&balances);
+        let limits = Limits::new(config.limits);
+        let ids_rng = Rng::new(rng.bits());
+        let mut exchange = Exchange::new(markets, account, limits, config.fees, ids_rng);
+        restore(&mut exchange, stored);
+        let mut streams = Streams::default();
+        let pulse = match source {
+            MarketSource::Generated(activity) => {
+                let crowds = populate(&mut exchange, activity, &mut rng);
+                Pulse::generated(crowds, config.script)
+            }
+            MarketSource::Recorded { recording, trade, speed_milli } => {
+                let replay = Replay::new(recording, trade, speed_milli, &mut exchange)?;
+                Pulse::recorded(replay, config.script)
+            }
+        };
+        exchange.prints.clear();
+        for market in &mut exchange.markets {
+            market.book.drain_changed();
+        }
+        let feeds = exchange.markets.iter().map(|m| Feed::new(m, &mut streams)).collect();
+        let mut venue = Self {
+            exchange,
+            streams,
+            feeds,
+            conns: BTreeMap::new(),
+            out: VecDeque::new(),
+            records: VecDeque::new(),
+            pulse,
+            ping_every_ns: config.ping_every_ms * 1_000_000,
+            pong_timeout_ns: config.pong_timeout_ms * 1_000_000,
+            life_ns: config.life_ms * 1_000_000,
+            credentials: config.credentials,
+            crossed_answer_in: config.crossed_answer_in,
+            rng,
+        };
+        venue.record_everything();
+        Ok(venue)
+    }
+
+    /// A handshake for `path_and_query` arrived.
+    ///
+    /// # Errors
+    /// The HTTP status of the refusal: 400, 404, 418 (banned) or 429 (too many connects).
+    pub fn connect(&mut self, conn: ConnId, path_and_query: &str, now_ns: u64) -> Result<(), u16> {
+        let now_ns = self.advance(now_ns);
+        let now_ms = now_ns / 1_000_000;
+        if self.exchange.limits.ban(now_ms).is_some() {
+            return Err(418);
+        }
+        if !self.exchange.limits.connect(now_ms) {
+            return Err(429);
+        }
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let parameter = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
+        };
+        let micro = match parameter("timeUnit") {
+            None | Some("MILLISECOND" | "millisecond") => false,
+            Some("MICROSECOND" | "microsecond") => true,
+            Some(_) => return Err(400),
+        };
+        let role = if path == "/ws-api/v3" {
+            Role::Api(ApiSession {
+                connected_ms: now_ms,
+                authorized_ms: None,
+                subscription: None,
+                subscriptions: 0,
+                return_limits: parameter("returnRateLimits") != Some("false"),
+                scale: if micro { 1000 } else { 1 },
+            })
+        } else {
+            let combined = path == "/stream";
+            let names = if combined { parameter("streams").unwrap_or("") } else { raw_names(path)? };
+            let names: Vec<&str> = names.split('/').filter(|n| !n.is_empty()).collect();
+            if names.len() > control::STREAMS_MAX {
+                return Err(400);
+            }
+            let listener = Listener { conn, combined, micro };
+            control::subscribe(&names, listener, &mut self.streams);
+            self.pulse.start_replay(now_ns);
+            Role::Market(listener)
+        };
+        let messages = Window::new(1000);
+        let next_ping_ns = now_ns + self.ping_every_ns;
+        let fresh = Conn { role, opened_ns: now_ns, next_ping_ns, pong_due_ns: None, messages };
+        self.conns.insert(conn, fresh);
+        Ok(())
+    }
+
+    /// The connection is gone.
+    pub fn disconnect(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+        self.streams.forget(conn);
+    }
+
+    /// A text message arrived.
+    pub fn on_text(&mut self, conn: ConnId, text: &str, now_ns: u64) {
+        let now_ns = self.advance(now_ns);
+        if !self.count_message(conn, now_ns) {
+            return;
+        }
+        match self.conns.get_mut(&conn).map(|c| &mut c.role) {
+            None => {}
+            Some(Role::Market(listener)) => {
+                let answer = control::answer(text, listener, &mut self.streams);
+                self.out.push_back((conn, Out::Text(answer.into())));
+            }
+            Some(Role::Api(_)) => self.on_request(conn, text, now_ns),
+        }
+    }
+
+    /// A ping arrived (the transport answers it); it counts on market connections.
+    pub fn on_ping(&mut self, conn: ConnId, now_ns: u64) {
+        let now_ns = self.advance(now_ns);
+        self.count_message(conn, now_ns);
+    }
+
+    /// A pong arrived; it counts on market connections.
+    pub fn on_pong(&mut self, conn: ConnId, now_ns: u64) {
+        let now_ns = self.advance(now_ns);
+        if let Some(conn) = self.conns.get_mut(&conn) {
+            conn.pong_due_ns = None;
+        }
+        self.count_message(conn, now_ns);
+    }
+
+    /// Lets everything happen that is due.
+    pub fn tick(&mut self, now_ns: u64) {
+        self.advance(now_ns);
+    }
+
+    /// The next message to send.
+    pub fn poll_output(&mut self) -> Option<(ConnId, Out)> {
+        self.out.pop_front()
+    }
+
+    /// The next line for the account log; all lines must be written before the outputs that were
+    /// queued with them are sent.
+    pub fn poll_record(&mut self) -> Option<String> {
+        self.records.pop_front()
+    }
+
+    /// Has the script ended the process?
+    #[must_use]
+    pub fn exit_requested(&self) -> bool {
+        self.pulse.exit
+    }
+
+    /// Is this connection to be neither read nor written now (fault `silent`)?
+    #[must_use]
+    pub fn is_silenced(&self, conn: ConnId) -> bool {
+        self.pulse.is_silent()
+            && self.conns.get(&conn).is_some_and(|c| matches!(c.role, Role::Market(_)))
+    }
+
+    /// The exchange, for looking at it in tests and reports.
+    #[must_use]
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Market connections may send five messages a second. False: it was cut.
+    fn count_message(&mut self, conn: ConnId, now_ns: u64) -> bool {
+        let most = self.exchange.limits.rules().stream_messages_per_second;
+        let Some(at) = self.conns.get_mut(&conn) else { return false };
+        if matches!(at.role, Role::Market(_)) && at.messages.add(1, now_ns / 1_000_000) > most {
+            self.out.push_back((conn, Out::Close(1008, "Too many requests")));
+            self.disconnect(conn);
+            return false;
+        }
+        true
+    }
+
+    fn on_request(&mut self, conn: ConnId, text: &str, now_ns: u64) {
+        let now_ms = now_ns / 1_000_000;
+        let Some(Conn { role: Role::Api(session), .. }) = self.conns.get_mut(&conn) else { return };
+        let recorded = self.pulse.closed_books();
+        let call = Call::new(&mut self.exchange, &self.credentials, session, recorded, now_ms);
+        let reply = call.answer(text);
+        let scale = session.scale;
+        self.commit();
+        let crossed = self.rng.one_in(self.crossed_answer_in);
+        if crossed {
+            self.tell_events();
+        }
+        if let Some(answer) = self.pulse.filter_answer(reply.text, reply.is_trade) {
+            let text = Out::Text(answer.into());
+            match self.pulse.answer_delay_ns() {
+                0 => self.out.push_back((conn, text)),
+                delay => self.pulse.delay(now_ns + delay, conn, text),
+            }
+        }
+        self.tell_events();
+        if let Some(id) = reply.ended {
+            let time = now_ms * scale;
+            let text = format!(
+                r#"{{"subscriptionId":{id},"event":{{"e":"eventStreamTerminated","E":{time}}}}}"#
+            );
+            self.out.push_back((conn, Out::Text(text.into())));
+        }
+        self.tell_markets(now_ms);
+        if reply.closes {
+            let all: Vec<ConnId> = self.conns.keys().copied().collect();
+            for conn in all {
+                self.out.push_back((conn, Out::Close(1008, "banned")));
+                self.disconnect(conn);
+            }
+        }
+    }
+
+    /// Queues the record of what changed since the last time.
+    pub(crate) fn commit(&mut self) {
+        if self.exchange.changes.orders.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(&mut self.exchange.changes);
+        self.records.push_back(Record::of_changes(changes, &self.exchange).line());
+    }
+
+    /// The first record: the account as it is.
+    fn record_everything(&mut self) {
+        let account = self.exchange.account.assets();
+        let record = Record {
+            balances: account.iter().map(|(asset, b)| (asset.clone(), *b)).collect(),
+            ..Record::of_marks(&self.exchange)
+        };
+        self.records.push_back(record.line());
+    }
+
+    /// Sends private events to whoever subscribed.
+    pub(crate) fn tell_events(&mut self) {
+        for event in std::mem::take(&mut self.exchange.events) {
+            let times = match &event {
+                Private::Report(report) => self.pulse.times_of_report(&report.event),
+                Private::Position(..) => 1,
+            };
+            for (&conn, at) in &self.conns {
+                let Role::Api(session) = &at.role else { continue };
+                let Some(id) = session.subscription else { continue };
+                let scale = session.scale;
+                let event = match &event {
+                    Private::Report(report) => report.text(scale),
+                    Private::Position(changed, ms) => {
+                        position_event(changed, ms * scale, ms * scale)
+                    }
+                };
+                let text: Text = format!(r#"{{"subscriptionId":{id},"event":{event}}}"#).into();
+                for _ in 0..times {
+                    self.out.push_back((conn, Out::Text(text.clone())));
+                }
+            }
+        }
+    }
+
+    /// Sends best quotes and trades; the quote comes first, as it often does in reality.
+    pub(crate) fn tell_markets(&mut self, now_ms: u64) {
+        let prints = std::mem::take(&mut self.exchange.prints);
+        let silent = self.pulse.is_silent();
+        let mut unheard = VecDeque::new();
+        for (n, feed) in self.feeds.iter_mut().enumerate() {
+            let out = if silent { &mut unheard } else { &mut self.out };
+            feed.tell_top(&self.exchange.markets[n], &self.streams, out);
+        }
+        for group in prints.chunk_by(|a, b| a.market == b.market) {
+            let out = if silent { &mut unheard } else { &mut self.out };
+            let n = group[0].market;
+            let market = &mut self.exchange.markets[n];
+            self.feeds[n].tell_trades(group, market, now_ms, &self.streams, out);
+        }
+        self.exchange.prints = prints;
+        self.exchange.prints.clear();
+    }
+}
+
+impl Pulse {
+    /// How often a report is sent (faults `lose-report` and `repeat-report`).
+    fn times_of_report(&mut self, _event: &Event) -> usize {
+        if std::mem::take(&mut self.lose_report) {
+            0
+        } else if std::mem::take(&mut self.repeat_report) {
+            2
+        } else {
+            1
+        }
+    }
+}
+
+/// Stream names of `/ws/a/b`.
+fn raw_names(path: &str) -> Result<&str, u16> {
+    let names = path.strip_prefix("/ws").ok_or(404_u16)?;
+    if names.is_empty() || names.starts_with('/') { Ok(names) } else { Err(404) }
+}
+
+/// A market with an empty book whose numbers go on after the stored ones.
+fn market(spec: SymbolSpec, stored: &Stored) -> Market {
+    match stored.marks.get(&spec.name) {
+        Some(mark) => {
+            let own = stored.trades.iter().filter(|t| t.symbol == spec.name).map(|t| t.id).max();
+            Market {
+                book: Book::new(mark.update_id + ID_JUMP),
+                trade_id: mark.trade_id.max(own.unwrap_or(0)) + ID_JUMP,
+                agg_id: mark.agg_id + ID_JUMP,
+                last_price: mark.last_price,
+                spec,
+            }
+        }
+        None => Market {
+            book: Book::new(50_093_239_188),
+            trade_id: 3_735_683_258,
+            agg_id: 3_114_520_000,
+            last_price: spec.start_price,
+            spec,
+        },
+    }
+}
+
+/// Puts balances, trades and orders back; own open orders rest first in the empty books.
+fn restore(exchange: &mut Exchange, stored: Stored) {
+    for (asset, balance) in &stored.balances {
+        exchange.account.restore(asset, *balance);
+    }
+    for trade in stored.trades {
+        if let Some(market) = exchange.market(&trade.symbol) {
+            exchange.orders.push_trade(market, trade);
+        }
+    }
+    for mut order in stored.orders.into_values() {
+        // A list in another order, or another list: the name decides.
+        if let Some(market) = exchange.market(&order.symbol) {
+            order.market = market;
+            exchange.restore_order(order);
+        }
+    }
+    if let Some(ids) = stored.ids {
+        let order = ids.order.max(exchange.ids.order) + ID_JUMP;
+        let execution = ids.execution + ID_JUMP;
+        exchange.ids = Ids { order, execution, prevented: ids.prevented + ID_JUMP };
+    }
+}
+
+/// Makes a crowd for each market and lets it quote its opening book.
+fn populate(exchange: &mut Exchange, activity: Activity, rng: &mut Rng) -> Vec<Generator> {
+    let mut crowds = Vec::new();
+    for n in 0..exchange.markets.len() {
+        let price = exchange.markets[n].last_price;
+        let mut crowd = Generator::new(Rng::new(rng.bits()), activity, price);
+        for order in crowd.opening(&exchange.markets[n].spec) {
+            exchange.crowd(n, order, 0);
+        }
+        crowds.push(crowd);
+    }
+    crowds
+}
+
+/// Assets of a recording that the configuration does not fund get a round sum.
+fn fund_recorded(symbols: &[SymbolSpec], balances: &mut Vec<(String, i128)>) {
+    for spec in symbols {
+        for (asset, units) in [(&spec.base, 10_000), (&spec.quote, 1_000_000)] {
+            if !asset.is_empty() && balances.iter().all(|(known, _)| known != asset) {
+                balances.push((asset.clone(), i128::from(units * ONE)));
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Lets one step of a crowd happen.
+    pub(crate) fn act(&mut self, market: usize, act: Act, now_ms: u64) {
+        match act {
+            Act::Order(order) => self.crowd(market, order, now_ms),
+            Act::Cancel(side, price) => _ = self.markets[market].book.cancel_crowd(side, price),
+        }
+    }
+}

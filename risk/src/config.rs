@@ -1,0 +1,107 @@
+//! What the risk lane starts from, and its validation.
+
+use core::fmt;
+
+use bot4_types::instrument::Amount;
+use bot4_types::limits::STRATEGIES_MAX;
+use bot4_types::{AssetId, InstrumentTable};
+
+use crate::limits::{LimitError, RiskLimits};
+
+/// Everything the risk lane starts from.
+#[derive(Clone, Debug)]
+pub struct RiskConfig {
+    /// The limits.
+    pub limits: RiskLimits,
+    /// The instruments and assets of the run.
+    pub table: InstrumentTable,
+    /// What is held at start, per asset.
+    pub balances: Vec<(AssetId, Amount)>,
+    /// The reporting asset: equity, limits and profit are told in it.
+    pub quote: AssetId,
+    /// Number of strategies.
+    pub strategies: usize,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A limit that cannot be meant.
+    Limit(LimitError),
+    /// The reporting asset, a balance's asset or an instrument's base or quote is not in the
+    /// table.
+    UnknownAsset(AssetId),
+    /// A start balance is negative.
+    NegativeBalance(AssetId),
+    /// No strategy, or more than [`STRATEGIES_MAX`].
+    Strategies(usize),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(error) => write!(f, "risk limit: {error}"),
+            Self::UnknownAsset(a) => write!(f, "asset {} is not in the asset table", a.0),
+            Self::NegativeBalance(a) => write!(f, "start balance of asset {} is negative", a.0),
+            Self::Strategies(n) => {
+                write!(f, "{n} strategies: between 1 and {STRATEGIES_MAX} are possible")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl RiskConfig {
+    /// Checks limits, assets, balances and the number of strategies.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.limits.validate().map_err(ConfigError::Limit)?;
+        let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
+        let held = self.balances.iter().map(|(asset, _)| *asset);
+        for asset in pairs.chain(held).chain([self.quote]) {
+            if usize::from(asset.0) >= self.table.assets_len() {
+                return Err(ConfigError::UnknownAsset(asset));
+            }
+        }
+        if let Some((asset, _)) = self.balances.iter().find(|(_, amount)| *amount < 0) {
+            return Err(ConfigError::NegativeBalance(*asset));
+        }
+        if !(1..=STRATEGIES_MAX).contains(&self.strategies) {
+            return Err(ConfigError::Strategies(self.strategies));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_types::Symbol;
+
+    fn config() -> RiskConfig {
+        let mut table = InstrumentTable::new();
+        let quote = table.asset(Symbol::new("USDT").expect("short")).expect("room");
+        let limits = RiskLimits::default();
+        RiskConfig { limits, table, balances: vec![(quote, 1)], quote, strategies: 1 }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(config().validate(), Ok(()));
+        let bad = |change: fn(&mut RiskConfig)| {
+            let mut config = config();
+            change(&mut config);
+            config.validate()
+        };
+        assert_eq!(bad(|c| c.strategies = 0), Err(ConfigError::Strategies(0)));
+        assert_eq!(bad(|c| c.strategies = 33), Err(ConfigError::Strategies(33)));
+        assert_eq!(bad(|c| c.quote = AssetId(1)), Err(ConfigError::UnknownAsset(AssetId(1))));
+        let negative = bad(|c| c.balances[0].1 = -1);
+        assert_eq!(negative, Err(ConfigError::NegativeBalance(AssetId(0))));
+        let limit = bad(|c| c.limits.collar_e4 = 0);
+        assert_eq!(limit, Err(ConfigError::Limit(LimitError::Collar)));
+    }
+}

@@ -1,0 +1,55 @@
+//! What the ledger keeps per instrument and strategy, and what it counts about reports.
+
+use bot4_types::Side;
+
+use crate::position::Position;
+
+/// Position and worst case of an instrument, or of one strategy in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Exposure {
+    /// What is held, by fills.
+    pub position: Position,
+    /// Quantity that may still be bought and sold, by side.
+    pub leaves: [i128; 2],
+    /// Orders of unknown fate, by side.
+    pub unknown: [u32; 2],
+    /// Orders that are not ended.
+    pub open: u32,
+}
+
+impl Exposure {
+    /// The position if everything of `side` that may still fill does, counted positive in the
+    /// direction of `side`.
+    #[must_use]
+    pub const fn worst(&self, side: Side) -> i128 {
+        let held = if matches!(side, Side::Buy) { self.position.qty } else { -self.position.qty };
+        held.saturating_add(self.leaves[side.index()])
+    }
+}
+
+/// What happened to reports. Everything below `duplicates` is drift: it must be explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Fills booked.
+    pub fills: u64,
+    /// Fills dropped because they were booked before.
+    pub duplicates: u64,
+    /// Fills booked beyond the ordered quantity.
+    pub overfills: u64,
+    /// Fills booked after a report that called the order complete.
+    pub after_done: u64,
+    /// Fills booked of orders that this run never approved.
+    pub orphans: u64,
+    /// Reports of orders so old that they were forgotten; not booked.
+    pub strays: u64,
+    /// Reports that contradict their order or are not numbers; not booked.
+    pub invalid: u64,
+}
+
+impl Counts {
+    /// Everything that a person must explain.
+    #[must_use]
+    pub const fn drift(&self) -> u64 {
+        self.overfills + self.after_done + self.orphans + self.strays + self.invalid
+    }
+}

@@ -1,0 +1,227 @@
+//! Whatever is asked for and whatever happens to orders: the worst case stays within the limit,
+//! nothing is spent twice and no two own orders can meet.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bot4_lanes::Phase;
+use bot4_risk::{Decision, RiskCore, RiskLimits, units};
+use bot4_types::rng::SplitMix64;
+use bot4_types::{
+    AssetId, ExecMsg, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderKind,
+    OrderReport, Side,
+};
+use common::{Life, ONE, config, disturb, mark, place};
+use proptest::prelude::*;
+
+const LIMIT: i128 = units(1_500);
+
+fn limits() -> RiskLimits {
+    RiskLimits {
+        position_equity_e4: 10_000,
+        position_value_max: LIMIT,
+        mark_age_ns_max: u64::MAX,
+        ..RiskLimits::default()
+    }
+}
+
+fn ready_core(config: &bot4_risk::RiskConfig) -> RiskCore {
+    let mut core = RiskCore::new(config).expect("valid");
+    core.on_turn(Nanos::from_secs(1));
+    core.on_report(&ExecMsg::Session { at: Nanos(0), ready: true });
+    for instrument in 0..2 {
+        core.on_mark(&mark(instrument, 100 * ONE, Nanos::from_secs(1)));
+    }
+    core
+}
+
+fn wish(rng: &mut SplitMix64, id: u64) -> OrderIntent {
+    let side = if rng.below(2) == 0 { Side::Buy } else { Side::Sell };
+    let price = 98 * ONE + rng.below(5) as i64 * ONE;
+    let qty = (1 + rng.below(8_000) as i64) * (ONE / 1_000);
+    let mut intent = place(id, rng.below(2) as u16, side, price, qty);
+    match rng.below(12) {
+        0 => intent.kind = OrderKind::Market,
+        1 => intent.stop_ticks = 0,
+        2 => intent.order = OrderId(1 + rng.below(id)),
+        3 => intent.action = OrderAction::Cancel,
+        4 => intent.qty.0 += 1,
+        _ => {}
+    }
+    intent
+}
+
+fn assert_sound(core: &RiskCore) -> Result<(), TestCaseError> {
+    for instrument in core.ledger().table().all() {
+        let total = core.ledger().total(instrument.id).expect("known");
+        for side in [Side::Buy, Side::Sell] {
+            let value = total.worst(side) * i128::from(100 * ONE);
+            prop_assert!(value <= LIMIT, "worst case {value} of {side:?}");
+        }
+    }
+    for asset in (0..3).map(AssetId) {
+        prop_assert!(core.ledger().free(asset) >= 0, "asset {} is overdrawn", asset.0);
+    }
+    Ok(())
+}
+
+/// No two open orders of opposite sides meet.
+fn assert_no_self_trade(
+    core: &RiskCore,
+    open: &BTreeMap<OrderId, OrderIntent>,
+) -> Result<(), TestCaseError> {
+    let working = |side| {
+        let alive =
+            |o: &&OrderIntent| core.ledger().order(o.order).is_some_and(|s| !s.state.is_terminal());
+        open.values().filter(move |o| o.side == side).filter(alive)
+    };
+    for buy in working(Side::Buy) {
+        for sell in working(Side::Sell).filter(|s| s.instrument == buy.instrument) {
+            let at_market = buy.kind == OrderKind::Market || sell.kind == OrderKind::Market;
+            prop_assert!(!at_market && buy.price < sell.price, "{buy:?} meets {sell:?}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(common::cases(200))]
+
+    #[test]
+    fn worst_case_balance_and_self_trade(seed in any::<u64>()) {
+        let mut rng = SplitMix64::new(seed);
+        let config = config(limits());
+        let mut core = ready_core(&config);
+        let mut open: BTreeMap<OrderId, OrderIntent> = BTreeMap::new();
+        let mut waiting: Vec<OrderReport> = Vec::new();
+        let mut trade = 0;
+        for id in 1..150u64 {
+            core.on_turn(Nanos::from_secs(1) + Nanos::from_millis(id));
+            let intent = wish(&mut rng, id);
+            let known = core.ledger().order(intent.order).is_some();
+            match core.on_intent(&intent, Phase::Run) {
+                Decision::Approved(approval) if intent.action == OrderAction::Place => {
+                    prop_assert!(!known, "a number is used once");
+                    prop_assert!(approval.intent().stop_ticks > 0
+                        || core.ledger().exposure(intent.strategy, intent.instrument)
+                            .is_some_and(|e| e.worst(intent.side) <= 0));
+                    open.insert(intent.order, intent);
+                    waiting.extend(Life::draw(&intent, &mut rng, &mut trade));
+                }
+                _ => {}
+            }
+            assert_sound(&core)?;
+            assert_no_self_trade(&core, &open)?;
+            if rng.below(3) == 0 {
+                let now = rng.below(waiting.len() as u64 + 1) as usize;
+                let part: Vec<OrderReport> = waiting.drain(..now).collect();
+                for report in disturb(&part, &mut rng, 4) {
+                    core.on_report(&ExecMsg::Order(report));
+                    assert_sound(&core)?;
+                }
+            }
+        }
+        let refused: u64 = bot4_types::RefuseReason::ALL.iter().map(|r| core.refused(*r)).sum();
+        prop_assert_eq!(core.checked(), core.placed() + core.canceled() + refused);
+        prop_assert!(core.placed() > 0, "the world must let something through");
+        prop_assert_eq!(core.ledger().counts().drift(), 0);
+        assert_profit_explains_equity(&core)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(common::cases(500))]
+
+    /// Numbers from anywhere: an answer, never a panic, and the books of counts stay closed.
+    #[test]
+    fn any_numbers_give_an_answer(seed in any::<u64>()) {
+        let mut rng = SplitMix64::new(seed);
+        let config = config(limits());
+        let mut core = ready_core(&config);
+        let wild = |rng: &mut SplitMix64| match rng.below(6) {
+            0 => i64::MAX,
+            1 => i64::MIN,
+            2 => rng.next_u64() as i64,
+            3 => rng.below(3) as i64 - 1,
+            _ => 100 * ONE,
+        };
+        for id in 1..60u64 {
+            core.on_turn(Nanos(rng.next_u64() >> rng.below(64)));
+            let mut intent = wish(&mut rng, id);
+            let good = intent;
+            (intent.price.0, intent.qty.0) = (wild(&mut rng), wild(&mut rng));
+            intent.instrument.0 = rng.below(4) as u16;
+            intent.strategy.0 = rng.below(300) as u8;
+            core.on_intent(&intent, Phase::Run);
+            core.on_intent(&OrderIntent { order: OrderId(1_000 + id), ..good }, Phase::Run);
+            let seq = rng.below(9) as u32;
+            let mut report = common::fill(&good, seq, wild(&mut rng), wild(&mut rng), id);
+            report.order = OrderId(rng.below(1_100));
+            report.last_price.0 = wild(&mut rng);
+            report.fee = i128::from(wild(&mut rng)) << rng.below(62);
+            report.fee_asset.0 = rng.below(6) as u8;
+            report.instrument.0 = rng.below(3) as u16;
+            report.state = *pick(bot4_types::OrderState::ALL, &mut rng);
+            report.kind = *pick(bot4_types::ReportKind::ALL, &mut rng);
+            core.on_report(&ExecMsg::Order(report));
+            let at = Nanos(rng.next_u64());
+            let asset = AssetId(rng.below(5) as u8);
+            let free = i128::from(wild(&mut rng)) << 60;
+            core.on_report(&ExecMsg::Balance { at, asset, free, locked: i128::MAX });
+            let mut mark = mark(rng.below(3) as u16, 100 * ONE, at);
+            (mark.micro, mark.last_trade) = (wild(&mut rng), wild(&mut rng));
+            core.on_mark(&mark);
+            let _ = core.pnl();
+        }
+        let refused: u64 = bot4_types::RefuseReason::ALL.iter().map(|r| core.refused(*r)).sum();
+        prop_assert_eq!(core.checked(), core.placed() + core.canceled() + refused);
+    }
+}
+
+fn pick<'a, T>(all: &'a [T], rng: &mut SplitMix64) -> &'a T {
+    &all[rng.below(all.len() as u64) as usize]
+}
+
+/// Everything started with is quoted in one asset at fixed marks: what equity gained is profit
+/// less fees, to the rounding of a handful of conversions.
+fn assert_profit_explains_equity(core: &RiskCore) -> Result<(), TestCaseError> {
+    let worth = |balance: &dyn Fn(AssetId) -> i128| -> i128 {
+        balance(AssetId(0)) * 100 + balance(AssetId(1)) * 100 + balance(AssetId(2))
+    };
+    let start = |asset: AssetId| common::balances()[usize::from(asset.0)].1;
+    let gained = worth(&|a| core.ledger().expected_balance(a)) - worth(&start);
+    let pnl = core.pnl();
+    prop_assert_eq!(pnl.unvalued, 0);
+    let told = pnl.realized + pnl.unrealized - pnl.fees;
+    prop_assert!((gained - told).abs() <= 8, "gained {gained}, told {told}");
+    Ok(())
+}
+
+#[test]
+fn the_default_limit_is_two_per_cent_of_equity() {
+    let config = config(RiskLimits { mark_age_ns_max: u64::MAX, ..RiskLimits::default() });
+    let mut core = ready_core(&config);
+    // Equity: 50 * 100 + 50 * 100 + 20,000 = 30,000; two per cent are six units at 100.
+    let buy = |id, qty| place(id, 0, Side::Buy, 100 * ONE, qty);
+    let too_much = core.on_intent(&buy(1, 6 * ONE + 1_000), Phase::Run);
+    assert_eq!(too_much, Decision::Refused(bot4_types::RefuseReason::Position));
+    assert_eq!(core.equity(), Some(units(30_000)));
+    assert!(matches!(core.on_intent(&buy(2, 6 * ONE), Phase::Run), Decision::Approved(_)));
+    let more = core.on_intent(&buy(3, 1_000), Phase::Run);
+    assert_eq!(more, Decision::Refused(bot4_types::RefuseReason::Position));
+    assert_eq!(core.ledger().total(InstrumentId(0)).map(|e| e.open), Some(1));
+}
+
+#[test]
+fn nothing_increases_before_equity_is_known() {
+    let config = config(limits());
+    let mut core = RiskCore::new(&config).expect("valid");
+    core.on_report(&ExecMsg::Session { at: Nanos(0), ready: true });
+    core.on_mark(&mark(0, 100 * ONE, Nanos(1)));
+    let buy = |id| place(id, 0, Side::Buy, 100 * ONE, ONE);
+    let early = core.on_intent(&buy(1), Phase::Run);
+    assert_eq!(early, Decision::Refused(bot4_types::RefuseReason::Position));
+    core.on_mark(&mark(1, 100 * ONE, Nanos(1)));
+    assert!(matches!(core.on_intent(&buy(2), Phase::Run), Decision::Approved(_)));
+}
