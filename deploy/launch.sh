@@ -13,7 +13,7 @@ usage: launch.sh [options] [-- ARGS of `bot4 run`]
   --dry-run          print host and plan, change nothing, start nothing (no root needed)
   --no-tune          start and audit only, touch no host setting (no root needed)
   --cpus LIST        CPUs for the engine, e.g. 1-11 (default: all allowed; above 12, all but CPU 0's core)
-  --huge-pages N     2 MiB pages to have free before the start (default: 32 a CPU)
+  --huge-pages N     2 MiB pages to have free before the start (default: 320, at most a quarter of the free memory)
   --user NAME        run the engine as NAME
   --ready-timeout S  seconds to wait for all lanes to run (default 60)
 example: deploy/launch.sh --huge-pages 512 -- --for 5m --report report.json
@@ -78,7 +78,9 @@ cpus=$(expand "$cpus")
 [[ -n $cpus ]] || die "--cpus names no CPU"
 for c in $cpus; do [[ " $allowed " == *" $c "* ]] || die "CPU $c is not allowed here (allowed: $allowed)"; done
 list=${cpus// /,}
-pages=${pages:-$((32 * $(wc -w <<<"$cpus")))}
+# The embedded default needs about 280, each further instrument 6: see tuning.md, Memory.
+quarter=$(awk '/^MemAvailable/ {print int($2 / 4 / 2048)}' /proc/meminfo)
+pages=${pages:-$((quarter < 320 ? quarter : 320))}
 free=$(awk '/^HugePages_Free/ {print $2}' /proc/meminfo)
 had=$(value /proc/sys/vm/nr_hugepages 0)
 want=$((had + (pages > free ? pages - free : 0)))

@@ -100,4 +100,21 @@ if ((EUID == 0)); then
 else
     echo "skipped: the undo tests need root"
 fi
+if command -v perf >/dev/null && perf stat -x, -e task-clock -- true >/dev/null 2>&1; then
+    taskset -c "$FAKE_CPU" sleep 30 &
+    sleeper=$!
+    "$here/perf-session.sh" --pid "$sleeper" --seconds 1 --out "$tmp/session" >"$tmp/out" 2>&1 || fail "a session on a live process"
+    kill "$sleeper"
+    wait "$sleeper" 2>/dev/null
+    json=$(cat "$tmp/session/summary.json")
+    [[ $json == '{"schema":1,'*'"multiplexed":'*'}' ]] || fail "summary.json is whole: $json"
+    [[ $(tr -cd '{[' <<<"$json" | wc -c) == $(tr -cd '}]' <<<"$json" | wc -c) ]] || fail "summary.json is balanced"
+    said=$(sed -n 's/^hw_counters: //p' "$tmp/out")
+    [[ $json == *"\"hw_counters\":$said,"* ]] || fail "summary and screen agree on hw_counters"
+    grep -q "| sleep | $sleeper | $FAKE_CPU | task-clock |" "$tmp/session/report.md" || fail "the report names the thread"
+    "$here/perf-session.sh" --pid 4194305 --seconds 1 --out "$tmp/session" >"$tmp/out" 2>&1 && fail "no such process"
+    ok "a perf session counts a thread and says what it cannot count"
+else
+    echo "skipped: perf is not installed or not permitted"
+fi
 echo "$passed groups passed"

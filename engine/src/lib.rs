@@ -10,5 +10,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod offline;
 pub mod run;
+pub mod sim;
 pub mod topology;

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, intent};
     use bot4_lanes::Phase;
-    use bot4_types::OrderId;
+    use bot4_types::{OrderId, Side};
 
     fn verdict(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
         judge(input).map(|approval| assert_eq!(approval.intent(), input.intent))
@@ -111,6 +111,51 @@ mod tests {
             f.intent.qty.0 = -1;
         });
         assert_eq!(much.run(verdict), Err(RefuseReason::Killed));
+    }
+
+    /// Every reason that the roster knows comes out of the gate itself, not only of its check.
+    #[test]
+    fn each_check_is_on_the_roster() {
+        use RefuseReason as R;
+        let spoil: &[(R, fn(&mut Fixture))] = &[
+            (R::Draining, |f| f.phase = Phase::Drain),
+            (R::UnknownInstrument, |f| f.intent.instrument.0 = 7),
+            (R::NotTradable, |f| f.instrument.tradable = false),
+            (R::Session, |f| f.session_ready = false),
+            (R::DuplicateId, |f| f.order_last = f.intent.order),
+            (R::Expired, |f| f.intent.expires = f.now),
+            (R::BookNotLive, |f| f.mark.state = bot4_types::BookState::Stale),
+            (R::BookStale, |f| f.mark.at = bot4_types::Nanos(0)),
+            (R::Tick, |f| f.intent.price.0 += 1),
+            (R::PriceBounds, |f| f.instrument.price_max.0 = 1_000_000),
+            (R::PriceCollar, |f| f.intent.price.0 = 104 * crate::checks::fixture::ONE),
+            (R::Lot, |f| f.intent.qty.0 += 1),
+            (R::SizeMin, |f| f.intent.qty.0 = 0),
+            (R::SizeMax, |f| f.limits.order_base_max = 1),
+            (R::NotionalMin, |f| f.instrument.notional_min = i128::MAX),
+            (R::NotionalMax, |f| f.limits.order_value_max = 1),
+            (R::MissingStop, |f| f.intent.stop_ticks = 0),
+            (R::Rate, |f| f.orders_taken = 10_000),
+            (R::Position, |f| f.equity = None),
+            (R::Balance, |f| f.balances.clear()),
+        ];
+        for (reason, change) in spoil {
+            assert_eq!(Fixture::with(change).run(verdict), Err(*reason));
+        }
+    }
+
+    #[test]
+    fn own_orders_are_looked_at() {
+        let resting = |side| OrderIntent { order: OrderId(1), side, ..intent() };
+        let other = Fixture::with(|f| f.resting = vec![resting(Side::Sell)]);
+        assert_eq!(other.run(verdict), Err(RefuseReason::SelfTrade));
+        let mut same = Fixture::with(|f| f.resting = vec![resting(Side::Buy)]);
+        assert_eq!(same.run(verdict), Ok(()));
+        same.limits.open_orders_max = 1;
+        assert_eq!(same.run(verdict), Err(RefuseReason::OpenOrders));
+        same.limits.open_orders_max = 2;
+        same.unknown = vec![OrderId(1)];
+        assert_eq!(same.run(verdict), Err(RefuseReason::Unknown));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bot4_alloc::seal::{Class, allocations, deallocations, enter, register, seal}
 use bot4_lanes::{Agent, Control, LogTx, Metrics, Probe, ring};
 use bot4_risk::{RiskAgent, RiskLimits, RiskPorts};
 use bot4_types::rng::SplitMix64;
-use bot4_types::{ExecMsg, Nanos, OrderAction, OrderId, OrderIntent, Side};
+use bot4_types::{ExecMsg, Nanos, OrderAction, OrderIntent, Side};
 use common::{Life, ONE, config, disturb, mark, place};
 
 #[global_allocator]
@@ -47,12 +47,12 @@ fn a_turn_allocates_nothing() {
         let side = if rng.below(2) == 0 { Side::Buy } else { Side::Sell };
         let price = 98 * ONE + rng.below(5) as i64 * ONE;
         let qty = (1 + rng.below(900) as i64) * ONE / 1_000;
-        let mut intent = place(id, rng.below(2) as u16, side, price, qty);
-        if rng.below(10) == 0 {
-            let order = OrderId(id.saturating_sub(rng.below(9)));
-            intent = OrderIntent { action: OrderAction::Cancel, order, ..intent };
-        }
+        let intent = place(id, rng.below(2) as u16, side, price, qty);
         intents.push(intent).expect("room");
+        if rng.below(10) == 0 {
+            let cancel = OrderIntent { action: OrderAction::Cancel, ..intent };
+            intents.push(cancel).expect("room");
+        }
         for instrument in 0..2 {
             marks.push(mark(instrument, 100 * ONE, now)).expect("room");
         }
@@ -81,5 +81,6 @@ fn a_turn_allocates_nothing() {
     assert_eq!((allocations(tag), deallocations(tag)), (0, 0));
     let counts = agent.core().ledger().counts();
     assert!(agent.core().placed() > 10_000, "slots were recycled: {}", agent.core().placed());
-    assert!(counts.fills > 5_000 && counts.duplicates > 1_000 && agent.core().canceled() > 10);
+    let met = (counts.fills, counts.duplicates, agent.core().canceled());
+    assert!(met.0 > 5_000 && met.1 > 1_000 && met.2 > 1_000, "too quiet: {met:?}");
 }

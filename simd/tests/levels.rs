@@ -191,6 +191,28 @@ fn dot_is_within_its_bound_of_the_naive_sum() {
     }
 }
 
+/// The order of summation is part of the contract: written out here once more, in plain loops.
+fn dot_in_the_stated_order(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [[0.0f64; 8]; 4];
+    for i in 0..a.len() {
+        let sum = &mut sums[i / 8 % 4][i % 8];
+        *sum = a[i].mul_add(b[i], *sum);
+    }
+    let lane = |l: usize| (sums[0][l] + sums[1][l]) + (sums[2][l] + sums[3][l]);
+    ((lane(0) + lane(4)) + (lane(2) + lane(6))) + ((lane(1) + lane(5)) + (lane(3) + lane(7)))
+}
+
+#[test]
+fn dot_sums_in_the_stated_order() {
+    for len in 0..200 {
+        let (_, [a, b, _, _]) = ordinary(len);
+        let want = dot_in_the_stated_order(&a, &b);
+        for k in levels() {
+            assert_eq!(k.dot(&a, &b).to_bits(), want.to_bits(), "{} of {len}", k.level().name());
+        }
+    }
+}
+
 #[test]
 fn edges_have_their_stated_values() {
     for k in levels() {

@@ -241,7 +241,10 @@ mod tests {
             let key = rng.below(1_500) as i64 - 700;
             if (step / 2_500) % 2 == 0 || rng.below(4) == 0 {
                 let fits = twin.len() < CAPACITY || twin.contains_key(&key);
-                assert_eq!(store.insert(key, step as i64 + 1), if fits { Ok(()) } else { Err(Full) });
+                assert_eq!(
+                    store.insert(key, step as i64 + 1),
+                    if fits { Ok(()) } else { Err(Full) }
+                );
                 if fits {
                     twin.insert(key, step as i64 + 1);
                 }

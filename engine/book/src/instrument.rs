@@ -13,7 +13,7 @@ use crate::far::Full;
 use crate::ladder::{Ladder, granularity};
 use crate::oracle::{Quote, TickerOracle};
 use crate::report::{BookSummary, level_text, state_name, top20_crc32};
-use crate::sync::{DepthStep, DiffHead, ReplayStep, SnapshotStep, BookSync};
+use crate::sync::{BookSync, DepthStep, DiffHead, ReplayStep, SnapshotStep};
 use crate::tally::{Count, Tally};
 
 /// What the books of an agent write to besides themselves.
@@ -133,8 +133,11 @@ impl InstrumentBook {
                 self.count(ledger, Count::Levels, (bids.len() + asks.len()) as u64);
                 self.venue_ms = stamp.venue_ms;
                 self.ladder.reset(granularity(bids, asks, self.instrument.tick));
-                let fits = set_side(&mut self.ladder, Side::Buy, bids)
-                    .and(set_side(&mut self.ladder, Side::Sell, asks));
+                let fits = set_side(&mut self.ladder, Side::Buy, bids).and(set_side(
+                    &mut self.ladder,
+                    Side::Sell,
+                    asks,
+                ));
                 if self.sound(ledger, fits) {
                     self.replay(ledger);
                 }
@@ -202,9 +205,8 @@ impl InstrumentBook {
         let verdicts = self.oracle.quote(quote);
         self.count(ledger, Count::TickerEqual, verdicts.equal);
         self.count(ledger, Count::TickerDiffers, verdicts.differs);
-        let news = self.state() == BookState::Live
-            && quote.id > newest
-            && quote.id > self.sync.book_id();
+        let news =
+            self.state() == BookState::Live && quote.id > newest && quote.id > self.sync.book_id();
         if news {
             self.touch(trail);
         }

@@ -417,8 +417,7 @@ impl Half {
 
     fn crowded(&self, step: i64) -> bool {
         let (first, last) = self.keys_of_word(step);
-        self.far.iter_from(first).take(WALK_MAX).take_while(|(k, _)| *k <= last).count()
-            == WALK_MAX
+        self.far.iter_from(first).take(WALK_MAX).take_while(|(k, _)| *k <= last).count() == WALK_MAX
     }
 
     /// Moves the levels that lie on the grid in the word from `step` from far store to window.

@@ -205,6 +205,18 @@ mod tests {
         assert_eq!(oracle.quote(at(300, 1)), Verdicts { equal: 198, differs: 2 });
     }
 
+    /// A quote so late that it lies among the tops already summed: which of them it would have
+    /// judged is not known any more, so the sum is not counted.
+    #[test]
+    fn very_late_quote_voids_the_sum() {
+        let mut oracle = TickerOracle::new(4);
+        oracle.quote(at(5, 1));
+        (10..110).for_each(|id| assert_eq!(oracle.top(at(id, 1)), Verdicts::default()));
+        assert_eq!(oracle.quote(at(20, 1)), Verdicts::default());
+        let singly = PENDING_MAX as u64;
+        assert_eq!(oracle.quote(at(200, 1)), Verdicts { equal: singly, differs: 0 });
+    }
+
     #[test]
     fn overrun_quotes_leave_tops_uncounted() {
         let mut oracle = TickerOracle::new(2);

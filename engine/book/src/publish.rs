@@ -120,3 +120,43 @@ impl Publisher {
         pushed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BookConfig;
+    use crate::tally::COUNTERS;
+    use bot4_lanes::{Metrics, ring};
+    use bot4_types::{Instrument, InstrumentId, Side, Symbol, Trail};
+
+    /// The reader makes room in the middle of a turn: the top that was due still goes first.
+    #[test]
+    fn trade_never_overtakes_a_top_that_is_due() {
+        let metrics = Metrics::in_memory();
+        let counters = metrics.counters("book", COUNTERS);
+        let ((tops, mut read), (marks, _read)) = (ring(4), ring(4));
+        let mut publisher = Publisher::new(tops, marks, 1, metrics.histogram("msg_book"));
+        let symbol = Symbol::new("A").expect("short");
+        let config = BookConfig { window_steps: 128, far_levels: 10, ..BookConfig::default() };
+        let book = InstrumentBook::new(Instrument::bare(InstrumentId(0), symbol, 8), &config);
+        let probe = Probe::logical();
+        for _ in 0..5 {
+            publisher.top(0, &book, &counters, &probe);
+        }
+        assert!(publisher.tops_due.contains(0));
+        while read.pop().is_some() {}
+        let print = TradePrint {
+            trail: Trail::default(),
+            id: 1,
+            price: 1,
+            qty: 1,
+            venue_ms: 0,
+            missed: 0,
+            instrument: InstrumentId(0),
+            aggressor: Side::Buy,
+        };
+        assert!(publisher.trade(0, &book, print, &probe));
+        assert!(matches!(read.pop(), Some(TopMsg::Top(_))));
+        assert!(matches!(read.pop(), Some(TopMsg::Trade(_))));
+    }
+}

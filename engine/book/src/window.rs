@@ -177,7 +177,11 @@ mod tests {
                     let step = base + rng.below(steps as u64) as i64;
                     let qty = rng.below(3) as i64;
                     window.set(step, qty);
-                    if qty > 0 { twin.insert(step, qty) } else { twin.remove(&step) };
+                    if qty > 0 {
+                        twin.insert(step, qty)
+                    } else {
+                        twin.remove(&step)
+                    };
                     let first = twin.first_key_value().map_or(NONE, |(k, _)| *k);
                     assert_eq!((window.best(), window.count()), (first, twin.len()), "{n}");
                     let from = base + rng.below(steps as u64) as i64;

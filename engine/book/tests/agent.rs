@@ -60,7 +60,10 @@ fn newest_of_book_and_quote_is_quoted() {
     let out = bench.drain();
     let top = out.tops[0];
     assert_eq!((top.id, top.quote_id), (10, 15));
-    assert_eq!((top.bids[0], top.quote_bid, top.quote_ask.price), (level(100, 3), level(102, 1), 109));
+    assert_eq!(
+        (top.bids[0], top.quote_bid, top.quote_ask.price),
+        (level(100, 3), level(102, 1), 109)
+    );
     assert_eq!((out.marks[0].bid, out.marks[0].ask), (102, 109));
     // The book overtakes the quote; an old quote says nothing.
     bench.depth(0, (11, 20), &[level(103, 1)], &[]);
@@ -81,7 +84,10 @@ fn gap_is_told_and_asked_for_within_the_turn() {
     let out = bench.drain();
     assert_eq!((out.tops[0].state, out.tops[0].reason), (BookState::Stale, StaleReason::Gap));
     assert_eq!(out.marks[0].state, BookState::Stale);
-    assert_eq!((out.resync[0].instrument, out.resync[0].reason), (InstrumentId(0), ResyncReason::Gap));
+    assert_eq!(
+        (out.resync[0].instrument, out.resync[0].reason),
+        (InstrumentId(0), ResyncReason::Gap)
+    );
     bench.after(30);
     bench.depth(0, (15, 15), &[level(106, 1)], &[]);
     bench.quote(0, 30, level(1, 1), level(2, 1));
@@ -124,7 +130,13 @@ fn inconsistent_diff_counts_as_damaged() {
     let mut bench = live(&ROOMY);
     for body in [
         MarketBody::Depth { first: 12, last: 11, bids: 0, asks: 0, block: LevelBlock::new(0) },
-        MarketBody::Depth { first: 11, last: 11, bids: u32::MAX, asks: 2, block: LevelBlock::new(0) },
+        MarketBody::Depth {
+            first: 11,
+            last: 11,
+            bids: u32::MAX,
+            asks: 2,
+            block: LevelBlock::new(0),
+        },
         MarketBody::Snapshot { last: 11, bids: 60, asks: 5, block: LevelBlock::new(0) },
     ] {
         bench.send(0, body);
@@ -166,6 +178,44 @@ fn lines_carry_their_instruments() {
     bench.agent.close(bench.now);
     assert_eq!(bench.total("stale_ns"), 200_000_000);
     assert_eq!(bench.agent.count(InstrumentId(1), Count::StaleNs), Some(0));
+}
+
+/// A venue that restarted counts from one again: its quotes are news all the same.
+#[test]
+fn quotes_of_a_new_connection_are_not_older() {
+    let mut bench = live(&ROOMY);
+    bench.quote(0, 500, level(101, 1), level(109, 1));
+    bench.send(0, MarketBody::LineDown);
+    bench.send(0, MarketBody::LineUp);
+    bench.snapshot(0, 3, &BIDS, &ASKS);
+    bench.settle();
+    let top = *bench.drain().tops.last().expect("a top");
+    assert_eq!((top.instrument.0, top.id, top.quote_id), (0, 3, 3));
+    bench.quote(0, 4, level(102, 1), level(108, 1));
+    bench.settle();
+    assert_eq!(bench.drain().tops[0].quote_bid, level(102, 1));
+}
+
+#[test]
+fn a_turn_is_bounded_and_rings_take_turns() {
+    let mut bench = Bench::new(&["A", "B"], 2, small(), &ROOMY);
+    bench.agent.set_batch(3);
+    for i in 0..12 {
+        for wire in 0..2 {
+            let event = bench.event(
+                wire,
+                MarketBody::Trade { id: i, price: 5, qty: 1, aggressor: bot4_types::Side::Sell },
+            );
+            bench.market[usize::from(wire)].push(event).expect("room");
+        }
+    }
+    for turn in 1..=4u64 {
+        assert_eq!(bench.work(), 3);
+        assert_eq!(bench.total("trades"), 3 * turn);
+    }
+    let out = bench.drain();
+    let of = |k| out.trades.iter().filter(|t| t.instrument.0 == k).count();
+    assert_eq!((of(0), of(1)), (6, 6), "neither ring starves the other");
 }
 
 #[test]

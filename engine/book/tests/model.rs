@@ -72,7 +72,8 @@ impl Venue {
             }
             for _ in 0..self.rng.below(4) {
                 let far = if self.rng.below(6) == 0 { 40_000 } else { 30 };
-                let off_tick = if self.rng.below(10) == 0 { 1 + self.rng.below(98) as i64 } else { 0 };
+                let off_tick =
+                    if self.rng.below(10) == 0 { 1 + self.rng.below(98) as i64 } else { 0 };
                 let price = (self.mid - side.sign() * (1 + self.rng.below(far) as i64)) * 100;
                 let qty = self.rng.below(3) as i64;
                 changes[side.index()].insert(price - side.sign() * off_tick, qty);
@@ -90,7 +91,8 @@ impl Venue {
 
 fn run(seed: u64) -> [u64; 4] {
     let sync = SyncConfig { events_max: 24, levels_max: 160, ..SyncConfig::default() };
-    let config = BookConfig { window_steps: 256, far_levels: 20_000, sync, ..BookConfig::default() };
+    let config =
+        BookConfig { window_steps: 256, far_levels: 20_000, sync, ..BookConfig::default() };
     let mut bench = Bench::new(&["A"], 1, config, &ROOMY);
     let (mut venue, id) = (Venue::new(seed), InstrumentId(0));
     let mut rng = SplitMix64::new(seed ^ 0xB00C);

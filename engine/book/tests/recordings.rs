@@ -189,7 +189,10 @@ fn btcusdt_2024() {
     let trades = &want["trades"];
     assert_eq!(seen.trades, trades["count"]);
     assert_eq!(seen.trades - seen.bought, trades["buyer_maker"]);
-    assert_eq!([seen.first_trade, seen.last_trade], [&trades["first_t"], &trades["last_t"]].map(|v| v.as_u64().expect("id")));
+    assert_eq!(
+        [seen.first_trade, seen.last_trade],
+        [&trades["first_t"], &trades["last_t"]].map(|v| v.as_u64().expect("id"))
+    );
     let sum = |v: &Value| v.as_str().expect("text").replace('.', "").parse::<i128>().expect("sum");
     assert_eq!((seen.qty, seen.quote), (sum(&trades["qty"]), sum(&trades["quote"])));
     assert_eq!(bench.total("quotes"), want["bookTicker"]["count"]);
@@ -197,11 +200,14 @@ fn btcusdt_2024() {
     assert_eq!(bench.total("conflated"), 0);
     assert!(seen.live > 0 && seen.quote_tops > 60_000, "{} tops", seen.tops);
     assert_eq!(bench.blocks_home(), bench.blocks_total, "every block came back");
-    println!("far levels: {:?}", [Side::Buy, Side::Sell].map(|s| {
-        let ladder = bench.agent.ladder(InstrumentId(0)).expect("its book");
-        assert_eq!(ladder.unit(), 1_000_000, "the grid was found in the snapshot");
-        (ladder.far_levels(s), ladder.levels(s))
-    }));
+    println!(
+        "far levels: {:?}",
+        [Side::Buy, Side::Sell].map(|s| {
+            let ladder = bench.agent.ladder(InstrumentId(0)).expect("its book");
+            assert_eq!(ladder.unit(), 1_000_000, "the grid was found in the snapshot");
+            (ladder.far_levels(s), ladder.levels(s))
+        })
+    );
 }
 
 fn several(name: &str) {
@@ -242,9 +248,8 @@ fn four_symbols_2021() {
 fn btcusdt_with_a_diff_cut_out() {
     let Some(dir) = recording("binance_spot_btcusdt_20240808") else { return };
     let mut all = messages(&dir, &["btcusdt_20240808.gz"]);
-    let diffs: Vec<usize> = (0..all.len())
-        .filter(|i| all[*i].1["data"]["e"].as_str() == Some("depthUpdate"))
-        .collect();
+    let diffs: Vec<usize> =
+        (0..all.len()).filter(|i| all[*i].1["data"]["e"].as_str() == Some("depthUpdate")).collect();
     all.remove(diffs[100]);
     let symbols = ["BTCUSDT".to_owned()];
     let mut bench = Bench::new(&["BTCUSDT"], 1, BookConfig::default(), &ROOMY);

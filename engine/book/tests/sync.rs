@@ -44,7 +44,10 @@ fn first_kept_diff_may_start_right_behind_the_snapshot() {
         assert_eq!(feed(&mut sync, first, last), DepthStep::Buffered);
         assert_eq!(sync.state(), BookState::Syncing);
         assert_eq!(adopt(&mut sync, 100), (vec![(first, last)], ReplayStep::Done));
-        assert_eq!((sync.state(), sync.book_id(), sync.snapshot_id()), (BookState::Live, last, 100));
+        assert_eq!(
+            (sync.state(), sync.book_id(), sync.snapshot_id()),
+            (BookState::Live, last, 100)
+        );
     }
 }
 
@@ -129,6 +132,7 @@ fn failed_book_needs_a_snapshot_not_older_than_itself() {
 #[test]
 fn line_down_forgets_and_line_up_starts_over() {
     let mut sync = live_at(100);
+    assert_eq!(feed(&mut sync, 105, 106), DepthStep::Gap);
     sync.line_down();
     assert_eq!((sync.state(), sync.reason()), (BookState::Stale, StaleReason::Line));
     assert_eq!(sync.poll(Nanos(9)), None, "there is nobody to ask");

@@ -3,7 +3,7 @@
 //! Invariant: a lane's sequence is published only after its record's bytes are in the mapped
 //! segment (release store in [`Journaled::publish`]). Records leave their ring only once they
 //! are appended, so a full journal shows as full rings, and risk waits: no record, no trade.
-//! Cost: about 60 ns a record; no system call except waking a helper.
+//! Cost: a copy and a CRC-32C a record; no system call except waking a helper.
 
 use std::path::PathBuf;
 

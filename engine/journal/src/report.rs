@@ -111,7 +111,7 @@ impl VerifyReport {
     /// Nothing is damaged, missing or out of order. A torn tail is allowed: it is what a killed
     /// run leaves, and no published record can lie in it.
     #[must_use]
-    pub fn is_intact(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         let ordered = self.lanes.values().all(|l| l.disordered == 0);
         self.damage_count == 0 && self.missing() == 0 && ordered
     }
@@ -119,7 +119,7 @@ impl VerifyReport {
     /// Intact, closed in order, no torn tail.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.is_intact() && self.closed && self.torn_tail.is_none()
+        self.is_sound() && self.closed && self.torn_tail.is_none()
     }
 
     /// As JSON.
@@ -132,7 +132,7 @@ impl VerifyReport {
             })
         };
         json!({
-            "intact": self.is_intact(), "closed": self.closed, "clean": self.is_clean(),
+            "intact": self.is_sound(), "closed": self.closed, "clean": self.is_clean(),
             "epoch": self.epoch.map(|e| e.0), "segments": self.segments, "records": self.records,
             "missing": self.missing(), "lanes": self.lanes.iter().map(lane).collect::<Vec<_>>(),
             "torn_tail": self.torn_tail.as_ref().map(flaw_json),
@@ -151,7 +151,7 @@ fn flaw_json(flaw: &Flaw) -> Value {
 
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match (self.is_clean(), self.is_intact()) {
+        let verdict = match (self.is_clean(), self.is_sound()) {
             (true, _) => "clean: closed in order, every record is there",
             (_, true) => "intact, not closed: a running or killed engine's journal",
             _ => "DAMAGED",
@@ -204,7 +204,7 @@ pub fn verify(path: &Path) -> io::Result<VerifyReport> {
 /// When there is nothing to read, or the journal is not intact.
 pub fn content_hash(path: &Path) -> io::Result<u128> {
     let report = verify(path)?;
-    if report.is_intact() {
+    if report.is_sound() {
         return Ok(report.content_hash);
     }
     let what = format!("{} is not intact: {report}", path.display());

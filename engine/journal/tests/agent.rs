@@ -131,7 +131,7 @@ fn a_gap_in_a_lane_is_counted_and_found_again() {
     agent.close(Nanos(2));
     assert_eq!((agent.stats().lost, journaled.get(0)), (2, 6));
     let report = verify(dir.path()).expect("readable");
-    assert!(!report.is_intact() && report.missing() == 2, "{report}");
+    assert!(!report.is_sound() && report.missing() == 2, "{report}");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn an_error_of_the_disk_is_a_fault_and_nothing_after_it_is_lost() {
     rig.agent.close(Nanos(rig.now));
     assert!(rig.agent.failure().is_some());
     let report = verify(dir.path()).expect("readable");
-    assert!(report.is_intact() && report.records == 2, "{report}");
+    assert!(report.is_sound() && report.records == 2, "{report}");
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_full_disk_is_a_fault_while_there_is_room_for_the_cancels() {
     rig.agent.close(Nanos(rig.now));
     assert_eq!(rig.journaled.get(0), rig.logs[0].last_seq());
     assert!(rig.journaled.get(0) > before);
-    assert!(verify(dir.path()).expect("readable").is_intact());
+    assert!(verify(dir.path()).expect("readable").is_sound());
 }
 
 #[test]

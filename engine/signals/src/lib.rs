@@ -13,11 +13,11 @@
 //!
 //! # One agent, two jobs
 //! Strategies and router share the lane, the reports of the account and the moment: a strategy
-//! says "I want a bid of 0.01 at 60,000" and the router must know, in the same instant, what rests
-//! already and what is on its way. A ring between them would add a copy, a second place where
-//! wishes can lie and grow old, and a second reader for the account link, and would buy nothing: they
-//! are never on different CPUs. So there is one agent, [`SignalAgent`] with role `signal`, and
-//! [`Router`] is a plain struct inside it. Its allocations count as the agent's.
+//! says "I want a bid of 0.01 at 60,000" and the router must know, in the same instant, what
+//! rests already and what is on its way. A ring between them would add a copy, a second place
+//! where wishes can lie and grow old, and a second reader for the account link, and would buy
+//! nothing: the two never run on different CPUs. So there is one agent, [`SignalAgent`] with role
+//! `signal`, and [`Router`] is a plain struct inside it. Its allocations count as the agent's.
 //!
 //! # Wishes, not messages
 //! A strategy does not send orders. Through [`Actions`] it states what should be resting

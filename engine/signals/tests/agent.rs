@@ -338,6 +338,52 @@ fn draining_cancels_what_rests_and_places_nothing() {
     assert_eq!(rig.agent.router().open_orders(), 0);
 }
 
+/// Wants a bid and a take in every call it gets.
+struct Stubborn;
+
+impl Stubborn {
+    fn insist(orders: &mut Actions<'_>) {
+        orders.quote(Side::Buy, Price(BID), Qty(100_000));
+        orders.take(Side::Sell, Qty(100_000), Price(BID));
+    }
+}
+
+impl Strategy for Stubborn {
+    fn name(&self) -> &'static str {
+        "stubborn"
+    }
+
+    fn on_top(&mut self, _: &View<'_>, orders: &mut Actions<'_>) {
+        Self::insist(orders);
+    }
+
+    fn on_report(&mut self, _: &AccountReport, _: Option<&View<'_>>, orders: &mut Actions<'_>) {
+        Self::insist(orders);
+    }
+}
+
+#[test]
+fn a_strategy_that_answers_reports_cannot_place_while_stopping_or_blind() {
+    let stops: [fn(&mut Rig); 3] =
+        [|rig| rig.control.drain(), |rig| rig.control.kill(), |rig| rig.stale(0)];
+    for stop in stops {
+        let mut rig = Rig::ready(vec![Box::new(Stubborn)]);
+        rig.top(0, BID, ASK);
+        rig.turn();
+        let quote = rig.only();
+        rig.ack(&quote);
+        rig.sent();
+        stop(&mut rig);
+        rig.turn();
+        rig.canceled(&quote);
+        rig.session(true);
+        rig.after(1_000);
+        let sent = rig.sent();
+        assert!(!sent.is_empty() && sent.iter().all(|i| i.action == OrderAction::Cancel));
+        assert_eq!(rig.agent.router().open_orders(), 0);
+    }
+}
+
 #[test]
 fn a_take_pulls_quotes_of_other_strategies_out_of_its_way() {
     let ((maker, mut maker_strings), (taker, mut taker_strings)) = (puppet(), puppet());

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use bot4_types::OrderId;
+
 use super::{Outcome, exit};
 
 /// Arguments of `bot4 journal`.
@@ -18,14 +20,22 @@ enum Command {
     Verify {
         /// A journal folder or segment.
         path: PathBuf,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Print every record as a JSON line.
     Dump {
         /// A journal folder or segment.
         path: PathBuf,
+        /// Only the records of this order.
+        #[arg(long)]
+        order: Option<u64>,
+    },
+    /// Count records; with --order, tell what happened to an order.
+    Stat {
+        /// A journal folder or segment.
+        path: PathBuf,
+        /// The engine's order number.
+        #[arg(long)]
+        order: Option<u64>,
     },
 }
 
@@ -35,19 +45,37 @@ enum Command {
 /// A refusal when the path is not a journal.
 pub fn run(args: &Args) -> Outcome {
     match &args.command {
-        Command::Verify { path, json } => {
-            let report = bot4_journal::verify(path)?;
-            if *json {
-                println!("{}", report.to_json());
-            } else {
-                println!("{report}");
-            }
+        Command::Verify { path } => {
+            let report = bot4_journal::verify(path).map_err(|e| refusal(path, &e))?;
+            println!("{}", report.to_json());
             Ok(if report.is_sound() { exit::DONE } else { exit::FAILED })
         }
-        Command::Dump { path } => {
+        Command::Dump { path, order } => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            bot4_journal::dump(path, &mut out)?;
+            let dumped = match order {
+                Some(n) => bot4_journal::dump_order(path, OrderId(*n), &mut out),
+                None => bot4_journal::dump(path, &mut out),
+            };
+            let (_, flaws) = dumped.map_err(|e| refusal(path, &e))?;
+            Ok(if flaws == 0 { exit::DONE } else { exit::FAILED })
+        }
+        Command::Stat { path, order: Some(n) } => {
+            let story = bot4_journal::order_story(path, OrderId(*n));
+            println!("{}", story.map_err(|e| refusal(path, &e))?.trim_end());
+            Ok(exit::DONE)
+        }
+        Command::Stat { path, order: None } => {
+            let stat = bot4_journal::stat(path).map_err(|e| refusal(path, &e))?;
+            println!("{}", stat.to_json());
             Ok(exit::DONE)
         }
     }
+}
+
+fn refusal(path: &std::path::Path, error: &std::io::Error) -> String {
+    format!(
+        "error: cannot read the journal {}: {error}\nhelp: give the journal folder of a run or one \
+         of its segments",
+        path.display()
+    )
 }

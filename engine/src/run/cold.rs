@@ -11,13 +11,12 @@ use bot4_venues::binance::orders::{self, Encoder, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
 };
-use bot4_venues::binance::sign::{Credentials, KeyError, Signer};
+use bot4_venues::binance::sign::KeyError;
 use bot4_wire::{
-    ConnError, ConnState, Endpoint, EndpointError, RootsError, StreamError, TcpConnector, TlsRoots,
-    WsConfig, WsConnection,
+    ConnError, ConnState, EndpointError, RootsError, WsConfig, WsConnection,
 };
 
-use crate::config::resolve::Remote;
+use super::access::Access;
 
 /// Longest wait for the connection or an answer.
 const PATIENCE: Nanos = Nanos::from_secs(10);
@@ -105,53 +104,23 @@ pub struct ColdSession {
     answer: Vec<u8>,
 }
 
-/// The authorities that `remote` trusts.
-#[must_use]
-pub fn roots_of(remote: &Remote) -> TlsRoots {
-    remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File)
-}
-
-/// The credentials that `remote` names.
-///
-/// # Errors
-/// When the key file cannot be read or holds no usable key.
-pub fn credentials_of(remote: &Remote) -> Result<Credentials, ColdError> {
-    let path = remote.private_key.display().to_string();
-    let text = std::fs::read_to_string(&remote.private_key)
-        .map_err(|e| ColdError::KeyFile(path.clone(), e))?;
-    let key = |e| ColdError::Key(path.clone(), e);
-    Credentials::new(&remote.api_key, Signer::ed25519(&text).map_err(key)?).map_err(key)
-}
-
-/// A connector that trusts what `remote` says and knows the way to `url`.
-///
-/// # Errors
-/// When the authorities cannot be loaded or the name has no address.
-pub fn connector_of(remote: &Remote, url: &str) -> Result<(TcpConnector, Endpoint), ColdError> {
-    let endpoint = Endpoint::parse(url).map_err(ColdError::Endpoint)?;
-    let mut connector = TcpConnector::new(&roots_of(remote)).map_err(ColdError::Roots)?;
-    let lost = |e: StreamError| ColdError::Connection(url.to_owned(), ConnError::Stream(e));
-    connector.resolve(&endpoint).map_err(lost)?;
-    Ok((connector, endpoint))
-}
-
 impl ColdSession {
     /// Connects, measures the venue's clock and logs on.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn open(clock: &Clock, remote: &Remote, seed: u64) -> Result<Self, ColdError> {
-        let (mut connector, endpoint) = connector_of(remote, &remote.api)?;
+    pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
+        let (mut connector, endpoint) = access.connector(&access.api)?;
         let config = WsConfig { silent_after: PATIENCE, ..WsConfig::default() };
-        let lost = |e| ColdError::Connection(remote.api.clone(), e);
-        let conn = WsConnection::connect(&mut connector, &endpoint, config, seed, clock.now())
+        let lost = |e| ColdError::Connection(access.api.clone(), e);
+        let conn = WsConnection::connect(connector.as_mut(), &endpoint, config, seed, clock.now())
             .map_err(lost)?;
         let mut session = Self {
             conn,
             clock: clock.clone(),
             wall: clock.wall(),
-            encoder: Encoder::new(credentials_of(remote)?, None),
-            url: remote.api.clone(),
+            encoder: Encoder::new(access.credentials()?, None),
+            url: access.api.clone(),
             next_id: 1,
             out: Vec::new(),
             answer: vec![0; 64 * 1024],

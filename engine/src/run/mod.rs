@@ -9,6 +9,7 @@
 //!    drains and stops.
 //! 6. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
+pub mod access;
 pub mod child;
 pub mod cold;
 pub mod control;
@@ -27,6 +28,7 @@ use bot4_telemetry::report::RunReport;
 
 use crate::config::resolve::Remote;
 use crate::config::{Config, VenueAccess};
+use access::Access;
 use child::VenueChild;
 
 use control::{ControlAgent, Ending};
@@ -75,8 +77,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         }
         VenueAccess::Remote(_) => None,
     };
-    let remote = remote_of(config, child.as_ref());
-    let opening = outcome::Opening::take(&clock, &remote, config)?;
+    let access = Access::of(&remote_of(config, child.as_ref()))?;
+    let opening = outcome::Opening::take(&clock, &access, config)?;
     for warning in plan.placement.warnings.iter().chain(&opening.notes) {
         eprintln!("warning: {warning}");
     }
@@ -87,9 +89,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         clock: &clock,
         control: &control,
         dir: &dir,
-        remote: &remote,
+        access: &access,
         opening: &opening,
         latency_dir: options.latency_dir.clone(),
+        journal_helper: true,
     })?;
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
@@ -104,7 +107,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let closing = outcome::Closing {
         clock: &clock,
         control: &control,
-        remote: &remote,
+        access: &access,
         opening: &opening,
         plan: &plan,
         dir: &dir,

@@ -16,6 +16,7 @@ use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
 use bot4_types::{AssetId, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
+use super::access::Access;
 use super::cold::{ColdError, ColdSession};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
@@ -23,7 +24,6 @@ use super::plan::Plan;
 use super::wiring::Ended;
 use super::{RunEnd, RunOptions};
 use crate::config::Config;
-use crate::config::resolve::Remote;
 
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
@@ -42,7 +42,8 @@ pub struct Opening {
     pub start_ms: i64,
     /// What a person should know.
     pub notes: Vec<String>,
-    seed: u64,
+    /// Seed of the comparison's connection.
+    pub seed: u64,
 }
 
 impl Opening {
@@ -52,10 +53,10 @@ impl Opening {
     /// What the venue refused, or a sentence with the mend.
     pub fn take(
         clock: &Clock,
-        remote: &Remote,
+        access: &Access,
         config: &Config,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut cold = patiently(clock, || ColdSession::open(clock, remote, config.seed))?;
+        let mut cold = patiently(clock, || ColdSession::open(clock, access, config.seed))?;
         let mut info = cold.instruments(&config.venue.symbols)?;
         let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
             format!("error: risk.equity_asset does not enter the asset table: {e:?}")
@@ -153,8 +154,8 @@ pub struct Closing<'a> {
     pub clock: &'a Clock,
     /// The kill word.
     pub control: &'a Control,
-    /// Endpoints and keys.
-    pub remote: &'a Remote,
+    /// Endpoints, keys and network.
+    pub access: &'a Access,
     /// The account before.
     pub opening: &'a Opening,
     /// Topology and placement.
@@ -205,7 +206,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
 /// Orders, positions and balances of the venue against ours.
 fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reconcile, ColdError> {
     let seed = c.opening.seed.wrapping_add(1);
-    let mut cold = patiently(c.clock, || ColdSession::open(c.clock, c.remote, seed))?;
+    let mut cold = patiently(c.clock, || ColdSession::open(c.clock, c.access, seed))?;
     let table = &c.opening.info.table;
     let at_venue = cold.open_orders(table)?.len();
     let mut positions_differ = 0;

@@ -4,8 +4,7 @@
 use bot4_alloc::huge::Rung;
 use bot4_risk::RiskLimits;
 use bot4_signals::Strategy;
-use bot4_signals::strategy::ema_cross::{EmaCross, EmaCrossParams};
-use bot4_signals::strategy::market_maker::{MarketMaker, MarketMakerParams};
+use bot4_signals::strategy::{EmaCross, EmaCrossParams, MarketMaker, MarketMakerParams};
 use bot4_types::Nanos;
 use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL};
 

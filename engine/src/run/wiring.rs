@@ -21,14 +21,13 @@ use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{Instrument, OrderId};
 use bot4_wire::{Endpoint, WsConfig};
 
-use super::cold::{connector_of, credentials_of};
+use super::access::Access;
 use super::control::ControlAgent;
 use super::dirs::RunDir;
 use super::outcome::Opening;
 use super::plan::Plan;
 use super::settings;
 use crate::config::Config;
-use crate::config::resolve::Remote;
 use crate::topology as t;
 
 type Failure = Box<dyn std::error::Error>;
@@ -45,12 +44,14 @@ pub struct Inputs<'a> {
     pub control: &'a Control,
     /// The run's folder.
     pub dir: &'a RunDir,
-    /// Endpoints and keys.
-    pub remote: &'a Remote,
+    /// Endpoints, keys and network.
+    pub access: &'a Access,
     /// Instruments and balances at the start.
     pub opening: &'a Opening,
     /// Where histogram dumps go.
     pub latency_dir: Option<PathBuf>,
+    /// The journal's disk jobs run on helper threads; inline in simulation.
+    pub journal_helper: bool,
 }
 
 /// Everything built, nothing started.
@@ -70,6 +71,16 @@ pub struct Ended {
     pub metrics: Metrics,
     /// What lies under the arenas: the lowest rung of all.
     pub rung: Rung,
+}
+
+/// Builds every agent but control, in the order of the table, for the stepper.
+///
+/// # Errors
+/// What cannot be built.
+pub fn agents(inputs: &Inputs<'_>, metrics: &Metrics) -> Result<Vec<Box<dyn Agent>>, Failure> {
+    let mut rings = Rings::default();
+    let roles = inputs.plan.topology.roles.iter().filter(|r| **r != "control");
+    roles.map(|role| build(role, inputs, metrics, &mut rings)).collect()
 }
 
 /// Builds the machine.
@@ -148,6 +159,7 @@ fn tag_of(role: &str) -> AgentTag {
 #[derive(Default)]
 struct Rings {
     ends: BTreeMap<String, Box<dyn std::any::Any>>,
+    journaled: Journaled,
 }
 
 impl Rings {
@@ -206,4 +218,161 @@ fn build(
         "telemetry" => Box::new(telemetry_agent(inputs, metrics)),
         other => unreachable!("role {other} is not in the table"),
     })
+}
+
+/// Instruments whose data wire and parse lane `index` carry.
+fn share(inputs: &Inputs<'_>, index: usize) -> Vec<Instrument> {
+    let all = inputs.opening.info.table.all();
+    all.iter().filter(|i| i.id.index() % t::WIRES == index).copied().collect()
+}
+
+fn wire_agent(
+    index: usize,
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<WireAgent, Failure> {
+    let (connector, endpoint) = inputs.access.connector(&inputs.access.market)?;
+    let snapshots = Endpoint::parse(&inputs.access.api)?;
+    // The weight of the account's address is shared: half for the wire agents together, of which
+    // snapshots may use a part, the rest for orders and questions.
+    let weight = inputs.opening.info.limits.weight_minute / (2 * t::WIRES as u32);
+    let session = inputs.config.venue.venue.market_session(weight)?;
+    let config = WireConfig {
+        slots_small: settings::SLOTS_SMALL,
+        slots_large: settings::SLOTS_LARGE,
+        seed: inputs.config.seed.wrapping_add(10 + index as u64),
+        ..WireConfig::new(index, endpoint, snapshots, share(inputs, index))
+    };
+    let ports = WirePorts {
+        frames: rings.tx(&format!("frames[{index}]")),
+        slots: rings.rx(&format!("slots[{index}]")),
+        resync: rings.each_rx(t::BOOKS, |j| format!("resync[{j}][{index}]")),
+    };
+    Ok(WireAgent::new(config, ports, session, connector, metrics))
+}
+
+fn parse_agent(
+    index: usize,
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<ParseAgent, Failure> {
+    let decoder = inputs.config.venue.venue.market_decoder(&inputs.opening.info.table)?;
+    let ports = ParsePorts {
+        frames: rings.rx(&format!("frames[{index}]")),
+        slots: rings.tx(&format!("slots[{index}]")),
+        market: rings.each_tx(t::BOOKS, |j| format!("market[{index}][{j}]")),
+        blocks: rings.each_rx(t::BOOKS, |j| format!("blocks[{j}][{index}]")),
+    };
+    Ok(ParseAgent::new(ports, decoder, metrics, index).with_blocks(settings::BLOCKS))
+}
+
+fn book_agent(
+    index: usize,
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> BookAgent {
+    let ports = BookPorts {
+        market: rings.each_rx(t::WIRES, |i| format!("market[{i}][{index}]")),
+        blocks: rings.each_tx(t::WIRES, |i| format!("blocks[{index}][{i}]")),
+        resync: rings.each_tx(t::WIRES, |i| format!("resync[{index}][{i}]")),
+        tops: rings.tx(&format!("tops[{index}]")),
+        marks: rings.tx(&format!("marks[{index}]")),
+    };
+    let table = &inputs.opening.info.table;
+    BookAgent::new(index, t::BOOKS, t::WIRES, table, BookConfig::default(), ports, metrics)
+}
+
+fn signal_agent(inputs: &Inputs<'_>, metrics: &Metrics, rings: &mut Rings) -> SignalAgent {
+    let ports = SignalPorts {
+        tops: rings.each_rx(t::BOOKS, |j| format!("tops[{j}]")),
+        account: rings.rx("account"),
+        intents: rings.tx("intents"),
+        control: inputs.control.clone(),
+    };
+    let config = SignalConfig::new(settings::strategies_of(inputs.config), OrderId(1));
+    SignalAgent::new(config, inputs.opening.info.table.clone(), ports, metrics)
+}
+
+fn risk_agent(
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<RiskAgent, Failure> {
+    let ports = RiskPorts {
+        marks: rings.each_rx(t::BOOKS, |j| format!("marks[{j}]")),
+        reports: rings.rx("reports"),
+        intents: rings.rx("intents"),
+        approved: rings.tx("approved"),
+        account: rings.tx("account"),
+        log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
+        control: inputs.control.clone(),
+    };
+    let config = RiskConfig {
+        limits: settings::limits_of(&inputs.config.risk),
+        table: inputs.opening.info.table.clone(),
+        balances: inputs.opening.balances.clone(),
+        quote: inputs.opening.equity_asset,
+        strategies: inputs.config.strategies.len().max(1),
+    };
+    Ok(RiskAgent::new(config, ports, metrics)?)
+}
+
+fn execution_agent(
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<ExecutionAgent, Failure> {
+    let (connector, endpoint) = inputs.access.connector(&inputs.access.api)?;
+    let table = &inputs.opening.info.table;
+    let credentials = inputs.access.credentials()?;
+    let gateway = BinanceGateway::new(credentials, table, inputs.dir.epoch);
+    let config = ExecutionConfig {
+        table: table.clone(),
+        epoch: inputs.dir.epoch,
+        wall: inputs.opening.wall,
+        limits: inputs.opening.info.limits,
+        endpoint,
+        ws: WsConfig::default(),
+        seed: inputs.config.seed.wrapping_add(20),
+    };
+    let ports = ExecutionPorts {
+        approved: rings.rx("approved"),
+        reports: rings.tx("reports"),
+        log: LogTx::new(rings.tx("log[execution]"), t::LOG_EXECUTION),
+        journaled: rings.journaled.clone(),
+        risk_lane: t::LOG_RISK,
+        control: inputs.control.clone(),
+    };
+    let gateway = Box::new(gateway);
+    Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
+}
+
+fn journal_agent(
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<JournalAgent, Failure> {
+    let dir = match &inputs.config.journal_dir {
+        Some(dir) => dir.join(&inputs.dir.id),
+        None => inputs.dir.path.join("journal"),
+    };
+    let mut config = JournalConfig::new(dir, inputs.dir.epoch, inputs.opening.wall);
+    config.segment_bytes = inputs.config.segment_bytes;
+    config.helper = inputs.journal_helper;
+    let logs = vec![rings.rx("log[risk]"), rings.rx("log[execution]")];
+    Ok(JournalAgent::new(&config, logs, rings.journaled.clone(), metrics)?)
+}
+
+fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
+    let latency_dir =
+        inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join("latency"));
+    let config = TelemetryConfig {
+        latency_dir: Some(latency_dir),
+        wall: inputs.opening.wall,
+        interval: bot4_telemetry::agent::INTERVAL,
+    };
+    TelemetryAgent::new(config, metrics.clone())
 }

@@ -59,9 +59,8 @@ impl Account {
     /// An account with these free balances.
     #[must_use]
     pub fn new(start: &[(String, i128)]) -> Self {
-        let funded = |(asset, free): &(String, i128)| {
-            (asset.clone(), Balance { free: *free, locked: 0 })
-        };
+        let funded =
+            |(asset, free): &(String, i128)| (asset.clone(), Balance { free: *free, locked: 0 });
         Self { assets: start.iter().map(funded).collect(), ..Self::default() }
     }
 

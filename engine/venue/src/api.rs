@@ -308,9 +308,7 @@ fn envelope(id: &str, outcome: &Outcome, limits: Option<String>) -> String {
             let msg = Value::from(error.msg.as_str());
             let data = error.data.as_ref().map(|d| format!(r#","data":{d}"#)).unwrap_or_default();
             let (status, code) = (error.status, error.code);
-            format!(
-                r#"{{"id":{id},"status":{status},"error":{{"code":{code},"msg":{msg}{data}}}"#
-            )
+            format!(r#"{{"id":{id},"status":{status},"error":{{"code":{code},"msg":{msg}{data}}}"#)
         }
     };
     if let Some(limits) = limits {

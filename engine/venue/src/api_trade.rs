@@ -65,7 +65,9 @@ impl Call<'_> {
         let fills: Vec<String> =
             trades.iter().filter(|(_, t)| t.order == id).map(|(_, t)| t.fill()).collect();
         let order = self.exchange.orders.by_id(id);
-        Ok(order.map(|o| o.placed(detail, &fills.join(","), self.session.scale)).unwrap_or_default())
+        Ok(order
+            .map(|o| o.placed(detail, &fills.join(","), self.session.scale))
+            .unwrap_or_default())
     }
 
     pub(crate) fn cancel(&mut self, params: &Params) -> Outcome {
@@ -238,8 +240,7 @@ fn enumerations(draft: &Draft) -> Result<Enumerations, ApiError> {
         Some("EXPIRE_BOTH") => Stp::ExpireBoth,
         Some("NONE") => Stp::None,
         Some(_) => {
-            let msg =
-                "This symbol does not allow the specified self-trade prevention mode.";
+            let msg = "This symbol does not allow the specified self-trade prevention mode.";
             return Err(ApiError::new(-1013, msg));
         }
     };

@@ -77,7 +77,8 @@ fn legal_id(id: &Value) -> bool {
     match id {
         Value::Null => true,
         Value::String(text) => {
-            text.len() <= 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            text.len() <= 36
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         }
         other => other.is_i64() || other.is_u64(),
     }

@@ -27,9 +27,7 @@ impl ApiError {
     pub fn missing(name: &str) -> Self {
         Self::new(
             -1102,
-            &format!(
-                "Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
-            ),
+            &format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."),
         )
     }
 

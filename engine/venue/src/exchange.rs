@@ -137,7 +137,13 @@ pub struct Exchange {
 impl Exchange {
     /// An exchange with empty books.
     #[must_use]
-    pub fn new(markets: Vec<Market>, account: Account, limits: Limits, fees: Fees, rng: Rng) -> Self {
+    pub fn new(
+        markets: Vec<Market>,
+        account: Account,
+        limits: Limits,
+        fees: Fees,
+        rng: Rng,
+    ) -> Self {
         Self {
             markets,
             account,
@@ -394,8 +400,7 @@ impl Exchange {
         order.filled += qty;
         order.quote += money.quote;
         order.updated_ms = now_ms;
-        order.status =
-            if order.left() == 0 { Status::Filled } else { Status::PartiallyFilled };
+        order.status = if order.left() == 0 { Status::Filled } else { Status::PartiallyFilled };
         let (commission_asset, released) = match order.side {
             Side::Buy => {
                 let keep = if order.kind == Kind::Market {

@@ -104,9 +104,8 @@ impl Feed {
             market.agg_id += 1;
             if streams.is_heard(self.agg_trade) {
                 let market = &*market;
-                streams.publish(self.agg_trade, out, |scale| {
-                    agg_text(market, group, now_ms * scale)
-                });
+                streams
+                    .publish(self.agg_trade, out, |scale| agg_text(market, group, now_ms * scale));
             }
         }
     }
@@ -245,10 +244,8 @@ fn diff_text(
 ) -> String {
     let mut out = String::with_capacity(96 + 34 * (bids.len() + asks.len()));
     let name = &market.spec.name;
-    let _ = write!(
-        out,
-        r#"{{"e":"depthUpdate","E":{time},"s":"{name}","U":{first},"u":{last},"b":["#
-    );
+    let _ =
+        write!(out, r#"{{"e":"depthUpdate","E":{time},"s":"{name}","U":{first},"u":{last},"b":["#);
     let book = &market.book;
     push_levels(&mut out, bids.iter().rev().map(|&p| (p, book.qty_at(Side::Buy, p))));
     out.push_str(r#"],"a":["#);

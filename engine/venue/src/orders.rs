@@ -301,8 +301,11 @@ impl OwnTrade {
         push(&mut out, self.qty);
         out.push_str(r#"","commission":""#);
         push_wide(&mut out, self.commission);
-        let _ =
-            write!(out, r#"","commissionAsset":"{}","tradeId":{}}}"#, self.commission_asset, self.id);
+        let _ = write!(
+            out,
+            r#"","commissionAsset":"{}","tradeId":{}}}"#,
+            self.commission_asset, self.id
+        );
         out
     }
 }

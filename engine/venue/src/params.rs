@@ -105,10 +105,9 @@ impl<'a> Params<'a> {
     pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.map.get(name) {
             None => Ok(None),
-            Some(value) => value
-                .as_bool()
-                .map(Some)
-                .ok_or_else(|| ApiError::illegal(name, "^(true|false)$")),
+            Some(value) => {
+                value.as_bool().map(Some).ok_or_else(|| ApiError::illegal(name, "^(true|false)$"))
+            }
         }
     }
 

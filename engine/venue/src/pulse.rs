@@ -186,6 +186,21 @@ impl Pulse {
         self.delayed.push_back((due_ns, conn, out));
     }
 
+    /// The clock goes ahead; what was planned stays as far away as it was.
+    fn jump(&mut self, ns: u64) {
+        self.skew_ns += ns;
+        self.now_ns += ns;
+        self.started_ns = self.started_ns.map(|at| at + ns);
+        self.grid_ns = (self.now_ns / GRID_NS + 1) * GRID_NS;
+        for (due_ns, ..) in &mut self.delayed {
+            *due_ns += ns;
+        }
+        match &mut self.source {
+            Source::Generated(crowds) => crowds.iter_mut().for_each(|c| c.plan(self.now_ns)),
+            Source::Recorded(replay) => replay.started_ns = replay.started_ns.map(|at| at + ns),
+        }
+    }
+
     fn start(&mut self, now_ns: u64) {
         self.started_ns = Some(now_ns);
         self.grid_ns = (now_ns / GRID_NS + 1) * GRID_NS;
@@ -241,18 +256,19 @@ impl Venue {
         if self.pulse.started_ns.is_none() {
             self.pulse.start(now_ns);
         }
+        let mut present_ns = now_ns;
         loop {
             let (at_ns, due) = self.next_due();
-            if at_ns > now_ns {
+            if at_ns > present_ns {
                 break;
             }
             self.pulse.now_ns = at_ns.max(self.pulse.now_ns);
-            self.perform(due, now_ns);
+            let skew_ns = self.pulse.skew_ns;
+            self.perform(due, present_ns);
+            present_ns += self.pulse.skew_ns - skew_ns;
         }
-        // A clock jump inside the loop moved the present.
-        let present = now_ns.max(self.pulse.now_ns);
-        self.pulse.now_ns = present;
-        present
+        self.pulse.now_ns = present_ns.max(self.pulse.now_ns);
+        self.pulse.now_ns
     }
 
     fn next_due(&self) -> (u64, Due) {
@@ -370,8 +386,7 @@ impl Venue {
             Fault::LoseReport => self.pulse.lose_report = true,
             Fault::RepeatReport => self.pulse.repeat_report = true,
             Fault::ClockJump(ns) => {
-                self.pulse.skew_ns += ns;
-                self.pulse.now_ns += ns;
+                self.pulse.jump(ns);
                 // The jump itself must not look like a stall to connections.
                 for conn in self.conns.values_mut() {
                     conn.opened_ns += ns;

@@ -68,7 +68,8 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn from_lines(lines: Vec<String>) -> io::Result<Self> {
-        let reopen = move || -> io::Result<Lines> { Ok(Box::new(lines.clone().into_iter().map(Ok))) };
+        let reopen =
+            move || -> io::Result<Lines> { Ok(Box::new(lines.clone().into_iter().map(Ok))) };
         Self::from_source(Box::new(reopen))
     }
 
@@ -108,7 +109,11 @@ impl RecordedBook {
     pub fn from_snapshot(value: &Value) -> Option<Self> {
         let id = value.get("lastUpdateId")?.as_u64()?;
         let side = |key| levels(value.get(key)?);
-        Some(Self { id, bids: side("bids")?.into_iter().collect(), asks: side("asks")?.into_iter().collect() })
+        Some(Self {
+            id,
+            bids: side("bids")?.into_iter().collect(),
+            asks: side("asks")?.into_iter().collect(),
+        })
     }
 
     /// Applies a depth event unless it is old; what changed.
@@ -161,8 +166,11 @@ fn levels(value: &Value) -> Option<Vec<(i64, i64)>> {
 fn file_lines(path: &Path) -> io::Result<Lines> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     let compressed = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read + Send> =
-        if compressed { Box::new(flate2::bufread::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let reader: Box<dyn Read + Send> = if compressed {
+        Box::new(flate2::bufread::MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
     Ok(Box::new(BufReader::with_capacity(1 << 16, reader).lines()))
 }
 
@@ -357,7 +365,9 @@ impl Seen {
     }
 
     fn first_book(&mut self, book: RecordedBook, body: &Value) {
-        for level in [&body["bids"], &body["asks"]].into_iter().filter_map(Value::as_array).flatten() {
+        for level in
+            [&body["bids"], &body["asks"]].into_iter().filter_map(Value::as_array).flatten()
+        {
             self.level(level);
         }
         self.price = self.price.or(book.bids.last_key_value().map(|(p, _)| *p));
@@ -408,12 +418,18 @@ mod tests {
         assert_eq!(entries.len(), 4);
         assert_eq!(entries[0].data, DIFF);
         assert!(entries[..3].iter().all(|e| e.stream == "abcusdt@depth@100ms"));
-        assert_eq!(entries.iter().map(|e| e.at_ns).collect::<Vec<_>>(), [7_000_000, 8_000_000, 8_000_000, 8_000_000]);
+        assert_eq!(
+            entries.iter().map(|e| e.at_ns).collect::<Vec<_>>(),
+            [7_000_000, 8_000_000, 8_000_000, 8_000_000]
+        );
         let spec = &recording.symbols[0];
         assert_eq!((spec.base.as_str(), spec.quote.as_str()), ("ABC", "USDT"));
         assert_eq!((spec.tick, spec.lot), (ONE / 10, ONE / 10));
         let mut book = recording.books[0].clone();
-        assert_eq!(book.apply(&serde_json::from_str(DIFF).unwrap()), [(true, 3 * ONE / 2, 2 * ONE)]);
+        assert_eq!(
+            book.apply(&serde_json::from_str(DIFF).unwrap()),
+            [(true, 3 * ONE / 2, 2 * ONE)]
+        );
         assert!(book.apply(&serde_json::from_str(DIFF).unwrap()).is_empty(), "a repeat is old");
         assert_eq!(
             book.snapshot_text(1),

@@ -188,7 +188,10 @@ mod tests {
 
     fn record() -> Record {
         Record {
-            balances: vec![("BTC".to_owned(), Balance { free: i128::from(u64::MAX) * 4, locked: -1 })],
+            balances: vec![(
+                "BTC".to_owned(),
+                Balance { free: i128::from(u64::MAX) * 4, locked: -1 },
+            )],
             marks: vec![Mark {
                 symbol: "BTCUSDT".to_owned(),
                 trade_id: 1,

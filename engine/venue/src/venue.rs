@@ -237,7 +237,8 @@ impl Venue {
             })
         } else {
             let combined = path == "/stream";
-            let names = if combined { parameter("streams").unwrap_or("") } else { raw_names(path)? };
+            let names =
+                if combined { parameter("streams").unwrap_or("") } else { raw_names(path)? };
             let names: Vec<&str> = names.split('/').filter(|n| !n.is_empty()).collect();
             if names.len() > control::STREAMS_MAX {
                 return Err(400);

@@ -134,8 +134,7 @@ fn incoming(id: u64, act: &Act) -> Option<Incoming> {
             _ => Tif::Gtc,
         },
         post_only: *kind == 4,
-        stp: [Stp::None, Stp::ExpireMaker, Stp::ExpireTaker, Stp::ExpireBoth]
-            [usize::from(*stp)],
+        stp: [Stp::None, Stp::ExpireMaker, Stp::ExpireTaker, Stp::ExpireBoth][usize::from(*stp)],
     })
 }
 

@@ -51,11 +51,28 @@ const fn eight_digits(word: u64) -> u64 {
 /// The number of the first `count` (1 to 8) bytes of `word`, which are digits.
 #[inline]
 const fn leading_digits(word: u64, count: u32) -> u64 {
-    // Shifts the digits to the end and fills up with '0' in front.
-    let shift = (8 - count) * 8;
-    let fill = if shift == 0 { 0 } else { ZEROS >> (64 - shift) };
-    eight_digits(if shift == 0 { word } else { (word << shift) | fill })
+    // Shifts the digits to the end and fills up with '0' in front. Wrapping: no checks needed.
+    let shift = 64u32.wrapping_sub(count.wrapping_mul(8));
+    let fill = ZEROS & 1u64.wrapping_shl(shift).wrapping_sub(1);
+    eight_digits(word.wrapping_shl(shift) | fill)
 }
+
+/// How many digits `word` starts with.
+#[inline(always)]
+const fn digit_count(word: u64) -> u32 {
+    // Without a mark all 64 bits are zero: eight digits.
+    non_digits(word).trailing_zeros() / 8
+}
+
+/// The units of a number whose whole part is the first `count` (1 to 8) digits of `head` and
+/// whose eight decimals are `tail`. Below 10^16, because both parts have eight digits at most.
+#[inline(always)]
+const fn joined(head: u64, count: u32, tail: u64) -> i64 {
+    leading_digits(head, count).wrapping_mul(POW10[8]).wrapping_add(eight_digits(tail)) as i64
+}
+
+/// Bytes that a level of usual digits and the byte behind it take at most: 2 + 17 + 3 + 17 + 3.
+const LEVEL_WINDOW: usize = 42;
 
 /// A place in a message.
 #[derive(Clone, Debug)]
@@ -107,8 +124,7 @@ impl<'a> Cursor<'a> {
         let mut value = 0u64;
         loop {
             let word = self.word(self.at)?;
-            let mark = non_digits(word);
-            let count = if mark == 0 { 8 } else { mark.trailing_zeros() / 8 };
+            let count = digit_count(word);
             if count > 0 {
                 if self.at - start + count as usize > 18 {
                     return None;
@@ -190,8 +206,12 @@ impl<'a> Cursor<'a> {
         if self.take(b"]") {
             return Some(0);
         }
+        let usual = price_decimals as u32 == CHUNK_DIGITS && qty_decimals as u32 == CHUNK_DIGITS;
         for (i, place) in out.iter_mut().enumerate() {
-            *place = self.level(price_decimals, qty_decimals)?;
+            *place = match if usual { self.level_8() } else { None } {
+                Some(level) => level,
+                None => self.level(price_decimals, qty_decimals)?,
+            };
             match self.byte()? {
                 b',' => {}
                 b']' => return Some(i + 1),
@@ -201,13 +221,47 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    /// A level of two numbers of usual digits, by one look at a window of the text. Does not move
+    /// when the text is anything else. All conditions meet in one branch.
+    #[inline(always)]
+    fn level_8(&mut self) -> Option<Level> {
+        let window: &[u8; LEVEL_WINDOW] = self.bytes.get(self.at..)?.first_chunk()?;
+        let word = |at: usize| -> Option<u64> {
+            Some(u64::from_le_bytes(*window.get(at..)?.first_chunk()?))
+        };
+        let price_head = word(2)?;
+        let price_digits = digit_count(price_head);
+        let price_dot = 2 + price_digits as usize;
+        let price_tail = word(price_dot + 1)?;
+        let qty_head = word(price_dot + 12)?;
+        let qty_digits = digit_count(qty_head);
+        let qty_dot = price_dot + 12 + qty_digits as usize;
+        let qty_tail = word(qty_dot + 1)?;
+        let between = [window[price_dot + 9], window[price_dot + 10], window[price_dot + 11]];
+        let fits = (window[..2] == *b"[\"")
+            & (price_digits != 0)
+            & (window[price_dot] == b'.')
+            & (between == *b"\",\"")
+            & (qty_digits != 0)
+            & (window[qty_dot] == b'.')
+            & (window[qty_dot + 9..qty_dot + 11] == *b"\"]")
+            & ((non_digits(price_tail) | non_digits(qty_tail)) == 0);
+        if !fits {
+            return None;
+        }
+        self.at += qty_dot + 11;
+        Some(Level {
+            price: joined(price_head, price_digits, price_tail),
+            qty: joined(qty_head, qty_digits, qty_tail),
+        })
+    }
+
     /// One to eight digits, a dot, eight digits, a quote: what Binance always prints. Does not
     /// move when the text is anything else.
     #[inline(always)]
     fn decimal_8(&mut self) -> Option<i64> {
         let head = self.word(self.at)?;
-        let mark = non_digits(head);
-        let count = if mark == 0 { 8 } else { mark.trailing_zeros() / 8 };
+        let count = digit_count(head);
         if count == 0 {
             return None;
         }
@@ -218,8 +272,7 @@ impl<'a> Cursor<'a> {
             return None;
         }
         self.at = dot + 10;
-        // Below 10^16: both parts have eight digits.
-        Some((leading_digits(head, count) * POW10[8] + eight_digits(fraction)) as i64)
+        Some(joined(head, count, fraction))
     }
 
     /// Any other length, by the reference parser.

@@ -31,7 +31,8 @@ pub trait MarketSession: Send {
     /// What one snapshot request costs of the venue's request weight.
     fn snapshot_weight(&self) -> u32;
 
-    /// The venue's request weight per minute and address, zero where it has no such limit.
+    /// The request weight per minute that this session may spend: its share of what the venue
+    /// grants the address. Zero where there is no such limit.
     fn weight_limit_per_min(&self) -> u32;
 
     /// Whether `text` announces that the server goes away, so that the agent reconnects at once.

@@ -83,8 +83,7 @@ impl Bench {
             tops: tops_tx,
             marks: marks_tx,
         };
-        let agent =
-            BookAgent::new(index, books, wires, &table(symbols), config, ports, &metrics);
+        let agent = BookAgent::new(index, books, wires, &table(symbols), config, ports, &metrics);
         let now = Nanos::from_secs(1);
         let pool = Vec::new();
         Self { agent, market, blocks, resync, tops, marks, metrics, now, pool, blocks_total: 0 }

@@ -11,7 +11,7 @@ use tungstenite::{Error, Message, WebSocket};
 
 enum Step<S: Read + Write> {
     Fresh(S),
-    Accepting(MidHandshake<ServerHandshake<S, NoCallback>>),
+    Accepting(Box<MidHandshake<ServerHandshake<S, NoCallback>>>),
     Open(Box<WebSocket<S>>),
     Over,
 }
@@ -47,8 +47,10 @@ impl<S: Read + Write> Server<S> {
     /// Sends a text message; what does not fit is sent by later steps.
     pub fn send(&mut self, text: &str) {
         match self.socket().send(Message::text(text)) {
+            Ok(()) => {}
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
-            other => other.expect("the server sends"),
+            // The connection is gone; what was sent on it is gone with it.
+            Err(_) => self.step = Step::Over,
         }
     }
 
@@ -81,7 +83,7 @@ impl<S: Read + Write> Server<S> {
     ) -> Step<S> {
         match result {
             Ok(socket) => Step::Open(Box::new(socket)),
-            Err(HandshakeError::Interrupted(mid)) => Step::Accepting(mid),
+            Err(HandshakeError::Interrupted(mid)) => Step::Accepting(Box::new(mid)),
             Err(HandshakeError::Failure(_)) => Step::Over,
         }
     }

@@ -1,0 +1,126 @@
+//! What reports do to the slots.
+//!
+//! Reports of an order arrive in order and after the ledger booked them, so the slot follows the
+//! ledger. A report of an order that no slot holds is the last word of an ended order: counted,
+//! and its position still counts.
+
+use bot4_types::{
+    AccountReport, Cause, Nanos, OrderAction, OrderId, OrderReport, OrderState, RefuseReason,
+    ReportKind,
+};
+
+use super::{DOUBLINGS_MAX, Key, PARTS, Router};
+use crate::actions::Turn;
+use crate::counters as c;
+use crate::slot::{OrderSlot, Origin, SlotState};
+
+impl Router {
+    /// Books `report`; the strategy and instrument it is about, if they are ours.
+    pub(crate) fn account(&mut self, report: &AccountReport, turn: Turn<'_>) -> Option<Key> {
+        self.counters.add(c::REPORTS, 1);
+        match report {
+            AccountReport::Session { ready } => {
+                self.session = *ready;
+                None
+            }
+            AccountReport::Order { report, position } => {
+                let key = (report.strategy, report.instrument);
+                let pair = self.pair(key)?;
+                self.positions[pair] = *position;
+                self.counters.add(c::FILLS, u64::from(report.kind == ReportKind::Fill));
+                match self.slot_of(pair, report.order) {
+                    Some(at) => self.reported(at, report, turn),
+                    None => self.counters.add(c::REPORTS_LATE, 1),
+                }
+                Some(key)
+            }
+            AccountReport::Refused { order, action, instrument, strategy, reason } => {
+                self.counters.add(c::REFUSED, 1);
+                let key = (*strategy, *instrument);
+                match self.slot_of(self.pair(key)?, *order) {
+                    Some(at) => self.refused(at, *action, *reason, turn),
+                    None => self.counters.add(c::REPORTS_LATE, 1),
+                }
+                Some(key)
+            }
+        }
+    }
+
+    fn slot_of(&self, pair: usize, order: OrderId) -> Option<usize> {
+        let holds = |s: &OrderSlot| s.state != SlotState::Free && s.order == order;
+        (pair * PARTS..(pair + 1) * PARTS).find(|at| holds(&self.slots[*at]))
+    }
+
+    fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        slot.filled = slot.filled.max(report.cum_qty);
+        if report.state.is_terminal() {
+            self.ended(at, report.state, turn);
+            return self.settle(at, turn, false);
+        }
+        match report.kind {
+            ReportKind::Sent | ReportKind::Done => {}
+            ReportKind::Acked | ReportKind::Fill | ReportKind::Found => {
+                if matches!(slot.state, SlotState::Pending | SlotState::Unknown) {
+                    slot.state = SlotState::Live;
+                    slot.failures = 0;
+                    slot.retry_at = Nanos::ZERO;
+                }
+            }
+            ReportKind::CancelSent => {
+                if slot.state == SlotState::Live {
+                    slot.state = SlotState::Cancelling;
+                    slot.retry_at = turn.now + self.config.cancel_again;
+                }
+            }
+            ReportKind::CancelRejected => self.cancel_failed(at, turn),
+            ReportKind::Lost => {
+                slot.state = SlotState::Unknown;
+                slot.retry_at = turn.now;
+            }
+        }
+        self.settle(at, turn, false);
+    }
+
+    fn refused(&mut self, at: usize, action: OrderAction, reason: RefuseReason, turn: Turn<'_>) {
+        match (action, reason) {
+            (OrderAction::Place, _) => self.ended(at, OrderState::NotSent, turn),
+            // The ledger is the authority on what is open; its report came before this, or never.
+            (OrderAction::Cancel, RefuseReason::NotOpen) => {
+                self.ended(at, OrderState::Canceled, turn);
+            }
+            (OrderAction::Cancel, _) => self.cancel_failed(at, turn),
+        }
+        self.settle(at, turn, false);
+    }
+
+    /// The order lives on; the cancel may be tried again after a pause.
+    fn cancel_failed(&mut self, at: usize, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        if slot.state == SlotState::Cancelling {
+            slot.state = SlotState::Live;
+        }
+        slot.retry_at = turn.now + self.config.backoff;
+    }
+
+    /// The slot is free again. A wish outlives its order only when it is there to replace it.
+    fn ended(&mut self, at: usize, state: OrderState, turn: Turn<'_>) {
+        let slot = &mut self.slots[at];
+        let cancelled = slot.state == SlotState::Cancelling && state == OrderState::Canceled;
+        slot.state = SlotState::Free;
+        slot.retry_at = Nanos::ZERO;
+        if cancelled && slot.wish.is_some() {
+            slot.settle_at = turn.now + self.config.settle;
+            slot.origin = Origin::other(Cause::Report);
+            self.counters.add(c::REPLACED, 1);
+            return;
+        }
+        slot.wish = None;
+        if matches!(state, OrderState::Rejected | OrderState::NotSent) {
+            self.counters.add(c::REJECTED, 1);
+            let pause = self.config.backoff.0 << slot.failures.min(DOUBLINGS_MAX);
+            slot.failures = slot.failures.saturating_add(1);
+            slot.retry_at = turn.now + Nanos(pause);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `bot4 book`
+
+use std::path::PathBuf;
+
+use bot4_book::BookSummary;
+use serde_json::{Value, json};
+
+use super::{Outcome, exit};
+use crate::offline::{Pump, Recording, SourceError};
+
+/// Arguments of `bot4 book`.
+#[derive(clap::Args)]
+#[command(after_help = "Example: bot4 book --venue binance --json btcusdt_20240808.gz")]
+pub struct Args {
+    /// Whose recording it is.
+    #[arg(long)]
+    venue: String,
+    /// Only this symbol; without it every symbol in the files.
+    #[arg(long)]
+    symbol: Option<String>,
+    /// REST snapshots, merged by receive time.
+    #[arg(long)]
+    snapshots: Option<PathBuf>,
+    /// Print a line after every N applied updates of a symbol too.
+    #[arg(long, default_value_t = 0)]
+    every: u64,
+    /// Print JSON lines instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Recordings in order, one stream.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Rebuilds the books.
+///
+/// # Errors
+/// A refusal when the recording cannot be read.
+pub fn run(args: &Args) -> Outcome {
+    let venue = super::venue_of(&args.venue)?;
+    let recording = Recording::read(&args.files, args.snapshots.as_deref())?;
+    let symbols = match &args.symbol {
+        Some(symbol) => vec![symbol.clone()],
+        None => recording.symbols(),
+    };
+    if symbols.is_empty() {
+        return Err(SourceError::NoSymbols.into());
+    }
+    let mut pump = Pump::new(venue, &symbols, args.every)?;
+    for message in recording.messages() {
+        pump.feed(&recording, message)?;
+        if args.every > 0 {
+            pump.settle()?;
+            for summary in pump.take_checkpoints() {
+                print(venue.name(), &summary, args.json);
+            }
+        }
+    }
+    pump.settle()?;
+    for summary in pump.summaries() {
+        print(venue.name(), &summary, args.json);
+    }
+    let not_live = pump.summaries().iter().filter(|s| s.state != "live").count();
+    Ok(if not_live == 0 { exit::DONE } else { exit::FAILED })
+}
+
+fn print(venue: &str, s: &BookSummary, as_json: bool) {
+    if as_json {
+        println!("{}", line_of(venue, s));
+        return;
+    }
+    let side = |best: &Option<[String; 2]>| best.as_ref().map_or("-".to_owned(), |b| b.join(" x "));
+    println!(
+        "{venue} {:<12} {:<7} {:>28} | {:<28} levels {}/{} applied {} gaps {} trades {}",
+        s.symbol,
+        s.state,
+        side(&s.best_bid),
+        side(&s.best_ask),
+        s.bid_levels,
+        s.ask_levels,
+        s.applied,
+        s.gaps,
+        s.trades
+    );
+}
+
+fn line_of(venue: &str, s: &BookSummary) -> Value {
+    let mut line = json!({
+        "venue": venue, "symbol": s.symbol, "snapshot_id": s.snapshot_id,
+        "final_update_id": s.final_update_id, "best_bid": s.best_bid, "best_ask": s.best_ask,
+        "bid_levels": s.bid_levels, "ask_levels": s.ask_levels, "applied": s.applied,
+        "stale_dropped": s.stale_dropped, "duplicates": s.duplicates, "gaps": s.gaps,
+        "resyncs": s.resyncs, "checksums_ok": s.checksums_ok, "checksums_bad": s.checksums_bad,
+        "crossed": s.crossed, "trades": s.trades, "ticker_equal": s.ticker_equal,
+        "ticker_differs": s.ticker_differs, "top20_crc32": s.top20_crc32, "state": s.state,
+    });
+    if let Some(n) = s.checkpoint {
+        line["checkpoint"] = json!(n);
+    }
+    line
+}

@@ -1,0 +1,104 @@
+//! `bot4 replay`
+
+use std::path::PathBuf;
+
+use bot4_lanes::Clock;
+use serde_json::json;
+
+use super::{Outcome, exit};
+use crate::offline::{Pump, Recording, SourceError};
+
+/// Arguments of `bot4 replay`.
+#[derive(clap::Args)]
+#[command(after_help = "Example: bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz")]
+pub struct Args {
+    /// Whose recording it is.
+    #[arg(long, default_value = "binance")]
+    venue: String,
+    /// REST snapshots, merged by receive time.
+    #[arg(long)]
+    snapshots: Option<PathBuf>,
+    /// `max`, or a factor of real time.
+    #[arg(long, default_value = "max")]
+    speed: Speed,
+    /// Run it this many times and report each; the first is cold.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Recordings in order, one stream.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// How fast a recording is fed.
+#[derive(Clone, Copy, Debug)]
+enum Speed {
+    Max,
+    Times(f64),
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "max" => Ok(Self::Max),
+            n => n
+                .parse()
+                .ok()
+                .filter(|x: &f64| x.is_finite() && *x > 0.0)
+                .map(Self::Times)
+                .ok_or_else(|| format!("`{text}` is not a speed: `max` or a factor like 2")),
+        }
+    }
+}
+
+/// Feeds the recording through the parse and book agents and tells the rate.
+///
+/// # Errors
+/// A refusal when the recording cannot be read.
+pub fn run(args: &Args) -> Outcome {
+    let venue = super::venue_of(&args.venue)?;
+    let recording = Recording::read(&args.files, args.snapshots.as_deref())?;
+    let symbols = recording.symbols();
+    if symbols.is_empty() {
+        return Err(SourceError::NoSymbols.into());
+    }
+    let clock = Clock::start();
+    for round in 1..=args.rounds.max(1) {
+        let mut pump = Pump::new(venue, &symbols, 0)?;
+        let start = clock.now();
+        let first = recording.messages().first().map_or(0, |m| m.recv_ns);
+        for message in recording.messages() {
+            if let Speed::Times(factor) = args.speed {
+                let due = (message.recv_ns - first).max(0) as f64 / factor;
+                let waited = clock.now().since(start).0 as f64;
+                if due > waited {
+                    pump.settle()?;
+                    let pause = std::time::Duration::from_nanos((due - waited) as u64);
+                    std::thread::park_timeout(pause);
+                }
+            }
+            pump.feed(&recording, message)?;
+        }
+        pump.settle()?;
+        let seconds = clock.now().since(start).0 as f64 / 1e9;
+        let messages = pump.stats().messages;
+        let levels = pump.metrics().total_of("book.", "levels");
+        let (message_rate, level_rate) = (messages as f64 / seconds, levels as f64 / seconds);
+        if args.json {
+            println!(
+                "{}",
+                json!({"round": round, "messages": messages, "levels": levels, "seconds": seconds,
+                       "messages_per_s": message_rate.round(), "levels_per_s": level_rate.round()})
+            );
+        } else {
+            println!(
+                "round {round}: {messages} messages, {levels} levels in {seconds:.3} s: \
+                 {message_rate:.0} messages/s, {level_rate:.0} levels/s"
+            );
+        }
+    }
+    Ok(exit::DONE)
+}

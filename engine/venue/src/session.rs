@@ -1,0 +1,386 @@
+//! WebSocket over any byte stream: one connection, and the hub that joins connections to a venue.
+//!
+//! Invariants: account records are appended before the outputs that depend on them are sent; a
+//! reader that lets more than the output bound pile up is cut; reading goes on until the stream
+//! would block (streams are edge-triggered). Nothing here knows sockets, TLS or clocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::handshake::server::{Request, create_response, write_response};
+use tungstenite::protocol::frame::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Error, Message, WebSocket};
+
+use crate::venue::{ConnId, Out, Venue};
+
+/// Bytes that may wait for a slow reader before it is cut.
+const OUTPUT_MAX: usize = 8 << 20;
+/// Largest request.
+const REQUEST_MAX: usize = 64 << 10;
+/// Largest handshake.
+const HANDSHAKE_MAX: usize = 16 << 10;
+/// Messages read from one connection before the others have their turn.
+const BATCH: usize = 256;
+/// How long a connection that is closing, or not yet open, may linger.
+const LINGER_NS: u64 = 5_000_000_000;
+
+/// Where account records go.
+pub trait Journal {
+    /// Appends whole lines.
+    ///
+    /// # Errors
+    /// Whatever keeps the lines from being stored; the venue must not answer then.
+    fn append(&mut self, lines: &str) -> io::Result<()>;
+}
+
+impl Journal for String {
+    fn append(&mut self, lines: &str) -> io::Result<()> {
+        self.push_str(lines);
+        Ok(())
+    }
+}
+
+enum State<S> {
+    Handshake { stream: S, received: Vec<u8>, answer: Vec<u8>, accepted: bool },
+    Open(Box<WebSocket<S>>),
+    Gone,
+}
+
+/// One connection from its first byte to its last.
+pub struct Session<S> {
+    state: State<S>,
+    /// When it is dropped if it is not open (any more).
+    linger_until_ns: Option<u64>,
+}
+
+impl<S: Read + Write> Session<S> {
+    /// A connection whose handshake is yet to come.
+    pub fn new(stream: S, now_ns: u64) -> Self {
+        let (received, answer) = (Vec::new(), Vec::new());
+        let state = State::Handshake { stream, received, answer, accepted: false };
+        Self { state, linger_until_ns: Some(now_ns + LINGER_NS) }
+    }
+
+    /// Is there nothing more to do with it?
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+
+    /// Reads what is there and passes it on. True: there may be more.
+    pub fn read(&mut self, id: ConnId, venue: &mut Venue, now_ns: u64) -> bool {
+        if matches!(self.state, State::Handshake { .. }) {
+            self.shake_hands(id, venue, now_ns);
+        }
+        let State::Open(socket) = &mut self.state else { return false };
+        for _ in 0..BATCH {
+            match socket.read() {
+                Ok(Message::Text(text)) => venue.on_text(id, &text, now_ns),
+                Ok(Message::Ping(_)) => venue.on_ping(id, now_ns),
+                Ok(Message::Pong(_)) => venue.on_pong(id, now_ns),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => {
+                    self.state = State::Gone;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts something into the output; it leaves with [`Session::flush`] or when much is there.
+    pub fn send(&mut self, out: Out, now_ns: u64) {
+        let State::Open(socket) = &mut self.state else { return };
+        let written = match out {
+            Out::Text(text) => socket.write(Message::Text(text)),
+            Out::Ping(payload) => socket.write(Message::Ping(payload.into_bytes().into())),
+            Out::Close(code, reason) => {
+                self.linger_until_ns = Some(now_ns + LINGER_NS);
+                let code = CloseCode::from(code);
+                socket.close(Some(CloseFrame { code, reason: reason.into() }))
+            }
+            Out::Drop => Err(Error::AlreadyClosed),
+        };
+        self.judge(written);
+    }
+
+    /// Sends what waits.
+    pub fn flush(&mut self) {
+        match &mut self.state {
+            State::Open(socket) => {
+                let flushed = socket.flush();
+                self.judge(flushed);
+            }
+            State::Handshake { .. } => self.send_handshake(),
+            State::Gone => {}
+        }
+    }
+
+    /// Drops a connection that had its time to open or to close.
+    pub fn expire(&mut self, now_ns: u64) {
+        if self.linger_until_ns.is_some_and(|until| until <= now_ns) {
+            self.state = State::Gone;
+        }
+    }
+
+    fn judge(&mut self, outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) => {}
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // Includes `WriteBufferFull`: a reader too slow for its streams.
+            Err(_) => self.state = State::Gone,
+        }
+    }
+
+    fn shake_hands(&mut self, id: ConnId, venue: &mut Venue, now_ns: u64) {
+        let State::Handshake { stream, received, answer, accepted } = &mut self.state else {
+            return;
+        };
+        let mut buffer = [0; 4096];
+        while answer.is_empty() {
+            match stream.read(&mut buffer) {
+                Ok(0) => return self.state = State::Gone,
+                Ok(n) => received.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => return self.state = State::Gone,
+            }
+            match Request::try_parse(received) {
+                Ok(None) if received.len() <= HANDSHAKE_MAX => {}
+                Ok(Some((length, request))) => {
+                    received.drain(..length);
+                    (*answer, *accepted) = handshake_answer(&request, id, venue, now_ns);
+                }
+                _ => *answer = refusal(400),
+            }
+        }
+        self.send_handshake();
+    }
+
+    /// Sends the handshake's answer; then the connection is open, or gone if it was refused.
+    fn send_handshake(&mut self) {
+        let State::Handshake { stream, answer, .. } = &mut self.state else { return };
+        if answer.is_empty() {
+            return;
+        }
+        while !answer.is_empty() {
+            match stream.write(answer) {
+                Ok(n) if n > 0 => _ = answer.drain(..n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                _ => return self.state = State::Gone,
+            }
+        }
+        let flushed = stream.flush();
+        if flushed.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+            return self.state = State::Gone;
+        }
+        let handshake = std::mem::replace(&mut self.state, State::Gone);
+        if let State::Handshake { stream, received, accepted: true, .. } = handshake {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(8 << 10)
+                .write_buffer_size(64 << 10)
+                .max_write_buffer_size(OUTPUT_MAX)
+                .max_message_size(Some(REQUEST_MAX))
+                .max_frame_size(Some(REQUEST_MAX));
+            let socket =
+                WebSocket::from_partially_read(stream, received, Role::Server, Some(config));
+            self.state = State::Open(Box::new(socket));
+            self.linger_until_ns = None;
+        }
+    }
+}
+
+fn handshake_answer(
+    request: &Request,
+    id: ConnId,
+    venue: &mut Venue,
+    now_ns: u64,
+) -> (Vec<u8>, bool) {
+    let Ok(response) = create_response(request) else { return (refusal(400), false) };
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    if let Err(status) = venue.connect(id, path, now_ns) {
+        return (refusal(status), false);
+    }
+    let mut answer = Vec::new();
+    match write_response(&mut answer, &response) {
+        Ok(()) => (answer, true),
+        Err(_) => (refusal(500), false),
+    }
+}
+
+fn refusal(status: u16) -> Vec<u8> {
+    let reason = match status {
+        404 => "Not Found",
+        418 => "I'm a teapot",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        _ => "Bad Request",
+    };
+    let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    format!("HTTP/1.1 {status} {reason}\r\n{head}").into_bytes()
+}
+
+/// A venue and all its connections.
+pub struct Hub<S, J> {
+    venue: Venue,
+    journal: J,
+    sessions: BTreeMap<ConnId, Session<S>>,
+    dirty: BTreeSet<ConnId>,
+    unread: BTreeSet<ConnId>,
+    next_id: ConnId,
+}
+
+impl<S: Read + Write, J: Journal> Hub<S, J> {
+    /// A venue without connections.
+    pub fn new(venue: Venue, journal: J) -> Self {
+        let (sessions, dirty, unread) = Default::default();
+        Self { venue, journal, sessions, dirty, unread, next_id: 1 }
+    }
+
+    /// The venue.
+    pub fn venue(&self) -> &Venue {
+        &self.venue
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &J {
+        &self.journal
+    }
+
+    /// Takes a new connection; its id.
+    pub fn add(&mut self, stream: S, now_ns: u64) -> ConnId {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.sessions.insert(id, Session::new(stream, now_ns));
+        self.unread.insert(id);
+        id
+    }
+
+    /// The stream of a connection, to register it with a poll.
+    pub fn stream_mut(&mut self, id: ConnId) -> Option<&mut S> {
+        match &mut self.sessions.get_mut(&id)?.state {
+            State::Handshake { stream, .. } => Some(stream),
+            State::Open(socket) => Some(socket.get_mut()),
+            State::Gone => None,
+        }
+    }
+
+    /// A connection became readable or writable.
+    pub fn ready(&mut self, id: ConnId) {
+        self.unread.insert(id);
+        self.dirty.insert(id);
+    }
+
+    /// Every connection may be readable or writable.
+    pub fn all_ready(&mut self) {
+        self.unread.extend(self.sessions.keys());
+        self.dirty.extend(self.sessions.keys());
+    }
+
+    /// Is there input that can be read without waiting?
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.unread.iter().any(|&id| !self.venue.is_silenced(id))
+    }
+
+    /// Reads, lets time pass, stores records, sends.
+    ///
+    /// # Errors
+    /// Only those of the journal: without it the venue may not answer.
+    pub fn cycle(&mut self, now_ns: u64) -> io::Result<()> {
+        self.venue.tick(now_ns);
+        for id in std::mem::take(&mut self.unread) {
+            if self.venue.is_silenced(id) {
+                self.unread.insert(id);
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            if session.read(id, &mut self.venue, now_ns) {
+                self.unread.insert(id);
+            }
+            self.dirty.insert(id);
+        }
+        self.store()?;
+        while let Some((id, out)) = self.venue.poll_output() {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.send(out, now_ns);
+                self.dirty.insert(id);
+            }
+        }
+        for id in std::mem::take(&mut self.dirty) {
+            if self.venue.is_silenced(id) {
+                self.dirty.insert(id);
+            } else if let Some(session) = self.sessions.get_mut(&id) {
+                session.flush();
+            }
+        }
+        self.bury(now_ns);
+        Ok(())
+    }
+
+    fn store(&mut self) -> io::Result<()> {
+        let mut lines = String::new();
+        while let Some(record) = self.venue.poll_record() {
+            lines.push_str(&record);
+            lines.push('\n');
+        }
+        if lines.is_empty() { Ok(()) } else { self.journal.append(&lines) }
+    }
+
+    fn bury(&mut self, now_ns: u64) {
+        let Self { sessions, venue, .. } = self;
+        sessions.retain(|&id, session| {
+            session.expire(now_ns);
+            if session.is_gone() {
+                venue.disconnect(id);
+            }
+            !session.is_gone()
+        });
+    }
+}
+
+/// A hub for simulations: streams in memory, the account log in a text.
+pub struct MemoryServer<S> {
+    hub: Hub<S, String>,
+}
+
+impl<S: Read + Write> MemoryServer<S> {
+    /// A venue without connections.
+    pub fn new(venue: Venue) -> Self {
+        Self { hub: Hub::new(venue, String::new()) }
+    }
+
+    /// Takes a new connection; reads and writes must answer `WouldBlock` instead of waiting.
+    pub fn add_stream(&mut self, stream: S, now_ns: u64) -> ConnId {
+        self.hub.add(stream, now_ns)
+    }
+
+    /// Reads all streams, lets time pass to `now_ns` (Unix ns), writes.
+    pub fn cycle(&mut self, now_ns: u64) {
+        self.hub.all_ready();
+        // A text in memory takes every record.
+        let stored = self.hub.cycle(now_ns);
+        debug_assert!(stored.is_ok());
+    }
+
+    /// When the venue next has something to do by itself, Unix ns.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.hub.venue().next_timeout()
+    }
+
+    /// The account log so far: what a restarted venue reads.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        self.hub.journal()
+    }
+
+    /// The venue.
+    #[must_use]
+    pub fn venue(&self) -> &Venue {
+        self.hub.venue()
+    }
+}

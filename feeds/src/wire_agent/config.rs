@@ -1,0 +1,96 @@
+//! What a wire agent is given.
+
+use bot4_lanes::{Rx, Tx};
+use bot4_types::limits::{FRAME_LARGE, FRAME_SMALL};
+use bot4_types::{ConnId, Frame, Instrument, Nanos, Resync, Slot};
+use bot4_wire::{Endpoint, WsConfig};
+
+/// Names of the wire agents of a run.
+const ROLES: [&str; 4] = ["wire.0", "wire.1", "wire.2", "wire.3"];
+
+/// What a wire agent is told at its making.
+#[derive(Clone, Debug)]
+pub struct WireConfig {
+    /// The agent's role, for example `wire.0`.
+    pub role: &'static str,
+    /// The connection's name in frames.
+    pub conn: ConnId,
+    /// Host of the market streams; its path is replaced by the session's.
+    pub stream: Endpoint,
+    /// Host of snapshot requests; its path is replaced by the session's.
+    pub snapshots: Endpoint,
+    /// The agent's share of the instruments. Empty: the agent idles.
+    pub instruments: Vec<Instrument>,
+    /// Keys, masks and jitter follow from it.
+    pub seed: u64,
+    /// Times of both connections.
+    pub ws: WsConfig,
+    /// Slots for ordinary messages.
+    pub slots_small: usize,
+    /// Their length in bytes.
+    pub slot_small_len: usize,
+    /// Slots for large messages: snapshots.
+    pub slots_large: usize,
+    /// Their length in bytes; a longer message costs the connection.
+    pub slot_large_len: usize,
+    /// Market messages taken in one turn at most.
+    pub batch: usize,
+    /// A backlog older than this costs the connection.
+    pub stale_after: Nanos,
+    /// A connection is renewed after this long, less a jitter of up to 20 minutes. Binance cuts
+    /// after 24 hours.
+    pub life: Nanos,
+    /// Connects in five minutes at most, both connections together.
+    pub connects_max: usize,
+}
+
+impl WireConfig {
+    /// Wire agent `index` of the run with the usual sizes and times: role `wire.<index>`,
+    /// connection `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below the number of wire agents that have a name.
+    #[must_use]
+    pub fn new(
+        index: usize,
+        stream: Endpoint,
+        snapshots: Endpoint,
+        instruments: Vec<Instrument>,
+    ) -> Self {
+        Self {
+            role: ROLES[index],
+            conn: ConnId(index as u16),
+            stream,
+            snapshots,
+            instruments,
+            seed: index as u64,
+            ws: WsConfig::default(),
+            slots_small: 512,
+            slot_small_len: FRAME_SMALL,
+            slots_large: 4,
+            slot_large_len: FRAME_LARGE,
+            batch: 64,
+            stale_after: Nanos::from_secs(1),
+            life: Nanos::from_secs(24 * 3600 - 600),
+            connects_max: 100,
+        }
+    }
+
+    /// Slots in all. The slots ring must have at least this capacity, so that the parser can
+    /// always give them back.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots_small + self.slots_large
+    }
+}
+
+/// The agent's ends of its links.
+#[derive(Debug)]
+pub struct WirePorts {
+    /// Messages to the parser.
+    pub frames: Tx<Frame>,
+    /// Slots back from the parser; capacity at least [`WireConfig::slots`].
+    pub slots: Rx<Slot>,
+    /// Requests for snapshots, one ring per book.
+    pub resync: Vec<Rx<Resync>>,
+}
