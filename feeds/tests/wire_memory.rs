@@ -74,6 +74,8 @@ struct Rig {
     /// Frames the parser does not give back yet.
     held: Vec<Frame>,
     holding: bool,
+    /// The parser does not even take frames.
+    deaf: bool,
 }
 
 fn instrument(id: u16, name: &str) -> Instrument {
@@ -97,7 +99,8 @@ impl Rig {
     fn new(config: WireConfig, weight_per_min: u32) -> Self {
         let network = Network::new(config.seed);
         let metrics = Metrics::in_memory();
-        let (frames_tx, frames) = ring(16);
+        // Shorter than the slots, so that either can be what stops the socket.
+        let (frames_tx, frames) = ring(4);
         let (slots, slots_rx) = ring(config.slots() + 16);
         let (resync, resync_rx) = ring(64);
         let ports = WirePorts { frames: frames_tx, slots: slots_rx, resync: vec![resync_rx] };
@@ -118,6 +121,7 @@ impl Rig {
             got: Vec::new(),
             held: Vec::new(),
             holding: false,
+            deaf: false,
         }
     }
 
@@ -140,7 +144,9 @@ impl Rig {
             peer.server.step();
         }
         self.agent.work(self.now, &mut self.probe).expect("no fault");
-        while let Some(frame) = self.frames.pop() {
+        while !self.deaf
+            && let Some(frame) = self.frames.pop()
+        {
             let text = String::from_utf8(frame.slot.bytes(frame.len as usize).to_vec());
             assert_eq!(frame.conn, ConnId(0));
             assert!(frame.t0 <= self.now && frame.t0 > Nanos::ZERO);
@@ -206,7 +212,7 @@ impl Rig {
 
     /// Ends the agent and checks that every slot is home.
     fn finish(mut self) {
-        self.holding = false;
+        (self.holding, self.deaf) = (false, false);
         self.turns(3);
         self.agent.close(self.now);
         let (free, all) = self.agent.slots();
@@ -321,6 +327,31 @@ fn a_parser_that_stays_slow_costs_the_line() {
     rig.finish();
 }
 
+/// The line is renewed while the ring is full: the parser must still learn, once there is room,
+/// that messages in between are missing.
+#[test]
+fn a_line_that_flaps_behind_a_full_ring_is_told() {
+    let (life, stale_after) = (Nanos::from_secs(10), Nanos::from_secs(60));
+    for seed in 0..10 {
+        let mut rig = Rig::new(WireConfig { life, stale_after, ..config(seed) }, 6_000);
+        rig.until("the line is up", |r| r.agent.is_up() && r.stream().is_some());
+        rig.turns(8_000);
+        rig.deaf = true;
+        for i in 0..6 {
+            rig.send(&format!("{i}"));
+        }
+        rig.turns(3_000);
+        assert!(rig.agent.is_up() && rig.count("renewals") > 0);
+        rig.deaf = false;
+        rig.turns(20);
+        let (up, down, data) = (FrameKind::LineUp, FrameKind::LineDown, FrameKind::Market);
+        assert_eq!(rig.kinds(), [up, data, data, data, data, down, up], "seed {seed}");
+        rig.send("again");
+        rig.until("it works", |r| r.got.len() == 8);
+        rig.finish();
+    }
+}
+
 #[test]
 fn an_oversize_message_costs_the_line() {
     let mut rig = Rig::open(6);
@@ -420,11 +451,12 @@ fn whatever_happens_the_parser_sees_whole_lines() {
             torment(&mut rig, &mut rng);
             rig.turn();
         }
-        rig.holding = false;
+        (rig.holding, rig.deaf) = (false, false);
         rig.network.refuse(false);
         rig.until("the line is up in the end", |r| r.agent.is_up());
         check_lines(&rig.got, seed);
         assert!(rig.count("line_downs") > 0, "seed {seed} torments");
+        assert!(rig.count("messages") > 500, "seed {seed} delivers");
         rig.finish();
     }
 }
@@ -438,6 +470,8 @@ fn torment(rig: &mut Rig, rng: &mut SplitMix64) {
         6..30 => rig.network.refuse(false),
         30..33 => rig.holding = true,
         33..43 => rig.holding = false,
+        2_000..2_004 => rig.deaf = true,
+        2_004..2_024 => rig.deaf = false,
         43..45 => {
             if let Some(peer) = rig.stream() {
                 peer.server.send("shutdown now");

@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn each_check_is_on_the_roster() {
         use RefuseReason as R;
-        let spoil: &[(R, fn(&mut Fixture))] = &[
+        type Spoil = (RefuseReason, fn(&mut Fixture));
+        let spoil: &[Spoil] = &[
             (R::Draining, |f| f.phase = Phase::Drain),
             (R::UnknownInstrument, |f| f.intent.instrument.0 = 7),
             (R::NotTradable, |f| f.instrument.tradable = false),

@@ -71,7 +71,9 @@ mod tests {
         }
 
         #[test]
-        fn rounding_up_is_at_most_one_more(a in 0i128..1 << 60, b in 0i128..1 << 60, c in 1i128..1 << 60) {
+        fn rounding_up_is_at_most_one_more(
+            a in 0i128..1 << 60, b in 0i128..1 << 60, c in 1i128..1 << 60,
+        ) {
             let up = mul_div_up(a, b, c);
             prop_assert!(up * c >= a * b && (up - 1) * c < a * b || up == 0 && a * b == 0);
         }

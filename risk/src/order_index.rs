@@ -110,7 +110,8 @@ mod tests {
                         }
                     }
                     None => {
-                        prop_assert_eq!(index.remove(OrderId(order)), twin.remove(&order).is_some());
+                        let there = twin.remove(&order).is_some();
+                        prop_assert_eq!(index.remove(OrderId(order)), there);
                     }
                 }
                 for key in 0..80 {

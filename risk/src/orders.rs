@@ -426,7 +426,8 @@ mod tests {
                         retired.push_back(id);
                     }
                     (2, Some(id)) => {
-                        let (place, trade) = (table.find(OrderId(id)).expect("known"), value as u64);
+                        let place = table.find(OrderId(id)).expect("known");
+                        let trade = value as u64;
                         prop_assert_eq!(table.has_fill(place, trade), seen.contains(&(id, trade)));
                         if !seen.contains(&(id, trade)) {
                             while seen.len() == fills

@@ -74,7 +74,9 @@ mod tests {
     proptest! {
         #[test]
         fn profit_and_cost_explain_the_cash(
-            fills in proptest::collection::vec((any::<bool>(), 1i64..1_000_000, 1i64..1_000_000), 0..60)
+            fills in proptest::collection::vec(
+                (any::<bool>(), 1i64..1_000_000, 1i64..1_000_000), 0..60,
+            )
         ) {
             let mut p = Position::default();
             let (mut cash, mut qty) = (0i128, 0i128);

@@ -69,7 +69,9 @@ proptest! {
     #![proptest_config(common::cases(300))]
 
     #[test]
-    fn equals_the_twin_after_every_report(seed in any::<u64>(), count in 1u64..20, reach in 1u64..60) {
+    fn equals_the_twin_after_every_report(
+        seed in any::<u64>(), count in 1u64..20, reach in 1u64..60,
+    ) {
         let mut rng = SplitMix64::new(seed);
         let limits = RiskLimits::default();
         let mut ledger = Ledger::new(&table(), STRATEGIES, &balances(), &limits);

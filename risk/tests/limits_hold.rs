@@ -225,3 +225,40 @@ fn nothing_increases_before_equity_is_known() {
     core.on_mark(&mark(1, 100 * ONE, Nanos(1)));
     assert!(matches!(core.on_intent(&buy(2), Phase::Run), Decision::Approved(_)));
 }
+
+#[test]
+fn approvals_use_up_the_rate_and_time_gives_it_back() {
+    let limits = RiskLimits {
+        strategy_orders_burst: 2,
+        strategy_orders_per_s: 1,
+        cancels_burst: 1,
+        cancels_per_s: 1,
+        ..limits()
+    };
+    let mut core = ready_core(&config(limits));
+    let refused = Decision::Refused(bot4_types::RefuseReason::Rate);
+    // Even numbers belong to strategy 0.
+    let buy = |id| place(id, 0, Side::Buy, 100 * ONE, ONE);
+    let cancel = |id| OrderIntent { action: OrderAction::Cancel, ..buy(id) };
+    assert!(matches!(core.on_intent(&buy(2), Phase::Run), Decision::Approved(_)));
+    assert!(matches!(core.on_intent(&buy(4), Phase::Run), Decision::Approved(_)));
+    assert_eq!(core.on_intent(&buy(6), Phase::Run), refused);
+    assert!(matches!(core.on_intent(&buy(7), Phase::Run), Decision::Approved(_)));
+    assert!(matches!(core.on_intent(&cancel(2), Phase::Run), Decision::Approved(_)));
+    assert_eq!(core.on_intent(&cancel(2), Phase::Run), refused);
+    core.on_turn(Nanos::from_secs(2));
+    assert!(matches!(core.on_intent(&buy(8), Phase::Run), Decision::Approved(_)));
+    assert!(matches!(core.on_intent(&cancel(4), Phase::Run), Decision::Approved(_)));
+}
+
+#[test]
+fn a_number_is_used_even_when_it_was_refused() {
+    let mut core = ready_core(&config(limits()));
+    let buy = |id| place(id, 0, Side::Buy, 100 * ONE, ONE);
+    let killed = Decision::Refused(bot4_types::RefuseReason::Killed);
+    assert_eq!(core.on_intent(&buy(5), Phase::Kill), killed);
+    let again = Decision::Refused(bot4_types::RefuseReason::DuplicateId);
+    assert_eq!(core.on_intent(&buy(5), Phase::Run), again);
+    assert_eq!(core.on_intent(&buy(4), Phase::Run), again);
+    assert!(matches!(core.on_intent(&buy(6), Phase::Run), Decision::Approved(_)));
+}

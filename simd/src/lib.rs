@@ -39,7 +39,7 @@
 //! where the baseline has no instruction for it: right, and slow.
 //!
 //! # Adding a kernel
-//! One file under `kernels/` (an [`Elementwise`](kernels::Elementwise) operation with its
+//! One file under `kernels/` (an `Elementwise` operation with its
 //! formula), one method on [`Kernels`], one row in the test runner with its naive oracle and the
 //! error bound between the two.
 

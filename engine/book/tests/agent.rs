@@ -56,8 +56,10 @@ fn top_and_mark_follow_a_diff() {
 fn newest_of_book_and_quote_is_quoted() {
     let mut bench = live(&ROOMY);
     bench.quote(0, 15, level(102, 1), level(109, 1));
+    bench.quote(0, 13, level(1, 1), level(2, 1)); // late: no news
     bench.settle();
     let out = bench.drain();
+    assert_eq!(out.tops.len(), 1);
     let top = out.tops[0];
     assert_eq!((top.id, top.quote_id), (10, 15));
     assert_eq!(
@@ -73,7 +75,7 @@ fn newest_of_book_and_quote_is_quoted() {
     let out = bench.drain();
     assert_eq!(out.tops.len(), 1);
     assert_eq!((out.tops[0].quote_id, out.tops[0].quote_bid), (20, level(103, 1)));
-    assert_eq!(bench.total("quotes"), 3);
+    assert_eq!(bench.total("quotes"), 4);
 }
 
 #[test]

@@ -145,6 +145,10 @@ fn line_down_forgets_and_line_up_starts_over() {
     assert_eq!(adopt(&mut sync, 3), (vec![], ReplayStep::Done));
     assert_eq!(feed(&mut sync, 4, 4), DepthStep::Apply);
 
+    // A new connection without word of the old one's end breaks the sequence all the same.
+    sync.line_up();
+    assert_eq!((sync.state(), sync.reason()), (BookState::Stale, StaleReason::Line));
+
     let mut fresh = BookSync::new(SyncConfig::default());
     fresh.line_up();
     assert_eq!(fresh.state(), BookState::Syncing);

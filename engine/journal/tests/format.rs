@@ -89,7 +89,7 @@ fn a_killed_writer_loses_nothing() {
 #[test]
 fn every_single_changed_byte_of_a_closed_journal_is_seen() {
     let dir = tempfile::tempdir().expect("dir");
-    let names = write(dir.path(), 60, 4096, true);
+    let names = write(dir.path(), 36, 4096, true);
     assert!(names.len() > 1);
     let clean = checked(dir.path());
     for name in names {

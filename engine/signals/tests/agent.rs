@@ -312,6 +312,7 @@ fn one_sided_crossed_and_absurd_tops_are_shown_to_nobody() {
     rig.turn();
     rig.top(9, BID, ASK); // not in the table
     rig.turn();
+    rig.after(100); // timers see them no more than tops do
     assert!(strings.heard().is_empty());
     assert_eq!((rig.count("tops_unusable"), rig.count("signal_foreign")), (3, 1));
 }
@@ -344,7 +345,7 @@ struct Stubborn;
 impl Stubborn {
     fn insist(orders: &mut Actions<'_>) {
         orders.quote(Side::Buy, Price(BID), Qty(100_000));
-        orders.take(Side::Sell, Qty(100_000), Price(BID));
+        orders.take(Side::Buy, Qty(100_000), Price(ASK));
     }
 }
 
@@ -370,12 +371,12 @@ fn a_strategy_that_answers_reports_cannot_place_while_stopping_or_blind() {
         let mut rig = Rig::ready(vec![Box::new(Stubborn)]);
         rig.top(0, BID, ASK);
         rig.turn();
-        let quote = rig.only();
+        let (quote, take) = (rig.intents.pop().expect("bid"), rig.intents.pop().expect("take"));
         rig.ack(&quote);
-        rig.sent();
         stop(&mut rig);
         rig.turn();
         rig.canceled(&quote);
+        rig.report(&take, ReportKind::Done, OrderState::Expired);
         rig.session(true);
         rig.after(1_000);
         let sent = rig.sent();

@@ -17,7 +17,7 @@
 //!   V2 with compressed payloads, bounds 1 ns to 60 s, three digits.
 //! * [`hist`] turns the lanes' log-linear counts into HdrHistograms and summaries.
 //! * [`report`] is the run report, field by field the contract of the command line.
-//! * [`show`] reads histogram logs back: `bot4 latency show` and `diff`.
+//! * [`mod@show`] reads histogram logs back: `bot4 latency show` and `diff`.
 //! * [`host`] says what machine the figures come from; a figure without its host is no figure.
 //!
 //! Invariant: nothing here is on the way of a tick. Readers load relaxed words that have one

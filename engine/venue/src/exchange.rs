@@ -181,6 +181,7 @@ impl Exchange {
         let id = self.ids.order;
         self.ids.order += 1;
         let market = &self.markets[ticket.market];
+        let arrival = incoming(id, &ticket);
         let client_id = ticket.client_id.unwrap_or_else(|| random_id(&mut self.rng));
         let order = Order {
             id,
@@ -204,7 +205,7 @@ impl Exchange {
         self.limits.order_accepted(now_ms);
         self.orders.insert(order);
         self.tell(id, Event::New, now_ms);
-        self.match_client(id, now_ms);
+        self.match_client(ticket.market, &arrival, now_ms);
         Ok(id)
     }
 
@@ -307,9 +308,7 @@ impl Exchange {
         let (asset, amount) = match (ticket.side, ticket.price) {
             (Side::Sell, _) => (&market.spec.base, i128::from(ticket.qty)),
             (Side::Buy, Some(price)) => (&market.spec.quote, value_ceil(price, ticket.qty)),
-            (Side::Buy, None) => {
-                (&market.spec.quote, market.book.sweep_value(Side::Buy, ticket.qty).0)
-            }
+            (Side::Buy, None) => (&market.spec.quote, market.book.reach(&incoming(0, ticket)).1),
         };
         if !self.account.lock(asset, amount) {
             let msg = "Account has insufficient balance for requested action.";
@@ -318,34 +317,22 @@ impl Exchange {
         Ok(amount)
     }
 
-    fn match_client(&mut self, id: u64, now_ms: u64) {
-        let Some(order) = self.orders.by_id(id) else { return };
-        let incoming = Incoming {
-            id,
-            owner: Owner::Client,
-            side: order.side,
-            price: (order.kind != Kind::Market).then_some(order.price),
-            qty: order.qty,
-            tif: if order.kind == Kind::Market { Tif::Ioc } else { order.tif },
-            post_only: order.kind == Kind::LimitMaker,
-            stp: order.stp,
-        };
-        let (market, tif, kind) = (order.market, order.tif, order.kind);
-        match self.run(market, &incoming, now_ms) {
+    fn match_client(&mut self, market: usize, order: &Incoming, now_ms: u64) {
+        match self.run(market, order, now_ms) {
             End::Filled | End::Resting(_) | End::WouldMatch => {}
             End::Expired(_) => {
-                let reason = match (kind, tif) {
-                    (Kind::Market, _) => "INSUFFICIENT_LIQUIDITY",
+                let reason = match (order.price, order.tif) {
+                    (None, _) => "INSUFFICIENT_LIQUIDITY",
                     (_, Tif::Fok) => "UNFILLED_FOK_ORDER_EXPIRED",
                     _ => "UNFILLED_IOC_QUANTITY_EXPIRED",
                 };
-                self.close(id, Status::Expired, Event::Expired(reason), now_ms);
+                self.close(order.id, Status::Expired, Event::Expired(reason), now_ms);
             }
             End::Prevented(left) => {
-                let best = self.markets[market].book.best(incoming.side.opposite());
-                let price = best.map_or(incoming.price.unwrap_or(0), |(price, _)| price);
+                let best = self.markets[market].book.best(order.side.opposite());
+                let price = best.map_or(order.price.unwrap_or(0), |(price, _)| price);
                 // The counter order is the one at the front; after EXPIRE_BOTH it is gone.
-                self.prevent(id, 0, price, left, now_ms);
+                self.prevent(order.id, 0, price, left, now_ms);
             }
         }
     }
@@ -485,6 +472,20 @@ impl Exchange {
             self.changes.balances.extend(touched.iter().cloned());
             self.events.push(Private::Position(touched, now_ms));
         }
+    }
+}
+
+/// An order of the account as the book sees it.
+fn incoming(id: u64, ticket: &Ticket) -> Incoming {
+    Incoming {
+        id,
+        owner: Owner::Client,
+        side: ticket.side,
+        price: ticket.price,
+        qty: ticket.qty,
+        tif: if ticket.kind == Kind::Market { Tif::Ioc } else { ticket.tif },
+        post_only: ticket.kind == Kind::LimitMaker,
+        stp: ticket.stp,
     }
 }
 

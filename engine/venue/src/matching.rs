@@ -197,7 +197,7 @@ impl Book {
         if order.post_only && self.crosses(order.side, order.price) {
             return End::WouldMatch;
         }
-        if order.tif == Tif::Fok && self.available(order) < order.qty {
+        if order.tif == Tif::Fok && self.reach(order).0 < order.qty {
             return End::Expired(order.qty);
         }
         let (left, prevented) = self.take(order, steps);
@@ -311,19 +311,33 @@ impl Book {
         self.side(side).get(&price).map_or(0, |level| level.total)
     }
 
-    /// What a market order of `qty` would cost at most now, and how much of it would match.
+    /// How much `order` would match now and what that is worth at most (each match rounded up),
+    /// self-trade prevention considered: own orders that would expire are passed over.
     #[must_use]
-    pub fn sweep_value(&self, taker: Side, qty: i64) -> (i128, i64) {
-        let (mut value, mut left) = (0, qty);
-        for (price, total) in self.levels(taker.opposite()) {
-            let part = left.min(total);
-            value += crate::decimal::value_ceil(price, part);
-            left -= part;
-            if left == 0 {
+    pub fn reach(&self, order: &Incoming) -> (i64, i128) {
+        let side = order.side.opposite();
+        let (mut left, mut value) = (order.qty, 0);
+        let best_first: Box<dyn Iterator<Item = (&i64, &Level)>> = match side {
+            Side::Buy => Box::new(self.bids.iter().rev()),
+            Side::Sell => Box::new(self.asks.iter()),
+        };
+        for (&price, level) in best_first {
+            if left == 0 || !reaches(order.side, order.price, price) {
                 break;
             }
+            for resting in &level.queue {
+                match self_trade(order, resting) {
+                    None => {
+                        let qty = left.min(resting.left);
+                        left -= qty;
+                        value += crate::decimal::value_ceil(price, qty);
+                    }
+                    Some(Stp::ExpireMaker) => {}
+                    Some(_) => return (order.qty - left, value),
+                }
+            }
         }
-        (value, qty - left)
+        (order.qty - left, value)
     }
 
     /// Prices changed since the last call, per side in wire order (bids fall, asks rise).
@@ -344,25 +358,6 @@ impl Book {
     #[must_use]
     pub fn crosses(&self, side: Side, price: Option<i64>) -> bool {
         self.best(side.opposite()).is_some_and(|(best, _)| reaches(side, price, best))
-    }
-
-    /// Quantity that `order` could take, self-trade prevention considered.
-    fn available(&self, order: &Incoming) -> i64 {
-        let side = order.side.opposite();
-        let mut sum: i64 = 0;
-        for (price, _) in self.levels(side) {
-            if sum >= order.qty || !reaches(order.side, order.price, price) {
-                break;
-            }
-            for resting in self.side(side).get(&price).into_iter().flat_map(|l| &l.queue) {
-                match self_trade(order, resting) {
-                    None => sum = sum.saturating_add(resting.left),
-                    Some(Stp::ExpireMaker) => {}
-                    Some(_) => return sum,
-                }
-            }
-        }
-        sum
     }
 
     /// Takes from the other side; what is left, and whether self-trade prevention ended it.

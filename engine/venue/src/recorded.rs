@@ -263,8 +263,8 @@ fn event_time_ns(json: &str) -> Option<u64> {
 /// What the first pass has seen of one market.
 #[derive(Debug, Default)]
 struct Seen {
-    price_digits: u32,
-    qty_digits: u32,
+    price_digits: Digits,
+    qty_digits: Digits,
     first_id: Option<u64>,
     price: Option<i64>,
     book: Option<RecordedBook>,
@@ -345,21 +345,19 @@ impl Scan {
 
 impl Seen {
     fn number(&mut self, text: &str, is_price: bool) {
-        let digits = significant_digits(text);
         if is_price {
-            self.price_digits = self.price_digits.max(digits);
+            self.price_digits.count(text);
             self.price = self.price.or(parse(text).ok());
         } else {
-            self.qty_digits = self.qty_digits.max(digits);
+            self.qty_digits.count(text);
         }
     }
 
     fn level(&mut self, level: &Value) {
         for (n, is_price) in [(0, true), (1, false)] {
             if let Some(text) = level.get(n).and_then(Value::as_str) {
-                let digits = significant_digits(text);
-                let most = if is_price { &mut self.price_digits } else { &mut self.qty_digits };
-                *most = (*most).max(digits);
+                let digits = if is_price { &mut self.price_digits } else { &mut self.qty_digits };
+                digits.count(text);
             }
         }
     }
@@ -375,9 +373,32 @@ impl Seen {
     }
 }
 
-/// Digits after the point without trailing zeros.
-fn significant_digits(text: &str) -> u32 {
-    text.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len() as u32)
+/// How many numbers had how many digits after the point (trailing zeros left out).
+#[derive(Debug, Default)]
+struct Digits {
+    numbers: [u64; 9],
+}
+
+impl Digits {
+    fn count(&mut self, text: &str) {
+        let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+        let digits = fraction.trim_end_matches('0').len();
+        self.numbers[digits.min(8)] += 1;
+    }
+
+    /// The fewest digits that all but one in a hundred numbers fit in: real books hold a few
+    /// levels off the tick and the lot that outlived a change of filters.
+    fn usual(&self) -> u32 {
+        let all: u64 = self.numbers.iter().sum();
+        let mut beyond = all;
+        for (digits, count) in self.numbers.iter().enumerate() {
+            beyond -= count;
+            if beyond * 100 <= all {
+                return digits as u32;
+            }
+        }
+        8
+    }
 }
 
 /// Assets that a symbol's name may end in, the longer first.
@@ -390,7 +411,12 @@ fn spec(name: &str, seen: &Seen) -> SymbolSpec {
     let quote = QUOTES.into_iter().find(|q| name.len() > q.len() && name.ends_with(q));
     let (base, quote) = quote.map_or((name, ""), |q| (name.trim_end_matches(q), q));
     let step = |digits: u32| ONE / 10_i64.pow(digits.min(8));
-    let spec = SymbolSpec::new(base, quote, step(seen.price_digits), step(seen.qty_digits));
+    let spec = SymbolSpec::new(
+        base,
+        quote,
+        step(seen.price_digits.usual()),
+        step(seen.qty_digits.usual()),
+    );
     SymbolSpec { start_price: seen.price.unwrap_or(ONE), ..spec }
 }
 

@@ -135,7 +135,8 @@ impl StateDir {
         let stored = Stored::read(&text).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
         })?;
-        if !stored.is_empty() {
+        // Also drops a torn last line, which the next append would otherwise continue.
+        if !text.is_empty() {
             replace(&path, &stored.compact())?;
         }
         let file = OpenOptions::new().append(true).create(true).open(&path)?;
@@ -246,6 +247,20 @@ mod tests {
         let public: String =
             pair.public_key().as_ref().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(public, "19420abfd752a565c15625e9da6eaf0086fc40c14960183214442c14996a800d");
+    }
+
+    #[test]
+    fn a_torn_log_is_mended_before_it_grows() {
+        let folder = tempfile::tempdir().unwrap();
+        let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let dir = StateDir::open(Some(folder.path()), listen, false).unwrap();
+        let whole = r#"{"balances":[["BTC",{"free":5,"locked":0}]]}"#;
+        for torn in ["{\"bal".to_owned(), format!("{whole}\n{{\"bal")] {
+            fs::write(dir.file(LOG), &torn).unwrap();
+            let (_, mut log) = dir.account().unwrap();
+            log.append(&format!("{whole}\n")).unwrap();
+            assert_eq!(dir.account().unwrap().0.balances["BTC"].free, 5);
+        }
     }
 
     #[test]

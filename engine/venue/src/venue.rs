@@ -1,7 +1,8 @@
 //! The simulated venue without sockets and clocks: texts and times in, texts out.
 //!
-//! Invariants: the same configuration, inputs and times give the same outputs; an account record
-//! is queued before the answer that depends on it. Time is Unix nanoseconds, never going back.
+//! Invariants: the same configuration, inputs and times give the same outputs, however often it
+//! is ticked in between (a pause of more than 2 s is a stall and not made up for); an account
+//! record is queued before the answer that depends on it. Time is Unix ns, never going back.
 //! Cost: idle connections cost nothing but their pings; messages nobody hears are not written.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,4 +1,5 @@
 //! The matching engine against a naive twin: one flat list of orders, searched from end to end.
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is the finding")]
 
 use bot4_venue::matching::{Book, End, Incoming, Owner, Side, Step, Stp, Tif};
 use proptest::prelude::*;
@@ -142,6 +143,13 @@ fn matched(steps: &[Step]) -> i64 {
     steps.iter().map(|s| if let Step::Match { qty, .. } = s { *qty } else { 0 }).sum()
 }
 
+fn value(steps: &[Step]) -> i128 {
+    steps.iter().fold(0, |sum, step| match step {
+        Step::Match { price, qty, .. } => sum + bot4_venue::decimal::value_floor(*price, *qty),
+        Step::MakerExpired { .. } => sum,
+    })
+}
+
 proptest! {
     #[test]
     fn does_what_the_naive_twin_does(acts in prop::collection::vec(act(), 1..200)) {
@@ -150,6 +158,7 @@ proptest! {
             let id_before = book.update_id();
             if let Some(order) = incoming(n as u64, act) {
                 let (mut steps, mut expected) = (Vec::new(), Vec::new());
+                let (reach, worth) = book.reach(&order);
                 let end = book.submit(&order, &mut steps);
                 prop_assert_eq!(end, naive.submit(&order, &mut expected));
                 prop_assert_eq!(&steps, &expected);
@@ -159,14 +168,18 @@ proptest! {
                     End::WouldMatch => order.qty,
                 };
                 prop_assert_eq!(matched(&steps) + left, order.qty, "quantity is conserved");
+                if end != End::WouldMatch && !(order.tif == Tif::Fok && reach < order.qty) {
+                    prop_assert_eq!(reach, matched(&steps), "what was promised is what matched");
+                    prop_assert!(worth >= value(&steps));
+                }
                 let rested = u64::from(matches!(end, End::Resting(_)));
                 prop_assert_eq!(book.update_id() - id_before, steps.len() as u64 + rested);
-            } else if let Act::Cancel { nth } = act {
-                if let Some(at) = naive.orders.len().checked_sub(1).map(|last| last.min(*nth)) {
-                    let gone = naive.orders.remove(at);
-                    prop_assert_eq!(book.cancel(gone.side, gone.price, gone.id), Some(gone.left));
-                    prop_assert_eq!(book.cancel(gone.side, gone.price, gone.id), None);
-                }
+            } else if let Act::Cancel { nth } = act
+                && let Some(last) = naive.orders.len().checked_sub(1)
+            {
+                let gone = naive.orders.remove(last.min(*nth));
+                prop_assert_eq!(book.cancel(gone.side, gone.price, gone.id), Some(gone.left));
+                prop_assert_eq!(book.cancel(gone.side, gone.price, gone.id), None);
             }
             for side in [Side::Buy, Side::Sell] {
                 prop_assert_eq!(book.levels(side).collect::<Vec<_>>(), naive.levels(side));

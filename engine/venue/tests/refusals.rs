@@ -1,4 +1,5 @@
 //! A client that does something wrong is told so in the venue's words.
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is the finding")]
 
 mod common;
 
@@ -172,5 +173,5 @@ fn a_peer_without_pongs_is_closed_and_bad_paths_are_refused() {
             }
         }
     }
-    assert_eq!((pings, closes), (4, 1), "at 20, 40, 60, 80 s; closed 60 s after the first");
+    assert_eq!((pings, closes), (3, 1), "at 20, 40, 60 s; closed at 80 s, 60 s after the first");
 }

@@ -1,4 +1,5 @@
 //! Orders against the crowd: answers, events, money.
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is the finding")]
 
 mod common;
 
@@ -109,18 +110,13 @@ fn ioc_fok_and_post_only_end_as_documented() {
 #[test]
 fn own_orders_do_not_trade_with_each_other() {
     let mut client = Client::ready(still());
-    let (bid, ask) = client.best("BNBUSDT");
-    let inside =
-        |text: &str, step: i64| bot4_venue::decimal::text(parse(text).unwrap() + step * ONE / 100);
-    // Clear the way: own bid at the best ask's price would take, so quote at the bid.
+    let (bid, _) = client.best("BNBUSDT");
     client.limit("BNBUSDT", "BUY", &bid, "1.000", "GTC");
     let taker = |client: &mut Client, mode: &str| {
-        let qty = "2000.000";
         client.trade(
             "order.place",
             json!({"symbol": "BNBUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "IOC",
-                   "price": bid, "quantity": "400", "selfTradePreventionMode": mode,
-                   "newClientOrderId": format!("taker-{mode}-{}", qty.len())}),
+                   "price": bid, "quantity": "400", "selfTradePreventionMode": mode}),
         )
     };
     let expired = taker(&mut client, "EXPIRE_TAKER");
@@ -131,10 +127,26 @@ fn own_orders_do_not_trade_with_each_other() {
     assert_eq!(client.trade("openOrders.status", json!({}))["result"], json!([]));
     assert_eq!(client.balance("USDT").1, 0);
     assert_eq!(client.balance("BNB").1, 0);
-    let prevented: Vec<_> =
-        client.events.iter().filter(|e| e["x"] == "TRADE_PREVENTION").map(|e| &e["X"]).collect();
-    assert_eq!(prevented, ["EXPIRED_IN_MATCH", "EXPIRED_IN_MATCH"]);
-    assert_ne!(inside(&ask, 1), ask);
+    let prevented: Vec<_> = client.events.iter().filter(|e| e["x"] == "TRADE_PREVENTION").collect();
+    assert_eq!(prevented.len(), 2, "the taker of the first, the maker of the second");
+    assert!(prevented.iter().all(|e| e["X"] == "EXPIRED_IN_MATCH"));
+    assert_eq!((&prevented[0]["S"], &prevented[1]["S"]), (&json!("SELL"), &json!("BUY")));
+    assert_eq!(prevented[1]["U"], passed["result"]["orderId"]);
+}
+
+/// Once the reservation counted own asks, which expire, so that the order went on to dearer ones.
+#[test]
+fn a_market_buy_past_own_asks_reserves_what_it_will_pay() {
+    let mut client = Client::ready(still());
+    let (_, ask) = client.best("BTCUSDT");
+    client.limit("BTCUSDT", "SELL", &ask, "5", "GTC");
+    let order = json!({"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.5"});
+    let bought = client.trade("order.place", order);
+    assert_eq!(bought["result"]["status"], "FILLED", "{bought}");
+    let spent = parse(bought["result"]["cummulativeQuoteQty"].as_str().unwrap()).unwrap();
+    let left = 1_000_000 * i128::from(ONE) - i128::from(spent);
+    assert_eq!(client.balance("USDT"), (left, 0));
+    assert_eq!(client.balance("BTC").1, 0, "the own ask expired");
 }
 
 #[test]

@@ -372,6 +372,36 @@ mod tests {
             }
         }
 
+        /// A level by one look and by its parts are the same, whatever byte is damaged.
+        #[test]
+        fn a_level_at_once_is_a_level_by_parts(
+            price in 0i64..10_000_000_000_000_000, qty in 0i64..10_000_000_000_000_000,
+            at in 0usize..48, byte in prop_oneof![any::<u8>(), Just(b'"'), Just(b','), Just(b'1')],
+        ) {
+            let (price, qty) = (units_to_string(price, 8), units_to_string(qty, 8));
+            let mut text = format!("[\"{price}\",\"{qty}\"],[\"1.0").into_bytes();
+            text.resize(text.len() + 64, b'7');
+            prop_assert!(Cursor::new(&text, text.len()).level_8().is_some(), "undamaged");
+            if let Some(place) = text.get_mut(at) {
+                *place = byte;
+            }
+            let (mut once, mut parts) = (Cursor::new(&text, text.len()), Cursor::new(&text, text.len()));
+            let mut by_parts = || {
+                parts.expect(b"[\"")?;
+                let price = parts.decimal_any(8)?;
+                parts.expect(b",\"")?;
+                let qty = parts.decimal_any(8)?;
+                parts.expect(b"]").map(|()| Level { price, qty })
+            };
+            let twin = by_parts();
+            if let Some(level) = once.level_8() {
+                prop_assert_eq!(Some(level), twin);
+                prop_assert_eq!(once.at, parts.at);
+            } else {
+                prop_assert_eq!(once.at, 0);
+            }
+        }
+
         #[test]
         fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..80), len in 0usize..90) {
             let cursor = Cursor::new(&bytes, len);

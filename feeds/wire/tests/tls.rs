@@ -2,49 +2,29 @@
 
 #![expect(clippy::disallowed_methods, reason = "the server under test needs sockets and threads")]
 
+#[path = "common/authority.rs"]
+mod authority;
+
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use authority::authority;
 use bot4_types::Nanos;
 use bot4_wire::{
     ConnError, ConnState, Endpoint, RootsError, StreamError, TcpConnector, TlsRoots, WsConfig,
     WsConnection,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::KeyPair;
+use rustls::{ServerConnection, StreamOwned};
 use tungstenite::{Message, WebSocket};
 
 /// Longer than any test takes; a waiting test fails then instead of hanging.
 const TEST_TIME_MAX: Nanos = Nanos::from_secs(20);
 
 type ServerSocket = WebSocket<StreamOwned<ServerConnection, TcpStream>>;
-
-/// A certificate authority called `ca_name` and a server certificate for `names`.
-fn authority(ca_name: &str, names: &[&str]) -> (String, Arc<ServerConfig>) {
-    let ca_key = KeyPair::generate().expect("key");
-    let mut ca = CertificateParams::new(Vec::new()).expect("params");
-    ca.distinguished_name.push(DnType::CommonName, ca_name);
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).expect("signs").pem();
-    let issuer = Issuer::new(ca, ca_key);
-    let key = KeyPair::generate().expect("key");
-    let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    let leaf = CertificateParams::new(names).expect("params").signed_by(&key, &issuer);
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.expect("signs").der().clone()], key)
-        .expect("certificate");
-    (ca_pem, Arc::new(config))
-}
 
 struct Rig {
     endpoint: Endpoint,

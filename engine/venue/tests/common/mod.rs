@@ -1,6 +1,8 @@
 //! A client of the venue's core: signs, sends, and sorts what comes back.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod wire;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bot4_venue::store::Stored;

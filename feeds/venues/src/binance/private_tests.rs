@@ -140,6 +140,22 @@ fn events_are_read() {
 }
 
 #[test]
+fn leftovers_outside_trades_never_reach_the_ledger() {
+    let mut decoder = ApiDecoder::new(&table());
+    let text = String::from_utf8_lossy(own(17)).into_owned();
+    let left = text
+        .replace("\"n\":\"0\",\"N\":null", "\"n\":\"5\",\"N\":\"BTC\"")
+        .replace("\"l\":\"0.00000000\"", "\"l\":\"3.00000000\"")
+        .replace("\"L\":\"0.00000000\"", "\"L\":\"7.00000000\"")
+        .replace("\"t\":-1", "\"t\":88")
+        .replace("\"Y\":\"0.00000000\"", "\"Y\":\"9.00000000\"");
+    assert_ne!(left, text);
+    let (r, twin) = (report(&mut decoder, left.as_bytes()), report(&mut decoder, own(17)));
+    assert_eq!(r, twin);
+    assert_eq!((r.fee, r.last_qty, r.last_price, r.last_quote, r.trade_id), (0, 0, 0, 0, None));
+}
+
+#[test]
 fn a_damaged_fill_is_refused_not_guessed() {
     let mut decoder = ApiDecoder::new(&table());
     let text = String::from_utf8_lossy(own(16)).into_owned();
