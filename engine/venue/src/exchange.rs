@@ -328,11 +328,8 @@ impl Exchange {
                 };
                 self.close(order.id, Status::Expired, Event::Expired(reason), now_ms);
             }
-            End::Prevented(left) => {
-                let best = self.markets[market].book.best(order.side.opposite());
-                let price = best.map_or(order.price.unwrap_or(0), |(price, _)| price);
-                // The counter order is the one at the front; after EXPIRE_BOTH it is gone.
-                self.prevent(order.id, 0, price, left, now_ms);
+            End::Prevented { left, counter, price } => {
+                self.prevent(order.id, counter, price, left, now_ms);
             }
         }
     }

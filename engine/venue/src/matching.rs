@@ -151,7 +151,14 @@ pub enum End {
     /// The rest expired for want of matching orders.
     Expired(i64),
     /// The rest expired by self-trade prevention.
-    Prevented(i64),
+    Prevented {
+        /// What was left.
+        left: i64,
+        /// The own order that was met.
+        counter: u64,
+        /// Its price.
+        price: i64,
+    },
     /// Post-only and would match: nothing happened.
     WouldMatch,
 }
@@ -200,10 +207,12 @@ impl Book {
         if order.tif == Tif::Fok && self.reach(order).0 < order.qty {
             return End::Expired(order.qty);
         }
-        let (left, prevented) = self.take(order, steps);
+        let (left, met) = self.take(order, steps);
+        if let Some((counter, price)) = met {
+            return End::Prevented { left, counter, price };
+        }
         match order.price {
             _ if left == 0 => End::Filled,
-            _ if prevented => End::Prevented(left),
             Some(price) if order.tif == Tif::Gtc => {
                 self.rest(order.side, price, Resting { id: order.id, owner: order.owner, left });
                 End::Resting(left)
@@ -360,8 +369,8 @@ impl Book {
         self.best(side.opposite()).is_some_and(|(best, _)| reaches(side, price, best))
     }
 
-    /// Takes from the other side; what is left, and whether self-trade prevention ended it.
-    fn take(&mut self, order: &Incoming, steps: &mut Vec<Step>) -> (i64, bool) {
+    /// Takes from the other side; what is left, and the own order (id, price) that ended it.
+    fn take(&mut self, order: &Incoming, steps: &mut Vec<Step>) -> (i64, Option<(u64, i64)>) {
         let side = order.side.opposite();
         let mut left = order.qty;
         while left > 0 {
@@ -372,7 +381,7 @@ impl Book {
             let Some(level) = self.side_mut(side).get_mut(&price) else { break };
             let Some(maker) = level.queue.front_mut() else { break };
             match self_trade(order, maker) {
-                Some(Stp::ExpireTaker) => return (left, true),
+                Some(Stp::ExpireTaker) => return (left, Some((maker.id, price))),
                 Some(mode) => {
                     let gone = *maker;
                     level.total -= gone.left;
@@ -380,7 +389,7 @@ impl Book {
                     self.touched(side, price);
                     steps.push(Step::MakerExpired { maker: gone.id, price, left: gone.left });
                     if mode == Stp::ExpireBoth {
-                        return (left, true);
+                        return (left, Some((gone.id, price)));
                     }
                 }
                 None => {
@@ -397,7 +406,7 @@ impl Book {
                 }
             }
         }
-        (left, false)
+        (left, None)
     }
 
     fn rest(&mut self, side: Side, price: i64, resting: Resting) {

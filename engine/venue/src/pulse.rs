@@ -9,7 +9,7 @@ use std::io;
 
 use crate::exchange::{CrowdOrder, Exchange};
 use crate::feed::DepthFault;
-use crate::generator::Generator;
+use crate::generator::{Act, Generator};
 use crate::matching::Side;
 use crate::recorded::{Entries, Entry, RecordedBook, Recording};
 use crate::script::{Fault, Timed};
@@ -89,8 +89,8 @@ pub(crate) struct Pulse {
     depth_faults: Vec<(String, DepthFault)>,
     lose_answer: bool,
     fail_answer: bool,
-    pub lose_report: bool,
-    pub repeat_report: bool,
+    lose_report: bool,
+    repeat_report: bool,
     pub exit: bool,
 }
 
@@ -174,6 +174,17 @@ impl Pulse {
             ));
         }
         Some(text)
+    }
+
+    /// How often the next report is sent.
+    pub fn times_of_report(&mut self) -> usize {
+        if std::mem::take(&mut self.lose_report) {
+            0
+        } else if std::mem::take(&mut self.repeat_report) {
+            2
+        } else {
+            1
+        }
     }
 
     pub fn answer_delay_ns(&self) -> u64 {
@@ -305,8 +316,12 @@ impl Venue {
         let act = crowds[n].act(&market.spec, &market.book);
         let late = until_ns.saturating_sub(now_ns) > LAG_MAX_NS;
         crowds[n].plan(if late { until_ns } else { now_ns });
-        if let Some(act) = act {
-            self.exchange.act(n, act, now_ns / 1_000_000);
+        match act {
+            Some(Act::Order(order)) => self.exchange.crowd(n, order, now_ns / 1_000_000),
+            Some(Act::Cancel(side, price)) => {
+                self.exchange.markets[n].book.cancel_crowd(side, price);
+            }
+            None => {}
         }
         self.settle();
     }

@@ -14,12 +14,11 @@ use crate::control;
 use crate::decimal::ONE;
 use crate::exchange::{Exchange, Ids, Market, Private};
 use crate::feed::Feed;
-use crate::generator::{Act, Activity, Generator};
+use crate::generator::{Activity, Generator};
 use crate::limits::{LimitRules, Limits, Window};
 use crate::matching::Book;
 use crate::pulse::{Pulse, Replay};
 use crate::recorded::Recording;
-use crate::report::Event;
 use crate::rng::Rng;
 use crate::script::Timed;
 use crate::store::{ID_JUMP, Record, Stored};
@@ -400,7 +399,7 @@ impl Venue {
     pub(crate) fn tell_events(&mut self) {
         for event in std::mem::take(&mut self.exchange.events) {
             let times = match &event {
-                Private::Report(report) => self.pulse.times_of_report(&report.event),
+                Private::Report(_) => self.pulse.times_of_report(),
                 Private::Position(..) => 1,
             };
             for (&conn, at) in &self.conns {
@@ -438,19 +437,6 @@ impl Venue {
         }
         self.exchange.prints = prints;
         self.exchange.prints.clear();
-    }
-}
-
-impl Pulse {
-    /// How often a report is sent (faults `lose-report` and `repeat-report`).
-    fn times_of_report(&mut self, _event: &Event) -> usize {
-        if std::mem::take(&mut self.lose_report) {
-            0
-        } else if std::mem::take(&mut self.repeat_report) {
-            2
-        } else {
-            1
-        }
     }
 }
 
@@ -528,16 +514,6 @@ fn fund_recorded(symbols: &[SymbolSpec], balances: &mut Vec<(String, i128)>) {
             if !asset.is_empty() && balances.iter().all(|(known, _)| known != asset) {
                 balances.push((asset.clone(), i128::from(units * ONE)));
             }
-        }
-    }
-}
-
-impl Exchange {
-    /// Lets one step of a crowd happen.
-    pub(crate) fn act(&mut self, market: usize, act: Act, now_ms: u64) {
-        match act {
-            Act::Order(order) => self.crowd(market, order, now_ms),
-            Act::Cancel(side, price) => _ = self.markets[market].book.cancel_crowd(side, price),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use bot4_venue::{Ready, VenueOptions, run};
-use common::wire::{Socket, connect, logon, now_ms};
+use common::wire::{Socket, connect, logon, now_ms, pause};
 use serde_json::{Value, json};
 use tungstenite::Message;
 
@@ -42,7 +42,7 @@ fn start(folder: &Path) -> (Child, Value) {
     let until_ms = now_ms() + 30_000;
     while !path.exists() {
         assert!(now_ms() < until_ms, "the venue did not start");
-        std::thread::yield_now();
+        pause();
     }
     (child, serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap())
 }
@@ -98,15 +98,16 @@ fn what_was_told_is_true_after_kill_minus_nine() {
             let kill = scope.spawn(|| {
                 let until_ms = now_ms() + 400 + 130 * round;
                 while now_ms() < until_ms {
-                    std::thread::yield_now();
+                    pause();
                 }
                 child.kill().unwrap();
                 child.wait().unwrap()
             });
             for n in 0_u64.. {
-                let params = json!({"symbol": "ETHUSDT", "side": if n % 2 == 0 { "BUY" } else
-                    { "SELL" }, "type": "LIMIT", "timeInForce": "IOC", "quantity": "0.0100",
-                    "price": if n % 2 == 0 { "3300.00" } else { "2700.00" },
+                let (side, price) =
+                    if n % 2 == 0 { ("BUY", "3300.00") } else { ("SELL", "2700.00") };
+                let params = json!({"symbol": "ETHUSDT", "side": side, "type": "LIMIT",
+                    "timeInForce": "IOC", "quantity": "0.0100", "price": price,
                     "timestamp": now_ms()});
                 let Some(answer) = ask(&mut socket, "order.place", params) else { break };
                 assert_eq!(answer["status"], 200, "{answer}");

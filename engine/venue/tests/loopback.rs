@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use bot4_venue::{VenueOptions, run};
-use common::wire::{Running, call, connect, logon, now_ms, text};
+use common::wire::{Running, call, connect, logon, now_ms, pause, text};
 use serde_json::json;
 use tungstenite::Message;
 
@@ -71,15 +71,17 @@ fn a_temporary_venue_leaves_nothing_and_a_slow_reader_is_cut() {
     let ready = venue.ready.clone();
     assert!(ready.ca.exists());
     let mut api = connect(&ready.api, &ready.ca);
-    // Ask for 340 KB again and again without reading: the output bound must end it.
+    // Ask for 340 KB again and again and never read: the output bound must end it, which only
+    // shows when writing fails. (Were it not cut, this would go on until the deadline.)
     let request = r#"{"id":1,"method":"depth","params":{"symbol":"BTCUSDT","limit":5000}}"#;
-    let mut cut = false;
-    for _ in 0..400 {
-        cut |= api.write(Message::text(request)).and_then(|()| api.flush()).is_err();
+    let mut say = |text: &str| api.write(Message::text(text)).and_then(|()| api.flush());
+    let mut alive = (0..400).all(|_| say(request).is_ok());
+    let until_ms = now_ms() + 30_000;
+    while alive && now_ms() < until_ms {
+        pause();
+        alive = say(r#"{"id":2,"method":"ping"}"#).is_ok();
     }
-    while !cut {
-        cut = api.read().is_err();
-    }
+    assert!(!alive, "a reader that never reads is cut");
     let mut second = connect(&ready.api, &ready.ca);
     assert_eq!(call(&mut second, "ping", json!({})).0["status"], 200, "the others go on");
     venue.end();

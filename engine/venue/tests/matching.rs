@@ -65,7 +65,8 @@ impl Naive {
                     steps.push(Step::MakerExpired { maker: maker.id, price, left });
                 }
                 if taker.stp != Stp::ExpireMaker {
-                    return End::Prevented(left);
+                    let (counter, price) = (maker.id, maker.price);
+                    return End::Prevented { left, counter, price };
                 }
                 continue;
             }
@@ -164,7 +165,7 @@ proptest! {
                 prop_assert_eq!(&steps, &expected);
                 let left = match end {
                     End::Filled => 0,
-                    End::Resting(left) | End::Expired(left) | End::Prevented(left) => left,
+                    End::Resting(left) | End::Expired(left) | End::Prevented { left, .. } => left,
                     End::WouldMatch => order.qty,
                 };
                 prop_assert_eq!(matched(&steps) + left, order.qty, "quantity is conserved");

@@ -131,6 +131,7 @@ fn own_orders_do_not_trade_with_each_other() {
     assert_eq!(prevented.len(), 2, "the taker of the first, the maker of the second");
     assert!(prevented.iter().all(|e| e["X"] == "EXPIRED_IN_MATCH"));
     assert_eq!((&prevented[0]["S"], &prevented[1]["S"]), (&json!("SELL"), &json!("BUY")));
+    assert_eq!(prevented[0]["U"], prevented[1]["i"], "the counter order");
     assert_eq!(prevented[1]["U"], passed["result"]["orderId"]);
 }
 

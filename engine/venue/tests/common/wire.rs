@@ -63,6 +63,11 @@ pub fn connect(url: &str, ca: &Path) -> Socket {
     tungstenite::client(url, StreamOwned::new(tls, stream)).unwrap().0
 }
 
+/// Waits a little for another process or thread.
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
