@@ -60,13 +60,13 @@ pub fn topology() -> Topology {
     let mut add = |name: String, from, to, capacity, when_full, flow| {
         links.push(LinkRow { name, from, to, capacity, when_full, flow });
     };
-    for i in 0..WIRES {
-        add(format!("frames[{i}]"), WIRE[i], PARSE[i], FRAMES, StopInput, Forward);
-        add(format!("slots[{i}]"), PARSE[i], WIRE[i], 2 * FRAMES, Retry, Feedback);
-        for j in 0..BOOKS {
-            add(format!("market[{i}][{j}]"), PARSE[i], BOOK[j], MARKET, StopInput, Forward);
-            add(format!("blocks[{j}][{i}]"), BOOK[j], PARSE[i], 8 * MARKET, Retry, Feedback);
-            add(format!("resync[{j}][{i}]"), BOOK[j], WIRE[i], RESYNC, Retry, Feedback);
+    for (i, (wire, parse)) in WIRE.into_iter().zip(PARSE).enumerate() {
+        add(format!("frames[{i}]"), wire, parse, FRAMES, StopInput, Forward);
+        add(format!("slots[{i}]"), parse, wire, 2 * FRAMES, Retry, Feedback);
+        for (j, book) in BOOK.into_iter().enumerate() {
+            add(format!("market[{i}][{j}]"), parse, book, MARKET, StopInput, Forward);
+            add(format!("blocks[{j}][{i}]"), book, parse, 8 * MARKET, Retry, Feedback);
+            add(format!("resync[{j}][{i}]"), book, wire, RESYNC, Retry, Feedback);
         }
     }
     for (j, book) in BOOK.into_iter().enumerate() {

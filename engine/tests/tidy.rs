@@ -10,8 +10,18 @@ const COLUMNS_MAX: usize = 100;
 
 /// What a person sees in the project's folder, beside dot-files and `target`.
 const TOP_LEVEL: [&str; 12] = [
-    "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "alloc", "bench", "deploy", "engine", "feeds",
-    "risk", "simd", "tuning.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "alloc",
+    "bench",
+    "deploy",
+    "engine",
+    "feeds",
+    "risk",
+    "simd",
+    "tuning.md",
 ];
 
 /// Crates that may hold unsafe code.
@@ -147,7 +157,8 @@ fn nothing_is_left_undone_or_silenced() {
 }
 
 fn dependencies(manifest: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join(manifest).join("Cargo.toml")).expect("a manifest");
+    let text =
+        std::fs::read_to_string(root().join(manifest).join("Cargo.toml")).expect("a manifest");
     let start = text.find("[dependencies]").expect("dependencies");
     let end = text.find("[dev-dependencies]").unwrap_or(text.len());
     let names = text[start..end].lines().filter_map(|l| l.split(['.', ' ', '=']).next());

@@ -14,14 +14,13 @@
 //!   venue's weight. It never looks into a message, except to recognise the notice that the
 //!   server goes away.
 //! * [`parse_agent`] turns the bytes into integer events.
-//! * [`backoff`] says when to try again.
+//! * [`bot4_wire::backoff`] says when to try again.
 //!
 //! **Ownership instead of sharing.** A message lies in a [`bot4_types::Slot`]; the slot is moved
 //! through the frames ring and comes back by the slots ring. The wire agent never reads the
 //! socket without a free slot and room in the ring, so a slow reader stops the socket, and one
 //! that stays slow loses the connection and gets a resync: a book is never silently stale.
 
-pub mod backoff;
 pub mod parse_agent;
 pub mod wire_agent;
 

@@ -32,7 +32,7 @@ use bot4_types::{Frame, FrameKind, Nanos, ResyncReason, Slot};
 use bot4_venues::session::{MarketSession, SHUTDOWN_NOTICE_LEN_MAX};
 use bot4_wire::{ConnError, Connector, HandshakeError, StreamError};
 
-use crate::backoff::ConnectBudget;
+use bot4_wire::backoff::ConnectBudget;
 pub use config::{WireConfig, WirePorts};
 use count::{Count, NAMES};
 use desk::SnapshotDesk;

@@ -5,6 +5,7 @@
 //! instrument. Until then no order leaves.
 
 use bot4_types::{Nanos, OrderId};
+use bot4_wire::backoff::{Backoff, ConnectBudget};
 use bot4_wire::{ConnError, ConnState, Connector, Endpoint, WsConfig, WsConnection};
 
 use crate::requests::{Purpose, Requests};
@@ -12,11 +13,8 @@ use crate::requests::{Purpose, Requests};
 /// How far the session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
-    /// No connection; the next attempt is at this time.
-    Down {
-        /// When to try again.
-        retry_at: Nanos,
-    },
+    /// No connection.
+    Down,
     /// Connecting or upgrading.
     Connecting,
     /// Logon is on its way.
@@ -48,7 +46,8 @@ pub struct Link {
     seed: u64,
     conn: Option<WsConnection>,
     state: SessionState,
-    attempts: u32,
+    backoff: Backoff,
+    connects: ConnectBudget,
     /// Unanswered requests.
     pub requests: Requests,
     /// The request being written.
@@ -65,18 +64,10 @@ pub struct Link {
 const REQUESTS_MAX: usize = 4_096;
 /// Room for one request's text.
 const REQUEST_LEN: usize = 2_048;
-/// Retry delays of a scout (at once, then growing); afterwards [`RETRY_LATE`] with jitter.
-const RETRY_EARLY: [Nanos; 5] = [
-    Nanos::ZERO,
-    Nanos::from_millis(100),
-    Nanos::from_millis(200),
-    Nanos::from_millis(400),
-    Nanos::from_millis(800),
-];
-const RETRY_LATE: Nanos = Nanos::from_millis(1_500);
-const RETRY_JITTER: u64 = 1_000_000_000;
-/// Longest delay after refusals (ban, limit, certificate, logon).
-const RETRY_REFUSED_MAX: Nanos = Nanos::from_secs(30);
+/// Connects in five minutes at most: a third of what Binance allows an address, because the
+/// market-data agents have their own share.
+const CONNECTS_MAX: usize = 100;
+const CONNECT_WINDOW: Nanos = Nanos::from_secs(300);
 
 impl Link {
     /// A link to `endpoint`, down, to be tried at once.
@@ -93,8 +84,9 @@ impl Link {
             config,
             seed,
             conn: None,
-            state: SessionState::Down { retry_at: Nanos::ZERO },
-            attempts: 0,
+            state: SessionState::Down,
+            backoff: Backoff::new(seed),
+            connects: ConnectBudget::new(CONNECTS_MAX, CONNECT_WINDOW),
             requests: Requests::new(REQUESTS_MAX),
             out: Vec::with_capacity(REQUEST_LEN),
             to_ask: Vec::with_capacity(REQUESTS_MAX),
@@ -118,7 +110,7 @@ impl Link {
     /// Moves the session on.
     pub fn set_state(&mut self, state: SessionState) {
         if state == SessionState::Ready {
-            self.attempts = 0;
+            self.backoff.succeeded();
         }
         self.state = state;
     }
@@ -133,8 +125,8 @@ impl Link {
     /// # Errors
     /// Why the connection is over; call [`drop_connection`](Self::drop_connection) then.
     pub fn poll(&mut self, now: Nanos) -> Result<bool, ConnError> {
-        if let SessionState::Down { retry_at } = self.state {
-            if now < retry_at {
+        if self.state == SessionState::Down {
+            if !self.backoff.is_due(now) || !self.connects.take(now) {
                 return Ok(false);
             }
             self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
@@ -154,25 +146,19 @@ impl Link {
         Ok(up)
     }
 
-    /// Gives the connection up and plans the next attempt.
-    pub fn drop_connection(&mut self, now: Nanos, refused: bool) {
+    /// Gives the connection up after `error` and plans the next attempt.
+    pub fn drop_connection(&mut self, now: Nanos, error: &ConnError) {
         self.conn = None;
         self.requests.clear();
         self.to_ask.clear();
         self.recovery_asked = false;
         self.counts.losses += 1;
-        let jitter = Nanos((self.seed >> 33) % RETRY_JITTER);
-        let late = RETRY_LATE + jitter;
-        let delay = match (refused, RETRY_EARLY.get(self.attempts as usize)) {
-            (true, _) => {
-                let doubled = Nanos::from_secs(1 << self.attempts.min(5));
-                doubled.min(RETRY_REFUSED_MAX)
-            }
-            (false, Some(early)) => *early,
-            (false, None) => late,
-        };
-        self.attempts += 1;
-        self.state = SessionState::Down { retry_at: now + delay };
+        if error.is_refusal() {
+            self.backoff.refused(now, error.retry_after());
+        } else {
+            self.backoff.failed(now);
+        }
+        self.state = SessionState::Down;
     }
 
     /// Sends what was written into [`out`](Self::out) as the next request. False when there is

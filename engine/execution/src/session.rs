@@ -301,7 +301,7 @@ impl ExecutionAgent {
     /// The connection is over: every order that may have reached the venue is unknown.
     fn lose(&mut self, now: Nanos, error: &ConnError) {
         let was_ready = self.link.is_ready();
-        self.link.drop_connection(now, error.is_refusal());
+        self.link.drop_connection(now, error);
         self.counters.add(RECONNECTS, 1);
         self.counters.set(SESSION_READY, 0);
         if was_ready {

@@ -124,7 +124,7 @@ pub fn auto_lanes(cpus: &Cpus, venue_embedded: bool) -> usize {
 }
 
 /// Places `count` lanes on `cpus`. A lane spins only where it has a CPU of its own and
-/// `quota_free` says that no cgroup quota can take it away.
+/// `quota_free` says that neither a cgroup quota nor an embedded venue can take it away.
 ///
 /// # Errors
 /// See [`PlacementError`].
@@ -198,7 +198,10 @@ fn warnings(lanes: &[LanePlan], cpus: &Cpus, own_cpu: bool, quota_free: bool) ->
         return out;
     }
     if !quota_free {
-        out.push("a cgroup CPU quota is set: no lane spins".to_owned());
+        out.push(
+            "no CPU is free of other work (an embedded venue or a cgroup quota): no lane spins"
+                .to_owned(),
+        );
     }
     let core = |cpu| cpus.allowed.iter().position(|c| *c == cpu).map(|i| cpus.core_of[i]);
     for (i, a) in lanes.iter().enumerate() {

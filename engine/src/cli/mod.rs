@@ -90,5 +90,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// The venue called `name`, which must be in this build.
 fn venue_of(name: &str) -> Result<bot4_venues::registry::Venue, Refusal> {
-    Ok(crate::config::resolve::known_venue(name).map_err(|what| format!("error: --venue: {what}"))?)
+    Ok(crate::config::resolve::known_venue(name)
+        .map_err(|what| format!("error: --venue: {what}"))?)
 }

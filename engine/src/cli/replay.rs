@@ -10,7 +10,9 @@ use crate::offline::{Pump, Recording, SourceError};
 
 /// Arguments of `bot4 replay`.
 #[derive(clap::Args)]
-#[command(after_help = "Example: bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz")]
+#[command(
+    after_help = "Example: bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz"
+)]
 pub struct Args {
     /// Whose recording it is.
     #[arg(long, default_value = "binance")]

@@ -32,9 +32,9 @@ pub struct Args {
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
-    let parts = text.split_once("..").and_then(|(a, b)| {
-        Some((a.parse().ok()?, b.trim_start_matches('=').parse().ok()?))
-    });
+    let parts = text
+        .split_once("..")
+        .and_then(|(a, b)| Some((a.parse().ok()?, b.trim_start_matches('=').parse().ok()?)));
     parts.filter(|(a, b)| a <= b).ok_or_else(|| format!("`{text}` is not a range like 1..20"))
 }
 

@@ -67,9 +67,7 @@ fn render(path: &Path, text: &str, span: Range<usize>, what: &str, mend: &str) -
     let name = path.display().to_string();
     let report = &[Level::ERROR
         .primary_title(what)
-        .element(
-            Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span)),
-        )
+        .element(Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span)))
         .element(Level::HELP.message(mend))];
     Renderer::plain().render(report)
 }

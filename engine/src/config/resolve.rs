@@ -136,7 +136,12 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     })
 }
 
-fn issue(span: Range<usize>, key: &'static str, what: impl Into<String>, mend: impl Into<String>) -> Issue {
+fn issue(
+    span: Range<usize>,
+    key: &'static str,
+    what: impl Into<String>,
+    mend: impl Into<String>,
+) -> Issue {
     Issue { span, key, what: what.into(), mend: mend.into() }
 }
 
@@ -151,7 +156,12 @@ fn bounded(
     if (min..=max).contains(&v) {
         return Ok(v);
     }
-    Err(issue(value.span(), key, format!("{v} is out of range"), format!("choose {min} to {max} {unit}")))
+    Err(issue(
+        value.span(),
+        key,
+        format!("{v} is out of range"),
+        format!("choose {min} to {max} {unit}"),
+    ))
 }
 
 fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
@@ -159,18 +169,34 @@ fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Is
     if v.is_finite() && v > 0.0 && v <= max {
         return Ok(v);
     }
-    Err(issue(value.span(), key, format!("{v} is out of range"), format!("choose a number above 0, at most {max}")))
+    Err(issue(
+        value.span(),
+        key,
+        format!("{v} is out of range"),
+        format!("choose a number above 0, at most {max}"),
+    ))
 }
 
 fn risk(risk: &schema::Risk) -> Result<RiskConfig, Issue> {
     let Some(equity_asset) = bot4_types::Symbol::new(&risk.equity_asset) else {
-        return Err(issue(0..0, "equity_asset", "not an asset name", "name one asset, like \"USDT\""));
+        return Err(issue(
+            0..0,
+            "equity_asset",
+            "not an asset name",
+            "name one asset, like \"USDT\"",
+        ));
     };
     Ok(RiskConfig {
         position_e4: (positive("position_pct", &risk.position_pct, 100.0)? * 100.0).round() as i64,
         order_notional_max: positive("order_notional_max", &risk.order_notional_max, 1e9)?,
         collar_e4: (positive("collar_pct", &risk.collar_pct, 50.0)? * 100.0).round() as i64,
-        orders_per_second: bounded("orders_per_second", &risk.orders_per_second, 1, 100_000, "orders")?,
+        orders_per_second: bounded(
+            "orders_per_second",
+            &risk.orders_per_second,
+            1,
+            100_000,
+            "orders",
+        )?,
         open_orders_max: bounded(
             "open_orders_max",
             &risk.open_orders_max,
@@ -192,8 +218,11 @@ fn venue(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Issu
     })?;
     let symbols = symbols(&venue.symbols)?;
     dead_man(venue.dead_man.as_ref(), &table)?;
-    let access =
-        if venue.embedded { embedded(&venue)? } else { VenueAccess::Remote(remote(venue, table, base)?) };
+    let access = if venue.embedded {
+        embedded(&venue)?
+    } else {
+        VenueAccess::Remote(remote(venue, table, base)?)
+    };
     Ok(VenueConfig { venue: known, symbols, access })
 }
 
@@ -234,7 +263,9 @@ fn dead_man(dead_man: Option<&Spanned<String>>, table: &Range<usize>) -> Result<
                 when the engine or the line dies";
     match dead_man {
         Some(value) if value.get_ref() == "none_available" => Ok(()),
-        Some(value) => Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend)),
+        Some(value) => {
+            Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend))
+        }
         None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
     }
 }
@@ -258,11 +289,21 @@ fn embedded(venue: &schema::Venue) -> Result<VenueAccess, Issue> {
 
 fn remote(venue: schema::Venue, table: Range<usize>, base: &Path) -> Result<Remote, Issue> {
     let missing = |key, mend: &str| issue(table.clone(), key, "is missing", mend);
-    let market = url("market", venue.market.ok_or_else(|| missing("market", "give the wss:// URL of the market-data host"))?)?;
-    let api = url("api", venue.api.ok_or_else(|| missing("api", "give the wss:// URL of the WebSocket API"))?)?;
+    let market = url(
+        "market",
+        venue
+            .market
+            .ok_or_else(|| missing("market", "give the wss:// URL of the market-data host"))?,
+    )?;
+    let api = url(
+        "api",
+        venue.api.ok_or_else(|| missing("api", "give the wss:// URL of the WebSocket API"))?,
+    )?;
     let ca = venue.ca.map(|ca| file("ca", &ca, base)).transpose()?;
-    let api_key = venue.api_key.ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
-    let key = venue.private_key.ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
+    let api_key =
+        venue.api_key.ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
+    let key =
+        venue.private_key.ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
     let private_key = file("private_key", &key, base)?;
     check_private(&private_key, key.span())?;
     Ok(Remote { market, api, ca, api_key: api_key.into_inner(), private_key })
@@ -317,7 +358,12 @@ fn foreign(kind: &str, key: &'static str, span: Option<Range<usize>>) -> Result<
     }
 }
 
-fn or_default(key: &'static str, value: Option<&Spanned<f64>>, default: f64, max: f64) -> Result<f64, Issue> {
+fn or_default(
+    key: &'static str,
+    value: Option<&Spanned<f64>>,
+    default: f64,
+    max: f64,
+) -> Result<f64, Issue> {
     value.map_or(Ok(default), |v| positive(key, v, max))
 }
 
@@ -327,8 +373,10 @@ fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     foreign("market_maker", "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
     let quote = s.quote_notional.as_ref();
     let position = s.position_max_notional.as_ref();
-    let requote_ticks =
-        s.requote_ticks.as_ref().map_or(Ok(1), |v| bounded("requote_ticks", v, 1, 10_000, "ticks"))?;
+    let requote_ticks = s
+        .requote_ticks
+        .as_ref()
+        .map_or(Ok(1), |v| bounded("requote_ticks", v, 1, 10_000, "ticks"))?;
     let life = s.quote_life_min.as_ref().map_or(Duration::from_millis(80), |v| v.get_ref().0);
     Ok(StrategyConfig::MarketMaker {
         quote_notional: or_default("quote_notional", quote, 400.0, 1e9)?,

@@ -17,7 +17,9 @@ pub struct Span(pub Duration);
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let wrong = || {
-        format!("`{text}` is not a duration: write a whole number and a unit (us, ms, s, m, h), like `20s`")
+        format!(
+            "`{text}` is not a duration: write a whole number and a unit (us, ms, s, m, h), like `20s`"
+        )
     };
     let count: u64 = text[..digits].parse().map_err(|_| wrong())?;
     let unit_ns: u64 = match &text[digits..] {

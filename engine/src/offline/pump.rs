@@ -146,9 +146,10 @@ impl Pump {
         let text = recording.text(message);
         let (prefix, kind): (Option<String>, _) = match message.snapshot {
             Some(n) => match self.snapshot_instrument(recording.snapshot_symbol(n)) {
-                Some(id) => {
-                    (Some(format!("{{\"id\":{},\"status\":200,\"result\":", id.0)), FrameKind::Snapshot)
-                }
+                Some(id) => (
+                    Some(format!("{{\"id\":{},\"status\":200,\"result\":", id.0)),
+                    FrameKind::Snapshot,
+                ),
                 None => return Ok(()),
             },
             None => (None, FrameKind::Market),
@@ -241,8 +242,7 @@ impl Pump {
     }
 
     fn push(&mut self, slot: Slot, len: usize, kind: FrameKind) -> Result<(), PumpError> {
-        let mut frame =
-            Frame { slot, t0: self.now, len: len as u32, conn: ConnId(0), kind };
+        let mut frame = Frame { slot, t0: self.now, len: len as u32, conn: ConnId(0), kind };
         while let Err(back) = self.frames.push(frame) {
             frame = back;
             self.turn()?;

@@ -250,8 +250,11 @@ mod tests {
         let (stream, rest) = (dir.path().join("a"), dir.path().join("rest"));
         std::fs::write(&stream, "1 {\"s\":\"A\"}\n\n 5 {\"s\":\"B\"}\n7 {\"lastUpdateId\":3}")
             .expect("written");
-        std::fs::write(&rest, "{\"recv_ns\":3,\"url\":\"x/depth?symbol=A&limit=5\",\"body\":{\"k\":1}}\n")
-            .expect("written");
+        std::fs::write(
+            &rest,
+            "{\"recv_ns\":3,\"url\":\"x/depth?symbol=A&limit=5\",\"body\":{\"k\":1}}\n",
+        )
+        .expect("written");
         let r = Recording::read(std::slice::from_ref(&stream), Some(&rest)).expect("readable");
         let times: Vec<i64> = r.messages().iter().map(|m| m.recv_ns).collect();
         assert_eq!(times, [1, 3, 5, 7]);

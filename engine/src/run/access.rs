@@ -59,7 +59,7 @@ impl Access {
         Credentials::new(&self.api_key, Signer::ed25519(&self.key_text).map_err(key)?).map_err(key)
     }
 
-    /// A connector that knows the way to `url`, and the endpoint it names.
+    /// A connector that knows the way to the venue's hosts, and the endpoint that `url` names.
     ///
     /// # Errors
     /// When the authorities cannot be loaded or the name has no address.
@@ -71,7 +71,11 @@ impl Access {
                 let mut connector = TcpConnector::new(roots).map_err(ColdError::Roots)?;
                 let lost =
                     |e: StreamError| ColdError::Connection(url.to_owned(), ConnError::Stream(e));
-                connector.resolve(&endpoint).map_err(lost)?;
+                // A market-data agent asks for snapshots at the other host.
+                for known in [&self.market, &self.api] {
+                    let known = Endpoint::parse(known).map_err(ColdError::Endpoint)?;
+                    connector.resolve(&known).map_err(lost)?;
+                }
                 Ok((Box::new(connector), endpoint))
             }
         }

@@ -102,7 +102,8 @@ fn launch(
         Err(e) => {
             let _ = child.kill();
             let _ = child.wait();
-            let what = format!("the embedded venue did not say where it listens: {e}; got `{line}`");
+            let what =
+                format!("the embedded venue did not say where it listens: {e}; got `{line}`");
             Err(std::io::Error::other(what))
         }
     }

@@ -12,9 +12,7 @@ use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
 };
 use bot4_venues::binance::sign::KeyError;
-use bot4_wire::{
-    ConnError, ConnState, EndpointError, RootsError, WsConfig, WsConnection,
-};
+use bot4_wire::{ConnError, ConnState, EndpointError, RootsError, WsConfig, WsConnection};
 
 use super::access::Access;
 
@@ -84,7 +82,9 @@ impl fmt::Display for ColdError {
                  private_key and the key's permissions at the venue",
                 e.kind, e.code, e.status
             ),
-            Self::Answer(what) => write!(f, "error: the venue's answer to {what} is not understood"),
+            Self::Answer(what) => {
+                write!(f, "error: the venue's answer to {what} is not understood")
+            }
             Self::Instruments(e) => write!(f, "error: venue.symbols: {e}"),
         }
     }
@@ -180,7 +180,11 @@ impl ColdSession {
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn cancel_all(&mut self, symbol: &Symbol, table: &InstrumentTable) -> Result<(), ColdError> {
+    pub fn cancel_all(
+        &mut self,
+        symbol: &Symbol,
+        table: &InstrumentTable,
+    ) -> Result<(), ColdError> {
         let what = "openOrders.cancelAll";
         let text = self.ask(what, |e, id, now, out| e.cancel_all(id, symbol, now, out))?;
         match with_answer(what, &text, table, |_| Some(())) {

@@ -12,9 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bot4_lanes::{
-    Agent, Control, Fault, LaneHandle, LaneState, Metrics, Probe,
-};
+use bot4_lanes::{Agent, Control, Fault, LaneHandle, LaneState, Metrics, Probe};
 use bot4_types::Nanos;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -57,6 +55,8 @@ pub struct Inputs {
     pub length: Option<Duration>,
     /// Books to wait for.
     pub instruments: u64,
+    /// The CPU of each lane by plan.
+    pub planned: Vec<(String, usize)>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// The embedded venue.
@@ -159,9 +159,11 @@ impl ControlAgent {
                 self.stage = Stage::Running;
             }
             Stage::WarmingUp { .. } | Stage::Running => {
-                let over = self.inputs.length.zip(self.ready_at).is_some_and(|(length, at)| {
-                    now.since(at).0 >= length.as_nanos() as u64
-                });
+                let over = self
+                    .inputs
+                    .length
+                    .zip(self.ready_at)
+                    .is_some_and(|(length, at)| now.since(at).0 >= length.as_nanos() as u64);
                 if over {
                     self.drain(now);
                 }
@@ -232,14 +234,19 @@ impl ControlAgent {
         }
         self.announced = true;
         let Some(path) = &self.inputs.ready_file else { return };
+        let cpu_of = |name: &str| {
+            self.inputs.planned.iter().find(|(lane, _)| lane == name).map(|(_, cpu)| *cpu)
+        };
         let lanes: Vec<serde_json::Value> = self
             .lanes
             .iter()
-            .map(|l| serde_json::json!({"name": l.name(), "tid": l.tid(), "cpu": l.cpu()}))
+            .map(|l| {
+                serde_json::json!({"name": l.name(), "tid": l.tid(), "cpu": cpu_of(l.name()),
+                                   "cpu_seen": l.cpu()})
+            })
             .collect();
         let text = serde_json::json!({"pid": std::process::id(), "lanes": lanes}).to_string();
-        let written = std::fs::File::create(path).and_then(|mut f| f.write_all(text.as_bytes()));
-        if let Err(e) = written {
+        if let Err(e) = write_whole(path, &text) {
             eprintln!("warning: cannot write {}: {e}", path.display());
         }
     }
@@ -266,6 +273,13 @@ impl ControlAgent {
         ));
         line.tick();
     }
+}
+
+/// Writes a file that nobody can see half written.
+fn write_whole(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    std::fs::File::create(&part)?.write_all(text.as_bytes())?;
+    std::fs::rename(&part, path)
 }
 
 impl Agent for ControlAgent {

@@ -100,6 +100,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         stop,
         length: config.length,
         instruments: opening.info.table.all().len() as u64,
+        planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });

@@ -104,7 +104,10 @@ fn totals(
 }
 
 /// Tries `ask` again while its failure may pass.
-fn patiently<T>(clock: &Clock, mut ask: impl FnMut() -> Result<T, ColdError>) -> Result<T, ColdError> {
+fn patiently<T>(
+    clock: &Clock,
+    mut ask: impl FnMut() -> Result<T, ColdError>,
+) -> Result<T, ColdError> {
     let until = clock.now() + PATIENCE;
     loop {
         match ask() {
@@ -138,7 +141,8 @@ impl Finals {
                 _ => {}
             }
         }
-        let gone = |role: &str| format!("error: the {role} lane died without giving its agent back");
+        let gone =
+            |role: &str| format!("error: the {role} lane died without giving its agent back");
         Ok(Self {
             execution: execution.ok_or_else(|| gone("execution"))?,
             risk: risk.ok_or_else(|| gone("risk"))?,
@@ -195,9 +199,8 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     let mut broken = broken_promises(&report, &ending);
     broken.extend(notes);
     if let Some(path) = &c.options.report {
-        std::fs::write(path, report.to_json()).map_err(|e| {
-            format!("error: cannot write the report to {}: {e}", path.display())
-        })?;
+        std::fs::write(path, report.to_json())
+            .map_err(|e| format!("error: cannot write the report to {}: {e}", path.display()))?;
     }
     std::fs::write(c.dir.path.join("report.json"), report.to_json())?;
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken })
@@ -221,7 +224,8 @@ fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reco
         }
     }
     let mut balances_differ = 0;
-    let venue: BTreeMap<AssetId, Amount> = totals(&mut cold, &c.opening.info)?.into_iter().collect();
+    let venue: BTreeMap<AssetId, Amount> =
+        totals(&mut cold, &c.opening.info)?.into_iter().collect();
     for i in 0..table.assets_len() {
         let asset = AssetId(i as u8);
         let (theirs, ours) =
@@ -249,12 +253,19 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
     let journal = finals.journal.stats();
     let pnl = finals.risk.pnl();
     let refused = finals.risk.refused().filter(|(_, n)| *n > 0);
+    // The main thread is pinned by now, so its own mask says nothing about the process.
+    let allowed: Vec<u32> = c.plan.cpus.allowed.iter().map(|cpu| *cpu as u32).collect();
+    let host = report::Host {
+        cpus: allowed.len() as u32,
+        allowed,
+        ..host::collect(std::path::Path::new("/"), tsc, &rung.to_string())
+    };
     RunReport {
         bot4: report::Program {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git: env!("BOT4_GIT").to_owned(),
         },
-        host: host::collect(std::path::Path::new("/"), tsc, &rung.to_string()),
+        host,
         lanes: lane_lines(c.plan, m),
         duration_s: finals.control.traded_for().0 as f64 / 1e9,
         market: report::Market {

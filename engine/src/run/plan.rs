@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use bot4_lanes::placement::{self, Cpus, Placement, PlacementError};
+use bot4_lanes::placement::{self, Cpus, LanePlan, Placement, PlacementError};
 use bot4_lanes::topology::{Flow, Topology, TopologyError};
 use serde_json::{Value, json};
 
+use super::settings;
 use crate::config::value::Lanes;
 use crate::config::{Config, VenueAccess};
 use crate::topology::topology;
@@ -18,6 +19,7 @@ pub struct Plan {
     pub placement: Placement,
     /// CPUs this process may use.
     pub cpus: Cpus,
+    instruments: usize,
 }
 
 /// Why there is no plan.
@@ -55,9 +57,21 @@ impl Plan {
             Lanes::Count(n) => n,
         };
         let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
-        let placement =
-            placement::place(count, &cpus, quota_free).map_err(PlanError::Placement)?;
-        Ok(Self { topology, placement, cpus })
+        let placement = placement::place(count, &cpus, quota_free).map_err(PlanError::Placement)?;
+        Ok(Self { topology, placement, cpus, instruments: config.venue.symbols.len() })
+    }
+
+    /// Bytes of arena of a lane.
+    #[must_use]
+    pub fn arena_of(&self, lane: &LanePlan) -> usize {
+        lane.roles.iter().map(|role| settings::memory_of(role, self.instruments)).sum()
+    }
+
+    /// Pages of 2 MiB that hold all arenas, jemalloc's own tables (one page a lane) included.
+    #[must_use]
+    pub fn huge_pages(&self) -> usize {
+        let pages = |l: &LanePlan| self.arena_of(l).div_ceil(2 << 20) + 1;
+        self.placement.lanes.iter().map(pages).sum()
     }
 
     /// The plan for a person.
@@ -67,14 +81,21 @@ impl Plan {
         let _ = writeln!(out, "lanes ({} CPUs allowed)", self.cpus.allowed.len());
         for lane in &self.placement.lanes {
             let (name, roles) = (&lane.name, lane.roles.join(" "));
-            let _ = writeln!(out, "  {name:<18} cpu {:<3} {:<11} {roles}", lane.cpu, lane.idle.name());
+            let (idle, mib) = (lane.idle.name(), self.arena_of(lane) >> 20);
+            let _ =
+                writeln!(out, "  {name:<18} cpu {:<3} {idle:<11} {mib:>4} MiB  {roles}", lane.cpu);
         }
+        let _ = writeln!(out, "memory: {} huge pages of 2 MiB", self.huge_pages());
         let _ = writeln!(out, "links");
         for link in &self.topology.links {
             let arrow = if link.flow == Flow::Forward { "->" } else { "<~" };
             let (name, from, to) = (&link.name, link.from, link.to);
             let full = link.when_full.name();
-            let _ = writeln!(out, "  {name:<16} {from:>9} {arrow} {to:<9} {:>6}  {full}", link.capacity);
+            let _ = writeln!(
+                out,
+                "  {name:<16} {from:>9} {arrow} {to:<9} {:>6}  {full}",
+                link.capacity
+            );
         }
         for warning in &self.placement.warnings {
             let _ = writeln!(out, "warning: {warning}");
@@ -89,7 +110,10 @@ impl Plan {
             .placement
             .lanes
             .iter()
-            .map(|l| json!({"name": l.name, "cpu": l.cpu, "idle": l.idle.name(), "agents": l.roles}))
+            .map(|l| {
+                json!({"name": l.name, "cpu": l.cpu, "idle": l.idle.name(), "agents": l.roles,
+                       "arena_bytes": self.arena_of(l)})
+            })
             .collect();
         let links: Vec<Value> = self
             .topology
@@ -102,6 +126,7 @@ impl Plan {
             })
             .collect();
         json!({"lanes": lanes, "links": links, "cpus": self.cpus.allowed,
+               "huge_pages": self.huge_pages(),
                "warnings": self.placement.warnings})
     }
 }

@@ -189,11 +189,19 @@ impl Rings {
         rx.unwrap_or_else(|| unreachable!("link {name} has one reader"))
     }
 
-    fn each_tx<T: Send + 'static>(&mut self, n: usize, name: impl Fn(usize) -> String) -> Vec<Tx<T>> {
+    fn each_tx<T: Send + 'static>(
+        &mut self,
+        n: usize,
+        name: impl Fn(usize) -> String,
+    ) -> Vec<Tx<T>> {
         (0..n).map(|i| self.tx(&name(i))).collect()
     }
 
-    fn each_rx<T: Send + 'static>(&mut self, n: usize, name: impl Fn(usize) -> String) -> Vec<Rx<T>> {
+    fn each_rx<T: Send + 'static>(
+        &mut self,
+        n: usize,
+        name: impl Fn(usize) -> String,
+    ) -> Vec<Rx<T>> {
         (0..n).map(|i| self.rx(&name(i))).collect()
     }
 }
@@ -367,8 +375,7 @@ fn journal_agent(
 }
 
 fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
-    let latency_dir =
-        inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join("latency"));
+    let latency_dir = inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join("latency"));
     let config = TelemetryConfig {
         latency_dir: Some(latency_dir),
         wall: inputs.opening.wall,

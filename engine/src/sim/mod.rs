@@ -142,10 +142,8 @@ fn build(
 
 fn opening(config: &Config, venue: &VenueAgent, wall: Wall) -> Result<Opening, Failure> {
     let mut info = venue.exchange_info(&config.venue.symbols)?;
-    let equity_asset = info
-        .table
-        .asset(config.risk.equity_asset)
-        .map_err(|e| format!("equity asset: {e:?}"))?;
+    let equity_asset =
+        info.table.asset(config.risk.equity_asset).map_err(|e| format!("equity asset: {e:?}"))?;
     let balances = venue
         .balances()
         .into_iter()
@@ -201,7 +199,10 @@ impl Finals {
         }
         let desk = self.execution.desk_counts();
         if desk.overfills > 0 || desk.foreign_fills > 0 {
-            findings.push(format!("{} overfills, {} foreign fills", desk.overfills, desk.foreign_fills));
+            findings.push(format!(
+                "{} overfills, {} foreign fills",
+                desk.overfills, desk.foreign_fills
+            ));
         }
         let journal = self.journal.stats();
         if journal.lost > 0 {

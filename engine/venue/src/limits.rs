@@ -3,6 +3,8 @@
 //! Rule (venue documentation): windows are aligned (each full minute, each 10 s, UTC midnight).
 //! An exceeded limit answers 429 with `retryAfter`; whoever goes on is banned (418) and cut off.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 /// The limits of one address and account.
@@ -203,24 +205,26 @@ impl Limits {
     /// The `rateLimits` list of an answer: weight, and the order counts where they are touched.
     #[must_use]
     pub fn used(&mut self, orders: bool, now_ms: u64) -> String {
-        let mut out = String::from("[");
-        if orders {
-            out.push_str(&format!(
+        let mut out = String::with_capacity(320);
+        let mut entry = |kind, (interval, number), limit, window: &mut Window| {
+            let count = window.add(0, now_ms);
+            let separator = if out.is_empty() { '[' } else { ',' };
+            let _ = write!(
+                out,
                 concat!(
-                    r#"{{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":{},"count":{}}},"#,
-                    r#"{{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":{},"count":{}}},"#,
+                    r#"{}{{"rateLimitType":"{}","interval":"{}","intervalNum":{},"#,
+                    r#""limit":{},"count":{}}}"#
                 ),
-                self.rules.orders_per_10s,
-                self.orders_10s.add(0, now_ms),
-                self.rules.orders_per_day,
-                self.orders_day.add(0, now_ms),
-            ));
+                separator, kind, interval, number, limit, count
+            );
+        };
+        if orders {
+            entry("ORDERS", ("SECOND", 10), self.rules.orders_per_10s, &mut self.orders_10s);
+            entry("ORDERS", ("DAY", 1), self.rules.orders_per_day, &mut self.orders_day);
         }
-        out.push_str(&format!(
-            r#"{{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":{},"count":{}}}]"#,
-            self.rules.weight_per_minute,
-            self.weight.add(0, now_ms),
-        ));
+        let weight = &mut self.weight;
+        entry("REQUEST_WEIGHT", ("MINUTE", 1), self.rules.weight_per_minute, weight);
+        out.push(']');
         out
     }
 

@@ -153,7 +153,10 @@ impl Order {
         let mut out = String::with_capacity(512);
         let _ = write!(
             out,
-            r#"{{"symbol":"{}","orderId":{},"orderListId":-1,"clientOrderId":"{}","transactTime":{}"#,
+            concat!(
+                r#"{{"symbol":"{}","orderId":{},"orderListId":-1,"#,
+                r#""clientOrderId":"{}","transactTime":{}"#
+            ),
             self.symbol,
             self.id,
             self.client_id,

@@ -428,7 +428,10 @@ mod tests {
         text.lines().map(str::to_owned).collect()
     }
 
-    const DIFF: &str = r#"{"e":"depthUpdate","E":5,"s":"ABCUSDT","U":11,"u":12,"b":[["1.50000000","2.00000000"]],"a":[]}"#;
+    const DIFF: &str = concat!(
+        r#"{"e":"depthUpdate","E":5,"s":"ABCUSDT","U":11,"u":12,"#,
+        r#""b":[["1.50000000","2.00000000"]],"a":[]}"#
+    );
 
     #[test]
     fn line_formats_are_told_apart() {

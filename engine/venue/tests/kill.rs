@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
+use bot4_venue::decimal::{parse, wide_text};
 use bot4_venue::{Ready, VenueOptions, run};
 use common::wire::{Socket, connect, logon, now_ms, pause};
 use serde_json::{Value, json};
@@ -77,59 +78,43 @@ fn ask(socket: &mut Socket, method: &str, params: Value) -> Option<Value> {
     }
 }
 
-#[test]
-fn what_was_told_is_true_after_kill_minus_nine() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut told: BTreeMap<u64, Value> = BTreeMap::new();
-    let mut trades = 0;
-    for round in 0..3 {
-        let (mut child, ready) = start(folder.path());
-        let mut socket = enter(&ready);
-        for (id, answer) in &told {
-            let params = json!({"symbol": "ETHUSDT", "orderId": id, "timestamp": now_ms()});
-            let status = ask(&mut socket, "order.status", params).unwrap();
-            let (now, then) = (&status["result"], &answer["result"]);
-            assert_eq!(now["clientOrderId"], then["clientOrderId"], "{status}");
-            let qty = |v: &Value| v["executedQty"].as_str().unwrap().parse::<f64>().unwrap();
-            assert!(qty(now) >= qty(then), "{status} was {answer}");
-        }
-        // The killer strikes while orders are on their way.
-        let killer = std::thread::scope(|scope| {
-            let kill = scope.spawn(|| {
-                let until_ms = now_ms() + 400 + 130 * round;
-                while now_ms() < until_ms {
-                    pause();
-                }
-                child.kill().unwrap();
-                child.wait().unwrap()
-            });
-            for n in 0_u64.. {
-                let (side, price) =
-                    if n % 2 == 0 { ("BUY", "3300.00") } else { ("SELL", "2700.00") };
-                let params = json!({"symbol": "ETHUSDT", "side": side, "type": "LIMIT",
-                    "timeInForce": "IOC", "quantity": "0.0100", "price": price,
-                    "timestamp": now_ms()});
-                let Some(answer) = ask(&mut socket, "order.place", params) else { break };
-                assert_eq!(answer["status"], 200, "{answer}");
-                trades += answer["result"]["fills"].as_array().unwrap().len();
-                told.insert(answer["result"]["orderId"].as_u64().unwrap(), answer);
-            }
-            kill.join().unwrap()
-        });
-        assert!(!killer.success());
+/// Every order that was told exists, with at least what was executed then.
+fn assert_known(socket: &mut Socket, told: &BTreeMap<u64, Value>) {
+    for (id, answer) in told {
+        let params = json!({"symbol": "ETHUSDT", "orderId": id, "timestamp": now_ms()});
+        let status = ask(socket, "order.status", params).unwrap();
+        let (now, then) = (&status["result"], &answer["result"]);
+        assert_eq!(now["clientOrderId"], then["clientOrderId"], "{status}");
+        let qty = |v: &Value| v["executedQty"].as_str().unwrap().parse::<f64>().unwrap();
+        assert!(qty(now) >= qty(then), "{status} was {answer}");
     }
-    let (mut child, ready) = start(folder.path());
-    let mut socket = enter(&ready);
+}
+
+/// Trades until the connection dies; how many fills were told.
+fn trade_on(socket: &mut Socket, told: &mut BTreeMap<u64, Value>) -> usize {
+    let mut fills = 0;
+    for n in 0_u64.. {
+        let (side, price) = if n % 2 == 0 { ("BUY", "3300.00") } else { ("SELL", "2700.00") };
+        let params = json!({"symbol": "ETHUSDT", "side": side, "type": "LIMIT",
+            "timeInForce": "IOC", "quantity": "0.0100", "price": price, "timestamp": now_ms()});
+        let Some(answer) = ask(socket, "order.place", params) else { break };
+        assert_eq!(answer["status"], 200, "{answer}");
+        fills += answer["result"]["fills"].as_array().unwrap().len();
+        told.insert(answer["result"]["orderId"].as_u64().unwrap(), answer);
+    }
+    fills
+}
+
+/// Free USDT and ETH as the stored trades explain them, and how many there are.
+fn explained(socket: &mut Socket) -> (i128, i128, usize) {
+    let (mut usdt, mut eth, mut count) = (100_000_000_000_000, 10_000_000_000, 0);
     let mut params = json!({"symbol": "ETHUSDT", "fromId": 0, "limit": 1000});
-    let (mut usdt, mut eth, mut count) = (100_000_000_000_000_i128, 10_000_000_000_i128, 0);
     loop {
         params["timestamp"] = now_ms().into();
-        let answer = ask(&mut socket, "myTrades", params.clone()).unwrap();
+        let answer = ask(socket, "myTrades", params.clone()).unwrap();
         let page = answer["result"].as_array().unwrap();
         for trade in page {
-            let number = |key: &str| {
-                i128::from(bot4_venue::decimal::parse(trade[key].as_str().unwrap()).unwrap())
-            };
+            let number = |key: &str| i128::from(parse(trade[key].as_str().unwrap()).unwrap());
             let sign = if trade["isBuyer"] == true { 1 } else { -1 };
             eth += sign * number("qty");
             usdt -= sign * number("quoteQty");
@@ -137,18 +122,46 @@ fn what_was_told_is_true_after_kill_minus_nine() {
             *fee -= number("commission");
             count += 1;
         }
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return (usdt, eth, count) };
         params["fromId"] = (last["id"].as_u64().unwrap() + 1).into();
     }
-    assert!(count >= trades && trades > 30, "{count} trades stored, {trades} told");
+}
+
+#[test]
+fn what_was_told_is_true_after_kill_minus_nine() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut told: BTreeMap<u64, Value> = BTreeMap::new();
+    let mut fills = 0;
+    for round in 0..3 {
+        let (mut child, ready) = start(folder.path());
+        let mut socket = enter(&ready);
+        assert_known(&mut socket, &told);
+        // The killer strikes while orders are on their way.
+        let ended = std::thread::scope(|scope| {
+            let killer = scope.spawn(|| {
+                let until_ms = now_ms() + 400 + 130 * round;
+                while now_ms() < until_ms {
+                    pause();
+                }
+                child.kill().unwrap();
+                child.wait().unwrap()
+            });
+            fills += trade_on(&mut socket, &mut told);
+            killer.join().unwrap()
+        });
+        assert!(!ended.success());
+    }
+    let (mut child, ready) = start(folder.path());
+    let mut socket = enter(&ready);
+    assert_known(&mut socket, &told);
+    let (usdt, eth, count) = explained(&mut socket);
+    assert!(count >= fills && fills > 30, "{count} trades stored, {fills} told");
     let answer = ask(&mut socket, "account.status", json!({"timestamp": now_ms()})).unwrap();
-    for balance in answer["result"]["balances"].as_array().unwrap() {
-        let expected = match balance["asset"].as_str().unwrap() {
-            "ETH" => eth,
-            "USDT" => usdt,
-            _ => continue,
-        };
-        assert_eq!(balance["free"], bot4_venue::decimal::wide_text(expected));
+    let balances = answer["result"]["balances"].as_array().unwrap();
+    for (asset, expected) in [("USDT", usdt), ("ETH", eth)] {
+        let balance = balances.iter().find(|b| b["asset"] == asset).unwrap();
+        assert_eq!(balance["free"], wide_text(expected));
+        assert_eq!(balance["locked"], "0.00000000");
     }
     child.kill().unwrap();
     child.wait().unwrap();

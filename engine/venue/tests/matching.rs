@@ -193,7 +193,9 @@ proptest! {
 
     /// A follower that applies the changed levels ends with the same book.
     #[test]
-    fn changes_rebuild_the_book(acts in prop::collection::vec(act(), 1..100), every in 1_usize..9) {
+    fn changes_rebuild_the_book(
+        acts in prop::collection::vec(act(), 1..100), every in 1_usize..9
+    ) {
         let mut book = Book::new(10);
         let mut twin = [std::collections::BTreeMap::new(), std::collections::BTreeMap::new()];
         for (n, act) in acts.iter().enumerate() {
@@ -234,7 +236,8 @@ proptest! {
             ahead = ahead.min(*target);
             prop_assert_eq!(book.qty_at(Side::Buy, 100), 7 + target);
         }
-        let sell = Incoming { id: 99, owner: Owner::Crowd, side: Side::Sell, qty: ahead + 1, ..own };
+        let (owner, side) = (Owner::Crowd, Side::Sell);
+        let sell = Incoming { id: 99, owner, side, qty: ahead + 1, ..own };
         let mut steps = Vec::new();
         book.submit(&sell, &mut steps);
         let own_filled: i64 = steps.iter().map(|s| match s {

@@ -8,7 +8,7 @@ use bot4_wire::{
 };
 
 use super::pool::SlotPool;
-use crate::backoff::{Backoff, ConnectBudget};
+use bot4_wire::backoff::{Backoff, ConnectBudget};
 
 /// A connection that was up this long proved good; a loss starts the backoff from its beginning.
 const PROVEN_AFTER: Nanos = Nanos::from_secs(5);

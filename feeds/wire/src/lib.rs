@@ -40,6 +40,7 @@
 //! **Names are resolved on the cold side** ([`transport::TcpConnector::resolve`]), because the
 //! system resolver blocks.
 
+pub mod backoff;
 pub mod connection;
 pub mod handshake;
 pub mod transport;
