@@ -9,7 +9,8 @@ set -uo pipefail
 usage() {
     cat <<'TEXT'
 usage: perf-session.sh --pid PID --seconds N --out DIR
-example: deploy/perf-session.sh --pid "$(pgrep -x bot4)" --seconds 10 --out /tmp/session
+example: deploy/perf-session.sh --pid "$(pgrep -ox bot4)" --seconds 10 --out /tmp/session
+The oldest bot4 is the engine, its child is the embedded venue; after launch.sh also in /run/bot4/pid.
 exit: 0 done; 1 nothing could be counted or the engine ended; 2 bad usage
 TEXT
 }
@@ -47,7 +48,7 @@ trap clean EXIT
 hardware=(cycles instructions branches branch-misses L1-dcache-load-misses LLC-loads LLC-load-misses
     cache-misses dTLB-loads dTLB-load-misses iTLB-load-misses)
 software=(task-clock context-switches cpu-migrations minor-faults major-faults
-    raw_syscalls:sys_enter sched:sched_switch sched:sched_wakeup irq_vectors:local_timer_entry
+    raw_syscalls:sys_enter sched:sched_wakeup irq_vectors:local_timer_entry
     irq_vectors:reschedule_entry irq:irq_handler_entry irq:softirq_entry tlb:tlb_flush)
 
 # perf counts the event for a trivial command: supported and permitted.
@@ -107,18 +108,56 @@ names=$(for task in "/proc/$pid/task"/*; do printf '%s,%s,%s\n' "${task##*/}" "$
     echo
     echo "- host: $(awk -F': ' '/^model name/ {print $2; exit}' /proc/cpuinfo), Linux $(uname -r)"
     echo "- \`hw_counters: $hw_counters\`$( [[ $hw_counters == true ]] || echo ' — this machine counts no cycles, instructions or cache events; nothing below stands in for them')"
-    echo "- $passes passes of $seconds s; counts are totals of a pass, per thread"
-    echo "- not counted here: ${unsupported[*]:-none}"
+    echo "- $passes $( ((passes == 1)) && echo pass || echo passes) of $seconds s; figures are a second, migrations and faults are totals of a pass"
+    echo "- not counted here: ${unsupported[*]:-nothing, all events are there}"
     echo "- whole host meanwhile: $intr interrupts, $steal_ticks ticks of 10 ms stolen by the hypervisor"
-    echo
-    echo "| thread | tid | cpus | event | count | per second |"
-    echo "|---|---|---|---|---|---|"
-    awk -F, -v s="$seconds" 'NR == FNR {name[$1] = $2; cpus[$1] = $3; next}
-        {rate = $2 ~ /^[0-9.]+$/ ? sprintf("%.1f", $2 / s) : "-"
-         printf "| %s | %s | %s | %s | %s | %s |\n", name[$1], $1, cpus[$1], $3, $2, rate}' <(echo "$names") "$out/counts.csv"
-    echo
-    echo "Reading it: a spinning lane should show no context-switches, no cpu-migrations and no faults;"
-    echo "\`irq_vectors:local_timer_entry\` near the kernel's HZ means the tick still runs on its CPU;"
-    echo "\`raw_syscalls:sys_enter\` belongs to wire, execution and the cold lanes only. task-clock is in ms."
+    echo "- counting costs time where a thread switches or calls the kernel: take no latency figures from this time"
+    # One row a thread in order of tid, which is the order of lanes; one column an event.
+    awk -F, -v s="$seconds" -v main="$pid" '
+        function short(e) {sub(/^.*:/, "", e); sub(/^local_timer_entry$/, "timer", e)
+            sub(/^reschedule_entry$/, "reschedule", e); sub(/^irq_handler_entry$/, "irq", e)
+            sub(/^softirq_entry$/, "softirq", e); sub(/^sys_enter$/, "syscalls", e)
+            sub(/^sched_wakeup$/, "wakeups", e); sub(/^context-switches$/, "switches", e)
+            sub(/^cpu-migrations$/, "migrations", e); sub(/^task-clock$/, "CPU %", e); return e}
+        function total(e) {return e ~ /faults$|migrations$/}
+        function cell(e, v) {if (v !~ /^[0-9.]+$/) return "idle"
+            if (e == "task-clock") return sprintf("%.1f", v / s / 10)
+            return total(e) ? sprintf("%d", v) : sprintf("%.0f", v / s)}
+        NR == FNR {name[$1] = $2; cpus[$1] = $3; next}
+        {if (!($3 in known)) {known[$3] = 1; event[++columns] = $3}
+         if (!($1 in seen)) {seen[$1] = 1; tid[++rows] = $1}
+         count[$1, $3] = $2}
+        END {for (i = 2; i <= rows; i++) for (j = i; j > 1 && tid[j] + 0 < tid[j - 1] + 0; j--) {
+                 t = tid[j]; tid[j] = tid[j - 1]; tid[j - 1] = t}
+             for (from = 1; from <= columns; from += 12) {
+                 head = "| thread | tid | cpus |"; line = "|---|---|---|"
+                 last = from + 11 < columns ? from + 11 : columns
+                 for (c = from; c <= last; c++) {
+                     head = head " " short(event[c]) (total(event[c]) || event[c] == "task-clock" ? "" : "/s") " |"
+                     line = line "---:|"}
+                 printf "\n%s\n%s\n", head, line
+                 for (i = 1; i <= rows; i++) {t = tid[i]
+                     printf "| %s%s | %s | %s |", name[t], (t == main ? " (main)" : ""), t, cpus[t]
+                     for (c = from; c <= last; c++) printf " %s |", cell(event[c], count[t, event[c]])
+                     printf "\n"}}
+             printf "\n## Stands out\n\n"
+             for (i = 1; i <= rows; i++) {t = tid[i]
+                 if (cpus[t] !~ /^[0-9]+$/) continue
+                 for (c = 1; c <= columns; c++) if (total(event[c]) && count[t, event[c]] > 0) {
+                     printf "- %s, pinned to CPU %s: %d %s in a pass\n", name[t], cpus[t], count[t, event[c]], event[c]; n++}}
+             if (!n) print "- nothing: no pinned thread migrated or faulted"}' <(echo "$names") "$out/counts.csv"
+    cat <<'TEXT'
+
+## Reading it
+
+- The main thread keeps the program's name; it is the control lane.
+- A lane that spins has a CPU % near 100 and no switches, migrations or faults. A lane that shares its CPU
+  yields and parks: thousands of switches and calls a second are its way of waiting, not load.
+- `idle`: the thread did not run during the pass.
+- `timer/s` near the kernel's HZ (100 to 1000): the tick still runs on that CPU.
+- `syscalls/s` of a spinning parse, book, signal or risk lane should be 0; wire and execution poll their sockets.
+- `minor-faults` of the journal lane: the kernel asks again for each page of a segment after it was synced.
+- `irq/s` and `softirq/s` are charged to whoever ran when the interrupt came.
+TEXT
 } >"$out/report.md"
 echo "wrote $out/report.md and $out/summary.json"

@@ -15,6 +15,7 @@ needs=(
     "taskset:util-linux:deploy/test.sh"
     "pgrep:procps:finding the engine's pid"
     "shellcheck:shellcheck:checks the scripts"
+    "jq:jq:.ci/check-run reads reports"
     "perf:linux-perf:perf-session.sh"
 )
 

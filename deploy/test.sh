@@ -28,6 +28,11 @@ snapshot() {
 # The stand-in: pins itself, says so, lives for FAKE_SECONDS or until TERM or INT (then exit 7).
 cat >"$tmp/bot4" <<'FAKE'
 #!/usr/bin/env bash
+if [[ ${1:-} == check ]]; then
+    case " $* " in *" --lanes 99 "*) echo "99 lanes cannot be placed" >&2; exit 2 ;; esac
+    case " $* " in *" --json "*) echo '{"lanes":[], "huge_pages":3}' ;; *) echo "lanes (1 CPU)" ;; esac
+    exit 0
+fi
 [[ ${1:-} == run ]] || exit 9
 while (($# > 1)); do [[ $1 == --ready-file ]] && ready=$2; shift; done
 trap 'exit 7' TERM INT

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
+use crate::offline::{Recording, SourceError};
 use crate::run::{self, RunOptions, control::Ending};
 
 /// Arguments of `bot4 run`.
@@ -57,6 +58,12 @@ pub fn run(args: &Args) -> Outcome {
     config.seed = args.seed.unwrap_or(config.seed);
     let mut venue_args = Vec::new();
     if let Some(market) = &args.market {
+        // The recording says what can be traded.
+        let recording = Recording::read(std::slice::from_ref(market), None)?;
+        config.venue.symbols = recording.symbols();
+        if config.venue.symbols.is_empty() {
+            return Err(SourceError::NoSymbols.into());
+        }
         venue_args.extend(["--market".to_owned(), market.display().to_string()]);
         if args.trade {
             venue_args.push("--trade".to_owned());

@@ -221,7 +221,10 @@ mod tests {
         #[test]
         fn grants_exactly_what_the_twin_grants(
             start in 0i64..100_000_000,
-            steps in proptest::collection::vec((0i64..8_000, 0u32..3, 0u32..9, any::<bool>()), 1..300)
+            steps in proptest::collection::vec(
+                (0i64..8_000, 0u32..3, 0u32..9, any::<bool>()),
+                1..300,
+            )
         ) {
             let (mut budget, mut twin, mut now) = (RateBudget::new(LIMITS), Twin::default(), start);
             for (step, orders, weight, urgent) in steps {

@@ -1,0 +1,166 @@
+//! The book: changes of 20 levels with the best of both sides read after each, and the load of a
+//! snapshot.
+
+use std::hint::black_box;
+use std::rc::Rc;
+
+use bot4_book::{FAR_LEVELS, Ladder, NaiveBook, WINDOW_STEPS};
+use bot4_types::{Level, Side};
+
+use crate::case::Case;
+use crate::trace::{TICK, Trace};
+
+/// What both books can do.
+pub trait Book {
+    /// An empty book on the trace's grid.
+    fn empty() -> Self;
+    /// Forgets all levels.
+    fn clear(&mut self);
+    /// Sets an absolute quantity; zero removes.
+    fn set(&mut self, side: Side, level: Level);
+    /// The best level.
+    fn best(&self, side: Side) -> Option<Level>;
+}
+
+impl Book for Ladder {
+    fn empty() -> Self {
+        let mut ladder = Self::new(WINDOW_STEPS, FAR_LEVELS);
+        ladder.reset(TICK);
+        ladder
+    }
+
+    fn clear(&mut self) {
+        self.reset(TICK);
+    }
+
+    #[inline]
+    fn set(&mut self, side: Side, level: Level) {
+        let set = Self::set(self, side, level.price, level.qty);
+        assert!(set.is_ok(), "the far store has room for the trace");
+    }
+
+    #[inline]
+    fn best(&self, side: Side) -> Option<Level> {
+        Self::best(self, side)
+    }
+}
+
+impl Book for NaiveBook {
+    fn empty() -> Self {
+        Self::new()
+    }
+
+    fn clear(&mut self) {
+        Self::clear(self);
+    }
+
+    #[inline]
+    fn set(&mut self, side: Side, level: Level) {
+        Self::set(self, side, level.price, level.qty);
+    }
+
+    #[inline]
+    fn best(&self, side: Side) -> Option<Level> {
+        Self::best(self, side)
+    }
+}
+
+/// Empties `book` and fills it with the trace's start.
+fn load(book: &mut impl Book, trace: &Trace) {
+    book.clear();
+    for (side, levels) in [Side::Buy, Side::Sell].into_iter().zip(&trace.start) {
+        for level in levels {
+            book.set(side, *level);
+        }
+    }
+}
+
+/// One call is one change and a look at both sides' best.
+pub struct Changes<B> {
+    book: B,
+    trace: Rc<Trace>,
+    next: usize,
+}
+
+impl<B: Book> Changes<B> {
+    /// A book at the start of `trace`.
+    #[must_use]
+    pub fn new(trace: &Rc<Trace>) -> Self {
+        let mut book = B::empty();
+        load(&mut book, trace);
+        Self { book, trace: Rc::clone(trace), next: 0 }
+    }
+}
+
+impl<B: Book> Case for Changes<B> {
+    /// At the end of the trace the book goes back to its start.
+    fn ready(&mut self, wanted: u64) -> u64 {
+        if self.next == self.trace.changes.len() {
+            load(&mut self.book, &self.trace);
+            self.next = 0;
+        }
+        wanted.min((self.trace.changes.len() - self.next) as u64)
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        let change = &self.trace.changes[self.next];
+        self.next += 1;
+        let (bids, asks) = change.levels.split_at(change.bids);
+        for level in bids {
+            self.book.set(Side::Buy, *level);
+        }
+        for level in asks {
+            self.book.set(Side::Sell, *level);
+        }
+        black_box((self.book.best(Side::Buy), self.book.best(Side::Sell)));
+    }
+}
+
+/// One call empties the book and loads a whole snapshot.
+pub struct Snapshot<B> {
+    book: B,
+    trace: Rc<Trace>,
+}
+
+impl<B: Book> Snapshot<B> {
+    /// Loads the start of `trace`.
+    #[must_use]
+    pub fn new(trace: &Rc<Trace>) -> Self {
+        Self { book: B::empty(), trace: Rc::clone(trace) }
+    }
+}
+
+impl<B: Book> Case for Snapshot<B> {
+    #[inline]
+    fn call(&mut self) {
+        load(&mut self.book, &self.trace);
+        black_box(self.book.best(Side::Buy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_books_hold_the_same_after_the_trace() {
+        let trace = Rc::new(Trace::draw(1_000, 3));
+        let mut ladder = Changes::<Ladder>::new(&trace);
+        let mut naive = Changes::<NaiveBook>::new(&trace);
+        for _ in 0..trace.changes.len() {
+            assert_eq!((ladder.ready(1), naive.ready(1)), (1, 1));
+            ladder.call();
+            naive.call();
+            for side in [Side::Buy, Side::Sell] {
+                assert_eq!(ladder.book.best(side), naive.book.best(side));
+            }
+        }
+        for side in [Side::Buy, Side::Sell] {
+            assert!(ladder.book.iter(side).eq(naive.book.iter(side)));
+        }
+        let held = ladder.book.levels(Side::Buy) + ladder.book.levels(Side::Sell);
+        assert_eq!(held, trace.end_levels);
+        assert!(!ladder.book.crossed());
+    }
+}

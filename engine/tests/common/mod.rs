@@ -1,0 +1,111 @@
+//! What the tests of the whole program share: the binary, a state folder of its own, processes.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The binary with a state folder below `state`.
+pub fn bot4(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bot4"));
+    command.env("XDG_STATE_HOME", state).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end.
+pub fn output(command: &mut Command) -> Output {
+    command.output().expect("the binary runs")
+}
+
+/// Standard error as text.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The report in `path`.
+pub fn report(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).expect("a report");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The recordings beside the project, if they are there.
+pub fn recordings() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/recordings");
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: no shared data");
+    None
+}
+
+/// A number in `value` at a JSON pointer.
+pub fn number(value: &Value, pointer: &str) -> u64 {
+    let found = value.pointer(pointer).unwrap_or_else(|| panic!("{pointer} in {value}"));
+    found.as_u64().unwrap_or_else(|| panic!("{pointer} is a count in {value}"))
+}
+
+/// What must hold of every run that ends in order.
+pub fn check_account(report: &Value) {
+    for zero in [
+        "/reconcile/orders_differ",
+        "/reconcile/positions_differ",
+        "/reconcile/balances_differ",
+        "/orders/unknown",
+        "/orders/open_at_end",
+        "/hot_allocations",
+        "/journal/lost",
+    ] {
+        assert_eq!(number(report, zero), 0, "{zero} in {report}");
+    }
+}
+
+/// A process that is killed when the test ends.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A simulated venue as a process of its own, and the first line it printed.
+pub fn venue(state: &Path, listen: &str) -> (Killed, Value) {
+    let mut command = bot4(state);
+    command.args(["venue", "--listen", listen]).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the venue starts");
+    let mut line = String::new();
+    let out = child.stdout.take().expect("its output");
+    BufReader::new(out).read_line(&mut line).expect("a first line");
+    (Killed(child), serde_json::from_str(&line).expect("endpoints"))
+}
+
+/// A configuration that trades at the venue with these endpoints.
+pub fn config(endpoints: &Value, ca: Option<&str>) -> String {
+    let of = |name: &str| endpoints[name].as_str().expect("text").to_owned();
+    let ca = ca.map_or_else(|| of("ca"), str::to_owned);
+    format!(
+        "[run]\nfor = \"6s\"\nlanes = 2\n\n[venue]\nname = \"binance\"\n\
+         symbols = [\"BTCUSDT\", \"ETHUSDT\"]\nmarket = \"{}\"\napi = \"{}\"\nca = \"{ca}\"\n\
+         api_key = \"{}\"\nprivate_key = \"{}\"\ndead_man = \"none_available\"\n\n\
+         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n",
+        of("market"),
+        of("api"),
+        of("api_key"),
+        of("private_key")
+    )
+}
+
+/// Sends a signal.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// Sleeps; for processes only.
+pub fn sleep(ms: u64) {
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    std::thread::sleep(std::time::Duration::from_millis(ms));
+}

@@ -1,0 +1,84 @@
+//! Bad input is refused with exit code 2, and says where and how to mend it.
+
+mod common;
+
+use common::{bot4, config, output, stderr, venue};
+use std::path::Path;
+
+fn refused(state: &Path, text: &str, wanted: &[&str]) {
+    let file = state.join("trade.toml");
+    std::fs::write(&file, text).expect("written");
+    for command in ["check", "run"] {
+        let out = output(bot4(state).args([command, "--config"]).arg(&file));
+        let error = stderr(&out);
+        assert_eq!(out.status.code(), Some(2), "{command}: {error}");
+        for w in wanted.iter().chain(&["trade.toml:", "help"]) {
+            assert!(error.contains(w), "{command}: `{w}` in:\n{error}");
+        }
+    }
+}
+
+#[test]
+fn configurations_with_mistakes() {
+    let state = tempfile::tempdir().expect("a folder");
+    let demo = include_str!("../../deploy/config/demo.toml");
+    let state = state.path();
+    refused(state, &demo.replace("collar_pct", "colar_pct"), &["colar_pct", "collar_pct"]);
+    refused(state, &demo.replace("\"30s\"", "\"30 parsecs\""), &["30 parsecs", "20s"]);
+    refused(state, &demo.replace("\"binance\"", "\"binence\""), &["binence", "name"]);
+    refused(state, &demo.replace("\"binance\"", "\"kraken\""), &["kraken", "binance"]);
+    let remote = demo
+        .replace("embedded = true", "market = \"wss://127.0.0.1:9\"\napi = \"wss://127.0.0.1:9\"")
+        .replace("[risk]", "api_key = \"k\"\nprivate_key = \"nowhere.pem\"\n[risk]");
+    refused(state, &remote, &["nowhere.pem", "private_key"]);
+}
+
+#[test]
+fn usage_mistakes() {
+    let state = tempfile::tempdir().expect("a folder");
+    for args in [
+        &["run", "--lanes", "13"][..],
+        &["run", "--for", "30"],
+        &["book", "--venue", "binance"],
+        &["book", "--venue", "nowhere", "x"],
+        &["book", "--venue", "binance", "no-such-file"],
+        &["journal", "verify", "no-such-folder"],
+        &["latency", "show", "no-such-file"],
+        &["venue", "--trade"],
+        &["sim", "--seeds", "5..1"],
+        &["frobnicate"],
+    ] {
+        let out = output(bot4(state.path()).args(args));
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", stderr(&out));
+        assert!(!stderr(&out).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_venue_with_an_untrusted_certificate() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (_venue, endpoints) = venue(state.path(), "127.0.0.1:0");
+    let other = tempfile::tempdir().expect("a folder");
+    let (_other, elsewhere) = venue(other.path(), "127.0.0.1:0");
+    let file = state.path().join("trade.toml");
+    let foreign = elsewhere["ca"].as_str().expect("a path");
+    std::fs::write(&file, config(&endpoints, Some(foreign))).expect("written");
+    let out = output(bot4(state.path()).args(["run", "--config"]).arg(&file));
+    let error = stderr(&out);
+    assert_eq!(out.status.code(), Some(2), "{error}");
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[test]
+fn a_wrong_key() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (_venue, endpoints) = venue(state.path(), "127.0.0.1:0");
+    let file = state.path().join("trade.toml");
+    let key = endpoints["api_key"].as_str().expect("text");
+    let text = config(&endpoints, None).replace(key, &"x".repeat(64));
+    std::fs::write(&file, text).expect("written");
+    let out = output(bot4(state.path()).args(["run", "--config"]).arg(&file));
+    let error = stderr(&out);
+    assert_eq!(out.status.code(), Some(2), "{error}");
+    assert!(error.contains("session.logon") && error.contains("help"), "{error}");
+}
