@@ -154,7 +154,8 @@ names=$(for task in "/proc/$pid/task"/*; do printf '%s,%s,%s\n' "${task##*/}" "$
 - A lane that spins has a CPU % near 100 and no switches, migrations or faults. A lane that shares its CPU
   yields and parks: thousands of switches and calls a second are its way of waiting, not load.
 - `idle`: the thread did not run during the pass.
-- `timer/s` near the kernel's HZ (100 to 1000): the tick still runs on that CPU.
+- `timer/s` of a spinning lane near the kernel's HZ (100 to 1000): the tick still runs on that CPU. Lanes that
+  park set timers of their own, which show here too.
 - `syscalls/s` of a spinning parse, book, signal or risk lane should be 0; wire and execution poll their sockets.
 - `minor-faults` of the journal lane: the kernel asks again for each page of a segment after it was synced.
 - `irq/s` and `softirq/s` are charged to whoever ran when the interrupt came.

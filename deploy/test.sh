@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tests of the scripts in this folder, with a stand-in for the engine: one pinned lane and the
-# ready file. Needs no build. As root it also proves that every host setting is put back, after a
-# normal end, a failed audit and a killed launcher. usage: deploy/test.sh
+# Tests of the scripts in this folder, with a stand-in for the engine (one pinned lane, the ready
+# file, a plan of 3 huge pages) and for perf (a machine that counts everything). Needs no build. As
+# root it also proves that every host setting is put back: after a normal end, a failed audit, a
+# killed engine and a killed launcher. usage: deploy/test.sh
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tmp=$(mktemp -d)
@@ -35,6 +36,7 @@ if [[ ${1:-} == check ]]; then
 fi
 [[ ${1:-} == run ]] || exit 9
 while (($# > 1)); do [[ $1 == --ready-file ]] && ready=$2; shift; done
+setpriv --pdeathsig KILL sleep 60 & # a child that dies with its parent, as the embedded venue
 trap 'exit 7' TERM INT
 taskset -pc "$FAKE_CPU" $$ >/dev/null
 printf '{"pid":%d, "lanes":[{"name":"folded", "tid":%d, "cpu":%d}]}\n' $$ $$ "${FAKE_SAYS:-$FAKE_CPU}" >"$ready.tmp"
@@ -46,8 +48,8 @@ chmod +x "$tmp/bot4"
 cpu=$(awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status)
 FAKE_CPU=${cpu%%[-,]*}
 export FAKE_CPU BOT4_BIN=$tmp/bot4 XDG_RUNTIME_DIR=$tmp
-tune=(--huge-pages 2)
-((EUID == 0)) || tune=(--no-tune)
+tune=(--huge-pages 2) state=/run/bot4
+((EUID == 0)) || tune=(--no-tune) state=$tmp/bot4-$UID
 launch() { "$here/launch.sh" "$@" >"$tmp/out" 2>&1; }
 before=$(snapshot)
 unchanged() { [[ $(snapshot) == "$before" ]]; }
@@ -64,6 +66,15 @@ FAKE_EXIT=5 launch "${tune[@]}" -- --for 1s; [[ $? == 5 ]] || fail "the engine's
 grep -q 'every lane is where the plan says' "$tmp/out" || fail "audit passes"
 unchanged || fail "settings are put back after a normal end"
 ok "a run is audited, its exit code passed on, its settings put back"
+
+grep -qE '^ *folded +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +ok$' "$tmp/out" || fail "the lane has its row"
+grep -qE '^ *sleep 60 .* child process$' "$tmp/out" || fail "the engine's child process has its row"
+
+launch "${tune[@]}" -- --lanes 99; [[ $? == 2 ]] || fail "what the engine's check refuses is refused"
+grep -q 'nothing was changed' "$tmp/out" || fail "a refusal says that nothing was changed"
+launch --dry-run -- --lanes 1 || fail "dry run with lanes"
+grep -qE 'the engine needs 3,' "$tmp/out" || fail "the plan asks the engine how many huge pages it needs"
+ok "the plan is the engine's own; what it refuses changes nothing"
 
 FAKE_SAYS=4000 FAKE_SECONDS=30 launch "${tune[@]}"; code=$?
 if [[ $code == 0 ]] || ! grep -q 'WRONG CPU' "$tmp/out"; then fail "a lane on the wrong CPU must fail the audit"; fi
@@ -90,6 +101,12 @@ for signal in TERM INT; do
 done
 ok "TERM and INT are forwarded and the engine's answer is awaited"
 
+launch_in_background
+kill -KILL "$(cat "$state/pid")"
+wait "$launcher"; [[ $? == 137 ]] || fail "a killed engine is exit 137"
+unchanged || fail "settings are put back after a killed engine"
+ok "a killed engine's settings are put back"
+
 if ((EUID == 0)); then
     launch_in_background
     engine=$(cat /run/bot4/pid)
@@ -102,6 +119,16 @@ if ((EUID == 0)); then
     grep -q 'undoing its settings first' "$tmp/out" || fail "the next launch undoes the dead one's settings"
     unchanged || fail "settings are put back after a killed launcher"
     ok "a killed launcher's settings are undone by the next launch"
+
+    launch_in_background
+    engine=$(cat /run/bot4/pid)
+    kill -KILL "$launcher"; wait "$launcher" 2>/dev/null
+    launch --undo; [[ $? == 2 ]] || fail "--undo leaves a running engine its settings"
+    kill -TERM "$engine"
+    for _ in {1..50}; do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
+    launch --undo || fail "--undo works"
+    unchanged || fail "--undo puts the settings back"
+    ok "--undo puts back what a killed launcher left, and starts nothing"
 else
     echo "skipped: the undo tests need root"
 fi
@@ -116,10 +143,36 @@ if command -v perf >/dev/null && perf stat -x, -e task-clock -- true >/dev/null 
     [[ $(tr -cd '{[' <<<"$json" | wc -c) == $(tr -cd '}]' <<<"$json" | wc -c) ]] || fail "summary.json is balanced"
     said=$(sed -n 's/^hw_counters: //p' "$tmp/out")
     [[ $json == *"\"hw_counters\":$said,"* ]] || fail "summary and screen agree on hw_counters"
-    grep -q "| sleep | $sleeper | $FAKE_CPU | task-clock |" "$tmp/session/report.md" || fail "the report names the thread"
+    grep -q "| sleep (main) | $sleeper | $FAKE_CPU |" "$tmp/session/report.md" || fail "the report has the thread's row"
     "$here/perf-session.sh" --pid 4194305 --seconds 1 --out "$tmp/session" >"$tmp/out" 2>&1 && fail "no such process"
     ok "a perf session counts a thread and says what it cannot count"
 else
     echo "skipped: perf is not installed or not permitted"
 fi
+
+# A machine that counts everything: two threads, each event 1000 and 2000 a pass; more than four
+# hardware events at a time would be multiplexed.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/perf" <<'FAKE'
+#!/usr/bin/env bash
+while (($#)); do
+    case $1 in -e) events=$2 ;; -p) pid=$2 ;; -o) out=$2 ;; esac
+    shift
+done
+if [[ -z ${out:-} ]]; then echo "5,,$events,1,100.00,," >&2; exit 0; fi
+percent=100.00
+IFS=, read -r -a list <<<"${events//[\{\}]/}"
+if [[ $events == "{"* ]] && ((${#list[@]} > 4)); then percent=50.00; fi
+for event in "${list[@]}"; do
+    printf 'zz-lane-%d,2000,,%s,1,%s,,\n' "$((pid + 1))" "$event" "$percent"
+    printf 'lane-%d,1000,,%s,1,%s,,\n' "$pid" "$event" "$percent"
+done >"$out"
+FAKE
+chmod +x "$tmp/bin/perf"
+PATH=$tmp/bin:$PATH "$here/perf-session.sh" --pid $$ --seconds 1 --out "$tmp/all" >"$tmp/out" 2>&1 || fail "a session where all is counted"
+json=$(cat "$tmp/all/summary.json")
+[[ $json == *'"passes":4,"hw_counters":true,"unsupported":[],'*'"multiplexed":false}' ]] || fail "all is counted in 4 passes: $json"
+[[ $(grep -o '"LLC-load-misses":2000' <<<"$json" | wc -l) == 1 ]] || fail "a hardware count lands on its thread"
+[[ $(grep -c "(main) | $$ |" "$tmp/all/report.md") == 2 ]] || fail "24 columns are two tables"
+ok "hardware events are counted in groups of four, none multiplexed"
 echo "$passed groups passed"

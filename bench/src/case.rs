@@ -23,6 +23,11 @@ pub trait Case {
         wanted
     }
 
+    /// Most calls that `ready` grants at once.
+    fn row_max(&self) -> u64 {
+        u64::MAX
+    }
+
     /// The operation.
     fn call(&mut self);
 
@@ -46,7 +51,8 @@ pub trait Case {
         spent_ns
     }
 
-    /// Stamps `calls` calls in batches of `batch` and records the nanoseconds of each batch.
+    /// Stamps `calls` calls in batches of `batch` (at most [`Case::row_max`]) and records the
+    /// nanoseconds of each batch.
     fn stamp(&mut self, calls: u64, batch: u64, clock: &Clock, into: &mut Histogram<u64>) {
         for _ in 0..calls / batch {
             let mut row = self.ready(batch);

@@ -125,8 +125,7 @@ mod tests {
 
     #[test]
     fn all_readers_read_the_same() {
-        let mut feeds =
-            vec![texts::depth(20, 20, 1), texts::depth(5, 100, 2), texts::trade(20, 3)];
+        let mut feeds = vec![texts::depth(20, 20, 1), texts::depth(5, 100, 2), texts::trade(20, 3)];
         feeds.push(texts::quote(20, 4));
         match texts::recorded(2_000) {
             Some(feed) => feeds.push(feed),

@@ -188,3 +188,123 @@ fn a_late_fill_after_the_end_is_booked() {
     assert_eq!((last.kind, last.cum_qty), (ReportKind::Fill, Qty(3)));
     assert_eq!(last.state, OrderState::Canceled);
 }
+
+fn second_order(desk: &mut Desk, instrument: u16) {
+    let intent = OrderIntent {
+        instrument: InstrumentId(instrument),
+        side: Side::Sell,
+        ..*approved(2, 10).intent()
+    };
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
+    let order = ApprovedOrder::seal(intent, 2);
+    desk.admit(&order, Nanos(1)).expect("room");
+    desk.sent(OrderId(2), Nanos(2));
+}
+
+/// Part of the order filled while nobody listened: its state alone tells the quantity.
+#[test]
+fn an_open_order_that_filled_unseen_is_asked_for_its_fills() {
+    let mut desk = desk();
+    desk.all_lost(Nanos(5));
+    tell(&mut desk, Told::State(VenueState::Open, 3));
+    let mut questions = Vec::new();
+    desk.questions(Nanos::from_secs(1), 8, &mut questions);
+    assert_eq!(questions, [Question::Fills(OrderId(1))]);
+    tell(&mut desk, Told::Fill(11, 3));
+    desk.unanswered(OrderId(1));
+    questions.clear();
+    desk.questions(Nanos::from_secs(9), 8, &mut questions);
+    assert!(questions.is_empty(), "nothing is missing any more");
+}
+
+/// A fill proves that the order reached the venue, not that it still rests there.
+#[test]
+fn a_fill_does_not_end_the_doubt_about_an_order() {
+    let mut desk = desk();
+    desk.all_lost(Nanos(5));
+    tell(&mut desk, Told::Fill(11, 3));
+    let last = reports(&mut desk).pop().expect("the fill");
+    assert_eq!((last.kind, last.state), (ReportKind::Fill, OrderState::Unknown));
+    assert_eq!(desk.unknown(), 1);
+    tell(&mut desk, Told::Fill(12, 7));
+    let last = reports(&mut desk).pop().expect("the fill");
+    assert_eq!((last.state, desk.unknown()), (OrderState::Filled, 0));
+}
+
+/// Both legs of a trade between two own orders have the same trade id.
+#[test]
+fn both_legs_of_a_self_trade_are_booked() {
+    let mut desk = desk();
+    second_order(&mut desk, 0);
+    for (order, venue_order) in [(1, 7), (2, 8), (1, 7), (2, 8)] {
+        let key = OrderKey::Own(OrderId(order));
+        desk.fill_told(key, venue_order, InstrumentId(0), fill(11, 4), Nanos(3));
+    }
+    assert_eq!((desk.counts.fills, desk.trades().duplicates), (2, 2));
+}
+
+/// The venue numbers orders per symbol.
+#[test]
+fn a_venue_number_names_an_order_of_its_instrument_only() {
+    let mut desk = Desk::new(64, 2, RunEpoch(1), Nanos::from_secs(1));
+    desk.admit(&approved(1, 10), Nanos(1)).expect("room");
+    desk.sent(OrderId(1), Nanos(2));
+    second_order(&mut desk, 1);
+    let open = VenueState::Open;
+    for order in [1, 2] {
+        let key = OrderKey::Own(OrderId(order));
+        desk.state_told(key, 7, open, Qty(0), DoneReason::None, Nanos(3));
+    }
+    desk.fill_told(OrderKey::Venue(7), 7, InstrumentId(1), fill(11, 4), Nanos(3));
+    let last = reports(&mut desk).pop().expect("the fill");
+    assert_eq!((last.order, last.instrument), (OrderId(2), InstrumentId(1)));
+}
+
+/// The venue accepted the order, so "does not exist" is no evidence: its answers lag.
+#[test]
+fn an_accepted_order_is_not_ended_by_not_found() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    desk.not_found(OrderId(1), Nanos::from_secs(60));
+    assert_eq!((desk.open(), desk.unknown()), (1, 1));
+    tell(&mut desk, Told::State(VenueState::Canceled, 0));
+    assert_eq!(desk.open(), 0);
+}
+
+#[test]
+fn a_question_that_dies_with_the_connection_is_asked_again() {
+    let mut desk = desk();
+    desk.all_lost(Nanos(5));
+    let mut questions = Vec::new();
+    desk.questions(Nanos::from_secs(2), 8, &mut questions);
+    assert_eq!(questions.len(), 1);
+    desk.all_lost(Nanos::from_secs(2));
+    questions.clear();
+    desk.questions(Nanos::from_secs(4), 8, &mut questions);
+    assert_eq!(questions.len(), 1);
+}
+
+#[test]
+fn a_report_of_not_sent_is_made_once_and_never_of_a_sent_order() {
+    let mut desk = desk();
+    desk.not_sent(OrderId(1), Nanos(3), DoneReason::Expired);
+    assert_eq!(desk.open(), 1, "it was handed to the socket");
+    second_order(&mut desk, 0);
+    desk.admit(&approved(3, 10), Nanos(3)).expect("room");
+    desk.all_lost(Nanos(4));
+    desk.not_sent(OrderId(3), Nanos(5), DoneReason::NoSession);
+    assert_eq!(desk.counts.not_sent, 1);
+}
+
+/// Ended orders are kept for late fills, but not at the price of refusing new ones.
+#[test]
+fn ended_orders_make_room_for_new_ones() {
+    let mut desk = Desk::new(8, 1, RunEpoch(1), Nanos::from_secs(1));
+    for id in 1..=40 {
+        assert!(desk.admit(&approved(id, 10), Nanos(id)).is_ok(), "order {id}");
+        if id > 4 {
+            desk.not_sent(OrderId(id), Nanos(id), DoneReason::Expired);
+        }
+    }
+    assert_eq!(desk.open(), 4);
+}

@@ -1,0 +1,13 @@
+//! Books: the ladder beside two sorted trees.
+
+mod common;
+
+use bot4_bench::roster;
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn bench(criterion: &mut Criterion) {
+    common::run(criterion, roster::book());
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

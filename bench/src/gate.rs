@@ -1,0 +1,308 @@
+//! The risk gate: the whole decision on an intent, the kill word alone, and what a stamp costs.
+//!
+//! The account has two instruments, three assets and one strategy; every limit is on and wide
+//! enough for the orders to pass. At most [`ROW`] orders are open at a time, four a side and
+//! instrument, as a market maker's are. A turn begins with every intent.
+
+use std::hint::black_box;
+
+use bot4_lanes::{Clock, Control, Phase};
+use bot4_risk::limits::RATE_MAX;
+use bot4_risk::{Decision, RiskConfig, RiskCore, RiskLimits, units};
+use bot4_types::{
+    AssetId, BookState, Cause, DoneReason, ExecMsg, Instrument, InstrumentId, InstrumentTable,
+    Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty,
+    ReportKind, Side, StrategyId, Symbol, Tif, Trail,
+};
+
+use crate::case::Case;
+
+/// Orders placed in a row, then ended.
+pub const ROW: u64 = 16;
+
+/// One unit at eight decimals.
+const ONE: i64 = 100_000_000;
+const USDT: AssetId = AssetId(2);
+/// Logical time between two intents: below the rates that the limits allow.
+const PACE_NS: u64 = 2_000;
+
+/// A core that takes orders, and the run's logical time.
+pub struct Account {
+    core: RiskCore,
+    now: Nanos,
+    next: u64,
+    intents: Vec<OrderIntent>,
+    at: usize,
+}
+
+impl Account {
+    /// An account with balances, marks and a session.
+    ///
+    /// # Panics
+    /// Never: the configuration is valid.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut core = RiskCore::new(&config()).expect("a valid configuration");
+        let now = Nanos::from_secs(1);
+        core.on_turn(now);
+        core.on_report(&ExecMsg::Session { at: now, ready: true });
+        for instrument in 0..2 {
+            core.on_mark(&mark(InstrumentId(instrument), now));
+        }
+        Self { core, now, next: 1, intents: Vec::with_capacity(ROW as usize), at: 0 }
+    }
+
+    fn decide(&mut self, intent: &OrderIntent) -> Decision {
+        self.now = self.now + Nanos(PACE_NS);
+        self.core.on_turn(self.now);
+        self.core.on_intent(black_box(intent), Phase::Run)
+    }
+
+    fn must_pass(&mut self, intent: &OrderIntent) {
+        let decision = black_box(self.decide(intent));
+        assert!(matches!(decision, Decision::Approved(_)), "the limits allow it: {decision:?}");
+    }
+
+    /// Fresh intents for a row.
+    fn refill(&mut self, wanted: u64) -> u64 {
+        let row = wanted.min(ROW);
+        self.intents.clear();
+        self.intents.extend((self.next..self.next + row).map(intent));
+        self.next += row;
+        self.at = 0;
+        row
+    }
+
+    fn take(&mut self) -> OrderIntent {
+        self.at += 1;
+        self.intents[self.at - 1]
+    }
+
+    fn end(&mut self, intent: &OrderIntent) {
+        let done = report(intent, ReportKind::Done, OrderState::Canceled);
+        black_box(self.core.on_report(&ExecMsg::Order(done)));
+    }
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn config() -> RiskConfig {
+    let mut table = InstrumentTable::new();
+    let name = |s: &str| Symbol::new(s).expect("a short name");
+    let assets = ["AAA", "BBB", "USDT"].map(|a| table.asset(name(a)).expect("room for three"));
+    for (symbol, base) in [("AAAUSDT", assets[0]), ("BBBUSDT", assets[1])] {
+        let bare = Instrument::bare(InstrumentId(0), name(symbol), 8);
+        let instrument = Instrument { base, quote: assets[2], lot: 1_000, tick: ONE / 100, ..bare };
+        table.push(instrument).expect("room for two");
+    }
+    let limits = RiskLimits {
+        // Marks are given once; their age is checked all the same.
+        mark_age_ns_max: u64::MAX,
+        strategy_orders_per_s: RATE_MAX,
+        strategy_orders_burst: RATE_MAX,
+        orders_per_s: RATE_MAX,
+        orders_burst: RATE_MAX,
+        cancels_per_s: RATE_MAX,
+        cancels_burst: RATE_MAX,
+        ..RiskLimits::default()
+    };
+    let balances = vec![(assets[0], units(50)), (assets[1], units(50)), (USDT, units(20_000))];
+    RiskConfig { limits, table, balances, quote: USDT, strategies: 1 }
+}
+
+fn mark(instrument: InstrumentId, at: Nanos) -> Mark {
+    Mark {
+        bid: 100 * ONE - ONE / 100,
+        ask: 100 * ONE + ONE / 100,
+        micro: 100 * ONE,
+        last_trade: 100 * ONE,
+        at,
+        instrument,
+        state: BookState::Live,
+    }
+}
+
+/// Order `id`: sides and instruments in turn, a little away from the market.
+fn intent(id: u64) -> OrderIntent {
+    let side = if id & 1 == 0 { Side::Buy } else { Side::Sell };
+    let away = side.sign() * (10 + (id >> 2 & 3) as i64) * (ONE / 100);
+    OrderIntent {
+        trail: Trail::start(Nanos(1)),
+        order: OrderId(id),
+        price: Price(100 * ONE - away),
+        qty: Qty(ONE / 100),
+        stop_ticks: 10,
+        instrument: InstrumentId((id >> 1 & 1) as u16),
+        strategy: StrategyId(0),
+        cause: Cause::Market,
+        expires: Nanos::MAX,
+        action: OrderAction::Place,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        side,
+    }
+}
+
+/// A report of `intent` without a fill.
+#[must_use]
+pub fn report(intent: &OrderIntent, kind: ReportKind, state: OrderState) -> OrderReport {
+    OrderReport {
+        at: Nanos(1),
+        order: intent.order,
+        venue_order: 1,
+        price: intent.price,
+        qty: intent.qty,
+        cum_qty: Qty(0),
+        last_qty: Qty(0),
+        last_price: Price(0),
+        trade_id: 0,
+        fee: 0,
+        seq: 1,
+        instrument: intent.instrument,
+        strategy: intent.strategy,
+        fee_asset: AssetId::NONE,
+        kind,
+        state,
+        reason: DoneReason::None,
+        side: intent.side,
+        maker: false,
+    }
+}
+
+/// A report for cases that only copy or encode one.
+#[must_use]
+pub fn report_sample() -> OrderReport {
+    report(&intent(7), ReportKind::Acked, OrderState::Live)
+}
+
+/// The decision on a new order that is approved; what ends the order is not measured.
+#[derive(Default)]
+pub struct Place(Account);
+
+impl Case for Place {
+    fn ready(&mut self, wanted: u64) -> u64 {
+        self.0.refill(wanted)
+    }
+
+    fn row_max(&self) -> u64 {
+        ROW
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        let intent = self.0.take();
+        self.0.must_pass(&intent);
+    }
+
+    fn settle(&mut self) {
+        while let Some(intent) = self.0.intents.pop() {
+            self.0.end(&intent);
+        }
+    }
+}
+
+/// The decision on a new order, then the report that ends it.
+#[derive(Default)]
+pub struct PlaceAndEnd(Account);
+
+impl Case for PlaceAndEnd {
+    fn ready(&mut self, wanted: u64) -> u64 {
+        self.0.refill(wanted)
+    }
+
+    fn row_max(&self) -> u64 {
+        ROW
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        let intent = self.0.take();
+        self.0.must_pass(&intent);
+        self.0.end(&intent);
+    }
+}
+
+/// The decision on a cancel of an order that stays open.
+pub struct Cancel {
+    account: Account,
+    intent: OrderIntent,
+}
+
+impl Default for Cancel {
+    fn default() -> Self {
+        let mut account = Account::new();
+        account.refill(1);
+        let placed = account.take();
+        account.must_pass(&placed);
+        let live = report(&placed, ReportKind::Acked, OrderState::Live);
+        account.core.on_report(&ExecMsg::Order(live));
+        Self { account, intent: OrderIntent { action: OrderAction::Cancel, ..placed } }
+    }
+}
+
+impl Case for Cancel {
+    #[inline]
+    fn call(&mut self) {
+        let intent = self.intent;
+        self.account.must_pass(&intent);
+    }
+}
+
+/// The kill word alone.
+#[derive(Default)]
+pub struct KillWord(Control);
+
+impl Case for KillWord {
+    #[inline]
+    fn call(&mut self) {
+        black_box(self.0.phase());
+    }
+}
+
+/// `N` stamps of the lanes' clock.
+pub struct Stamps<const N: usize>(Clock);
+
+impl<const N: usize> Default for Stamps<N> {
+    fn default() -> Self {
+        Self(Clock::start())
+    }
+}
+
+impl<const N: usize> Case for Stamps<N> {
+    #[inline]
+    fn call(&mut self) {
+        for _ in 0..N {
+            black_box(self.0.now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_pass_and_nothing_stays_open() {
+        let clock = Clock::start();
+        let (mut place, mut both) = (Place::default(), PlaceAndEnd::default());
+        place.spent_ns(10_000, &clock);
+        both.spent_ns(10_000, &clock);
+        for core in [&place.0.core, &both.0.core] {
+            assert_eq!((core.placed(), core.checked()), (10_000, 10_000));
+            for asset in 0..3 {
+                assert_eq!(core.ledger().reserved(AssetId(asset)), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn cancels_pass_again_and_again() {
+        let mut cancel = Cancel::default();
+        (0..10_000).for_each(|_| cancel.call());
+        assert_eq!(cancel.account.core.canceled(), 10_000);
+    }
+}

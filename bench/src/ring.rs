@@ -1,0 +1,165 @@
+//! What every message pays: a ring, a count in a histogram, a log entry. On one thread; the
+//! round trip between two is in [`crate::trip`].
+
+use std::hint::black_box;
+
+use bot4_lanes::{Histogram, Metrics, Rx, Tx, ring};
+use bot4_types::log::Body;
+use bot4_types::rng::SplitMix64;
+use bot4_types::{ExecMsg, LogEntry, LogKind, Nanos};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::case::{Case, histogram};
+use crate::gate::report_sample;
+
+/// A message of one cache line; the first word numbers it.
+pub type Message = [u64; 8];
+
+/// Messages a ring or channel holds.
+pub const CAPACITY: usize = 1_024;
+
+/// Push and pop of the lanes' ring.
+pub struct RingPushPop {
+    tx: Tx<Message>,
+    rx: Rx<Message>,
+    n: u64,
+}
+
+impl Default for RingPushPop {
+    fn default() -> Self {
+        let (tx, rx) = ring(CAPACITY);
+        Self { tx, rx, n: 0 }
+    }
+}
+
+impl Case for RingPushPop {
+    #[inline]
+    fn call(&mut self) {
+        self.n += 1;
+        let pushed = self.tx.push(black_box([self.n; 8]));
+        let popped = black_box(self.rx.pop());
+        assert!(pushed.is_ok() && popped.is_some_and(|m| m[0] == self.n));
+    }
+}
+
+/// Send and receive of a bounded crossbeam channel: the baseline.
+pub struct ChannelPushPop {
+    tx: Sender<Message>,
+    rx: Receiver<Message>,
+    n: u64,
+}
+
+impl Default for ChannelPushPop {
+    fn default() -> Self {
+        let (tx, rx) = bounded(CAPACITY);
+        Self { tx, rx, n: 0 }
+    }
+}
+
+impl Case for ChannelPushPop {
+    #[inline]
+    fn call(&mut self) {
+        self.n += 1;
+        let sent = self.tx.try_send(black_box([self.n; 8]));
+        let received = black_box(self.rx.try_recv());
+        assert!(sent.is_ok() && received.is_ok_and(|m| m[0] == self.n));
+    }
+}
+
+/// Latencies as stages have them: mostly some hundred nanoseconds, now and then far more.
+fn values() -> Vec<u64> {
+    let mut rng = SplitMix64::new(11);
+    let value = |rng: &mut SplitMix64| match rng.below(100) {
+        0 => 10_000 + rng.below(1_000_000),
+        1..10 => 1_000 + rng.below(9_000),
+        _ => 80 + rng.below(400),
+    };
+    (0..4_096).map(|_| value(&mut rng)).collect()
+}
+
+/// A value into the lanes' histogram.
+pub struct OwnRecord {
+    histogram: Histogram,
+    values: Vec<u64>,
+    n: usize,
+}
+
+impl Default for OwnRecord {
+    fn default() -> Self {
+        Self { histogram: Metrics::in_memory().histogram("bench"), values: values(), n: 0 }
+    }
+}
+
+impl Case for OwnRecord {
+    #[inline]
+    fn call(&mut self) {
+        self.n = (self.n + 1) % 4_096;
+        self.histogram.record(black_box(self.values[self.n]));
+    }
+}
+
+/// A value into an hdrhistogram: the baseline.
+pub struct HdrRecord {
+    histogram: hdrhistogram::Histogram<u64>,
+    values: Vec<u64>,
+    n: usize,
+}
+
+impl Default for HdrRecord {
+    fn default() -> Self {
+        Self { histogram: histogram(), values: values(), n: 0 }
+    }
+}
+
+impl Case for HdrRecord {
+    #[inline]
+    fn call(&mut self) {
+        self.n = (self.n + 1) % 4_096;
+        let recorded = self.histogram.record(black_box(self.values[self.n]));
+        assert!(recorded.is_ok(), "all values are within its bounds");
+    }
+}
+
+/// A report into a log entry of 256 bytes.
+pub struct LogEncode {
+    msg: ExecMsg,
+    entry: LogEntry,
+}
+
+impl Default for LogEncode {
+    fn default() -> Self {
+        let msg = ExecMsg::Order(report_sample());
+        Self { msg, entry: LogEntry::raw(LogKind::Run, Nanos(1), b"") }
+    }
+}
+
+impl Case for LogEncode {
+    #[inline]
+    fn call(&mut self) {
+        let msg = black_box(&self.msg);
+        self.entry = LogEntry::new(LogKind::Report, Nanos(1), |w| msg.write(w));
+        black_box(&self.entry);
+    }
+}
+
+/// The copy of a ready entry: the least that a record can cost, and the baseline.
+pub struct LogCopy {
+    from: LogEntry,
+    entry: LogEntry,
+}
+
+impl Default for LogCopy {
+    fn default() -> Self {
+        let msg = ExecMsg::Order(report_sample());
+        let from = LogEntry::new(LogKind::Report, Nanos(1), |w| msg.write(w));
+        Self { from, entry: from }
+    }
+}
+
+impl Case for LogCopy {
+    #[inline]
+    fn call(&mut self) {
+        self.entry = *black_box(&self.from);
+        black_box(&self.entry);
+    }
+}

@@ -1,0 +1,148 @@
+//! All cases, by group. The first case of a group is its baseline.
+
+use std::rc::Rc;
+
+use bot4_book::{Ladder, NaiveBook};
+
+use crate::book::{Changes, Snapshot};
+use crate::case::Case;
+use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
+use crate::parse::{Parse, Reader};
+use crate::ring::{ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop};
+use crate::texts::{self, Feed};
+use crate::trace::{LEVELS, START_LEVELS, Trace};
+use crate::trip::{self, ChannelPort, LinePort, RingPort, Trip};
+
+/// A case with its name.
+pub struct Named {
+    /// For example `scanner`.
+    pub name: &'static str,
+    /// The case.
+    pub case: Box<dyn Case>,
+}
+
+/// Cases that are compared with each other.
+pub struct Group {
+    /// For example `parse/depth20`.
+    pub name: String,
+    /// What a call is, for readers.
+    pub what: String,
+    /// The baseline, then the others.
+    pub cases: Vec<Named>,
+}
+
+fn named(name: &'static str, case: impl Case + 'static) -> Named {
+    Named { name, case: Box::new(case) }
+}
+
+fn group(name: &str, what: impl Into<String>, cases: Vec<Named>) -> Group {
+    Group { name: name.to_owned(), what: what.into(), cases }
+}
+
+/// Recorded messages in the real mix.
+const RECORDED: usize = 8_192;
+
+/// Readers of market messages.
+#[must_use]
+pub fn parse() -> Vec<Group> {
+    let mut feeds = vec![
+        ("parse/depth20", "change of 20 levels", texts::depth(256, 20, 1)),
+        ("parse/depth100", "change of 100 levels", texts::depth(64, 100, 2)),
+        ("parse/trade", "trade", texts::trade(1_024, 3)),
+        ("parse/quote", "best quote", texts::quote(1_024, 4)),
+    ];
+    match texts::recorded(RECORDED) {
+        Some(feed) => feeds.push(("parse/recorded", "message of a recorded hour", feed)),
+        None => eprintln!("parse/recorded skipped: no shared data"),
+    }
+    feeds.into_iter().map(|(name, what, feed)| readers(name, what, feed)).collect()
+}
+
+fn readers(name: &str, what: &str, feed: Feed) -> Group {
+    let what = format!("{what}, {} B on average, {} in turn", feed.len_mean(), feed.len());
+    let feed = Rc::new(feed);
+    let cases = vec![
+        named("serde_json_typed", Parse::new(Reader::SerdeTyped, &feed)),
+        named("simd_json_tape", Parse::new(Reader::Tape, &feed)),
+        named("scanner", Parse::new(Reader::Scanner, &feed)),
+    ];
+    group(name, what, cases)
+}
+
+/// Changes of the trace: at `changes` levels each, 1.4 MB of them.
+const CHANGES: usize = 4_096;
+
+/// Books.
+#[must_use]
+pub fn book() -> Vec<Group> {
+    let trace = Rc::new(Trace::draw(CHANGES, 7));
+    let what = format!(
+        "change of {LEVELS} levels and both bests, {CHANGES} in turn, {:.0} % removals, \
+         {} to {} levels",
+        trace.delete_share * 100.0,
+        2 * START_LEVELS,
+        trace.end_levels,
+    );
+    let changes = vec![
+        named("btreemap", Changes::<NaiveBook>::new(&trace)),
+        named("ladder", Changes::<Ladder>::new(&trace)),
+    ];
+    let load = vec![
+        named("btreemap", Snapshot::<NaiveBook>::new(&trace)),
+        named("ladder", Snapshot::<Ladder>::new(&trace)),
+    ];
+    let snapshot = format!("clear and load of {START_LEVELS} levels a side");
+    vec![group("book/change", what, changes), group("book/snapshot", snapshot, load)]
+}
+
+/// The gate.
+#[must_use]
+pub fn gate() -> Vec<Group> {
+    let cases = vec![
+        named("two_stamps", Stamps::<2>::default()),
+        named("one_stamp", Stamps::<1>::default()),
+        named("kill_word", KillWord::default()),
+        named("cancel", Cancel::default()),
+        named("place", Place::default()),
+        named("place_and_end", PlaceAndEnd::default()),
+    ];
+    vec![group("gate", "decision of the risk core, approved", cases)]
+}
+
+/// Rings, histogram, log entry.
+#[must_use]
+pub fn ring() -> Vec<Group> {
+    let same_thread = vec![
+        named("crossbeam_bounded", ChannelPushPop::default()),
+        named("ring", RingPushPop::default()),
+    ];
+    let record =
+        vec![named("hdrhistogram", HdrRecord::default()), named("histogram", OwnRecord::default())];
+    let log = vec![named("copy", LogCopy::default()), named("encode", LogEncode::default())];
+    let mut groups =
+        vec![group("ring/same_thread", "push and pop of 64 B, empty ring", same_thread)];
+    groups.extend(round_trip());
+    groups.push(group("histogram", "record of one value", record));
+    groups.push(group("log_entry", "report into an entry of 256 B", log));
+    groups
+}
+
+fn round_trip() -> Option<Group> {
+    let Some((here, there)) = trip::cpus() else {
+        eprintln!("ring/round_trip skipped: one CPU");
+        return None;
+    };
+    let cases = vec![
+        named("crossbeam_bounded", Trip::<ChannelPort>::to(there)),
+        named("ring", Trip::<RingPort>::to(there)),
+        named("raw_line", Trip::<LinePort>::to(there)),
+    ];
+    let what = format!("64 B from CPU {here} to CPU {there} and back, both spin with a pause");
+    Some(group("ring/round_trip", what, cases))
+}
+
+/// Everything.
+#[must_use]
+pub fn all() -> Vec<Group> {
+    [parse(), book(), gate(), ring()].into_iter().flatten().collect()
+}
