@@ -9,7 +9,7 @@ source "$here/lib.sh"
 
 usage() {
     cat <<'TEXT'
-usage: launch.sh [options] [-- ARGS of `bot4 run`]
+usage: launch.sh [options] [-- [run] ARGS of `bot4 run`]
   --dry-run          print host and plan, change nothing, start nothing (no root needed)
   --undo             only put back what a killed launcher left changed
   --no-tune          start and audit only, touch no host setting (no root needed)
@@ -51,6 +51,7 @@ while (($#)); do
     esac
     shift
 done
+if [[ ${1:-} == run ]]; then shift; fi
 [[ ${pages:-0} =~ ^[0-9]+$ && $timeout =~ ^[0-9]+$ ]] || die "--huge-pages and --ready-timeout take whole numbers"
 bin=''
 for candidate in "${BOT4_BIN:-}" "$here/../target/dist/bot4" "$here/../target/release/bot4"; do

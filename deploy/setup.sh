@@ -12,7 +12,7 @@ needs=(
     "git:git:names the commit in the run report"
     "flock:util-linux:launch.sh, one launcher at a time"
     "setpriv:util-linux:launch.sh --user"
-    "taskset:util-linux:deploy/test.sh"
+    "taskset:util-linux:launch.sh asks for the plan on the chosen CPUs"
     "pgrep:procps:finding the engine's pid"
     "shellcheck:shellcheck:checks the scripts"
     "jq:jq:.ci/check-run reads reports"

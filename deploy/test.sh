@@ -62,7 +62,7 @@ launch --cpus 4000; [[ $? == 2 ]] || fail "an absent CPU must be refused"
 launch --nonsense; [[ $? == 2 ]] || fail "an unknown option must be refused"
 ok "bad usage is refused"
 
-FAKE_EXIT=5 launch "${tune[@]}" -- --for 1s; [[ $? == 5 ]] || fail "the engine's exit code is passed on"
+FAKE_EXIT=5 launch "${tune[@]}" -- run --for 1s; [[ $? == 5 ]] || fail "the engine's exit code is passed on"
 grep -q 'every lane is where the plan says' "$tmp/out" || fail "audit passes"
 unchanged || fail "settings are put back after a normal end"
 ok "a run is audited, its exit code passed on, its settings put back"

@@ -18,6 +18,7 @@
 //!   SharedWords   words in MAP_SHARED memory or a file:  counters, journaled sequence
 //!        '--> SharedView    the same words, read only, in another process (`bot4 top`)
 //!   MappedFile    a preallocated, prefaulted file as bytes: journal segments; survives kill -9
+//!   Pressure      how near the control group is to its limit; Reserve: memory for that moment
 //! ```
 //!
 //! How a binary uses it:
@@ -74,13 +75,17 @@ mod ctl;
 pub mod huge;
 pub mod mapped;
 mod pool;
+pub mod pressure;
 mod region;
+pub mod resident;
 pub mod seal;
 
 pub use arena::{ArenaError, ArenaScope, LaneArena};
 pub use conf::{OptionError, check_options};
 pub use huge::{Backing, HugeMapping, Rung};
 pub use mapped::{MappedFile, SharedView, SharedWords};
+pub use pressure::{Pressure, Reserve};
+pub use resident::populate_program;
 pub use seal::{AgentTag, Class, SealedAlloc, TagScope};
 
 #[cfg(test)]

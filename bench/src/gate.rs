@@ -3,12 +3,18 @@
 //! The account has two instruments, three assets and one strategy; every limit is on and wide
 //! enough for the orders to pass. At most [`ROW`] orders are open at a time, four a side and
 //! instrument, as a market maker's are. A turn begins with every intent.
+//!
+//! The ledger remembers ended orders until its table is full and recycles the oldest from then
+//! on. A run spends its first minutes in the one state and the rest of its life in the other, so
+//! both are measured: `young` accounts have never recycled, the others always do.
 
 use std::hint::black_box;
 
 use bot4_lanes::{Clock, Control, Phase};
 use bot4_risk::limits::RATE_MAX;
+use bot4_risk::orders::ORDERS_RETIRED_MAX;
 use bot4_risk::{Decision, RiskConfig, RiskCore, RiskLimits, units};
+use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
     AssetId, BookState, Cause, DoneReason, ExecMsg, Instrument, InstrumentId, InstrumentTable,
     Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty,
@@ -26,7 +32,11 @@ const USDT: AssetId = AssetId(2);
 /// Logical time between two intents: below the rates that the limits allow.
 const PACE_NS: u64 = 2_000;
 
+/// Orders until the ledger's table is full.
+const TABLE: u64 = (ORDERS_OPEN_MAX + ORDERS_RETIRED_MAX) as u64;
+
 /// A core that takes orders, and the run's logical time.
+#[derive(Clone)]
 pub struct Account {
     core: RiskCore,
     now: Nanos,
@@ -50,6 +60,19 @@ impl Account {
             core.on_mark(&mark(InstrumentId(instrument), now));
         }
         Self { core, now, next: 1, intents: Vec::with_capacity(ROW as usize), at: 0 }
+    }
+
+    /// An account that has placed and ended so many orders that its ledger recycles.
+    #[must_use]
+    pub fn grown_up() -> Self {
+        let mut account = Self::new();
+        for id in 1..=TABLE + ROW {
+            let intent = intent(id);
+            account.must_pass(&intent);
+            account.end(&intent);
+        }
+        account.next = TABLE + ROW + 1;
+        account
     }
 
     fn decide(&mut self, intent: &OrderIntent) -> Decision {
@@ -180,12 +203,35 @@ pub fn report_sample() -> OrderReport {
 }
 
 /// The decision on a new order that is approved; what ends the order is not measured.
-#[derive(Default)]
-pub struct Place(Account);
+pub struct Place {
+    account: Account,
+    /// What a young account goes back to before it is full.
+    fresh: Option<Account>,
+}
+
+impl Place {
+    /// On an account whose ledger recycles.
+    #[must_use]
+    pub fn grown_up() -> Self {
+        Self { account: Account::grown_up(), fresh: None }
+    }
+
+    /// On an account whose ledger never recycles: it is put back to its start in time.
+    #[must_use]
+    pub fn young() -> Self {
+        let account = Account::new();
+        Self { fresh: Some(account.clone()), account }
+    }
+}
 
 impl Case for Place {
     fn ready(&mut self, wanted: u64) -> u64 {
-        self.0.refill(wanted)
+        if let Some(fresh) = &self.fresh
+            && self.account.next + ROW > TABLE
+        {
+            self.account = fresh.clone();
+        }
+        self.account.refill(wanted)
     }
 
     fn row_max(&self) -> u64 {
@@ -194,20 +240,28 @@ impl Case for Place {
 
     #[inline]
     fn call(&mut self) {
-        let intent = self.0.take();
-        self.0.must_pass(&intent);
+        let intent = self.account.take();
+        self.account.must_pass(&intent);
     }
 
     fn settle(&mut self) {
-        while let Some(intent) = self.0.intents.pop() {
-            self.0.end(&intent);
+        // In the order of placing, as most orders end.
+        for n in 0..self.account.intents.len() {
+            let intent = self.account.intents[n];
+            self.account.end(&intent);
         }
     }
 }
 
-/// The decision on a new order, then the report that ends it.
-#[derive(Default)]
+/// The decision on a new order, then the report that ends it; on an account whose ledger
+/// recycles.
 pub struct PlaceAndEnd(Account);
+
+impl Default for PlaceAndEnd {
+    fn default() -> Self {
+        Self(Account::grown_up())
+    }
+}
 
 impl Case for PlaceAndEnd {
     fn ready(&mut self, wanted: u64) -> u64 {
@@ -288,11 +342,14 @@ mod tests {
     #[test]
     fn orders_pass_and_nothing_stays_open() {
         let clock = Clock::start();
-        let (mut place, mut both) = (Place::default(), PlaceAndEnd::default());
-        place.spent_ns(10_000, &clock);
-        both.spent_ns(10_000, &clock);
-        for core in [&place.0.core, &both.0.core] {
-            assert_eq!((core.placed(), core.checked()), (10_000, 10_000));
+        let (mut young, mut grown_up) = (Place::young(), Place::grown_up());
+        let mut both = PlaceAndEnd::default();
+        young.spent_ns(2 * TABLE, &clock);
+        grown_up.spent_ns(1_000, &clock);
+        both.spent_ns(1_000, &clock);
+        assert!(young.account.core.placed() < TABLE, "it went back to its start");
+        for core in [&young.account.core, &grown_up.account.core, &both.0.core] {
+            assert_eq!(core.placed(), core.checked());
             for asset in 0..3 {
                 assert_eq!(core.ledger().reserved(AssetId(asset)), 0);
             }

@@ -19,8 +19,11 @@
 //!   most of what is seen, so batches of 64 are stamped and the table says so: a percentile is
 //!   then one of batch means. The cost of an empty pair of stamps is printed as the floor; it is
 //!   contained in every percentile and not subtracted. The stamps (`rdtsc`) do not serialise: the
-//!   processor may overlap the edges of a call with them by some nanoseconds. `loop ns` is the
-//!   mean of back-to-back calls without stamps between them, median over the rounds.
+//!   processor may overlap the edges of a call with them by some nanoseconds; and where the
+//!   counter advances in steps (10 ns on some AMD hosts) single calls do too. `loop ns` is the
+//!   mean of back-to-back calls without stamps between them, in 64 short loops: the lower
+//!   tenth of a round's loops, then the median round. It leaves out what the scheduler takes;
+//!   percentiles and the largest value keep it in.
 //!
 //! **Read ratios, not nanoseconds.** A shared machine moves by a factor of two between runs, two
 //! threads by four with the place the host gives them. `latency` therefore runs all cases of a
@@ -28,9 +31,9 @@
 //! case's loop), printed with the lowest and the highest round. Above one is faster than the
 //! baseline.
 //!
-//! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps of the
-//! lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the copy
-//! of a ready record (log entry). The readers and the books of a group are held to the same
+//! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps
+//! of the lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the
+//! copy of a ready record (log entry). The readers and the books of a group are held to the same
 //! results by tests before their speed is of interest.
 //!
 //! How the inputs look: [`texts`] prints market messages in the venue's shape (and takes a real

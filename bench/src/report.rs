@@ -141,10 +141,11 @@ fn tail(ns: &[f64; 4]) -> Value {
 fn line(f: &Figure) -> String {
     let ([p50, p99, p999, max], [ratio, low, high]) = (f.tail_ns, f.ratio);
     let digits = if f.batch == 1 { 0 } else { 1 };
+    let places = if ratio < 0.1 { 4 } else { 2 };
     let stamped = if f.batch == 1 { "calls".to_owned() } else { format!("by {}", f.batch) };
     format!(
         "{:<18} {:>9.1} {p50:>9.digits$} {p99:>9.digits$} {p999:>9.digits$} {max:>10.digits$} \
-         {:>10} {stamped:>9}  {ratio:.2}x ({low:.2}..{high:.2})\n",
+         {:>10} {stamped:>9}  {ratio:.places$}x ({low:.places$}..{high:.places$})\n",
         f.case, f.loop_ns, f.samples,
     )
 }

@@ -103,7 +103,8 @@ pub fn gate() -> Vec<Group> {
         named("one_stamp", Stamps::<1>::default()),
         named("kill_word", KillWord::default()),
         named("cancel", Cancel::default()),
-        named("place", Place::default()),
+        named("place_young", Place::young()),
+        named("place", Place::grown_up()),
         named("place_and_end", PlaceAndEnd::default()),
     ];
     vec![group("gate", "decision of the risk core, approved", cases)]

@@ -8,7 +8,8 @@
 //!                                                                       |                  v
 //!                                            account (reports + position) <-- risk <-- approved
 //!                                                                         reports <-- execution
-//! risk, execution --log[..]--> journal        every lane --> counters and histograms --> telemetry
+//! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
+//!                                             every lane --> counters and histograms --> telemetry
 //! ```
 
 use bot4_lanes::topology::{Flow, LinkRow, Topology, WhenFull};
@@ -46,10 +47,16 @@ pub const ACCOUNT: usize = 2_048;
 /// Log records in flight, 256 B each.
 pub const LOG: usize = 8_192;
 
+/// Log records that say what a run starts from: a kilobyte for each of the most instruments and
+/// assets there can be, 232 bytes a record. All are written before a lane starts.
+pub const LOG_RUN_RECORDS: usize = 2_048;
+
 /// Log lane of risk.
 pub const LOG_RISK: u8 = 0;
 /// Log lane of execution.
 pub const LOG_EXECUTION: u8 = 1;
+/// Log lane of what the run starts from; see [`crate::replay::inputs`].
+pub const LOG_RUN: u8 = 2;
 
 /// The table.
 #[must_use]
@@ -79,6 +86,7 @@ pub fn topology() -> Topology {
     add("account".into(), "risk", "signal", ACCOUNT, WaitOrFault, Feedback);
     add("log[risk]".into(), "risk", "journal", LOG, StopInput, Forward);
     add("log[execution]".into(), "execution", "journal", LOG, StopInput, Forward);
+    add("log[control]".into(), "control", "journal", LOG_RUN_RECORDS, StopInput, Forward);
     let roles = [WIRE.as_slice(), &PARSE, &BOOK, &["signal", "risk", "execution", "journal"]]
         .concat()
         .into_iter()
@@ -87,15 +95,47 @@ pub fn topology() -> Topology {
     Topology { roles, links }
 }
 
+/// The capacity of `link` with every ring `divisor` times smaller, as far as its ends allow: a
+/// parser needs room for the events of one frame, risk for the records of one intent beside the
+/// reserve. The simulator runs with tiny rings; live it is always one.
+#[must_use]
+pub fn capacity_of(link: &LinkRow, divisor: usize) -> usize {
+    let least = match link.name.as_str() {
+        // What the run starts from is written as a whole before anybody reads.
+        "log[control]" => link.capacity,
+        name if name.starts_with("market") => bot4_venues::market::EVENTS_PER_FRAME_MAX,
+        name if name.starts_with("log") => LOG_LEAST,
+        _ => 1,
+    };
+    (link.capacity / divisor.max(1)).max(least)
+}
+
+/// Five records of an intent, an eighth in reserve, rounded up.
+const LOG_LEAST: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scaled_capacities_keep_what_the_ends_need() {
+        for link in topology().links {
+            assert_eq!(capacity_of(&link, 1), link.capacity);
+            let tiny = capacity_of(&link, 1 << 20);
+            let least = match link.name.split('[').next() {
+                _ if link.name == "log[control]" => link.capacity,
+                Some("log" | "market") => 16,
+                _ => 1,
+            };
+            assert_eq!(tiny, least, "{}", link.name);
+        }
+    }
 
     #[test]
     fn the_table_is_valid() {
         let table = topology();
         assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.roles.len(), 12);
-        assert_eq!(table.links.len(), 26);
+        assert_eq!(table.links.len(), 27);
     }
 }

@@ -311,12 +311,17 @@ impl RiskAgent {
         Ok(())
     }
 
-    /// Records the turn's time before its first input.
+    /// Records the turn's time before its first input, and the hash of all decisions so far, so
+    /// that a replay finds the turn in which it parts from the run.
     fn open_turn(&mut self, now: Nanos) -> Result<(), Fault> {
         if self.turn_recorded {
             return Ok(());
         }
-        self.record(LogKind::Turn, now, |w| w.u64(now.0))?;
+        let hash = self.core.decision_hash();
+        self.record(LogKind::Turn, now, |w| {
+            w.u64(now.0);
+            w.u64(hash);
+        })?;
         self.turn_recorded = true;
         self.core.on_turn(now);
         Ok(())

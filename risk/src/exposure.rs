@@ -44,6 +44,9 @@ pub struct Counts {
     pub strays: u64,
     /// Reports that contradict their order or are not numbers; not booked.
     pub invalid: u64,
+    /// Fees paid with an asset that is not in the table (a discount): the fill is booked, the fee
+    /// touches no balance that this run compares. Not drift.
+    pub fees_elsewhere: u64,
 }
 
 impl Counts {

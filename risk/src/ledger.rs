@@ -157,14 +157,15 @@ impl Ledger {
     }
 
     /// Notes a balance that the venue stated. It is the venue's view, compared at the end; only
-    /// an asset without a known start that nothing has moved yet starts from it.
+    /// an asset without a known start begins with it, and only before the first approval: after
+    /// that it may hold a fill that is still to be told.
     pub fn on_balance(&mut self, asset: AssetId, free: Amount, locked: Amount) {
         let Some(account) = self.accounts.get_mut(usize::from(asset.0)) else {
             self.counts.invalid += 1;
             return;
         };
         account.venue = Some((free, locked));
-        if !account.known && account.moved == 0 && account.reserved == 0 {
+        if !account.known && account.moved == 0 && self.approved_last == OrderId(0) {
             account.start = free.saturating_add(locked);
             account.known = true;
         }
@@ -332,13 +333,11 @@ impl Ledger {
         let Some(instrument) = self.table.get(report.instrument) else { return false };
         let value = quote_amount(instrument, notional(report.last_price, report.last_qty));
         let base = base_amount(instrument, i128::from(report.last_qty.0));
-        let fee_known = report.fee == 0 || self.account(report.fee_asset).is_some();
         report.last_qty.0 > 0
             && report.last_price.0 > 0
             && report.fee.unsigned_abs() < AMOUNT_SANE.unsigned_abs()
             && value < AMOUNT_SANE
             && base < AMOUNT_SANE
-            && fee_known
     }
 
     /// Moves position and cash by a fill that is new.
@@ -353,8 +352,9 @@ impl Ledger {
         self.shift(instrument.base, sign * base_amount(&instrument, i128::from(qty.0)));
         self.shift(instrument.quote, -sign * quote_amount(&instrument, notional(price, qty)));
         self.shift(report.fee_asset, -report.fee);
-        if let Some(account) = self.accounts.get_mut(usize::from(report.fee_asset.0)) {
-            account.fees = account.fees.saturating_add(report.fee);
+        match self.accounts.get_mut(usize::from(report.fee_asset.0)) {
+            Some(account) => account.fees = account.fees.saturating_add(report.fee),
+            None => self.counts.fees_elsewhere += u64::from(report.fee != 0),
         }
     }
 

@@ -61,5 +61,5 @@ pub use gate::Approval;
 pub use ledger::Ledger;
 pub use limits::{LimitError, RiskLimits, units};
 pub use pnl::Pnl;
-pub use replay::{ReplayError, Replayer};
+pub use replay::{Decided, Difference, ReplayError, Replayer};
 pub use risk_core::{Decision, RiskCore};

@@ -24,8 +24,12 @@ pub enum ReplayError {
     },
     /// The record's body is not what its kind says.
     Damaged(u64),
-    /// The decision recorded here is not the one that the inputs lead to.
+    /// The decision recorded here is not the one that the inputs lead to; see
+    /// [`Replayer::difference`].
     Differs(u64),
+    /// Every decision so far was the recorded one, and yet the hash recorded with this turn is
+    /// not theirs: a decision was taken that the journal does not hold.
+    HashDiffers(u64),
     /// A decision without its intent, or an intent without its decision before the next record.
     OutOfOrder(u64),
 }
@@ -38,12 +42,47 @@ impl fmt::Display for ReplayError {
             }
             Self::Damaged(seq) => write!(f, "record {seq} of the risk lane cannot be read"),
             Self::Differs(seq) => write!(f, "the decision in record {seq} comes out differently"),
+            Self::HashDiffers(seq) => {
+                write!(f, "the hash of all decisions before record {seq} comes out differently")
+            }
             Self::OutOfOrder(seq) => write!(f, "record {seq} of the risk lane is out of order"),
         }
     }
 }
 
 impl std::error::Error for ReplayError {}
+
+impl ReplayError {
+    /// Sequence of the record from which on nothing can be trusted.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        match *self {
+            Self::Gap { expected, .. } => expected,
+            Self::Damaged(seq)
+            | Self::Differs(seq)
+            | Self::HashDiffers(seq)
+            | Self::OutOfOrder(seq) => seq,
+        }
+    }
+}
+
+/// A decision as a record holds it, without stamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// The terms of the approved intent.
+    Approved(OrderIntent),
+    /// The order and the reason.
+    Refused(Refusal),
+}
+
+/// A decision that came out differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What the journal says.
+    pub recorded: Decided,
+    /// What the same inputs led to now.
+    pub came_out: Decided,
+}
 
 /// `phase` as the body of a [`LogKind::Control`] record.
 #[must_use]
@@ -52,6 +91,7 @@ pub const fn phase_raw(phase: Phase) -> u8 {
         Phase::Run => 0,
         Phase::Drain => 1,
         Phase::Kill => 2,
+        Phase::Pause => 3,
     }
 }
 
@@ -62,6 +102,7 @@ pub const fn phase_from_raw(raw: u8) -> Option<Phase> {
         0 => Some(Phase::Run),
         1 => Some(Phase::Drain),
         2 => Some(Phase::Kill),
+        3 => Some(Phase::Pause),
         _ => None,
     }
 }
@@ -73,6 +114,7 @@ pub struct Replayer {
     phase: Phase,
     seq: u64,
     decided: Option<(OrderId, Decision)>,
+    difference: Option<Difference>,
 }
 
 impl Replayer {
@@ -81,7 +123,13 @@ impl Replayer {
     /// # Errors
     /// See [`RiskConfig::validate`].
     pub fn new(config: &RiskConfig) -> Result<Self, ConfigError> {
-        Ok(Self { core: RiskCore::new(config)?, phase: Phase::Run, seq: 0, decided: None })
+        Ok(Self {
+            core: RiskCore::new(config)?,
+            phase: Phase::Run,
+            seq: 0,
+            decided: None,
+            difference: None,
+        })
     }
 
     /// Feeds the next record of the risk lane.
@@ -98,8 +146,29 @@ impl Replayer {
         if decision != self.decided.is_some() {
             return Err(ReplayError::OutOfOrder(entry.seq));
         }
+        if kind == LogKind::Turn && self.recorded_hash(entry).is_some_and(|h| h != self.hash()) {
+            return Err(ReplayError::HashDiffers(entry.seq));
+        }
         let applied = if decision { self.compare(kind, entry)? } else { self.apply(kind, entry) };
         applied.ok_or(ReplayError::Damaged(entry.seq))
+    }
+
+    /// What differed, after [`ReplayError::Differs`].
+    #[must_use]
+    pub const fn difference(&self) -> Option<&Difference> {
+        self.difference.as_ref()
+    }
+
+    /// Records taken in.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.seq
+    }
+
+    /// An intent was taken in whose decision has not come yet: what a killed run may leave.
+    #[must_use]
+    pub const fn awaits_decision(&self) -> bool {
+        self.decided.is_some()
     }
 
     /// Hash of the decisions so far, for [`RiskCore::decision_hash`] of the recorded run.
@@ -112,6 +181,16 @@ impl Replayer {
     #[must_use]
     pub const fn core(&self) -> &RiskCore {
         &self.core
+    }
+
+    const fn hash(&self) -> u64 {
+        self.core.decision_hash()
+    }
+
+    /// The hash that the turn was recorded with; journals of earlier versions have none.
+    fn recorded_hash(&self, entry: &LogEntry) -> Option<u64> {
+        let mut body = Reader::over(entry.body());
+        body.u64().and_then(|_now| body.u64())
     }
 
     fn apply(&mut self, kind: LogKind, entry: &LogEntry) -> Option<()> {
@@ -128,26 +207,29 @@ impl Replayer {
                 let decision = self.core.on_intent(&intent, self.phase);
                 self.decided = Some((intent.order, decision));
             }
-            _ => {}
+            // A record that this lane never writes may stand where an input was.
+            _ => return None,
         }
         Some(())
     }
 
     fn compare(&mut self, kind: LogKind, entry: &LogEntry) -> Result<Option<()>, ReplayError> {
         let Some((order, decision)) = self.decided.take() else { return Ok(None) };
+        let plain = |intent: OrderIntent| OrderIntent { trail: Trail::default(), ..intent };
         let mut body = Reader::over(entry.body());
-        let same = match (kind, decision) {
-            (LogKind::Approved, Decision::Approved(approval)) => {
-                let Some(recorded) = OrderIntent::read(&mut body) else { return Ok(None) };
-                let plain = |intent: OrderIntent| OrderIntent { trail: Trail::default(), ..intent };
-                plain(recorded) == plain(*approval.intent())
-            }
-            (LogKind::Refused, Decision::Refused(reason)) => {
-                let Some(recorded) = Refusal::read(&mut body) else { return Ok(None) };
-                recorded == Refusal { order, reason }
-            }
-            _ => false,
+        let recorded = match kind {
+            LogKind::Approved => OrderIntent::read(&mut body).map(plain).map(Decided::Approved),
+            _ => Refusal::read(&mut body).map(Decided::Refused),
         };
-        if same { Ok(Some(())) } else { Err(ReplayError::Differs(entry.seq)) }
+        let Some(recorded) = recorded else { return Ok(None) };
+        let came_out = match decision {
+            Decision::Approved(approval) => Decided::Approved(plain(*approval.intent())),
+            Decision::Refused(reason) => Decided::Refused(Refusal { order, reason }),
+        };
+        if recorded == came_out {
+            return Ok(Some(()));
+        }
+        self.difference = Some(Difference { recorded, came_out });
+        Err(ReplayError::Differs(entry.seq))
     }
 }

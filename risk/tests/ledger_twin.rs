@@ -206,3 +206,30 @@ fn a_start_balance_is_taken_from_the_venue_only_before_anything_moved() {
     assert_eq!(ledger.expected_balance(AssetId(1)), bot4_risk::units(50));
     assert_eq!(ledger.venue_balance(AssetId(1)), Some((1, 1)));
 }
+
+/// The venue leaves empty balances out, so the bought asset may be named first by the event that
+/// follows a fill, and that event may overtake the fill: the balance holds it already.
+#[test]
+fn a_balance_told_after_the_first_approval_is_no_start() {
+    let limits = RiskLimits::default();
+    let mut ledger = Ledger::new(&table(), STRATEGIES, &balances()[1..], &limits);
+    let buy = place(1, 0, Side::Buy, 100 * ONE, ONE);
+    assert!(ledger.approve(&buy));
+    let held = bot4_risk::units(1) - bot4_risk::units(1) / 1_000;
+    ledger.on_balance(AssetId(0), held, 0);
+    assert!(ledger.on_report(&fill(&buy, 1, ONE, ONE, 1)));
+    assert_eq!(ledger.expected_balance(AssetId(0)), held);
+}
+
+/// A discount may be paid with an asset that no instrument of the run trades. The fill is real.
+#[test]
+fn a_fill_whose_fee_asset_is_not_in_the_table_is_booked() {
+    let buy = place(1, 0, Side::Buy, 100 * ONE, ONE);
+    let mut ledger = ledger_with(&buy);
+    let paid = OrderReport { fee_asset: AssetId::NONE, fee: 5, ..fill(&buy, 1, ONE, ONE, 1) };
+    assert!(ledger.on_report(&paid));
+    assert_eq!(ledger.position(StrategyId(1), InstrumentId(0)).0, ONE);
+    assert_eq!(ledger.expected_balance(AssetId(0)), bot4_risk::units(51));
+    assert_eq!((ledger.counts().fees_elsewhere, ledger.counts().invalid), (1, 0));
+    assert_eq!((ledger.counts().drift(), ledger.settling_orders()), (0, 0));
+}

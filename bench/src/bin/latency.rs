@@ -30,7 +30,7 @@ struct Args {
     /// JSON instead of the table.
     #[arg(long)]
     json: bool,
-    /// Also write DIR/<machine>/<date>.csv.
+    /// Also write a record below DIR: a folder for the machine, a file for the date.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
 }

@@ -19,8 +19,9 @@ use bot4_wire::{Connector, Endpoint, WsConfig};
 
 use crate::desk::{Desk, DeskCounts, Question};
 use crate::gateway::{Fact, Gateway, Named};
-use crate::link::{Link, LinkCounts};
+use crate::link::{Link, LinkCounts, SessionState};
 use crate::requests::Purpose;
+use crate::table::InsertError;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
@@ -35,6 +36,7 @@ pub const COUNTERS: &[&str] = &[
     "reconnects",
     "drained",
     "backpressured",
+    "reports_lost",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -47,6 +49,7 @@ const ORDERS_UNKNOWN: usize = 7;
 pub(crate) const RECONNECTS: usize = 8;
 const DRAINED: usize = 9;
 const BACKPRESSURED: usize = 10;
+const REPORTS_LOST: usize = 11;
 
 /// Inputs of each kind in a turn.
 const BATCH: usize = 32;
@@ -56,6 +59,8 @@ const CLOCK_EVERY: Nanos = Nanos::from_millis(10);
 const CANCEL_ALL_EVERY: Nanos = Nanos::from_millis(500);
 /// Reports that find no room for this long mean that risk is gone.
 const STUCK_MAX: Nanos = Nanos::from_millis(100);
+/// From a halt to its fault, at most: time for the cancels.
+const HALT_PATIENCE: Nanos = Nanos::from_secs(2);
 /// Approved orders that wait for the journal at most.
 const WAITING_MAX: usize = 256;
 /// Longest private message.
@@ -120,9 +125,12 @@ pub struct ExecutionAgent {
     pub(crate) buffer: Slot,
     pub(crate) facts: Vec<Fact>,
     pub(crate) questions: Vec<Question>,
+    /// The venue takes no new order before this time, Unix ms.
+    pub(crate) orders_after_ms: i64,
     clock_at: Nanos,
     cancel_all_at: Nanos,
     stuck_since: Option<Nanos>,
+    halting_since: Option<Nanos>,
 }
 
 impl ExecutionAgent {
@@ -156,9 +164,11 @@ impl ExecutionAgent {
             buffer: Slot::empty(),
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
+            orders_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
             stuck_since: None,
+            halting_since: None,
             table: config.table,
         }
     }
@@ -187,32 +197,50 @@ impl ExecutionAgent {
         (self.desk.open(), self.desk.unknown())
     }
 
-    /// Sends reports as far as there is room for them and their records.
-    fn deliver(&mut self, now: Nanos) -> Result<usize, Fault> {
+    /// Sends reports as far as there is room for them and their records. Where there is none for
+    /// too long the engine halts: the kill is latched, what is open is cancelled, and reports
+    /// that nobody takes are counted and dropped so that the cancels go on.
+    fn deliver(&mut self, now: Nanos) -> usize {
         let mut done = 0;
         while let Some(message) = self.desk.outbox().front().copied() {
             if self.ports.reports.room() == 0 || self.ports.log.room() == 0 {
+                if done > 0 {
+                    self.stuck_since = None;
+                }
                 let since = *self.stuck_since.get_or_insert(now);
                 self.counters.add(BACKPRESSURED, 1);
-                if now.since(since) > STUCK_MAX {
-                    let what = "reports found no room for 100 ms: risk or the journal is stuck";
-                    return Err(Fault { role: "execution", what: what.to_owned() });
+                if self.halting_since.is_none() {
+                    if now.since(since) <= STUCK_MAX {
+                        return done;
+                    }
+                    self.halting_since = Some(now);
+                    self.ports.control.kill();
                 }
-                return Ok(done);
+                self.counters.add(REPORTS_LOST, 1);
             }
             let kind = match message {
                 ExecMsg::Balance { .. } => LogKind::Balance,
                 _ => LogKind::Learned,
             };
             let entry = LogEntry::new(kind, now, |w| message.write(w));
-            // Room was asked for above.
+            // Room was asked for above; only a halting agent goes on without.
             let _ = self.ports.log.push(entry);
             let _ = self.ports.reports.push(message);
             self.desk.outbox().pop_front();
             done += 1;
         }
         self.stuck_since = None;
-        Ok(done)
+        done
+    }
+
+    /// The fault of a halt, raised when nothing is open any more or cancels had their time.
+    fn halted(&self, now: Nanos) -> Result<(), Fault> {
+        let Some(since) = self.halting_since else { return Ok(()) };
+        if self.desk.open() > 0 && now.since(since) < HALT_PATIENCE {
+            return Ok(());
+        }
+        let what = "reports found no room for 100 ms: risk or the journal is stuck";
+        Err(Fault { role: "execution", what: what.to_owned() })
     }
 
     /// Takes approved orders and cancels from risk.
@@ -225,10 +253,12 @@ impl ExecutionAgent {
                 OrderAction::Cancel => self.cancel(&approved, now, probe),
                 OrderAction::Place => match self.desk.admit(&approved, now) {
                     Ok(()) => self.waiting.push_back(approved),
-                    Err(_) => {
+                    Err(InsertError::Full) => {
                         self.counters.add(NOT_SENT, 1);
                         self.desk.turn_away(&approved, now, DoneReason::TableFull);
                     }
+                    // The gate uses a number once; the order of that number goes its way.
+                    Err(InsertError::Duplicate) => self.counters.add(NOT_SENT, 1),
                 },
             }
         }
@@ -243,7 +273,9 @@ impl ExecutionAgent {
             let Some(approved) = self.waiting.front().copied() else { break };
             let intent = *approved.intent();
             let reason = self.reason_not_to_send(&intent, now);
-            if reason.is_none() && approved.record() > journaled {
+            // No record, no trade: neither of the approval nor of the send.
+            let recorded = approved.record() <= journaled && self.ports.log.room() > 0;
+            if reason.is_none() && !recorded {
                 break;
             }
             self.waiting.pop_front();
@@ -279,7 +311,8 @@ impl ExecutionAgent {
             return self.desk.not_sent(intent.order, now, DoneReason::Other);
         };
         let Some(client) = self.desk.order(intent.order).map(|o| o.client) else { return };
-        if !self.budget.try_take(now_ms, self.gateway.cost_place()) {
+        let allowed = now_ms >= self.orders_after_ms;
+        if !allowed || !self.budget.try_take(now_ms, self.gateway.cost_place()) {
             self.counters.add(NOT_SENT, 1);
             return self.desk.not_sent(intent.order, now, DoneReason::NoBudget);
         }
@@ -321,6 +354,10 @@ impl ExecutionAgent {
             self.waiting.remove(at);
             return self.desk.not_sent(id, now, DoneReason::None);
         }
+        // Before the session is logged on the venue would refuse; the router asks again.
+        if !matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
+            return;
+        }
         let now_ms = self.wall.unix_ms(now);
         let Some(order) = self.desk.order(id) else { return };
         let (instrument, venue_order, client) = (order.instrument, order.venue_order, order.client);
@@ -355,7 +392,7 @@ impl ExecutionAgent {
         if self.link.is_ready() {
             self.ask_by_clock(now, probe);
         }
-        let stopping = self.ports.control.phase() != Phase::Run;
+        let stopping = self.ports.control.phase().is_ending();
         let idle = open == 0 && self.waiting.is_empty() && self.ports.approved.waiting() == 0;
         self.counters.set(DRAINED, u64::from(stopping && idle));
         if stopping && open > 0 && self.link.is_ready() && now >= self.cancel_all_at {
@@ -391,7 +428,8 @@ impl Agent for ExecutionAgent {
     }
 
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
-        let mut done = self.deliver(now)?;
+        self.halted(now)?;
+        let mut done = self.deliver(now);
         done += self.hear(now, probe)?;
         if self.desk.has_room() {
             done += self.take_approved(now, probe);
@@ -400,7 +438,7 @@ impl Agent for ExecutionAgent {
         } else {
             probe.note_backpressure();
         }
-        done += self.deliver(now)?;
+        done += self.deliver(now);
         Ok(done)
     }
 

@@ -190,7 +190,10 @@ fn failure_of(error: &ApiError) -> Failure {
         ErrorKind::Key | ErrorKind::Signature => Failure::Session,
         // Repeating an active subscription is what was wanted.
         ErrorKind::AlreadySubscribed => Failure::Refused(DoneReason::None),
-        _ if error.is_limit() => Failure::Limited { until_ms: error.retry_after_ms },
+        _ if error.is_limit() => Failure::Limited {
+            until_ms: error.retry_after_ms,
+            orders_only: error.kind == ErrorKind::TooManyOrders,
+        },
         _ => Failure::Refused(error.done_reason()),
     }
 }

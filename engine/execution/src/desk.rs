@@ -140,9 +140,11 @@ impl Desk {
         self.push(report);
     }
 
-    /// The order will not be sent.
+    /// The order will not be sent. Only of an order that was not: anything else needs the
+    /// venue's word.
     pub fn not_sent(&mut self, id: OrderId, now: Nanos, reason: DoneReason) {
-        let report = self.table.find(id).map(|o| o.not_sent(now, reason));
+        let waiting = self.table.find(id).filter(|o| o.state == OrderState::Approved);
+        let report = waiting.map(|o| o.not_sent(now, reason));
         self.push(report);
     }
 
@@ -162,13 +164,14 @@ impl Desk {
         reason: DoneReason,
         now: Nanos,
     ) {
-        let Some(order) = Self::by_key(&mut self.table, key, venue_order) else {
+        let Some(order) = Self::by_key(&mut self.table, key, None) else {
             self.counts.foreign_orders += 1;
             return;
         };
         if order.venue_order == 0 {
             order.venue_order = venue_order;
         }
+        order.told_qty = order.told_qty.max(cum_qty);
         let end = |state| Closing { state, reason, cum_qty };
         let report = match state {
             VenueState::Open => match order.state {
@@ -209,15 +212,20 @@ impl Desk {
         fill: FillFact,
         now: Nanos,
     ) {
-        let Some(order) = Self::by_key(&mut self.table, key, venue_order) else {
+        let Some(order) = Self::by_key(&mut self.table, key, Some(instrument)) else {
             self.counts.foreign_fills += 1;
             return;
         };
-        if !self.trades.book(instrument, fill.trade_id) {
+        if !self.trades.book(instrument, fill.trade_id, order.id) {
             return;
         }
         self.counts.fills += 1;
-        let acked = order.acked(now, venue_order);
+        if order.venue_order == 0 {
+            order.venue_order = venue_order;
+        }
+        // A fill of an unknown order is old news perhaps: it says nothing about what rests.
+        let fresh = order.state == OrderState::Sent;
+        let acked = if fresh { order.acked(now, venue_order) } else { None };
         let report = order.filled(now, fill);
         self.counts.overfills += u64::from(order.cum_qty > order.qty);
         let done = order.settle(now);
@@ -269,14 +277,24 @@ impl Desk {
         }
     }
 
-    /// A question for an order's state was answered with "does not exist". That ends the order
-    /// only when it could no longer arrive.
-    pub fn not_found(&mut self, id: OrderId, now: Nanos) {
+    /// A question for an order's state, sent at `asked_at`, was answered with "does not exist".
+    /// That ends the order only when the venue never had it and it could no longer arrive when
+    /// the question was asked.
+    pub fn not_found(&mut self, id: OrderId, asked_at: Nanos, now: Nanos) {
         let proof_after = self.window + PROOF_AFTER_WINDOW;
         let Some(order) = self.table.find(id) else { return };
         order.asking = false;
         order.touched_at = now;
-        if now.since(order.sent_at) <= proof_after || order.state.is_terminal() {
+        if order.state.is_terminal() {
+            return;
+        }
+        if order.is_known_at_venue() {
+            // The venue's answers lag behind its engine, or it lost the order: not proven.
+            let report = order.lost(now);
+            self.push(report);
+            return;
+        }
+        if asked_at.since(order.sent_at) <= proof_after {
             return;
         }
         let (reason, cum_qty) = (DoneReason::NotFound, order.cum_qty);
@@ -300,7 +318,7 @@ impl Desk {
         }
     }
 
-    /// What should be asked now, by the clock: unanswered orders, unknown ones, endings whose
+    /// What should be asked now, by the clock: unanswered orders, unknown ones, orders whose
     /// fills are missing. Marks each as being asked. At most `max` questions.
     pub fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
         let patience = self.window + ANSWER_GRACE;
@@ -316,6 +334,7 @@ impl Desk {
             let question = match (order.state, order.closing.is_some()) {
                 (_, true) if order.venue_order != 0 => Question::Fills(order.id),
                 (OrderState::Unknown, _) => Question::Status(order.id),
+                _ if order.lacks_fills() && order.venue_order != 0 => Question::Fills(order.id),
                 (OrderState::PendingCancel | OrderState::Sent, _) if waited > patience => {
                     Question::Status(order.id)
                 }
@@ -351,8 +370,17 @@ impl Desk {
     }
 
     /// Ids of orders that have not ended, for recovery.
-    pub fn open_ids(&mut self, out: &mut Vec<OrderId>) {
-        out.extend(self.table.all_mut().iter().filter(|o| !o.state.is_terminal()).map(|o| o.id));
+    pub fn open_ids(&mut self, take: impl FnMut(OrderId)) {
+        let orders = self.table.all_mut().iter();
+        orders.filter(|o| !o.state.is_terminal()).map(|o| o.id).for_each(take);
+    }
+
+    /// Orders that have not ended and of whose fills the venue told more than was heard.
+    pub fn lacking_fills(&mut self) -> impl Iterator<Item = OrderId> + '_ {
+        let orders = self.table.all_mut().iter();
+        orders
+            .filter(|o| !o.state.is_terminal() && o.venue_order != 0 && o.lacks_fills())
+            .map(|o| o.id)
     }
 
     /// The booked trades.
@@ -366,12 +394,20 @@ impl Desk {
         self.table.purge(now);
     }
 
-    fn by_key(table: &mut OrderTable, key: OrderKey, venue_order: u64) -> Option<&mut Order> {
+    /// The order that `key` names. The venue numbers orders per symbol, so its number alone
+    /// names nothing: it needs the instrument.
+    fn by_key(
+        table: &mut OrderTable,
+        key: OrderKey,
+        instrument: Option<InstrumentId>,
+    ) -> Option<&mut Order> {
+        let same = |o: &Order| instrument.is_none_or(|i| i == o.instrument);
         match key {
-            OrderKey::Own(id) => table.find(id),
+            OrderKey::Own(id) => table.find(id).filter(|o| same(o)),
             OrderKey::Venue(number) => {
-                let number = if number == 0 { venue_order } else { number };
-                table.all_mut().iter_mut().find(|o| o.venue_order == number && number != 0)
+                let named = |o: &&mut Order| o.venue_order == number && same(o);
+                instrument.filter(|_| number != 0)?;
+                table.all_mut().iter_mut().find(named)
             }
             OrderKey::Foreign => None,
         }

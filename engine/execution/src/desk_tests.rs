@@ -151,9 +151,9 @@ fn an_ending_waits_for_its_fills_and_asks_for_them() {
 fn not_found_proves_nothing_before_the_window_is_over() {
     let mut desk = desk();
     desk.all_lost(Nanos::from_millis(10));
-    desk.not_found(OrderId(1), Nanos::from_millis(1_500));
+    desk.not_found(OrderId(1), Nanos::from_millis(1_500), Nanos::from_millis(2_500));
     assert_eq!(desk.unknown(), 1);
-    desk.not_found(OrderId(1), Nanos::from_millis(2_100));
+    desk.not_found(OrderId(1), Nanos::from_millis(2_100), Nanos::from_millis(2_500));
     let last = reports(&mut desk).pop().expect("an ending");
     assert_eq!((last.state, last.reason), (OrderState::Rejected, DoneReason::NotFound));
 }
@@ -265,7 +265,7 @@ fn a_venue_number_names_an_order_of_its_instrument_only() {
 fn an_accepted_order_is_not_ended_by_not_found() {
     let mut desk = desk();
     tell(&mut desk, Told::State(VenueState::Open, 0));
-    desk.not_found(OrderId(1), Nanos::from_secs(60));
+    desk.not_found(OrderId(1), Nanos::from_secs(60), Nanos::from_secs(61));
     assert_eq!((desk.open(), desk.unknown()), (1, 1));
     tell(&mut desk, Told::State(VenueState::Canceled, 0));
     assert_eq!(desk.open(), 0);

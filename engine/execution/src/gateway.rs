@@ -44,10 +44,12 @@ pub enum Failure {
     OutcomeUnknown,
     /// The venue does not know the order.
     NotFound,
-    /// Too many requests: nothing until this venue time, Unix ms.
+    /// Too many requests or orders: no more until this venue time, Unix ms.
     Limited {
-        /// Until when.
+        /// Until when; zero where the venue does not say.
         until_ms: i64,
+        /// Only new orders are meant: cancels and questions still go.
+        orders_only: bool,
     },
     /// The session's key is no longer accepted.
     Session,

@@ -18,7 +18,9 @@
 //! **Unknown is a state.** A connection that breaks makes every order that may have reached the
 //! venue unknown. After the reconnect the session asks for each of them, for the fills since the
 //! last booked trade and for the balances; orders leave again when all is answered. "Does not
-//! exist" ends an order only when its request can no longer arrive: one second after its window.
+//! exist" ends an order only when the venue never had it and its request can no longer arrive: one
+//! second after its window. A fill or an open state never ends more doubt than it proves: an open
+//! order whose told quantity exceeds its booked fills is asked for them.
 
 pub mod agent;
 pub mod binance;

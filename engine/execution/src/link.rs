@@ -4,10 +4,11 @@
 //! of every order that had not ended, and the fills since the last booked trade of each
 //! instrument. Until then no order leaves.
 
-use bot4_types::{Nanos, OrderId};
+use bot4_types::{InstrumentId, Nanos, limits};
 use bot4_wire::backoff::{Backoff, ConnectBudget};
 use bot4_wire::{ConnError, ConnState, Connector, Endpoint, WsConfig, WsConnection};
 
+use crate::desk::Question;
 use crate::requests::{Purpose, Requests};
 
 /// How far the session is.
@@ -25,6 +26,17 @@ pub enum SessionState {
     Recovering,
     /// Orders may leave.
     Ready,
+}
+
+/// One thing that recovery has to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// About an order.
+    Order(Question),
+    /// Fills of an instrument after this trade id.
+    FillsAfter(InstrumentId, u64),
+    /// All balances.
+    Balances,
 }
 
 /// What the connection counted.
@@ -52,9 +64,9 @@ pub struct Link {
     pub requests: Requests,
     /// The request being written.
     pub out: Vec<u8>,
-    /// Orders whose state is still to be asked for in recovery.
-    pub to_ask: Vec<OrderId>,
-    /// Fills and balances were asked for in this recovery.
+    /// What recovery still has to ask, the next one last.
+    pub to_ask: Vec<Step>,
+    /// The states of all orders are known in this recovery; fills and balances follow.
     pub recovery_asked: bool,
     /// What was counted.
     pub counts: LinkCounts,
@@ -62,6 +74,8 @@ pub struct Link {
 
 /// Requests without answer at most.
 const REQUESTS_MAX: usize = 4_096;
+/// Room for what recovery asks: each open order, and a little for each instrument.
+const STEPS_MAX: usize = limits::ORDERS_OPEN_MAX + limits::INSTRUMENTS_MAX + 1;
 /// Room for one request's text.
 const REQUEST_LEN: usize = 2_048;
 /// Connects in five minutes at most: a third of what Binance allows an address, because the
@@ -89,7 +103,7 @@ impl Link {
             connects: ConnectBudget::new(CONNECTS_MAX, CONNECT_WINDOW),
             requests: Requests::new(REQUESTS_MAX),
             out: Vec::with_capacity(REQUEST_LEN),
-            to_ask: Vec::with_capacity(REQUESTS_MAX),
+            to_ask: Vec::with_capacity(STEPS_MAX),
             recovery_asked: false,
             counts: LinkCounts::default(),
         }
@@ -162,10 +176,14 @@ impl Link {
     }
 
     /// Sends what was written into [`out`](Self::out) as the next request. False when there is
-    /// no connection or no room; nothing was sent then.
+    /// no connection or no room; nothing was sent then. A connection that breaks while it sends
+    /// counts as sent: bytes may have left, and the next [`poll`](Self::poll) finds it broken.
     pub fn send(&mut self, purpose: Purpose, now: Nanos, stamp: impl Fn() -> Nanos) -> bool {
         let Some(conn) = self.conn.as_mut() else { return false };
-        if !self.requests.has_room() || conn.send_text(now, &self.out).is_err() {
+        if !self.requests.has_room() {
+            return false;
+        }
+        if let Err(ConnError::NotOpen | ConnError::OutFull) = conn.send_text(now, &self.out) {
             return false;
         }
         self.counts.partial_sends += u64::from(conn.pending_out() > 0);

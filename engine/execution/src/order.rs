@@ -30,6 +30,9 @@ pub struct Order {
     pub state: OrderState,
     /// Filled and booked so far.
     pub cum_qty: Qty,
+    /// Filled so far by the venue's word; more than [`cum_qty`](Self::cum_qty) while fills are
+    /// still to be heard.
+    pub told_qty: Qty,
     /// The venue's number, zero until known.
     pub venue_order: u64,
     /// When it was handed to the socket.
@@ -86,6 +89,7 @@ impl Order {
             qty: intent.qty,
             state: OrderState::Approved,
             cum_qty: Qty(0),
+            told_qty: Qty(0),
             venue_order: 0,
             sent_at: now,
             touched_at: now,
@@ -110,7 +114,19 @@ impl Order {
         self.report(now, ReportKind::Done, reason)
     }
 
-    /// The venue accepted it. `None` when that was known.
+    /// The venue has had it: an answer that denies that is no evidence.
+    #[must_use]
+    pub const fn is_known_at_venue(&self) -> bool {
+        self.venue_order != 0 || self.cum_qty.0 > 0
+    }
+
+    /// Fills that the venue counts were not heard yet.
+    #[must_use]
+    pub fn lacks_fills(&self) -> bool {
+        self.closing.is_some() || self.told_qty > self.cum_qty
+    }
+
+    /// The venue accepted it and has it open. `None` when that was known.
     pub fn acked(&mut self, now: Nanos, venue_order: u64) -> Option<OrderReport> {
         self.venue_order = venue_order;
         let found = self.state == OrderState::Unknown;
@@ -195,10 +211,11 @@ impl Order {
 
     /// Its fate became unknown. `None` when it was, or when it ended.
     pub fn lost(&mut self, now: Nanos) -> Option<OrderReport> {
+        // A question on its way is lost with everything else.
+        self.asking = false;
         if self.state.is_terminal() || self.state == OrderState::Unknown {
             return None;
         }
-        self.asking = false;
         self.touched_at = now;
         if self.state == OrderState::Approved {
             return Some(self.not_sent(now, DoneReason::NoSession));

@@ -19,8 +19,8 @@ pub enum Purpose {
     Status(OrderId),
     /// Fills of an order.
     FillsOf(OrderId),
-    /// Fills of an instrument.
-    FillsAfter(InstrumentId),
+    /// Fills of an instrument after this trade id.
+    FillsAfter(InstrumentId, u64),
     /// Cancel everything of an instrument.
     CancelAll(InstrumentId),
 }

@@ -1,27 +1,33 @@
 //! The session's way from connecting to trading, and what the venue says on it.
 
 use bot4_lanes::{Fault, Probe};
-use bot4_types::{ExecMsg, Nanos};
+use bot4_types::{DoneReason, ExecMsg, Nanos};
 use bot4_wire::ConnError;
 
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
 use crate::desk::Question;
 use crate::gateway::{Fact, Failure, Named};
-use crate::link::SessionState;
+use crate::link::{SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
 /// Messages of the venue in a turn.
 const BATCH: usize = 32;
 /// A logon, subscription or recovery question without answer for this long ends the connection.
 const SESSION_PATIENCE: Nanos = Nanos::from_secs(3);
+/// Pause after "too many requests" when the venue does not say how long, ms.
+const LIMITED_MS: i64 = 1_000;
 
 impl ExecutionAgent {
     /// Drives the connection and takes in what the venue says.
     pub(crate) fn hear(&mut self, now: Nanos, probe: &Probe) -> Result<usize, Fault> {
-        match self.link.poll(now) {
-            Ok(true) => self.log_on(now, probe),
-            Ok(false) => {}
-            Err(error) => self.lose(now, &error),
+        // Connecting costs weight, too: while the venue forbids requests the link stays down.
+        let down = self.link.state() == SessionState::Down;
+        if !(down && self.budget.is_blocked(self.wall.unix_ms(now))) {
+            match self.link.poll(now) {
+                Ok(true) => self.log_on(now, probe),
+                Ok(false) => {}
+                Err(error) => self.lose(now, &error),
+            }
         }
         let mut done = 0;
         while done < BATCH && self.desk.has_room() {
@@ -35,6 +41,7 @@ impl ExecutionAgent {
             }
         }
         self.check_patience(now);
+        self.go_on(now, probe);
         Ok(done)
     }
 
@@ -93,17 +100,21 @@ impl ExecutionAgent {
         match pending.purpose {
             Purpose::Place(_) => self.latencies.ack.record(t0.since(pending.stamp).0),
             Purpose::Logon => self.subscribe(now, probe),
-            Purpose::Subscribe => self.recover(now),
+            Purpose::Subscribe => self.recover(),
             Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
-            Purpose::FillsAfter(instrument) => {
-                let fills = self.facts.iter().filter(|f| matches!(f, Fact::Fill { .. })).count();
+            Purpose::FillsAfter(instrument, _) => {
+                // A full page is asked on behind its own end: it may hold nothing of ours.
+                let ids = self.facts.iter().filter_map(|f| match f {
+                    Fact::Fill { fill, .. } => Some(fill.trade_id),
+                    _ => None,
+                });
+                let (fills, last) = ids.fold((0, 0), |(n, last), id| (n + 1, id.max(last)));
                 if fills >= self.gateway.fills_limit() {
-                    self.ask_fills_after(instrument.index(), now, probe);
+                    self.link.to_ask.push(Step::FillsAfter(instrument, last));
                 }
             }
             Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
         }
-        self.go_on(now, probe);
     }
 
     fn failed(
@@ -114,9 +125,11 @@ impl ExecutionAgent {
         probe: &Probe,
         t0: Nanos,
     ) -> Result<(), ConnError> {
-        if let Failure::Limited { until_ms } = failure {
-            self.budget.block_until(until_ms);
+        if let Failure::Limited { until_ms, orders_only } = failure {
+            self.limited(until_ms, orders_only, now);
         }
+        let again = matches!(failure, Failure::Limited { .. })
+            && self.link.state() == SessionState::Recovering;
         match pending.purpose {
             Purpose::Place(order) => {
                 self.latencies.ack.record(t0.since(pending.stamp).0);
@@ -124,17 +137,29 @@ impl ExecutionAgent {
             }
             Purpose::Cancel(order) => {
                 let question = self.desk.cancel_failed(order, failure, now);
-                if let Some(question) = question {
-                    self.ask(question, now, probe);
+                if question.is_some_and(|question| !self.ask(question, now, probe)) {
+                    self.desk.unanswered(order);
                 }
             }
             Purpose::Status(order) if failure == Failure::NotFound => {
-                self.desk.not_found(order, now);
+                self.desk.not_found(order, pending.sent, now);
             }
-            Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
-            Purpose::Subscribe if matches!(failure, Failure::Refused(_)) => self.recover(now),
+            Purpose::Status(order) | Purpose::FillsOf(order) => {
+                self.desk.unanswered(order);
+                if again {
+                    let status = matches!(pending.purpose, Purpose::Status(_));
+                    let ask = if status { Question::Status } else { Question::Fills };
+                    self.link.to_ask.push(Step::Order(ask(order)));
+                }
+            }
+            // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
+            Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => self.recover(),
             Purpose::Logon | Purpose::Subscribe => return Err(refused()),
-            Purpose::Balances | Purpose::FillsAfter(_) => {
+            Purpose::Balances if again => self.link.to_ask.push(Step::Balances),
+            Purpose::FillsAfter(instrument, after) if again => {
+                self.link.to_ask.push(Step::FillsAfter(instrument, after));
+            }
+            Purpose::Balances | Purpose::FillsAfter(..) => {
                 if self.link.state() == SessionState::Recovering {
                     return Err(ConnError::ClosedByPeer(None));
                 }
@@ -142,8 +167,21 @@ impl ExecutionAgent {
             // "Unknown order" is the answer when nothing was open.
             Purpose::CancelAll(_) => {}
         }
-        self.go_on(now, probe);
-        Ok(())
+        // Whatever was asked: a session whose key is not accepted any more is none.
+        if failure == Failure::Session { Err(refused()) } else { Ok(()) }
+    }
+
+    /// The venue wants fewer requests.
+    fn limited(&mut self, until_ms: i64, orders_only: bool, now: Nanos) {
+        let until_ms = match until_ms {
+            0 => self.wall.unix_ms(now) + LIMITED_MS,
+            told => told,
+        };
+        if orders_only {
+            self.orders_after_ms = self.orders_after_ms.max(until_ms);
+        } else {
+            self.budget.block_until(until_ms);
+        }
     }
 
     fn log_on(&mut self, now: Nanos, probe: &Probe) {
@@ -167,28 +205,32 @@ impl ExecutionAgent {
 
     /// Starts recovery: first the states of all orders that have not ended, so that their venue
     /// numbers are known, then fills and balances.
-    fn recover(&mut self, now: Nanos) {
-        let _ = now;
+    fn recover(&mut self) {
         self.link.set_state(SessionState::Recovering);
+        self.link.recovery_asked = false;
         self.link.to_ask.clear();
-        self.desk.open_ids(&mut self.link.to_ask);
+        let to_ask = &mut self.link.to_ask;
+        self.desk.open_ids(|id| to_ask.push(Step::Order(Question::Status(id))));
     }
 
-    /// Sends the next recovery questions; the session is ready when none is left unanswered.
+    /// Sends the next recovery questions, as far as budget and connection take them; the session
+    /// is ready when none is left unanswered.
     fn go_on(&mut self, now: Nanos, probe: &Probe) {
         if self.link.state() != SessionState::Recovering {
             return;
         }
-        while let Some(order) = self.link.to_ask.pop() {
-            if !self.ask(Question::Status(order), now, probe) {
-                self.link.to_ask.push(order);
+        for _ in 0..BATCH {
+            let Some(step) = self.link.to_ask.pop() else { break };
+            if !self.take(step, now, probe) {
+                self.link.to_ask.push(step);
                 return;
             }
         }
-        let fills_asked =
-            self.link.requests.any(|p| matches!(p, Purpose::FillsAfter(_) | Purpose::FillsOf(_)));
-        let statuses = self.link.requests.any(|p| matches!(p, Purpose::Status(_)));
-        if statuses || fills_asked || self.link.requests.any(|p| *p == Purpose::Balances) {
+        let asked = |p: &Purpose| {
+            use Purpose as P;
+            matches!(p, P::Status(_) | P::FillsOf(_) | P::FillsAfter(..) | P::Balances)
+        };
+        if !self.link.to_ask.is_empty() || self.link.requests.any(asked) {
             return;
         }
         if self.link.recovery_asked {
@@ -198,45 +240,49 @@ impl ExecutionAgent {
             return;
         }
         self.link.recovery_asked = true;
-        self.ask_fills_and_balances(now, probe);
+        self.plan_fills_and_balances();
     }
 
-    /// Fills since the last booked trade of each instrument; where nothing is booked yet, the
-    /// fills of each order that has not ended.
-    fn ask_fills_and_balances(&mut self, now: Nanos, probe: &Probe) {
-        let now_ms = self.wall.unix_ms(now);
-        let mut open = core::mem::take(&mut self.link.to_ask);
-        self.desk.open_ids(&mut open);
-        for id in open.drain(..) {
-            let Some(order) = self.desk.order(id) else { continue };
-            let (instrument, known) = (order.instrument, order.venue_order != 0);
-            if known && self.desk.trades().highest(instrument) == 0 {
-                self.ask(Question::Fills(id), now, probe);
+    /// Fills that the states just told count but nobody heard, all fills since the last booked
+    /// trade of each instrument, and the balances behind them.
+    fn plan_fills_and_balances(&mut self) {
+        let to_ask = &mut self.link.to_ask;
+        to_ask.push(Step::Balances);
+        for instrument in self.table.all() {
+            let after = self.desk.trades().highest(instrument.id);
+            if after > 0 {
+                to_ask.push(Step::FillsAfter(instrument.id, after));
             }
         }
-        self.link.to_ask = open;
-        for i in 0..self.table.all().len() {
-            self.ask_fills_after(i, now, probe);
-        }
-        self.budget.try_take_urgent(now_ms, self.gateway.cost_query());
-        self.link.out.clear();
-        let id = self.link.requests.next_id();
-        self.gateway.balances(id, now_ms, &mut self.link.out);
-        self.link.send(Purpose::Balances, now, || probe.stamp());
+        let lacking = self.desk.lacking_fills();
+        to_ask.extend(lacking.map(|id| Step::Order(Question::Fills(id))));
     }
 
-    fn ask_fills_after(&mut self, index: usize, now: Nanos, probe: &Probe) {
-        let Some(instrument) = self.table.all().get(index).copied() else { return };
-        let after = self.desk.trades().highest(instrument.id);
-        if after == 0 {
-            return;
-        }
+    /// False when the step must be tried again.
+    fn take(&mut self, step: Step, now: Nanos, probe: &Probe) -> bool {
+        let question = match step {
+            Step::Order(question) => return self.ask(question, now, probe),
+            other => other,
+        };
         let now_ms = self.wall.unix_ms(now);
-        self.budget.try_take_urgent(now_ms, self.gateway.cost_query());
+        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_query()) {
+            return false;
+        }
         self.link.out.clear();
         let id = self.link.requests.next_id();
-        self.gateway.fills_after(id, &instrument, after, now_ms, &mut self.link.out);
-        self.link.send(Purpose::FillsAfter(instrument.id), now, || probe.stamp());
+        let out = &mut self.link.out;
+        let purpose = match question {
+            Step::FillsAfter(instrument, after) => {
+                let Some(instrument) = self.table.get(instrument) else { return true };
+                self.gateway.fills_after(id, instrument, after, now_ms, out);
+                Purpose::FillsAfter(instrument.id, after)
+            }
+            _ => {
+                self.gateway.balances(id, now_ms, out);
+                Purpose::Balances
+            }
+        };
+        self.link.send(purpose, now, || probe.stamp())
     }
 
     /// Asks the questions that the clock brings up.
@@ -285,16 +331,23 @@ impl ExecutionAgent {
         while let Some(pending) = self.link.requests.overdue(limit) {
             match pending.purpose {
                 Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+                // The clock asks for an order that was sent or is being cancelled.
                 Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
                 Purpose::Logon
                 | Purpose::Subscribe
                 | Purpose::Balances
-                | Purpose::FillsAfter(_) => {}
+                | Purpose::FillsAfter(..) => {}
             }
             if !self.link.is_ready() {
                 self.lose(now, &ConnError::Silent);
                 return;
             }
+        }
+        // A step that could not even be sent has no answer to wait for.
+        let opening =
+            matches!(self.link.state(), SessionState::LoggingOn | SessionState::Subscribing);
+        if opening && self.link.requests.is_empty() {
+            self.lose(now, &ConnError::NotOpen);
         }
     }
 
@@ -307,6 +360,8 @@ impl ExecutionAgent {
         if was_ready {
             self.desk.tell(ExecMsg::Session { at: now, ready: false });
         }
+        // Approved orders that were waiting end with this, so none of them may leave later.
+        self.waiting.clear();
         self.desk.all_lost(now);
     }
 }

@@ -31,13 +31,17 @@ impl OrderTable {
         Self { orders: Vec::with_capacity(capacity), capacity }
     }
 
-    /// Adds an order; ended ones past their retention make room when the table is full.
+    /// Adds an order; when the table is full, ended ones make room: those past their retention,
+    /// else the older half.
     ///
     /// # Errors
     /// See [`InsertError`].
     pub fn insert(&mut self, order: Order, now: Nanos) -> Result<(), InsertError> {
         if self.orders.len() == self.capacity {
             self.purge(now);
+        }
+        if self.orders.len() == self.capacity {
+            self.purge_half();
         }
         if self.orders.len() == self.capacity {
             return Err(InsertError::Full);
@@ -72,17 +76,28 @@ impl OrderTable {
     pub fn purge(&mut self, now: Nanos) {
         self.orders.retain(|o| !o.state.is_terminal() || now.since(o.touched_at) < RETENTION);
     }
+
+    /// Forgets the older half of the ended orders, at least one.
+    fn purge_half(&mut self) {
+        let mut excess = (self.orders.len() - self.open()).div_ceil(2);
+        self.orders.retain(|o| {
+            let kept = !o.state.is_terminal() || excess == 0;
+            excess -= usize::from(!kept);
+            kept
+        });
+    }
 }
 
-/// Trade ids booked for one instrument: exact for the newest [`RECENT_MAX`], and everything at or
-/// below the floor counts as booked. Venue trade ids grow, so the floor follows far behind.
+/// Trades booked for one instrument, by trade id and order, because both legs of a trade between
+/// two own orders have one id: exact for the newest [`RECENT_MAX`], and everything at or below
+/// the floor counts as booked. Venue trade ids grow, so the floor follows far behind.
 #[derive(Clone, Debug)]
 pub struct BookedTrades {
-    recent: Vec<u64>,
+    recent: Vec<(u64, OrderId)>,
     floor: u64,
 }
 
-/// Trade ids told apart exactly.
+/// Trades told apart exactly.
 const RECENT_MAX: usize = 2_048;
 
 impl BookedTrades {
@@ -92,31 +107,32 @@ impl BookedTrades {
         Self { recent: Vec::with_capacity(RECENT_MAX), floor: 0 }
     }
 
-    /// Books `id`; false when it was booked before.
-    pub fn book(&mut self, id: u64) -> bool {
+    /// Books trade `id` of `order`; false when it was booked before.
+    pub fn book(&mut self, id: u64, order: OrderId) -> bool {
         if id <= self.floor {
             return false;
         }
-        let Err(at) = self.recent.binary_search(&id) else { return false };
-        if self.recent.len() == RECENT_MAX {
-            let half = RECENT_MAX / 2;
-            self.floor = self.recent[half - 1];
-            self.recent.drain(..half);
-            if id <= self.floor {
-                return false;
-            }
-            let at = self.recent.binary_search(&id).unwrap_or_else(|at| at);
-            self.recent.insert(at, id);
+        let trade = (id, order);
+        let Err(at) = self.recent.binary_search(&trade) else { return false };
+        if self.recent.len() < RECENT_MAX {
+            self.recent.insert(at, trade);
             return true;
         }
-        self.recent.insert(at, id);
+        let half = RECENT_MAX / 2;
+        self.floor = self.recent[half - 1].0;
+        self.recent.drain(..half);
+        if id <= self.floor {
+            return false;
+        }
+        let at = self.recent.binary_search(&trade).unwrap_or_else(|at| at);
+        self.recent.insert(at, trade);
         true
     }
 
     /// The highest id booked, zero before the first.
     #[must_use]
     pub fn highest(&self) -> u64 {
-        self.recent.last().copied().unwrap_or(self.floor)
+        self.recent.last().map_or(self.floor, |(id, _)| *id)
     }
 }
 
@@ -142,9 +158,10 @@ impl TradeLedger {
         Self { by_instrument, duplicates: 0 }
     }
 
-    /// Books a trade; false, and counted, when it was booked before.
-    pub fn book(&mut self, instrument: InstrumentId, id: u64) -> bool {
-        let fresh = self.by_instrument.get_mut(instrument.index()).is_some_and(|b| b.book(id));
+    /// Books a trade of `order`; false, and counted, when it was booked before.
+    pub fn book(&mut self, instrument: InstrumentId, id: u64, order: OrderId) -> bool {
+        let booked = self.by_instrument.get_mut(instrument.index());
+        let fresh = booked.is_some_and(|b| b.book(id, order));
         self.duplicates += u64::from(!fresh);
         fresh
     }
@@ -165,11 +182,13 @@ mod tests {
     proptest! {
         /// The naive twin is a set of all ids.
         #[test]
-        fn a_trade_is_booked_once(ids in proptest::collection::vec(1u64..400, 0..600)) {
+        fn a_trade_is_booked_once(
+            trades in proptest::collection::vec((1u64..400, 1u64..4), 0..600)
+        ) {
             let (mut booked, mut twin) = (BookedTrades::new(), BTreeSet::new());
-            for id in ids {
-                prop_assert_eq!(booked.book(id), twin.insert(id));
-                prop_assert_eq!(Some(booked.highest()), twin.last().copied());
+            for (id, order) in trades {
+                prop_assert_eq!(booked.book(id, OrderId(order)), twin.insert((id, order)));
+                prop_assert_eq!(Some(booked.highest()), twin.last().map(|(id, _)| *id));
             }
         }
     }
@@ -178,9 +197,9 @@ mod tests {
     fn growing_ids_are_booked_once_for_ever() {
         let mut booked = BookedTrades::new();
         for id in 1..10_000u64 {
-            assert!(booked.book(id * 3));
-            assert!(!booked.book(id * 3));
-            assert!(!booked.book(id.saturating_sub(1_500).max(1) * 3));
+            assert!(booked.book(id * 3, OrderId(1)));
+            assert!(!booked.book(id * 3, OrderId(1)));
+            assert!(!booked.book(id.saturating_sub(1_500).max(1) * 3, OrderId(1)));
         }
         assert!(booked.recent.capacity() <= RECENT_MAX);
     }

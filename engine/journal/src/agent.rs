@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use bot4_lanes::{Agent, Counters, Fault, Journaled, Metrics, Probe, Rx};
+use bot4_lanes::{Agent, Control, Counters, Fault, Journaled, Metrics, Probe, Rx};
 use bot4_types::{LogEntry, Nanos, RunEpoch, Wall};
 
 use crate::writer::{JournalError, JournalWriter};
@@ -19,6 +19,10 @@ pub const STALL_NS_MAX: u64 = 250_000_000;
 /// Preallocated length of a segment unless configured: minutes of a busy run, and short enough
 /// to be prepared in a fraction of the time it takes to fill.
 pub const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Length of the reserve: what two full log rings, the cancels of a few hundred orders and their
+/// reports take.
+pub const RESERVE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Counters of the journal agent, all totals since start except `journal_sync_ns_max`.
 pub const COUNTER_NAMES: &[&str] = &[
@@ -39,6 +43,8 @@ pub struct JournalConfig {
     pub dir: PathBuf,
     /// Preallocated length of a segment, at least 4096; see [`SEGMENT_BYTES`].
     pub segment_bytes: usize,
+    /// Length of the reserve, at most a segment's; zero for none. See [`RESERVE_BYTES`].
+    pub reserve_bytes: usize,
     /// Use helper threads. Without them (simulation) every disk job runs inline at once.
     pub helper: bool,
     /// The run, written into each segment.
@@ -53,8 +59,9 @@ impl JournalConfig {
     /// The defaults for a live run in `dir`.
     #[must_use]
     pub const fn new(dir: PathBuf, epoch: RunEpoch, wall: Wall) -> Self {
-        let (segment_bytes, stall_ns_max) = (SEGMENT_BYTES, STALL_NS_MAX);
-        Self { dir, segment_bytes, helper: true, epoch, wall, stall_ns_max }
+        let (segment_bytes, reserve_bytes) = (SEGMENT_BYTES, RESERVE_BYTES);
+        let stall_ns_max = STALL_NS_MAX;
+        Self { dir, segment_bytes, reserve_bytes, helper: true, epoch, wall, stall_ns_max }
     }
 }
 
@@ -92,6 +99,8 @@ pub struct JournalAgent {
     journaled: Journaled,
     counters: Counters,
     lost: u64,
+    /// Latched when the disk is in trouble.
+    control: Option<Control>,
     failed: Option<String>,
 }
 
@@ -121,7 +130,15 @@ impl JournalAgent {
     ) -> Self {
         let ports = logs.into_iter().map(|rx| Port { rx, seq: 0 }).collect();
         let counters = metrics.counters("journal", COUNTER_NAMES);
-        Self { writer, ports, journaled, counters, lost: 0, failed: None }
+        Self { writer, ports, journaled, counters, lost: 0, control: None, failed: None }
+    }
+
+    /// The agent that latches the kill of `control` when the disk is full, fails or is silent,
+    /// and goes on writing what the cancels need. Without it, such trouble is a fault.
+    #[must_use]
+    pub fn with_control(mut self, control: Control) -> Self {
+        self.control = Some(control);
+        self
     }
 
     /// What was done so far; final after `close`.
@@ -141,24 +158,31 @@ impl JournalAgent {
     /// Appends up to a batch of every lane and publishes. Returns the records appended.
     fn append_all(&mut self, now: Nanos) -> Result<usize, JournalError> {
         let mut done = 0;
-        for (lane, port) in self.ports.iter_mut().enumerate() {
-            let before = done;
-            for _ in 0..BATCH {
-                let Some(entry) = port.rx.peek() else { break };
-                let lost = missing(lane, port.seq, entry)?;
-                if !self.writer.append(entry, now)? {
-                    break;
-                }
-                port.seq = entry.seq;
-                self.lost += lost;
-                port.rx.pop();
-                done += 1;
+        for lane in 0..self.ports.len() {
+            let before = self.ports[lane].seq;
+            let appended = self.append_lane(lane, now);
+            // Also before an error: what lies in the segment may be relied on.
+            if self.ports[lane].seq > before {
+                self.journaled.publish(lane as u8, self.ports[lane].seq);
             }
-            if done > before {
-                self.journaled.publish(lane as u8, port.seq);
-            }
+            done += appended?;
         }
         Ok(done)
+    }
+
+    fn append_lane(&mut self, lane: usize, now: Nanos) -> Result<usize, JournalError> {
+        let port = &mut self.ports[lane];
+        for done in 0..BATCH {
+            let Some(entry) = port.rx.peek() else { return Ok(done) };
+            let lost = missing(lane, port.seq, entry)?;
+            if !self.writer.append(entry, now)? {
+                return Ok(done);
+            }
+            port.seq = entry.seq;
+            self.lost += lost;
+            port.rx.pop();
+        }
+        Ok(BATCH)
     }
 
     fn turn(&mut self, now: Nanos) -> Result<usize, JournalError> {
@@ -168,6 +192,22 @@ impl JournalAgent {
             self.show();
         }
         Ok(appended + handled)
+    }
+
+    /// Stops new risk at the first trouble of the disk.
+    fn watch_disk(&mut self) -> Result<(), Fault> {
+        let Some(trouble) = self.writer.trouble().filter(|_| self.failed.is_none()) else {
+            return Ok(());
+        };
+        let what = trouble.to_string();
+        self.failed = Some(what.clone());
+        match &self.control {
+            Some(control) => {
+                control.kill();
+                Ok(())
+            }
+            None => Err(fault(&what)),
+        }
     }
 
     fn show(&self) {
@@ -194,10 +234,14 @@ impl JournalAgent {
     }
 
     fn fault(&mut self, error: &JournalError) -> Fault {
-        let what = format!("{error}. No record, no trade: the run ends");
-        self.failed.get_or_insert_with(|| error.to_string());
-        Fault { role: "journal", what }
+        let what = error.to_string();
+        self.failed.get_or_insert_with(|| what.clone());
+        fault(&what)
     }
+}
+
+fn fault(what: &str) -> Fault {
+    Fault { role: "journal", what: format!("{what}. No record, no trade: the run ends") }
 }
 
 /// Records missing between `last` and `entry` of `lane`.
@@ -221,7 +265,9 @@ impl Agent for JournalAgent {
     }
 
     fn work(&mut self, now: Nanos, _: &mut Probe) -> Result<usize, Fault> {
-        self.turn(now).map_err(|e| self.fault(&e))
+        let done = self.turn(now).map_err(|e| self.fault(&e))?;
+        self.watch_disk()?;
+        Ok(done)
     }
 
     /// Takes what is left in the rings, syncs, seals and cuts the last segment. Blocks for the
@@ -231,6 +277,9 @@ impl Agent for JournalAgent {
         let finished = self.writer.finish(now);
         if let Err(e) = drained.and(finished) {
             self.failed.get_or_insert_with(|| e.to_string());
+        }
+        if let Some(trouble) = self.writer.trouble() {
+            self.failed.get_or_insert_with(|| trouble.to_string());
         }
         self.show();
     }

@@ -18,8 +18,8 @@
 //!   power failure loses at most the sync window (5 ms or 1 MiB).
 //! * **The lane never waits for the disk.** Segments are preallocated and prefaulted by the
 //!   helpers before they are needed; `fdatasync`, unmapping and truncation are their work too. A
-//!   disk that answers with an error or not at all for 250 ms ends the run with a
-//!   [`Fault`](bot4_lanes::Fault).
+//!   disk that is full, answers with an error or not at all for 250 ms latches the kill; what the
+//!   cancels need is still written, at the end into a reserve segment prepared at the start.
 //! * **Nothing is lost silently.** Lane sequences are checked on the way in and on the way out;
 //!   each finished segment ends with a seal that counts its records.
 //! * **Reading never trusts a byte.** [`Reader`] streams with bounded memory, tells a torn tail
@@ -30,7 +30,7 @@
 //! interleaved.
 //!
 //! Where to look: [`segment`] is the format, [`writer`] appends, [`store`] is the disk and its
-//! helper, [`agent`] the lane's agent, [`reader`] the way back, [`decode`] the meaning of bodies,
+//! helper, [`agent`] the lane's agent, [`reader`] the way back, [`recover`] takes over after a crash, [`decode`] the meaning of bodies,
 //! [`report`] verify, dump and stat.
 //!
 //! Declared helper threads: `journal-sync` and `journal-prepare` (two, so that making a segment
@@ -41,12 +41,19 @@ pub mod agent;
 pub mod decode;
 pub mod hash;
 pub mod reader;
+pub mod recover;
+pub mod remove;
 pub mod report;
 pub mod segment;
 pub mod store;
 pub mod writer;
 
 pub use agent::{JournalAgent, JournalConfig, JournalStats};
-pub use reader::{Flaw, FlawKind, Reader, Record};
-pub use report::{Stat, VerifyReport, content_hash, dump, dump_order, order_story, stat, verify};
+pub use reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
+pub use recover::{Recovery, is_in_use, recover};
+pub use remove::{Footprint, footprint, remove};
+pub use report::{
+    Stat, VerifyReport, content_hash, dump, dump_order, dump_watched, order_story,
+    order_story_watched, stat, stat_watched, verify, verify_watched,
+};
 pub use writer::{JournalError, JournalWriter};

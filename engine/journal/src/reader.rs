@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 
 use bot4_types::{LogEntry, RunEpoch};
 
-use crate::segment::{self, ALIGN, HEADER_BYTES, Header, HeaderError, Parsed, RECORD_BYTES_MAX};
+use crate::segment::{
+    self, ALIGN, HEADER_BYTES, Header, HeaderError, Parsed, RECORD_BYTES_MAX, RESERVE_NAME,
+    SealKind,
+};
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 64 * 1024;
@@ -158,8 +161,8 @@ impl Window {
 /// How a segment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// With a seal; true when the journal ends there.
-    Sealed(bool),
+    /// With a seal.
+    Sealed(SealKind),
     /// Without one: being written, or left by a crash.
     Open,
     /// Prepared and never used.
@@ -187,7 +190,9 @@ struct SegmentReader {
     /// Preallocated length by its header.
     segment_bytes: Option<u64>,
     records: u64,
-    seal: Option<bool>,
+    /// Offset behind the last record or the header.
+    sound_end: u64,
+    seal: Option<SealKind>,
     flawed: bool,
 }
 
@@ -212,12 +217,14 @@ impl SegmentReader {
             length,
             segment_bytes: None,
             records: 0,
+            sound_end: 0,
             seal: None,
             flawed: false,
         };
         let flaw = match header {
             Ok(h) => {
                 reader.window.skip(HEADER_BYTES);
+                reader.sound_end = HEADER_BYTES as u64;
                 let foreign = run.is_some_and(|run| run != h.epoch);
                 let misnamed = index.is_some_and(|index| index != h.index);
                 let is_long = length > h.segment_bytes;
@@ -231,6 +238,10 @@ impl SegmentReader {
             Err(HeaderError::Version(v)) => return Err(FlawKind::Version(v)),
             // The step at offset 0 judges these two.
             Err(HeaderError::Unused | HeaderError::Short) => None,
+            // Its writer died in the middle of the header.
+            Err(HeaderError::Damaged) if is_last && is_empty_behind_header(path) => {
+                Some(FlawKind::TornTail)
+            }
             Err(HeaderError::Damaged) => {
                 reader.window.skip(HEADER_BYTES);
                 Some(FlawKind::Header("checksum"))
@@ -255,21 +266,22 @@ impl SegmentReader {
         if offset == 0 {
             return self.headless();
         }
-        if let Some(last) = self.seal {
-            return self.behind_seal(last);
+        if let Some(kind) = self.seal {
+            return self.behind_seal(kind);
         }
         match segment::parse(self.window.view(RECORD_BYTES_MAX)?) {
             Parsed::Record(entry, taken) => {
                 self.window.skip(taken);
                 self.records += 1;
+                self.sound_end = self.window.offset;
                 let (epoch, segment) = (self.epoch, self.index);
                 Ok(Step::Record(Record { entry, epoch, segment, offset }))
             }
-            Parsed::Seal { index, records, last, taken } => {
+            Parsed::Seal { index, records, kind, taken } => {
                 self.window.skip(taken);
-                self.seal = Some(last);
+                self.seal = Some(kind);
                 if self.flawed || (index, records) == (u64::from(self.index), self.records) {
-                    return self.behind_seal(last);
+                    return self.behind_seal(kind);
                 }
                 self.flawed = true;
                 let of_other = index != u64::from(self.index);
@@ -329,10 +341,10 @@ impl SegmentReader {
         ))
     }
 
-    fn behind_seal(&mut self, last: bool) -> io::Result<Step> {
+    fn behind_seal(&mut self, kind: SealKind) -> io::Result<Step> {
         let offset = self.window.offset;
         if self.window.only_zeros_follow()? {
-            return Ok(Step::End(End::Sealed(last)));
+            return Ok(Step::End(End::Sealed(kind)));
         }
         // Whatever lies here was never written by the journal: report it once, then end.
         while !self.window.view(1)?.is_empty() {
@@ -344,6 +356,19 @@ impl SegmentReader {
     }
 }
 
+/// Where the records of a journal end that has no last seal: what a recovery seals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenEnd {
+    /// The last segment with a header.
+    pub file: PathBuf,
+    /// Its index.
+    pub index: u32,
+    /// Offset behind its last record.
+    pub offset: u64,
+    /// Records in it.
+    pub records: u64,
+}
+
 /// A stream of the records of a journal directory or of one segment file. An `Err` item is a
 /// flaw; the stream goes on behind it where it can, so a caller that needs every record stops
 /// at the first one.
@@ -353,9 +378,13 @@ pub struct Reader {
     flaws: VecDeque<Flaw>,
     run: Option<RunEpoch>,
     next_index: Option<u32>,
-    closed: bool,
+    ended: Option<SealKind>,
+    open_end: Option<OpenEnd>,
     whole: bool,
     has_spare: bool,
+    bytes_total: u64,
+    /// Bytes of the files that were read to their end.
+    bytes_done: u64,
 }
 
 impl Reader {
@@ -375,23 +404,50 @@ impl Reader {
         if has_spare {
             files.pop();
         }
+        if whole {
+            put_reserve(path, &mut files);
+        }
+        let length = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |m| m.len());
         Ok(Self {
+            bytes_total: files.iter().map(length).sum(),
+            bytes_done: 0,
             files: files.into(),
             has_spare,
             current: None,
             flaws: VecDeque::new(),
             run: None,
             next_index: whole.then_some(1),
-            closed: false,
+            ended: None,
+            open_end: None,
             whole,
         })
     }
 
-    /// After the last item: the journal was closed in order. For one segment of several: it was
-    /// finished.
+    /// Bytes read so far and bytes in all.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        let here = self.current.as_ref().map_or(0, |segment| segment.window.offset);
+        (self.bytes_done + here, self.bytes_total)
+    }
+
+    /// After the last item: a recovery cut and sealed the journal of a writer that died.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.ended == Some(SealKind::Recovered)
+    }
+
+    /// After the last item: where a journal ends that was not closed. `None` also when it holds
+    /// no segment with a header.
+    #[must_use]
+    pub const fn open_end(&self) -> Option<&OpenEnd> {
+        self.open_end.as_ref()
+    }
+
+    /// After the last item: the journal ends with its last seal, as written at an orderly close
+    /// or by a recovery. For one segment of several: it was finished.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        self.ended.is_some()
     }
 
     /// The run, once a header was read.
@@ -413,10 +469,12 @@ impl Reader {
         match SegmentReader::open(&path, index, self.files.is_empty(), self.run) {
             Ok((segment, kind)) => {
                 let is_begun = segment.window.offset > 0;
-                if is_begun && self.closed {
+                if is_begun && self.ended.is_some() {
                     self.flaws.push_back(flaw(FlawKind::Seal("segments follow the last one")));
                 }
-                self.closed &= !is_begun;
+                if is_begun {
+                    (self.ended, self.open_end) = (None, None);
+                }
                 if is_begun && kind.is_none() {
                     self.run = Some(segment.epoch);
                 }
@@ -431,15 +489,30 @@ impl Reader {
     /// Takes the end of a segment in.
     fn end(&mut self, end: End) {
         let Some(segment) = self.current.take() else { return };
+        self.bytes_done += segment.length;
         match end {
-            End::Sealed(false) if self.whole && self.files.is_empty() && !self.has_spare => {
+            End::Sealed(SealKind::GoesOn) if self.lacks_next() => {
                 let next = segment.index.saturating_add(1);
                 let (file, offset) = (segment.path, segment.window.offset);
                 self.flaws.push_back(Flaw { file, offset, kind: FlawKind::Missing(next, next) });
             }
-            End::Sealed(last) => self.closed = last || !self.whole,
-            End::Open | End::Unused => {}
+            End::Sealed(kind) if kind != SealKind::GoesOn || !self.whole => self.ended = Some(kind),
+            // Behind a seal the writer may have died before it began the next segment.
+            End::Sealed(_) | End::Open if segment.sound_end > 0 => {
+                self.open_end = Some(OpenEnd {
+                    file: segment.path,
+                    index: segment.index,
+                    offset: segment.sound_end,
+                    records: segment.records,
+                });
+            }
+            _ => {}
         }
+    }
+
+    /// The journal should go on in a next segment, and there is none.
+    fn lacks_next(&self) -> bool {
+        self.whole && self.files.is_empty() && !self.has_spare
     }
 }
 
@@ -463,6 +536,7 @@ impl Iterator for Reader {
                     let file = segment.path.clone();
                     let unreadable = matches!(kind, FlawKind::Io(_));
                     if unreadable {
+                        self.bytes_done += segment.length;
                         self.current = None;
                     }
                     return Some(Err(Flaw { file, offset, kind }));
@@ -476,6 +550,29 @@ impl Iterator for Reader {
 /// The file is all zero: prepared and never used.
 fn is_unused(path: &Path) -> bool {
     Window::open(path).and_then(|mut w| w.only_zeros_follow()).unwrap_or(false)
+}
+
+fn is_empty_behind_header(path: &Path) -> bool {
+    let zeros = |mut window: Window| {
+        window.view(HEADER_BYTES)?;
+        window.skip(HEADER_BYTES);
+        window.only_zeros_follow()
+    };
+    Window::open(path).and_then(zeros).unwrap_or(false)
+}
+
+/// Puts the reserve of `dir` at its place in `files`, if it was used.
+fn put_reserve(dir: &Path, files: &mut Vec<(PathBuf, Option<u32>)>) {
+    let path = dir.join(RESERVE_NAME);
+    if !path.exists() || is_unused(&path) {
+        return;
+    }
+    let header = Window::open(&path).and_then(|mut w| Ok(Header::decode(w.view(HEADER_BYTES)?)));
+    let index = header.ok().and_then(Result::ok).map(|h| h.index);
+    // A spare that came too late and was never used leaves its place.
+    files.retain(|(file, at)| *at != index || !is_unused(file));
+    files.push((path, index));
+    files.sort_by_key(|(_, index)| index.unwrap_or(u32::MAX));
 }
 
 /// The segments in `dir`, in order.

@@ -8,15 +8,42 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use bot4_types::{OrderId, RunEpoch};
+use bot4_types::{LogEntry, OrderId, RunEpoch};
 use serde_json::{Value, json};
 
 use crate::decode::{decode, kind_name};
 use crate::hash::Fnv128;
-use crate::reader::{Flaw, FlawKind, Reader, Record};
+use crate::reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
 
 /// Flaws named one by one in a report; more are counted.
 pub const FLAWS_NAMED_MAX: usize = 64;
+
+/// Records between two calls of a [`Watch`].
+const WATCH_EVERY: u64 = 8_192;
+
+/// Is told the bytes read so far and the bytes in all.
+pub type Watch<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Hands every item of `path` to `take` and gives the reader back at its end.
+fn each(
+    path: &Path,
+    watch: Watch<'_>,
+    mut take: impl FnMut(Result<Record, Flaw>) -> io::Result<()>,
+) -> io::Result<Reader> {
+    let mut reader = Reader::open(path)?;
+    let mut items: u64 = 0;
+    while let Some(item) = reader.next() {
+        take(item)?;
+        items += 1;
+        if items.is_multiple_of(WATCH_EVERY) {
+            let (done, total) = reader.progress();
+            watch(done, total);
+        }
+    }
+    let (done, total) = reader.progress();
+    watch(done, total);
+    Ok(reader)
+}
 
 /// The records of one log lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +95,12 @@ pub struct VerifyReport {
     pub records: u64,
     /// By log lane.
     pub lanes: BTreeMap<u8, LaneReport>,
-    /// Closed in order: every byte is accounted for.
+    /// Ends with its last seal: every byte is accounted for.
     pub closed: bool,
+    /// The writer died; a recovery cut the tail and set the last seal.
+    pub recovered: bool,
+    /// Where it ends without a last seal.
+    pub open_end: Option<OpenEnd>,
     /// The torn tail of a run that was killed, if there is one.
     pub torn_tail: Option<Flaw>,
     /// Damage, the first [`FLAWS_NAMED_MAX`].
@@ -119,7 +150,7 @@ impl VerifyReport {
     /// Intact, closed in order, no torn tail.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.is_sound() && self.closed && self.torn_tail.is_none()
+        self.is_sound() && self.closed && !self.recovered && self.torn_tail.is_none()
     }
 
     /// As JSON.
@@ -133,6 +164,7 @@ impl VerifyReport {
         };
         json!({
             "intact": self.is_sound(), "closed": self.closed, "clean": self.is_clean(),
+            "recovered": self.recovered,
             "epoch": self.epoch.map(|e| e.0), "segments": self.segments, "records": self.records,
             "missing": self.missing(), "lanes": self.lanes.iter().map(lane).collect::<Vec<_>>(),
             "torn_tail": self.torn_tail.as_ref().map(flaw_json),
@@ -153,6 +185,7 @@ impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.is_clean(), self.is_sound()) {
             (true, _) => "clean: closed in order, every record is there",
+            (_, true) if self.recovered => "intact, recovered: its writer died, the tail was cut",
             (_, true) => "intact, not closed: a running or killed engine's journal",
             _ => "DAMAGED",
         };
@@ -178,14 +211,24 @@ impl fmt::Display for VerifyReport {
 /// # Errors
 /// When there is nothing to read.
 pub fn verify(path: &Path) -> io::Result<VerifyReport> {
-    let mut reader = Reader::open(path)?;
+    verify_watched(path, &mut |_, _| {})
+}
+
+/// [`verify`], telling `watch` now and then the bytes read so far and the bytes in all.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_watched(path: &Path, watch: Watch<'_>) -> io::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let mut segment = 0;
-    for item in reader.by_ref() {
+    let reader = each(path, watch, |item| {
         report.take(item, &mut segment);
-    }
+        Ok(())
+    })?;
     report.epoch = reader.epoch();
     report.closed = reader.is_closed();
+    report.recovered = reader.is_recovered();
+    report.open_end = reader.open_end().cloned();
     let mut hash = Fnv128::default();
     for (lane, l) in &report.lanes {
         hash.write(&[*lane]);
@@ -220,31 +263,21 @@ fn line(record: &Record) -> Value {
 }
 
 /// Writes every record of `path` as a JSON line, in file order; a flaw becomes a line
-/// `{"flaw": …}` at its place. Returns the number of records and of flaws.
+/// `{"flaw": …}` at its place. With `order`, only the records about it. Returns the number of
+/// records and of flaws.
 ///
 /// # Errors
 /// When there is nothing to read or `out` cannot be written.
-pub fn dump(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
-    dump_where(path, out, |_| true)
-}
-
-/// [`dump`], only the records about `order`: what happened to it.
-///
-/// # Errors
-/// As [`dump`].
-pub fn dump_order(path: &Path, order: OrderId, out: &mut dyn Write) -> io::Result<(u64, u64)> {
-    dump_where(path, out, |r| decode(&r.entry).order() == Some(order))
-}
-
-fn dump_where(
+pub fn dump_watched(
     path: &Path,
+    order: Option<OrderId>,
     out: &mut dyn Write,
-    keep: impl Fn(&Record) -> bool,
+    watch: Watch<'_>,
 ) -> io::Result<(u64, u64)> {
     let (mut records, mut flaws) = (0, 0);
-    for item in Reader::open(path)? {
+    each(path, watch, |item| {
         let json = match item {
-            Ok(record) if !keep(&record) => continue,
+            Ok(r) if order.is_some() && decode(&r.entry).order() != order => return Ok(()),
             Ok(record) => {
                 records += 1;
                 line(&record)
@@ -254,9 +287,25 @@ fn dump_where(
                 json!({ "flaw": flaw_json(&flaw) })
             }
         };
-        writeln!(out, "{json}")?;
-    }
+        writeln!(out, "{json}")
+    })?;
     Ok((records, flaws))
+}
+
+/// [`dump_watched`] of all records, unwatched.
+///
+/// # Errors
+/// As [`dump_watched`].
+pub fn dump(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
+    dump_watched(path, None, out, &mut |_, _| {})
+}
+
+/// [`dump_watched`] of the records about `order`, unwatched: what happened to it.
+///
+/// # Errors
+/// As [`dump_watched`].
+pub fn dump_order(path: &Path, order: OrderId, out: &mut dyn Write) -> io::Result<(u64, u64)> {
+    dump_watched(path, Some(order), out, &mut |_, _| {})
 }
 
 /// What happened to `order`, a line a record, for a person: the time in seconds since the
@@ -265,8 +314,16 @@ fn dump_where(
 /// # Errors
 /// When there is nothing to read.
 pub fn order_story(path: &Path, order: OrderId) -> io::Result<String> {
+    order_story_watched(path, order, &mut |_, _| {})
+}
+
+/// [`order_story`], watched.
+///
+/// # Errors
+/// As [`order_story`].
+pub fn order_story_watched(path: &Path, order: OrderId, watch: Watch<'_>) -> io::Result<String> {
     let mut story = String::new();
-    for item in Reader::open(path)? {
+    each(path, watch, |item| {
         match item {
             Ok(record) => {
                 let body = decode(&record.entry);
@@ -279,7 +336,8 @@ pub fn order_story(path: &Path, order: OrderId) -> io::Result<String> {
             }
             Err(flaw) => story += &format!("! {flaw}\n"),
         }
-    }
+        Ok(())
+    })?;
     if story.is_empty() {
         story = format!("order {} is not in this journal\n", order.0);
     }
@@ -304,6 +362,13 @@ pub struct Stat {
 }
 
 impl Stat {
+    fn take(&mut self, e: &LogEntry) {
+        *self.records.entry((e.lane, e.kind)).or_default() += 1;
+        self.first_at = Some(self.first_at.map_or(e.at.0, |first| first.min(e.at.0)));
+        self.last_at = self.last_at.max(e.at.0);
+        self.body_bytes += e.body().len() as u64;
+    }
+
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -339,19 +404,22 @@ impl fmt::Display for Stat {
 /// # Errors
 /// When there is nothing to read.
 pub fn stat(path: &Path) -> io::Result<Stat> {
-    let mut reader = Reader::open(path)?;
+    stat_watched(path, &mut |_, _| {})
+}
+
+/// [`stat`], watched.
+///
+/// # Errors
+/// As [`stat`].
+pub fn stat_watched(path: &Path, watch: Watch<'_>) -> io::Result<Stat> {
     let mut stat = Stat::default();
-    for item in reader.by_ref() {
-        let Ok(record) = item else {
-            stat.flaws += 1;
-            continue;
-        };
-        let e = &record.entry;
-        *stat.records.entry((e.lane, e.kind)).or_default() += 1;
-        stat.first_at = Some(stat.first_at.map_or(e.at.0, |first| first.min(e.at.0)));
-        stat.last_at = stat.last_at.max(e.at.0);
-        stat.body_bytes += e.body().len() as u64;
-    }
+    let reader = each(path, watch, |item| {
+        match item {
+            Ok(record) => stat.take(&record.entry),
+            Err(_) => stat.flaws += 1,
+        }
+        Ok(())
+    })?;
     stat.closed = reader.is_closed();
     Ok(stat)
 }

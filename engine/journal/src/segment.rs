@@ -19,8 +19,11 @@
 //!
 //! A zero length ends the records; what follows must be zero. A segment that was finished ends
 //! with a **seal**: kind and lane 0xFF, the sequence is the segment's index, the body counts its
-//! records and says whether the journal goes on. A finished segment is cut behind its seal. A
-//! file whose header is all zero was prepared and never used.
+//! records and says how the segment ended ([`SealKind`]). A finished segment is cut behind its
+//! seal. A file whose header is all zero was prepared and never used.
+//!
+//! The **reserve** is one more prepared segment, called [`RESERVE_NAME`]; it is used when no next
+//! segment can be made, keeps its name, and its header says which index it stands for.
 //!
 //! Invariant: every byte of a finished segment is under a checksum, so no single changed byte
 //! goes unseen. Cost: one copy and one CRC-32C of the record.
@@ -48,6 +51,8 @@ pub const SEAL_BYTES: usize = padded(RECORD_HEAD_BYTES + 9);
 pub const SEGMENT_BYTES_MIN: usize = 4096;
 /// The file name extension of segments.
 pub const EXTENSION: &str = "b4j";
+/// The file name of the reserve.
+pub const RESERVE_NAME: &str = "reserve.b4j";
 
 const _: () = assert!(HEADER_BYTES.is_multiple_of(ALIGN));
 const _: () = assert!(HEADER_BYTES + RECORD_BYTES_MAX + SEAL_BYTES <= SEGMENT_BYTES_MIN);
@@ -93,6 +98,29 @@ pub struct Header {
     pub origin_unix_ns: i64,
     /// Preallocated length in bytes.
     pub segment_bytes: u64,
+}
+
+/// How a segment ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SealKind {
+    /// The journal goes on in the next segment.
+    GoesOn = 0,
+    /// The journal was closed in order.
+    Last = 1,
+    /// The writer died; the tail behind the last record was cut when the journal was recovered.
+    Recovered = 2,
+}
+
+impl SealKind {
+    const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::GoesOn),
+            1 => Some(Self::Last),
+            2 => Some(Self::Recovered),
+            _ => None,
+        }
+    }
 }
 
 /// Why bytes are not a header.
@@ -158,17 +186,17 @@ pub fn encode_entry(entry: &LogEntry, out: &mut [u8]) -> Option<usize> {
     encode(entry.seq, entry.at, entry.kind, entry.lane, entry.body(), out)
 }
 
-/// Writes the seal of segment `index`: `records` lie in it; `last` when the journal ends here.
+/// Writes the seal of segment `index`, in which `records` lie.
 pub fn encode_seal(
     index: u32,
     at: Nanos,
     records: u64,
-    last: bool,
+    kind: SealKind,
     out: &mut [u8],
 ) -> Option<usize> {
     let mut body = [0; 9];
     body[..8].copy_from_slice(&records.to_le_bytes());
-    body[8] = u8::from(last);
+    body[8] = kind as u8;
     encode(u64::from(index), at, SEAL, SEAL, &body, out)
 }
 
@@ -209,8 +237,8 @@ pub enum Parsed {
         index: u64,
         /// Records in the segment.
         records: u64,
-        /// The journal ends here.
-        last: bool,
+        /// How it ended.
+        kind: SealKind,
         /// Bytes taken.
         taken: usize,
     },
@@ -239,14 +267,13 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     let body = &record[RECORD_HEAD_BYTES..len];
     let (kind, lane, seq) = (head[24], head[25], le_u64(head, 8));
     if kind == SEAL && lane == SEAL {
-        return match body {
-            [count @ .., last @ (0 | 1)] if count.len() == 8 => Parsed::Seal {
-                index: seq,
-                records: le_u64(count, 0),
-                last: *last == 1,
-                taken: record.len(),
-            },
-            _ => Parsed::Bad,
+        let kind = body.get(8).copied().and_then(SealKind::from_raw);
+        return match kind.filter(|_| body.len() == 9) {
+            Some(kind) => {
+                let records = le_u64(body, 0);
+                Parsed::Seal { index: seq, records, kind, taken: record.len() }
+            }
+            None => Parsed::Bad,
         };
     }
     // The constructor wants a known kind; the raw one may come from a newer version.
@@ -344,12 +371,19 @@ mod tests {
     fn names_and_seals() {
         assert_eq!(file_name(1), "00000001.b4j");
         assert_eq!(index_of("00000012.b4j"), Some(12));
-        for wrong in ["12.b4j", "00000000.b4j", "00000001.b4j.gz", "0000000x.b4j", "lock"] {
+        for wrong in
+            ["12.b4j", "00000000.b4j", "00000001.b4j.gz", "0000000x.b4j", "lock", RESERVE_NAME]
+        {
             assert_eq!(index_of(wrong), None, "{wrong}");
         }
         let mut out = [0; SEAL_BYTES];
-        assert_eq!(encode_seal(2, Nanos(1), 40, true, &mut out), Some(SEAL_BYTES));
-        assert!(matches!(parse(&out), Parsed::Seal { index: 2, records: 40, last: true, .. }));
-        assert_eq!(encode_seal(2, Nanos(1), 40, true, &mut out[..40]), None);
+        for kind in [SealKind::GoesOn, SealKind::Last, SealKind::Recovered] {
+            assert_eq!(encode_seal(2, Nanos(1), 40, kind, &mut out), Some(SEAL_BYTES));
+            let Parsed::Seal { index: 2, records: 40, kind: read, .. } = parse(&out) else {
+                panic!("not a seal of {kind:?}");
+            };
+            assert_eq!(read, kind);
+        }
+        assert_eq!(encode_seal(2, Nanos(1), 40, SealKind::Last, &mut out[..40]), None);
     }
 }

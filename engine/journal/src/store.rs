@@ -4,25 +4,31 @@
 //! platter. [`DirStore`] is the real one; tests put a failing twin in its place. [`Jobs`] runs
 //! [`Job`]s either on a helper thread of its own or, for the simulator, inline and at once.
 //!
-//! Invariant: the lane never blocks on [`Jobs`]; a full queue is refused, an answer is polled.
+//! Invariants: the lane never blocks on [`Jobs`]; a full queue is refused, an answer is polled. A
+//! file whose sync failed once is never synced again: the kernel may have dropped the pages, says
+//! so once, and would answer the next try with success.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bot4_alloc::mapped::MappedFile;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::segment::file_name;
+use crate::segment::{RESERVE_NAME, file_name};
 
 /// Jobs that may wait in a helper's queue. A turn asks for one at most and a rotation for two.
 const JOBS_MAX: usize = 8;
 /// Answers that may wait; more than jobs in flight, so a helper never blocks on answering.
 const ANSWERS_MAX: usize = 2 * JOBS_MAX;
+
+/// The index of a reserve that is not used yet.
+pub const RESERVE: u32 = 0;
 
 /// The bytes of a segment. All zero when new.
 pub trait Area: Send {
@@ -47,7 +53,7 @@ pub trait Flush: Send + Sync {
 
 /// A prepared segment: its bytes and its file.
 pub struct Prepared {
-    /// Which segment.
+    /// Which segment; [`RESERVE`] until the reserve is used.
     pub index: u32,
     /// Its bytes, all zero.
     pub area: Box<dyn Area>,
@@ -63,7 +69,17 @@ pub trait Store: Send {
     /// The disk's; `AlreadyExists` when the segment is there.
     fn create(&mut self, index: u32) -> io::Result<Prepared>;
 
-    /// Removes a segment that was never used.
+    /// Makes the reserve of `bytes`, with index [`RESERVE`]. By default a segment of the usual
+    /// length.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    fn create_reserve(&mut self, bytes: usize) -> io::Result<Prepared> {
+        let _ = bytes;
+        self.create(RESERVE)
+    }
+
+    /// Removes a segment that was never used, or the reserve.
     ///
     /// # Errors
     /// The disk's.
@@ -85,18 +101,27 @@ impl DirStore {
     }
 
     fn path(&self, index: u32) -> PathBuf {
-        self.dir.join(file_name(index))
+        if index == RESERVE { self.dir.join(RESERVE_NAME) } else { self.dir.join(file_name(index)) }
+    }
+
+    fn make(&self, index: u32, bytes: usize) -> io::Result<Prepared> {
+        let map = MappedFile::create(&self.path(index), bytes)?;
+        let file = map.try_clone()?;
+        // The zeros and the name go to disk now, so that the first sync of a record is short.
+        file.sync_all()?;
+        sync_dir(&self.dir)?;
+        let flush = DataFile { file, failed: AtomicBool::new(false) };
+        Ok(Prepared { index, area: Box::new(Mapped(map)), flush: Arc::new(flush) })
     }
 }
 
 impl Store for DirStore {
     fn create(&mut self, index: u32) -> io::Result<Prepared> {
-        let map = MappedFile::create(&self.path(index), self.segment_bytes)?;
-        let file = map.try_clone()?;
-        // The zeros and the name go to disk now, so that the first sync of a record is short.
-        file.sync_all()?;
-        sync_dir(&self.dir)?;
-        Ok(Prepared { index, area: Box::new(Mapped(map)), flush: Arc::new(DataFile(file)) })
+        self.make(index, self.segment_bytes)
+    }
+
+    fn create_reserve(&mut self, bytes: usize) -> io::Result<Prepared> {
+        self.make(RESERVE, bytes)
     }
 
     fn discard(&mut self, index: u32) -> io::Result<()> {
@@ -118,15 +143,22 @@ impl Area for Mapped {
 }
 
 /// `fdatasync` on a descriptor also writes what was stored through a shared mapping.
-struct DataFile(File);
+struct DataFile {
+    file: File,
+    /// A sync failed. Relaxed: only the helper that syncs reads and writes it.
+    failed: AtomicBool,
+}
 
 impl Flush for DataFile {
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(io::Error::other("an earlier sync of this segment failed"));
+        }
+        self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 }
 
@@ -134,8 +166,10 @@ impl Flush for DataFile {
 pub enum Job {
     /// Make a segment.
     Prepare(u32),
-    /// Sync a segment.
-    Sync(Arc<dyn Flush>),
+    /// Make the reserve, of this many bytes.
+    Reserve(usize),
+    /// Sync the segment with this index.
+    Sync(u32, Arc<dyn Flush>),
     /// Sync a finished segment, unmap it and cut it to its used length.
     Retire {
         /// Its bytes.
@@ -153,8 +187,10 @@ pub enum Job {
 pub enum Done {
     /// The segment, or why not.
     Prepared(io::Result<Prepared>),
-    /// Synced, or why not.
-    Synced(io::Result<()>),
+    /// The reserve, or why not.
+    Reserved(io::Result<Prepared>),
+    /// The segment with this index is synced, or why not.
+    Synced(u32, io::Result<()>),
     /// Retired, or why not.
     Retired(io::Result<()>),
     /// Discarded, or why not.
@@ -164,7 +200,8 @@ pub enum Done {
 fn run(store: &mut dyn Store, job: Job) -> Done {
     match job {
         Job::Prepare(index) => Done::Prepared(store.create(index)),
-        Job::Sync(flush) => Done::Synced(flush.sync()),
+        Job::Reserve(bytes) => Done::Reserved(store.create_reserve(bytes)),
+        Job::Sync(index, flush) => Done::Synced(index, flush.sync()),
         Job::Retire { area, flush, used } => {
             drop(area);
             Done::Retired(flush.truncate(used).and_then(|()| flush.sync()))

@@ -6,6 +6,11 @@
 //! turn(now)     --> answers of the helpers, a sync when 5 ms or 1 MiB are open, stall check
 //! ```
 //!
+//! **Trouble.** When the disk is full, fails or is silent, [`JournalWriter::trouble`] says so and
+//! stays; the owner must stop new risk. Appending goes on for the cancels and their reports: to
+//! the end of the segment in use, then into the reserve, which was prepared at the start. A
+//! segment whose sync failed is left at once for the spare or the reserve.
+//!
 //! Invariants: a record is in the segment when `append` returns true; the spare is asked for as
 //! soon as a segment is begun; a run owns its directory (lock file). Cost: a copy and a CRC; no
 //! system call except waking a helper.
@@ -19,7 +24,7 @@ use std::time::Duration;
 use bot4_types::{LogEntry, Nanos};
 
 use crate::agent::{JournalConfig, JournalStats};
-use crate::segment::{self, HEADER_BYTES, Header, SEAL_BYTES, SEGMENT_BYTES_MIN};
+use crate::segment::{self, HEADER_BYTES, Header, SEAL_BYTES, SEGMENT_BYTES_MIN, SealKind};
 use crate::store::{Area, DirStore, Done, Flush, Job, Jobs, Prepared, Store};
 
 /// Name of the lock file in a journal directory.
@@ -103,10 +108,10 @@ impl Current {
     }
 
     /// Writes the seal, for which `append` kept room, and gives the segment up.
-    fn seal(mut self, now: Nanos, last: bool) -> Job {
+    fn seal(mut self, now: Nanos, kind: SealKind) -> Job {
         let (index, records) = (self.index, self.records);
         let rest = &mut self.area.bytes_mut()[self.at..];
-        self.at += segment::encode_seal(index, now, records, last, rest).unwrap_or(0);
+        self.at += segment::encode_seal(index, now, records, kind, rest).unwrap_or(0);
         Job::Retire { area: self.area, flush: self.flush, used: self.at as u64 }
     }
 }
@@ -140,7 +145,11 @@ pub struct JournalWriter {
     prepares: Jobs,
     current: Option<Current>,
     spare: Option<Prepared>,
-    preparing: bool,
+    /// For the end of a run whose disk is full or fails; asked for once, at the start.
+    reserve: Option<Prepared>,
+    /// Jobs handed to `prepares` and not answered.
+    preparing: u32,
+    trouble: Option<JournalError>,
     /// Jobs handed to `syncs` and not answered.
     open_syncs: u32,
     sync_asked: Option<Nanos>,
@@ -200,7 +209,9 @@ impl JournalWriter {
             prepares: jobs("journal-prepare")?,
             current: None,
             spare: None,
-            preparing: false,
+            reserve: None,
+            preparing: 0,
+            trouble: None,
             open_syncs: 0,
             sync_asked: None,
             unsynced_bytes: 0,
@@ -210,9 +221,13 @@ impl JournalWriter {
             stats: JournalStats::default(),
             _lock: lock,
         };
-        writer.prepare(1)?;
+        writer.prepare(Job::Prepare(1))?;
+        if config.reserve_bytes > 0 {
+            let bytes = config.reserve_bytes.clamp(SEGMENT_BYTES_MIN, config.segment_bytes);
+            writer.prepare(Job::Reserve(bytes))?;
+        }
         writer.wait_spare()?;
-        Ok(writer)
+        writer.trouble.take().map_or(Ok(writer), Err)
     }
 
     /// Begins the first segment. Once, before the first append.
@@ -248,7 +263,7 @@ impl JournalWriter {
     /// number of answers handled and jobs asked for.
     ///
     /// # Errors
-    /// When the disk failed or stalled: the journal is dead.
+    /// When a helper is gone. What the disk does wrong is [`trouble`](Self::trouble).
     pub fn turn(&mut self, now: Nanos) -> Result<usize, JournalError> {
         let mut done = 0;
         while let Some(answer) = self.syncs.poll() {
@@ -262,7 +277,7 @@ impl JournalWriter {
         if self.open_syncs > 0 {
             let waited = self.disk_patience.observe(now);
             if waited > self.stall_ns_max {
-                return Err(JournalError::Stalled("sync the journal", waited));
+                self.halt(JournalError::Stalled("sync the journal", waited));
             }
         } else {
             self.disk_patience.reset();
@@ -270,25 +285,30 @@ impl JournalWriter {
         Ok(done + usize::from(self.sync_when_due(now)?))
     }
 
+    /// Why new risk must stop, if it must. Once set it stays.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&JournalError> {
+        self.trouble.as_ref()
+    }
+
     /// Seals and cuts the last segment, removes the spare, ends the helpers. Blocks.
     ///
     /// # Errors
-    /// When the disk fails or does not answer for half a minute.
+    /// When the disk does not answer for half a minute. Look at [`trouble`](Self::trouble) too.
     pub fn finish(&mut self, now: Nanos) -> Result<(), JournalError> {
         self.wait_sync_room()?;
         if let Some(current) = self.current.take() {
-            self.submit_sync(current.seal(now, true))?;
+            self.submit_sync(current.seal(now, SealKind::Last))?;
         }
         while self.open_syncs > 0 {
             let answer = self.syncs.wait(BLOCKING_WAIT_MAX).ok_or(blocked("sync the journal"))?;
             self.handle(answer, None)?;
         }
         self.wait_spare()?;
-        if let Some(spare) = self.spare.take() {
-            let asked = self.prepares.submit(Job::Discard(spare)).is_ok();
-            let answer = asked.then(|| self.prepares.wait(BLOCKING_WAIT_MAX)).flatten();
-            self.handle(answer.ok_or(blocked("remove the spare segment"))?, None)?;
+        for unused in [self.spare.take(), self.reserve.take()].into_iter().flatten() {
+            self.prepare(Job::Discard(unused))?;
         }
+        self.wait_spare()?;
         self.syncs.shut_down();
         self.prepares.shut_down();
         Ok(())
@@ -303,9 +323,9 @@ impl JournalWriter {
     /// Waits until the next segment is ready. Only before the first and after the last turn.
     ///
     /// # Errors
-    /// When the disk fails or does not answer for half a minute.
+    /// When the disk does not answer for half a minute.
     pub fn wait_spare(&mut self) -> Result<(), JournalError> {
-        while self.preparing {
+        while self.preparing > 0 {
             let answer = self.prepares.wait(BLOCKING_WAIT_MAX).ok_or(blocked("make a segment"))?;
             self.handle(answer, None)?;
         }
@@ -317,12 +337,16 @@ impl JournalWriter {
     /// # Errors
     /// As [`wait_spare`](Self::wait_spare), and when there will be no next segment.
     pub fn wait_room(&mut self) -> Result<(), JournalError> {
-        self.wait_spare()?;
         self.wait_sync_room()?;
-        if self.spare.is_some() {
+        if self.has_next() {
             return Ok(());
         }
-        Err(JournalError::Config("the last segment is full and no next one could be made".into()))
+        self.wait_spare()?;
+        if self.has_next() { Ok(()) } else { Err(no_room()) }
+    }
+
+    fn has_next(&self) -> bool {
+        self.spare.is_some() || (self.trouble.is_some() && self.reserve.is_some())
     }
 
     fn wait_sync_room(&mut self) -> Result<(), JournalError> {
@@ -333,39 +357,52 @@ impl JournalWriter {
         Ok(())
     }
 
-    fn prepare(&mut self, index: u32) -> Result<(), JournalError> {
-        self.preparing = true;
-        self.prepares.submit(Job::Prepare(index)).map_err(|_| JournalError::HelperGone)
+    fn prepare(&mut self, job: Job) -> Result<(), JournalError> {
+        self.preparing += 1;
+        self.prepares.submit(job).map_err(|_| JournalError::HelperGone)
     }
 
-    /// Turns the spare into the current segment and asks for the next.
+    /// New risk must stop. The first trouble is the one told.
+    fn halt(&mut self, why: JournalError) {
+        self.trouble.get_or_insert(why);
+    }
+
+    /// Turns the spare into the current segment and asks for the next. In trouble, the reserve
+    /// when there is no spare.
     fn begin_spare(&mut self, now: Nanos) -> Result<(), JournalError> {
-        let spare = self.spare.take().ok_or(JournalError::HelperGone)?;
-        let next = spare.index + 1;
+        let mut next = match self.spare.take() {
+            Some(spare) => spare,
+            None if self.trouble.is_some() => self.reserve.take().ok_or_else(no_room)?,
+            None => return Err(JournalError::HelperGone),
+        };
+        next.index = self.header.index + 1;
+        self.header.index = next.index;
         self.header.created = now;
-        self.current = Some(Current::begin(spare, self.header));
+        self.current = Some(Current::begin(next, self.header));
         self.stats.segments += 1;
         self.spare_patience.reset();
-        self.prepare(next)
+        self.prepare(Job::Prepare(self.header.index + 1))
     }
 
-    /// Seals the current segment and begins the spare. False when the spare is not ready yet.
+    /// Seals the current segment and begins the next. False when there is none yet.
     fn rotate(&mut self, now: Nanos) -> Result<bool, JournalError> {
         // The answer may lie in the queue already.
         while let Some(answer) = self.prepares.poll() {
             self.handle(answer, Some(now))?;
         }
-        if self.spare.is_none() || !self.syncs.has_room() {
+        if !self.has_next() || !self.syncs.has_room() {
+            if self.trouble.is_some() && self.preparing == 0 && self.syncs.has_room() {
+                return Err(no_room());
+            }
             self.stats.waits += 1;
             let waited = self.spare_patience.observe(now);
-            return if waited > self.stall_ns_max {
-                Err(JournalError::Stalled("make the next segment", waited))
-            } else {
-                Ok(false)
-            };
+            if waited > self.stall_ns_max {
+                self.halt(JournalError::Stalled("make the next segment", waited));
+            }
+            return Ok(false);
         }
         if let Some(current) = self.current.take() {
-            self.submit_sync(current.seal(now, false))?;
+            self.submit_sync(current.seal(now, SealKind::GoesOn))?;
         }
         self.begin_spare(now)?;
         Ok(true)
@@ -380,7 +417,7 @@ impl JournalWriter {
         let Some(current) = self.current.as_ref().filter(|_| due && self.syncs.has_room()) else {
             return Ok(false);
         };
-        let job = Job::Sync(Arc::clone(&current.flush));
+        let job = Job::Sync(current.index, Arc::clone(&current.flush));
         self.submit_sync(job)?;
         self.sync_asked = Some(now);
         self.unsynced_bytes = 0;
@@ -393,30 +430,71 @@ impl JournalWriter {
         self.syncs.submit(job).map_err(|_| JournalError::HelperGone)
     }
 
-    /// `now` is `None` outside turns, where no span can be told.
+    /// Takes an answer in. `now` is `None` outside turns, where no span can be told and no
+    /// segment is begun.
     fn handle(&mut self, answer: Done, now: Option<Nanos>) -> Result<(), JournalError> {
         let (doing, result) = match answer {
             Done::Prepared(result) => {
-                self.preparing = false;
-                ("make a segment", result.map(|prepared| self.spare = Some(prepared)))
+                self.preparing -= 1;
+                ("make a segment", result.and_then(|p| self.keep_spare(p)))
             }
-            Done::Synced(result) => {
+            Done::Reserved(result) => {
+                self.preparing -= 1;
+                ("make the reserve segment", result.map(|p| self.reserve = Some(p)))
+            }
+            Done::Discarded(result) => {
+                self.preparing -= 1;
+                ("remove an unused segment", result)
+            }
+            Done::Synced(index, result) => {
                 self.answered();
-                if let (Some(asked), Some(now)) = (self.sync_asked.take(), now) {
-                    let ns = now.since(asked).0;
-                    self.stats.syncs += 1;
-                    self.stats.sync_ns += ns;
-                    self.stats.sync_ns_max = self.stats.sync_ns_max.max(ns);
+                self.book_sync(now);
+                let failed = result.is_err();
+                if let Err(e) = result {
+                    self.halt(JournalError::Disk("sync the journal", e));
                 }
-                ("sync the journal", result)
+                // What follows must not rely on this file.
+                if let (true, Some(now)) = (failed, now) {
+                    self.leave(index, now)?;
+                }
+                return Ok(());
             }
             Done::Retired(result) => {
                 self.answered();
                 ("finish a segment", result)
             }
-            Done::Discarded(result) => ("remove the spare segment", result),
         };
-        result.map_err(|e| JournalError::Disk(doing, e))
+        if let Err(e) = result {
+            self.halt(JournalError::Disk(doing, e));
+        }
+        Ok(())
+    }
+
+    /// The spare that was asked for; one whose place the reserve has taken is not needed.
+    fn keep_spare(&mut self, spare: Prepared) -> std::io::Result<()> {
+        if spare.index > self.header.index {
+            self.spare = Some(spare);
+            return Ok(());
+        }
+        self.prepare(Job::Discard(spare)).map_err(std::io::Error::other)
+    }
+
+    /// Leaves segment `index` for the next one, if it is the one in use and there is a next.
+    fn leave(&mut self, index: u32, now: Nanos) -> Result<(), JournalError> {
+        let in_use = self.current.as_ref().is_some_and(|c| c.index == index);
+        if !in_use || !self.has_next() || !self.syncs.has_room() {
+            return Ok(());
+        }
+        self.rotate(now).map(|_| ())
+    }
+
+    fn book_sync(&mut self, now: Option<Nanos>) {
+        if let (Some(asked), Some(now)) = (self.sync_asked.take(), now) {
+            let ns = now.since(asked).0;
+            self.stats.syncs += 1;
+            self.stats.sync_ns += ns;
+            self.stats.sync_ns_max = self.stats.sync_ns_max.max(ns);
+        }
     }
 
     /// One of the open syncs was answered: the disk lives.
@@ -426,25 +504,28 @@ impl JournalWriter {
     }
 }
 
+fn no_room() -> JournalError {
+    JournalError::Config("the last segment is full and no next one could be made".to_owned())
+}
+
 fn blocked(doing: &'static str) -> JournalError {
     JournalError::Stalled(doing, BLOCKING_WAIT_MAX.as_nanos() as u64)
 }
 
 /// Takes the directory for this process. The lock is the kernel's: it ends with the process,
 /// however that ends.
-fn take_lock(dir: &Path) -> Result<File, JournalError> {
-    let path = dir.join(LOCK_NAME);
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(|e| JournalError::Disk("open lock file", e))?;
+pub(crate) fn take_lock(dir: &Path) -> Result<File, JournalError> {
+    let lock = lock_of(dir).map_err(|e| JournalError::Disk("open lock file", e))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.to_owned())),
         Err(TryLockError::Error(e)) => Err(JournalError::Disk("lock the directory", e)),
     }
+}
+
+/// The lock file of `dir`, made when missing, not locked.
+pub(crate) fn lock_of(dir: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_NAME))
 }
 
 fn has_segments(dir: &Path) -> std::io::Result<bool> {

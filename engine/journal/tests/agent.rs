@@ -11,7 +11,7 @@ use bot4_journal::{
     JournalAgent, JournalConfig, JournalError, JournalWriter, dump, dump_order, order_story, stat,
     verify,
 };
-use bot4_lanes::{Agent, Clock, Journaled, LogTx, Metrics, Probe, ring};
+use bot4_lanes::{Agent, Clock, Control, Journaled, LogTx, Metrics, Phase, Probe, ring};
 use bot4_types::log::{Body, Refusal};
 use bot4_types::{LogEntry, LogKind, Nanos, OrderId, RefuseReason, RunEpoch, Wall};
 
@@ -184,6 +184,10 @@ impl Store for FailingStore {
         })
     }
 
+    fn create_reserve(&mut self, bytes: usize) -> io::Result<Prepared> {
+        self.inner.create_reserve(bytes)
+    }
+
     fn discard(&mut self, index: u32) -> io::Result<()> {
         self.inner.discard(index)
     }
@@ -206,6 +210,14 @@ impl Flush for FailingFlush {
 }
 
 fn failing(dir: &Path, helper: bool) -> (Rig, Arc<Faults>, mpsc::Sender<()>) {
+    failing_with(dir, helper, 0)
+}
+
+fn failing_with(
+    dir: &Path,
+    helper: bool,
+    reserve_bytes: usize,
+) -> (Rig, Arc<Faults>, mpsc::Sender<()>) {
     let faults = Arc::new(Faults::default());
     let (hold, release) = mpsc::channel();
     let release = Arc::new(std::sync::Mutex::new(release));
@@ -214,7 +226,8 @@ fn failing(dir: &Path, helper: bool) -> (Rig, Arc<Faults>, mpsc::Sender<()>) {
         let (faults, release) = (Arc::clone(&faults), Arc::clone(&release));
         Box::new(FailingStore { inner, faults, release })
     };
-    let writer = JournalWriter::over(&config(dir, 4096, helper), &mut store, None).expect("open");
+    let config = JournalConfig { reserve_bytes, ..config(dir, 4096, helper) };
+    let writer = JournalWriter::over(&config, &mut store, None).expect("open");
     (Rig::over(writer), faults, hold)
 }
 
@@ -253,6 +266,73 @@ fn a_full_disk_is_a_fault_while_there_is_room_for_the_cancels() {
     assert_eq!(rig.journaled.get(0), rig.logs[0].last_seq());
     assert!(rig.journaled.get(0) > before);
     assert!(verify(dir.path()).expect("readable").is_sound());
+}
+
+/// The agent of a whole engine: trouble latches the kill, and the agent goes on.
+fn guarded(dir: &Path, reserve_bytes: usize) -> (Rig, Arc<Faults>, mpsc::Sender<()>, Control) {
+    let (mut rig, faults, hold) = failing_with(dir, false, reserve_bytes);
+    let control = Control::new();
+    rig.agent = rig.agent.with_control(control.clone());
+    (rig, faults, hold, control)
+}
+
+#[test]
+fn a_full_disk_latches_the_kill_and_the_cancels_go_into_the_reserve() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold, control) = guarded(dir.path(), 4096);
+    faults.create_fails.store(true, Ordering::SeqCst);
+    let killed_at = (1..500u64).find(|n| {
+        assert!(rig.log(0, *n));
+        rig.turn(MS).expect("no fault");
+        control.phase() == Phase::Kill
+    });
+    assert!(killed_at.is_some_and(|n| n < 100), "when segment 3 could not be made: {killed_at:?}");
+    assert!(rig.agent.failure().is_some_and(|f| f.contains("free space")));
+    // Until the rest of segment 2 and the whole reserve are full, everything is written.
+    let before = rig.logs[0].last_seq();
+    let fault = (0..500).find_map(|n| {
+        assert!(rig.log(0, n), "the agent takes what comes");
+        rig.turn(MS).err()
+    });
+    assert!(fault.is_some_and(|f| f.contains("no next one")));
+    assert!(rig.journaled.get(0) > before + 140, "84 records fit in a segment");
+    rig.agent.close(Nanos(rig.now));
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_sound(), "{report}");
+    assert_eq!((report.records, report.segments), (rig.journaled.get(0), 3));
+    assert!(dir.path().join("reserve.b4j").exists(), "the reserve is part of the journal");
+}
+
+#[test]
+fn a_run_that_needs_no_reserve_leaves_none() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, ..) = guarded(dir.path(), 4096);
+    assert!(dir.path().join("reserve.b4j").exists());
+    assert!(rig.log(0, 1));
+    rig.turn(MS).expect("no fault");
+    rig.agent.close(Nanos(rig.now));
+    assert!(!dir.path().join("reserve.b4j").exists());
+    assert!(verify(dir.path()).expect("readable").is_clean());
+}
+
+#[test]
+fn a_failed_sync_latches_the_kill_and_the_journal_goes_on_in_a_new_segment() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold, control) = guarded(dir.path(), 4096);
+    faults.sync_fails.store(true, Ordering::SeqCst);
+    assert!(rig.log(0, 1));
+    let killed = (0..20).any(|_| {
+        rig.turn(MS).expect("no fault");
+        control.phase() == Phase::Kill
+    });
+    assert!(killed && rig.agent.failure().is_some_and(|f| f.contains("sync")));
+    faults.sync_fails.store(false, Ordering::SeqCst);
+    assert!(rig.log(1, 1));
+    rig.turn(MS).expect("no fault");
+    rig.agent.close(Nanos(rig.now));
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_clean() && report.records == 2, "{report}");
+    assert_eq!(report.segments, 2, "one record in each: {report}");
 }
 
 #[test]

@@ -13,9 +13,16 @@ use proptest::sample::Index;
 
 const LANES: u8 = 3;
 
+/// A folder in memory where there is one: these tests are about bytes, not about disks.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    dir.expect("a folder")
+}
+
 fn config(dir: &Path, segment_bytes: usize) -> JournalConfig {
     let mut config = JournalConfig::new(dir.to_owned(), RunEpoch(5), Wall { origin_unix_ns: 7 });
-    (config.segment_bytes, config.helper) = (segment_bytes, false);
+    (config.segment_bytes, config.reserve_bytes, config.helper) = (segment_bytes, 0, false);
     config
 }
 
@@ -54,7 +61,7 @@ fn checked(dir: &Path) -> VerifyReport {
 
 #[test]
 fn a_closed_journal_reads_back_whole_over_several_segments() {
-    let dir = tempfile::tempdir().expect("dir");
+    let dir = folder();
     let names = write(dir.path(), 200, 4096, true);
     assert!(names.len() > 3, "{names:?}");
     let report = checked(dir.path());
@@ -79,7 +86,7 @@ fn a_closed_journal_reads_back_whole_over_several_segments() {
 
 #[test]
 fn a_killed_writer_loses_nothing() {
-    let dir = tempfile::tempdir().expect("dir");
+    let dir = folder();
     write(dir.path(), 150, 4096, false);
     let report = checked(dir.path());
     assert!(report.is_sound() && !report.closed && report.torn_tail.is_none(), "{report}");
@@ -88,7 +95,7 @@ fn a_killed_writer_loses_nothing() {
 
 #[test]
 fn every_single_changed_byte_of_a_closed_journal_is_seen() {
-    let dir = tempfile::tempdir().expect("dir");
+    let dir = folder();
     let names = write(dir.path(), 36, 4096, true);
     assert!(names.len() > 1);
     let clean = checked(dir.path());
@@ -118,7 +125,7 @@ fn every_single_changed_byte_of_a_closed_journal_is_seen() {
 #[test]
 fn every_truncation_of_the_last_segment_is_seen_and_keeps_what_is_before_it() {
     for close in [true, false] {
-        let dir = tempfile::tempdir().expect("dir");
+        let dir = folder();
         let names = write(dir.path(), 40, 4096, close);
         // The last segment with records; an open journal also has its spare.
         let name = &names[names.len() - if close { 1 } else { 2 }];
@@ -139,7 +146,7 @@ fn every_truncation_of_the_last_segment_is_seen_and_keeps_what_is_before_it() {
 
 #[test]
 fn damage_in_the_middle_names_where_reading_goes_on() {
-    let dir = tempfile::tempdir().expect("dir");
+    let dir = folder();
     let names = write(dir.path(), 12, 1 << 16, true);
     let path = dir.path().join(&names[0]);
     let mut bytes = fs::read(&path).expect("read");
@@ -158,7 +165,7 @@ fn damage_in_the_middle_names_where_reading_goes_on() {
 
 #[test]
 fn a_missing_segment_is_named() {
-    let dir = tempfile::tempdir().expect("dir");
+    let dir = folder();
     let names = write(dir.path(), 200, 4096, true);
     let sound: Vec<_> = names.iter().map(|n| fs::read(dir.path().join(n)).expect("read")).collect();
     for (i, name) in names.iter().enumerate() {
@@ -173,7 +180,7 @@ fn a_missing_segment_is_named() {
 
 #[test]
 fn a_segment_of_another_run_is_refused() {
-    let (a, b) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (a, b) = (folder(), folder());
     let names = write(a.path(), 100, 4096, true);
     let mut other = config(b.path(), 4096);
     other.epoch = RunEpoch(6);
@@ -199,7 +206,7 @@ proptest! {
         close in any::<bool>(), records in 1u64..40,
         changes in proptest::collection::vec((any::<Index>(), any::<Index>(), 1u8..), 1..6),
     ) {
-        let dir = tempfile::tempdir().expect("dir");
+        let dir = folder();
         let names = write(dir.path(), records, 4096, close);
         let before = checked(dir.path());
         let mut sound = BTreeMap::new();
@@ -221,7 +228,7 @@ proptest! {
     /// Any bytes at all.
     #[test]
     fn any_file_gives_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        let dir = tempfile::tempdir().expect("dir");
+        let dir = folder();
         fs::write(dir.path().join("00000001.b4j"), &bytes).expect("write");
         prop_assert!(!checked(dir.path()).closed);
     }
@@ -229,7 +236,7 @@ proptest! {
     /// The hash does not see how lanes interleave or where segments end, and sees all else.
     #[test]
     fn content_hash_is_by_lane(order in Just((0..90u64).collect::<Vec<_>>()).prop_shuffle(), changed in 0u64..90) {
-        let (a, b) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let (a, b) = (folder(), folder());
         write(a.path(), 90, 4096, true);
         // Within a lane the order stays.
         let mut order: Vec<(u64, u64)> = order.into_iter().enumerate().map(|(i, n)| (i as u64, n % 3)).collect();
@@ -246,7 +253,7 @@ proptest! {
         writer.finish(Nanos(9)).expect("finish");
         prop_assert_eq!(content_hash(a.path()).expect("intact"), content_hash(b.path()).expect("intact"));
 
-        let c = tempfile::tempdir().expect("dir");
+        let c = folder();
         let mut writer = JournalWriter::open(&config(c.path(), 1 << 16)).expect("open");
         writer.begin(Nanos(1)).expect("begin");
         for n in 0..90 {

@@ -4,19 +4,23 @@
 //! panic), read by risk before every approval and by execution before every encode.
 //! Ordering: stores are `Release`, loads are `Acquire`; the pair makes whatever the writer did
 //! before raising the word visible to the lane that obeys it. Raising uses `fetch_or`, so two
-//! writers cannot undo each other.
+//! writers cannot undo each other; kill and drain latch. The pause alone falls again, by
+//! `fetch_and` of its own bit, and only the control lane raises and drops it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Arc, AtomicU32, acquire, release};
 
 const KILL: u32 = 1;
 const DRAIN: u32 = 2;
+const PAUSE: u32 = 4;
 
 /// What the control word allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Orders may be placed.
     Run,
+    /// A trip that heals (memory is short): no new orders for now; resting quotes, which could not
+    /// be replaced, are withdrawn by the router.
+    Pause,
     /// The engine is stopping: no new orders, open ones are cancelled.
     Drain,
     /// Kill: no new orders, open ones are cancelled, a person must look.
@@ -34,6 +38,14 @@ pub struct Control {
 #[repr(align(128))]
 struct Word(AtomicU32);
 
+impl Phase {
+    /// The engine is on its way out: everything open is cancelled. A pause is not that.
+    #[must_use]
+    pub const fn is_ending(self) -> bool {
+        matches!(self, Self::Drain | Self::Kill)
+    }
+}
+
 impl Control {
     /// A fresh word that allows trading.
     #[must_use]
@@ -46,21 +58,32 @@ impl Control {
     #[must_use]
     #[inline]
     pub fn phase(&self) -> Phase {
-        match self.word.0.load(Ordering::Acquire) {
+        match self.word.0.load(acquire()) {
             0 => Phase::Run,
             w if w & KILL != 0 => Phase::Kill,
-            _ => Phase::Drain,
+            w if w & DRAIN != 0 => Phase::Drain,
+            _ => Phase::Pause,
         }
     }
 
     /// Latches the kill. Only a person clears it, by a new start.
     pub fn kill(&self) {
-        self.word.0.fetch_or(KILL, Ordering::Release);
+        self.word.0.fetch_or(KILL, release());
     }
 
     /// Starts the orderly stop.
     pub fn drain(&self) {
-        self.word.0.fetch_or(DRAIN, Ordering::Release);
+        self.word.0.fetch_or(DRAIN, release());
+    }
+
+    /// No new orders until [`resume`](Self::resume). Control lane only.
+    pub fn pause(&self) {
+        self.word.0.fetch_or(PAUSE, release());
+    }
+
+    /// Ends a pause; kill and drain stay. Control lane only.
+    pub fn resume(&self) {
+        self.word.0.fetch_and(!PAUSE, release());
     }
 }
 
@@ -73,10 +96,17 @@ mod tests {
         let control = Control::new();
         let reader = control.clone();
         assert_eq!(reader.phase(), Phase::Run);
+        control.pause();
+        assert_eq!(reader.phase(), Phase::Pause);
+        control.resume();
+        assert_eq!(reader.phase(), Phase::Run);
+        control.pause();
         control.drain();
         assert_eq!(reader.phase(), Phase::Drain);
         control.kill();
         control.drain();
         assert_eq!(reader.phase(), Phase::Kill);
+        control.resume();
+        assert_eq!(reader.phase(), Phase::Kill, "a latch does not fall");
     }
 }

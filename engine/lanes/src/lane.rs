@@ -1,18 +1,19 @@
 //! A pinned thread that cycles agents.
 //!
-//! Shared words of a lane (declared exception to "only rings"): stop and seal requests written by
-//! control, state, heartbeat and thread id written by the lane. `Release` stores pair with
-//! `Acquire` loads; the heartbeat is relaxed, it orders nothing.
+//! What a lane shares with the control lane are [`LaneWords`] and nothing else; what it does with
+//! its time is booked by [`crate::account`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc as StdArc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bot4_alloc::arena::LaneArena;
 use bot4_alloc::seal::{self, AgentTag};
 use bot4_types::Nanos;
 
+pub use crate::account::LANE_COUNTERS;
+use crate::account::{Account, FAULTS, Regime, WRONG_CPU};
 use crate::agent::{Agent, Fault};
 use crate::clock::Clock;
 use crate::control::Control;
@@ -20,19 +21,17 @@ use crate::idle::{Idle, IdleKind};
 use crate::metrics::{Counters, Metrics};
 use crate::placement::allowed_cpus;
 use crate::probe::Probe;
-
-/// Counters of every lane.
-pub const LANE_COUNTERS: &[&str] =
-    &["turns", "busy_ns", "idle_ns", "backpressured_ns", "faults", "wrong_cpu"];
-const TURNS: usize = 0;
-const BUSY_NS: usize = 1;
-const IDLE_NS: usize = 2;
-const BACKPRESSURED_NS: usize = 3;
-const FAULTS: usize = 4;
-const WRONG_CPU: usize = 5;
+use crate::seccomp;
+use crate::sync::Arc;
+use crate::usage::touch_stack;
+use crate::words::LaneWords;
 
 /// Turns between two looks at the lane's shared words: a command waits at most this long.
 const TURNS_A_LOOK: u64 = 64;
+/// Time between two looks at most, however rare turns are: a parked lane stays fresh, too.
+pub const LOOK_NS_MAX: Nanos = Nanos::from_millis(10);
+/// How often [`LaneThread::join_within`] asks.
+const JOIN_STEP: Duration = Duration::from_millis(1);
 
 /// How far a lane is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,23 +59,21 @@ pub struct LaneSpec {
     pub agents: Vec<(Box<dyn Agent>, AgentTag)>,
     /// Where its memory lies; `None` for the process's default arena (tests).
     pub arena: Option<LaneArena>,
+    /// Trap system calls after the seal: a test aid for lanes of compute agents, see
+    /// [`crate::seccomp`].
+    pub trap_syscalls: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    stop: AtomicBool,
-    seal: AtomicBool,
-    state: AtomicU8,
-    tid: AtomicU32,
-    cpu: AtomicU32,
-    heartbeat: AtomicU64,
+    words: LaneWords,
     faults: Mutex<Vec<Fault>>,
 }
 
 /// A handle to a running lane.
 #[derive(Clone, Debug)]
 pub struct LaneHandle {
-    name: Arc<str>,
+    name: StdArc<str>,
     shared: Arc<Shared>,
 }
 
@@ -89,41 +86,36 @@ impl LaneHandle {
 
     /// Asks the lane to stop after its present turn.
     pub fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Release);
+        self.shared.words.ask_stop();
     }
 
     /// Asks the lane to seal its agents' allocations (end of warm-up).
     pub fn seal(&self) {
-        self.shared.seal.store(true, Ordering::Release);
+        self.shared.words.ask_seal();
     }
 
     /// How far the lane is.
     #[must_use]
     pub fn state(&self) -> LaneState {
-        match self.shared.state.load(Ordering::Acquire) {
-            0 => LaneState::Starting,
-            1 => LaneState::Running,
-            2 => LaneState::Stopped,
-            _ => LaneState::Failed,
-        }
+        self.shared.words.state()
     }
 
     /// Kernel thread id, zero before the thread runs.
     #[must_use]
     pub fn tid(&self) -> u32 {
-        self.shared.tid.load(Ordering::Acquire)
+        self.shared.words.tid()
     }
 
     /// The CPU read back from the affinity mask after pinning.
     #[must_use]
     pub fn cpu(&self) -> u32 {
-        self.shared.cpu.load(Ordering::Acquire)
+        self.shared.words.cpu()
     }
 
     /// Time of the last look at the shared words.
     #[must_use]
     pub fn heartbeat(&self) -> Nanos {
-        Nanos(self.shared.heartbeat.load(Ordering::Relaxed))
+        self.shared.words.heartbeat()
     }
 
     /// Faults of the lane's agents so far.
@@ -154,6 +146,22 @@ impl LaneThread {
     #[must_use]
     pub fn join(self) -> Vec<Box<dyn Agent>> {
         self.thread.join().unwrap_or_default()
+    }
+
+    /// Waits for the lane's end for `patience` at most.
+    ///
+    /// # Errors
+    /// Hands itself back when the lane has not ended: an agent hangs in a turn.
+    pub fn join_within(self, patience: Duration) -> Result<Vec<Box<dyn Agent>>, Self> {
+        let mut waited = Duration::ZERO;
+        while !self.thread.is_finished() {
+            if waited >= patience {
+                return Err(self);
+            }
+            std::thread::park_timeout(JOIN_STEP);
+            waited += JOIN_STEP;
+        }
+        Ok(self.join())
     }
 }
 
@@ -199,14 +207,15 @@ impl Lane {
             arena.bind_thread();
         }
         self.pin(&shared);
-        shared.tid.store(thread_id(), Ordering::Release);
+        shared.words.tell_tid(thread_id());
+        touch_stack();
         let mut live: Vec<bool> = vec![true; self.spec.agents.len()];
         if self.start_agents(&shared) {
-            shared.state.store(LaneState::Running as u8, Ordering::Release);
+            shared.words.tell_state(LaneState::Running);
             self.cycle(&shared, &mut live);
-            shared.state.store(LaneState::Stopped as u8, Ordering::Release);
+            shared.words.tell_state(LaneState::Stopped);
         } else {
-            shared.state.store(LaneState::Failed as u8, Ordering::Release);
+            shared.words.tell_state(LaneState::Failed);
         }
         let now = self.clock.now();
         for (agent, tag) in &mut self.spec.agents {
@@ -225,7 +234,7 @@ impl Lane {
             self.counters.add(WRONG_CPU, 1);
         }
         let seen = if pinned { cpu } else { mask.first().copied().unwrap_or(usize::MAX) };
-        shared.cpu.store(seen as u32, Ordering::Release);
+        shared.words.tell_cpu(seen as u32);
     }
 
     fn start_agents(&mut self, shared: &Shared) -> bool {
@@ -248,28 +257,45 @@ impl Lane {
     fn cycle(&mut self, shared: &Shared, live: &mut [bool]) {
         let mut idle = Idle::new(self.spec.idle);
         let mut probe = Probe::live(self.clock.clone());
-        let mut sealed = false;
-        let mut turns: u64 = 0;
+        let mut account = Account::new(self.counters);
         let mut now = self.clock.now();
+        let mut looked = Nanos::ZERO;
+        let mut sealed = false;
         loop {
-            if turns.is_multiple_of(TURNS_A_LOOK) {
-                shared.heartbeat.store(now.0, Ordering::Relaxed);
-                self.counters.set(TURNS, turns);
-                if shared.stop.load(Ordering::Acquire) {
-                    return;
+            if account.turns().is_multiple_of(TURNS_A_LOOK) || now.since(looked) >= LOOK_NS_MAX {
+                looked = now;
+                shared.words.beat(now);
+                if shared.words.stop_asked() {
+                    account.close();
+                    return seccomp::leave();
                 }
-                if !sealed && shared.seal.load(Ordering::Acquire) {
+                if !sealed && shared.words.seal_asked() {
                     sealed = true;
-                    self.spec.agents.iter().for_each(|(_, tag)| seal::seal(*tag));
+                    self.seal(&mut account, shared);
                 }
+                now = self.clock.now();
+                account.looked(now.since(looked).0);
             }
+            account.begin(now);
             let work = self.turn(now, &mut probe, shared, live);
+            let ended = self.clock.now();
+            let regime = Regime::of(work, probe.take_backpressure());
+            account.end(now, ended, regime);
             idle.idle(work);
-            turns += 1;
-            let next = self.clock.now();
-            self.book_time(work, next.since(now).0, probe.take_backpressure());
-            now = next;
+            now = self.clock.now();
+            account.idled(now.since(ended).0, regime);
         }
+    }
+
+    /// End of warm-up, on the lane's own thread.
+    fn seal(&self, account: &mut Account, shared: &Shared) {
+        self.spec.agents.iter().for_each(|(_, tag)| seal::seal(*tag));
+        if self.spec.trap_syscalls
+            && let Err(e) = seccomp::install()
+        {
+            report(shared, Fault { role: "lane", what: format!("cannot trap system calls: {e}") });
+        }
+        account.seal();
     }
 
     fn turn(&mut self, now: Nanos, probe: &mut Probe, shared: &Shared, live: &mut [bool]) -> usize {
@@ -309,15 +335,6 @@ impl Lane {
         counters.add(FAULTS, 1);
         report(shared, fault);
     }
-
-    fn book_time(&self, work: usize, span_ns: u64, backpressured: bool) {
-        let regime = match (work > 0, backpressured) {
-            (_, true) => BACKPRESSURED_NS,
-            (true, false) => BUSY_NS,
-            (false, false) => IDLE_NS,
-        };
-        self.counters.add(regime, span_ns);
-    }
 }
 
 fn report(shared: &Shared, fault: Fault) {
@@ -344,6 +361,7 @@ mod tests {
     use super::*;
     use bot4_alloc::seal::Class;
     use std::any::Any;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     struct Worker {
         turns: u64,
@@ -370,8 +388,14 @@ mod tests {
             .into_iter()
             .map(|w| (Box::new(w) as Box<dyn Agent>, seal::register(Class::Cold)))
             .collect();
-        let spec =
-            LaneSpec { name: "test".into(), cpu, idle: IdleKind::YieldPark, agents, arena: None };
+        let spec = LaneSpec {
+            name: "test".into(),
+            cpu,
+            idle: IdleKind::YieldPark,
+            agents,
+            arena: None,
+            trap_syscalls: false,
+        };
         Lane::new(spec, Clock::start(), control.clone(), &Metrics::in_memory())
     }
 
@@ -383,6 +407,111 @@ mod tests {
             std::thread::park_timeout(std::time::Duration::from_micros(50));
         }
         panic!("not within ten seconds");
+    }
+
+    /// Blocks in its first turn after `hang` is set, until `go` is set.
+    struct Hanging {
+        hang: StdArc<AtomicBool>,
+        go: StdArc<AtomicBool>,
+    }
+
+    impl Agent for Hanging {
+        fn role(&self) -> &'static str {
+            "hanging"
+        }
+        fn work(&mut self, _: Nanos, _: &mut Probe) -> Result<usize, Fault> {
+            while self.hang.load(Ordering::Relaxed) && !self.go.load(Ordering::Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_planted_agent_that_blocks_is_found_and_a_parked_one_is_not() {
+        let (hang, go) = (StdArc::new(AtomicBool::new(false)), StdArc::new(AtomicBool::new(false)));
+        let clock = Clock::start();
+        let agent = Hanging { hang: hang.clone(), go: go.clone() };
+        let agents: Vec<(Box<dyn Agent>, AgentTag)> =
+            vec![(Box::new(agent), seal::register(Class::Cold))];
+        let name = "hanging".into();
+        let spec = LaneSpec {
+            name,
+            cpu: None,
+            idle: IdleKind::Park,
+            agents,
+            arena: None,
+            trap_syscalls: false,
+        };
+        let lane = Lane::new(spec, clock.clone(), Control::new(), &Metrics::in_memory());
+        let thread = lane.spawn().expect("a thread");
+        wait(|| thread.handle.state() == LaneState::Running);
+        let mut watch = crate::StallWatch::new(1, crate::watch::STALL_AFTER);
+        let mut stalled_by = |until: Nanos| {
+            while clock.now() < until {
+                let now = clock.now();
+                if let Some((lane, _)) = watch.look(now, [Some(thread.handle.heartbeat())]) {
+                    return Some(lane);
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            None
+        };
+        // It has nothing to do and parks for far longer than the watch's patience, in pieces.
+        assert_eq!(stalled_by(clock.now() + Nanos::from_millis(1_200)), None);
+        hang.store(true, Ordering::Relaxed);
+        assert_eq!(stalled_by(clock.now() + Nanos::from_secs(20)), Some(0));
+        thread.handle.stop();
+        let thread = thread.join_within(Duration::from_millis(20)).err().expect("it hangs");
+        go.store(true, Ordering::Relaxed);
+        assert_eq!(thread.join_within(Duration::from_secs(10)).map(|a| a.len()).ok(), Some(1));
+    }
+
+    /// Makes a system call in every turn when `planted`.
+    struct Asking {
+        planted: bool,
+    }
+
+    impl Agent for Asking {
+        fn role(&self) -> &'static str {
+            "asking"
+        }
+        fn work(&mut self, _: Nanos, _: &mut Probe) -> Result<usize, Fault> {
+            if self.planted {
+                // SAFETY: no arguments and no effect.
+                unsafe { libc::syscall(libc::SYS_getppid) };
+            }
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_planted_system_call_after_the_seal_is_caught() {
+        for planted in [false, true] {
+            let metrics = Metrics::in_memory();
+            let agents: Vec<(Box<dyn Agent>, AgentTag)> =
+                vec![(Box::new(Asking { planted }), seal::register(Class::Hot))];
+            let spec = LaneSpec {
+                name: "asking".into(),
+                cpu: None,
+                idle: IdleKind::YieldPark,
+                agents,
+                arena: None,
+                trap_syscalls: true,
+            };
+            let lane = Lane::new(spec, Clock::start(), Control::new(), &metrics);
+            let thread = lane.spawn().expect("a thread");
+            wait(|| thread.handle.state() == LaneState::Running);
+            thread.handle.seal();
+            let sealed = metrics.total("turns");
+            wait(|| metrics.total("turns") > sealed + 500);
+            thread.handle.stop();
+            assert_eq!(thread.handle.faults(), []);
+            assert_eq!(thread.join().len(), 1, "the lane ends under the filter");
+            assert_eq!(metrics.total("forbidden_syscalls") > 0, planted);
+            let first = if planted { libc::SYS_getppid as u64 } else { 0 };
+            assert_eq!(metrics.total("forbidden_syscall_first"), first);
+        }
     }
 
     fn turns(agent: Box<dyn Agent>) -> u64 {

@@ -18,11 +18,13 @@
 //! * A [`Probe`] stamps stage borders; decisions never read it.
 //! * Shared words that are not rings are declared here and nowhere else: the kill word
 //!   ([`control`]), the journaled sequence ([`log_port`]), the counters ([`metrics`]) and the
-//!   lanes' stop and heartbeat words ([`lane`]).
+//!   lanes' stop and heartbeat words ([`words`]). All of them, and the use of the rings, are
+//!   checked under loom (`tests/loom.rs`), with mistakes planted that the model must find.
 //!
 //! Three ways to run the same agents: `dedicated` (one role a lane), `folded(n)` (roles composed
 //! in data order) and simulated ([`Stepper`]).
 
+mod account;
 pub mod agent;
 pub mod clock;
 pub mod control;
@@ -33,8 +35,18 @@ pub mod metrics;
 pub mod placement;
 pub mod probe;
 pub mod ring;
+#[cfg(loom)]
+mod ring_model;
+pub mod seccomp;
 pub mod stepper;
+#[cfg(loom)]
+pub mod sync;
+#[cfg(not(loom))]
+mod sync;
 pub mod topology;
+pub mod usage;
+pub mod watch;
+pub mod words;
 
 pub use agent::{Agent, Fault};
 pub use clock::Clock;
@@ -46,3 +58,4 @@ pub use metrics::{Counters, Histogram, Metrics};
 pub use probe::Probe;
 pub use ring::{Rx, Tx, ring};
 pub use stepper::Stepper;
+pub use watch::StallWatch;

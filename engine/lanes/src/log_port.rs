@@ -1,11 +1,9 @@
 //! Writing to the journal from a lane, and knowing what the journal has.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bot4_types::LogEntry;
 
 use crate::ring::Tx;
+use crate::sync::{Arc, AtomicU64, acquire, release};
 
 /// Lanes that may write logs: risk, execution and control first, room for the rest.
 pub const LOG_LANES_MAX: usize = 16;
@@ -96,13 +94,13 @@ impl Journaled {
     #[must_use]
     #[inline]
     pub fn get(&self, lane: u8) -> u64 {
-        self.lines[usize::from(lane)].0.load(Ordering::Acquire)
+        self.lines[usize::from(lane)].0.load(acquire())
     }
 
     /// Publishes that everything of `lane` up to `seq` is in the segment. Journal agent only.
     #[inline]
     pub fn publish(&self, lane: u8, seq: u64) {
-        self.lines[usize::from(lane)].0.store(seq, Ordering::Release);
+        self.lines[usize::from(lane)].0.store(seq, release());
     }
 }
 

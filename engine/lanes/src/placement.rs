@@ -1,5 +1,6 @@
 //! Which roles run on which lane, and which lane on which CPU.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::idle::IdleKind;
@@ -17,6 +18,22 @@ pub struct LanePlan {
     pub idle: IdleKind,
 }
 
+impl LanePlan {
+    /// Whether the lane has cold roles only: it never spins, and an order never waits for it.
+    #[must_use]
+    pub fn is_cold(&self) -> bool {
+        is_cold(&self.roles)
+    }
+
+    /// Whether the lane has compute roles only: no system call and no page fault after warm-up.
+    #[must_use]
+    pub fn is_compute(&self) -> bool {
+        self.roles.iter().all(|r| {
+            ["parse.", "book."].iter().any(|p| r.starts_with(p)) || matches!(*r, "signal" | "risk")
+        })
+    }
+}
+
 /// The whole placement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -24,6 +41,15 @@ pub struct Placement {
     pub lanes: Vec<LanePlan>,
     /// What a person should know, for example lanes that share a core.
     pub warnings: Vec<String>,
+}
+
+/// What a configuration may ask of the placement beyond a number of lanes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Lanes that work must not share a core: refused where they would, not warned about.
+    pub exclusive_cores: bool,
+    /// How lanes that work shall wait; `None` takes what the host grants. Cold lanes park.
+    pub idle: Option<IdleKind>,
 }
 
 /// Why lanes cannot be placed.
@@ -38,6 +64,22 @@ pub enum PlacementError {
     },
     /// No CPU is allowed for this process.
     NoCpu,
+    /// Exclusive cores are asked for and these two lanes would share one.
+    SharedCore {
+        /// One lane.
+        first: String,
+        /// The other.
+        second: String,
+        /// Cores that lanes can have.
+        cores: usize,
+    },
+    /// Spinning is asked for where a lane has no CPU of its own.
+    CannotSpin {
+        /// Lanes asked for.
+        lanes: usize,
+        /// CPUs there are.
+        cpus: usize,
+    },
 }
 
 impl fmt::Display for PlacementError {
@@ -47,6 +89,18 @@ impl fmt::Display for PlacementError {
                 write!(f, "{asked} lanes cannot be placed: choose 1 to {max}, or `auto`")
             }
             Self::NoCpu => f.write_str("this process may run on no CPU: check its cpuset"),
+            Self::SharedCore { first, second, cores } => write!(
+                f,
+                "run.exclusive_cores: lanes {first} and {second} would share a core\nhelp: there \
+                 are {cores} cores: choose fewer lanes, switch SMT off, allow the process more \
+                 CPUs, or set exclusive_cores = false"
+            ),
+            Self::CannotSpin { lanes, cpus } => write!(
+                f,
+                "run.idle: a lane that shares its CPU never spins ({lanes} lanes, {cpus} CPUs, an \
+                 embedded venue and a cgroup quota count)\nhelp: choose fewer lanes than CPUs, \
+                 lift the CPU quota, or set idle = \"auto\""
+            ),
         }
     }
 }
@@ -128,7 +182,12 @@ pub fn auto_lanes(cpus: &Cpus, venue_embedded: bool) -> usize {
 ///
 /// # Errors
 /// See [`PlacementError`].
-pub fn place(count: usize, cpus: &Cpus, quota_free: bool) -> Result<Placement, PlacementError> {
+pub fn place(
+    count: usize,
+    cpus: &Cpus,
+    quota_free: bool,
+    wishes: Wishes,
+) -> Result<Placement, PlacementError> {
     if count == 0 || count > DEDICATED.len() {
         return Err(PlacementError::LaneCount { asked: count, max: DEDICATED.len() });
     }
@@ -136,24 +195,47 @@ pub fn place(count: usize, cpus: &Cpus, quota_free: bool) -> Result<Placement, P
         return Err(PlacementError::NoCpu);
     }
     let own_cpu = count <= cpus.allowed.len();
+    let may_spin = own_cpu && quota_free;
+    if wishes.idle == Some(IdleKind::Spin) && !may_spin {
+        let cpus = cpus.allowed.len();
+        return Err(PlacementError::CannotSpin { lanes: count, cpus });
+    }
     let order = cpu_order(count, cpus);
     let lanes = fold(count)
         .into_iter()
         .enumerate()
         .map(|(i, roles)| LanePlan {
             name: lane_name(&roles),
-            idle: idle_of(&roles, own_cpu && quota_free),
+            idle: idle_of(&roles, may_spin, wishes.idle),
             roles,
             cpu: order[i % order.len()],
         })
         .collect::<Vec<_>>();
+    if wishes.exclusive_cores {
+        refuse_shared_cores(&lanes, cpus)?;
+    }
     let warnings = warnings(&lanes, cpus, own_cpu, quota_free);
     Ok(Placement { lanes, warnings })
 }
 
+/// Refuses two lanes on one core unless one of them is cold: a parked lane takes its sibling
+/// nothing.
+fn refuse_shared_cores(lanes: &[LanePlan], cpus: &Cpus) -> Result<(), PlacementError> {
+    for (i, a) in lanes.iter().enumerate() {
+        for b in &lanes[i + 1..] {
+            if !a.is_cold() && !b.is_cold() && cpus.core(a.cpu) == cpus.core(b.cpu) {
+                let (first, second) = (a.name.clone(), b.name.clone());
+                return Err(PlacementError::SharedCore { first, second, cores: cpus.cores() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Order in which lanes take CPUs. With all twelve lanes on cores of two threads, lanes are
 /// paired so that a hot lane's sibling is its neighbour in the data flow (DESIGN: wire+wire,
-/// parse+parse, book+book, signal+journal, risk+execution, control+telemetry).
+/// parse+parse, book+book, signal+journal, risk+execution, control+telemetry). With fewer, every
+/// core gives its first thread before any gives its second.
 fn cpu_order(count: usize, cpus: &Cpus) -> Vec<usize> {
     let mut by_core: Vec<(usize, usize)> =
         cpus.core_of.iter().copied().zip(cpus.allowed.iter().copied()).collect();
@@ -161,13 +243,22 @@ fn cpu_order(count: usize, cpus: &Cpus) -> Vec<usize> {
     let paired: Vec<usize> = by_core.iter().map(|(_, cpu)| *cpu).collect();
     let smt = by_core.windows(2).any(|w| w[0].0 == w[1].0);
     if count != DEDICATED.len() || paired.len() < DEDICATED.len() || !smt {
-        return cpus.allowed.clone();
+        return spread(&by_core);
     }
     // Lanes as `fold(12)` lists them: control telemetry | wires | parses | books | signal risk
     // journal execution. Signal pairs with journal, risk with execution.
     let mut order = paired;
     order.swap(9, 10);
     order
+}
+
+/// The CPUs of `by_core` (sorted), first threads of all cores first, ascending within a rank.
+fn spread(by_core: &[(usize, usize)]) -> Vec<usize> {
+    let rank = |at: usize| by_core[..at].iter().filter(|(core, _)| *core == by_core[at].0).count();
+    let mut ranked: Vec<(usize, usize)> =
+        by_core.iter().enumerate().map(|(at, (_, cpu))| (rank(at), *cpu)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(_, cpu)| cpu).collect()
 }
 
 fn lane_name(roles: &[&'static str]) -> String {
@@ -178,13 +269,17 @@ fn lane_name(roles: &[&'static str]) -> String {
     }
 }
 
-fn idle_of(roles: &[&'static str], may_spin: bool) -> IdleKind {
-    let cold = roles.iter().all(|r| matches!(*r, "control" | "telemetry"));
-    match (cold, may_spin) {
-        (true, _) => IdleKind::Park,
-        (false, true) => IdleKind::Spin,
-        (false, false) => IdleKind::YieldPark,
+fn idle_of(roles: &[&'static str], may_spin: bool, wish: Option<IdleKind>) -> IdleKind {
+    match (is_cold(roles), wish, may_spin) {
+        (true, _, _) => IdleKind::Park,
+        (false, Some(wish), _) => wish,
+        (false, None, true) => IdleKind::Spin,
+        (false, None, false) => IdleKind::YieldPark,
     }
+}
+
+fn is_cold(roles: &[&str]) -> bool {
+    roles.iter().all(|r| matches!(*r, "control" | "telemetry"))
 }
 
 fn warnings(lanes: &[LanePlan], cpus: &Cpus, own_cpu: bool, quota_free: bool) -> Vec<String> {
@@ -203,10 +298,12 @@ fn warnings(lanes: &[LanePlan], cpus: &Cpus, own_cpu: bool, quota_free: bool) ->
                 .to_owned(),
         );
     }
-    let core = |cpu| cpus.allowed.iter().position(|c| *c == cpu).map(|i| cpus.core_of[i]);
     for (i, a) in lanes.iter().enumerate() {
         for b in &lanes[i + 1..] {
-            if a.idle == IdleKind::Spin && b.idle == IdleKind::Spin && core(a.cpu) == core(b.cpu) {
+            if a.idle == IdleKind::Spin
+                && b.idle == IdleKind::Spin
+                && cpus.core(a.cpu) == cpus.core(b.cpu)
+            {
                 out.push(format!("{} and {} spin on two threads of one core", a.name, b.name));
             }
         }
@@ -222,6 +319,16 @@ impl Cpus {
         let allowed = allowed_cpus();
         let core_of = allowed.iter().map(|cpu| core_id(*cpu)).collect();
         Self { allowed, core_of }
+    }
+
+    /// The core of an allowed CPU.
+    fn core(&self, cpu: usize) -> Option<usize> {
+        self.allowed.iter().position(|c| *c == cpu).map(|i| self.core_of[i])
+    }
+
+    /// Cores with at least one allowed CPU.
+    fn cores(&self) -> usize {
+        self.core_of.iter().collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -245,7 +352,10 @@ fn core_id(cpu: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+
+    fn place(n: usize, cpus: &Cpus, quota_free: bool) -> Result<Placement, PlacementError> {
+        super::place(n, cpus, quota_free, Wishes::default())
+    }
 
     fn cpus(n: usize, threads_a_core: usize) -> Cpus {
         Cpus {
@@ -294,6 +404,47 @@ mod tests {
             assert!(plan.lanes.iter().all(|l| l.idle != IdleKind::Spin));
             assert_eq!(plan.warnings.len(), 1);
         }
+    }
+
+    #[test]
+    fn exclusive_cores_are_kept_or_refused() {
+        let wishes = Wishes { exclusive_cores: true, idle: None };
+        let plan = super::place(6, &cpus(12, 2), true, wishes).expect("six cores are enough");
+        let cores: BTreeSet<_> = plan.lanes.iter().map(|l| l.cpu / 2).collect();
+        assert_eq!((cores.len(), plan.warnings.len()), (6, 0), "{:?}", plan.warnings);
+        // Twelve lanes on twelve CPUs of six cores; eight lanes on eight CPUs of four.
+        for (n, c) in [(12, 12), (8, 8)] {
+            let error = super::place(n, &cpus(c, 2), true, wishes).expect_err("a shared core");
+            assert!(matches!(error, PlacementError::SharedCore { .. }), "{error:?}");
+            assert!(error.to_string().contains("help:"), "{error}");
+            assert!(!place(n, &cpus(c, 2), true).expect("a warning").warnings.is_empty());
+        }
+        // Sharing a CPU is sharing a core.
+        assert!(super::place(4, &cpus(2, 1), true, wishes).is_err());
+        assert!(super::place(12, &cpus(12, 1), true, wishes).is_ok());
+    }
+
+    #[test]
+    fn a_lane_that_shares_its_cpu_never_spins_whatever_is_asked() {
+        let wish = |idle| Wishes { exclusive_cores: false, idle: Some(idle) };
+        for (n, c, quota_free) in [(12, 2, true), (2, 2, false)] {
+            let error = super::place(n, &cpus(c, 1), quota_free, wish(IdleKind::Spin));
+            assert!(matches!(error, Err(PlacementError::CannotSpin { .. })), "{error:?}");
+        }
+        for idle in [IdleKind::Spin, IdleKind::YieldPark, IdleKind::Park] {
+            let plan = super::place(12, &cpus(12, 1), true, wish(idle)).expect("granted");
+            assert!(plan.lanes.iter().all(|l| l.idle == idle || l.is_cold()));
+            assert!(plan.lanes.iter().all(|l| l.idle == IdleKind::Park || !l.is_cold()));
+        }
+        assert!(super::place(12, &cpus(2, 1), true, wish(IdleKind::Park)).is_ok());
+    }
+
+    #[test]
+    fn every_core_gives_its_first_thread_first() {
+        let plan = place(3, &cpus(6, 2), true).expect("placeable");
+        assert_eq!(plan.lanes.iter().map(|l| l.cpu).collect::<Vec<_>>(), [0, 2, 4]);
+        let plan = place(5, &cpus(6, 2), true).expect("placeable");
+        assert_eq!(plan.lanes.iter().map(|l| l.cpu).collect::<Vec<_>>(), [0, 2, 4, 1, 3]);
     }
 
     #[test]

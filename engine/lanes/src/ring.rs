@@ -4,6 +4,9 @@
 //! takes it with an acquire load, and the other way round for freed slots (inside `rtrb`).
 //! Nothing here adds shared state.
 
+#[cfg(loom)]
+use crate::ring_model as rtrb;
+
 /// Makes a ring of exactly `capacity` messages: the writing end and the reading end.
 /// Allocates twice; nothing later.
 #[must_use]

@@ -1,4 +1,21 @@
 //! Row types of the machine's table and its validation, done before any thread starts.
+//!
+//! What a wait cycle is. The writer of a link that stops its input or waits when the link is full
+//! ([`WhenFull::waits`]) may stand still until the reader takes something. Roles that wait for
+//! each other in a circle, all their links full, stand still for ever. What keeps the machine from
+//! it, and what of that the table can show:
+//!
+//! * Forward links form no cycle, so a circle needs a feedback link.
+//! * The reader of a feedback link drains it first, even when all its forward outputs are full:
+//!   that is what declaring a link as feedback means. So the wait of a feedback link's writer
+//!   ends, unless draining it needs room in *another feedback link* whose reader waits in turn:
+//!   therefore waiting feedback links must form no cycle among themselves.
+//! * Draining is a promise of code, which no table proves. Should it be broken, the wait must end
+//!   by a clock: a waiting feedback link that closes a circle must be [`WhenFull::WaitOrFault`],
+//!   never [`WhenFull::StopInput`], whose writer would stand still in silence.
+//!
+//! Links that conflate or retry hold nobody: their writer goes on taking input. (A return ring
+//! that retries is never full for long: it holds as many places as there are values to return.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,6 +34,12 @@ pub enum WhenFull {
 }
 
 impl WhenFull {
+    /// Whether a full link makes its writer stand still.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::StopInput | Self::WaitOrFault)
+    }
+
     /// The name used in plans.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -86,6 +109,10 @@ pub enum TopologyError {
     ForwardCycle(Vec<&'static str>),
     /// A feedback link whose reader is not upstream of its writer: it should be forward.
     NotFeedback(String),
+    /// Waiting feedback links form a cycle through these roles: each may wait for the next.
+    WaitCycle(Vec<&'static str>),
+    /// A feedback link that stops its writer's input closes a circle of waits without a bound.
+    EndlessWait(String),
 }
 
 impl fmt::Display for TopologyError {
@@ -104,6 +131,14 @@ impl fmt::Display for TopologyError {
             Self::NotFeedback(link) => {
                 write!(f, "link `{link}` is declared feedback but leads downstream")
             }
+            Self::WaitCycle(roles) => {
+                write!(f, "waiting feedback links form a cycle through {}", roles.join(", "))
+            }
+            Self::EndlessWait(link) => write!(
+                f,
+                "feedback link `{link}` stops its writer's input and closes a circle of waits: \
+                 make it wait-or-fault, so that the wait is bounded"
+            ),
         }
     }
 }
@@ -129,13 +164,41 @@ impl Topology {
                 return Err(TopologyError::DuplicateLink(link.name.clone()));
             }
         }
-        let order = self.forward_order()?;
+        let order = self.order(|l| l.flow == Flow::Forward).map_err(TopologyError::ForwardCycle)?;
         for link in self.links.iter().filter(|l| l.flow == Flow::Feedback) {
             if order.get(link.to) > order.get(link.from) {
                 return Err(TopologyError::NotFeedback(link.name.clone()));
             }
         }
-        Ok(())
+        self.validate_waits()
+    }
+
+    /// See the module's text.
+    fn validate_waits(&self) -> Result<(), TopologyError> {
+        self.order(|l| l.flow == Flow::Feedback && l.when_full.waits())
+            .map_err(TopologyError::WaitCycle)?;
+        let endless = self.links.iter().find(|l| {
+            l.flow == Flow::Feedback
+                && l.when_full == WhenFull::StopInput
+                && self.waits_lead(l.to, l.from)
+        });
+        endless.map_or(Ok(()), |l| Err(TopologyError::EndlessWait(l.name.clone())))
+    }
+
+    /// Whether links whose writers wait lead from one role to another.
+    fn waits_lead(&self, from: &'static str, to: &'static str) -> bool {
+        let mut reached = BTreeSet::from([from]);
+        loop {
+            let before = reached.len();
+            for link in self.links.iter().filter(|l| l.when_full.waits()) {
+                if reached.contains(link.from) {
+                    reached.insert(link.to);
+                }
+            }
+            if reached.contains(to) || reached.len() == before {
+                return reached.contains(to);
+            }
+        }
     }
 
     fn validate_link(
@@ -157,8 +220,12 @@ impl Topology {
         Ok(())
     }
 
-    /// Rank of each role along the forward links (Kahn's algorithm): longest way from a source.
-    fn forward_order(&self) -> Result<BTreeMap<&'static str, usize>, TopologyError> {
+    /// Rank of each role along the links that `counts` (Kahn's algorithm): longest way from a
+    /// source. The roles in or behind a cycle when there is one.
+    fn order(
+        &self,
+        counts: impl Fn(&LinkRow) -> bool,
+    ) -> Result<BTreeMap<&'static str, usize>, Vec<&'static str>> {
         let mut rank: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut left: Vec<&'static str> = self.roles.clone();
         while !left.is_empty() {
@@ -167,7 +234,7 @@ impl Topology {
                 let inputs: Vec<_> = self
                     .links
                     .iter()
-                    .filter(|l| l.flow == Flow::Forward && l.to == *role)
+                    .filter(|l| counts(l) && l.to == *role)
                     .map(|l| rank.get(l.from).copied())
                     .collect();
                 if inputs.iter().any(Option::is_none) {
@@ -178,7 +245,7 @@ impl Topology {
                 false
             });
             if left.len() == before {
-                return Err(TopologyError::ForwardCycle(left));
+                return Err(left);
             }
         }
         Ok(rank)
@@ -200,9 +267,40 @@ mod tests {
             links: vec![
                 link("ab", "a", "b", Flow::Forward),
                 link("bc", "b", "c", Flow::Forward),
-                link("ca", "c", "a", Flow::Feedback),
+                feedback("ca", "c", "a", WhenFull::WaitOrFault),
             ],
         }
+    }
+
+    fn feedback(name: &str, from: &'static str, to: &'static str, full: WhenFull) -> LinkRow {
+        LinkRow { when_full: full, ..link(name, from, to, Flow::Feedback) }
+    }
+
+    #[test]
+    fn waits_in_a_circle_are_refused() {
+        // Feedback that stops its writer's input closes a -> b -> c -> a without a bound.
+        let mut t = chain();
+        t.links[2].when_full = WhenFull::StopInput;
+        assert_eq!(t.validate(), Err(TopologyError::EndlessWait("ca".into())));
+        // It does not where a forward link on the way never holds its writer.
+        t.links[1].when_full = WhenFull::Conflate;
+        assert_eq!(t.validate(), Ok(()));
+        // Two roles of one rank that feed back to each other and both wait.
+        let siblings = |ab, ba| Topology {
+            roles: vec!["source", "a", "b"],
+            links: vec![
+                link("sa", "source", "a", Flow::Forward),
+                link("sb", "source", "b", Flow::Forward),
+                feedback("ab", "a", "b", ab),
+                feedback("ba", "b", "a", ba),
+            ],
+        };
+        use WhenFull::{Retry, StopInput, WaitOrFault};
+        for (ab, ba) in [(WaitOrFault, WaitOrFault), (StopInput, WaitOrFault)] {
+            let refused = siblings(ab, ba).validate();
+            assert_eq!(refused, Err(TopologyError::WaitCycle(vec!["a", "b"])));
+        }
+        assert_eq!(siblings(WaitOrFault, Retry).validate(), Ok(()));
     }
 
     #[test]
@@ -216,7 +314,7 @@ mod tests {
         t.links[2].flow = Flow::Forward;
         assert!(matches!(t.validate(), Err(TopologyError::ForwardCycle(_))));
         let mut t = chain();
-        t.links[0].flow = Flow::Feedback;
+        t.links[0] = feedback("ab", "a", "b", WhenFull::Retry);
         assert_eq!(t.validate(), Ok(()), "without ab, a and b have the same rank");
         let mut t = chain();
         t.links.push(link("ac", "a", "c", Flow::Feedback));

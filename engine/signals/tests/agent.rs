@@ -476,6 +476,9 @@ fn an_order_of_unknown_fate_keeps_its_slot_until_it_is_known() {
     assert_eq!(rig.only().action, OrderAction::Cancel);
     rig.after(500);
     assert!(rig.sent().is_empty());
+    // Part of it filled: that says nothing about the rest.
+    rig.report(&intent, ReportKind::Fill, OrderState::Unknown);
+    assert!(rig.sent().is_empty());
     rig.report(&intent, ReportKind::Found, OrderState::Live);
     let again = rig.only();
     assert_eq!((again.action, again.order), (OrderAction::Cancel, intent.order));

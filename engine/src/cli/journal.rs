@@ -1,10 +1,12 @@
 //! `bot4 journal`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use bot4_types::OrderId;
 
 use super::{Outcome, exit};
+use crate::run::takeover::Bar;
 
 /// Arguments of `bot4 journal`.
 #[derive(clap::Args)]
@@ -39,33 +41,42 @@ enum Command {
     },
 }
 
-/// Reads a journal.
+/// Journals longer than this show their reading on a terminal.
+const SHOWN_FROM_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Reads a journal, in memory that does not grow with it.
 ///
 /// # Errors
 /// A refusal when the path is not a journal.
 pub fn run(args: &Args) -> Outcome {
+    let bar = Bar::default();
+    let watch = &mut |done, total| bar.show("reading", done, total, SHOWN_FROM_BYTES);
     match &args.command {
         Command::Verify { path } => {
-            let report = bot4_journal::verify(path).map_err(|e| refusal(path, &e))?;
+            let report = bot4_journal::verify_watched(path, watch).map_err(|e| refusal(path, &e))?;
             println!("{}", report.to_json());
             Ok(if report.is_sound() { exit::DONE } else { exit::FAILED })
         }
         Command::Dump { path, order } => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            let dumped = match order {
-                Some(n) => bot4_journal::dump_order(path, OrderId(*n), &mut out),
-                None => bot4_journal::dump(path, &mut out),
-            };
-            let (_, flaws) = dumped.map_err(|e| refusal(path, &e))?;
-            Ok(if flaws == 0 { exit::DONE } else { exit::FAILED })
+            let order = order.map(OrderId);
+            let dumped = bot4_journal::dump_watched(path, order, &mut out, watch);
+            let flushed = dumped.and_then(|counts| out.flush().map(|()| counts));
+            match flushed {
+                // Its reader has seen enough.
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::DONE),
+                Err(e) => Err(refusal(path, &e).into()),
+                Ok((_, 0)) => Ok(exit::DONE),
+                Ok(_) => Ok(exit::FAILED),
+            }
         }
         Command::Stat { path, order: Some(n) } => {
-            let story = bot4_journal::order_story(path, OrderId(*n));
+            let story = bot4_journal::order_story_watched(path, OrderId(*n), watch);
             println!("{}", story.map_err(|e| refusal(path, &e))?.trim_end());
             Ok(exit::DONE)
         }
         Command::Stat { path, order: None } => {
-            let stat = bot4_journal::stat(path).map_err(|e| refusal(path, &e))?;
+            let stat = bot4_journal::stat_watched(path, watch).map_err(|e| refusal(path, &e))?;
             println!("{}", stat.to_json());
             Ok(exit::DONE)
         }

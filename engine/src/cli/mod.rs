@@ -23,6 +23,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// Refused: bad usage, configuration or input.
     pub const REFUSED: u8 = 2;
+    /// Refused for live trading by policy.
+    pub const POLICY: u8 = 78;
     /// Safety halt: a person must look.
     pub const HALT: u8 = 79;
 }

@@ -1,18 +1,18 @@
 //! `bot4 replay`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bot4_lanes::Clock;
 use serde_json::json;
 
 use super::{Outcome, exit};
 use crate::offline::{Pump, Recording, SourceError};
+use crate::replay;
 
 /// Arguments of `bot4 replay`.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example: bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz"
-)]
+#[command(after_help = "Examples:\n  bot4 replay --verify ~/.local/state/bot4/runs/ID\n  \
+                  bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz")]
 pub struct Args {
     /// Whose recording it is.
     #[arg(long, default_value = "binance")]
@@ -26,10 +26,13 @@ pub struct Args {
     /// Run it this many times and report each; the first is cold.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
+    /// A journal must lead to the decisions it holds, else exit 1 with the first difference.
+    #[arg(long)]
+    verify: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Recordings in order, one stream.
+    /// A run's folder or journal; or recordings in order, one stream.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -56,11 +59,36 @@ impl std::str::FromStr for Speed {
     }
 }
 
-/// Feeds the recording through the parse and book agents and tells the rate.
+/// Runs a journal through the cores of risk and execution, or a recording through the parse and
+/// book agents, and tells what came out.
 ///
 /// # Errors
-/// A refusal when the recording cannot be read.
+/// A refusal when the journal or recording cannot be read.
 pub fn run(args: &Args) -> Outcome {
+    match args.files.as_slice() {
+        [journal] if args.verify || replay::is_journal(journal) => run_journal(args, journal),
+        _ if args.verify => {
+            Err("error: --verify takes one run or journal\nhelp: give a run's folder".into())
+        }
+        _ => run_recording(args),
+    }
+}
+
+/// Replays and compares; without `--verify` only what cannot be read is a failure.
+fn run_journal(args: &Args, journal: &Path) -> Outcome {
+    let clock = Clock::start();
+    let start = clock.now();
+    let mut report = replay::verify(journal)?;
+    report.seconds = clock.now().since(start).0 as f64 / 1e9;
+    if args.json {
+        println!("{}", report.to_json());
+    } else {
+        println!("{}", report.to_string().trim_end());
+    }
+    Ok(if report.is_same() || !args.verify { exit::DONE } else { exit::FAILED })
+}
+
+fn run_recording(args: &Args) -> Outcome {
     let venue = super::venue_of(&args.venue)?;
     let recording = Recording::read(&args.files, args.snapshots.as_deref())?;
     let symbols = recording.symbols();

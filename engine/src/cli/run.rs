@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
 use crate::offline::{Recording, SourceError};
@@ -39,6 +41,14 @@ pub struct Args {
     /// Write process, threads and CPUs as JSON here once all lanes run.
     #[arg(long)]
     ready_file: Option<PathBuf>,
+    /// Test aid: trap system calls of lanes that only compute, after warm-up; a caught call is
+    /// a broken promise. For at least ten lanes: with fewer they share threads with sockets.
+    #[arg(long, hide = true)]
+    seccomp_compute: bool,
+    /// Send no order: cancel what an earlier run left open, compare its journal with the venue,
+    /// print what was found. Allows the next start over a damaged journal.
+    #[arg(long, conflicts_with_all = ["market", "length"])]
+    reconcile_only: bool,
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -56,6 +66,9 @@ pub fn run(args: &Args) -> Outcome {
     config.length = args.length.or(config.length);
     config.lanes = args.lanes.unwrap_or(config.lanes);
     config.seed = args.seed.unwrap_or(config.seed);
+    if args.reconcile_only {
+        return reconcile(&config, args.json);
+    }
     let mut venue_args = Vec::new();
     if let Some(market) = &args.market {
         // The recording says what can be traded.
@@ -73,9 +86,20 @@ pub fn run(args: &Args) -> Outcome {
         report: args.report.clone(),
         latency_dir: args.latency_dir.clone(),
         ready_file: args.ready_file.clone(),
+        trap_syscalls: args.seccomp_compute,
         venue_args,
     };
-    let end = run::run(&config, &options)?;
+    let end = match run::run(&config, &options) {
+        Err(e) if e.is::<run::Halted>() => {
+            eprintln!("{e}");
+            return Ok(exit::HALT);
+        }
+        Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
+            eprintln!("{e}");
+            return Ok(exit::POLICY);
+        }
+        other => other?,
+    };
     if args.json {
         println!("{}", end.report.to_json());
     } else {
@@ -90,4 +114,22 @@ pub fn run(args: &Args) -> Outcome {
         _ if end.broken.is_empty() => exit::DONE,
         _ => exit::FAILED,
     })
+}
+
+/// `--reconcile-only`: exit 0 when nothing is open and the venue knows every fill of the journal.
+fn reconcile(config: &config::Config, as_json: bool) -> Outcome {
+    let found = run::reconcile(config)?;
+    found.notes.iter().for_each(|note| eprintln!("{note}"));
+    let earlier = found.settled.as_ref();
+    if as_json {
+        let settled = earlier.map(run::takeover::Settled::to_json);
+        println!("{}", json!({"notes": found.notes, "earlier": settled}));
+    } else {
+        match earlier {
+            Some(settled) => settled.sentences().iter().for_each(|s| println!("{s}")),
+            None => println!("no earlier run of this account has a journal here"),
+        }
+    }
+    let explained = earlier.is_none_or(run::takeover::Settled::is_explained);
+    Ok(if explained { exit::DONE } else { exit::FAILED })
 }

@@ -1,21 +1,22 @@
 //! `bot4 sim`
 
-use std::path::PathBuf;
-
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Outcome, Refusal, exit};
-use crate::run::dirs::state_home;
-use crate::sim::{self, SimEnd};
+use crate::sim::{self, Options, Plant, SimEnd, Stop};
 
 /// Exit codes of `sim` alone.
 const SAFETY: u8 = 10;
+const LIVENESS: u8 = 11;
 const NONDETERMINISM: u8 = 12;
 const PANIC: u8 = 13;
+const LEAK: u8 = 14;
 
 /// Arguments of `bot4 sim`.
 #[derive(clap::Args)]
-#[command(after_help = "Example: bot4 sim --seed 7 --steps 1000000")]
+#[command(after_help = "Example: bot4 sim --seed 7 --steps 1000000\n\nExit codes: 0 all \
+                        invariants held, 10 safety, 11 liveness, 12 nondeterminism, 13 panic, \
+                        14 leak or limit")]
 pub struct Args {
     /// The seed.
     #[arg(long, default_value_t = 1)]
@@ -23,12 +24,21 @@ pub struct Args {
     /// A range of seeds, like 1..20, instead of one.
     #[arg(long, value_parser = range)]
     seeds: Option<(u64, u64)>,
-    /// Steps of each run.
+    /// The saved seeds: those that once found something.
+    #[arg(long, conflicts_with_all = ["seeds", "seed"])]
+    saved: bool,
+    /// Steps of each run's trading phase.
     #[arg(long, default_value_t = 1_000_000)]
     steps: u64,
     /// Run each seed once instead of twice.
     #[arg(long)]
     once: bool,
+    /// No faults, real ring sizes, everything traded.
+    #[arg(long)]
+    calm: bool,
+    /// Plants a violation, as proof that it is found.
+    #[arg(long, value_parser = plant)]
+    plant: Option<Plant>,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -38,48 +48,74 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     parts.filter(|(a, b)| a <= b).ok_or_else(|| format!("`{text}` is not a range like 1..20"))
 }
 
+fn plant(text: &str) -> Result<Plant, String> {
+    let known = || Plant::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let found = Plant::ALL.iter().find(|(name, _)| *name == text).map(|(_, plant)| *plant);
+    found.ok_or_else(|| format!("`{text}` is not one of {}", known()))
+}
+
 /// Runs each seed, by default twice, and compares the journals.
 ///
 /// # Errors
 /// A refusal when a run cannot be built.
 pub fn run(args: &Args) -> Outcome {
     let (first, last) = args.seeds.unwrap_or((args.seed, args.seed));
+    let drawn = |seed| Options { seed, steps: args.steps, calm: args.calm, plant: args.plant };
+    let runs: Vec<Options> = match args.saved {
+        true => sim::saved::seeds(),
+        false => (first..=last).map(drawn).collect(),
+    };
     let mut worst = exit::DONE;
-    for seed in first..=last {
-        let end = one(seed, args.steps)?;
-        let again = if args.once { None } else { Some(one(seed, args.steps)?) };
-        let equal = again.as_ref().is_none_or(|a| *a == end);
-        let code = code_of(&end, equal);
-        println!(
-            "{}",
-            json!({"seed": seed, "steps": end.steps, "sim_ms": end.sim_ms, "orders": end.orders,
-                   "fills": end.fills, "open": end.open, "records": end.records,
-                   "journal_hash": format!("{:032x}", end.journal_hash),
-                   "decision_hash": format!("{:016x}", end.decision_hash),
-                   "runs": if args.once { 1 } else { 2 }, "equal": equal,
-                   "findings": end.unsafe_findings,
-                   "fault": end.fault.as_ref().map(ToString::to_string), "exit": code})
-        );
-        worst = worst.max(code);
+    for options in &runs {
+        worst = worst.max(one(options, args.once)?);
     }
     Ok(worst)
 }
 
-fn code_of(end: &SimEnd, equal: bool) -> u8 {
-    match (&end.fault, end.unsafe_findings.is_empty(), equal) {
-        (Some(_), _, _) => PANIC,
-        (None, false, _) => SAFETY,
-        (None, true, false) => NONDETERMINISM,
-        (None, true, true) => exit::DONE,
+/// Runs one seed and prints its line.
+fn one(options: &Options, once: bool) -> Result<u8, Refusal> {
+    let end = sim::play(options)?;
+    let again = if once { None } else { Some(sim::play(options)?) };
+    let equal = again.as_ref().is_none_or(|a| *a == end);
+    let code = code_of(&end, equal);
+    println!("{}", line(&end, once, equal, code));
+    if code != exit::DONE {
+        let calm = if options.calm { " --calm" } else { "" };
+        eprintln!(
+            "again: bot4 sim --seed {} --steps {}{calm}  (bot4 {} {})",
+            options.seed,
+            options.steps,
+            env!("CARGO_PKG_VERSION"),
+            env!("BOT4_GIT")
+        );
     }
+    Ok(code)
 }
 
-/// One run in a folder of its own, which is removed afterwards.
-fn one(seed: u64, steps: u64) -> Result<SimEnd, Refusal> {
-    let dir: PathBuf = state_home().join("sim").join(format!("{}-{seed}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir)?;
-    let end = sim::run(seed, steps, &dir);
-    let _ = std::fs::remove_dir_all(&dir);
-    end
+fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
+    let stop = end.stop.as_ref().map(|stop| match stop {
+        Stop::Fault(fault) => format!("halt: {fault}"),
+        Stop::Panic(role, what) => format!("panic of {role}: {what}"),
+    });
+    json!({"seed": end.seed, "steps": end.steps, "sim_ms": end.sim_ms, "orders": end.orders,
+           "fills": end.fills, "open": end.open, "records": end.records,
+           "journal_hash": format!("{:032x}", end.journal_hash),
+           "decision_hash": format!("{:016x}", end.decision_hash),
+           "runs": if once { 1 } else { 2 }, "equal": equal, "looks": end.looks,
+           "heal_ms": end.heal_ms, "drain_ms": end.drain_ms, "faults": end.faults,
+           "findings": end.unsafe_findings, "late": end.late_findings, "leaks": end.leaks,
+           "stop": stop, "exit": code})
+}
+
+/// The gravest thing decides.
+fn code_of(end: &SimEnd, equal: bool) -> u8 {
+    let halted = matches!(end.stop, Some(Stop::Fault(_)));
+    match end {
+        SimEnd { stop: Some(Stop::Panic(..)), .. } => PANIC,
+        end if halted || !end.unsafe_findings.is_empty() => SAFETY,
+        _ if !equal => NONDETERMINISM,
+        end if !end.late_findings.is_empty() => LIVENESS,
+        end if !end.leaks.is_empty() => LEAK,
+        _ => exit::DONE,
+    }
 }

@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bot4_lanes::idle::IdleKind;
+use bot4_lanes::placement::Wishes;
 use bot4_venues::registry::{NotInBuild, Venue};
 use toml::Spanned;
 
@@ -20,6 +22,8 @@ pub struct Config {
     pub lanes: Lanes,
     /// Seed of everything drawn.
     pub seed: u64,
+    /// What is asked of the placement beyond the number of lanes.
+    pub wishes: Wishes,
     /// The venue.
     pub venue: VenueConfig,
     /// Limits.
@@ -30,8 +34,30 @@ pub struct Config {
     pub segment_bytes: usize,
     /// Journal folder, if not the run's.
     pub journal_dir: Option<PathBuf>,
+    /// Which journals of earlier runs stay.
+    pub keep: Keep,
+    /// When the journal's disk is too full.
+    pub disk: DiskLimits,
     /// Highest rung of huge pages.
     pub huge_pages: HugePages,
+}
+
+/// Which journals of earlier runs stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Older ones go.
+    pub age: Duration,
+    /// The oldest go until the rest takes at most this.
+    pub bytes: u64,
+}
+
+/// Use of the journal's disk, per cent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskLimits {
+    /// Warn from here on.
+    pub warn_pct: u32,
+    /// No new orders from here on; 100 for never.
+    pub stop_pct: u32,
 }
 
 /// A venue and how to reach it.
@@ -127,13 +153,36 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         length: file.run.length.map(|s| s.0),
         lanes: file.run.lanes,
         seed: file.run.seed,
+        wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
         risk: risk(&file.risk)?,
         venue: venue(file.venue, base)?,
         strategies,
         segment_bytes: segment as usize * 1024 * 1024,
+        keep: Keep {
+            age: file.journal.keep.0,
+            bytes: u64::from(bounded("keep_mib", &file.journal.keep_mib, 0, 100_000_000, "MiB")?)
+                * 1024
+                * 1024,
+        },
+        disk: disk_limits(&file.journal)?,
         journal_dir: file.journal.dir.map(|d| base.join(d)),
         huge_pages: file.memory.huge_pages,
     })
+}
+
+const fn idle(idle: schema::Idle) -> Option<IdleKind> {
+    match idle {
+        schema::Idle::Auto => None,
+        schema::Idle::Spin => Some(IdleKind::Spin),
+        schema::Idle::Yield => Some(IdleKind::YieldPark),
+        schema::Idle::Park => Some(IdleKind::Park),
+    }
+}
+
+fn disk_limits(journal: &schema::Journal) -> Result<DiskLimits, Issue> {
+    let warn_pct = bounded("disk_warn_pct", &journal.disk_warn_pct, 1, 100, "per cent")?;
+    let stop_pct = bounded("disk_stop_pct", &journal.disk_stop_pct, 1, 100, "per cent")?;
+    Ok(DiskLimits { warn_pct, stop_pct })
 }
 
 fn issue(

@@ -43,6 +43,27 @@ pub struct Run {
     /// Seed of everything drawn.
     #[serde(default)]
     pub seed: u64,
+    /// Lanes that share a core are refused.
+    #[serde(default)]
+    pub exclusive_cores: bool,
+    /// How lanes wait.
+    #[serde(default)]
+    pub idle: Idle,
+}
+
+/// How lanes that work wait when there is nothing to do.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Idle {
+    /// What the host grants: spinning on a CPU of its own, else yielding.
+    #[default]
+    Auto,
+    /// Spins; refused where a lane shares its CPU.
+    Spin,
+    /// Yields a few times, then parks for 50 us at a time.
+    Yield,
+    /// Parks at once, 1 ms at a time.
+    Park,
 }
 
 /// `[venue]`
@@ -138,11 +159,27 @@ pub struct Journal {
     pub segment_mib: Spanned<u32>,
     /// Where; default in the run's folder.
     pub dir: Option<PathBuf>,
+    /// Age from which journals of earlier runs are removed.
+    pub keep: Span,
+    /// What journals of earlier runs may take together, MiB.
+    pub keep_mib: Spanned<u32>,
+    /// Use of the journal's disk that is warned of, per cent.
+    pub disk_warn_pct: Spanned<u32>,
+    /// Use of the journal's disk that stops new orders, per cent; 100 for never.
+    pub disk_stop_pct: Spanned<u32>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { segment_mib: Spanned::new(0..0, 16), dir: None }
+        let value = |v| Spanned::new(0..0, v);
+        Self {
+            segment_mib: value(16),
+            dir: None,
+            keep: Span(std::time::Duration::from_secs(7 * 86_400)),
+            keep_mib: value(16_384),
+            disk_warn_pct: value(80),
+            disk_stop_pct: value(95),
+        }
     }
 }
 

@@ -45,6 +45,10 @@ fn mistakes_point_at_their_line() {
     mutate("cooldown = \"250ms\"", "quote_notional = 5.0", &["quote_notional", "ema_cross"]);
     mutate("dead_man = \"none_available\"", "dead_man = \"armed\"", &["dead_man"]);
     mutate("seed = 1", "seed = ", &["trade.toml"]);
+    mutate("keep = \"7d\"", "keep = \"a week\"", &["a week", "not a duration"]);
+    mutate("disk_stop_pct = 95", "disk_stop_pct = 950", &["disk_stop_pct", "100"]);
+    mutate("seed = 1", "idle = \"sleep\"", &["sleep", "park"]);
+    mutate("seed = 1", "exclusive_cores = 1", &["exclusive_cores"]);
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let wrong = || {
         format!(
-            "`{text}` is not a duration: write a whole number and a unit (us, ms, s, m, h), like `20s`"
+            "`{text}` is not a duration: write a whole number and a unit (us, ms, s, m, h, d), \
+             like `20s`"
         )
     };
     let count: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -28,6 +29,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "s" => 1_000_000_000,
         "m" => 60_000_000_000,
         "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
         _ => return Err(wrong()),
     };
     count.checked_mul(unit_ns).map(Duration::from_nanos).ok_or_else(wrong)
@@ -102,6 +104,7 @@ mod tests {
         assert_eq!(parse_duration("20s"), Ok(Duration::from_secs(20)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(604_800)));
         for bad in ["20", "s", "", "20 s", "20sec", "-5s", "1.5s", "99999999999999999h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }

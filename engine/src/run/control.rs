@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bot4_lanes::{Agent, Control, Fault, LaneHandle, LaneState, Metrics, Probe};
+use bot4_alloc::pressure::Level;
+use bot4_lanes::watch::STALL_AFTER;
+use bot4_lanes::{Agent, Control, Fault, LaneHandle, LaneState, Metrics, Phase, Probe, StallWatch};
 use bot4_types::Nanos;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::child::VenueChild;
+use super::disk::{DiskNews, DiskWatch};
+use super::memory::MemoryWatch;
 
 /// Between two looks: the control lane parks in between.
 const LOOK_EVERY: Nanos = Nanos::from_millis(5);
@@ -57,6 +61,12 @@ pub struct Inputs {
     pub instruments: u64,
     /// The CPU of each lane by plan.
     pub planned: Vec<(String, usize)>,
+    /// Lanes that may hang without danger to an order: cold roles only.
+    pub cold: Vec<String>,
+    /// The journal's disk.
+    pub disk: DiskWatch,
+    /// This process's memory.
+    pub memory: MemoryWatch,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// The embedded venue.
@@ -76,6 +86,7 @@ enum Stage {
 pub struct ControlAgent {
     inputs: Inputs,
     lanes: Vec<LaneHandle>,
+    watch: StallWatch,
     stage: Stage,
     started: Nanos,
     ready_at: Option<Nanos>,
@@ -94,6 +105,7 @@ impl ControlAgent {
         Self {
             inputs,
             lanes: Vec::new(),
+            watch: StallWatch::new(0, STALL_AFTER),
             stage: Stage::Starting,
             started: Nanos::ZERO,
             ready_at: None,
@@ -108,6 +120,7 @@ impl ControlAgent {
 
     /// Gives the agent its lanes, its own among them.
     pub fn attach(&mut self, lanes: Vec<LaneHandle>) {
+        self.watch = StallWatch::new(lanes.len(), STALL_AFTER);
         self.lanes = lanes;
     }
 
@@ -142,11 +155,19 @@ impl ControlAgent {
     fn look(&mut self, now: Nanos) -> Result<(), Fault> {
         self.supervise_child(now)?;
         self.announce();
-        let faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
+        let mut faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
+        faults.extend(self.stalled(now));
         let failed = self.lanes.iter().any(|l| l.state() == LaneState::Failed);
         if (!faults.is_empty() || failed) && !self.is_ending() {
             self.inputs.control.kill();
             self.ending = Some(Ending::Failed(faults));
+            self.drain(now);
+        }
+        self.watch_disk(now);
+        self.watch_memory(now);
+        if self.inputs.control.phase() == Phase::Kill && !self.is_ending() {
+            // An agent latched it and goes on, as the journal does in trouble.
+            self.ending = Some(Ending::Failed(Vec::new()));
             self.drain(now);
         }
         if self.inputs.stop.load(Ordering::Acquire) && !self.is_ending() {
@@ -172,6 +193,67 @@ impl ControlAgent {
             Stage::Stopping => {}
         }
         Ok(())
+    }
+
+    /// A lane that does not turn any more is a safety halt: what it was about to do, nobody knows.
+    fn stalled(&mut self, now: Nanos) -> Option<Fault> {
+        let cold = &self.inputs.cold;
+        let beats = self.lanes.iter().map(|lane| {
+            let watched =
+                lane.state() == LaneState::Running && !cold.iter().any(|c| c == lane.name());
+            watched.then(|| lane.heartbeat())
+        });
+        let (lane, silent) = self.watch.look(now, beats)?;
+        let lane = self.lanes.get(lane).map_or("", LaneHandle::name);
+        Some(Fault {
+            role: "control",
+            what: format!(
+                "lane {lane} has not turned for {} ms while this process ran: an agent hangs",
+                silent.millis()
+            ),
+        })
+    }
+
+    /// Warns of a filling disk; a full one ends the run while cancels can still be journaled.
+    fn watch_disk(&mut self, now: Nanos) {
+        match self.inputs.disk.look(now) {
+            Some(DiskNews::Filling(pct)) => {
+                self.say(&format!("warning: the journal's disk is {pct} % full"));
+            }
+            Some(DiskNews::Relieved(pct)) => {
+                self.say(&format!("the journal's disk is {pct} % full: fine again"));
+            }
+            Some(DiskNews::Full(pct)) if !self.is_ending() => {
+                let what = format!("the journal's disk is {pct} % full: no new orders, run ended");
+                self.ending = Some(Ending::Failed(vec![Fault { role: "control", what }]));
+                self.drain(now);
+            }
+            Some(DiskNews::Full(_)) | None => {}
+        }
+    }
+
+    /// Memory pressure: pauses new orders while it is high, ends the run before it runs out.
+    fn watch_memory(&mut self, now: Nanos) {
+        let Some(news) = self.inputs.memory.look(now) else { return };
+        match news.pause {
+            Some(true) => self.inputs.control.pause(),
+            Some(false) => self.inputs.control.resume(),
+            None => {}
+        }
+        self.say(&news.what);
+        if news.level == Level::CancelAndStop && !self.is_ending() {
+            self.ending =
+                Some(Ending::Failed(vec![Fault { role: "control", what: news.what }]));
+            self.drain(now);
+        }
+    }
+
+    /// A line on standard error, past the live line.
+    fn say(&self, text: &str) {
+        match &self.line {
+            Some(line) => line.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
     }
 
     fn is_ending(&self) -> bool {

@@ -11,7 +11,8 @@ pub struct RunDir {
     pub id: String,
     /// The folder, made with mode 0700.
     pub path: PathBuf,
-    /// Names the run in client order ids: seconds since 2020-09-13, thirty bits.
+    /// Names the run in client order ids: seconds since 2020-09-13, thirty bits,
+    /// and above the epochs of earlier runs.
     pub epoch: RunEpoch,
 }
 
@@ -40,7 +41,8 @@ impl RunDir {
         let id = format!("{unix_ms}-{}", std::process::id());
         let path = state_home().join("runs").join(&id);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-        let epoch = RunEpoch(((unix_ms / 1_000 - EPOCH_ZERO_S) & 0x3FFF_FFFF) as u32);
+        let wanted = RunEpoch(((unix_ms / 1_000 - EPOCH_ZERO_S) & 0x3FFF_FFFF) as u32);
+        let epoch = super::history::unused_epoch(wanted);
         Ok(Self { id, path, epoch })
     }
 }

@@ -2,27 +2,35 @@
 //!
 //! 1. [`plan`]: topology and placement, printed by `bot4 check`.
 //! 2. [`child`]: the embedded venue, when the configuration asks for it.
-//! 3. [`cold`]: the venue's clock, instruments, balances; open orders of an earlier run are
+//! 3. [`takeover`]: the newest earlier run of the account left a journal: it is read, mended or
+//!    refused; [`retention`] removes old ones.
+//! 4. [`cold`]: the venue's clock, instruments, balances; open orders of an earlier run are
 //!    cancelled.
-//! 4. [`wiring`]: arenas, rings, agents, lanes, as the plan says.
-//! 5. [`control`]: supervises on the main thread: seals after warm-up, watches faults and time,
+//! 5. [`wiring`]: arenas, rings, agents, lanes, as the plan says.
+//! 6. [`control`]: supervises on the main thread: seals after warm-up, watches faults and time,
 //!    drains and stops.
-//! 6. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
+//! 7. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
 pub mod access;
 pub mod child;
 pub mod cold;
 pub mod control;
 pub mod dirs;
+pub mod disk;
+pub mod history;
+pub mod memory;
 pub mod outcome;
 pub mod plan;
+pub mod retention;
 pub mod settings;
+pub mod takeover;
 pub mod wiring;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control};
 use bot4_telemetry::report::RunReport;
 
@@ -33,7 +41,11 @@ use child::VenueChild;
 
 use control::{ControlAgent, Ending};
 use dirs::RunDir;
+use disk::DiskWatch;
+use memory::MemoryWatch;
+use history::RunRecord;
 use plan::Plan;
+use takeover::{Settled, Takeover};
 
 /// What the caller wants beside the configuration.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +56,8 @@ pub struct RunOptions {
     pub latency_dir: Option<PathBuf>,
     /// A file to make once all lanes run, with process, threads and CPUs.
     pub ready_file: Option<PathBuf>,
+    /// Trap system calls of compute lanes after warm-up: a test aid.
+    pub trap_syscalls: bool,
     /// Extra arguments for the embedded venue.
     pub venue_args: Vec<String>,
 }
@@ -60,6 +74,19 @@ pub struct RunEnd {
     pub broken: Vec<String>,
 }
 
+/// A run that ended in a safety halt and has no report, because an agent's final state is gone.
+/// The command ends with 79.
+#[derive(Debug)]
+pub struct Halted(pub String);
+
+impl std::fmt::Display for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Halted {}
+
 /// Runs `config`.
 ///
 /// # Errors
@@ -68,6 +95,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     bot4_alloc::check_options()?;
     let stop = stop_flag()?;
     let plan = Plan::of(config)?;
+    // Best effort: what stays out shows in the lanes' fault counts.
+    let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
     let wall = clock.wall();
     let dir = RunDir::create(wall.unix_ms(clock.now()))?;
@@ -77,13 +106,21 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         }
         VenueAccess::Remote(_) => None,
     };
-    let access = Access::of(&remote_of(config, child.as_ref()))?;
+    let remote = remote_of(config, child.as_ref());
+    let access = Access::of(&remote)?;
+    let account = history::account_of(config, &remote);
+    let earlier = take_over(config, &account, &dir, wall.unix_ms(clock.now()))?;
     let opening = outcome::Opening::take(&clock, &access, config)?;
+    if let Some(earlier) = earlier.filter(Takeover::is_unsettled) {
+        let settled = earlier.settle(&clock, &access, &opening.info.table, config.seed)?;
+        settled.sentences().iter().for_each(|s| eprintln!("{s}"));
+    }
+    history::write_record(&dir, &record_of(config, &dir, account, &opening))?;
     for warning in plan.placement.warnings.iter().chain(&opening.notes) {
         eprintln!("warning: {warning}");
     }
     let control = Control::new();
-    let wired = wiring::wire(&wiring::Inputs {
+    let mut wired = wiring::wire(&wiring::Inputs {
         config,
         plan: &plan,
         clock: &clock,
@@ -93,7 +130,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         opening: &opening,
         latency_dir: options.latency_dir.clone(),
         journal_helper: true,
+        disk: None,
     })?;
+    if options.trap_syscalls {
+        wired.trap_syscalls(&plan);
+    }
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -101,6 +142,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         length: config.length,
         instruments: opening.info.table.all().len() as u64,
         planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
+        cold: plan.placement.lanes.iter().filter(|l| l.is_cold()).map(|l| l.name.clone()).collect(),
+        disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
+        memory: MemoryWatch::new(Pressure::of_this_process()),
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
@@ -112,9 +156,80 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         opening: &opening,
         plan: &plan,
         dir: &dir,
+        journal: &wiring::journal_dir(config, &dir),
         options,
     };
     outcome::close(&closing, ended)
+}
+
+/// What [`reconcile`] found.
+pub struct Reconciled {
+    /// The newest earlier run against the venue; none without an earlier run.
+    pub settled: Option<Settled>,
+    /// What was done and what a person should know.
+    pub notes: Vec<String>,
+}
+
+/// `bot4 run --reconcile-only`: no lane starts and no order is sent. Own open orders are
+/// cancelled, the newest earlier run's journal is compared with the venue, and the run is marked,
+/// so that the next start may trade.
+///
+/// # Errors
+/// What kept it from being done, as a text with its mend.
+pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Error>> {
+    let VenueAccess::Remote(remote) = &config.venue.access else {
+        return Err("error: --reconcile-only: the account of an embedded venue ends with its run\n\
+                    help: give the --config of the venue"
+            .into());
+    };
+    let clock = Clock::start();
+    let access = Access::of(remote)?;
+    let earlier = Takeover::of(&history::account_of(config, remote))?;
+    let opening = outcome::Opening::take(&clock, &access, config)?;
+    let table = &opening.info.table;
+    let settled = earlier.as_ref().map(|e| e.settle(&clock, &access, table, config.seed));
+    let mut notes = earlier.as_ref().map(Takeover::notes).unwrap_or_default();
+    notes.extend(opening.notes);
+    Ok(Reconciled { settled: settled.transpose()?, notes })
+}
+
+/// Takes over from the account's newest earlier run and sees to room on the journal's disk.
+fn take_over(
+    config: &Config,
+    account: &str,
+    dir: &RunDir,
+    now_ms: i64,
+) -> Result<Option<Takeover>, Box<dyn std::error::Error>> {
+    let prepared = || -> Result<_, Box<dyn std::error::Error>> {
+        let earlier = Takeover::of(account)?;
+        if let Some(earlier) = &earlier {
+            earlier.permit()?;
+            earlier.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+        }
+        retention::apply(config.keep, now_ms);
+        disk::check(config.journal_dir.as_deref().unwrap_or(&dir.path), config.disk)?;
+        Ok(earlier)
+    };
+    // A refused run leaves no trace; its folder goes when nothing lies in it.
+    prepared().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))
+}
+
+fn record_of(
+    config: &Config,
+    dir: &RunDir,
+    account: String,
+    opening: &outcome::Opening,
+) -> RunRecord {
+    let symbols = opening.info.table.all().iter().map(|i| i.symbol.as_str().to_owned());
+    RunRecord {
+        id: dir.id.clone(),
+        epoch: dir.epoch.0,
+        account,
+        symbols: symbols.collect(),
+        journal: wiring::journal_dir(config, dir),
+        start_ms: opening.start_ms,
+        pid: std::process::id(),
+    }
 }
 
 fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal;
@@ -20,10 +21,12 @@ use super::access::Access;
 use super::cold::{ColdError, ColdSession};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
+use super::history;
 use super::plan::Plan;
 use super::wiring::Ended;
-use super::{RunEnd, RunOptions};
+use super::{Halted, RunEnd, RunOptions};
 use crate::config::Config;
+use crate::replay::ended::{EndState, RiskState};
 
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
@@ -65,7 +68,8 @@ impl Opening {
         let balances = totals(&mut cold, &info)?;
         let wall = cold.wall();
         let start_ms = wall.unix_ms(clock.now());
-        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed: config.seed })
+        let seed = config.seed;
+        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed })
     }
 }
 
@@ -128,7 +132,7 @@ struct Finals {
 }
 
 impl Finals {
-    fn of(agents: Vec<Box<dyn Agent>>) -> Result<Self, String> {
+    fn of(agents: Vec<Box<dyn Agent>>) -> Result<Self, Halted> {
         let (mut execution, mut risk, mut journal, mut control) = (None, None, None, None);
         for agent in agents {
             let role = agent.role();
@@ -141,8 +145,13 @@ impl Finals {
                 _ => {}
             }
         }
-        let gone =
-            |role: &str| format!("error: the {role} lane died without giving its agent back");
+        let gone = |role: &str| {
+            Halted(format!(
+                "error: safety halt: the {role} lane did not give its agent back, so this run has \
+                 no report\nhelp: open orders were cancelled at the venue; compare the account \
+                 with the journal before the next start"
+            ))
+        };
         Ok(Self {
             execution: execution.ok_or_else(|| gone("execution"))?,
             risk: risk.ok_or_else(|| gone("risk"))?,
@@ -166,6 +175,8 @@ pub struct Closing<'a> {
     pub plan: &'a Plan,
     /// The run's folder.
     pub dir: &'a RunDir,
+    /// Where its journal lies.
+    pub journal: &'a Path,
     /// What the caller wants.
     pub options: &'a RunOptions,
 }
@@ -175,7 +186,11 @@ pub struct Closing<'a> {
 /// # Errors
 /// When an agent's state is gone or the report cannot be written.
 pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error::Error>> {
-    let Ended { agents, metrics, rung } = ended;
+    let Ended { agents, metrics, rung, stuck } = ended;
+    let gone = agents.len() < c.plan.topology.roles.len();
+    if gone {
+        cancel_for_the_dead(c, &stuck);
+    }
     let mut finals = Finals::of(agents)?;
     let ending = match finals.control.ending() {
         Ending::InOrder if c.control.phase() == Phase::Kill => Ending::Failed(Vec::new()),
@@ -197,13 +212,49 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     report.orders.open_at_end = open as u64;
     report.reconcile = reconcile.clone().unwrap_or_default();
     let mut broken = broken_promises(&report, &ending);
+    broken.extend(broken_on_compute_lanes(c.plan, &report, &metrics));
+    broken.extend(journal_failure(&finals.journal, &broken));
     broken.extend(notes);
     if let Some(path) = &c.options.report {
         std::fs::write(path, report.to_json())
             .map_err(|e| format!("error: cannot write the report to {}: {e}", path.display()))?;
     }
     std::fs::write(c.dir.path.join("report.json"), report.to_json())?;
+    let end = EndState {
+        journal: c.journal.to_owned(),
+        records: finals.journal.stats().records,
+        risk: RiskState::of(finals.risk.core(), &c.opening.info.table),
+    };
+    end.write(&c.dir.path)?;
+    if broken.is_empty() {
+        history::mark_closed(&c.dir.path, &serde_json::json!({"records": end.records}))?;
+    }
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken })
+}
+
+/// What went wrong with the journal, unless a fault has said so already.
+fn journal_failure(journal: &JournalAgent, told: &[String]) -> Option<String> {
+    let failure = journal.failure()?;
+    let known = told.iter().any(|sentence| sentence.contains(failure));
+    (!known).then(|| format!("journal: {failure}"))
+}
+
+/// What a lane that hangs or died cannot do any more: cancels whatever is open at the venue.
+/// Its thread cannot send meanwhile, should it wake: the kill word is latched.
+fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
+    c.control.kill();
+    for lane in stuck {
+        eprintln!("error: lane {lane} hangs and does not stop");
+    }
+    let seed = c.opening.seed.wrapping_add(2);
+    let table = &c.opening.info.table;
+    let cancelled =
+        patiently(c.clock, || ColdSession::open(c.clock, c.access, seed)).and_then(|mut cold| {
+            table.all().iter().try_for_each(|i| cold.cancel_all(&i.symbol, table))
+        });
+    if let Err(e) = cancelled {
+        eprintln!("{e}\nerror: open orders may remain at the venue: cancel them by hand");
+    }
 }
 
 /// Orders, positions and balances of the venue against ours.
@@ -314,15 +365,25 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
 
 fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {
     let line = |lane: &bot4_lanes::placement::LanePlan| {
-        let of = |name| m.total_of(&lane.name, name) as f64;
-        let (busy, pressed) = (of("busy_ns"), of("backpressured_ns"));
-        let all = (busy + pressed + of("idle_ns")).max(1.0);
+        let count = |name| m.total_of(&lane.name, name);
+        let of = |name| count(name) as f64;
+        let (busy, pressed, kept) = (of("busy_ns"), of("backpressured_ns"), of("housekeeping_ns"));
+        let all = (busy + pressed + kept + of("idle_ns")).max(1.0);
+        let percent = |part: f64| (part / all * 1_000.0).round() / 10.0;
         report::LaneLine {
             name: lane.name.clone(),
             agents: lane.roles.iter().map(|r| (*r).to_owned()).collect(),
             cpu: Some(lane.cpu as u32),
-            busy_pct: (busy / all * 1_000.0).round() / 10.0,
-            backpressured_pct: (pressed / all * 1_000.0).round() / 10.0,
+            busy_pct: percent(busy),
+            backpressured_pct: percent(pressed),
+            housekeeping_pct: percent(kept),
+            gap_ns_max: count("gap_ns_max"),
+            turn_ns_max: count("turn_ns_max"),
+            minor_faults_after_seal: count("minor_faults_after_seal"),
+            major_faults_after_seal: count("major_faults_after_seal"),
+            forbidden_syscalls: count("forbidden_syscalls"),
+            switches_voluntary_after_seal: count("switches_voluntary_after_seal"),
+            switches_forced_after_seal: count("switches_forced_after_seal"),
         }
     };
     plan.placement.lanes.iter().map(line).collect()
@@ -358,6 +419,27 @@ fn broken_promises(r: &RunReport, ending: &Ending) -> Vec<String> {
         Ending::NotReady(why) => broken.push(why.clone()),
         Ending::Failed(faults) if faults.is_empty() => broken.push("killed".to_owned()),
         Ending::Failed(faults) => broken.extend(faults.iter().map(ToString::to_string)),
+    }
+    broken
+}
+
+/// Page faults and system calls after warm-up on lanes that only compute. A lane that shares its
+/// thread with sockets or files has theirs, too, and promises nothing.
+fn broken_on_compute_lanes(plan: &Plan, r: &RunReport, m: &Metrics) -> Vec<String> {
+    let compute = plan.placement.lanes.iter().zip(&r.lanes).filter(|(l, _)| l.is_compute());
+    let mut broken = Vec::new();
+    for (_, lane) in compute {
+        let faults = lane.minor_faults_after_seal + lane.major_faults_after_seal;
+        if faults > 0 {
+            broken.push(format!("{faults} page faults on lane {} after warm-up", lane.name));
+        }
+        if lane.forbidden_syscalls > 0 {
+            let first = m.total_of(&lane.name, "forbidden_syscall_first");
+            broken.push(format!(
+                "{} system calls on lane {} after warm-up, the first number {first}",
+                lane.forbidden_syscalls, lane.name
+            ));
+        }
     }
     broken
 }

@@ -57,7 +57,8 @@ impl Plan {
             Lanes::Count(n) => n,
         };
         let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
-        let placement = placement::place(count, &cpus, quota_free).map_err(PlanError::Placement)?;
+        let placement = placement::place(count, &cpus, quota_free, config.wishes)
+            .map_err(PlanError::Placement)?;
         Ok(Self { topology, placement, cpus, instruments: config.venue.symbols.len() })
     }
 

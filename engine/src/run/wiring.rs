@@ -10,15 +10,16 @@ use bot4_book::{BookAgent, BookConfig, BookPorts};
 use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
 use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
 use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
-use bot4_journal::{JournalAgent, JournalConfig};
+use bot4_journal::store::Store;
+use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
-    Agent, Clock, Control, Journaled, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Rx,
-    Tx, ring,
+    Agent, Clock, Control, Journaled, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics,
+    Probe, Rx, Tx, ring,
 };
 use bot4_risk::{RiskAgent, RiskConfig, RiskPorts};
 use bot4_signals::{SignalAgent, SignalConfig, SignalPorts};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
-use bot4_types::{Instrument, OrderId};
+use bot4_types::{Instrument, Nanos, OrderId};
 use bot4_wire::{Endpoint, WsConfig};
 
 use super::access::Access;
@@ -28,6 +29,7 @@ use super::outcome::Opening;
 use super::plan::Plan;
 use super::settings;
 use crate::config::Config;
+use crate::replay::inputs::{About, RunInputs, config_hash};
 use crate::topology as t;
 
 type Failure = Box<dyn std::error::Error>;
@@ -52,6 +54,8 @@ pub struct Inputs<'a> {
     pub latency_dir: Option<PathBuf>,
     /// The journal's disk jobs run on helper threads; inline in simulation.
     pub journal_helper: bool,
+    /// The journal's disk where it is not a directory: the simulator's twin.
+    pub disk: Option<&'a dyn Fn() -> Box<dyn Store>>,
 }
 
 /// Everything built, nothing started.
@@ -71,14 +75,22 @@ pub struct Ended {
     pub metrics: Metrics,
     /// What lies under the arenas: the lowest rung of all.
     pub rung: Rung,
+    /// Lanes that did not end when asked to; their agents are not among the above.
+    pub stuck: Vec<String>,
 }
 
-/// Builds every agent but control, in the order of the table, for the stepper.
+/// How long a lane may take to end, closing its agents included.
+const END_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Builds every agent but control, in the order of the table, over `rings`: for the simulator.
 ///
 /// # Errors
 /// What cannot be built.
-pub fn agents(inputs: &Inputs<'_>, metrics: &Metrics) -> Result<Vec<Box<dyn Agent>>, Failure> {
-    let mut rings = Rings::default();
+pub fn agents(
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    mut rings: Rings,
+) -> Result<Vec<Box<dyn Agent>>, Failure> {
     let roles = inputs.plan.topology.roles.iter().filter(|r| **r != "control");
     roles.map(|role| build(role, inputs, metrics, &mut rings)).collect()
 }
@@ -89,7 +101,7 @@ pub fn agents(inputs: &Inputs<'_>, metrics: &Metrics) -> Result<Vec<Box<dyn Agen
 /// What cannot be built, with its mend.
 pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
     let metrics = Metrics::in_memory();
-    let mut rings = Rings::default();
+    let mut rings = Rings::scaled(1);
     let mut lanes = Vec::new();
     let rung = settings::rung_of(inputs.config.huge_pages);
     let instruments = inputs.opening.info.table.all().len();
@@ -108,6 +120,7 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
             idle: lane.idle,
             agents,
             arena: Some(arena),
+            trap_syscalls: false,
         });
     }
     let (clock, control) = (inputs.clock.clone(), inputs.control.clone());
@@ -115,6 +128,13 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
 }
 
 impl Wired {
+    /// Makes lanes of compute roles trap system calls after warm-up: a test aid.
+    pub fn trap_syscalls(&mut self, plan: &Plan) {
+        for (spec, lane) in self.lanes.iter_mut().zip(&plan.placement.lanes) {
+            spec.trap_syscalls = lane.is_compute();
+        }
+    }
+
     /// Starts all lanes, runs the first on this thread with `supervisor` on it, and gives the
     /// agents back when all have ended.
     ///
@@ -136,10 +156,14 @@ impl Wired {
             lanes.into_iter().map(Lane::spawn).collect::<std::io::Result<_>>()?;
         let main = main.with_agent(Box::new(supervisor), seal::register(Class::Cold));
         let mut agents = main.run();
+        let mut stuck = Vec::new();
         for thread in threads {
-            agents.extend(thread.join());
+            match thread.join_within(END_PATIENCE) {
+                Ok(ended) => agents.extend(ended),
+                Err(thread) => stuck.push(thread.handle.name().to_owned()),
+            }
         }
-        Ok(Ended { agents, metrics: self.metrics, rung })
+        Ok(Ended { agents, metrics: self.metrics, rung, stuck })
     }
 }
 
@@ -156,22 +180,47 @@ fn tag_of(role: &str) -> AgentTag {
 /// Ring ends that wait for the agent that owns them. Each is made when the first of its two
 /// agents is built, so its memory lies in that agent's lane; the other end is kept here by the
 /// link's name.
-#[derive(Default)]
-struct Rings {
+pub struct Rings {
     ends: BTreeMap<String, Box<dyn std::any::Any>>,
     journaled: Journaled,
+    divisor: usize,
 }
 
 impl Rings {
+    /// No ring yet; each will have its capacity in the table divided by `divisor`.
+    #[must_use]
+    pub fn scaled(divisor: usize) -> Self {
+        Self { ends: BTreeMap::new(), journaled: Journaled::new(), divisor }
+    }
+
+    /// Cuts link `name` in two before its agents are built: the reading end of the first half
+    /// and the writing end of the second. Whoever holds them carries the messages over.
+    pub fn cut<T: Send + 'static>(&mut self, name: &str) -> (Rx<T>, Tx<T>) {
+        let (first_tx, first_rx) = ring(self.capacity(name));
+        let (second_tx, second_rx) = ring(self.capacity(name));
+        let ends: (Option<Tx<T>>, Option<Rx<T>>) = (Some(first_tx), Some(second_rx));
+        self.ends.insert(name.to_owned(), Box::new(ends));
+        (first_rx, second_tx)
+    }
+
+    /// What the journal will have published.
+    #[must_use]
+    pub fn journaled(&self) -> Journaled {
+        self.journaled.clone()
+    }
+
+    fn capacity(&self, name: &str) -> usize {
+        let table = t::topology();
+        let row = table.links.iter().find(|l| l.name == name);
+        row.map_or(1, |l| t::capacity_of(l, self.divisor))
+    }
+
     fn both<T: Send + 'static>(&mut self, name: &str) -> (Option<Tx<T>>, Option<Rx<T>>) {
         let waiting = self.ends.remove(name);
         match waiting.map(|end| end.downcast::<(Option<Tx<T>>, Option<Rx<T>>)>()) {
             Some(Ok(pair)) => *pair,
             _ => {
-                let table = t::topology();
-                let row = table.links.iter().find(|l| l.name == name);
-                let capacity = row.map_or(1, |l| l.capacity);
-                let (tx, rx) = ring(capacity);
+                let (tx, rx) = ring(self.capacity(name));
                 (Some(tx), Some(rx))
             }
         }
@@ -318,14 +367,18 @@ fn risk_agent(
         log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
         control: inputs.control.clone(),
     };
-    let config = RiskConfig {
+    Ok(RiskAgent::new(risk_config(inputs), ports, metrics)?)
+}
+
+/// What risk starts from; the journal holds the same.
+fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
+    RiskConfig {
         limits: settings::limits_of(&inputs.config.risk),
         table: inputs.opening.info.table.clone(),
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,
         strategies: inputs.config.strategies.len().max(1),
-    };
-    Ok(RiskAgent::new(config, ports, metrics)?)
+    }
 }
 
 fn execution_agent(
@@ -358,26 +411,73 @@ fn execution_agent(
     Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
 }
 
+/// How long the journal may take to write what the run starts from.
+const INPUTS_PATIENCE: Nanos = Nanos::from_secs(5);
+
 fn journal_agent(
     inputs: &Inputs<'_>,
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<JournalAgent, Failure> {
-    let dir = match &inputs.config.journal_dir {
-        Some(dir) => dir.join(&inputs.dir.id),
-        None => inputs.dir.path.join("journal"),
-    };
+    let dir = journal_dir(inputs.config, inputs.dir);
     let mut config = JournalConfig::new(dir, inputs.dir.epoch, inputs.opening.wall);
     config.segment_bytes = inputs.config.segment_bytes;
     config.helper = inputs.journal_helper;
-    let logs = vec![rings.rx("log[risk]"), rings.rx("log[execution]")];
-    Ok(JournalAgent::new(&config, logs, rings.journaled.clone(), metrics)?)
+    // Simulated time has not begun yet.
+    let now = if inputs.journal_helper { inputs.clock.now() } else { Nanos::ZERO };
+    let written = record_inputs(inputs, now, rings)?;
+    // By log lane: risk, execution, run.
+    let logs = vec![rings.rx("log[risk]"), rings.rx("log[execution]"), rings.rx("log[control]")];
+    let journaled = rings.journaled.clone();
+    let agent = match inputs.disk {
+        None => JournalAgent::new(&config, logs, journaled, metrics)?,
+        Some(disk) => {
+            let writer = JournalWriter::over(&config, &mut || disk(), None)?;
+            JournalAgent::over(writer, logs, journaled, metrics)
+        }
+    };
+    let mut agent = agent.with_control(inputs.control.clone());
+    // No lane runs yet, so what the run starts from becomes the first thing in the journal.
+    agent.start(now)?;
+    let mut at = now;
+    while rings.journaled.get(t::LOG_RUN) < written {
+        agent.work(at, &mut Probe::logical())?;
+        if at.since(now) > INPUTS_PATIENCE {
+            return Err("error: the journal's disk does not take the run's inputs within 5 s".into());
+        }
+        at = if inputs.journal_helper { inputs.clock.now() } else { at + Nanos::from_millis(1) };
+    }
+    Ok(agent)
+}
+
+/// Where the journal of the run in `dir` lies.
+#[must_use]
+pub fn journal_dir(config: &Config, dir: &RunDir) -> PathBuf {
+    match &config.journal_dir {
+        Some(parent) => parent.join(&dir.id),
+        None => dir.path.join("journal"),
+    }
+}
+
+/// Writes what the run starts from to its log link; returns the last record's sequence.
+fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u64, Failure> {
+    let about = About {
+        run: &inputs.dir.id,
+        epoch: inputs.dir.epoch.0,
+        config_hash: config_hash(inputs.config),
+        seed: inputs.config.seed,
+    };
+    let mut log = LogTx::new(rings.tx("log[control]"), t::LOG_RUN);
+    for record in RunInputs::of(&risk_config(inputs), &about).records(now) {
+        log.push(record).map_err(|_| "the run's inputs are longer than their log link")?;
+    }
+    Ok(log.last_seq())
 }
 
 fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
     let latency_dir = inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join("latency"));
     let config = TelemetryConfig {
-        latency_dir: Some(latency_dir),
+        latency_dir: inputs.disk.is_none().then_some(latency_dir),
         wall: inputs.opening.wall,
         interval: bot4_telemetry::agent::INTERVAL,
     };

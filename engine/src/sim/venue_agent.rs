@@ -3,7 +3,9 @@
 use bot4_lanes::{Agent, Fault, Probe};
 use bot4_types::instrument::Amount;
 use bot4_types::{Nanos, Wall};
+use bot4_venue::exchange::Exchange;
 use bot4_venue::store::Stored;
+use bot4_venue::venue::MarketSource;
 use bot4_venue::{Config, Credentials, MemoryServer, Out, Venue};
 use bot4_venues::binance::instruments::{ExchangeInfo, parse};
 use bot4_venues::binance::orders;
@@ -11,6 +13,7 @@ use bot4_wire::transport::memory::{MemoryServerStream, Network};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::amount;
+use super::swarm::Swarm;
 
 /// The account's keys.
 pub struct Keys {
@@ -25,29 +28,44 @@ pub struct VenueAgent {
     network: Network,
     server: MemoryServer<MemoryServerStream>,
     wall: Wall,
-    seed: u64,
-    credentials: Credentials,
 }
 
 impl VenueAgent {
-    /// A venue on `network` whose market follows from `seed`, and the keys it accepts.
+    /// A venue on `network` whose market follows from `seed` and whose faults from `swarm`, and
+    /// the keys it accepts.
     ///
     /// # Errors
     /// When the key or the venue cannot be made.
-    pub fn new(seed: u64, network: &Network, wall: Wall) -> Result<(Self, Keys), String> {
+    pub fn new(
+        seed: u64,
+        swarm: &Swarm,
+        network: &Network,
+        wall: Wall,
+    ) -> Result<(Self, Keys), String> {
         let (credentials, keys) = keys(seed)?;
-        let server = MemoryServer::new(venue(seed, &credentials)?);
-        let network = network.clone();
-        Ok((Self { network, server, wall, seed, credentials }, keys))
+        let server = MemoryServer::new(venue(seed, swarm, credentials)?);
+        Ok((Self { network: network.clone(), server, wall }, keys))
+    }
+
+    /// The exchange, for the checkers.
+    #[must_use]
+    pub fn exchange(&self) -> &Exchange {
+        self.server.venue().exchange()
     }
 
     /// What the venue's exchangeInfo says of `symbols`.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn exchange_info(&self, symbols: &[String]) -> Result<ExchangeInfo, String> {
-        let mut asked = venue(self.seed, &self.credentials)?;
-        let now = self.wall.unix_ns(Nanos::ZERO).unsigned_abs();
+    pub fn exchange_info(
+        seed: u64,
+        swarm: &Swarm,
+        symbols: &[String],
+        wall: Wall,
+    ) -> Result<ExchangeInfo, String> {
+        // A venue of its own is asked, so that the question leaves no trace in the run's.
+        let mut asked = venue(seed, swarm, keys(seed)?.0)?;
+        let now = wall.unix_ns(Nanos::ZERO).unsigned_abs();
         let wanted: Vec<&str> = symbols.iter().map(String::as_str).collect();
         let mut request = Vec::new();
         orders::exchange_info(1, &wanted, &mut request);
@@ -65,7 +83,7 @@ impl VenueAgent {
     /// Free and locked together, by asset name.
     #[must_use]
     pub fn balances(&self) -> Vec<(String, Amount)> {
-        let assets = self.server.venue().exchange().account.assets();
+        let assets = self.exchange().account.assets();
         assets.iter().map(|(name, b)| (name.clone(), amount(b.free + b.locked))).collect()
     }
 }
@@ -85,8 +103,14 @@ impl Agent for VenueAgent {
     }
 }
 
-fn venue(seed: u64, credentials: &Credentials) -> Result<Venue, String> {
-    let config = Config::new(seed, credentials.clone());
+fn venue(seed: u64, swarm: &Swarm, credentials: Credentials) -> Result<Venue, String> {
+    let config = Config {
+        market: MarketSource::Generated(swarm.activity),
+        limits: swarm.limits,
+        crossed_answer_in: swarm.crossed_answer_in,
+        script: swarm.script.clone(),
+        ..Config::new(seed, credentials)
+    };
     Venue::new(config, Stored::default()).map_err(|e| format!("the simulated venue: {e}"))
 }
 

@@ -95,6 +95,30 @@ pub struct LaneLine {
     pub busy_pct: f64,
     /// Turns that could not pass on what they had, in percent.
     pub backpressured_pct: f64,
+    /// Looks at the lane's own words (stop, seal, heartbeat), in percent.
+    #[serde(default)]
+    pub housekeeping_pct: f64,
+    /// Longest time between two turns after warm-up, ns: parks and what the scheduler took.
+    #[serde(default)]
+    pub gap_ns_max: u64,
+    /// Longest turn after warm-up, ns.
+    #[serde(default)]
+    pub turn_ns_max: u64,
+    /// Page faults after warm-up served without the disk; zero is promised of compute lanes.
+    #[serde(default)]
+    pub minor_faults_after_seal: u64,
+    /// Page faults after warm-up that waited for the disk.
+    #[serde(default)]
+    pub major_faults_after_seal: u64,
+    /// System calls after warm-up, where `--seccomp-compute` looked for them.
+    #[serde(default)]
+    pub forbidden_syscalls: u64,
+    /// Times the lane's thread waited (parked, blocked) after warm-up.
+    #[serde(default)]
+    pub switches_voluntary_after_seal: u64,
+    /// Times the scheduler took the CPU away after warm-up.
+    #[serde(default)]
+    pub switches_forced_after_seal: u64,
 }
 
 /// Market data.
@@ -233,9 +257,14 @@ impl RunReport {
         let rows = self.lanes.iter().map(|l| {
             let cpu = l.cpu.map_or_else(|| "-".into(), |c| c.to_string());
             let (busy, back) = (percent(l.busy_pct), percent(l.backpressured_pct));
-            vec![l.name.clone(), cpu, busy, back, l.agents.join(" ")]
+            let faults = (l.minor_faults_after_seal + l.major_faults_after_seal).to_string();
+            let (gap, turn) =
+                ((l.gap_ns_max / 1_000).to_string(), (l.turn_ns_max / 1_000).to_string());
+            vec![l.name.clone(), cpu, busy, back, gap, turn, faults, l.agents.join(" ")]
         });
-        out.push_str(&aligned(&["lane", "cpu", "busy %", "held %", "agents"], rows, &[1, 2, 3]));
+        let head =
+            ["lane", "cpu", "busy %", "held %", "max gap us", "max turn us", "faults", "agents"];
+        out.push_str(&aligned(&head, rows, &[1, 2, 3, 4, 5, 6]));
     }
 
     fn write_trading(&self, out: &mut String) {

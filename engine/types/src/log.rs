@@ -34,7 +34,8 @@ pub enum LogKind {
     Report = 5,
     /// A mark used by risk.
     Mark = 6,
-    /// The turn's `now`, written before the inputs of a turn that consumed any.
+    /// The turn's `now` and the hash of all decisions before it, written before the inputs of a
+    /// turn that consumed any.
     Turn = 7,
     /// Execution handed an order or cancel to the socket.
     Sent = 8,

@@ -1,4 +1,4 @@
-//! The control word: a kill or a drain refuses every new order.
+//! The control word: a kill, a drain or a pause refuses every new order.
 
 use bot4_lanes::Phase;
 use bot4_types::RefuseReason;
@@ -10,7 +10,7 @@ use super::CheckInput;
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     match input.phase {
         Phase::Run => Ok(()),
-        Phase::Drain => Err(RefuseReason::Draining),
+        Phase::Drain | Phase::Pause => Err(RefuseReason::Draining),
         Phase::Kill => Err(RefuseReason::Killed),
     }
 }
@@ -25,6 +25,7 @@ mod tests {
         let at = |phase| Fixture::with(|f| f.phase = phase).run(check);
         assert_eq!(at(Phase::Run), Ok(()));
         assert_eq!(at(Phase::Drain), Err(RefuseReason::Draining));
+        assert_eq!(at(Phase::Pause), Err(RefuseReason::Draining));
         assert_eq!(at(Phase::Kill), Err(RefuseReason::Killed));
     }
 }

@@ -223,15 +223,16 @@ impl Router {
         }
     }
 
-    /// Obeys the control word: in any phase but run, every quote goes and nothing is placed.
+    /// Obeys the control word: in any phase but run, every quote goes and nothing is placed. A
+    /// pause ends: then strategies wish anew.
     pub(crate) fn obey(&mut self, phase: Phase, turn: Turn<'_>) {
         let running = phase == Phase::Run;
         if self.running && !running {
-            self.running = false;
             for at in 0..self.slots.len() {
                 self.drop_wish(at, Origin::other(Cause::Operator), turn);
             }
         }
+        self.running = running;
     }
 
     /// Tries what had to wait. Returns how many intents went out.

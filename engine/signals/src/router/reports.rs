@@ -60,6 +60,8 @@ impl Router {
         }
         match report.kind {
             ReportKind::Sent | ReportKind::Done => {}
+            // A fill of an order of unknown fate does not say that it still rests.
+            ReportKind::Fill if report.state == OrderState::Unknown => {}
             ReportKind::Acked | ReportKind::Fill | ReportKind::Found => {
                 if matches!(slot.state, SlotState::Pending | SlotState::Unknown) {
                     slot.state = SlotState::Live;

@@ -1,0 +1,251 @@
+//! Orders, cancels and fills while the connection breaks again and again, often between the
+//! venue's deed and its word: in the end the account is the venue's, fill by fill.
+
+mod rig;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bot4_types::rng::SplitMix64;
+use bot4_types::{OrderState, ReportKind};
+use rig::venue::Ask;
+use rig::{ONE, Rig, canceled, client, state, trade, trade_event, view};
+use serde_json::Value;
+
+/// Quantity of every order.
+const QTY: i64 = 10;
+/// One in so many deeds is followed by a cut instead of a word.
+const CUT_ODDS: u64 = 12;
+
+#[derive(Clone, Copy)]
+struct AtVenue {
+    number: u64,
+    executed: i64,
+    open: bool,
+}
+
+struct Storm {
+    rig: Rig,
+    rng: SplitMix64,
+    orders: BTreeMap<u64, AtVenue>,
+    by_trade: BTreeMap<u64, (u64, i64)>,
+    asks_seen: usize,
+    cuts: u64,
+}
+
+impl Storm {
+    fn new(seed: u64) -> Self {
+        Self {
+            rig: Rig::ready(seed),
+            rng: SplitMix64::new(seed ^ 0x5706),
+            orders: BTreeMap::new(),
+            by_trade: BTreeMap::new(),
+            asks_seen: 0,
+            cuts: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        self.rig.step();
+        while self.asks_seen < self.rig.venue.asked.len() {
+            let ask = self.rig.venue.asked[self.asks_seen].clone();
+            self.asks_seen += 1;
+            match ask.method.as_str() {
+                "order.place" => self.place(&ask),
+                "order.cancel" => self.cancel(&ask),
+                "openOrders.cancelAll" => self.cancel_all(&ask),
+                _ => {}
+            }
+        }
+    }
+
+    /// After a deed of the venue: true when the connection broke before its word.
+    fn breaks(&mut self) -> bool {
+        let breaks = !self.rig.venue.is_open() || self.rng.below(CUT_ODDS) == 0;
+        if breaks && self.rig.venue.is_open() {
+            self.rig.venue.cut();
+            self.cuts += 1;
+        }
+        breaks
+    }
+
+    fn place(&mut self, ask: &Ask) {
+        let name = ask.params["newClientOrderId"].as_str().expect("a name").to_owned();
+        let order = (1..).find(|o| client(*o) == name).expect("ours");
+        if self.rng.below(15) == 0 {
+            return; // It never reached the matching engine, and nobody says so.
+        }
+        assert!(!self.orders.contains_key(&order), "order {order} was sent twice");
+        let number = 1_000 + order;
+        self.orders.insert(order, AtVenue { number, executed: 0, open: true });
+        let fills = self.fills_of(order);
+        if self.breaks() {
+            return;
+        }
+        let told_first = self.rng.below(2) == 0;
+        if told_first {
+            self.tell_fills(order, &fills);
+        }
+        let executed = self.orders[&order].executed;
+        let answer = view(order, number, status(executed), executed, &fills);
+        self.rig.venue.respond(ask.id, answer);
+        if !told_first {
+            self.tell_fills(order, &fills);
+        }
+    }
+
+    /// The venue matches a part of the order, or nothing.
+    fn fills_of(&mut self, order: u64) -> Vec<(u64, i64)> {
+        let mut fills = Vec::new();
+        for _ in 0..self.rng.below(3) {
+            let at = self.orders.get_mut(&order).expect("known");
+            let qty = (1 + self.rng.below(6) as i64).min(QTY - at.executed);
+            if qty == 0 || !at.open {
+                break;
+            }
+            at.executed += qty;
+            at.open = at.executed < QTY;
+            let id = 500 + self.by_trade.len() as u64;
+            self.by_trade.insert(id, (order, qty));
+            self.rig.venue.trades.push(trade(id, at.number, qty));
+            fills.push((id, qty));
+        }
+        self.remember(order);
+        fills
+    }
+
+    fn tell_fills(&mut self, order: u64, fills: &[(u64, i64)]) {
+        let at = self.orders[&order];
+        let mut cum = at.executed - fills.iter().map(|(_, qty)| qty).sum::<i64>();
+        for (id, qty) in fills {
+            cum += qty;
+            let event = trade_event(order, at.number, *id, *qty, status(cum), cum);
+            self.rig.venue.event(&event);
+        }
+    }
+
+    fn cancel(&mut self, ask: &Ask) {
+        let wanted = |(order, at): (&u64, &AtVenue)| {
+            let named = ask.params["origClientOrderId"] == client(*order)
+                || ask.params["orderId"] == at.number;
+            (named && at.open).then_some(*order)
+        };
+        let found = self.orders.iter().find_map(wanted);
+        let answer = found.map(|order| self.end(order));
+        match answer {
+            _ if self.breaks() => {}
+            Some(answer) => self.rig.venue.respond(ask.id, answer),
+            None => self.rig.venue.refuse(ask.id, 400, -2011, "Unknown order sent.", 0),
+        }
+    }
+
+    fn cancel_all(&mut self, ask: &Ask) {
+        let open: Vec<u64> = self.orders.iter().filter(|(_, a)| a.open).map(|(o, _)| *o).collect();
+        let answers: Vec<Value> = open.into_iter().map(|order| self.end(order)).collect();
+        if self.breaks() {
+            return;
+        }
+        if answers.is_empty() {
+            self.rig.venue.refuse(ask.id, 400, -2011, "Unknown order sent.", 0);
+        } else {
+            self.rig.venue.respond(ask.id, Value::from(answers));
+        }
+    }
+
+    fn end(&mut self, order: u64) -> Value {
+        let at = self.orders.get_mut(&order).expect("known");
+        at.open = false;
+        let answer = canceled(order, at.number, at.executed);
+        self.remember(order);
+        answer
+    }
+
+    fn remember(&mut self, order: u64) {
+        let at = self.orders[&order];
+        let word = if at.open || at.executed == QTY { status(at.executed) } else { "CANCELED" };
+        let told = state(order, at.number, word, at.executed);
+        self.rig.venue.orders.insert(client(order), told);
+    }
+
+    fn trade_on(&mut self, ms: u64) {
+        let mut next = 1;
+        for _ in 0..ms {
+            self.step();
+            if self.rng.below(10) == 0 {
+                self.rig.approve(next, 1);
+                next += 1;
+            }
+            if self.rng.below(25) == 0 {
+                self.rig.approve_cancel(1 + self.rng.below(next));
+            }
+            let open: Vec<u64> =
+                self.orders.iter().filter(|(_, a)| a.open).map(|(o, _)| *o).collect();
+            if !open.is_empty() && self.rng.below(20) == 0 {
+                let order = open[self.rng.below(open.len() as u64) as usize];
+                let fills = self.fills_of(order);
+                if !self.breaks() {
+                    self.tell_fills(order, &fills);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.rig.control.drain();
+        for _ in 0..60_000 {
+            self.step();
+            if self.rig.counter("drained") == 1 {
+                return;
+            }
+        }
+        panic!("never drained: {:?}", self.rig.agent.open_and_unknown());
+    }
+
+    fn check(&self) {
+        let mut orders = BTreeSet::new();
+        let mut booked = BTreeMap::new();
+        for order in 1.. {
+            let reports = self.rig.reports(order);
+            if reports.is_empty() {
+                break;
+            }
+            orders.insert(order);
+            for fill in reports.iter().filter(|r| r.kind == ReportKind::Fill) {
+                let earlier = booked.insert(fill.trade_id, (order, fill.last_qty.0 / ONE));
+                assert_eq!(earlier, None, "trade {} was booked twice", fill.trade_id);
+            }
+            let last = reports.last().expect("reports");
+            assert!(
+                last.state.is_terminal(),
+                "order {order} did not end: {:?}",
+                self.rig.story(order)
+            );
+            let at = self.orders.get(&order);
+            let known = last.state != OrderState::NotSent && last.state != OrderState::Rejected;
+            assert_eq!(at.is_some(), known, "order {order}: {:?}", self.rig.story(order));
+        }
+        assert_eq!(booked, self.by_trade, "every fill, once, and of its order");
+        assert!(self.orders.keys().all(|o| orders.contains(o)));
+    }
+}
+
+fn status(executed: i64) -> &'static str {
+    match executed {
+        0 => "NEW",
+        QTY => "FILLED",
+        _ => "PARTIALLY_FILLED",
+    }
+}
+
+#[test]
+fn the_account_is_the_venues_after_any_storm() {
+    let (mut cuts, mut fills) = (0, 0);
+    for seed in 0..24 {
+        let mut storm = Storm::new(seed);
+        storm.trade_on(6_000);
+        storm.drain();
+        storm.check();
+        cuts += storm.cuts;
+        fills += storm.by_trade.len();
+    }
+    assert!(cuts > 200 && fills > 1_000, "a storm: {cuts} cuts, {fills} fills");
+}

@@ -1,0 +1,91 @@
+//! The state that a run ended in, beside its journal: what a replay must reach.
+//!
+//! A journal cannot tell that records at its very end are missing. The run itself knows what it
+//! decided and holds, so it writes that into its folder when it ends by itself; a killed run has
+//! no such file.
+
+use std::path::{Path, PathBuf};
+
+use bot4_risk::RiskCore;
+use bot4_risk::ledger::clamped;
+use bot4_types::{AssetId, Instrument, InstrumentTable};
+use serde::{Deserialize, Serialize};
+
+/// The file's name in a run's folder.
+pub const FILE: &str = "ended.json";
+
+/// The state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndState {
+    /// Where the run's journal lies.
+    pub journal: PathBuf,
+    /// Records that the journal took.
+    pub records: u64,
+    /// What risk reached.
+    pub risk: RiskState,
+}
+
+/// Decisions and holdings of the risk lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskState {
+    /// Intents judged.
+    pub checked: u64,
+    /// Hash over all decisions, hexadecimal.
+    pub decision_hash: String,
+    /// Fills booked.
+    pub fills: u64,
+    /// Net position of each instrument in its quantity units.
+    pub positions: Vec<i64>,
+    /// Expected balance of each asset, 10^-16, as text.
+    pub balances: Vec<String>,
+}
+
+impl RiskState {
+    /// The state of `core` over the instruments and assets of `table`.
+    #[must_use]
+    pub fn of(core: &RiskCore, table: &InstrumentTable) -> Self {
+        let ledger = core.ledger();
+        let net = |i: &Instrument| ledger.total(i.id).map_or(0, |e| clamped(e.position.qty).0);
+        let held = |a: usize| ledger.expected_balance(AssetId(a as u8)).to_string();
+        Self {
+            checked: core.checked(),
+            decision_hash: format!("{:016x}", core.decision_hash()),
+            fills: ledger.counts().fills,
+            positions: table.all().iter().map(net).collect(),
+            balances: (0..table.assets_len()).map(held).collect(),
+        }
+    }
+
+    /// What differs from `other`, as a sentence.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.checked != other.checked {
+            let (run, here) = (self.checked, other.checked);
+            return Some(format!("the run took {run} decisions, the journal leads to {here}"));
+        }
+        (self != other)
+            .then(|| format!("the run ended in {self:?}, the journal leads to {other:?}"))
+    }
+}
+
+impl EndState {
+    /// Writes the file into the run's folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::write(folder.join(FILE), serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Reads the file of the run's folder; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or is something else.
+    pub fn read(folder: &Path) -> std::io::Result<Option<Self>> {
+        match std::fs::read(folder.join(FILE)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}

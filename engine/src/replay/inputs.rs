@@ -1,0 +1,423 @@
+//! What a run starts from, in its journal: everything a replay needs to build the same agents.
+//!
+//! One JSON document on one line, cut into records of [`LogKind::Run`] on log lane
+//! [`LOG_RUN`](crate::topology::LOG_RUN). The final newline says that none is missing. Amounts of
+//! 128 bits are text. Keys that are not known are refused: a replay that ignored an input would
+//! decide differently and blame the run.
+
+use std::fmt;
+
+use bot4_journal::hash::Fnv128;
+use bot4_risk::{RiskConfig, RiskLimits};
+use bot4_types::instrument::{Amount, PriceBand, TableError};
+use bot4_types::log::BODY_MAX;
+use bot4_types::{
+    AssetId, Instrument, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos, Price, Qty,
+    Symbol,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// Version of the document.
+pub const FORMAT: u32 = 1;
+/// Longest document taken in: well above what the log link holds.
+const TEXT_MAX: usize = 1024 * 1024;
+
+/// The document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunInputs {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Revision of the program.
+    pub git: String,
+    /// The run's name.
+    pub run: String,
+    /// Its number in client order ids.
+    pub epoch: u32,
+    /// FNV-1a of 128 bits over the configuration without endpoints and keys.
+    pub config_hash: String,
+    /// Seed of everything drawn.
+    pub seed: u64,
+    /// Strategies.
+    pub strategies: usize,
+    /// Asset names in the order of their ids.
+    pub assets: Vec<String>,
+    /// Instruments in the order of their ids.
+    pub instruments: Vec<Row>,
+    /// Id of the reporting asset.
+    pub quote: u8,
+    /// What was held at the start.
+    pub balances: Vec<Held>,
+    /// The gate's limits.
+    #[serde(with = "LimitsText")]
+    pub limits: RiskLimits,
+}
+
+/// An instrument in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Row(#[serde(with = "InstrumentText")] Instrument);
+
+/// A balance in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Id of the asset.
+    pub asset: u8,
+    /// Free and locked together, 10^-16.
+    #[serde(with = "big")]
+    pub amount: Amount,
+}
+
+/// What a run knows about itself beside its risk configuration.
+#[derive(Clone, Debug)]
+pub struct About<'a> {
+    /// The run's name.
+    pub run: &'a str,
+    /// Its number in client order ids.
+    pub epoch: u32,
+    /// See [`RunInputs::config_hash`].
+    pub config_hash: u128,
+    /// Seed of everything drawn.
+    pub seed: u64,
+}
+
+/// Why records are not a run's inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputsError {
+    /// Not the document: what, and where in it.
+    Text(String),
+    /// A document of another version.
+    Format(u32),
+    /// Instruments or assets do not make a table.
+    Table(TableError),
+    /// A name is empty, too long or there twice.
+    Name(String),
+    /// The document does not end.
+    Endless,
+}
+
+impl fmt::Display for InputsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(what) => write!(f, "the run's inputs cannot be read: {what}"),
+            Self::Format(n) => {
+                write!(f, "the run's inputs have format {n}, this program reads {FORMAT}")
+            }
+            Self::Table(e) => write!(f, "the run's instruments do not make a table: {e:?}"),
+            Self::Name(name) => write!(f, "`{name}` is not a name for an asset"),
+            Self::Endless => write!(f, "the run's inputs do not end within {TEXT_MAX} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for InputsError {}
+
+impl RunInputs {
+    /// The document for a run that starts from `risk`.
+    #[must_use]
+    pub fn of(risk: &RiskConfig, about: &About<'_>) -> Self {
+        let table = &risk.table;
+        let name = |i: usize| table.asset_name(AssetId(i as u8)).to_owned();
+        let held = |&(asset, amount): &(AssetId, Amount)| Held { asset: asset.0, amount };
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: env!("BOT4_GIT").to_owned(),
+            run: about.run.to_owned(),
+            epoch: about.epoch,
+            config_hash: format!("{:032x}", about.config_hash),
+            seed: about.seed,
+            strategies: risk.strategies,
+            assets: (0..table.assets_len()).map(name).collect(),
+            instruments: table.all().iter().map(|i| Row(*i)).collect(),
+            quote: risk.quote.0,
+            balances: risk.balances.iter().map(held).collect(),
+            limits: risk.limits,
+        }
+    }
+
+    /// What the risk lane started from.
+    ///
+    /// # Errors
+    /// When assets or instruments do not make a table.
+    pub fn risk_config(&self) -> Result<RiskConfig, InputsError> {
+        let mut table = InstrumentTable::new();
+        for (i, name) in self.assets.iter().enumerate() {
+            let wrong = || InputsError::Name(name.clone());
+            let id = table.asset(Symbol::new(name).ok_or_else(wrong)?);
+            if id.map_err(InputsError::Table)?.0 as usize != i {
+                return Err(wrong());
+            }
+        }
+        for row in &self.instruments {
+            table.push(row.0).map_err(InputsError::Table)?;
+        }
+        Ok(RiskConfig {
+            limits: self.limits,
+            table,
+            balances: self.balances.iter().map(|h| (AssetId(h.asset), h.amount)).collect(),
+            quote: AssetId(self.quote),
+            strategies: self.strategies,
+        })
+    }
+
+    /// The document as records, in order, written at `at`.
+    #[must_use]
+    pub fn records(&self, at: Nanos) -> Vec<LogEntry> {
+        // Invariant: text keys and plain values, which always serialise.
+        let text = serde_json::to_string(self).unwrap_or_default() + "\n";
+        let mut rest = text.as_str();
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(rest.floor_char_boundary(BODY_MAX));
+            records.push(LogEntry::raw(LogKind::Run, at, chunk.as_bytes()));
+            rest = behind;
+        }
+        records
+    }
+}
+
+/// See [`RunInputs::config_hash`]. Over the checked values, so comments and order do not count.
+#[must_use]
+pub fn config_hash(config: &Config) -> u128 {
+    let Config { length, lanes, seed, venue, risk, strategies, .. } = config;
+    let venue = (venue.venue, &venue.symbols);
+    let mut hash = Fnv128::default();
+    hash.write(format!("{:?}", (length, lanes, seed, venue, risk, strategies)).as_bytes());
+    hash.value()
+}
+
+/// Puts the document together again.
+#[derive(Debug, Default)]
+pub struct InputsText {
+    text: Vec<u8>,
+}
+
+impl InputsText {
+    /// Takes the next record's body; the document once it is complete.
+    ///
+    /// # Errors
+    /// See [`InputsError`].
+    pub fn take(&mut self, body: &[u8]) -> Result<Option<RunInputs>, InputsError> {
+        self.text.extend_from_slice(body);
+        if self.text.len() > TEXT_MAX {
+            return Err(InputsError::Endless);
+        }
+        let Some(line) = self.text.strip_suffix(b"\n") else { return Ok(None) };
+        let inputs: RunInputs =
+            serde_json::from_slice(line).map_err(|e| InputsError::Text(e.to_string()))?;
+        if inputs.format != FORMAT {
+            return Err(InputsError::Format(inputs.format));
+        }
+        Ok(Some(inputs))
+    }
+}
+
+/// 128 bits as decimal text: JSON numbers of other readers end at 53 bits.
+mod big {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(value: &i128, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<i128, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A symbol as text.
+mod symbol {
+    use bot4_types::Symbol;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(value: &Symbol, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(value.as_str())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Symbol, D::Error> {
+        let text = String::deserialize(d)?;
+        Symbol::new(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a symbol")))
+    }
+}
+
+// Shapes of other crates' types. The derive names every field in both directions, so a field
+// that is added there does not compile here until it is journaled too.
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Price")]
+struct PriceText(i64);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Qty")]
+struct QtyText(i64);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AssetId")]
+struct AssetText(u8);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "InstrumentId")]
+struct IdText(u16);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PriceBand", deny_unknown_fields)]
+struct BandText {
+    up_e4: i64,
+    down_e4: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Instrument", deny_unknown_fields)]
+struct InstrumentText {
+    #[serde(with = "IdText")]
+    id: InstrumentId,
+    #[serde(with = "symbol")]
+    symbol: Symbol,
+    #[serde(with = "AssetText")]
+    base: AssetId,
+    #[serde(with = "AssetText")]
+    quote: AssetId,
+    price_decimals: u8,
+    qty_decimals: u8,
+    tradable: bool,
+    tick: i64,
+    #[serde(with = "PriceText")]
+    price_min: Price,
+    #[serde(with = "PriceText")]
+    price_max: Price,
+    lot: i64,
+    #[serde(with = "QtyText")]
+    qty_min: Qty,
+    #[serde(with = "QtyText")]
+    qty_max: Qty,
+    market_lot: i64,
+    #[serde(with = "QtyText")]
+    market_qty_min: Qty,
+    #[serde(with = "QtyText")]
+    market_qty_max: Qty,
+    #[serde(with = "big")]
+    notional_min: i128,
+    #[serde(with = "big")]
+    notional_max: i128,
+    notional_min_market: bool,
+    notional_max_market: bool,
+    #[serde(with = "BandText")]
+    band_buy: PriceBand,
+    #[serde(with = "BandText")]
+    band_sell: PriceBand,
+    orders_open_max: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RiskLimits", deny_unknown_fields)]
+struct LimitsText {
+    mark_age_ns_max: u64,
+    collar_e4: i64,
+    #[serde(with = "big")]
+    order_value_max: Amount,
+    #[serde(with = "big")]
+    order_base_max: Amount,
+    position_equity_e4: i64,
+    #[serde(with = "big")]
+    position_value_max: Amount,
+    fee_allowance_e6: i64,
+    market_slippage_e4: i64,
+    strategy_orders_per_s: u32,
+    strategy_orders_burst: u32,
+    orders_per_s: u32,
+    orders_burst: u32,
+    cancels_per_s: u32,
+    cancels_burst: u32,
+    open_orders_instrument_max: u32,
+    open_orders_max: u32,
+    equity_age_ns_max: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_types::limits::{ASSETS_MAX, INSTRUMENTS_MAX};
+
+    /// The longest document there can be: every table full of the longest names and numbers.
+    fn longest() -> RiskConfig {
+        let mut table = InstrumentTable::new();
+        for i in 0..ASSETS_MAX {
+            table.asset(Symbol::new(&format!("ASSET-{i:09}")).expect("short")).expect("room");
+        }
+        for i in 0..INSTRUMENTS_MAX {
+            let symbol = Symbol::new(&format!("SYMBOL-{i:08}")).expect("short");
+            let band = PriceBand { up_e4: i64::MAX, down_e4: i64::MIN };
+            let instrument = Instrument {
+                base: AssetId(254),
+                tick: i64::MIN,
+                price_max: Price(i64::MAX),
+                qty_max: Qty(i64::MIN),
+                market_qty_min: Qty(i64::MIN),
+                notional_min: i128::MIN,
+                notional_max: i128::MAX,
+                band_buy: band,
+                band_sell: band,
+                orders_open_max: u32::MAX,
+                ..Instrument::bare(InstrumentId(0), symbol, 8)
+            };
+            table.push(instrument).expect("room");
+        }
+        let balances = (0..ASSETS_MAX).map(|i| (AssetId(i as u8), i128::MAX)).collect();
+        let limits = RiskLimits { order_base_max: i128::MAX, ..RiskLimits::default() };
+        RiskConfig { limits, table, balances, quote: AssetId(3), strategies: 32 }
+    }
+
+    fn about() -> About<'static> {
+        About { run: "1-2", epoch: 9, config_hash: 77, seed: u64::MAX }
+    }
+
+    #[test]
+    fn the_longest_document_fits_the_log_link_and_reads_back() {
+        let config = longest();
+        let inputs = RunInputs::of(&config, &about());
+        let records = inputs.records(Nanos(1));
+        println!("{} records", records.len());
+        assert!(records.len() <= crate::topology::LOG_RUN_RECORDS, "{}", records.len());
+        let mut text = InputsText::default();
+        let (last, firsts) = records.split_last().expect("some");
+        for record in firsts {
+            assert_eq!(text.take(record.body()), Ok(None));
+        }
+        let back = text.take(last.body()).expect("readable").expect("complete");
+        assert_eq!(back, inputs);
+        let risk = back.risk_config().expect("a table");
+        assert_eq!(risk.table.all(), config.table.all());
+        assert_eq!((risk.balances, risk.limits), (config.balances, config.limits));
+        assert_eq!(risk.table.asset_name(AssetId(254)), "ASSET-000000254");
+    }
+
+    #[test]
+    fn what_is_not_the_document_is_named() {
+        let take = |text: &str| InputsText::default().take(text.as_bytes());
+        assert!(matches!(take("{}\n"), Err(InputsError::Text(_))));
+        let text = |change: fn(&mut RunInputs)| {
+            let mut inputs = RunInputs::of(&longest(), &about());
+            (inputs.instruments, inputs.assets) = (Vec::new(), vec!["A".to_owned()]);
+            change(&mut inputs);
+            serde_json::to_string(&inputs).expect("plain") + "\n"
+        };
+        assert_eq!(take(&text(|i| i.format = 2)), Err(InputsError::Format(2)));
+        let unknown = text(|_| ()).replacen('{', "{\"leverage\":3,", 1);
+        assert!(
+            matches!(take(&unknown), Err(InputsError::Text(what)) if what.contains("leverage"))
+        );
+        let twice = take(&text(|i| i.assets.push("A".to_owned()))).expect("readable");
+        let config = twice.expect("complete").risk_config();
+        assert_eq!(config.err(), Some(InputsError::Name("A".to_owned())));
+        assert_eq!(
+            InputsText::default().take(&vec![b' '; TEXT_MAX + 1]),
+            Err(InputsError::Endless)
+        );
+    }
+}

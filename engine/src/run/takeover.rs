@@ -1,0 +1,319 @@
+//! Taking over from the newest earlier run of the same account.
+//!
+//! ```text
+//! its journal --sound--> tail cut and sealed if it died --> account compared with the venue --> trade
+//!      |
+//!      '--damaged in the middle--> refused (78) --person: run --reconcile-only--> marked --> trade
+//! ```
+//!
+//! The venue is the truth about the account: open orders are cancelled and balances taken from it
+//! at every start. The journal says what the earlier run knew; what it does not explain is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use bot4_journal::decode::{Decoded, decode};
+use bot4_journal::{JournalError, Reader, Recovery};
+use bot4_lanes::Clock;
+use bot4_types::order::{OrderAction, ReportKind};
+use bot4_types::{ExecMsg, InstrumentTable, LogEntry, LogKind, OrderId};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::access::Access;
+use super::cold::{ColdError, ColdSession};
+use super::history::{self, EarlierRun};
+
+/// Journals longer than this show their reading on a terminal.
+const SHOWN_FROM_BYTES: u64 = 256 * 1024 * 1024;
+/// Fills named one by one; more are counted.
+const FILLS_NAMED_MAX: usize = 20;
+
+/// A refusal to trade that only a person may lift. The command ends with 78.
+#[derive(Debug)]
+pub struct PolicyRefusal(pub String);
+
+impl fmt::Display for PolicyRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PolicyRefusal {}
+
+/// The newest earlier run of the account, its journal read and, where that is safe, mended.
+pub struct Takeover {
+    run: EarlierRun,
+    recovery: Recovery,
+}
+
+impl Takeover {
+    /// Reads the newest earlier journal of `account`.
+    ///
+    /// # Errors
+    /// When its engine still runs, or the disk fails.
+    pub fn of(account: &str) -> Result<Option<Self>, Box<dyn std::error::Error>> {
+        let Some(run) = history::newest_of(account) else { return Ok(None) };
+        let bar = Bar::default();
+        let recovery = bot4_journal::recover(&run.record.journal, &mut |done, total| {
+            bar.show("reading the earlier journal", done, total, SHOWN_FROM_BYTES);
+        });
+        match recovery {
+            Ok(recovery) => Ok(Some(Self { run, recovery })),
+            Err(JournalError::Locked(_)) => Err(format!(
+                "error: run {} (process {}) trades this account now\nhelp: stop it first; two \
+                 engines must not share an account",
+                run.record.id, run.record.pid
+            )
+            .into()),
+            Err(e) => Err(format!("error: the journal of run {}: {e}", run.record.id).into()),
+        }
+    }
+
+    /// What a person should know, as sentences.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let id = &self.run.record.id;
+        let mut notes = Vec::new();
+        if let Some(cut) = &self.recovery.cut {
+            let torn = self.recovery.found.torn_tail.is_some();
+            notes.push(format!(
+                "run {id} did not close its journal: {} records are there; {} {} at {}",
+                self.recovery.found.records,
+                if torn { "a torn tail was cut from" } else { "the end was sealed in" },
+                cut.file.display(),
+                cut.offset
+            ));
+        }
+        if !self.recovery.found.is_sound() {
+            notes.push(format!(
+                "the journal of run {id} is damaged; its account was reconciled"
+            ));
+        }
+        notes
+    }
+
+    /// Refuses to trade over a damaged journal that nobody has looked at.
+    ///
+    /// # Errors
+    /// The refusal, naming file and offset.
+    pub fn permit(&self) -> Result<(), PolicyRefusal> {
+        let found = &self.recovery.found;
+        if found.is_sound() || self.run.is_reconciled() {
+            return Ok(());
+        }
+        let damage = found.damage.first().map_or_else(
+            || format!("{}: {} records are missing", self.journal().display(), found.missing()),
+            ToString::to_string,
+        );
+        Err(PolicyRefusal(format!(
+            "error: the journal of run {} is damaged: {damage}\nhelp: what that run did cannot \
+             be told from its journal alone; `bot4 run --reconcile-only` with this configuration \
+             cancels its open orders, compares the account with the venue and allows the next \
+             start",
+            self.run.record.id
+        )))
+    }
+
+    /// The account has not been compared with the venue since that run.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.run.is_unsettled()
+    }
+
+    fn journal(&self) -> &Path {
+        &self.run.record.journal
+    }
+
+    /// Compares what the journal knows with the venue, and marks the run as reconciled.
+    ///
+    /// # Errors
+    /// When the venue cannot be asked or the journal not be read.
+    pub fn settle(
+        &self,
+        clock: &Clock,
+        access: &Access,
+        table: &InstrumentTable,
+        seed: u64,
+    ) -> Result<Settled, Box<dyn std::error::Error>> {
+        let known = Known::of(self.journal(), &self.run.record.symbols)?;
+        let mut cold = ColdSession::open(clock, access, seed)?;
+        let venue = venue_fills(&mut cold, table, self.run.record.start_ms)?;
+        let settled = Settled {
+            run: self.run.record.id.clone(),
+            journal: self.recovery.found.to_json(),
+            cut_at: self.recovery.cut.as_ref().map(|c| (c.file.display().to_string(), c.offset)),
+            approved: known.approved.len() as u64,
+            unfinished: known.approved.difference(&known.ended).count() as u64,
+            fills_journal: known.fills.len() as u64,
+            fills_venue: venue.len() as u64,
+            not_in_journal: venue.difference(&known.fills).cloned().collect(),
+            not_at_venue: known.fills.difference(&venue).cloned().collect(),
+            open_orders: cold.open_orders(table)?.len() as u64,
+        };
+        self.run.mark_reconciled(&settled.to_json())?;
+        Ok(settled)
+    }
+}
+
+/// A fill: the instrument's symbol and the venue's trade id.
+type Fill = (String, u64);
+
+/// What a journal knows about orders and fills.
+#[derive(Debug, Default)]
+struct Known {
+    /// Orders that may have left.
+    approved: BTreeSet<OrderId>,
+    /// Orders that ended for certain.
+    ended: BTreeSet<OrderId>,
+    fills: BTreeSet<Fill>,
+}
+
+impl Known {
+    fn of(journal: &Path, symbols: &[String]) -> std::io::Result<Self> {
+        let mut known = Self::default();
+        for record in Reader::open(journal)?.flatten() {
+            known.take(&record.entry, symbols);
+        }
+        Ok(known)
+    }
+
+    fn take(&mut self, entry: &LogEntry, symbols: &[String]) {
+        let kind = LogKind::from_raw(entry.kind);
+        match (kind, decode(entry)) {
+            (Some(LogKind::Approved), Decoded::Intent(i)) if i.action == OrderAction::Place => {
+                self.approved.insert(i.order);
+            }
+            (Some(LogKind::Learned | LogKind::Report), Decoded::Exec(ExecMsg::Order(r))) => {
+                if r.state.is_terminal() {
+                    self.ended.insert(r.order);
+                }
+                let symbol = symbols.get(r.instrument.index());
+                if let (ReportKind::Fill, Some(symbol)) = (r.kind, symbol) {
+                    self.fills.insert((symbol.clone(), r.trade_id));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn venue_fills(
+    cold: &mut ColdSession,
+    table: &InstrumentTable,
+    start_ms: i64,
+) -> Result<BTreeSet<Fill>, ColdError> {
+    let mut fills = BTreeSet::new();
+    for instrument in table.all() {
+        let symbol = &instrument.symbol;
+        for trade in cold.trades_since(symbol, start_ms, table)? {
+            fills.insert((symbol.as_str().to_owned(), trade.trade_id));
+        }
+    }
+    Ok(fills)
+}
+
+/// What the comparison with the venue gave.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    run: String,
+    journal: Value,
+    cut_at: Option<(String, u64)>,
+    approved: u64,
+    unfinished: u64,
+    fills_journal: u64,
+    fills_venue: u64,
+    not_in_journal: Vec<Fill>,
+    not_at_venue: Vec<Fill>,
+    open_orders: u64,
+}
+
+impl Settled {
+    /// Nothing is open and every fill of the journal is one of the venue's.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.open_orders == 0 && self.not_at_venue.is_empty()
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "run": self.run, "journal": self.journal,
+            "cut": self.cut_at.as_ref().map(|(f, at)| json!({"file": f, "offset": at})),
+            "orders": {"approved": self.approved, "unfinished": self.unfinished,
+                       "open_at_venue": self.open_orders},
+            "fills": {"journal": self.fills_journal, "venue": self.fills_venue,
+                      "not_in_journal": named(&self.not_in_journal),
+                      "not_at_venue": named(&self.not_at_venue)},
+            "explained": self.is_explained(),
+        })
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut out = vec![format!(
+            "run {}: {} orders approved, {} without a known end; fills: {} in its journal, {} at \
+             the venue since it began",
+            self.run, self.approved, self.unfinished, self.fills_journal, self.fills_venue
+        )];
+        if !self.not_in_journal.is_empty() {
+            let n = self.not_in_journal.len();
+            out.push(format!(
+                "{n} fills at the venue are not in the journal (they happened after its end, or \
+                 another program traded); balances are taken from the venue"
+            ));
+        }
+        if !self.not_at_venue.is_empty() {
+            let n = self.not_at_venue.len();
+            out.push(format!("{n} fills of the journal are not at the venue: a person must look"));
+        }
+        out
+    }
+}
+
+fn named(fills: &[Fill]) -> Value {
+    let mut by_symbol: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (symbol, id) in fills.iter().take(FILLS_NAMED_MAX) {
+        by_symbol.entry(symbol).or_default().push(*id);
+    }
+    json!({ "count": fills.len(), "trade_ids": by_symbol })
+}
+
+/// A progress bar on standard error, on a terminal only, and only when there is much to read.
+#[derive(Default)]
+pub struct Bar {
+    bar: std::cell::OnceCell<ProgressBar>,
+}
+
+impl Bar {
+    /// Shows `done` of `total` bytes once `total` is `from` or more.
+    pub fn show(&self, what: &'static str, done: u64, total: u64, from: u64) {
+        if total < from || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| {
+            let style = ProgressStyle::with_template(
+                "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            );
+            ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_message(what)
+        });
+        bar.set_position(done);
+        if done >= total {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! What goes wrong besides the venue's script: the network and the scheduler, at drawn moments.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bot4_types::Nanos;
+use bot4_venue::script;
+use bot4_wire::transport::memory::Network;
+
+/// Every kind of fault that a run can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The order connection is reset.
+    CutOrder,
+    /// It is reset in the step that sent an order: the order does not arrive.
+    CutOnSend,
+    /// It is reset after the venue has read an order and before its answer is read.
+    CutAfterSend,
+    /// A market or snapshot connection is reset.
+    CutMarket,
+    /// The order connection carries nothing for a while.
+    StallOrder,
+    /// A market or snapshot connection carries nothing for a while.
+    StallMarket,
+    /// New connections are refused for a while.
+    Refuse,
+    /// A wire, parse or book agent stands still.
+    StarveFront,
+    /// Signal, risk, execution or journal stands still.
+    StarveBack,
+    /// The venue stands still.
+    StarveVenue,
+    /// An order's answer is lost.
+    LoseAck,
+    /// An order's answer is a 500.
+    FailAck,
+    /// A report is lost.
+    LoseReport,
+    /// A report comes twice.
+    RepeatReport,
+    /// A depth update is lost.
+    LoseDepth,
+    /// A depth update comes twice.
+    RepeatDepth,
+    /// Market connections are open and silent.
+    Silent,
+    /// Answers are late.
+    DelayAcks,
+    /// All connections end.
+    DropAll,
+    /// The venue says that it will go away.
+    ShutdownNotice,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::CutOrder,
+        Self::CutOnSend,
+        Self::CutAfterSend,
+        Self::CutMarket,
+        Self::StallOrder,
+        Self::StallMarket,
+        Self::Refuse,
+        Self::StarveFront,
+        Self::StarveBack,
+        Self::StarveVenue,
+        Self::LoseAck,
+        Self::FailAck,
+        Self::LoseReport,
+        Self::RepeatReport,
+        Self::LoseDepth,
+        Self::RepeatDepth,
+        Self::Silent,
+        Self::DelayAcks,
+        Self::DropAll,
+        Self::ShutdownNotice,
+    ];
+
+    /// Its name in the output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CutOrder => "cut_order",
+            Self::CutOnSend => "cut_on_send",
+            Self::CutAfterSend => "cut_after_send",
+            Self::CutMarket => "cut_market",
+            Self::StallOrder => "stall_order",
+            Self::StallMarket => "stall_market",
+            Self::Refuse => "refuse",
+            Self::StarveFront => "starve_front",
+            Self::StarveBack => "starve_back",
+            Self::StarveVenue => "starve_venue",
+            Self::LoseAck => "lose_ack",
+            Self::FailAck => "fail_ack",
+            Self::LoseReport => "lose_report",
+            Self::RepeatReport => "repeat_report",
+            Self::LoseDepth => "lose_depth",
+            Self::RepeatDepth => "repeat_depth",
+            Self::Silent => "silent",
+            Self::DelayAcks => "delay_acks",
+            Self::DropAll => "drop_all",
+            Self::ShutdownNotice => "shutdown_notice",
+        }
+    }
+
+    /// The kind of a fault in the venue's script, if the swarm draws it.
+    #[must_use]
+    pub const fn of_script(fault: &script::Fault) -> Option<Self> {
+        use script::Fault as F;
+        Some(match fault {
+            F::DropConnections => Self::DropAll,
+            F::Silent(_) => Self::Silent,
+            F::LoseDepth(_) => Self::LoseDepth,
+            F::RepeatDepth(_) => Self::RepeatDepth,
+            F::ShutdownNotice => Self::ShutdownNotice,
+            F::DelayAcks(_) => Self::DelayAcks,
+            F::LoseAck => Self::LoseAck,
+            F::FailAck => Self::FailAck,
+            F::LoseReport => Self::LoseReport,
+            F::RepeatReport => Self::RepeatReport,
+            F::Exit | F::ClockJump(_) => return None,
+        })
+    }
+}
+
+/// A fault of the network or the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// See [`Kind::CutOrder`].
+    CutOrder,
+    /// See [`Kind::CutOnSend`].
+    CutOnSend,
+    /// See [`Kind::CutAfterSend`].
+    CutAfterSend,
+    /// See [`Kind::CutMarket`]; the number picks one.
+    CutMarket(u64),
+    /// For how long.
+    StallOrder(Nanos),
+    /// Which and for how long.
+    StallMarket(u64, Nanos),
+    /// For how long.
+    Refuse(Nanos),
+    /// Which agent and for how long.
+    Starve(&'static str, Nanos),
+}
+
+impl Fault {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::CutOrder => Kind::CutOrder,
+            Self::CutOnSend => Kind::CutOnSend,
+            Self::CutAfterSend => Kind::CutAfterSend,
+            Self::CutMarket(_) => Kind::CutMarket,
+            Self::StallOrder(_) => Kind::StallOrder,
+            Self::StallMarket(..) => Kind::StallMarket,
+            Self::Refuse(_) => Kind::Refuse,
+            Self::Starve("venue", _) => Kind::StarveVenue,
+            Self::Starve(role, _)
+                if ["signal", "risk", "execution", "journal"].contains(role) =>
+            {
+                Kind::StarveBack
+            }
+            Self::Starve(..) => Kind::StarveFront,
+        }
+    }
+}
+
+/// A cut that waits for its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Armed {
+    OnSend,
+    AfterSend,
+    /// An order was sent; the venue has not worked since.
+    AfterVenue,
+}
+
+/// Lets the drawn faults strike.
+pub struct FaultDriver {
+    network: Network,
+    due: VecDeque<(Nanos, Fault)>,
+    script: VecDeque<script::Timed>,
+    /// What ends when.
+    ends: Vec<(Nanos, End)>,
+    armed: Option<Armed>,
+    /// Connections by who made them, newest last.
+    order_conns: Vec<usize>,
+    market_conns: Vec<usize>,
+    known: usize,
+    /// How often each kind struck.
+    pub struck: BTreeMap<Kind, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Unstall(usize),
+    Admit,
+}
+
+impl FaultDriver {
+    /// A driver over `network`; `script` is performed by the venue and only counted here.
+    #[must_use]
+    pub fn new(
+        network: Network,
+        due: Vec<(Nanos, Fault)>,
+        script: Vec<script::Timed>,
+    ) -> Self {
+        Self {
+            network,
+            due: due.into(),
+            script: script.into(),
+            ends: Vec::new(),
+            armed: None,
+            order_conns: Vec::new(),
+            market_conns: Vec::new(),
+            known: 0,
+            struck: BTreeMap::new(),
+        }
+    }
+
+    /// After a step of `role`: notes its connections and, with `sent` new orders in it, lets the
+    /// armed cut strike.
+    pub fn after(&mut self, role: &str, sent: usize) {
+        let connects = self.network.connects();
+        for index in self.known..connects {
+            let execution = role == "execution";
+            if execution { &mut self.order_conns } else { &mut self.market_conns }.push(index);
+        }
+        self.known = connects;
+        self.armed = match self.armed {
+            Some(Armed::OnSend) if sent > 0 => self.strike_armed(Kind::CutOnSend),
+            Some(Armed::AfterSend) if sent > 0 => Some(Armed::AfterVenue),
+            Some(Armed::AfterVenue) if role == "venue" => self.strike_armed(Kind::CutAfterSend),
+            same => same,
+        };
+    }
+
+    fn strike_armed(&mut self, kind: Kind) -> Option<Armed> {
+        self.cut_order();
+        self.count(kind);
+        None
+    }
+
+    /// Lets strike what is due; `starve` is told who stands still until when.
+    pub fn strike(&mut self, now: Nanos, starve: &mut dyn FnMut(&'static str, Nanos)) {
+        self.end_due(now);
+        while self.script.front().is_some_and(|t| t.at_ns <= now.0) {
+            let Some(timed) = self.script.pop_front() else { return };
+            if let Some(kind) = Kind::of_script(&timed.fault) {
+                self.count(kind);
+            }
+        }
+        while self.due.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, fault)) = self.due.pop_front() else { return };
+            self.perform(fault, now, starve);
+        }
+    }
+
+    /// No further fault; what lasts ends.
+    pub fn calm_down(&mut self) {
+        self.due.clear();
+        self.armed = None;
+        self.end_due(Nanos::MAX);
+    }
+
+    fn perform(
+        &mut self,
+        fault: Fault,
+        now: Nanos,
+        starve: &mut dyn FnMut(&'static str, Nanos),
+    ) {
+        match fault {
+            Fault::CutOrder => self.cut_order(),
+            Fault::CutOnSend => return self.armed = Some(Armed::OnSend),
+            Fault::CutAfterSend => return self.armed = Some(Armed::AfterSend),
+            Fault::CutMarket(n) => {
+                if let Some(index) = newest(&self.market_conns, n) {
+                    self.network.cut(index);
+                }
+            }
+            Fault::StallOrder(span) => self.stall(self.order_conns.last().copied(), now + span),
+            Fault::StallMarket(n, span) => self.stall(newest(&self.market_conns, n), now + span),
+            Fault::Refuse(span) => {
+                self.network.refuse(true);
+                self.ends.push((now + span, End::Admit));
+            }
+            Fault::Starve(role, span) => starve(role, now + span),
+        }
+        self.count(fault.kind());
+    }
+
+    fn cut_order(&self) {
+        if let Some(index) = self.order_conns.last() {
+            self.network.cut(*index);
+        }
+    }
+
+    fn stall(&mut self, index: Option<usize>, until: Nanos) {
+        if let Some(index) = index {
+            self.network.stall(index, true);
+            self.ends.push((until, End::Unstall(index)));
+        }
+    }
+
+    fn end_due(&mut self, now: Nanos) {
+        let network = &self.network;
+        self.ends.retain(|(at, end)| {
+            if *at > now {
+                return true;
+            }
+            match end {
+                End::Unstall(index) => network.stall(*index, false),
+                End::Admit => network.refuse(false),
+            }
+            false
+        });
+    }
+
+    fn count(&mut self, kind: Kind) {
+        *self.struck.entry(kind).or_default() += 1;
+    }
+}
+
+/// One of the newest four connections: two wire agents have two each.
+fn newest(conns: &[usize], pick: u64) -> Option<usize> {
+    let recent = &conns[conns.len().saturating_sub(4)..];
+    recent.get(pick as usize % recent.len().max(1)).copied()
+}

@@ -1,0 +1,518 @@
+//! One run: build, trade under faults, heal, drain, compare.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bot4_book::BookAgent;
+use bot4_execution::ExecutionAgent;
+use bot4_feeds::parse_agent::ParseAgent;
+use bot4_feeds::wire_agent::WireAgent;
+use bot4_journal::JournalAgent;
+use bot4_journal::hash::Fnv128;
+use bot4_lanes::{Agent, Clock, Control, Journaled, Metrics};
+use bot4_risk::RiskAgent;
+use bot4_types::{AssetId, BookState, LogEntry, LogKind, Nanos, RunEpoch, Wall};
+use bot4_wire::transport::memory::Network;
+
+use super::check::{Bounds, Checks, View};
+use super::disk::MemoryDisk;
+use super::faults::FaultDriver;
+use super::floor::{Floor, Stop};
+use super::swarm::Swarm;
+use super::tap::{Plant, Seen, Tap, Taps};
+use super::venue_agent::VenueAgent;
+use super::{Options, SimEnd};
+use crate::config::{self, Config};
+use crate::run::access::{Access, Net};
+use crate::run::dirs::RunDir;
+use crate::run::outcome::Opening;
+use crate::run::plan::Plan;
+use crate::run::wiring::{self, Rings};
+use crate::run::{settings, wiring::Inputs};
+use crate::topology as t;
+
+/// Unix time at which simulated time begins.
+const ORIGIN_UNIX_NS: i64 = 1_700_000_000_000_000_000;
+/// After the last fault everything is live again within this time: the longest pause between
+/// two attempts to connect, a session's patience, a snapshot, and as much again.
+const HEAL_MAX: Nanos = Nanos::from_secs(15);
+/// After the order to stop nothing is open within this time.
+const DRAIN_MAX: Nanos = Nanos::from_secs(15);
+/// Hot agents have warmed up by then.
+const WARM_AFTER: Nanos = Nanos::from_secs(1);
+/// Steps between two looks at whether a phase is over.
+const LOOK_EVERY: u64 = 128;
+/// Steps without the venue in which everything in flight comes home.
+const HOMECOMING: u64 = 4_000;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Plays `options`. Needs no files.
+///
+/// # Errors
+/// When the machine cannot be built.
+pub fn play(options: &Options) -> Result<SimEnd, Failure> {
+    Run::build(options)?.play(options)
+}
+
+/// Plays a calm run of `steps` steps from `seed` and leaves its journal in `dir`.
+///
+/// # Errors
+/// When the machine cannot be built or the journal not be written.
+pub fn run(seed: u64, steps: u64, dir: &Path) -> Result<SimEnd, Failure> {
+    let options = Options::calm(seed, steps);
+    let run = Run::build(&options)?;
+    let disk = run.disk.clone();
+    let end = run.play(&options)?;
+    disk.write_to(&dir.join("journal"))?;
+    Ok(end)
+}
+
+/// Why the phases ended early.
+enum Ended {
+    /// A finding is noted.
+    Found,
+    Stopped(Stop),
+}
+
+struct Run {
+    floor: Floor,
+    taps: Taps,
+    seen: Seen,
+    faults: FaultDriver,
+    checks: Checks,
+    control: Control,
+    journaled: Journaled,
+    metrics: Metrics,
+    disk: MemoryDisk,
+    opening: Opening,
+    books: Vec<BookState>,
+    logged: [Fnv128; 2],
+    sealed: bool,
+    end: SimEnd,
+}
+
+impl Run {
+    fn build(options: &Options) -> Result<Self, Failure> {
+        let swarm = match options.calm {
+            true => Swarm::calm(),
+            false => Swarm::drawn(options.seed, options.steps),
+        };
+        let mut config = config::demo()?;
+        config.seed = options.seed;
+        swarm.apply(&mut config);
+        let network = Network::new(options.seed);
+        let wall = Wall { origin_unix_ns: ORIGIN_UNIX_NS };
+        let (venue, keys) = VenueAgent::new(options.seed, &swarm, &network, wall)?;
+        let opening = opening(&config, &swarm, &venue, wall)?;
+        let access = Access {
+            market: "wss://venue.sim".to_owned(),
+            api: "wss://venue.sim/ws-api/v3".to_owned(),
+            api_key: keys.api_key,
+            key_text: keys.private_key,
+            key_path: "the simulator".to_owned(),
+            net: Net::Memory(network.clone()),
+        };
+        let (control, metrics) = (Control::new(), Metrics::in_memory());
+        let disk = MemoryDisk::new(config.segment_bytes);
+        let mut rings = Rings::scaled(swarm.ring_divisor);
+        let (taps, journaled) = (taps(&mut rings, options.plant), rings.journaled());
+        let instruments = opening.info.table.all().len();
+        let bounds = Bounds {
+            position_e4: config.risk.position_e4,
+            mark_age_max: Nanos(config.risk.book_age_max.as_nanos() as u64),
+        };
+        let checks = Checks::new(instruments, bounds, venue.exchange().ids.order);
+        let machine = Machine { config: &config, opening: &opening, access: &access };
+        let mut agents = machine.build(&control, &metrics, &disk, rings)?;
+        agents.push(Box::new(venue));
+        Ok(Self {
+            floor: Floor::new(agents, options.seed, swarm.step_ns_max),
+            taps,
+            seen: Seen::default(),
+            faults: FaultDriver::new(network, swarm.faults, swarm.script),
+            checks,
+            control,
+            journaled,
+            metrics,
+            disk,
+            opening,
+            books: vec![BookState::Waiting; instruments],
+            logged: [Fnv128::default(); 2],
+            sealed: false,
+            end: SimEnd { seed: options.seed, ..SimEnd::default() },
+        })
+    }
+
+    fn play(mut self, options: &Options) -> Result<SimEnd, Failure> {
+        self.floor.start()?;
+        let over = self.trade(options).and_then(|()| self.heal()).and_then(|()| self.drain());
+        self.end.stop = over.err().and_then(|ended| match ended {
+            Ended::Found => None,
+            Ended::Stopped(stop) => Some(stop),
+        });
+        if std::env::var_os("SIM_DEBUG").is_some() {
+            for e in self.metrics.entries() {
+                if let bot4_lanes::metrics::Entry::Counters { role, names, counters } = e {
+                    let t: Vec<String> = names.iter().enumerate().filter(|(i, _)| counters.value(*i) > 0).map(|(i, n)| format!("{n}={}", counters.value(i))).collect();
+                    eprintln!("{role}: {}", t.join(" "));
+                }
+            }
+            eprintln!("now {} faults {:?}", self.floor.now().0, Swarm::drawn(options.seed, options.steps));
+            if let Some(w) = self.floor.agent::<WireAgent>("wire.0") { eprintln!("wire.0 up {} err {:?} slots {:?}", w.is_up(), w.last_error(), w.slots()); }
+            if let Some(w) = self.floor.agent::<WireAgent>("wire.1") { eprintln!("wire.1 up {} err {:?} slots {:?}", w.is_up(), w.last_error(), w.slots()); }
+        }
+        Ok(self.finish(options.seed))
+    }
+
+    /// One step of one agent, and everything that must be looked at after it.
+    fn step(&mut self) -> Result<(), Ended> {
+        let role = self.floor.step().map_err(Ended::Stopped)?;
+        let now = self.floor.now();
+        self.taps.carry(&mut self.seen);
+        self.note(role);
+        let sent = |e: &&LogEntry| e.kind == LogKind::Sent as u8;
+        let sent = self.seen.execution_log.iter().filter(sent).count();
+        self.faults.after(role, sent);
+        let floor = &mut self.floor;
+        self.faults.strike(now, &mut |role, until| floor.hold(role, until));
+        if !self.sealed && now > WARM_AFTER {
+            self.sealed = true;
+            self.floor.seal();
+        }
+        self.look(role)
+    }
+
+    /// Keeps up with the books' states and the log's hash.
+    fn note(&mut self, role: &str) {
+        if role.starts_with("book.")
+            && let Some(book) = self.floor.agent::<BookAgent>(role)
+        {
+            for instrument in self.opening.info.table.all() {
+                if let Some(state) = book.state(instrument.id) {
+                    self.books[instrument.id.index()] = state;
+                }
+            }
+        }
+        for (hash, log) in
+            self.logged.iter_mut().zip([&self.seen.risk_log, &self.seen.execution_log])
+        {
+            log.iter().for_each(|entry| take_in(hash, entry));
+        }
+    }
+
+    fn look(&mut self, role: &'static str) -> Result<(), Ended> {
+        let (Some(venue), Some(risk)) =
+            (self.floor.agent::<VenueAgent>("venue"), self.floor.agent::<RiskAgent>("risk"))
+        else {
+            return Ok(());
+        };
+        let looked = self.checks.look(&View {
+            role,
+            now: self.floor.now(),
+            seen: &self.seen,
+            venue: venue.exchange(),
+            new_orders: &[],
+            books: &self.books,
+            journaled: self.journaled.get(t::LOG_RISK),
+            phase: self.control.phase(),
+            equity: risk.core().equity(),
+            table: &self.opening.info.table,
+        });
+        looked.map_err(|what| {
+            let at = self.floor.steps();
+            self.end.unsafe_findings.push(format!("step {at}: {what}"));
+            Ended::Found
+        })
+    }
+
+    fn trade(&mut self, options: &Options) -> Result<(), Ended> {
+        for step in 0..options.steps {
+            if options.plant == Some(Plant::Panic) && step == options.steps / 2 {
+                let what = "planted".to_owned();
+                return Err(Ended::Stopped(Stop::Panic("signal", what)));
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// No fault any more: everything must come up again.
+    fn heal(&mut self) -> Result<(), Ended> {
+        self.faults.calm_down();
+        self.floor.release();
+        let from = self.floor.now();
+        while self.floor.now().since(from) < HEAL_MAX {
+            for _ in 0..LOOK_EVERY {
+                self.step()?;
+            }
+            if self.is_live() {
+                self.end.heal_ms = self.floor.now().since(from).millis();
+                return Ok(());
+            }
+        }
+        let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
+        self.end.late_findings.push(format!(
+            "15 s after the last fault: order session {}, books {:?}",
+            if ready { "ready" } else { "not ready" },
+            self.books
+        ));
+        Err(Ended::Found)
+    }
+
+    fn is_live(&self) -> bool {
+        let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
+        ready && self.books.iter().all(|s| *s == BookState::Live)
+    }
+
+    /// The engine stops: everything open must end and be accounted for.
+    fn drain(&mut self) -> Result<(), Ended> {
+        self.control.drain();
+        let from = self.floor.now();
+        let mut why = String::new();
+        while self.floor.now().since(from) < DRAIN_MAX {
+            for _ in 0..LOOK_EVERY {
+                self.step()?;
+            }
+            match self.unrest() {
+                None => {
+                    self.end.drain_ms = self.floor.now().since(from).millis();
+                    self.compare();
+                    return Ok(());
+                }
+                Some(what) => why = what,
+            }
+        }
+        self.end.late_findings.push(format!("15 s after the order to stop: {why}"));
+        Err(Ended::Found)
+    }
+
+    /// What is not at rest yet.
+    fn unrest(&mut self) -> Option<String> {
+        let execution = self.floor.agent_mut::<ExecutionAgent>("execution")?;
+        let (open, unknown) = execution.open_and_unknown();
+        let risk = self.floor.agent::<RiskAgent>("risk")?;
+        let venue = self.floor.agent::<VenueAgent>("venue")?.exchange();
+        let theirs: Vec<&str> =
+            venue.orders.open(None).map(|order| order.client_id.as_str()).collect();
+        let ledger = risk.core().ledger();
+        let assets = (0..self.opening.info.table.assets_len()).map(|a| AssetId(a as u8));
+        let reserved = assets.filter(|a| ledger.reserved(*a) != 0).count();
+        let (booked, settling) = (ledger.open_orders(), ledger.settling_orders());
+        let rest = open + unknown + theirs.len() + booked + settling + reserved;
+        (rest > 0 || !self.taps.is_empty()).then(|| {
+            format!(
+                "execution has {open} open ({unknown} unknown), the venue {theirs:?}, risk \
+                 {booked} open and {settling} settling, reservations in {reserved} assets"
+            )
+        })
+    }
+
+    /// Positions and balances, ours and the venue's.
+    fn compare(&mut self) {
+        let (Some(risk), Some(venue)) =
+            (self.floor.agent::<RiskAgent>("risk"), self.floor.agent::<VenueAgent>("venue"))
+        else {
+            return;
+        };
+        let table = &self.opening.info.table;
+        let findings = &mut self.end.unsafe_findings;
+        for (name, theirs) in venue.balances() {
+            let Some(asset) = table.find_asset(name.as_bytes()) else { continue };
+            let ours = risk.expected_balance(asset);
+            if ours != theirs {
+                findings.push(format!("balance of {name}: ours {ours}, the venue's {theirs}"));
+            }
+        }
+        for instrument in table.all() {
+            let exchange = venue.exchange();
+            let Some(market) = exchange.market(instrument.symbol.as_str()) else { continue };
+            let trades = exchange.orders.trades(market);
+            let theirs: i64 = trades.map(|t| if t.buyer { t.qty } else { -t.qty }).sum();
+            let ours = risk.position(instrument.id).0;
+            if ours != theirs {
+                let symbol = instrument.symbol;
+                findings.push(format!("position of {symbol}: ours {ours}, the venue's {theirs}"));
+            }
+        }
+        let drift = risk.core().ledger().counts().drift();
+        if drift > 0 {
+            findings.push(format!("{drift} reports that a person must explain"));
+        }
+    }
+
+    /// Brings everything home, closes the agents and takes the last figures.
+    fn finish(mut self, seed: u64) -> SimEnd {
+        let clean = self.end.is_clean();
+        let now = self.floor.now();
+        if clean {
+            self.floor.hold("venue", Nanos::MAX);
+            for _ in 0..HOMECOMING {
+                if self.step().is_err() {
+                    break;
+                }
+            }
+        }
+        for (role, allocations) in self.floor.hot_allocations().filter(|(_, n)| *n > 0) {
+            self.end.leaks.push(format!("{role} allocated {allocations} times after its warm-up"));
+        }
+        let steps = self.floor.steps();
+        self.floor.close();
+        self.carry_logs();
+        if clean {
+            self.count_buffers();
+        }
+        self.read_journal();
+        let faults: BTreeMap<_, _> =
+            self.faults.struck.iter().map(|(kind, n)| (kind.name(), *n)).collect();
+        let execution = self.floor.agent_mut::<ExecutionAgent>("execution");
+        let open = execution.map_or((0, 0), ExecutionAgent::open_and_unknown).0;
+        let risk = self.floor.agent::<RiskAgent>("risk");
+        SimEnd {
+            seed,
+            steps,
+            sim_ms: now.millis(),
+            orders: self.metrics.total_of("execution", "orders_sent"),
+            fills: risk.map_or(0, RiskAgent::fills_applied),
+            open: open as u64,
+            decision_hash: risk.map_or(0, RiskAgent::decision_hash),
+            looks: self.checks.looks,
+            faults,
+            ..self.end
+        }
+    }
+
+    /// What the agents logged last is in the taps: the journal closed without it.
+    fn carry_logs(&mut self) {
+        self.taps.carry(&mut self.seen);
+        self.note("");
+    }
+
+    /// Every frame slot and level block came home.
+    fn count_buffers(&mut self) {
+        for role in t::WIRE {
+            let Some((free, total)) = self.floor.agent::<WireAgent>(role).map(WireAgent::slots)
+            else {
+                continue;
+            };
+            if free != total {
+                self.end.leaks.push(format!("{role}: {free} of {total} slots came home"));
+            }
+        }
+        for role in t::PARSE {
+            let free = self.floor.agent::<ParseAgent>(role).map(ParseAgent::blocks_free);
+            if let Some(free) = free.filter(|free| *free != settings::BLOCKS) {
+                let what = format!("{role}: blocks {free:?} of {:?}", settings::BLOCKS);
+                self.end.leaks.push(what);
+            }
+        }
+    }
+
+    /// The journal holds exactly what was logged.
+    fn read_journal(&mut self) {
+        let Some(journal) = self.floor.agent::<JournalAgent>("journal") else { return };
+        let (stats, mut lanes) = (journal.stats(), [Fnv128::default(); 2]);
+        let read = self.disk.read(|entry| {
+            if let Some(hash) = lanes.get_mut(usize::from(entry.lane)) {
+                take_in(hash, entry);
+            }
+        });
+        self.end.records = stats.records;
+        let findings = &mut self.end.unsafe_findings;
+        match read {
+            Err(what) => findings.push(what),
+            Ok(records) if records != stats.records => {
+                findings.push(format!("{records} of {} records in the journal", stats.records));
+            }
+            Ok(_) => {}
+        }
+        if stats.lost > 0 {
+            findings.push(format!("{} journal records lost", stats.lost));
+        }
+        if self.taps.is_empty() && lanes != self.logged {
+            findings.push("the journal does not hold what was logged".to_owned());
+        }
+        let mut hash = Fnv128::default();
+        lanes.iter().for_each(|lane| hash.write(&lane.value().to_le_bytes()));
+        self.end.journal_hash = hash.value();
+    }
+}
+
+fn take_in(hash: &mut Fnv128, entry: &LogEntry) {
+    hash.write(&entry.seq.to_le_bytes());
+    hash.write(&entry.at.0.to_le_bytes());
+    hash.write(&[entry.kind, entry.lane]);
+    hash.write(entry.body());
+}
+
+fn taps(rings: &mut Rings, plant: Option<Plant>) -> Taps {
+    let (rx, tx) = rings.cut("intents");
+    let intents = Tap::new("intents", rx, tx);
+    let (rx, tx) = rings.cut("approved");
+    let approved = Tap::new("approved", rx, tx);
+    let (rx, tx) = rings.cut("reports");
+    let reports = Tap::new("reports", rx, tx);
+    let (rx, tx) = rings.cut("log[risk]");
+    let risk_log = Tap::new("log[risk]", rx, tx);
+    let (rx, tx) = rings.cut("log[execution]");
+    let execution_log = Tap::new("log[execution]", rx, tx);
+    let marks = (0..t::BOOKS).map(|j| {
+        let (rx, tx) = rings.cut(&format!("marks[{j}]"));
+        Tap::new("marks", rx, tx)
+    });
+    let marks = marks.collect();
+    Taps { intents, approved, reports, risk_log, execution_log, marks, plant }
+}
+
+/// What the machine is built from.
+struct Machine<'a> {
+    config: &'a Config,
+    opening: &'a Opening,
+    access: &'a Access,
+}
+
+impl Machine<'_> {
+    fn build(
+        &self,
+        control: &Control,
+        metrics: &Metrics,
+        disk: &MemoryDisk,
+        rings: Rings,
+    ) -> Result<Vec<Box<dyn Agent>>, Failure> {
+        let plan = Plan::of(self.config)?;
+        let dir = RunDir { id: "sim".to_owned(), path: PathBuf::new(), epoch: RunEpoch(1) };
+        let inputs = Inputs {
+            config: self.config,
+            plan: &plan,
+            clock: &Clock::monotonic(),
+            control,
+            dir: &dir,
+            access: self.access,
+            opening: self.opening,
+            latency_dir: None,
+            journal_helper: false,
+            disk: Some(&|| Box::new(disk.clone())),
+        };
+        wiring::agents(&inputs, metrics, rings)
+    }
+}
+
+fn opening(
+    config: &Config,
+    swarm: &Swarm,
+    venue: &VenueAgent,
+    wall: Wall,
+) -> Result<Opening, Failure> {
+    let symbols = &config.venue.symbols;
+    let mut info = VenueAgent::exchange_info(config.seed, swarm, symbols, wall)?;
+    let equity_asset =
+        info.table.asset(config.risk.equity_asset).map_err(|e| format!("equity asset: {e:?}"))?;
+    let balances = venue
+        .balances()
+        .into_iter()
+        .filter_map(|(name, amount)| Some((info.table.find_asset(name.as_bytes())?, amount)))
+        .collect();
+    let start_ms = ORIGIN_UNIX_NS / 1_000_000;
+    let (notes, seed) = (Vec::new(), config.seed);
+    Ok(Opening { info, wall, balances, equity_asset, start_ms, notes, seed })
+}

@@ -1,0 +1,210 @@
+//! What a seed draws before it runs: who trades what, how tight everything is, what goes wrong.
+//!
+//! Every run of the swarm has only some of the faults, so that one that hides another cannot
+//! hide it in all runs. [`Swarm::calm`] draws nothing: the real sizes and no fault.
+
+use bot4_types::Nanos;
+use bot4_types::rng::SplitMix64;
+use bot4_venue::generator::Activity;
+use bot4_venue::limits::LimitRules;
+use bot4_venue::script;
+
+use super::faults::{Fault, Kind};
+use crate::config::{Config, StrategyConfig};
+
+/// Longest step of a calm run: with thirteen agents each is cycled about every 260 microseconds.
+const CALM_STEP_NS_MAX: u64 = 40_000;
+/// A fault begins this long after the start at the earliest: the machine must be up once.
+const FIRST_FAULT: Nanos = Nanos::from_millis(800);
+/// Answers are at most this late; a session gives up after three seconds of silence.
+const ACK_DELAY_MS_MAX: u64 = 2_500;
+
+/// The options of one run.
+#[derive(Clone, Debug)]
+pub struct Swarm {
+    /// Longest step, nanoseconds.
+    pub step_ns_max: u64,
+    /// Divisor of every ring's capacity.
+    pub ring_divisor: usize,
+    /// Symbols traded, at least one.
+    pub symbols: usize,
+    /// Strategies in force: market maker, taker.
+    pub strategies: [bool; 2],
+    /// Liveliness of the venue's crowd.
+    pub activity: Activity,
+    /// The venue's rate limits.
+    pub limits: LimitRules,
+    /// One answer in this many follows its events.
+    pub crossed_answer_in: u64,
+    /// Largest position, 10^-4 of equity.
+    pub position_e4: i64,
+    /// New orders a second.
+    pub orders_per_second: u32,
+    /// Open orders over all instruments.
+    pub open_orders_max: u32,
+    /// Journal segment, bytes.
+    pub segment_bytes: usize,
+    /// Faults of the network and the scheduler, by time.
+    pub faults: Vec<(Nanos, Fault)>,
+    /// Faults of the venue, by time.
+    pub script: Vec<script::Timed>,
+}
+
+impl Swarm {
+    /// Real sizes, no fault.
+    #[must_use]
+    pub fn calm() -> Self {
+        Self {
+            step_ns_max: CALM_STEP_NS_MAX,
+            ring_divisor: 1,
+            symbols: 4,
+            strategies: [true, true],
+            activity: Activity::default(),
+            limits: LimitRules::HIGH,
+            crossed_answer_in: 8,
+            position_e4: 200,
+            orders_per_second: 400,
+            open_orders_max: 200,
+            segment_bytes: 4 * 1024 * 1024,
+            faults: Vec::new(),
+            script: Vec::new(),
+        }
+    }
+
+    /// What `seed` draws for a trading phase of `steps` steps.
+    #[must_use]
+    pub fn drawn(seed: u64, steps: u64) -> Self {
+        let mut rng = SplitMix64::new(seed ^ 0x5357_4152_4d00_0001);
+        let step_ns_max = pick(&mut rng, &[20_000, 40_000, 100_000, 200_000, 400_000]);
+        let strategies = pick(&mut rng, &[[true, true], [true, true], [true, false], [false, true]]);
+        let mut swarm = Self {
+            step_ns_max,
+            ring_divisor: pick(&mut rng, &[1, 1, 8, 64, 512, 4_096]),
+            symbols: 1 + rng.below(4) as usize,
+            strategies,
+            activity: Activity {
+                steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
+                levels: pick(&mut rng, &[50, 300, 1_200]),
+            },
+            limits: pick(&mut rng, &[LimitRules::HIGH, LimitRules::HIGH, LimitRules::REAL]),
+            crossed_answer_in: pick(&mut rng, &[1, 2, 8, 0]),
+            position_e4: pick(&mut rng, &[3, 10, 50, 200]),
+            orders_per_second: pick(&mut rng, &[10, 50, 400]),
+            open_orders_max: pick(&mut rng, &[3, 20, 200]),
+            segment_bytes: pick(&mut rng, &[64 * 1024, 1024 * 1024, 4 * 1024 * 1024]),
+            faults: Vec::new(),
+            script: Vec::new(),
+        };
+        let end = Nanos(steps * step_ns_max / 2);
+        swarm.draw_faults(end, &mut rng);
+        swarm
+    }
+
+    /// Draws which kinds are on, then when each strikes before `end`.
+    fn draw_faults(&mut self, end: Nanos, rng: &mut SplitMix64) {
+        let span = end.since(FIRST_FAULT).0;
+        if span == 0 {
+            return;
+        }
+        let enabled: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| rng.below(3) == 0).collect();
+        for kind in enabled {
+            for _ in 0..1 + rng.below(6) {
+                let at = FIRST_FAULT + Nanos(rng.below(span));
+                self.draw_one(kind, at, rng);
+            }
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
+        if self.script.iter().any(|t| matches!(t.fault, script::Fault::DelayAcks(_))) {
+            let fault = script::Fault::DelayAcks(0);
+            self.script.push(script::Timed { at_ns: end.0, fault });
+        }
+        self.script.sort_by_key(|t| t.at_ns);
+    }
+
+    fn draw_one(&mut self, kind: Kind, at: Nanos, rng: &mut SplitMix64) {
+        let ms = |n: u64| Nanos::from_millis(n);
+        let symbol = SYMBOLS[rng.below(self.symbols as u64) as usize].to_owned();
+        let fault = match kind {
+            Kind::CutOrder => Fault::CutOrder,
+            Kind::CutOnSend => Fault::CutOnSend,
+            Kind::CutAfterSend => Fault::CutAfterSend,
+            Kind::CutMarket => Fault::CutMarket(rng.next_u64()),
+            Kind::StallOrder => Fault::StallOrder(ms(20 + rng.below(4_000))),
+            Kind::StallMarket => Fault::StallMarket(rng.next_u64(), ms(20 + rng.below(4_000))),
+            Kind::Refuse => Fault::Refuse(ms(50 + rng.below(3_000))),
+            Kind::StarveFront => Fault::Starve(FRONT[rng.below(6) as usize], ms(rng.below(2_500))),
+            // Their links halt the engine after 100 ms without a reader: stay well below.
+            Kind::StarveBack => Fault::Starve(BACK[rng.below(4) as usize], ms(rng.below(60))),
+            Kind::StarveVenue => Fault::Starve("venue", ms(rng.below(1_500))),
+            _ => {
+                let fault = scripted(kind, symbol, rng);
+                self.script.push(script::Timed { at_ns: at.0, fault });
+                return;
+            }
+        };
+        self.faults.push((at, fault));
+    }
+
+    /// The configuration of the run: the demo's with what was drawn.
+    pub fn apply(&self, config: &mut Config) {
+        config.venue.symbols.truncate(self.symbols.max(1));
+        let [maker, taker] = self.strategies;
+        config.strategies.retain(|s| match s {
+            StrategyConfig::MarketMaker { .. } => maker,
+            StrategyConfig::EmaCross { .. } => taker,
+        });
+        config.risk.position_e4 = self.position_e4;
+        config.risk.orders_per_second = self.orders_per_second;
+        config.risk.open_orders_max = self.open_orders_max;
+        config.segment_bytes = self.segment_bytes;
+    }
+}
+
+/// The demo's symbols, in its order.
+const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"];
+/// Agents that may stand still for seconds: late data is dropped, not traded on.
+const FRONT: [&str; 6] = ["wire.0", "wire.1", "parse.0", "parse.1", "book.0", "book.1"];
+/// Agents of the order path.
+const BACK: [&str; 4] = ["signal", "risk", "execution", "journal"];
+
+fn scripted(kind: Kind, symbol: String, rng: &mut SplitMix64) -> script::Fault {
+    use script::Fault as F;
+    match kind {
+        Kind::LoseAck => F::LoseAck,
+        Kind::FailAck => F::FailAck,
+        Kind::LoseReport => F::LoseReport,
+        Kind::RepeatReport => F::RepeatReport,
+        Kind::LoseDepth => F::LoseDepth(symbol),
+        Kind::RepeatDepth => F::RepeatDepth(symbol),
+        Kind::Silent => F::Silent(rng.below(4_000) * 1_000_000),
+        Kind::DelayAcks => F::DelayAcks(rng.below(ACK_DELAY_MS_MAX) * 1_000_000),
+        Kind::DropAll => F::DropConnections,
+        _ => F::ShutdownNotice,
+    }
+}
+
+fn pick<T: Clone>(rng: &mut SplitMix64, from: &[T]) -> T {
+    from[rng.below(from.len() as u64) as usize].clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_same_seed_draws_the_same_and_all_kinds_occur() {
+        let text = |seed| format!("{:?}", Swarm::drawn(seed, 300_000));
+        assert_eq!(text(5), text(5));
+        assert_ne!(text(5), text(6));
+        let mut seen = BTreeSet::new();
+        for seed in 0..200 {
+            let swarm = Swarm::drawn(seed, 300_000);
+            assert!(swarm.faults.is_sorted_by_key(|f| f.0));
+            assert!(swarm.strategies != [false, false]);
+            seen.extend(swarm.faults.iter().map(|(_, f)| f.kind()));
+            seen.extend(swarm.script.iter().filter_map(|t| Kind::of_script(&t.fault)));
+        }
+        assert_eq!(seen.len(), Kind::ALL.len());
+    }
+}

@@ -1,0 +1,174 @@
+//! The ground under the agents: threads, memory and time as promised, on the whole machine.
+
+mod common;
+
+use common::{bot4, check_account, number, output, report, signal, sleep, stderr};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// One engine at a time: two CPUs must be enough.
+static ONE: Mutex<()> = Mutex::new(());
+
+const COMPUTE: [&str; 6] = ["parse.0", "parse.1", "book.0", "book.1", "signal", "risk"];
+
+#[test]
+fn compute_lanes_make_no_system_call_and_no_page_fault() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = tempfile::tempdir().expect("a folder");
+    let file = state.path().join("report.json");
+    let out = output(
+        bot4(state.path())
+            .args(["run", "--for", "5s", "--lanes", "12", "--seccomp-compute", "--report"])
+            .arg(&file),
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let report = report(&file);
+    check_account(&report);
+    assert!(number(&report, "/orders/sent") > 0, "{report}");
+    let lanes = report["lanes"].as_array().expect("lanes");
+    for name in COMPUTE {
+        let lane = lanes.iter().find(|l| l["name"] == name).expect("a lane of its own");
+        for zero in ["/minor_faults_after_seal", "/major_faults_after_seal", "/forbidden_syscalls"]
+        {
+            assert_eq!(number(lane, zero), 0, "{zero} of {lane}");
+        }
+        assert!(number(lane, "/gap_ns_max") > 0 && number(lane, "/turn_ns_max") > 0, "{lane}");
+    }
+}
+
+/// Waits for the ready file and reads it.
+fn ready(path: &Path) -> serde_json::Value {
+    for _ in 0..300 {
+        if let Ok(text) = std::fs::read_to_string(path) {
+            return serde_json::from_str(&text).expect("JSON");
+        }
+        sleep(100);
+    }
+    panic!("the lanes did not start");
+}
+
+fn engine(state: &Path, lanes: &str, length: &str) -> Child {
+    bot4(state)
+        .args(["run", "--for", length, "--lanes", lanes, "--report"])
+        .arg(state.join("report.json"))
+        .arg("--ready-file")
+        .arg(state.join("ready.json"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(std::fs::File::create(state.join("stderr")).expect("a file")))
+        .spawn()
+        .expect("it starts")
+}
+
+/// A group of the freezer controller for one thread; thawed and removed at the end.
+struct Freezer(std::path::PathBuf);
+
+impl Freezer {
+    fn new() -> Option<Self> {
+        let path = format!("/sys/fs/cgroup/freezer/bot4-test-{}", std::process::id());
+        match std::fs::create_dir(&path) {
+            Ok(()) if Path::new(&path).join("freezer.state").exists() => Some(Self(path.into())),
+            other => {
+                println!("skipped: no freezer controller for one thread ({other:?})");
+                let _ = std::fs::remove_dir(&path);
+                None
+            }
+        }
+    }
+
+    fn set(&self, file: &str, text: &str) {
+        std::fs::write(self.0.join(file), text).expect("a write to the freezer");
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        for _ in 0..50 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            sleep(20);
+        }
+    }
+}
+
+/// The kernel stops one thread while the others run, as a hanging agent would: the engine halts,
+/// nothing stays open, and the code is 79.
+#[test]
+fn a_lane_that_hangs_is_a_safety_halt() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(freezer) = Freezer::new() else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let mut child = engine(state.path(), "12", "60s");
+    let ready = ready(&state.path().join("ready.json"));
+    sleep(4_000);
+    let lanes = ready["lanes"].as_array().expect("lanes");
+    let lane = lanes.iter().find(|l| l["name"] == "book.0").expect("a book lane");
+    freezer.set("tasks", &lane["tid"].to_string());
+    freezer.set("freezer.state", "FROZEN");
+    let told = || std::fs::read_to_string(state.path().join("stderr")).unwrap_or_default();
+    // The report is written when the machine is down: then the frozen thread may die.
+    for _ in 0..400 {
+        if state.path().join("report.json").exists() {
+            break;
+        }
+        sleep(50);
+    }
+    sleep(300);
+    freezer.set("freezer.state", "THAWED");
+    let status = child.wait().expect("it ends");
+    let text = told();
+    assert_eq!(status.code(), Some(79), "{text}");
+    assert!(text.contains("lane book.0 has not turned for"), "{text}");
+    assert!(text.contains("lane book.0 hangs and does not stop"), "{text}");
+    let report = report(&state.path().join("report.json"));
+    assert!(number(&report, "/orders/sent") > 0, "{report}");
+    for zero in ["/orders/open_at_end", "/orders/unknown", "/reconcile/balances_differ"] {
+        assert_eq!(number(&report, zero), 0, "{zero} in {report}");
+    }
+}
+
+/// The whole process stands still for two seconds: no lane hangs, the run goes on.
+#[test]
+fn a_suspended_process_is_not_a_stall() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = tempfile::tempdir().expect("a folder");
+    let mut child = engine(state.path(), "12", "8s");
+    ready(&state.path().join("ready.json"));
+    sleep(3_000);
+    signal(&child, "-STOP");
+    sleep(2_000);
+    signal(&child, "-CONT");
+    let status = child.wait().expect("it ends");
+    let text = std::fs::read_to_string(state.path().join("stderr")).expect("text");
+    assert!(!text.contains("has not turned"), "{text}");
+    assert_eq!(status.code(), Some(0), "{text}");
+    check_account(&report(&state.path().join("report.json")));
+}
+
+/// What the host cannot grant is refused before anything starts, with a mend.
+#[test]
+fn lanes_that_would_share_are_refused_on_request() {
+    let state = tempfile::tempdir().expect("a folder");
+    let demo = include_str!("../../deploy/config/demo.toml");
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    if allowed >= 12 {
+        println!("skipped: twelve lanes do not share CPUs here");
+        return;
+    }
+    for (line, name) in [("exclusive_cores = true", "exclusive_cores"), ("idle = \"spin\"", "idle")]
+    {
+        let config = state.path().join("trade.toml");
+        let text = demo.replacen("[run]\n", &format!("[run]\n{line}\n"), 1);
+        std::fs::write(&config, text).expect("written");
+        for command in ["check", "run"] {
+            let out = output(
+                bot4(state.path()).args([command, "--lanes", "12", "--config"]).arg(&config),
+            );
+            let error = stderr(&out);
+            assert_eq!(out.status.code(), Some(2), "{error}");
+            assert!(error.contains(name) && error.contains("help:"), "{error}");
+        }
+    }
+}
