@@ -4,8 +4,10 @@ mod common;
 
 use common::{bot4, check_account, number, output, report, signal, sleep, stderr};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+
+use bot4_alloc::Pressure;
 
 /// One engine at a time: two CPUs must be enough.
 static ONE: Mutex<()> = Mutex::new(());
@@ -49,7 +51,12 @@ fn ready(path: &Path) -> serde_json::Value {
 }
 
 fn engine(state: &Path, lanes: &str, length: &str) -> Child {
-    bot4(state)
+    spawn(&mut bot4(state), state, lanes, length)
+}
+
+/// Starts an engine that tells its errors in the file `stderr`.
+fn spawn(command: &mut Command, state: &Path, lanes: &str, length: &str) -> Child {
+    command
         .args(["run", "--for", length, "--lanes", lanes, "--report"])
         .arg(state.join("report.json"))
         .arg("--ready-file")
@@ -145,6 +152,85 @@ fn a_suspended_process_is_not_a_stall() {
     assert!(!text.contains("has not turned"), "{text}");
     assert_eq!(status.code(), Some(0), "{text}");
     check_account(&report(&state.path().join("report.json")));
+}
+
+/// A memory group of its own, removed at the end.
+struct MemoryGroup(std::path::PathBuf);
+
+impl MemoryGroup {
+    fn new() -> Option<Self> {
+        let path = format!("/sys/fs/cgroup/memory/bot4-ground-{}", std::process::id());
+        match std::fs::create_dir(&path) {
+            Ok(()) => Some(Self(path.into())),
+            Err(e) => {
+                println!("skipped: needs root and the memory controller (v1): {e}");
+                None
+            }
+        }
+    }
+
+    /// Sets the limit so that what is used now is `percent` of it.
+    fn press(&self, percent: u64) {
+        let used = Pressure::of_group(&self.0).read().used;
+        self.limit(used * 100 / percent);
+    }
+
+    fn limit(&self, bytes: u64) {
+        std::fs::write(self.0.join("memory.limit_in_bytes"), bytes.to_string()).expect("a limit");
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            sleep(20);
+        }
+    }
+}
+
+/// New orders pause at 90 % and go on when the pressure falls; at 95 % the run ends, everything
+/// cancelled, the account exact.
+#[test]
+fn short_memory_pauses_new_orders_and_running_out_ends_the_run() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(group) = MemoryGroup::new() else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    group.limit(8 << 30);
+    // The shell moves itself into the group, so the engine is born there, its venue with it.
+    let enter = format!("echo $$ > {}/cgroup.procs; exec \"$0\" \"$@\"", group.0.display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &enter, env!("CARGO_BIN_EXE_bot4")]).env("XDG_STATE_HOME", state.path());
+    let mut child = common::Killed(spawn(&mut shell, state.path(), "2", "60s"));
+    ready(&state.path().join("ready.json"));
+    sleep(4_000);
+    let told = |what: &str| {
+        let file = state.path().join("stderr");
+        for _ in 0..200 {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if text.contains(what) {
+                return;
+            }
+            sleep(50);
+        }
+        panic!("{what} in {}", std::fs::read_to_string(&file).unwrap_or_default());
+    };
+    group.press(92);
+    told("no new orders until it eases");
+    sleep(1_500);
+    group.limit(8 << 30);
+    told("memory is fine again");
+    sleep(1_500);
+    group.press(97);
+    told("memory runs out");
+    let status = child.0.wait().expect("it ends");
+    let text = std::fs::read_to_string(state.path().join("stderr")).expect("text");
+    assert_eq!(status.code(), Some(79), "{text}");
+    let report = report(&state.path().join("report.json"));
+    check_account(&report);
+    assert!(number(&report, "/orders/sent") > 0, "{report}");
 }
 
 /// What the host cannot grant is refused before anything starts, with a mend.

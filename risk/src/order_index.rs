@@ -1,10 +1,11 @@
-//! From order number to slot in a few loads: open addressing whose home place is the number
-//! itself.
+//! From order number to slot in a few loads: open addressing whose home place is twice the order
+//! number.
 //!
 //! Order numbers are handed out increasing, so neighbours in time are neighbours in memory and a
-//! lookup of a recent order touches one line. No hash function, no allocation after
-//! construction; at most half full, so a probe ends early. Removal shifts the run back and
-//! leaves no tombstones.
+//! lookup of a recent order touches one line; the place left between two of them ends every
+//! probe and keeps removal from scanning the run of all remembered orders. No hash function, no
+//! allocation after construction; at most half full. Removal shifts the run back and leaves no
+//! tombstones.
 
 use bot4_types::OrderId;
 
@@ -44,6 +45,10 @@ impl OrderIndex {
         true
     }
 
+    const fn home(&self, order: u64) -> usize {
+        (order as usize) << 1 & self.mask
+    }
+
     /// Takes `order` out; false when it is not there.
     pub fn remove(&mut self, order: OrderId) -> bool {
         let (mut hole, found) = self.probe(order);
@@ -57,7 +62,7 @@ impl OrderIndex {
             if key == 0 {
                 break;
             }
-            let home = key as usize & self.mask;
+            let home = self.home(key);
             let from_home = next.wrapping_sub(home) & self.mask;
             let from_hole = next.wrapping_sub(hole) & self.mask;
             if from_home >= from_hole {
@@ -72,7 +77,7 @@ impl OrderIndex {
 
     /// Where `order` is, or the empty place where it would go.
     fn probe(&self, order: OrderId) -> (usize, bool) {
-        let mut place = order.0 as usize & self.mask;
+        let mut place = self.home(order.0);
         loop {
             let (key, _) = self.places[place];
             if key == 0 {

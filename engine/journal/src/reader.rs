@@ -395,7 +395,7 @@ impl Reader {
     pub fn open(path: &Path) -> io::Result<Self> {
         let whole = fs::metadata(path)?.is_dir();
         let mut files = if whole { segments_of(path)? } else { vec![(path.to_owned(), None)] };
-        if files.is_empty() {
+        if files.is_empty() && !(whole && path.join(RESERVE_NAME).exists()) {
             let what = format!("{} holds no journal segment (*.b4j)", path.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, what));
         }

@@ -159,3 +159,27 @@ fn mutated_journals_never_panic_or_pass() {
     println!("{executions} executions from seed {seed} in {seconds} s");
     assert!(executions > 10 * seconds, "the fuzzer ran");
 }
+
+#[test]
+fn repro() {
+    let n = from_env("BOT4_FUZZ_ONE", 0);
+    if n == 0 {
+        return;
+    }
+    let originals = [journal(60, true), journal(60, false), journal(2, true), journal(0, false)];
+    let dir = folder();
+    let mut rng = SplitMix64::new(n);
+    let original = &originals[below(&mut rng, originals.len())];
+    let mut files = original.clone();
+    let changes = 1 + below(&mut rng, 6);
+    for _ in 0..changes {
+        mutate(&mut rng, &mut files);
+    }
+    write(dir.path(), &files);
+    for (name, bytes) in &files {
+        println!("{name} {} {:?}", bytes.len(), &bytes[..64.min(bytes.len())]);
+    }
+    println!("{:?}", verify(dir.path()));
+    println!("{:?}", recover(dir.path(), &mut |_, _| {}));
+    println!("{:?}", verify(dir.path()));
+}

@@ -29,7 +29,7 @@ const START_PATIENCE: Nanos = Nanos::from_secs(30);
 /// From ready to the seal: caches and buffers reach their size.
 const WARM_UP: Nanos = Nanos::from_secs(1);
 /// From the drain to the stop, at most: cancels and last reports.
-const DRAIN_PATIENCE: Nanos = Nanos::from_secs(5);
+const DRAIN_PATIENCE: Nanos = Nanos::from_secs(10);
 /// The drain must have held for this long: reports in flight have arrived.
 const DRAIN_SETTLE: Nanos = Nanos::from_millis(200);
 const LINE_EVERY: Nanos = Nanos::from_millis(200);
@@ -152,16 +152,22 @@ impl ControlAgent {
         self.inputs.child.take()
     }
 
-    fn look(&mut self, now: Nanos) -> Result<(), Fault> {
-        self.supervise_child(now)?;
+    fn look(&mut self, now: Nanos) {
+        self.supervise_child(now);
         self.announce();
         let mut faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
         faults.extend(self.stalled(now));
         let failed = self.lanes.iter().any(|l| l.state() == LaneState::Failed);
-        if (!faults.is_empty() || failed) && !self.is_ending() {
+        if !faults.is_empty() || failed {
             self.inputs.control.kill();
-            self.ending = Some(Ending::Failed(faults));
-            self.drain(now);
+            // Faults that come while the run ends are told too.
+            let told = matches!(&self.ending, Some(Ending::Failed(f)) if f.len() >= faults.len());
+            if !told {
+                self.ending = Some(Ending::Failed(faults));
+            }
+            if !self.is_ending() {
+                self.drain(now);
+            }
         }
         self.watch_disk(now);
         self.watch_memory(now);
@@ -192,7 +198,6 @@ impl ControlAgent {
             Stage::Draining { until, drained_since } => self.watch_drain(now, until, drained_since),
             Stage::Stopping => {}
         }
-        Ok(())
     }
 
     /// A lane that does not turn any more is a safety halt: what it was about to do, nobody knows.
@@ -260,12 +265,17 @@ impl ControlAgent {
         matches!(self.stage, Stage::Draining { .. } | Stage::Stopping)
     }
 
-    fn supervise_child(&mut self, now: Nanos) -> Result<(), Fault> {
-        let Some(child) = self.inputs.child.as_mut() else { return Ok(()) };
-        child.supervise(now).map_err(|e| Fault {
-            role: "control",
-            what: format!("the embedded venue cannot be started again: {e}"),
-        })
+    /// Looks after the embedded venue. A venue that cannot be started again ends the run in order:
+    /// control itself must go on, nobody else drains and stops the lanes.
+    fn supervise_child(&mut self, now: Nanos) {
+        let Some(child) = self.inputs.child.as_mut() else { return };
+        let Err(e) = child.supervise(now) else { return };
+        if !self.is_ending() {
+            let what = format!("the embedded venue cannot be started again: {e}");
+            self.ending = Some(Ending::Failed(vec![Fault { role: "control", what }]));
+            self.inputs.control.kill();
+            self.drain(now);
+        }
     }
 
     fn await_ready(&mut self, now: Nanos) {
@@ -385,7 +395,7 @@ impl Agent for ControlAgent {
             return Ok(0);
         }
         self.look_at = now + LOOK_EVERY;
-        self.look(now)?;
+        self.look(now);
         self.show(now);
         // A look is not work: the control lane parks between looks.
         Ok(0)

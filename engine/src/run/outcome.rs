@@ -263,6 +263,13 @@ fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reco
     let mut cold = patiently(c.clock, || ColdSession::open(c.clock, c.access, seed))?;
     let table = &c.opening.info.table;
     let at_venue = cold.open_orders(table)?.len();
+    if at_venue > 0 {
+        // A lane that failed may have left orders: nothing stays open behind the engine's back.
+        eprintln!("{at_venue} orders were open at the end and are cancelled now");
+        for instrument in table.all() {
+            cold.cancel_all(&instrument.symbol, table)?;
+        }
+    }
     let mut positions_differ = 0;
     for instrument in table.all() {
         let trades = cold.trades_since(&instrument.symbol, c.opening.start_ms, table)?;

@@ -227,12 +227,12 @@ impl Router {
     /// pause ends: then strategies wish anew.
     pub(crate) fn obey(&mut self, phase: Phase, turn: Turn<'_>) {
         let running = phase == Phase::Run;
-        if self.running && !running {
+        let before = std::mem::replace(&mut self.running, running);
+        if before && !running {
             for at in 0..self.slots.len() {
                 self.drop_wish(at, Origin::other(Cause::Operator), turn);
             }
         }
-        self.running = running;
     }
 
     /// Tries what had to wait. Returns how many intents went out.
