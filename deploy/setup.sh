@@ -16,6 +16,7 @@ needs=(
     "pgrep:procps:finding the engine's pid"
     "shellcheck:shellcheck:checks the scripts"
     "jq:jq:.ci/check-run reads reports"
+    "strace:strace:tests of failing syncs and of kills at each system call"
     "perf:linux-perf:perf-session.sh"
 )
 

@@ -231,6 +231,33 @@ fn short_memory_pauses_new_orders_and_running_out_ends_the_run() {
     let report = report(&state.path().join("report.json"));
     check_account(&report);
     assert!(number(&report, "/orders/sent") > 0, "{report}");
+    let phases = phases_and_approvals(state.path());
+    // Trades, pauses (and withdraws what rests, if anything does), trades again, ends.
+    assert!(phases.contains("A3C0A1") || phases.contains("A30A1"), "{phases}");
+}
+
+/// What risk's journal says, in order and without repetition: `A` and `C` for approved orders and
+/// cancels, digits for the control word (0 run, 1 drain, 3 pause).
+fn phases_and_approvals(state: &Path) -> String {
+    let runs = std::fs::read_dir(state.join("bot4/runs")).expect("runs");
+    let run = runs.flatten().next().expect("one run").path();
+    let dump = output(bot4(state).args(["journal", "dump"]).arg(run.join("journal")));
+    let mut told = String::new();
+    for line in String::from_utf8_lossy(&dump.stdout).lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let word = match record["kind"].as_str() {
+            Some("approved") if record["body"]["action"] == "cancel" => 'C',
+            Some("approved") => 'A',
+            Some("control") => record["body"]["hex"].as_str().expect("hex").as_bytes()[1] as char,
+            _ => continue,
+        };
+        // Cancels of ordinary quoting are not of interest.
+        let paused = told.ends_with('3');
+        if !told.ends_with(word) && (word != 'C' || paused) {
+            told.push(word);
+        }
+    }
+    told
 }
 
 /// What the host cannot grant is refused before anything starts, with a mend.

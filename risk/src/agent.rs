@@ -311,16 +311,17 @@ impl RiskAgent {
         Ok(())
     }
 
-    /// Records the turn's time before its first input, and the hash of all decisions so far, so
-    /// that a replay finds the turn in which it parts from the run.
+    /// Records the turn's time before its first input, and the hashes of all decisions and inputs
+    /// so far, so that a replay finds the turn in which it parts from the run.
     fn open_turn(&mut self, now: Nanos) -> Result<(), Fault> {
         if self.turn_recorded {
             return Ok(());
         }
-        let hash = self.core.decision_hash();
+        let (decisions, inputs) = (self.core.decision_hash(), self.core.input_hash());
         self.record(LogKind::Turn, now, |w| {
             w.u64(now.0);
-            w.u64(hash);
+            w.u64(decisions);
+            w.u64(inputs);
         })?;
         self.turn_recorded = true;
         self.core.on_turn(now);

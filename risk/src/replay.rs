@@ -30,6 +30,9 @@ pub enum ReplayError {
     /// Every decision so far was the recorded one, and yet the hash recorded with this turn is
     /// not theirs: a decision was taken that the journal does not hold.
     HashDiffers(u64),
+    /// The hash of all marks and messages before this turn is not the recorded one: one of them
+    /// is not what the run took in.
+    InputsDiffer(u64),
     /// A decision without its intent, or an intent without its decision before the next record.
     OutOfOrder(u64),
 }
@@ -44,6 +47,9 @@ impl fmt::Display for ReplayError {
             Self::Differs(seq) => write!(f, "the decision in record {seq} comes out differently"),
             Self::HashDiffers(seq) => {
                 write!(f, "the hash of all decisions before record {seq} comes out differently")
+            }
+            Self::InputsDiffer(seq) => {
+                write!(f, "the inputs before record {seq} are not those that the run took in")
             }
             Self::OutOfOrder(seq) => write!(f, "record {seq} of the risk lane is out of order"),
         }
@@ -61,6 +67,7 @@ impl ReplayError {
             Self::Damaged(seq)
             | Self::Differs(seq)
             | Self::HashDiffers(seq)
+            | Self::InputsDiffer(seq)
             | Self::OutOfOrder(seq) => seq,
         }
     }
@@ -146,8 +153,8 @@ impl Replayer {
         if decision != self.decided.is_some() {
             return Err(ReplayError::OutOfOrder(entry.seq));
         }
-        if kind == LogKind::Turn && self.recorded_hash(entry).is_some_and(|h| h != self.hash()) {
-            return Err(ReplayError::HashDiffers(entry.seq));
+        if kind == LogKind::Turn {
+            self.compare_hashes(entry)?;
         }
         let applied = if decision { self.compare(kind, entry)? } else { self.apply(kind, entry) };
         applied.ok_or(ReplayError::Damaged(entry.seq))
@@ -183,14 +190,18 @@ impl Replayer {
         &self.core
     }
 
-    const fn hash(&self) -> u64 {
-        self.core.decision_hash()
-    }
-
-    /// The hash that the turn was recorded with; journals of earlier versions have none.
-    fn recorded_hash(&self, entry: &LogEntry) -> Option<u64> {
+    /// Compares the hashes that the turn was recorded with; earlier journals have none.
+    fn compare_hashes(&self, entry: &LogEntry) -> Result<(), ReplayError> {
         let mut body = Reader::over(entry.body());
-        body.u64().and_then(|_now| body.u64())
+        let _now = body.u64();
+        let (decisions, inputs) = (body.u64(), body.u64());
+        if decisions.is_some_and(|hash| hash != self.core.decision_hash()) {
+            return Err(ReplayError::HashDiffers(entry.seq));
+        }
+        if inputs.is_some_and(|hash| hash != self.core.input_hash()) {
+            return Err(ReplayError::InputsDiffer(entry.seq));
+        }
+        Ok(())
     }
 
     fn apply(&mut self, kind: LogKind, entry: &LogEntry) -> Option<()> {

@@ -48,6 +48,7 @@ pub struct RiskCore {
     session_ready: bool,
     order_last: OrderId,
     hash: u64,
+    inputs: u64,
     checked: u64,
     placed: u64,
     canceled: u64,
@@ -82,6 +83,7 @@ impl RiskCore {
             session_ready: false,
             order_last: OrderId(0),
             hash: 0,
+            inputs: 0,
             checked: 0,
             placed: 0,
             canceled: 0,
@@ -96,6 +98,7 @@ impl RiskCore {
 
     /// Books a message of execution; returns what the strategies should hear of it.
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
+        self.note_report(msg);
         match *msg {
             ExecMsg::Order(report) => self.ledger.on_report(&report).then(|| {
                 // Our own record says whose order it is; the report decides only for strangers.
@@ -117,6 +120,7 @@ impl RiskCore {
 
     /// Takes in a mark that decisions may use from now on.
     pub fn on_mark(&mut self, mark: &Mark) {
+        self.note_mark(mark);
         self.valuation.on_mark(mark);
     }
 
@@ -160,6 +164,13 @@ impl RiskCore {
     #[must_use]
     pub const fn decision_hash(&self) -> u64 {
         self.hash
+    }
+
+    /// A hash over all marks and messages taken in so far: it tells a replay that the core was
+    /// fed something else even where no decision changed.
+    #[must_use]
+    pub const fn input_hash(&self) -> u64 {
+        self.inputs
     }
 
     /// The ledger.
@@ -284,8 +295,37 @@ impl RiskCore {
         }
     }
 
-    /// One word into the hash: rotate, xor, multiply by an odd constant (2^64 / pi).
-    const fn mix(&mut self, word: u64) {
-        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
+    fn note_mark(&mut self, mark: &Mark) {
+        let whose = u64::from(mark.instrument.0) << 8 | mark.state as u64;
+        let prices = [mark.bid, mark.ask, mark.micro, mark.last_trade].map(|p| p as u64);
+        let words = prices.into_iter().chain([mark.at.0, whose]);
+        self.inputs = words.fold(self.inputs, mixed);
     }
+
+    fn note_report(&mut self, msg: &ExecMsg) {
+        let words = match *msg {
+            ExecMsg::Order(r) => [
+                r.order.0,
+                u64::from(r.seq) << 16 | (r.kind as u64) << 8 | r.state as u64,
+                r.cum_qty.0 as u64,
+                r.last_qty.0 as u64,
+                r.last_price.0 as u64,
+                r.trade_id ^ r.fee as u64,
+            ],
+            ExecMsg::Balance { at, asset, free, locked } => {
+                [at.0, asset.0.into(), free as u64, (free >> 64) as u64, locked as u64, 1]
+            }
+            ExecMsg::Session { at, ready } => [at.0, ready.into(), 0, 0, 0, 2],
+        };
+        self.inputs = words.into_iter().fold(self.inputs, mixed);
+    }
+
+    const fn mix(&mut self, word: u64) {
+        self.hash = mixed(self.hash, word);
+    }
+}
+
+/// One word into a hash: rotate, xor, multiply by an odd constant (2^64 / pi).
+const fn mixed(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95)
 }

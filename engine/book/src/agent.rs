@@ -141,6 +141,12 @@ impl BookAgent {
         Some(self.books.get(self.place(instrument)?)?.state())
     }
 
+    /// The venue's number of the newest update in the book of `instrument`.
+    #[must_use]
+    pub fn update_id(&self, instrument: InstrumentId) -> Option<u64> {
+        Some(self.books.get(self.place(instrument)?)?.update_id())
+    }
+
     /// The levels of `instrument`.
     #[must_use]
     pub fn ladder(&self, instrument: InstrumentId) -> Option<&Ladder> {

@@ -78,6 +78,10 @@ impl InstrumentBook {
         self.sync.state()
     }
 
+    pub(crate) const fn update_id(&self) -> u64 {
+        self.sync.book_id()
+    }
+
     pub(crate) const fn tally(&self) -> &Tally {
         &self.tally
     }

@@ -11,17 +11,17 @@ use bot4_lanes::{
 };
 use bot4_types::log::{Body, LogEntry, LogKind};
 use bot4_types::{
-    ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderIntent,
-    RunEpoch, Slot, Stage, Wall, limits, trail::STAGES,
+    ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId,
+    OrderIntent, RunEpoch, Slot, Stage, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
 use bot4_wire::{Connector, Endpoint, WsConfig};
 
-use crate::desk::{Desk, DeskCounts, Question};
+use crate::desk::{Desk, DeskCounts, Outcome, Question};
+use crate::desk_input::DeskInput;
 use crate::gateway::{Fact, Gateway, Named};
 use crate::link::{Link, LinkCounts, SessionState};
 use crate::requests::Purpose;
-use crate::table::InsertError;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
@@ -67,6 +67,9 @@ const WAITING_MAX: usize = 256;
 const MESSAGE_LEN: usize = 1024 * 1024;
 /// Facts of one message at most before the buffer grows (a thousand trades and their orders).
 const FACTS: usize = 4_096;
+
+/// Records that an approved order or its sending may need: taken, sent, the venue's word for it.
+const ORDER_RECORDS: usize = 4;
 
 /// The agent's links.
 pub struct ExecutionPorts {
@@ -125,6 +128,12 @@ pub struct ExecutionAgent {
     pub(crate) buffer: Slot,
     pub(crate) facts: Vec<Fact>,
     pub(crate) questions: Vec<Question>,
+    /// The first record: what the desk is made with.
+    start: DeskInput,
+    /// Inputs of the desk that found no room in the log since the last record.
+    unrecorded: u64,
+    /// Records that one message of the venue may need; none is read with less room.
+    pub(crate) message_records: usize,
     /// The venue takes no new order before this time, Unix ms.
     pub(crate) orders_after_ms: i64,
     clock_at: Nanos,
@@ -146,7 +155,16 @@ impl ExecutionAgent {
         let window = gateway.window();
         let instruments = config.table.all().len();
         let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window);
+        let start = DeskInput::Start {
+            orders: limits::ORDERS_OPEN_MAX as u32,
+            instruments: instruments as u16,
+            epoch: config.epoch,
+            window,
+        };
         Self {
+            start,
+            unrecorded: 0,
+            message_records: FACTS.min(ports.log.room() / 2),
             ports,
             wall: config.wall,
             gateway,
@@ -197,6 +215,31 @@ impl ExecutionAgent {
         (self.desk.open(), self.desk.unknown())
     }
 
+    /// Changes the desk by `input`, and records it before a report of it can leave.
+    pub(crate) fn feed(&mut self, input: DeskInput, now: Nanos) -> Outcome {
+        let outcome = self.desk.apply(&input, now, &mut self.questions);
+        if outcome != Outcome::Nothing {
+            self.record(&input, now);
+        }
+        outcome
+    }
+
+    /// Room is asked for before an input is taken; only a halting agent may lack it.
+    fn record(&mut self, input: &DeskInput, now: Nanos) {
+        let desk = |input: &DeskInput| LogEntry::new(LogKind::Desk, now, |w| input.write(w));
+        if self.unrecorded > 0 && self.ports.log.room() > 1 {
+            let _ = self.ports.log.push(desk(&DeskInput::Unrecorded(self.unrecorded)));
+            self.unrecorded = 0;
+        }
+        if self.unrecorded > 0 || self.ports.log.push(desk(input)).is_err() {
+            self.unrecorded += 1;
+        }
+    }
+
+    fn not_sent(&mut self, order: OrderId, now: Nanos, reason: DoneReason) {
+        self.feed(DeskInput::NotSent(order, reason), now);
+    }
+
     /// Sends reports as far as there is room for them and their records. Where there is none for
     /// too long the engine halts: the kill is latched, what is open is cancelled, and reports
     /// that nobody takes are counted and dropped so that the cancels go on.
@@ -233,6 +276,11 @@ impl ExecutionAgent {
         done
     }
 
+    /// Reports found no room for too long: what is open is being cancelled.
+    pub(crate) const fn is_halting(&self) -> bool {
+        self.halting_since.is_some()
+    }
+
     /// The fault of a halt, raised when nothing is open any more or cancels had their time.
     fn halted(&self, now: Nanos) -> Result<(), Fault> {
         let Some(since) = self.halting_since else { return Ok(()) };
@@ -247,19 +295,16 @@ impl ExecutionAgent {
     fn take_approved(&mut self, now: Nanos, probe: &Probe) -> usize {
         let mut done = 0;
         while done < BATCH && self.waiting.len() < WAITING_MAX && self.desk.has_room() {
+            if self.ports.log.room() < ORDER_RECORDS {
+                break;
+            }
             let Some(approved) = self.ports.approved.pop() else { break };
             done += 1;
-            match approved.intent().action {
-                OrderAction::Cancel => self.cancel(&approved, now, probe),
-                OrderAction::Place => match self.desk.admit(&approved, now) {
-                    Ok(()) => self.waiting.push_back(approved),
-                    Err(InsertError::Full) => {
-                        self.counters.add(NOT_SENT, 1);
-                        self.desk.turn_away(&approved, now, DoneReason::TableFull);
-                    }
-                    // The gate uses a number once; the order of that number goes its way.
-                    Err(InsertError::Duplicate) => self.counters.add(NOT_SENT, 1),
-                },
+            let outcome = self.feed(DeskInput::Take(*approved.intent()), now);
+            match (approved.intent().action, outcome) {
+                (OrderAction::Cancel, _) => self.cancel(&approved, now, probe),
+                (OrderAction::Place, Outcome::Refused) => self.counters.add(NOT_SENT, 1),
+                (OrderAction::Place, _) => self.waiting.push_back(approved),
             }
         }
         done
@@ -274,7 +319,7 @@ impl ExecutionAgent {
             let intent = *approved.intent();
             let reason = self.reason_not_to_send(&intent, now);
             // No record, no trade: neither of the approval nor of the send.
-            let recorded = approved.record() <= journaled && self.ports.log.room() > 0;
+            let recorded = approved.record() <= journaled && self.ports.log.room() >= ORDER_RECORDS;
             if reason.is_none() && !recorded {
                 break;
             }
@@ -283,7 +328,7 @@ impl ExecutionAgent {
             match reason {
                 Some(reason) => {
                     self.counters.add(NOT_SENT, 1);
-                    self.desk.not_sent(intent.order, now, reason);
+                    self.not_sent(intent.order, now, reason);
                 }
                 None => self.place(&intent, now, probe),
             }
@@ -308,20 +353,20 @@ impl ExecutionAgent {
     fn place(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) {
         let now_ms = self.wall.unix_ms(now);
         let Some(instrument) = self.table.get(intent.instrument).copied() else {
-            return self.desk.not_sent(intent.order, now, DoneReason::Other);
+            return self.not_sent(intent.order, now, DoneReason::Other);
         };
         let Some(client) = self.desk.order(intent.order).map(|o| o.client) else { return };
         let allowed = now_ms >= self.orders_after_ms;
         if !allowed || !self.budget.try_take(now_ms, self.gateway.cost_place()) {
             self.counters.add(NOT_SENT, 1);
-            return self.desk.not_sent(intent.order, now, DoneReason::NoBudget);
+            return self.not_sent(intent.order, now, DoneReason::NoBudget);
         }
         self.link.out.clear();
         let id = self.link.requests.next_id();
         self.gateway.place(id, &instrument, client, intent, now_ms, &mut self.link.out);
         if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
             self.counters.add(NOT_SENT, 1);
-            return self.desk.not_sent(intent.order, now, DoneReason::NoSession);
+            return self.not_sent(intent.order, now, DoneReason::NoSession);
         }
         self.record_latency(intent, probe.stamp());
         self.counters.add(ORDERS_SENT, 1);
@@ -332,7 +377,7 @@ impl ExecutionAgent {
             });
             let _ = self.ports.log.push(entry);
         }
-        self.desk.sent(intent.order, now);
+        self.feed(DeskInput::Sent(intent.order), now);
     }
 
     fn record_latency(&self, intent: &OrderIntent, stamp: Nanos) {
@@ -352,7 +397,7 @@ impl ExecutionAgent {
         let id = approved.intent().order;
         if let Some(at) = self.waiting.iter().position(|w| w.intent().order == id) {
             self.waiting.remove(at);
-            return self.desk.not_sent(id, now, DoneReason::None);
+            return self.not_sent(id, now, DoneReason::None);
         }
         // Before the session is logged on the venue would refuse; the router asks again.
         if !matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
@@ -374,7 +419,7 @@ impl ExecutionAgent {
         self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
         if self.link.send(Purpose::Cancel(id), now, || probe.stamp()) {
             self.counters.add(CANCELS_SENT, 1);
-            self.desk.cancel_sent(id, now);
+            self.feed(DeskInput::CancelSent(id), now);
         }
     }
 
@@ -384,7 +429,7 @@ impl ExecutionAgent {
             return;
         }
         self.clock_at = now;
-        self.desk.purge(now);
+        self.feed(DeskInput::Purge, now);
         let open = self.desk.open();
         self.counters.set(ORDERS_OPEN, open as u64);
         self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
@@ -422,8 +467,10 @@ impl Agent for ExecutionAgent {
         "execution"
     }
 
-    fn start(&mut self, _now: Nanos) -> Result<(), Fault> {
+    fn start(&mut self, now: Nanos) -> Result<(), Fault> {
         self.buffer = Slot::new(MESSAGE_LEN);
+        let start = self.start;
+        self.record(&start, now);
         Ok(())
     }
 

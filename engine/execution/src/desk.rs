@@ -1,13 +1,14 @@
-//! The desk: all orders of the run and what the venue's facts do to them. Pure; every change
-//! leaves as a report in the outbox.
+//! The desk: all orders of the run and what the venue's facts do to them. Pure: the same inputs
+//! make the same reports, which leave through the outbox.
 
 use std::collections::VecDeque;
 
 use bot4_types::{
-    ApprovedOrder, DoneReason, ExecMsg, InstrumentId, Nanos, OrderId, OrderReport, OrderState, Qty,
-    ReportKind, RunEpoch,
+    DoneReason, ExecMsg, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
+    OrderState, Qty, ReportKind, RunEpoch,
 };
 
+use crate::desk_input::DeskInput;
 use crate::gateway::{Failure, OrderKey, VenueState};
 use crate::order::{Closing, FillFact, Order};
 use crate::table::{InsertError, OrderTable, TradeLedger};
@@ -72,6 +73,17 @@ pub enum Question {
     Fills(OrderId),
 }
 
+/// What an input did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: there was nothing to ask or to forget.
+    Nothing,
+    /// Perhaps something.
+    Changed,
+    /// The placement was not admitted.
+    Refused,
+}
+
 /// Orders, booked trades, reports on their way out.
 #[derive(Debug)]
 pub struct Desk {
@@ -115,47 +127,94 @@ impl Desk {
         self.outbox.push_back(message);
     }
 
-    /// Takes in an approved placement; the order is not sent yet.
-    ///
-    /// # Errors
-    /// Why it cannot be held; the caller reports it as not sent.
-    pub fn admit(&mut self, approved: &ApprovedOrder, now: Nanos) -> Result<(), InsertError> {
-        self.table.insert(Order::new(approved, self.epoch, now), now)
-    }
-
-    /// Reports an approved placement that could not even be held.
-    pub fn turn_away(&mut self, approved: &ApprovedOrder, now: Nanos, reason: DoneReason) {
-        let report = Order::new(approved, self.epoch, now).not_sent(now, reason);
-        self.push(Some(report));
-    }
-
     /// The order with this id.
-    pub fn order(&mut self, id: OrderId) -> Option<&mut Order> {
-        self.table.find(id)
+    pub fn order(&mut self, id: OrderId) -> Option<&Order> {
+        self.table.find(id).map(|order| &*order)
+    }
+
+    /// Takes an input in: the only way to change an order from outside. Questions that come up
+    /// are added to `asked`. [`Outcome::Nothing`] needs no record.
+    pub fn apply(&mut self, input: &DeskInput, now: Nanos, asked: &mut Vec<Question>) -> Outcome {
+        let questions = asked.len();
+        match *input {
+            // Both are about the record, not about orders.
+            DeskInput::Start { .. } | DeskInput::Unrecorded(_) => {}
+            DeskInput::Take(ref intent) => return self.take(intent, now),
+            DeskInput::Sent(order) => self.sent(order, now),
+            DeskInput::NotSent(order, reason) => self.not_sent(order, now, reason),
+            DeskInput::CancelSent(order) => self.cancel_sent(order, now),
+            DeskInput::State { key, venue_order, state, cum_qty, reason } => {
+                self.state_told(key, venue_order, state, cum_qty, reason, now);
+            }
+            DeskInput::Fill { key, venue_order, instrument, fill } => {
+                self.fill_told(key, venue_order, instrument, fill, now);
+            }
+            DeskInput::PlaceFailed(order, failure) => self.place_failed(order, failure, now),
+            DeskInput::CancelFailed(order, failure) => {
+                asked.extend(self.cancel_failed(order, failure, now));
+            }
+            DeskInput::NotFound(order, asked_at) => self.not_found(order, asked_at, now),
+            DeskInput::Unanswered(order) => self.unanswered(order),
+            DeskInput::AllLost => self.all_lost(now),
+            DeskInput::Clock(max) => {
+                self.questions(now, usize::from(max), asked);
+                if asked.len() == questions {
+                    return Outcome::Nothing;
+                }
+            }
+            DeskInput::Purge => {
+                if self.table.purge(now) == 0 {
+                    return Outcome::Nothing;
+                }
+            }
+        }
+        Outcome::Changed
+    }
+
+    fn take(&mut self, intent: &OrderIntent, now: Nanos) -> Outcome {
+        if intent.action == OrderAction::Cancel {
+            return Outcome::Changed;
+        }
+        match self.admit(intent, now) {
+            Ok(()) => return Outcome::Changed,
+            Err(InsertError::Full) => {
+                let mut order = Order::new(intent, self.epoch, now);
+                let report = order.not_sent(now, DoneReason::TableFull);
+                self.push(Some(report));
+            }
+            // The gate uses a number once; the order of that number goes its way.
+            Err(InsertError::Duplicate) => {}
+        }
+        Outcome::Refused
+    }
+
+    /// Takes in an approved placement; the order is not sent yet.
+    fn admit(&mut self, intent: &OrderIntent, now: Nanos) -> Result<(), InsertError> {
+        self.table.insert(Order::new(intent, self.epoch, now), now)
     }
 
     /// The order was handed to the socket.
-    pub fn sent(&mut self, id: OrderId, now: Nanos) {
+    fn sent(&mut self, id: OrderId, now: Nanos) {
         let report = self.table.find(id).map(|o| o.sent(now));
         self.push(report);
     }
 
     /// The order will not be sent. Only of an order that was not: anything else needs the
     /// venue's word.
-    pub fn not_sent(&mut self, id: OrderId, now: Nanos, reason: DoneReason) {
+    fn not_sent(&mut self, id: OrderId, now: Nanos, reason: DoneReason) {
         let waiting = self.table.find(id).filter(|o| o.state == OrderState::Approved);
         let report = waiting.map(|o| o.not_sent(now, reason));
         self.push(report);
     }
 
     /// A cancel of the order was handed to the socket.
-    pub fn cancel_sent(&mut self, id: OrderId, now: Nanos) {
+    fn cancel_sent(&mut self, id: OrderId, now: Nanos) {
         let report = self.table.find(id).map(|o| o.cancel_sent(now));
         self.push(report);
     }
 
     /// The venue told the state of an order.
-    pub fn state_told(
+    fn state_told(
         &mut self,
         key: OrderKey,
         venue_order: u64,
@@ -204,7 +263,7 @@ impl Desk {
     }
 
     /// The venue told a fill.
-    pub fn fill_told(
+    fn fill_told(
         &mut self,
         key: OrderKey,
         venue_order: u64,
@@ -235,7 +294,7 @@ impl Desk {
     }
 
     /// A placement failed.
-    pub fn place_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) {
+    fn place_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) {
         let Some(order) = self.table.find(id) else { return };
         let reason = match failure {
             Failure::Refused(reason) => reason,
@@ -255,7 +314,7 @@ impl Desk {
     }
 
     /// A cancel failed. "Not known" may mean "filled a moment ago": the state is asked for.
-    pub fn cancel_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) -> Option<Question> {
+    fn cancel_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) -> Option<Question> {
         let order = self.table.find(id)?;
         let open = !order.state.is_terminal() && order.closing.is_none();
         match failure {
@@ -280,7 +339,7 @@ impl Desk {
     /// A question for an order's state, sent at `asked_at`, was answered with "does not exist".
     /// That ends the order only when the venue never had it and it could no longer arrive when
     /// the question was asked.
-    pub fn not_found(&mut self, id: OrderId, asked_at: Nanos, now: Nanos) {
+    fn not_found(&mut self, id: OrderId, asked_at: Nanos, now: Nanos) {
         let proof_after = self.window + PROOF_AFTER_WINDOW;
         let Some(order) = self.table.find(id) else { return };
         order.asking = false;
@@ -304,14 +363,14 @@ impl Desk {
     }
 
     /// A question was not answered: it may be asked again.
-    pub fn unanswered(&mut self, id: OrderId) {
+    fn unanswered(&mut self, id: OrderId) {
         if let Some(order) = self.table.find(id) {
             order.asking = false;
         }
     }
 
     /// The connection is gone: every order that may have reached the venue is unknown now.
-    pub fn all_lost(&mut self, now: Nanos) {
+    fn all_lost(&mut self, now: Nanos) {
         for i in 0..self.table.all_mut().len() {
             let report = self.table.all_mut()[i].lost(now);
             self.push(report);
@@ -320,7 +379,7 @@ impl Desk {
 
     /// What should be asked now, by the clock: unanswered orders, unknown ones, orders whose
     /// fills are missing. Marks each as being asked. At most `max` questions.
-    pub fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
+    fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
         let patience = self.window + ANSWER_GRACE;
         for i in 0..self.table.all_mut().len() {
             if out.len() >= max {
@@ -387,11 +446,6 @@ impl Desk {
     #[must_use]
     pub const fn trades(&self) -> &TradeLedger {
         &self.trades
-    }
-
-    /// Forgets ended orders past their retention.
-    pub fn purge(&mut self, now: Nanos) {
-        self.table.purge(now);
     }
 
     /// The order that `key` names. The venue numbers orders per symbol, so its number alone

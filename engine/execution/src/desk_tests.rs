@@ -6,8 +6,8 @@ use bot4_types::{
 };
 use proptest::prelude::*;
 
-fn approved(order: u64, qty: i64) -> ApprovedOrder {
-    let intent = OrderIntent {
+fn approved(order: u64, qty: i64) -> OrderIntent {
+    OrderIntent {
         trail: Trail::default(),
         order: OrderId(order),
         price: Price(100),
@@ -21,9 +21,7 @@ fn approved(order: u64, qty: i64) -> ApprovedOrder {
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         side: Side::Buy,
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
-    ApprovedOrder::seal(intent, 1)
+    }
 }
 
 fn desk() -> Desk {
@@ -190,14 +188,9 @@ fn a_late_fill_after_the_end_is_booked() {
 }
 
 fn second_order(desk: &mut Desk, instrument: u16) {
-    let intent = OrderIntent {
-        instrument: InstrumentId(instrument),
-        side: Side::Sell,
-        ..*approved(2, 10).intent()
-    };
-    #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
-    let order = ApprovedOrder::seal(intent, 2);
-    desk.admit(&order, Nanos(1)).expect("room");
+    let intent =
+        OrderIntent { instrument: InstrumentId(instrument), side: Side::Sell, ..approved(2, 10) };
+    desk.admit(&intent, Nanos(1)).expect("room");
     desk.sent(OrderId(2), Nanos(2));
 }
 

@@ -11,6 +11,8 @@
 //!   [`binance`] is the first one.
 //! * [`desk`] holds the orders and applies facts: pure, no socket, no clock. Cumulative
 //!   quantities only grow, a trade id is booked once, an ending waits for its fills.
+//! * [`desk_input`] is all that changes the desk, recorded as it is applied: fed to a fresh desk by
+//!   [`replay`], the same inputs make the same reports.
 //! * [`link`] holds the connection and its session; [`requests`] what is unanswered.
 //! * [`agent`] ties them into a turn: reports that wait for room leave first, then the venue is
 //!   heard, then approved orders are sent as far as the journal has their records.
@@ -25,9 +27,11 @@
 pub mod agent;
 pub mod binance;
 pub mod desk;
+pub mod desk_input;
 pub mod gateway;
 pub mod link;
 pub mod order;
+pub mod replay;
 pub mod requests;
 mod session;
 pub mod table;
@@ -35,3 +39,4 @@ pub mod table;
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
 pub use binance::BinanceGateway;
 pub use gateway::Gateway;
+pub use replay::{ReplayError, Replayer};

@@ -5,7 +5,7 @@
 //! whose fate is not known is [`OrderState::Unknown`] until the venue gives evidence.
 
 use bot4_types::{
-    ApprovedOrder, AssetId, ClientId, DoneReason, InstrumentId, Nanos, OrderId, OrderReport,
+    AssetId, ClientId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, OrderReport,
     OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId, instrument::Amount,
 };
 
@@ -77,8 +77,7 @@ pub struct FillFact {
 impl Order {
     /// The order of an approved placement, not yet sent.
     #[must_use]
-    pub fn new(approved: &ApprovedOrder, epoch: RunEpoch, now: Nanos) -> Self {
-        let intent = approved.intent();
+    pub fn new(intent: &OrderIntent, epoch: RunEpoch, now: Nanos) -> Self {
         Self {
             id: intent.order,
             client: ClientId::new(epoch, intent.order),

@@ -1,11 +1,12 @@
 //! The session's way from connecting to trading, and what the venue says on it.
 
 use bot4_lanes::{Fault, Probe};
-use bot4_types::{DoneReason, ExecMsg, Nanos};
+use bot4_types::{DoneReason, ExecMsg, Nanos, OrderId};
 use bot4_wire::ConnError;
 
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
 use crate::desk::Question;
+use crate::desk_input::DeskInput;
 use crate::gateway::{Fact, Failure, Named};
 use crate::link::{SessionState, Step};
 use crate::requests::{Pending, Purpose};
@@ -30,7 +31,7 @@ impl ExecutionAgent {
             }
         }
         let mut done = 0;
-        while done < BATCH && self.desk.has_room() {
+        while done < BATCH && self.may_hear() {
             match self.receive(now, probe) {
                 Ok(true) => done += 1,
                 Ok(false) => break,
@@ -43,6 +44,17 @@ impl ExecutionAgent {
         self.check_patience(now);
         self.go_on(now, probe);
         Ok(done)
+    }
+
+    /// The reports of the last message have left, and whatever the next one tells finds room in
+    /// the log. A halting agent goes on without records: its cancels need the answers.
+    fn may_hear(&self) -> bool {
+        let recorded = self.ports.log.room() >= self.message_records || self.is_halting();
+        self.desk.has_room() && recorded
+    }
+
+    fn unanswered(&mut self, order: OrderId, now: Nanos) {
+        self.feed(DeskInput::Unanswered(order), now);
     }
 
     fn receive(&mut self, now: Nanos, probe: &Probe) -> Result<bool, ConnError> {
@@ -79,10 +91,11 @@ impl ExecutionAgent {
                 }
             }
             Fact::Order { key, venue_order, state, cum_qty, reason } => {
-                self.desk.state_told(key, venue_order, state, cum_qty, reason, now);
+                let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
+                self.feed(told, now);
             }
             Fact::Fill { key, venue_order, instrument, fill } => {
-                self.desk.fill_told(key, venue_order, instrument, fill, now);
+                self.feed(DeskInput::Fill { key, venue_order, instrument, fill }, now);
             }
             Fact::Balance { asset, free, locked } => {
                 self.desk.tell(ExecMsg::Balance { at: now, asset, free, locked });
@@ -101,7 +114,7 @@ impl ExecutionAgent {
             Purpose::Place(_) => self.latencies.ack.record(t0.since(pending.stamp).0),
             Purpose::Logon => self.subscribe(now, probe),
             Purpose::Subscribe => self.recover(),
-            Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+            Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
             Purpose::FillsAfter(instrument, _) => {
                 // A full page is asked on behind its own end: it may hold nothing of ours.
                 let ids = self.facts.iter().filter_map(|f| match f {
@@ -133,19 +146,21 @@ impl ExecutionAgent {
         match pending.purpose {
             Purpose::Place(order) => {
                 self.latencies.ack.record(t0.since(pending.stamp).0);
-                self.desk.place_failed(order, failure, now);
+                self.feed(DeskInput::PlaceFailed(order, failure), now);
             }
             Purpose::Cancel(order) => {
-                let question = self.desk.cancel_failed(order, failure, now);
+                self.questions.clear();
+                self.feed(DeskInput::CancelFailed(order, failure), now);
+                let question = self.questions.pop();
                 if question.is_some_and(|question| !self.ask(question, now, probe)) {
-                    self.desk.unanswered(order);
+                    self.unanswered(order, now);
                 }
             }
             Purpose::Status(order) if failure == Failure::NotFound => {
-                self.desk.not_found(order, pending.sent, now);
+                self.feed(DeskInput::NotFound(order, pending.sent), now);
             }
             Purpose::Status(order) | Purpose::FillsOf(order) => {
-                self.desk.unanswered(order);
+                self.unanswered(order, now);
                 if again {
                     let status = matches!(pending.purpose, Purpose::Status(_));
                     let ask = if status { Question::Status } else { Question::Fills };
@@ -288,12 +303,12 @@ impl ExecutionAgent {
     /// Asks the questions that the clock brings up.
     pub(crate) fn ask_by_clock(&mut self, now: Nanos, probe: &Probe) {
         self.questions.clear();
-        let mut questions = core::mem::take(&mut self.questions);
-        self.desk.questions(now, BATCH, &mut questions);
+        self.feed(DeskInput::Clock(BATCH as u16), now);
+        let questions = core::mem::take(&mut self.questions);
         for question in &questions {
             if !self.ask(*question, now, probe) {
                 let (Question::Status(order) | Question::Fills(order)) = *question;
-                self.desk.unanswered(order);
+                self.unanswered(order, now);
             }
         }
         self.questions = questions;
@@ -330,7 +345,7 @@ impl ExecutionAgent {
         let limit = Nanos(now.0.saturating_sub(SESSION_PATIENCE.0));
         while let Some(pending) = self.link.requests.overdue(limit) {
             match pending.purpose {
-                Purpose::Status(order) | Purpose::FillsOf(order) => self.desk.unanswered(order),
+                Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
                 // The clock asks for an order that was sent or is being cancelled.
                 Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
                 Purpose::Logon
@@ -362,7 +377,7 @@ impl ExecutionAgent {
         }
         // Approved orders that were waiting end with this, so none of them may leave later.
         self.waiting.clear();
-        self.desk.all_lost(now);
+        self.feed(DeskInput::AllLost, now);
     }
 }
 

@@ -72,9 +72,11 @@ impl OrderTable {
         self.orders.iter().filter(|o| !o.state.is_terminal()).count()
     }
 
-    /// Forgets ended orders past their retention.
-    pub fn purge(&mut self, now: Nanos) {
+    /// Forgets ended orders past their retention; how many.
+    pub fn purge(&mut self, now: Nanos) -> usize {
+        let before = self.orders.len();
         self.orders.retain(|o| !o.state.is_terminal() || now.since(o.touched_at) < RETENTION);
+        before - self.orders.len()
     }
 
     /// Forgets the older half of the ended orders, at least one.

@@ -450,7 +450,9 @@ mod tests {
         let mut stalled_by = |until: Nanos| {
             while clock.now() < until {
                 let now = clock.now();
-                if let Some((lane, _)) = watch.look(now, [Some(thread.handle.heartbeat())]) {
+                let beat = [Some(thread.handle.heartbeat())];
+                let runnable = |_| crate::usage::runnable_for(thread.handle.tid());
+                if let Some((lane, _)) = watch.look(now, beat, runnable) {
                     return Some(lane);
                 }
                 std::thread::park_timeout(Duration::from_millis(5));

@@ -4,6 +4,8 @@
 
 use std::mem::MaybeUninit;
 
+use bot4_types::Nanos;
+
 /// Counts of one thread since it was made; or between two samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadUsage {
@@ -49,6 +51,24 @@ impl ThreadUsage {
     }
 }
 
+/// Nanoseconds of a clock tick in `/proc`: `USER_HZ` is 100 on the targets.
+const TICK_NS: u64 = 10_000_000;
+
+/// CPU time used so far by the thread `tid` of this process if it is on a CPU or waits for one;
+/// `None` for a thread that sleeps, is stopped or gone. To a clock tick, 10 ms.
+#[must_use]
+pub fn runnable_for(tid: u32) -> Option<Nanos> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the state (field 3) is the first word behind it.
+    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    if words.next()? != "R" {
+        return None;
+    }
+    // Fields 14 and 15: ticks in the program and in the kernel.
+    let mut ticks = words.skip(10).map(|w| w.parse::<u64>().unwrap_or(0));
+    Some(Nanos((ticks.next()? + ticks.next()?) * TICK_NS))
+}
+
 /// Bytes of stack that a lane makes present before it starts: far more than any turn uses.
 const STACK: usize = 256 * 1024;
 
@@ -63,6 +83,33 @@ pub fn touch_stack() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_running_thread_is_runnable_and_a_parked_one_is_not() {
+        let tid = |()| {
+            // SAFETY: no arguments, no precondition.
+            unsafe { libc::gettid() }.unsigned_abs()
+        };
+        let before = runnable_for(tid(())).expect("this thread runs");
+        let mut rounds = 0_u64;
+        while runnable_for(tid(())).expect("this thread runs").since(before) < Nanos(3 * TICK_NS) {
+            rounds += 1;
+        }
+        assert!(rounds > 10, "CPU time passes");
+        assert_eq!(runnable_for(0), None);
+        let (tx, rx) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().spawn(move || {
+            tx.send(tid(())).expect("a listener");
+            std::thread::park_timeout(std::time::Duration::from_secs(20));
+        });
+        let (thread, parked) = (thread.expect("a thread"), rx.recv().expect("its id"));
+        assert!((0..2_000).any(|_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+            runnable_for(parked).is_none()
+        }));
+        thread.thread().unpark();
+        thread.join().expect("no panic");
+    }
 
     #[test]
     fn fresh_pages_are_counted_and_a_touched_stack_costs_none() {

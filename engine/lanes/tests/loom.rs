@@ -1,6 +1,6 @@
 //! Every shared word, and the use of the rings, under every interleaving that the memory model
 //! allows. Run with
-//! `RUSTFLAGS="--cfg loom" cargo test -p bot4-lanes --test loom --release --target-dir target/loom`.
+//! `RUSTFLAGS="--cfg loom" cargo test -p bot4-lanes --test loom --release --target-dir target/loom`
 //!
 //! Each property is one function that runs on the code as it is, where it must hold, and with a
 //! mistake planted into that same code ([`Mistake`]), where the model must find it. A model that

@@ -53,7 +53,8 @@ pub fn run(args: &Args) -> Outcome {
     let watch = &mut |done, total| bar.show("reading", done, total, SHOWN_FROM_BYTES);
     match &args.command {
         Command::Verify { path } => {
-            let report = bot4_journal::verify_watched(path, watch).map_err(|e| refusal(path, &e))?;
+            let report =
+                bot4_journal::verify_watched(path, watch).map_err(|e| refusal(path, &e))?;
             println!("{}", report.to_json());
             Ok(if report.is_sound() { exit::DONE } else { exit::FAILED })
         }

@@ -102,6 +102,7 @@ fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
            "journal_hash": format!("{:032x}", end.journal_hash),
            "decision_hash": format!("{:016x}", end.decision_hash),
            "runs": if once { 1 } else { 2 }, "equal": equal, "looks": end.looks,
+           "books_compared": end.books_compared,
            "heal_ms": end.heal_ms, "drain_ms": end.drain_ms, "faults": end.faults,
            "findings": end.unsafe_findings, "late": end.late_findings, "leaks": end.leaks,
            "stop": stop, "exit": code})

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::error::Issue;
 use super::schema::{self, File, HugePages};
-use super::value::Lanes;
+use super::value::{Lanes, Span};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub segment_bytes: usize,
     /// Journal folder, if not the run's.
     pub journal_dir: Option<PathBuf>,
+    /// Silence of the journal's disk that ends the run.
+    pub stall_max: Duration,
     /// Which journals of earlier runs stay.
     pub keep: Keep,
     /// When the journal's disk is too full.
@@ -158,6 +160,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         venue: venue(file.venue, base)?,
         strategies,
         segment_bytes: segment as usize * 1024 * 1024,
+        stall_max: stall_max(&file.journal.stall_max)?,
         keep: Keep {
             age: file.journal.keep.0,
             bytes: u64::from(bounded("keep_mib", &file.journal.keep_mib, 0, 100_000_000, "MiB")?)
@@ -177,6 +180,14 @@ const fn idle(idle: schema::Idle) -> Option<IdleKind> {
         schema::Idle::Yield => Some(IdleKind::YieldPark),
         schema::Idle::Park => Some(IdleKind::Park),
     }
+}
+
+fn stall_max(span: &Spanned<Span>) -> Result<Duration, Issue> {
+    let value = span.get_ref().0;
+    if value >= Duration::from_millis(50) && value <= Duration::from_secs(60) {
+        return Ok(value);
+    }
+    Err(issue(span.span(), "stall_max", "out of range", "choose 50ms to 60s"))
 }
 
 fn disk_limits(journal: &schema::Journal) -> Result<DiskLimits, Issue> {

@@ -159,6 +159,8 @@ pub struct Journal {
     pub segment_mib: Spanned<u32>,
     /// Where; default in the run's folder.
     pub dir: Option<PathBuf>,
+    /// Silence of the disk that ends the run.
+    pub stall_max: Spanned<Span>,
     /// Age from which journals of earlier runs are removed.
     pub keep: Span,
     /// What journals of earlier runs may take together, MiB.
@@ -175,6 +177,7 @@ impl Default for Journal {
         Self {
             segment_mib: value(16),
             dir: None,
+            stall_max: Spanned::new(0..0, Span(std::time::Duration::from_millis(250))),
             keep: Span(std::time::Duration::from_secs(7 * 86_400)),
             keep_mib: value(16_384),
             disk_warn_pct: value(80),

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bot4_execution::desk::DeskCounts;
 use bot4_risk::RiskCore;
 use bot4_risk::ledger::clamped;
 use bot4_types::{AssetId, Instrument, InstrumentTable};
@@ -23,6 +24,33 @@ pub struct EndState {
     pub records: u64,
     /// What risk reached.
     pub risk: RiskState,
+    /// What execution reached.
+    pub execution: DeskState,
+}
+
+/// What the desk counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeskState {
+    /// Orders and fills by what became of them.
+    #[serde(with = "CountsText")]
+    pub counts: DeskCounts,
+    /// Fills dropped because they were booked before.
+    pub duplicates: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DeskCounts")]
+struct CountsText {
+    foreign_fills: u64,
+    foreign_orders: u64,
+    overfills: u64,
+    fills: u64,
+    acked: u64,
+    filled: u64,
+    canceled: u64,
+    expired: u64,
+    rejected: u64,
+    not_sent: u64,
 }
 
 /// Decisions and holdings of the risk lane.

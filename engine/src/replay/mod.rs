@@ -20,13 +20,15 @@ pub mod report;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bot4_execution::replay as desk;
 use bot4_journal::{Flaw, FlawKind, Reader, Record};
 use bot4_risk::{Decided, ReplayError, Replayer};
 use bot4_types::instrument::InstrumentTable;
+use bot4_types::log::{BODY_MAX, Body as _, Writer};
 use bot4_types::{LogEntry, LogKind};
 
 use crate::topology as t;
-use ended::{EndState, RiskState};
+use ended::{DeskState, EndState, RiskState};
 use inputs::{InputsText, RunInputs};
 use links::{LinkCheck, Mismatch};
 use report::{FirstDifference, LANES, Place, ReplayReport, lane_name};
@@ -51,8 +53,8 @@ impl fmt::Display for ReplayRefusal {
             ),
             Self::NoInputs(path) => write!(
                 f,
-                "error: the journal {} does not begin with what its run started from\nhelp: \
-                 journals of earlier versions cannot be replayed; `bot4 journal verify` checks them",
+                "error: the journal {} does not begin with what its run started from\nhelp: one of \
+                 an earlier version cannot be replayed; `bot4 journal verify` checks it",
                 path.display()
             ),
         }
@@ -126,6 +128,7 @@ pub fn verify_amended(
 /// The agents' cores, once the inputs are known.
 struct Cores {
     risk: Replayer,
+    execution: desk::Replayer,
     table: InstrumentTable,
 }
 
@@ -134,6 +137,7 @@ struct Replay<F> {
     text: InputsText,
     amend: Option<F>,
     cores: Option<Cores>,
+    approved: LinkCheck,
     reports: LinkCheck,
     flaw: Option<Flaw>,
     report: ReplayReport,
@@ -145,6 +149,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
             text: InputsText::default(),
             amend: Some(amend),
             cores: None,
+            approved: LinkCheck::default(),
             reports: LinkCheck::default(),
             flaw: None,
             report: ReplayReport { journal: journal.to_owned(), ..ReplayReport::default() },
@@ -203,7 +208,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         let risk = Replayer::new(&config).map_err(|e| format!("the run's inputs: {e}"))?;
         self.report.written_by = format!("{} ({})", inputs.version, inputs.git);
         self.report.run = inputs.run;
-        self.cores = Some(Cores { risk, table: config.table });
+        let execution = desk::Replayer::new();
+        self.cores = Some(Cores { risk, execution, table: config.table });
         Ok(())
     }
 
@@ -227,9 +233,14 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         match LogKind::from_raw(entry.kind) {
             Some(LogKind::Report) => {
                 let pair = self.reports.taken(entry.seq, entry.body());
-                self.agree(pair)
+                self.agree(pair, t::LOG_EXECUTION)
             }
-            Some(LogKind::Approved | LogKind::Refused) => {
+            Some(LogKind::Approved) => {
+                self.report.decisions += 1;
+                let pair = self.approved.sent(entry.seq, entry.body());
+                self.agree(pair, t::LOG_RISK)
+            }
+            Some(LogKind::Refused) => {
                 self.report.decisions += 1;
                 true
             }
@@ -238,25 +249,55 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
     }
 
     fn take_execution(&mut self, entry: &LogEntry, place: Place) -> bool {
-        if self.cores.is_none() {
+        let Some(cores) = self.cores.as_mut() else {
             return self.fail_without_inputs(place);
+        };
+        let taken = match cores.execution.feed(entry) {
+            Ok(taken) => taken,
+            Err(error) => {
+                let difference = match error {
+                    desk::ReplayError::Differs(_) => cores.execution.difference().copied(),
+                    _ => None,
+                };
+                let none = || "no report".to_owned();
+                let came_out = |d: desk::Difference| {
+                    d.came_out.map_or_else(none, |message| format!("{message:?}"))
+                };
+                self.report.difference = Some(FirstDifference {
+                    place: Some(place),
+                    what: error.to_string(),
+                    recorded: difference.map(|d| format!("{:?}", d.recorded)),
+                    came_out: difference.map(came_out),
+                });
+                return false;
+            }
+        };
+        if let Some(intent) = taken {
+            let mut bytes = [0; BODY_MAX];
+            let mut writer = Writer::over(&mut bytes);
+            intent.write(&mut writer);
+            let len = writer.written();
+            let pair = self.approved.taken(entry.seq, &bytes[..len]);
+            return self.agree(pair, t::LOG_RISK);
         }
         match LogKind::from_raw(entry.kind) {
             Some(LogKind::Learned | LogKind::Balance) => {
                 let pair = self.reports.sent(entry.seq, entry.body());
-                self.agree(pair)
+                self.agree(pair, t::LOG_EXECUTION)
             }
             _ => true,
         }
     }
 
-    /// A message of the reports link, seen from both sides.
-    fn agree(&mut self, pair: Result<(), Mismatch>) -> bool {
+    /// A message of the link that lane `from` writes, seen from both sides.
+    fn agree(&mut self, pair: Result<(), Mismatch>, from: u8) -> bool {
         let Err(Mismatch { sent, taken }) = pair else { return true };
-        let what = format!(
-            "the report that execution sent in its record {sent} is not the one that risk took"
-        );
-        self.fail(Place { lane: t::LOG_RISK, seq: taken, at: None }, &what)
+        let (lane, what) = match from {
+            t::LOG_RISK => (t::LOG_EXECUTION, "the order that risk approved"),
+            _ => (t::LOG_RISK, "the report that execution sent"),
+        };
+        let (reader, place) = (lane_name(lane), Place { lane, seq: taken, at: None });
+        self.fail(place, &format!("{what} in its record {sent} is not the one that {reader} took"))
     }
 
     fn fail(&mut self, place: Place, what: &str) -> bool {
@@ -300,7 +341,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         end: Option<&EndState>,
     ) -> Result<ReplayReport, ReplayRefusal> {
         self.report.closed = closed;
-        self.report.messages = self.reports.compared();
+        self.report.messages = self.reports.compared() + self.approved.compared();
         let Some(cores) = &self.cores else {
             if self.report.difference.is_none() && self.flaw.is_none() || self.is_old() {
                 return Err(ReplayRefusal::NoInputs(self.report.journal));
@@ -310,6 +351,11 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         };
         let reached = RiskState::of(cores.risk.core(), &cores.table);
         let awaits = cores.risk.awaits_decision();
+        self.report.reports = cores.execution.reports();
+        let desk = cores
+            .execution
+            .desk()
+            .map(|d| DeskState { counts: d.counts, duplicates: d.trades().duplicates });
         if self.report.is_same() {
             self.finish_flaw();
         }
@@ -318,7 +364,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         }
         if let (true, Some(end)) = (self.report.is_same(), end) {
             self.report.end_compared = true;
-            self.finish_end(end, &reached);
+            self.finish_end(end, &reached, desk.unwrap_or_default());
         }
         self.report.reached = Some(reached);
         Ok(self.report)
@@ -347,15 +393,23 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         } else if let Some(seq) = self.reports.taken_unsent() {
             let place = Place { lane: t::LOG_RISK, seq, at: None };
             self.fail(place, "risk took a report which execution did not send");
+        } else if let Some(seq) = self.approved.taken_unsent() {
+            let place = Place { lane: t::LOG_EXECUTION, seq, at: None };
+            self.fail(place, "execution took an order which risk did not approve");
         }
     }
 
-    fn finish_end(&mut self, end: &EndState, reached: &RiskState) {
+    fn finish_end(&mut self, end: &EndState, reached: &RiskState, desk: DeskState) {
         let records = self.report.records();
         let seq = self.report.lanes[usize::from(t::LOG_RISK)].last + 1;
         let place = Place { lane: t::LOG_RISK, seq, at: None };
         if let Some(what) = end.risk.difference(reached) {
             self.fail(place, &format!("the run went on behind the journal's end: {what}"));
+        } else if end.execution != desk {
+            let seq = self.report.lanes[usize::from(t::LOG_EXECUTION)].last + 1;
+            let what =
+                format!("execution ended in {:?}, the journal leads to {desk:?}", end.execution);
+            self.fail(Place { lane: t::LOG_EXECUTION, seq, at: None }, &what);
         } else if records != end.records {
             let what =
                 format!("the run wrote {} records, the journal holds {records}", end.records);

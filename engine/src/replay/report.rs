@@ -102,7 +102,10 @@ impl ReplayReport {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let lane = |(i, l): (usize, &LaneLine)| json!({"lane": i, "name": lane_name(i as u8), "records": l.records, "last": l.last});
+        let lane = |(i, l): (usize, &LaneLine)| {
+            let name = lane_name(i as u8);
+            json!({"lane": i, "name": name, "records": l.records, "last": l.last})
+        };
         let hash = self.reached.as_ref().map(|r| r.decision_hash.as_str());
         let difference = self.difference.as_ref().map(|d| {
             json!({

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bot4_alloc::pressure::Level;
+use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Fault, LaneHandle, LaneState, Metrics, Phase, Probe, StallWatch};
 use bot4_types::Nanos;
@@ -208,7 +209,8 @@ impl ControlAgent {
                 lane.state() == LaneState::Running && !cold.iter().any(|c| c == lane.name());
             watched.then(|| lane.heartbeat())
         });
-        let (lane, silent) = self.watch.look(now, beats)?;
+        let runnable = |i: usize| self.lanes.get(i).and_then(|l| usage::runnable_for(l.tid()));
+        let (lane, silent) = self.watch.look(now, beats, runnable)?;
         let lane = self.lanes.get(lane).map_or("", LaneHandle::name);
         Some(Fault {
             role: "control",
@@ -247,8 +249,7 @@ impl ControlAgent {
         }
         self.say(&news.what);
         if news.level == Level::CancelAndStop && !self.is_ending() {
-            self.ending =
-                Some(Ending::Failed(vec![Fault { role: "control", what: news.what }]));
+            self.ending = Some(Ending::Failed(vec![Fault { role: "control", what: news.what }]));
             self.drain(now);
         }
     }

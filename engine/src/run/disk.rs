@@ -45,9 +45,15 @@ pub struct DiskWatch {
 /// # Errors
 /// When the folder is gone.
 pub fn used_pct(folder: &Path) -> std::io::Result<u32> {
+    used_pct_with(folder, 0)
+}
+
+/// [`used_pct`] once `bytes` more are in use.
+fn used_pct_with(folder: &Path, bytes: u64) -> std::io::Result<u32> {
     let disk = rustix::fs::statvfs(folder)?;
+    let more = bytes.div_ceil(disk.f_frsize.max(1)).min(disk.f_bavail);
     let used = disk.f_blocks.saturating_sub(disk.f_bfree);
-    Ok(pct(used, disk.f_bavail))
+    Ok(pct(used + more, disk.f_bavail - more))
 }
 
 fn pct(used: u64, available: u64) -> u32 {
@@ -92,16 +98,17 @@ impl DiskWatch {
     }
 }
 
-/// Refuses to start on a disk that would stop the run at once.
+/// Refuses to start on a disk that would stop the run at once: with the `bytes` that a journal
+/// takes from the start.
 ///
 /// # Errors
 /// A sentence with the mend.
-pub fn check(folder: &Path, limits: DiskLimits) -> Result<(), String> {
-    let used = used_pct(folder).unwrap_or(0);
+pub fn check(folder: &Path, bytes: u64, limits: DiskLimits) -> Result<(), String> {
+    let used = used_pct_with(folder, bytes).unwrap_or(0);
     if used >= limits.stop_pct && limits.stop_pct < 100 {
         return Err(format!(
-            "error: the disk of {} is {used} % full, and at {} % no orders are sent\nhelp: free \
-             space, or set journal.dir or journal.disk_stop_pct",
+            "error: the disk of {} would be {used} % full with a new journal, and at {} % no \
+             orders are sent\nhelp: free space, or set journal.dir or journal.disk_stop_pct",
             folder.display(),
             limits.stop_pct
         ));
@@ -129,8 +136,7 @@ mod tests {
             Some(Relieved(79)),
         ];
         assert_eq!(told, expected);
-        let mut never =
-            DiskWatch::new(PathBuf::new(), DiskLimits { warn_pct: 100, stop_pct: 100 });
+        let mut never = DiskWatch::new(PathBuf::new(), DiskLimits { warn_pct: 100, stop_pct: 100 });
         assert_eq!(never.judge(99), None);
         assert_eq!(never.judge(100), Some(Filling(100)));
     }

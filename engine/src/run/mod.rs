@@ -42,8 +42,8 @@ use child::VenueChild;
 use control::{ControlAgent, Ending};
 use dirs::RunDir;
 use disk::DiskWatch;
-use memory::MemoryWatch;
 use history::RunRecord;
+use memory::MemoryWatch;
 use plan::Plan;
 use takeover::{Settled, Takeover};
 
@@ -178,9 +178,11 @@ pub struct Reconciled {
 /// What kept it from being done, as a text with its mend.
 pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Error>> {
     let VenueAccess::Remote(remote) = &config.venue.access else {
-        return Err("error: --reconcile-only: the account of an embedded venue ends with its run\n\
+        return Err(
+            "error: --reconcile-only: the account of an embedded venue ends with its run\n\
                     help: give the --config of the venue"
-            .into());
+                .into(),
+        );
     };
     let clock = Clock::start();
     let access = Access::of(remote)?;
@@ -207,7 +209,10 @@ fn take_over(
             earlier.notes().iter().for_each(|note| eprintln!("warning: {note}"));
         }
         retention::apply(config.keep, now_ms);
-        disk::check(config.journal_dir.as_deref().unwrap_or(&dir.path), config.disk)?;
+        let reserve = bot4_journal::agent::RESERVE_BYTES.min(config.segment_bytes);
+        // The first segment and the next are made at the start.
+        let bytes = (2 * config.segment_bytes + reserve) as u64;
+        disk::check(config.journal_dir.as_deref().unwrap_or(&dir.path), bytes, config.disk)?;
         Ok(earlier)
     };
     // A refused run leaves no trace; its folder goes when nothing lies in it.

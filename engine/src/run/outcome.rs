@@ -26,7 +26,7 @@ use super::plan::Plan;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
 use crate::config::Config;
-use crate::replay::ended::{EndState, RiskState};
+use crate::replay::ended::{DeskState, EndState, RiskState};
 
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
@@ -224,6 +224,10 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
         journal: c.journal.to_owned(),
         records: finals.journal.stats().records,
         risk: RiskState::of(finals.risk.core(), &c.opening.info.table),
+        execution: DeskState {
+            counts: finals.execution.desk_counts(),
+            duplicates: finals.execution.duplicates_dropped(),
+        },
     };
     end.write(&c.dir.path)?;
     if broken.is_empty() {

@@ -99,8 +99,7 @@ mod tests {
         }
         let (id, account) = (id.to_owned(), account.to_owned());
         let symbols = Vec::new();
-        let record =
-            RunRecord { id, epoch: 1, account, symbols, journal, start_ms: 0, pid: 1 };
+        let record = RunRecord { id, epoch: 1, account, symbols, journal, start_ms: 0, pid: 1 };
         EarlierRun { path, record }
     }
 
@@ -141,10 +140,7 @@ mod tests {
         let mut all = found;
         all.push(EarlierRun {
             path: home.path().join("d"),
-            record: RunRecord {
-                journal: home.path().join("d/journal"),
-                ..all[0].record.clone()
-            },
+            record: RunRecord { journal: home.path().join("d/journal"), ..all[0].record.clone() },
         });
         assert_eq!(names(&enforce(keep(0, 0), now_ms * 2, all)), ["c"]);
         assert!(lock.is_ok() && home.path().join("d/journal/00000001.b4j").exists());

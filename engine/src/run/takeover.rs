@@ -88,9 +88,7 @@ impl Takeover {
             ));
         }
         if !self.recovery.found.is_sound() {
-            notes.push(format!(
-                "the journal of run {id} is damaged; its account was reconciled"
-            ));
+            notes.push(format!("the journal of run {id} is damaged; its account was reconciled"));
         }
         notes
     }
@@ -174,7 +172,12 @@ struct Known {
 impl Known {
     fn of(journal: &Path, symbols: &[String]) -> std::io::Result<Self> {
         let mut known = Self::default();
-        for record in Reader::open(journal)?.flatten() {
+        let reader = match Reader::open(journal) {
+            // It died before its first record: it knew nothing, and no order left.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(known),
+            reader => reader?,
+        };
+        for record in reader.flatten() {
             known.take(&record.entry, symbols);
         }
         Ok(known)

@@ -423,6 +423,7 @@ fn journal_agent(
     let mut config = JournalConfig::new(dir, inputs.dir.epoch, inputs.opening.wall);
     config.segment_bytes = inputs.config.segment_bytes;
     config.helper = inputs.journal_helper;
+    config.stall_ns_max = inputs.config.stall_max.as_nanos() as u64;
     // Simulated time has not begun yet.
     let now = if inputs.journal_helper { inputs.clock.now() } else { Nanos::ZERO };
     let written = record_inputs(inputs, now, rings)?;
@@ -430,7 +431,9 @@ fn journal_agent(
     let logs = vec![rings.rx("log[risk]"), rings.rx("log[execution]"), rings.rx("log[control]")];
     let journaled = rings.journaled.clone();
     let agent = match inputs.disk {
-        None => JournalAgent::new(&config, logs, journaled, metrics)?,
+        None => JournalAgent::new(&config, logs, journaled, metrics).map_err(|e| {
+            format!("error: no journal in {}: {e}\nhelp: see [journal]", config.dir.display())
+        })?,
         Some(disk) => {
             let writer = JournalWriter::over(&config, &mut || disk(), None)?;
             JournalAgent::over(writer, logs, journaled, metrics)
@@ -443,7 +446,9 @@ fn journal_agent(
     while rings.journaled.get(t::LOG_RUN) < written {
         agent.work(at, &mut Probe::logical())?;
         if at.since(now) > INPUTS_PATIENCE {
-            return Err("error: the journal's disk does not take the run's inputs within 5 s".into());
+            return Err(
+                "error: the journal's disk does not take the run's inputs within 5 s".into()
+            );
         }
         at = if inputs.journal_helper { inputs.clock.now() } else { at + Nanos::from_millis(1) };
     }

@@ -157,9 +157,7 @@ impl Fault {
             Self::StallMarket(..) => Kind::StallMarket,
             Self::Refuse(_) => Kind::Refuse,
             Self::Starve("venue", _) => Kind::StarveVenue,
-            Self::Starve(role, _)
-                if ["signal", "risk", "execution", "journal"].contains(role) =>
-            {
+            Self::Starve(role, _) if ["signal", "risk", "execution", "journal"].contains(role) => {
                 Kind::StarveBack
             }
             Self::Starve(..) => Kind::StarveFront,
@@ -201,11 +199,7 @@ enum End {
 impl FaultDriver {
     /// A driver over `network`; `script` is performed by the venue and only counted here.
     #[must_use]
-    pub fn new(
-        network: Network,
-        due: Vec<(Nanos, Fault)>,
-        script: Vec<script::Timed>,
-    ) -> Self {
+    pub fn new(network: Network, due: Vec<(Nanos, Fault)>, script: Vec<script::Timed>) -> Self {
         Self {
             network,
             due: due.into(),
@@ -264,12 +258,13 @@ impl FaultDriver {
         self.end_due(Nanos::MAX);
     }
 
-    fn perform(
-        &mut self,
-        fault: Fault,
-        now: Nanos,
-        starve: &mut dyn FnMut(&'static str, Nanos),
-    ) {
+    /// Ends every connection and lets none come up: nothing new arrives.
+    pub fn sever(&mut self) {
+        self.network.refuse(true);
+        (0..self.known).for_each(|index| self.network.cut(index));
+    }
+
+    fn perform(&mut self, fault: Fault, now: Nanos, starve: &mut dyn FnMut(&'static str, Nanos)) {
         match fault {
             Fault::CutOrder => self.cut_order(),
             Fault::CutOnSend => return self.armed = Some(Armed::OnSend),

@@ -36,7 +36,7 @@ use bot4_types::instrument::Amount;
 
 pub use faults::Kind;
 pub use floor::Stop;
-pub use run::{play, run};
+pub use run::{play, play_into, run};
 pub use swarm::Swarm;
 pub use tap::Plant;
 
@@ -90,6 +90,8 @@ pub struct SimEnd {
     pub decision_hash: u64,
     /// Looks that checkers took.
     pub looks: u64,
+    /// Books compared with the venue's level by level.
+    pub books_compared: u64,
     /// Milliseconds of simulated time from the last fault until everything was live again.
     pub heal_ms: u64,
     /// Milliseconds of simulated time from the order to stop until nothing was open.

@@ -9,12 +9,12 @@ use bot4_feeds::parse_agent::ParseAgent;
 use bot4_feeds::wire_agent::WireAgent;
 use bot4_journal::JournalAgent;
 use bot4_journal::hash::Fnv128;
-use bot4_lanes::{Agent, Clock, Control, Journaled, Metrics};
+use bot4_lanes::{Agent, Clock, Control, Fault, Journaled, Metrics, Probe};
 use bot4_risk::RiskAgent;
-use bot4_types::{AssetId, BookState, LogEntry, LogKind, Nanos, RunEpoch, Wall};
+use bot4_types::{AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, RunEpoch, Side, Wall};
 use bot4_wire::transport::memory::Network;
 
-use super::check::{Bounds, Checks, View};
+use super::check::{Bounds, Checks, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::FaultDriver;
 use super::floor::{Floor, Stop};
@@ -42,8 +42,9 @@ const DRAIN_MAX: Nanos = Nanos::from_secs(15);
 const WARM_AFTER: Nanos = Nanos::from_secs(1);
 /// Steps between two looks at whether a phase is over.
 const LOOK_EVERY: u64 = 128;
-/// Steps without the venue in which everything in flight comes home.
-const HOMECOMING: u64 = 4_000;
+/// Time without the venue in which everything in flight comes home: a frame may wait 100 ms for
+/// a level block.
+const HOMECOMING: Nanos = Nanos::from_millis(400);
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -60,10 +61,17 @@ pub fn play(options: &Options) -> Result<SimEnd, Failure> {
 /// # Errors
 /// When the machine cannot be built or the journal not be written.
 pub fn run(seed: u64, steps: u64, dir: &Path) -> Result<SimEnd, Failure> {
-    let options = Options::calm(seed, steps);
-    let run = Run::build(&options)?;
+    play_into(&Options::calm(seed, steps), dir)
+}
+
+/// Plays `options` and leaves the journal in `dir`.
+///
+/// # Errors
+/// When the machine cannot be built or the journal not be written.
+pub fn play_into(options: &Options, dir: &Path) -> Result<SimEnd, Failure> {
+    let run = Run::build(options)?;
     let disk = run.disk.clone();
-    let end = run.play(&options)?;
+    let end = run.play(options)?;
     disk.write_to(&dir.join("journal"))?;
     Ok(end)
 }
@@ -87,6 +95,8 @@ struct Run {
     disk: MemoryDisk,
     opening: Opening,
     books: Vec<BookState>,
+    /// Newest update of each book that was compared with the venue's.
+    compared: Vec<u64>,
     logged: [Fnv128; 2],
     sealed: bool,
     end: SimEnd,
@@ -126,6 +136,9 @@ impl Run {
         let machine = Machine { config: &config, opening: &opening, access: &access };
         let mut agents = machine.build(&control, &metrics, &disk, rings)?;
         agents.push(Box::new(venue));
+        if options.plant == Some(Plant::Panic) {
+            agents.push(Box::new(Bomb(options.steps / 100)));
+        }
         Ok(Self {
             floor: Floor::new(agents, options.seed, swarm.step_ns_max),
             taps,
@@ -138,6 +151,7 @@ impl Run {
             disk,
             opening,
             books: vec![BookState::Waiting; instruments],
+            compared: vec![0; instruments],
             logged: [Fnv128::default(); 2],
             sealed: false,
             end: SimEnd { seed: options.seed, ..SimEnd::default() },
@@ -151,17 +165,6 @@ impl Run {
             Ended::Found => None,
             Ended::Stopped(stop) => Some(stop),
         });
-        if std::env::var_os("SIM_DEBUG").is_some() {
-            for e in self.metrics.entries() {
-                if let bot4_lanes::metrics::Entry::Counters { role, names, counters } = e {
-                    let t: Vec<String> = names.iter().enumerate().filter(|(i, _)| counters.value(*i) > 0).map(|(i, n)| format!("{n}={}", counters.value(i))).collect();
-                    eprintln!("{role}: {}", t.join(" "));
-                }
-            }
-            eprintln!("now {} faults {:?}", self.floor.now().0, Swarm::drawn(options.seed, options.steps));
-            if let Some(w) = self.floor.agent::<WireAgent>("wire.0") { eprintln!("wire.0 up {} err {:?} slots {:?}", w.is_up(), w.last_error(), w.slots()); }
-            if let Some(w) = self.floor.agent::<WireAgent>("wire.1") { eprintln!("wire.1 up {} err {:?} slots {:?}", w.is_up(), w.last_error(), w.slots()); }
-        }
         Ok(self.finish(options.seed))
     }
 
@@ -201,7 +204,32 @@ impl Run {
         }
     }
 
+    /// Live books that have the venue's newest update, once for each update.
+    fn whole_books(&mut self, role: &str) -> Vec<WholeBook> {
+        let (Some(book), Some(venue)) =
+            (self.floor.agent::<BookAgent>(role), self.floor.agent::<VenueAgent>("venue"))
+        else {
+            return Vec::new();
+        };
+        let (exchange, compared) = (venue.exchange(), &mut self.compared);
+        let whole = |instrument: &Instrument| {
+            let id = book.update_id(instrument.id)?;
+            let market = exchange.market(instrument.symbol.as_str())?;
+            let newest = exchange.markets[market].book.update_id();
+            let live = book.state(instrument.id) == Some(BookState::Live);
+            let last = compared.get_mut(instrument.id.index())?;
+            if !live || id != newest || id == std::mem::replace(last, id) {
+                return None;
+            }
+            let ladder = book.ladder(instrument.id)?;
+            let side = |side| ladder.iter(side).take(WholeBook::DEPTH).collect();
+            Some(WholeBook { market, sides: [side(Side::Buy), side(Side::Sell)] })
+        };
+        self.opening.info.table.all().iter().filter_map(whole).collect()
+    }
+
     fn look(&mut self, role: &'static str) -> Result<(), Ended> {
+        let whole = if role.starts_with("book.") { self.whole_books(role) } else { Vec::new() };
         let (Some(venue), Some(risk)) =
             (self.floor.agent::<VenueAgent>("venue"), self.floor.agent::<RiskAgent>("risk"))
         else {
@@ -214,6 +242,7 @@ impl Run {
             venue: venue.exchange(),
             new_orders: &[],
             books: &self.books,
+            whole: &whole,
             journaled: self.journaled.get(t::LOG_RISK),
             phase: self.control.phase(),
             equity: risk.core().equity(),
@@ -227,11 +256,7 @@ impl Run {
     }
 
     fn trade(&mut self, options: &Options) -> Result<(), Ended> {
-        for step in 0..options.steps {
-            if options.plant == Some(Plant::Panic) && step == options.steps / 2 {
-                let what = "planted".to_owned();
-                return Err(Ended::Stopped(Stop::Panic("signal", what)));
-            }
+        for _ in 0..options.steps {
             self.step()?;
         }
         Ok(())
@@ -253,16 +278,37 @@ impl Run {
         }
         let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
         self.end.late_findings.push(format!(
-            "15 s after the last fault: order session {}, books {:?}",
+            "15 s after the last fault: order session {}, books {:?} {}",
             if ready { "ready" } else { "not ready" },
-            self.books
+            self.books,
+            self.differing().join(", ")
         ));
         Err(Ended::Found)
     }
 
     fn is_live(&self) -> bool {
         let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
-        ready && self.books.iter().all(|s| *s == BookState::Live)
+        ready && self.books.iter().all(|s| *s == BookState::Live) && self.differing().is_empty()
+    }
+
+    /// Instruments whose position differs from the venue's trades, as sentences.
+    fn differing(&self) -> Vec<String> {
+        let (Some(risk), Some(venue)) =
+            (self.floor.agent::<RiskAgent>("risk"), self.floor.agent::<VenueAgent>("venue"))
+        else {
+            return Vec::new();
+        };
+        let exchange = venue.exchange();
+        let differs = |instrument: &Instrument| {
+            let market = exchange.market(instrument.symbol.as_str())?;
+            let trades = exchange.orders.trades(market);
+            let theirs: i64 = trades.map(|t| if t.buyer { t.qty } else { -t.qty }).sum();
+            let ours = risk.position(instrument.id).0;
+            let symbol = instrument.symbol;
+            (ours != theirs)
+                .then(|| format!("position of {symbol}: ours {ours}, the venue's {theirs}"))
+        };
+        self.opening.info.table.all().iter().filter_map(differs).collect()
     }
 
     /// The engine stops: everything open must end and be accounted for.
@@ -324,21 +370,12 @@ impl Run {
                 findings.push(format!("balance of {name}: ours {ours}, the venue's {theirs}"));
             }
         }
-        for instrument in table.all() {
-            let exchange = venue.exchange();
-            let Some(market) = exchange.market(instrument.symbol.as_str()) else { continue };
-            let trades = exchange.orders.trades(market);
-            let theirs: i64 = trades.map(|t| if t.buyer { t.qty } else { -t.qty }).sum();
-            let ours = risk.position(instrument.id).0;
-            if ours != theirs {
-                let symbol = instrument.symbol;
-                findings.push(format!("position of {symbol}: ours {ours}, the venue's {theirs}"));
-            }
-        }
         let drift = risk.core().ledger().counts().drift();
         if drift > 0 {
             findings.push(format!("{drift} reports that a person must explain"));
         }
+        let differing = self.differing();
+        self.end.unsafe_findings.extend(differing);
     }
 
     /// Brings everything home, closes the agents and takes the last figures.
@@ -347,11 +384,8 @@ impl Run {
         let now = self.floor.now();
         if clean {
             self.floor.hold("venue", Nanos::MAX);
-            for _ in 0..HOMECOMING {
-                if self.step().is_err() {
-                    break;
-                }
-            }
+            self.faults.sever();
+            while self.floor.now().since(now) < HOMECOMING && self.step().is_ok() {}
         }
         for (role, allocations) in self.floor.hot_allocations().filter(|(_, n)| *n > 0) {
             self.end.leaks.push(format!("{role} allocated {allocations} times after its warm-up"));
@@ -377,6 +411,7 @@ impl Run {
             open: open as u64,
             decision_hash: risk.map_or(0, RiskAgent::decision_hash),
             looks: self.checks.looks,
+            books_compared: self.checks.books_compared,
             faults,
             ..self.end
         }
@@ -456,12 +491,22 @@ fn taps(rings: &mut Rings, plant: Option<Plant>) -> Taps {
     let risk_log = Tap::new("log[risk]", rx, tx);
     let (rx, tx) = rings.cut("log[execution]");
     let execution_log = Tap::new("log[execution]", rx, tx);
-    let marks = (0..t::BOOKS).map(|j| {
-        let (rx, tx) = rings.cut(&format!("marks[{j}]"));
-        Tap::new("marks", rx, tx)
-    });
-    let marks = marks.collect();
-    Taps { intents, approved, reports, risk_log, execution_log, marks, plant }
+    Taps { intents, approved, reports, risk_log, execution_log, plant }
+}
+
+/// An agent that panics in its n-th turn.
+struct Bomb(u64);
+
+impl Agent for Bomb {
+    fn role(&self) -> &'static str {
+        "bomb"
+    }
+
+    fn work(&mut self, _: Nanos, _: &mut Probe) -> Result<usize, Fault> {
+        self.0 = self.0.saturating_sub(1);
+        assert!(self.0 > 0, "planted");
+        Ok(1)
+    }
 }
 
 /// What the machine is built from.

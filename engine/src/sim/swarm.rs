@@ -14,6 +14,8 @@ use crate::config::{Config, StrategyConfig};
 
 /// Longest step of a calm run: with thirteen agents each is cycled about every 260 microseconds.
 const CALM_STEP_NS_MAX: u64 = 40_000;
+/// Agents on the floor, the venue among them.
+const AGENTS: u64 = 12;
 /// A fault begins this long after the start at the earliest: the machine must be up once.
 const FIRST_FAULT: Nanos = Nanos::from_millis(800);
 /// Answers are at most this late; a session gives up after three seconds of silence.
@@ -76,7 +78,8 @@ impl Swarm {
     pub fn drawn(seed: u64, steps: u64) -> Self {
         let mut rng = SplitMix64::new(seed ^ 0x5357_4152_4d00_0001);
         let step_ns_max = pick(&mut rng, &[20_000, 40_000, 100_000, 200_000, 400_000]);
-        let strategies = pick(&mut rng, &[[true, true], [true, true], [true, false], [false, true]]);
+        let strategies =
+            pick(&mut rng, &[[true, true], [true, true], [true, false], [false, true]]);
         let mut swarm = Self {
             step_ns_max,
             ring_divisor: pick(&mut rng, &[1, 1, 8, 64, 512, 4_096]),
@@ -84,7 +87,8 @@ impl Swarm {
             strategies,
             activity: Activity {
                 steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
-                levels: pick(&mut rng, &[50, 300, 1_200]),
+                // Below the 1,000 levels of a snapshot: what lies beyond them a book cannot know.
+                levels: pick(&mut rng, &[50, 300, 900]),
             },
             limits: pick(&mut rng, &[LimitRules::HIGH, LimitRules::HIGH, LimitRules::REAL]),
             crossed_answer_in: pick(&mut rng, &[1, 2, 8, 0]),
@@ -95,9 +99,25 @@ impl Swarm {
             faults: Vec::new(),
             script: Vec::new(),
         };
+        swarm.activity.steps_per_second =
+            swarm.activity.steps_per_second.min(swarm.steps_per_second_max());
         let end = Nanos(steps * step_ns_max / 2);
         swarm.draw_faults(end, &mut rng);
         swarm
+    }
+
+    /// The liveliest crowd that the market data lanes can follow. A step makes about four
+    /// messages. A turn of parse takes as many frames as every book's ring has room for beyond
+    /// the events of one frame; a tiny ring takes one after the book has emptied it, about every
+    /// third turn. Half the time is kept for catching up.
+    fn steps_per_second_max(&self) -> u32 {
+        let turns_per_second = 2_000_000_000 / (AGENTS * self.step_ns_max);
+        let market = (crate::topology::MARKET / self.ring_divisor)
+            .saturating_sub(bot4_venues::market::EVENTS_PER_FRAME_MAX - 1);
+        let frames = crate::topology::FRAMES / self.ring_divisor;
+        let batch = market.min(frames).clamp(1, 64) as u64;
+        let symbols = self.symbols.div_ceil(crate::topology::WIRES) as u64;
+        u32::try_from(turns_per_second * batch / (24 * symbols)).unwrap_or(u32::MAX).max(1)
     }
 
     /// Draws which kinds are on, then when each strikes before `end`.
@@ -107,8 +127,10 @@ impl Swarm {
             return;
         }
         let enabled: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| rng.below(3) == 0).collect();
+        // Most runs have a handful of each, some a storm.
+        let most = pick(rng, &[6, 6, 6, 40]);
         for kind in enabled {
-            for _ in 0..1 + rng.below(6) {
+            for _ in 0..1 + rng.below(most) {
                 let at = FIRST_FAULT + Nanos(rng.below(span));
                 self.draw_one(kind, at, rng);
             }

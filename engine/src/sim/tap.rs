@@ -11,9 +11,7 @@
 use std::collections::VecDeque;
 
 use bot4_lanes::{Rx, Tx};
-use bot4_types::{
-    ApprovedOrder, BookState, ExecMsg, LogEntry, Mark, OrderIntent, OrderState, ReportKind,
-};
+use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, OrderIntent, OrderState, ReportKind};
 
 /// A planted violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +26,6 @@ pub enum Plant {
     EarlyEnding,
     /// An order reaches execution ten times as large as approved.
     GrownOrder,
-    /// Risk is told that every book is live.
-    LiveMarks,
     /// An agent panics.
     Panic,
 }
@@ -42,7 +38,6 @@ impl Plant {
         ("lost-ending", Self::LostEnding),
         ("early-ending", Self::EarlyEnding),
         ("grown-order", Self::GrownOrder),
-        ("live-marks", Self::LiveMarks),
         ("panic", Self::Panic),
     ];
 }
@@ -130,8 +125,6 @@ pub struct Taps {
     pub risk_log: Tap<LogEntry>,
     /// Execution to the journal.
     pub execution_log: Tap<LogEntry>,
-    /// Books to risk.
-    pub marks: Vec<Tap<Mark>>,
     /// What was planted, until it has struck.
     pub plant: Option<Plant>,
 }
@@ -147,12 +140,6 @@ impl Taps {
         self.reports.carry(&mut seen.reports, depths, |m| spoil(m, &mut plant));
         self.risk_log.carry(&mut seen.risk_log, depths, Some);
         self.execution_log.carry(&mut seen.execution_log, depths, Some);
-        let live = plant == Some(Plant::LiveMarks);
-        let state = |m: Mark| if live { BookState::Live } else { m.state };
-        let mut marks = Vec::new();
-        for tap in &mut self.marks {
-            tap.carry(&mut marks, depths, |m| Some(Mark { state: state(m), ..m }));
-        }
         self.plant = plant;
     }
 

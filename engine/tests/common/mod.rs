@@ -7,11 +7,35 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The binary: cargo's, or the one that `BOT4_BIN` names (another profile, an installed one).
+fn binary() -> PathBuf {
+    std::env::var_os("BOT4_BIN").map_or_else(|| env!("CARGO_BIN_EXE_bot4").into(), PathBuf::from)
+}
+
 /// The binary with a state folder below `state`.
 pub fn bot4(state: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bot4"));
+    let mut command = Command::new(binary());
     command.env("XDG_STATE_HOME", state).stdin(Stdio::null());
     command
+}
+
+/// The binary under strace with `options`, children too; what was traced goes into `trace`. Only
+/// traced calls are slowed down.
+pub fn traced(trace: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "--seccomp-bpf", "-o"]).arg(trace).args(options);
+    command.arg(binary()).stdin(Stdio::null());
+    command
+}
+
+/// Strace is installed and may trace here.
+pub fn can_trace() -> bool {
+    let probe = Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).status();
+    let can = probe.is_ok_and(|s| s.success());
+    if !can {
+        println!("skipped: strace is missing or may not trace here");
+    }
+    can
 }
 
 /// Runs to the end.
@@ -74,8 +98,12 @@ impl Drop for Killed {
 /// A simulated venue as a process of its own, and the first line it printed.
 pub fn venue(state: &Path, listen: &str) -> (Killed, Value) {
     let mut command = bot4(state);
-    command.args(["venue", "--listen", listen]).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("the venue starts");
+    started(command.args(["venue", "--listen", listen]))
+}
+
+/// The venue that `command` starts, and the first line it printed.
+pub fn started(command: &mut Command) -> (Killed, Value) {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the venue starts");
     let mut line = String::new();
     let out = child.stdout.take().expect("its output");
     BufReader::new(out).read_line(&mut line).expect("a first line");

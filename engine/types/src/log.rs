@@ -34,8 +34,8 @@ pub enum LogKind {
     Report = 5,
     /// A mark used by risk.
     Mark = 6,
-    /// The turn's `now` and the hash of all decisions before it, written before the inputs of a
-    /// turn that consumed any.
+    /// The turn's `now` and the hashes of all decisions and inputs before it, written before the
+    /// inputs of a turn that consumed any.
     Turn = 7,
     /// Execution handed an order or cancel to the socket.
     Sent = 8,
@@ -45,6 +45,8 @@ pub enum LogKind {
     Balance = 10,
     /// Kill word, drain or mode changed, as consumed by the lane.
     Control = 11,
+    /// Something that changed execution's desk, as it was applied; the codec is execution's.
+    Desk = 12,
 }
 
 impl LogKind {
@@ -63,6 +65,7 @@ impl LogKind {
             9 => Self::Learned,
             10 => Self::Balance,
             11 => Self::Control,
+            12 => Self::Desk,
             _ => return None,
         })
     }
@@ -82,6 +85,7 @@ impl LogKind {
             Self::Learned => "learned",
             Self::Balance => "balance",
             Self::Control => "control",
+            Self::Desk => "desk",
         }
     }
 }
@@ -446,7 +450,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn any_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..256),
+        ) {
             let _ = OrderIntent::read(&mut Reader::over(&bytes));
             let _ = ExecMsg::read(&mut Reader::over(&bytes));
             let _ = Mark::read(&mut Reader::over(&bytes));

@@ -55,6 +55,27 @@ fn table() -> InstrumentTable {
     table
 }
 
+/// Whatever a test did: the inputs in the agent's log make the reports that it made.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.log.extend(std::iter::from_fn(|| self.log_rx.pop()));
+        let mut replay = bot4_execution::Replayer::new();
+        for entry in &self.log {
+            if let Err(error) = replay.feed(entry) {
+                panic!("replay: {error}: {:?}", replay.difference());
+            }
+        }
+        let told = |m: &&ExecMsg| matches!(m, ExecMsg::Order(_));
+        assert!(replay.reports() >= self.heard.iter().filter(told).count() as u64);
+        let replayed = replay.desk().map(|d| (d.counts, d.trades().duplicates));
+        let run = (self.agent.desk_counts(), self.agent.duplicates_dropped());
+        assert_eq!(replayed, Some(run));
+    }
+}
+
 impl Rig {
     /// A rig whose network chunks by `seed`; `reports` messages fit on the way to risk.
     pub fn new(seed: u64, reports: usize) -> Self {

@@ -34,7 +34,10 @@ impl Checker for Approvals {
                 return Err(format!("order {} was sent without approval", order.0));
             };
             if approved.record() > view.journaled {
-                return Err(format!("order {} was sent before its approval was journaled", order.0));
+                return Err(format!(
+                    "order {} was sent before its approval was journaled",
+                    order.0
+                ));
             }
             if !self.sent.insert(order) {
                 return Err(format!("order {} was sent twice", order.0));

@@ -16,14 +16,16 @@ use super::{Checker, View, body};
 
 /// The equity may have been counted anew since the approval: one per cent.
 const SLACK_LOG_E4: i128 = 10_100;
-/// At the venue prices move after the approval, at most by the collar: five per cent.
-const SLACK_VENUE_E4: i128 = 10_500;
+/// At the venue prices and equity move after the approval: what is there is valued at the lowest
+/// price so far and held against the highest equity, and one per cent.
+const SLACK_VENUE_E4: i128 = 10_100;
 
 /// Positions and open quantity by our log and by the venue.
 pub struct ExposureCheck {
     position_e4: i64,
     orders: BTreeMap<OrderId, Open>,
     instruments: Vec<Held>,
+    equity_max: Option<Amount>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +41,7 @@ struct Held {
     mark: i64,
     venue_position: i128,
     venue_trade: u64,
+    venue_price_min: Option<i64>,
 }
 
 impl ExposureCheck {
@@ -46,7 +49,7 @@ impl ExposureCheck {
     #[must_use]
     pub fn new(instruments: usize, position_e4: i64) -> Self {
         let instruments = vec![Held::default(); instruments];
-        Self { position_e4, orders: BTreeMap::new(), instruments }
+        Self { position_e4, orders: BTreeMap::new(), instruments, equity_max: None }
     }
 
     fn limit(&self, equity: Option<Amount>, slack_e4: i128) -> Amount {
@@ -104,7 +107,8 @@ impl ExposureCheck {
     }
 
     fn venue(&mut self, view: &View<'_>) -> Result<(), String> {
-        let limit = self.limit(view.equity, SLACK_VENUE_E4);
+        self.equity_max = self.equity_max.max(view.equity);
+        let limit = self.limit(self.equity_max, SLACK_VENUE_E4);
         for (instrument, held) in view.table.all().iter().zip(&mut self.instruments) {
             let Some(market) = view.venue.market(instrument.symbol.as_str()) else { continue };
             let (last, trades) = (held.venue_trade, view.venue.orders.trades(market).rev());
@@ -113,7 +117,9 @@ impl ExposureCheck {
                 let qty = i128::from(trade.qty);
                 held.venue_position += if trade.buyer { qty } else { -qty };
             }
-            let price = view.venue.markets[market].last_price;
+            let last_price = view.venue.markets[market].last_price;
+            let price = held.venue_price_min.map_or(last_price, |p| p.min(last_price));
+            held.venue_price_min = Some(price);
             for side in [matching::Side::Buy, matching::Side::Sell] {
                 let open = view.venue.orders.open(Some(market)).filter(|o| o.side == side);
                 let left: i128 = open.map(|o| i128::from(o.left())).sum();
@@ -121,8 +127,9 @@ impl ExposureCheck {
                 let value = value_of(instrument, held.venue_position * sign + left, price);
                 if left > 0 && value > limit {
                     return Err(format!(
-                        "{} {side:?} is worth {value} at the venue, above {limit}",
-                        instrument.symbol
+                        "{} {side:?} is worth {value} at the venue, above {limit}: position {}, \
+                         open {left}, price {price}",
+                        instrument.symbol, held.venue_position
                     ));
                 }
             }

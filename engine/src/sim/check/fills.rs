@@ -47,11 +47,8 @@ impl Fills {
         } else if report.seq != life.seq + 1 {
             "its reports are not numbered one by one"
         } else {
-            *life = Life {
-                cum: report.cum_qty.0,
-                seq: report.seq,
-                ended: report.state.is_terminal(),
-            };
+            *life =
+                Life { cum: report.cum_qty.0, seq: report.seq, ended: report.state.is_terminal() };
             return Ok(());
         };
         Err(format!("{complaint}: {report:?}"))

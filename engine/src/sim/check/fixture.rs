@@ -16,7 +16,7 @@ use bot4_venue::rng::Rng;
 use bot4_venue::symbol::SymbolSpec;
 
 use super::super::tap::Seen;
-use super::{Checker, View};
+use super::{Checker, View, WholeBook};
 
 pub(super) const ONE: i64 = 100_000_000;
 
@@ -25,6 +25,7 @@ pub(super) struct Fixture {
     pub seen: Seen,
     pub venue: Exchange,
     pub books: Vec<BookState>,
+    pub whole: Vec<WholeBook>,
     pub table: InstrumentTable,
     pub role: &'static str,
     pub now: Nanos,
@@ -54,6 +55,7 @@ impl Fixture {
             seen: Seen::default(),
             venue: Exchange::new(vec![market], account, limits, fees, Rng::new(1)),
             books: vec![BookState::Live],
+            whole: Vec::new(),
             table,
             role: "risk",
             now: Nanos(1),
@@ -75,6 +77,7 @@ impl Fixture {
             venue: &self.venue,
             new_orders: &orders,
             books: &self.books,
+            whole: &self.whole,
             journaled: self.journaled,
             phase: self.phase,
             equity: self.equity,

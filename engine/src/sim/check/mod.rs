@@ -9,12 +9,14 @@
 //! | `truth` | every booked fill is a trade of the venue, to the unit |
 //! | `endings` | an order ends only by the venue's evidence |
 //! | `exposure` | the worst case stays within its limit, by our log and by the venue's books |
+//! | `books` | a live book that has the venue's newest update holds the venue's levels |
 //! | `stale` | no order is priced off a book that is not live |
 //! | `halt` | nothing new leaves once the engine stops |
 //! | `depth` | links stay within their capacity, no record is dropped |
 //! | `time` | time never goes back |
 
 mod approvals;
+mod books;
 mod depth;
 mod endings;
 mod exposure;
@@ -29,7 +31,8 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::log::{Body, Reader};
 use bot4_types::{
-    BookState, ClientId, ExecMsg, InstrumentTable, LogEntry, LogKind, Nanos, OrderId, OrderReport,
+    BookState, ClientId, ExecMsg, InstrumentTable, Level, LogEntry, LogKind, Nanos, OrderId,
+    OrderReport,
 };
 use bot4_venue::exchange::Exchange;
 use bot4_venue::orders::Order;
@@ -50,6 +53,8 @@ pub struct View<'a> {
     pub new_orders: &'a [&'a Order],
     /// Trust in each instrument's book, by index.
     pub books: &'a [BookState],
+    /// Live books with the venue's newest update.
+    pub whole: &'a [WholeBook],
     /// Last record of risk that the journal has.
     pub journaled: u64,
     /// What the control word allows.
@@ -58,6 +63,19 @@ pub struct View<'a> {
     pub equity: Option<Amount>,
     /// Instruments.
     pub table: &'a InstrumentTable,
+}
+
+/// The levels of a live book at the venue's newest update.
+pub struct WholeBook {
+    /// The venue's number of the market.
+    pub market: usize,
+    /// Bids and asks, best first, at most [`Self::DEPTH`] of each.
+    pub sides: [Vec<Level>; 2],
+}
+
+impl WholeBook {
+    /// Levels a side that are compared: fewer than any snapshot has.
+    pub const DEPTH: usize = 100;
 }
 
 /// One invariant.
@@ -87,6 +105,8 @@ pub struct Checks {
     next_order: u64,
     /// Looks taken, all checkers together.
     pub looks: u64,
+    /// Books compared level by level.
+    pub books_compared: u64,
 }
 
 impl Checks {
@@ -100,12 +120,13 @@ impl Checks {
             Box::new(truth::Truth),
             Box::new(endings::Endings::default()),
             Box::new(exposure::ExposureCheck::new(instruments, bounds.position_e4)),
+            Box::new(books::Books),
             Box::new(stale::Stale::new(instruments, bounds.mark_age_max)),
             Box::new(halt::Halt::default()),
             Box::new(depth::Depth::default()),
             Box::new(time::Time::default()),
         ];
-        Self { checkers, next_order, looks: 0 }
+        Self { checkers, next_order, looks: 0, books_compared: 0 }
     }
 
     /// Looks at a step; `view.new_orders` is filled in here.
@@ -119,6 +140,7 @@ impl Checks {
             (from..self.next_order).filter_map(|id| view.venue.orders.by_id(id)).collect();
         let view = View { new_orders: &new, ..*view };
         self.looks += self.checkers.len() as u64;
+        self.books_compared += view.whole.len() as u64;
         self.checkers
             .iter_mut()
             .try_for_each(|c| c.look(&view).map_err(|what| format!("{}: {what}", c.name())))

@@ -30,7 +30,8 @@ impl Stale {
     /// For so many instruments.
     #[must_use]
     pub fn new(instruments: usize, mark_age_max: Nanos) -> Self {
-        let (marks, dead) = (vec![Mark::default(); instruments], vec![Dead::default(); instruments]);
+        let (marks, dead) =
+            (vec![Mark::default(); instruments], vec![Dead::default(); instruments]);
         Self { mark_age_max, marks, dead }
     }
 

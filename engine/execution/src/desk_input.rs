@@ -1,0 +1,347 @@
+//! Everything that changes the desk, as values that can be recorded and fed again.
+//!
+//! The agent changes the desk through [`Desk::apply`](crate::desk::Desk::apply) alone and writes
+//! each input to its log as it applies it, before any report of it can leave. Fed to a fresh
+//! desk, the same inputs make the same reports. Cost: one record an input.
+
+use bot4_types::log::{Body, Reader, Writer};
+use bot4_types::{
+    AssetId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, Price, Qty, RunEpoch,
+};
+
+use crate::gateway::{Failure, OrderKey, VenueState};
+use crate::order::FillFact;
+
+/// One input of the desk. The time is that of its record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DeskInput {
+    /// What the desk was made with; always the first.
+    Start {
+        /// Orders it holds.
+        orders: u32,
+        /// Instruments of the run.
+        instruments: u16,
+        /// Names the run in client order ids.
+        epoch: RunEpoch,
+        /// How long the venue may hold a request.
+        window: Nanos,
+    },
+    /// Risk approved this; a placement is held from now on. A cancel changes nothing yet.
+    Take(OrderIntent),
+    /// The order was handed to the socket.
+    Sent(OrderId),
+    /// The order will not be sent.
+    NotSent(OrderId, DoneReason),
+    /// A cancel of the order was handed to the socket.
+    CancelSent(OrderId),
+    /// The venue told the state of an order.
+    State {
+        /// Which.
+        key: OrderKey,
+        /// The venue's number.
+        venue_order: u64,
+        /// Its state.
+        state: VenueState,
+        /// Filled so far.
+        cum_qty: Qty,
+        /// Why it ended.
+        reason: DoneReason,
+    },
+    /// The venue told a fill.
+    Fill {
+        /// Of which order.
+        key: OrderKey,
+        /// The venue's number of the order.
+        venue_order: u64,
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// The fill.
+        fill: FillFact,
+    },
+    /// A placement failed.
+    PlaceFailed(OrderId, Failure),
+    /// A cancel failed.
+    CancelFailed(OrderId, Failure),
+    /// "Does not exist" was the answer to a question sent at this time.
+    NotFound(OrderId, Nanos),
+    /// A question was not answered.
+    Unanswered(OrderId),
+    /// The connection is gone.
+    AllLost,
+    /// The clock: what should be asked? At most this many questions. Recorded when it asked any.
+    Clock(u16),
+    /// Ended orders past their retention are forgotten. Recorded when there were any.
+    Purge,
+    /// So many inputs before this one found no room in the log: a replay ends here.
+    Unrecorded(u64),
+}
+
+fn put_key(key: OrderKey, w: &mut Writer<'_>) {
+    let (kind, number) = match key {
+        OrderKey::Own(id) => (0, id.0),
+        OrderKey::Venue(number) => (1, number),
+        OrderKey::Foreign => (2, 0),
+    };
+    w.u8(kind);
+    w.u64(number);
+}
+
+fn take_key(r: &mut Reader<'_>) -> Option<OrderKey> {
+    let (kind, number) = (r.u8()?, r.u64()?);
+    Some(match kind {
+        0 => OrderKey::Own(OrderId(number)),
+        1 => OrderKey::Venue(number),
+        2 => OrderKey::Foreign,
+        _ => return None,
+    })
+}
+
+fn put_failure(failure: Failure, w: &mut Writer<'_>) {
+    let (kind, reason, until, orders) = match failure {
+        Failure::Refused(reason) => (0, reason, 0, false),
+        Failure::OutcomeUnknown => (1, DoneReason::None, 0, false),
+        Failure::NotFound => (2, DoneReason::None, 0, false),
+        Failure::Limited { until_ms, orders_only } => (3, DoneReason::None, until_ms, orders_only),
+        Failure::Session => (4, DoneReason::None, 0, false),
+    };
+    w.u8(kind);
+    w.u8(reason as u8);
+    w.i64(until);
+    w.u8(u8::from(orders));
+}
+
+fn take_failure(r: &mut Reader<'_>) -> Option<Failure> {
+    let (kind, reason) = (r.u8()?, DoneReason::from_raw(r.u8()?)?);
+    let (until_ms, orders_only) = (r.i64()?, r.u8()? != 0);
+    Some(match kind {
+        0 => Failure::Refused(reason),
+        1 => Failure::OutcomeUnknown,
+        2 => Failure::NotFound,
+        3 => Failure::Limited { until_ms, orders_only },
+        4 => Failure::Session,
+        _ => return None,
+    })
+}
+
+const STATES: [VenueState; 5] = [
+    VenueState::Open,
+    VenueState::Filled,
+    VenueState::Canceled,
+    VenueState::Expired,
+    VenueState::Rejected,
+];
+
+fn put_fill(fill: &FillFact, w: &mut Writer<'_>) {
+    w.u64(fill.trade_id);
+    w.i64(fill.qty.0);
+    w.i64(fill.price.0);
+    w.i128(fill.fee);
+    w.u8(fill.fee_asset.0);
+    w.u8(u8::from(fill.maker));
+}
+
+fn take_fill(r: &mut Reader<'_>) -> Option<FillFact> {
+    Some(FillFact {
+        trade_id: r.u64()?,
+        qty: Qty(r.i64()?),
+        price: Price(r.i64()?),
+        fee: r.i128()?,
+        fee_asset: AssetId(r.u8()?),
+        maker: r.u8()? != 0,
+    })
+}
+
+/// An input about one order alone.
+fn put_order(tag: u8, order: OrderId, w: &mut Writer<'_>) {
+    w.u8(tag);
+    w.u64(order.0);
+}
+
+impl Body for DeskInput {
+    fn write(&self, w: &mut Writer<'_>) {
+        match *self {
+            Self::Start { orders, instruments, epoch, window } => {
+                w.u8(0);
+                w.u32(orders);
+                w.u16(instruments);
+                w.u32(epoch.0);
+                w.u64(window.0);
+            }
+            Self::Take(ref intent) => {
+                w.u8(1);
+                intent.write(w);
+            }
+            Self::Sent(order) => put_order(2, order, w),
+            Self::NotSent(order, reason) => {
+                put_order(3, order, w);
+                w.u8(reason as u8);
+            }
+            Self::CancelSent(order) => put_order(4, order, w),
+            Self::State { key, venue_order, state, cum_qty, reason } => {
+                w.u8(5);
+                put_key(key, w);
+                w.u64(venue_order);
+                w.u8(STATES.iter().position(|s| *s == state).unwrap_or(0) as u8);
+                w.i64(cum_qty.0);
+                w.u8(reason as u8);
+            }
+            Self::Fill { key, venue_order, instrument, ref fill } => {
+                w.u8(6);
+                put_key(key, w);
+                w.u64(venue_order);
+                w.u16(instrument.0);
+                put_fill(fill, w);
+            }
+            Self::PlaceFailed(order, failure) => {
+                put_order(7, order, w);
+                put_failure(failure, w);
+            }
+            Self::CancelFailed(order, failure) => {
+                put_order(8, order, w);
+                put_failure(failure, w);
+            }
+            Self::NotFound(order, asked_at) => {
+                put_order(9, order, w);
+                w.u64(asked_at.0);
+            }
+            Self::Unanswered(order) => put_order(10, order, w),
+            Self::AllLost => w.u8(11),
+            Self::Clock(max) => {
+                w.u8(12);
+                w.u16(max);
+            }
+            Self::Purge => w.u8(13),
+            Self::Unrecorded(count) => {
+                w.u8(14);
+                w.u64(count);
+            }
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        Some(match r.u8()? {
+            0 => Self::Start {
+                orders: r.u32()?,
+                instruments: r.u16()?,
+                epoch: RunEpoch(r.u32()?),
+                window: Nanos(r.u64()?),
+            },
+            1 => Self::Take(OrderIntent::read(r)?),
+            2 => Self::Sent(OrderId(r.u64()?)),
+            3 => Self::NotSent(OrderId(r.u64()?), DoneReason::from_raw(r.u8()?)?),
+            4 => Self::CancelSent(OrderId(r.u64()?)),
+            5 => Self::State {
+                key: take_key(r)?,
+                venue_order: r.u64()?,
+                state: *STATES.get(usize::from(r.u8()?))?,
+                cum_qty: Qty(r.i64()?),
+                reason: DoneReason::from_raw(r.u8()?)?,
+            },
+            6 => Self::Fill {
+                key: take_key(r)?,
+                venue_order: r.u64()?,
+                instrument: InstrumentId(r.u16()?),
+                fill: take_fill(r)?,
+            },
+            7 => Self::PlaceFailed(OrderId(r.u64()?), take_failure(r)?),
+            8 => Self::CancelFailed(OrderId(r.u64()?), take_failure(r)?),
+            9 => Self::NotFound(OrderId(r.u64()?), Nanos(r.u64()?)),
+            10 => Self::Unanswered(OrderId(r.u64()?)),
+            11 => Self::AllLost,
+            12 => Self::Clock(r.u16()?),
+            13 => Self::Purge,
+            14 => Self::Unrecorded(r.u64()?),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_types::log::{LogEntry, LogKind};
+    use bot4_types::{Cause, OrderAction, OrderKind, Side, StrategyId, Tif, Trail};
+    use proptest::prelude::*;
+
+    fn intent(order: u64) -> OrderIntent {
+        OrderIntent {
+            trail: Trail::default(),
+            order: OrderId(order),
+            price: Price(7),
+            qty: Qty(8),
+            stop_ticks: -3,
+            instrument: InstrumentId(1),
+            strategy: StrategyId(2),
+            cause: Cause::Timer,
+            expires: Nanos(99),
+            action: OrderAction::Place,
+            kind: OrderKind::Limit,
+            tif: Tif::Gtc,
+            side: Side::Sell,
+        }
+    }
+
+    fn every(n: u64, big: i128) -> Vec<DeskInput> {
+        let order = OrderId(n);
+        let fill = FillFact {
+            trade_id: n,
+            qty: Qty(-4),
+            price: Price(5),
+            fee: big,
+            fee_asset: AssetId(3),
+            maker: true,
+        };
+        let failures = [
+            Failure::Refused(DoneReason::RateLimit),
+            Failure::OutcomeUnknown,
+            Failure::NotFound,
+            Failure::Limited { until_ms: -5, orders_only: true },
+            Failure::Session,
+        ];
+        let mut all = vec![
+            DeskInput::Start { orders: 3, instruments: 4, epoch: RunEpoch(5), window: Nanos(n) },
+            DeskInput::Take(intent(n)),
+            DeskInput::Sent(order),
+            DeskInput::NotSent(order, DoneReason::Killed),
+            DeskInput::CancelSent(order),
+            DeskInput::NotFound(order, Nanos(1)),
+            DeskInput::Unanswered(order),
+            DeskInput::AllLost,
+            DeskInput::Clock(32),
+            DeskInput::Purge,
+            DeskInput::Unrecorded(n),
+        ];
+        for failure in failures {
+            all.push(DeskInput::PlaceFailed(order, failure));
+            all.push(DeskInput::CancelFailed(order, failure));
+        }
+        for key in [OrderKey::Own(order), OrderKey::Venue(n), OrderKey::Foreign] {
+            let instrument = InstrumentId(2);
+            all.push(DeskInput::Fill { key, venue_order: n, instrument, fill });
+            for state in STATES {
+                let (cum_qty, reason) = (Qty(6), DoneReason::Expired);
+                all.push(DeskInput::State { key, venue_order: n, state, cum_qty, reason });
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn every_input_reads_back(n in any::<u64>(), big in any::<i128>()) {
+            for input in every(n, big) {
+                let entry = LogEntry::new(LogKind::Desk, Nanos(1), |w| input.write(w));
+                let mut r = Reader::over(entry.body());
+                prop_assert_eq!(DeskInput::read(&mut r), Some(input));
+                prop_assert!(r.rest().is_empty());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..240),
+        ) {
+            let _ = DeskInput::read(&mut Reader::over(&bytes));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A disk that fills, is full, or fails under the running engine: no new risk, everything
+//! cancelled, the journal sound, exit 79.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{bot4, can_trace, number, output, report, sleep, stderr, traced};
+use serde_json::Value;
+
+const MIB: usize = 1024 * 1024;
+
+/// A small file system in memory, unmounted at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn mounted(mib: usize) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let size = format!("size={mib}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path());
+        let mounted = mount.stderr(Stdio::null()).status();
+        if !mounted.is_ok_and(|s| s.success()) {
+            println!("skipped: a small tmpfs cannot be mounted (this needs root)");
+            return None;
+        }
+        Some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Puts `mib` more of ballast on it, or as much as there is room for.
+    fn fill(&self, mib: usize) {
+        let name = format!("ballast-{}", std::fs::read_dir(self.path()).expect("list").count());
+        let file = std::fs::File::create(self.path().join(name)).expect("created");
+        for _ in 0..mib * 16 {
+            if std::io::Write::write_all(&mut &file, &[1; MIB / 16]).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+struct Scene {
+    state: tempfile::TempDir,
+    journals: PathBuf,
+}
+
+impl Scene {
+    fn new(journals: &Path) -> Self {
+        Self { state: tempfile::tempdir().expect("a folder"), journals: journals.to_owned() }
+    }
+
+    /// The demo with short segments and its journals on the disk at hand.
+    fn config(&self, stop_pct: u32) -> PathBuf {
+        let demo = include_str!("../../deploy/config/demo.toml");
+        let toml = demo
+            .replace("segment_mib = 16 ", "segment_mib = 1 ")
+            .replace("stall_max = \"250ms\"", "stall_max = \"30s\"")
+            .replace("disk_stop_pct = 95 ", &format!("disk_stop_pct = {stop_pct} "))
+            .replace("# dir = \"journal\"", &format!("dir = \"{}\"", self.journals.display()));
+        let path = self.state.path().join("trade.toml");
+        std::fs::write(&path, toml).expect("written");
+        path
+    }
+
+    fn report(&self) -> PathBuf {
+        self.state.path().join("report.json")
+    }
+
+    fn args(&self, command: &mut Command, length: &str, stop_pct: u32) {
+        command.args(["run", "--for", length, "--lanes", "2", "--config"]);
+        command.arg(self.config(stop_pct)).arg("--report").arg(self.report());
+        command.env("XDG_STATE_HOME", self.state.path());
+    }
+
+    fn spawn(&self, length: &str, stop_pct: u32) -> Child {
+        let mut command = bot4(self.state.path());
+        self.args(&mut command, length, stop_pct);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
+    }
+
+    /// An engine whose lanes all run.
+    fn running(&self, length: &str, stop_pct: u32) -> Child {
+        let ready = self.state.path().join("ready.json");
+        let mut command = bot4(self.state.path());
+        self.args(&mut command, length, stop_pct);
+        command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped());
+        let engine = command.spawn().expect("it starts");
+        // An engine that is not ready within half a minute ends by itself.
+        for _ in (0..600).take_while(|_| !ready.exists()) {
+            sleep(50);
+        }
+        engine
+    }
+
+    /// The newest journal's folder.
+    fn journal(&self) -> PathBuf {
+        let runs = std::fs::read_dir(&self.journals).expect("listed").flatten();
+        let mut runs: Vec<_> = runs.map(|e| e.path()).filter(|p| p.is_dir()).collect();
+        runs.sort();
+        runs.pop().expect("a journal")
+    }
+
+    fn verified(&self) -> Value {
+        let out = output(bot4(self.state.path()).args(["journal", "verify"]).arg(self.journal()));
+        let verdict: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        assert_eq!(verdict["intact"], true, "{verdict}");
+        verdict
+    }
+
+    /// Nothing is open, nothing unknown, the account is exact.
+    fn check_safe(&self) -> Value {
+        let report = report(&self.report());
+        for zero in [
+            "/orders/open_at_end",
+            "/orders/unknown",
+            "/reconcile/orders_differ",
+            "/reconcile/positions_differ",
+            "/reconcile/balances_differ",
+            "/journal/lost",
+        ] {
+            assert_eq!(number(&report, zero), 0, "{zero} in {report}");
+        }
+        assert!(number(&report, "/orders/sent") > 0, "{report}");
+        report
+    }
+}
+
+fn ended(child: Child) -> (Option<i32>, String) {
+    let out = child.wait_with_output().expect("it ends by itself");
+    (out.status.code(), stderr(&out))
+}
+
+#[test]
+fn a_filling_disk_is_warned_of_and_then_stops_new_orders() {
+    let Some(disk) = SmallDisk::mounted(40) else { return };
+    let scene = Scene::new(disk.path());
+    let engine = scene.running("60s", 95);
+    sleep(2_000);
+    disk.fill(28);
+    sleep(1_000);
+    disk.fill(12);
+    let (code, error) = ended(engine);
+    assert_eq!(code, Some(79), "{error}");
+    assert!(error.contains("warning: the journal's disk is 8"), "{error}");
+    assert!(error.contains("no new orders"), "{error}");
+    scene.check_safe();
+    assert_eq!(scene.verified()["clean"], true);
+    // And the next start says at once that it would be pointless.
+    let (code, error) = ended(scene.spawn("2s", 95));
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("full") && error.contains("help"), "{error}");
+}
+
+#[test]
+fn a_disk_that_is_full_at_once_halts_the_engine_at_any_moment() {
+    let Some(disk) = SmallDisk::mounted(24) else { return };
+    for moment_ms in [800, 1_500, 4_000] {
+        let scene = Scene::new(disk.path());
+        let engine = scene.running("120s", 100);
+        sleep(moment_ms);
+        disk.fill(64);
+        let (code, error) = ended(engine);
+        assert_eq!(code, Some(79), "after {moment_ms} ms: {error}");
+        assert!(error.contains("broken promise: journal: make a segment"), "{error}");
+        scene.check_safe();
+        let verdict = scene.verified();
+        assert_eq!(verdict["clean"], true, "the rest and the reserve were enough: {verdict}");
+        for file in std::fs::read_dir(disk.path()).expect("listed").flatten() {
+            let path = file.path();
+            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        }
+    }
+}
+
+/// Lines of strace's output: after a failed sync of a descriptor, no other until it is closed.
+fn never_retried(trace: &str) -> usize {
+    let mut failed: Vec<String> = Vec::new();
+    let mut failures = 0;
+    for line in trace.lines() {
+        let Some((call, rest)) =
+            line.split_once(' ').map_or(line, |(_, l)| l).trim().split_once('(')
+        else {
+            continue;
+        };
+        let descriptor = rest.split([')', ' ', ',']).next().unwrap_or_default().to_owned();
+        match call {
+            "close" => failed.retain(|d| *d != descriptor),
+            "fdatasync" => {
+                assert!(!failed.contains(&descriptor), "synced again: {line}");
+                if rest.contains("EIO") {
+                    failures += 1;
+                    failed.push(descriptor);
+                }
+            }
+            _ => {}
+        }
+    }
+    failures
+}
+
+#[test]
+fn a_failed_sync_halts_the_engine_and_is_never_tried_again() {
+    if !can_trace() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for failing in ["20", "100", "150+"] {
+        let scene = Scene::new(&folder.path().join("journals"));
+        std::fs::create_dir_all(&scene.journals).expect("made");
+        let trace = scene.state.path().join("trace");
+        let inject = format!("inject=fdatasync:error=EIO:when={failing}");
+        let mut command = traced(&trace, &["-e", "trace=fdatasync,close", "-e", &inject]);
+        scene.args(&mut command, "60s", 95);
+        let out = output(command.stdout(Stdio::null()));
+        let error = stderr(&out);
+        assert_eq!(out.status.code(), Some(79), "at {failing}: {error}");
+        assert!(error.contains("journal: sync the journal"), "{error}");
+        scene.check_safe();
+        let verdict = scene.verified();
+        let text = std::fs::read_to_string(&trace).expect("strace's output");
+        assert!(never_retried(&text) >= 1, "the fault was met");
+        let segments = number(&verdict, "/segments");
+        assert!(segments >= 2, "at {failing} it went on in a new segment: {verdict}\n{text}");
+    }
+}

@@ -1,0 +1,279 @@
+//! kill -9 of the whole engine, at random moments and at each system call of the journal: the
+//! journal is sound, no order reached the venue without its approval in a journal, and the next
+//! start takes over.
+//!
+//! `BOT4_KILLS` sets the number of random kills (default 5), `BOT4_KILL_CALLS` how many kills a
+//! system call gets at most (default: that test prints what it skips).
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use bot4_lanes::Clock;
+use bot4_types::Nanos;
+use bot4_types::rng::SplitMix64;
+use common::{
+    Killed, bot4, can_trace, check_account, config, number, output, report, sleep, stderr, traced,
+};
+use serde_json::Value;
+
+/// Longest life of an engine before it is killed; it trades after about one second.
+const LIFE_MS_MAX: u64 = 4_000;
+
+/// Engines that one life of the venue sees: each connects some seven times.
+const VENUE_LIFE: u64 = 25;
+
+/// A venue that outlives the engines, and the folder of their runs.
+struct Scene {
+    state: tempfile::TempDir,
+    toml: PathBuf,
+    venue: Killed,
+    listen: String,
+    /// Client ids of every order that the venue ever took.
+    seen: BTreeSet<String>,
+}
+
+/// What was seen over all kills.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: u64,
+    journals: u64,
+    records: u64,
+    left_open: u64,
+    torn: u64,
+    orders: u64,
+    without_approval: u64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let (venue, endpoints) = venue_at(state.path(), "127.0.0.1:0");
+        let listen = endpoints["market"].as_str().expect("a URL");
+        let listen = listen.trim_start_matches("wss://").to_owned();
+        let toml = state.path().join("trade.toml");
+        let text = config(&endpoints, None) + "\n[journal]\nsegment_mib = 1\nstall_max = \"30s\"\n";
+        std::fs::write(&toml, text).expect("written");
+        Self { state, toml, venue, listen, seen: BTreeSet::new() }
+    }
+
+    /// The venue dies and comes back: it has forgotten how often the engines connected, which it
+    /// limits to 300 times in five minutes.
+    fn restart_venue(&mut self) {
+        self.venue.0.kill().expect("killed");
+        self.venue.0.wait().expect("gone");
+        self.look_at_venue();
+        self.venue = venue_at(self.state.path(), &self.listen).0;
+    }
+
+    fn engine(&self, length: &str) -> Command {
+        let mut command = bot4(self.state.path());
+        command.args(["run", "--for", length, "--config"]).arg(&self.toml);
+        command.stdout(Stdio::null());
+        command
+    }
+
+    fn spawn(&self, ready: &Path) -> Child {
+        let mut command = self.engine("60s");
+        let errors = std::fs::File::create(self.errors()).expect("made");
+        command.arg("--ready-file").arg(ready).stderr(errors);
+        command.spawn().expect("it starts")
+    }
+
+    /// What the newest engine says.
+    fn errors(&self) -> PathBuf {
+        self.state.path().join("stderr.txt")
+    }
+
+    /// Journals of all runs that came so far, oldest first.
+    fn journals(&self) -> Vec<PathBuf> {
+        let runs = self.state.path().join("bot4/runs");
+        let runs = std::fs::read_dir(runs).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> = runs.map(|e| e.path().join("journal")).collect();
+        found.retain(|journal| journal.join("00000001.b4j").exists());
+        found.sort();
+        found
+    }
+
+    /// What the killed run left, before the next start mends it.
+    fn check_newest(&self, tally: &mut Tally) {
+        if let Some(journal) = self.journals().last() {
+            let verdict = self.verify(journal);
+            tally.torn += u64::from(!verdict["torn_tail"].is_null());
+            tally.left_open += u64::from(verdict["closed"] == false);
+        }
+    }
+
+    /// Every journal is sound; every order of the venue has its approval in one of them.
+    fn check(&mut self, tally: &mut Tally) {
+        let mut approved = BTreeSet::new();
+        for journal in self.journals() {
+            let verdict = self.verify(&journal);
+            tally.journals += 1;
+            tally.records += number(&verdict, "/records");
+            approved.extend(self.approved(&journal));
+        }
+        self.look_at_venue();
+        tally.orders = self.seen.len() as u64;
+        let missing: Vec<_> = self.seen.difference(&approved).collect();
+        tally.without_approval = missing.len() as u64;
+        assert!(missing.is_empty(), "orders without an approval in a journal: {missing:?}");
+    }
+
+    fn verify(&self, journal: &Path) -> Value {
+        let out = output(bot4(self.state.path()).args(["journal", "verify"]).arg(journal));
+        let verdict: Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", stderr(&out)));
+        assert_eq!(verdict["intact"], true, "{verdict}");
+        verdict
+    }
+
+    /// Client ids of orders whose approval lies in `journal`.
+    fn approved(&self, journal: &Path) -> Vec<String> {
+        let out = output(bot4(self.state.path()).args(["journal", "dump"]).arg(journal));
+        let text = String::from_utf8(out.stdout).expect("UTF-8");
+        let lines = text.lines().filter(|l| l.contains("\"approved\""));
+        let body = |line: &str| -> Option<String> {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let placed = line["kind"] == "approved" && line["body"]["action"] == "place";
+            placed.then(|| line["body"]["client_id"].as_str().map(str::to_owned)).flatten()
+        };
+        lines.filter_map(body).collect()
+    }
+
+    /// Reads the venue's own account log, which a restart shortens.
+    fn look_at_venue(&mut self) {
+        let log = self.state.path().join("venue/account.log");
+        let text = std::fs::read_to_string(log).expect("the venue's log");
+        let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        for record in records {
+            for order in record["orders"].as_array().into_iter().flatten() {
+                self.seen.insert(order["client_id"].as_str().expect("a client id").to_owned());
+            }
+        }
+    }
+
+    /// A run to its end over whatever the killed ones left: the account is exact.
+    fn run_to_the_end(&self) -> Value {
+        let file = self.state.path().join("report.json");
+        let out = output(self.engine("3s").arg("--report").arg(&file));
+        assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+        let report = report(&file);
+        check_account(&report);
+        assert!(number(&report, "/orders/sent") > 0, "{report}");
+        report
+    }
+}
+
+fn venue_at(state: &Path, listen: &str) -> (Killed, Value) {
+    let mut command = bot4(state);
+    command.args(["venue", "--listen", listen, "--state"]).arg(state.join("venue"));
+    common::started(&mut command)
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|v| v.parse().ok())
+}
+
+fn percentile(sorted: &[u64], per_cent: usize) -> u64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * per_cent / 100).min(last)).copied().unwrap_or(0)
+}
+
+/// Waits for `moment` after `start`, and notes when `ready` appears.
+fn live_until(clock: &Clock, start: Nanos, moment: Nanos, ready: &Path) -> Option<u64> {
+    let mut ready_ms = None;
+    while clock.now().since(start) < moment {
+        if ready_ms.is_none() && ready.exists() {
+            ready_ms = Some(clock.now().since(start).millis());
+        }
+        sleep(5);
+    }
+    ready_ms
+}
+
+#[test]
+fn random_kills_lose_nothing_and_the_next_start_takes_over() {
+    let kills = from_env("BOT4_KILLS").unwrap_or(5);
+    let mut scene = Scene::new();
+    let clock = Clock::monotonic();
+    let mut rng = SplitMix64::new(from_env("BOT4_KILLS_SEED").unwrap_or(1));
+    let (mut tally, mut starts_ms) = (Tally::default(), Vec::new());
+    for kill in 0..kills {
+        let ready = scene.state.path().join(format!("ready-{kill}.json"));
+        let start = clock.now();
+        let mut engine = scene.spawn(&ready);
+        let life = Nanos::from_millis(rng.below(LIFE_MS_MAX));
+        starts_ms.extend(live_until(&clock, start, life, &ready));
+        engine.kill().expect("kill -9");
+        let status = engine.wait().expect("ended");
+        if status.code().is_some() {
+            let why = std::fs::read_to_string(scene.errors()).unwrap_or_default();
+            panic!("kill {kill}: it ended by itself: {status}: {why}");
+        }
+        tally.kills += 1;
+        scene.check_newest(&mut tally);
+        if kill % VENUE_LIFE == VENUE_LIFE - 1 {
+            scene.check(&mut Tally::default());
+            scene.restart_venue();
+        }
+    }
+    let report = scene.run_to_the_end();
+    scene.check(&mut tally);
+    starts_ms.sort_unstable();
+    println!(
+        "{tally:?}; {} starts to all lanes running: p50 {} ms, p99 {} ms; last run {} orders",
+        starts_ms.len(),
+        percentile(&starts_ms, 50),
+        percentile(&starts_ms, 99),
+        number(&report, "/orders/sent")
+    );
+    assert!(tally.orders > 0 && tally.without_approval == 0);
+}
+
+/// Kills at the `n`-th call of `call` by any one thread; false when the run ended before. Only
+/// the journal's helpers call most of these; `openat` and `munmap` are also the main thread's.
+fn kill_at(scene: &Scene, call: &str, n: u64) -> bool {
+    let inject = format!("inject={call}:signal=KILL:when={n}");
+    let mut command =
+        traced(Path::new("/dev/null"), &["-e", &format!("trace={call}"), "-e", &inject]);
+    command.args(scene.engine("2s").get_args());
+    command.env("XDG_STATE_HOME", scene.state.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().expect("it ran").code() != Some(0)
+}
+
+#[test]
+fn a_kill_at_each_system_call_of_the_journal() {
+    let Some(most) = from_env("BOT4_KILL_CALLS") else {
+        println!("skipped: BOT4_KILL_CALLS is not set");
+        return;
+    };
+    if !can_trace() {
+        return;
+    }
+    let mut scene = Scene::new();
+    let mut runs = 0;
+    for call in
+        ["fallocate", "ftruncate", "fsync", "fdatasync", "unlink", "rename", "munmap", "openat"]
+    {
+        let mut kills = 0;
+        let mut n = 1;
+        while kills < most && kill_at(&scene, call, n) {
+            kills += 1;
+            runs += 1;
+            if runs % VENUE_LIFE == 0 {
+                scene.restart_venue();
+            }
+            // Densely at first, then wider.
+            n += 1 + n / 16;
+        }
+        let end = if kills < most { "then a run passed untouched" } else { "the most" };
+        println!("{call}: killed at {kills} places up to call {n}, {end}");
+    }
+    let mut tally = Tally::default();
+    scene.run_to_the_end();
+    scene.check(&mut tally);
+    println!("{tally:?}");
+}
