@@ -221,7 +221,8 @@ fn a_failed_sync_halts_the_engine_and_is_never_tried_again() {
         std::fs::create_dir_all(&scene.journals).expect("made");
         let trace = scene.state.path().join("trace");
         let inject = format!("inject=fdatasync:error=EIO:when={failing}");
-        let mut command = traced(&trace, &["-e", "trace=fdatasync,close", "-e", &inject]);
+        let mut command =
+            traced(&trace, &["--seccomp-bpf", "-e", "trace=fdatasync,close", "-e", &inject]);
         scene.args(&mut command, "60s", 95);
         let out = output(command.stdout(Stdio::null()));
         let error = stderr(&out);

@@ -241,7 +241,9 @@ fn kill_at(scene: &Scene, call: &str, n: u64) -> bool {
         traced(Path::new("/dev/null"), &["-e", &format!("trace={call}"), "-e", &inject]);
     command.args(scene.engine("2s").get_args());
     command.env("XDG_STATE_HOME", scene.state.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().expect("it ran").code() != Some(0)
+    let status = command.status().expect("it ran");
+    assert!(matches!(status.code(), None | Some(0)), "killed, or untouched: {status}");
+    status.code().is_none()
 }
 
 #[test]

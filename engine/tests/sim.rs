@@ -13,7 +13,7 @@ fn play(options: Options) -> SimEnd {
 
 #[test]
 fn the_same_seed_gives_the_same_journal() {
-    let calm = |seed| play(Options::calm(seed, 200_000));
+    let calm = |seed| play(Options::calm(seed, 100_000));
     let a = calm(7);
     assert_eq!(a, calm(7));
     assert!(a.is_clean(), "{a:?}");

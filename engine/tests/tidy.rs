@@ -87,12 +87,30 @@ fn files_and_lines_have_a_size() {
             complaints.push(format!("{path}: {lines} lines"));
         }
         for (i, line) in text.lines().enumerate() {
-            if line.chars().count() > COLUMNS_MAX && !line.contains("://") {
-                complaints.push(format!("{path}:{}: {} columns", i + 1, line.chars().count()));
+            let columns = columns_of_code(line);
+            // Raw strings and continued texts are venue messages and tables.
+            let text_alone = line.contains("r#\"") || line.trim_end().ends_with("\\n\\");
+            if columns > COLUMNS_MAX && !text_alone {
+                complaints.push(format!("{path}:{}: {columns} columns", i + 1));
             }
         }
     }
     check("too large", &complaints);
+}
+
+/// Columns of a line without the insides of its string literals: a venue's message in a test is
+/// as long as it is.
+fn columns_of_code(line: &str) -> usize {
+    let (mut columns, mut inside, mut escaped) = (0, false, false);
+    for c in line.chars() {
+        let quote = c == '"' && !escaped;
+        escaped = inside && c == '\\' && !escaped;
+        if quote {
+            inside = !inside;
+        }
+        columns += usize::from(!inside || quote);
+    }
+    columns
 }
 
 /// Lines from each `fn` to the closing brace at its own indentation (the code is formatted).

@@ -239,7 +239,10 @@ proptest! {
                 0 | 1 if rig.frames.room() > 0 => {
                     number += 1;
                     sent[book].push(number);
-                    let text = if op == 0 { depth(symbol, number, levels) } else { trade(symbol, number) };
+                    let text = match op {
+                        0 => depth(symbol, number, levels),
+                        _ => trade(symbol, number),
+                    };
                     rig.send(FrameKind::Market, &text, 0);
                 }
                 2 | 3 => drop(rig.work(number)),

@@ -118,7 +118,8 @@ proptest! {
             }
             all.extend(reports(&mut desk));
         }
-        let fills: i64 = all.iter().filter(|r| r.kind == ReportKind::Fill).map(|r| r.last_qty.0).sum();
+        let booked = all.iter().filter(|r| r.kind == ReportKind::Fill);
+        let fills: i64 = booked.map(|r| r.last_qty.0).sum();
         prop_assert_eq!(fills, all.last().map_or(0, |r| r.cum_qty.0));
         for pair in all.windows(2) {
             prop_assert_eq!(pair[1].seq, pair[0].seq + 1);

@@ -1,7 +1,7 @@
 //! Execution: the only way an order reaches a venue, and the only place that knows its state.
 //!
 //! ```text
-//!  risk --approved--> waiting --(journaled? killed? expired?)--> gateway.place --> link ==TLS/WS==> venue
+//!  risk --approved--> waiting --(journaled? killed? expired?)--> gateway.place --> link ==> venue
 //!                                                                                   |
 //!  risk <--reports-- outbox <-- desk (orders, booked trades) <-- facts <-- gateway.decode <--'
 //!                       '--log--> journal

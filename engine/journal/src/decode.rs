@@ -172,7 +172,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_of_any_kind_gives_json(kind in any::<u8>(), body in proptest::collection::vec(any::<u8>(), 0..232)) {
+        fn any_body_of_any_kind_gives_json(
+            kind in any::<u8>(),
+            body in proptest::collection::vec(any::<u8>(), 0..232),
+        ) {
             let mut entry = LogEntry::raw(LogKind::Run, Nanos(0), &body);
             entry.kind = kind;
             let decoded = decode(&entry);

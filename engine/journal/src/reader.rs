@@ -12,8 +12,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bot4_types::{LogEntry, RunEpoch};
@@ -22,10 +22,7 @@ use crate::segment::{
     self, ALIGN, HEADER_BYTES, Header, HeaderError, Parsed, RECORD_BYTES_MAX, RESERVE_NAME,
     SealKind,
 };
-
-/// Bytes read at once.
-const WINDOW_BYTES: usize = 64 * 1024;
-const _: () = assert!(WINDOW_BYTES > 2 * RECORD_BYTES_MAX && WINDOW_BYTES > HEADER_BYTES);
+use crate::window::Window;
 
 /// A record and where it lies.
 #[derive(Clone, Copy, Debug)]
@@ -88,75 +85,6 @@ impl fmt::Display for Flaw {
 }
 
 impl std::error::Error for Flaw {}
-
-/// A file seen through a window that moves forward.
-struct Window {
-    file: File,
-    held: Vec<u8>,
-    /// Place in `held` of the cursor.
-    at: usize,
-    /// Offset in the file of the cursor.
-    offset: u64,
-    ended: bool,
-}
-
-impl Window {
-    fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        Ok(Self { file, held: Vec::with_capacity(WINDOW_BYTES), at: 0, offset: 0, ended: false })
-    }
-
-    /// At least `want` bytes from the cursor on, fewer only where the file ends.
-    fn view(&mut self, want: usize) -> io::Result<&[u8]> {
-        if self.held.len() - self.at < want && !self.ended {
-            self.held.drain(..self.at);
-            self.at = 0;
-            let room = (WINDOW_BYTES - self.held.len()) as u64;
-            let got = (&mut self.file).take(room).read_to_end(&mut self.held)?;
-            self.ended = (got as u64) < room;
-        }
-        Ok(&self.held[self.at..])
-    }
-
-    /// Moves the cursor over `n` bytes that were seen.
-    fn skip(&mut self, n: usize) {
-        let n = n.min(self.held.len() - self.at);
-        self.at += n;
-        self.offset += n as u64;
-    }
-
-    /// Moves over zeros to the end. False when something else lies there; the cursor is then
-    /// within an aligned step before it.
-    fn only_zeros_follow(&mut self) -> io::Result<bool> {
-        loop {
-            let seen = self.view(1)?;
-            if seen.is_empty() {
-                return Ok(true);
-            }
-            let zeros = seen.iter().take_while(|b| **b == 0).count();
-            let all = zeros == seen.len();
-            self.skip(if all { zeros } else { zeros / ALIGN * ALIGN });
-            if !all {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Moves to the next place that reads as a record or seal, or to the end of the file and
-    /// answers false.
-    fn seek_record(&mut self) -> io::Result<bool> {
-        loop {
-            let seen = self.view(RECORD_BYTES_MAX)?;
-            if seen.is_empty() {
-                return Ok(false);
-            }
-            if matches!(segment::parse(seen), Parsed::Record(..) | Parsed::Seal { .. }) {
-                return Ok(true);
-            }
-            self.skip(ALIGN);
-        }
-    }
-}
 
 /// How a segment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,8 +276,7 @@ impl SegmentReader {
         }
         // Whatever lies here was never written by the journal: report it once, then end.
         while !self.window.view(1)?.is_empty() {
-            let seen = self.window.held.len() - self.window.at;
-            self.window.skip(seen);
+            self.window.skip(usize::MAX);
         }
         self.flawed = true;
         Ok(Step::Flaw(FlawKind::Damage(None), offset))

@@ -307,7 +307,8 @@ mod tests {
         #[test]
         fn records_read_back_and_any_changed_bit_is_seen(
             seq in any::<u64>(), kind in 0u8..255, lane in 0u8..16,
-            body in proptest::collection::vec(any::<u8>(), 0..=BODY_MAX), at in any::<prop::sample::Index>(),
+            body in proptest::collection::vec(any::<u8>(), 0..=BODY_MAX),
+            at in any::<prop::sample::Index>(),
             bit in 0u8..8,
         ) {
             let e = entry(seq, kind, lane, &body);

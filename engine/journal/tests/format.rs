@@ -235,11 +235,15 @@ proptest! {
 
     /// The hash does not see how lanes interleave or where segments end, and sees all else.
     #[test]
-    fn content_hash_is_by_lane(order in Just((0..90u64).collect::<Vec<_>>()).prop_shuffle(), changed in 0u64..90) {
+    fn content_hash_is_by_lane(
+        order in Just((0..90u64).collect::<Vec<_>>()).prop_shuffle(),
+        changed in 0u64..90,
+    ) {
         let (a, b) = (folder(), folder());
         write(a.path(), 90, 4096, true);
         // Within a lane the order stays.
-        let mut order: Vec<(u64, u64)> = order.into_iter().enumerate().map(|(i, n)| (i as u64, n % 3)).collect();
+        let numbered = order.into_iter().enumerate();
+        let mut order: Vec<(u64, u64)> = numbered.map(|(i, n)| (i as u64, n % 3)).collect();
         let mut next = [0u64; 3];
         for (n, lane) in &mut order {
             *n = next[*lane as usize] * 3 + *lane;

@@ -2,8 +2,8 @@
 //! and when it ends, and stops it in order.
 //!
 //! ```text
-//! starting --all lanes run, books live, session ready--> running --time, signal--> draining --> stopping
-//!     '-------------- a lane fails, patience ends -----------'---- fault, kill -------^
+//! starting --lanes run, books, session ready--> running --time, signal--> draining --> stopping
+//!     '------------ a lane fails, patience ends ---------'---- fault, kill -------^
 //! ```
 
 use std::io::{IsTerminal, Write as _};

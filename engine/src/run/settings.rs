@@ -30,7 +30,10 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
     let exact = match role {
         "wire.0" | "wire.1" => {
             // jemalloc rounds a 64 KiB slot with its padding up to 80 KiB.
-            SLOTS_SMALL * (FRAME_SMALL / 4 * 5) + SLOTS_LARGE * (FRAME_LARGE / 4 * 5) + 4 * MIB // TLS and WebSocket buffers of two connections
+            SLOTS_SMALL * (FRAME_SMALL / 4 * 5)
+                + SLOTS_LARGE * (FRAME_LARGE / 4 * 5)
+                // TLS and WebSocket buffers of two connections.
+                + 4 * MIB
         }
         "parse.0" | "parse.1" => {
             let blocks = BLOCKS.iter().zip(BLOCK_LEVELS).map(|(n, levels)| n * levels * 16);

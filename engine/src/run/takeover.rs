@@ -1,7 +1,7 @@
 //! Taking over from the newest earlier run of the same account.
 //!
 //! ```text
-//! its journal --sound--> tail cut and sealed if it died --> account compared with the venue --> trade
+//! its journal --sound--> tail cut, sealed if it died --> account compared with the venue --> trade
 //!      |
 //!      '--damaged in the middle--> refused (78) --person: run --reconcile-only--> marked --> trade
 //! ```

@@ -163,7 +163,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn summaries_equal_sorting(values in proptest::collection::vec(0u64..50_000_000_000, 1..300)) {
+        fn summaries_equal_sorting(
+            values in proptest::collection::vec(0u64..50_000_000_000, 1..300)
+        ) {
             let h = Metrics::in_memory().histogram("x");
             values.iter().for_each(|v| h.record(*v));
             let s = summary(&h);
@@ -175,7 +177,10 @@ mod tests {
 
         /// Intervals add up to the whole.
         #[test]
-        fn deltas_add_up(a in proptest::collection::vec(0u64..1_000_000, 0..50), b in proptest::collection::vec(0u64..1_000_000, 1..50)) {
+        fn deltas_add_up(
+            a in proptest::collection::vec(0u64..1_000_000, 0..50),
+            b in proptest::collection::vec(0u64..1_000_000, 1..50),
+        ) {
             let h = Metrics::in_memory().histogram("x");
             a.iter().for_each(|v| h.record(*v));
             let middle = Counts::of(&h);

@@ -8,7 +8,9 @@ use crate::trail::Trail;
 
 /// Defines a `repr(u8)` enum with names and a checked way back from the raw value.
 macro_rules! raw_enum {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $raw:literal => $text:literal,)+ }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[$vmeta:meta])* $variant:ident = $raw:literal => $text:literal,)+
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]

@@ -110,12 +110,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_reads_back(units in any::<i64>().prop_filter("magnitude", |u| *u != i64::MIN), d in 0u8..=18) {
+        fn text_reads_back(
+            units in any::<i64>().prop_filter("magnitude", |u| *u != i64::MIN),
+            d in 0u8..=18,
+        ) {
             prop_assert_eq!(parse_units(units_to_string(units, d).as_bytes(), d), Ok(units));
         }
 
         #[test]
-        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..40), d in 0u8..=18) {
+        fn any_bytes_give_an_answer(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+            d in 0u8..=18,
+        ) {
             let _ = parse_units(&bytes, d);
         }
     }

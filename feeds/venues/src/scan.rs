@@ -353,7 +353,8 @@ mod tests {
 
         #[test]
         fn levels_read_back(
-            levels in proptest::collection::vec((0i64..i64::MAX, 0i64..i64::MAX), 0..9), room in 0usize..9
+            levels in proptest::collection::vec((0i64..i64::MAX, 0i64..i64::MAX), 0..9),
+            room in 0usize..9
         ) {
             let pair = |(p, q): &(i64, i64)| {
                 format!("[\"{}\",\"{}\"]", units_to_string(*p, 8), units_to_string(*q, 8))
@@ -385,7 +386,8 @@ mod tests {
             if let Some(place) = text.get_mut(at) {
                 *place = byte;
             }
-            let (mut once, mut parts) = (Cursor::new(&text, text.len()), Cursor::new(&text, text.len()));
+            let mut once = Cursor::new(&text, text.len());
+            let mut parts = Cursor::new(&text, text.len());
             let mut by_parts = || {
                 parts.expect(b"[\"")?;
                 let price = parts.decimal_any(8)?;
@@ -403,7 +405,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..80), len in 0usize..90) {
+        fn any_bytes_give_an_answer(
+            bytes in proptest::collection::vec(any::<u8>(), 0..80),
+            len in 0usize..90,
+        ) {
             let cursor = Cursor::new(&bytes, len);
             let mut out = [Level::default(); 4];
             let _ = (cursor.clone().integer(), cursor.clone().name(), cursor.clone().truth());

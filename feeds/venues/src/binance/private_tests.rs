@@ -214,7 +214,10 @@ fn real_messages_are_read() {
 proptest! {
     #[test]
     fn damaged_messages_give_an_answer(
-        line in 0usize..24, cut in any::<prop::sample::Index>(), byte in any::<u8>(), keep in any::<bool>()
+        line in 0usize..24,
+        cut in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        keep in any::<bool>(),
     ) {
         let mut text = own(line).to_vec();
         let at = cut.index(text.len());
