@@ -1,4 +1,5 @@
-//! Profit and fees in the reporting asset, worked out when asked for.
+//! Profit and fees in the reporting asset, worked out when asked for. Sums saturate: a venue's
+//! absurd number must not stop the ledger.
 
 use bot4_types::AssetId;
 use bot4_types::instrument::Amount;
@@ -29,7 +30,8 @@ impl Pnl {
             let Some(exposure) = ledger.total(instrument.id) else { continue };
             let position = exposure.position;
             let realized = quote_amount(instrument, position.realized);
-            pnl.realized += pnl.value(valuation, instrument.quote, realized);
+            pnl.realized =
+                pnl.realized.saturating_add(pnl.value(valuation, instrument.quote, realized));
             if position.qty == 0 {
                 continue;
             }
@@ -38,10 +40,12 @@ impl Pnl {
                 continue;
             };
             let open = quote_amount(instrument, position.unrealized(price));
-            pnl.unrealized += pnl.value(valuation, instrument.quote, open);
+            pnl.unrealized =
+                pnl.unrealized.saturating_add(pnl.value(valuation, instrument.quote, open));
         }
         for asset in (0..ledger.table().assets_len()).map(|a| AssetId(a as u8)) {
-            pnl.fees += pnl.value(valuation, asset, ledger.fees(asset));
+            let fees = pnl.value(valuation, asset, ledger.fees(asset));
+            pnl.fees = pnl.fees.saturating_add(fees);
         }
         pnl
     }

@@ -22,6 +22,7 @@ use crate::desk_input::DeskInput;
 use crate::gateway::{Fact, Gateway, Named};
 use crate::link::{Link, LinkCounts, SessionState};
 use crate::requests::Purpose;
+use crate::venue_clock::VenueClock;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
@@ -117,7 +118,9 @@ pub(crate) struct Latencies {
 pub struct ExecutionAgent {
     pub(crate) ports: ExecutionPorts,
     pub(crate) table: InstrumentTable,
-    pub(crate) wall: Wall,
+    pub(crate) wall: VenueClock,
+    /// The venue's time as the message being read states it.
+    pub(crate) venue_ms: Option<i64>,
     pub(crate) gateway: Box<dyn Gateway>,
     pub(crate) link: Link,
     pub(crate) desk: Desk,
@@ -166,7 +169,8 @@ impl ExecutionAgent {
             unrecorded: 0,
             message_records: FACTS.min(ports.log.room() / 2),
             ports,
-            wall: config.wall,
+            wall: VenueClock::new(config.wall),
+            venue_ms: None,
             gateway,
             link: Link::new(connector, config.endpoint, config.ws, config.seed),
             desk,
@@ -436,6 +440,9 @@ impl ExecutionAgent {
         self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
         if self.link.is_ready() {
             self.ask_by_clock(now, probe);
+            if self.wall.take_due(now) {
+                self.ask_time(now, probe);
+            }
         }
         let stopping = self.ports.control.phase().is_ending();
         let idle = open == 0 && self.waiting.is_empty() && self.ports.approved.waiting() == 0;

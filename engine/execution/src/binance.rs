@@ -4,7 +4,7 @@ use bot4_types::{
     AssetId, ClientId, DoneReason, Instrument, InstrumentTable, Nanos, OrderIntent, Price, Qty,
     RunEpoch,
 };
-use bot4_venues::binance::orders::{Encoder, Place, Target, TradesFrom};
+use bot4_venues::binance::orders::{self, Encoder, Place, Target, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, Execution,
     ExecutionReport, OrderView, Response, VenueStatus,
@@ -91,6 +91,10 @@ impl Gateway for BinanceGateway {
 
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
         self.encoder.cancel_all(id, &instrument.symbol, now_ms, out);
+    }
+
+    fn time(&mut self, id: u64, out: &mut Vec<u8>) {
+        orders::time(id, out);
     }
 
     fn balances(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
@@ -222,10 +226,10 @@ fn told(result: &ApiResult<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         }
         ApiResult::Account(balances) => balanced(balances, facts),
         ApiResult::Trades(trades) => trades.iter().for_each(|trade| traded(trade, facts)),
+        ApiResult::ServerTime(ms) => facts.push(Fact::Time(*ms)),
         ApiResult::EmptyList
         | ApiResult::Session { .. }
         | ApiResult::Subscribed { .. }
-        | ApiResult::ServerTime(_)
         | ApiResult::Other => {}
     }
 }

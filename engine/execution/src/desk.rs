@@ -35,6 +35,8 @@ pub struct DeskCounts {
     pub fills: u64,
     /// Orders the venue accepted.
     pub acked: u64,
+    /// Times an unknown order was found alive.
+    pub found: u64,
     /// Orders that ended completely filled.
     pub filled: u64,
     /// Orders that ended cancelled.
@@ -49,7 +51,8 @@ pub struct DeskCounts {
 
 impl DeskCounts {
     fn note(&mut self, report: &OrderReport) {
-        self.acked += u64::from(matches!(report.kind, ReportKind::Acked | ReportKind::Found));
+        self.acked += u64::from(report.kind == ReportKind::Acked);
+        self.found += u64::from(report.kind == ReportKind::Found);
         let ending = match report.state {
             OrderState::Filled => &mut self.filled,
             OrderState::Canceled => &mut self.canceled,

@@ -105,6 +105,8 @@ pub enum Fact {
     },
     /// The venue's own counts of what this account used.
     Usage(Usage),
+    /// The venue's clock, Unix ms; the request's `Answered` follows.
+    Time(i64),
     /// The server goes away, or the event stream ended: connect again.
     Leaving,
 }
@@ -149,6 +151,8 @@ pub trait Gateway: Send {
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Cancels everything open of an instrument.
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>);
+    /// Asks for the venue's time.
+    fn time(&mut self, id: u64, out: &mut Vec<u8>);
     /// Asks for all balances.
     fn balances(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for the fills of an instrument after trade id `after`.

@@ -35,6 +35,7 @@ pub mod replay;
 pub mod requests;
 mod session;
 pub mod table;
+pub mod venue_clock;
 
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
 pub use binance::BinanceGateway;

@@ -11,6 +11,8 @@ pub enum Purpose {
     Subscribe,
     /// Balances.
     Balances,
+    /// The venue's clock.
+    Time,
     /// A new order.
     Place(OrderId),
     /// A cancel.

@@ -100,6 +100,7 @@ impl ExecutionAgent {
             Fact::Balance { asset, free, locked } => {
                 self.desk.tell(ExecMsg::Balance { at: now, asset, free, locked });
             }
+            Fact::Time(ms) => self.venue_ms = Some(ms),
             Fact::Usage(usage) => {
                 let unanswered = bot4_venues::limits::Cost::default();
                 self.budget.observe(self.wall.unix_ms(now), &usage, unanswered);
@@ -124,6 +125,11 @@ impl ExecutionAgent {
                 let (fills, last) = ids.fold((0, 0), |(n, last), id| (n + 1, id.max(last)));
                 if fills >= self.gateway.fills_limit() {
                     self.link.to_ask.push(Step::FillsAfter(instrument, last));
+                }
+            }
+            Purpose::Time => {
+                if let Some(ms) = self.venue_ms.take() {
+                    self.wall.learned(pending.sent, now, ms);
                 }
             }
             Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
@@ -180,7 +186,7 @@ impl ExecutionAgent {
                 }
             }
             // "Unknown order" is the answer when nothing was open.
-            Purpose::CancelAll(_) => {}
+            Purpose::CancelAll(_) | Purpose::Time => {}
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
@@ -300,6 +306,16 @@ impl ExecutionAgent {
         self.link.send(purpose, now, || probe.stamp())
     }
 
+    pub(crate) fn ask_time(&mut self, now: Nanos, probe: &Probe) {
+        if !self.budget.try_take(self.wall.unix_ms(now), self.gateway.cost_cancel()) {
+            return;
+        }
+        self.link.out.clear();
+        let id = self.link.requests.next_id();
+        self.gateway.time(id, &mut self.link.out);
+        self.link.send(Purpose::Time, now, || probe.stamp());
+    }
+
     /// Asks the questions that the clock brings up.
     pub(crate) fn ask_by_clock(&mut self, now: Nanos, probe: &Probe) {
         self.questions.clear();
@@ -347,7 +363,7 @@ impl ExecutionAgent {
             match pending.purpose {
                 Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
                 // The clock asks for an order that was sent or is being cancelled.
-                Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
+                Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) | Purpose::Time => {}
                 Purpose::Logon
                 | Purpose::Subscribe
                 | Purpose::Balances
