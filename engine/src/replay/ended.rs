@@ -46,6 +46,7 @@ struct CountsText {
     overfills: u64,
     fills: u64,
     acked: u64,
+    found: u64,
     filled: u64,
     canceled: u64,
     expired: u64,
