@@ -258,7 +258,8 @@ fn line(record: &Record) -> Value {
     let entry = &record.entry;
     json!({
         "segment": record.segment, "offset": record.offset, "lane": entry.lane, "seq": entry.seq,
-        "at": entry.at.0, "kind": kind_name(entry.kind), "body": decode(entry).to_json(record.epoch),
+        "at": entry.at.0, "kind": kind_name(entry.kind),
+        "body": decode(entry).to_json(record.epoch),
     })
 }
 
@@ -372,7 +373,10 @@ impl Stat {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let count = |((lane, kind), n): (&(u8, u8), &u64)| json!({ "lane": lane, "kind": kind_name(*kind), "records": n });
+        let count = |((lane, kind), n): (&(u8, u8), &u64)| {
+            let kind = kind_name(*kind);
+            json!({ "lane": lane, "kind": kind, "records": n })
+        };
         json!({
             "records": self.records.values().sum::<u64>(),
             "by_kind": self.records.iter().map(count).collect::<Vec<_>>(),

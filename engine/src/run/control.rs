@@ -97,6 +97,14 @@ pub struct ControlAgent {
     announced: bool,
     line: Option<ProgressBar>,
     ending: Option<Ending>,
+    pauses: Pauses,
+}
+
+/// Trips that heal and stand now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pauses {
+    disk: bool,
+    memory: bool,
 }
 
 impl ControlAgent {
@@ -116,6 +124,7 @@ impl ControlAgent {
             announced: false,
             line: None,
             ending: None,
+            pauses: Pauses::default(),
         }
     }
 
@@ -221,31 +230,29 @@ impl ControlAgent {
         })
     }
 
-    /// Warns of a filling disk; a full one ends the run while cancels can still be journaled.
+    /// Warns of a filling disk; a full one pauses new orders until there is room again.
     fn watch_disk(&mut self, now: Nanos) {
-        match self.inputs.disk.look(now) {
-            Some(DiskNews::Filling(pct)) => {
-                self.say(&format!("warning: the journal's disk is {pct} % full"));
-            }
-            Some(DiskNews::Relieved(pct)) => {
-                self.say(&format!("the journal's disk is {pct} % full: fine again"));
-            }
-            Some(DiskNews::Full(pct)) if !self.is_ending() => {
-                let what = format!("the journal's disk is {pct} % full: no new orders, run ended");
-                self.ending = Some(Ending::Failed(vec![Fault { role: "control", what }]));
-                self.drain(now);
-            }
-            Some(DiskNews::Full(_)) | None => {}
+        let Some(news) = self.inputs.disk.look(now) else { return };
+        self.say(&news.to_string());
+        self.pauses.disk = matches!(news, DiskNews::Full(_));
+        self.pause_or_resume();
+    }
+
+    /// One bit of the control word for all that heal: it falls when none of them stands.
+    fn pause_or_resume(&self) {
+        if self.pauses.disk || self.pauses.memory {
+            self.inputs.control.pause();
+        } else {
+            self.inputs.control.resume();
         }
     }
 
     /// Memory pressure: pauses new orders while it is high, ends the run before it runs out.
     fn watch_memory(&mut self, now: Nanos) {
         let Some(news) = self.inputs.memory.look(now) else { return };
-        match news.pause {
-            Some(true) => self.inputs.control.pause(),
-            Some(false) => self.inputs.control.resume(),
-            None => {}
+        if let Some(pause) = news.pause {
+            self.pauses.memory = pause;
+            self.pause_or_resume();
         }
         self.say(&news.what);
         if news.level == Level::CancelAndStop && !self.is_ending() {

@@ -1,8 +1,10 @@
 //! How full the journal's disk is: looked at by the control lane a few times a second.
 //!
-//! Warned of once at the first limit; at the second no new orders. A full disk would otherwise
-//! show only when the next segment cannot be made, and that latches the kill.
+//! Warned of once at the first limit; from the second on no new orders until there is room again.
+//! A full disk would otherwise show only when the next segment cannot be made, and that latches
+//! the kill.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bot4_types::Nanos;
@@ -21,6 +23,18 @@ pub enum DiskNews {
     Full(u32),
     /// Below both again.
     Relieved(u32),
+}
+
+impl fmt::Display for DiskNews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filling(pct) => write!(f, "warning: the journal's disk is {pct} % full"),
+            Self::Full(pct) => {
+                write!(f, "warning: the journal's disk is {pct} % full: no new orders")
+            }
+            Self::Relieved(pct) => write!(f, "the journal's disk is {pct} % full: fine again"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,8 +98,10 @@ impl DiskWatch {
 
     fn judge(&mut self, used: u32) -> Option<DiskNews> {
         let DiskLimits { warn_pct, stop_pct } = self.limits;
+        // A point of slack, so that one segment more or less does not flap.
+        let slack = u32::from(self.level == Level::Full);
         let level = match used {
-            u if u >= stop_pct && stop_pct < 100 => Level::Full,
+            u if u + slack >= stop_pct && stop_pct < 100 => Level::Full,
             u if u >= warn_pct => Level::Filling,
             _ => Level::Fine,
         };
@@ -124,7 +140,7 @@ mod tests {
     fn news_come_once_and_a_limit_of_a_hundred_is_off() {
         let limits = DiskLimits { warn_pct: 80, stop_pct: 95 };
         let mut watch = DiskWatch::new(PathBuf::new(), limits);
-        let told: Vec<_> = [10, 80, 85, 96, 99, 94, 79].map(|u| watch.judge(u)).to_vec();
+        let told: Vec<_> = [10, 80, 85, 96, 99, 94, 93, 79].map(|u| watch.judge(u)).to_vec();
         use DiskNews::{Filling, Full, Relieved};
         let expected = [
             None,
@@ -132,7 +148,8 @@ mod tests {
             None,
             Some(Full(96)),
             None,
-            Some(Filling(94)),
+            None,
+            Some(Filling(93)),
             Some(Relieved(79)),
         ];
         assert_eq!(told, expected);

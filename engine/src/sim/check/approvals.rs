@@ -61,7 +61,7 @@ impl Approvals {
         let same = (order.qty, order.price, order.side) == (intent.qty.0, intent.price.0, side);
         if !same || symbol.as_deref() != Some(order.symbol.as_str()) {
             return Err(format!(
-                "order {} has other terms at the venue ({} {:?} {} at {}) than approved: {intent:?}",
+                "order {} is another at the venue ({} {:?} {} at {}) than approved: {intent:?}",
                 intent.order.0, order.symbol, order.side, order.qty, order.price
             ));
         }
@@ -101,6 +101,6 @@ mod tests {
         fixture.approve(1, 5);
         let id = fixture.place(1);
         fixture.venue.orders.by_id_mut(id).expect("placed").qty = 2 * ONE;
-        assert!(fixture.look(&mut checker).is_err_and(|e| e.contains("other terms")));
+        assert!(fixture.look(&mut checker).is_err_and(|e| e.contains("another at the venue")));
     }
 }
