@@ -6,7 +6,7 @@ use std::hint::black_box;
 use bot4_lanes::{Histogram, Metrics, Rx, Tx, ring};
 use bot4_types::log::Body;
 use bot4_types::rng::SplitMix64;
-use bot4_types::{ExecMsg, LogEntry, LogKind, Nanos};
+use bot4_types::{ExecMsg, LogEntry, LogKind, Nanos, Slot};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::case::{Case, histogram};
@@ -63,6 +63,58 @@ impl Case for ChannelPushPop {
         let sent = self.tx.try_send(black_box([self.n; 8]));
         let received = black_box(self.rx.try_recv());
         assert!(sent.is_ok() && received.is_ok_and(|m| m[0] == self.n));
+    }
+}
+
+/// A frame slot's way: wire to parse by one ring, back by another.
+pub struct SlotRoundTrip {
+    frames: (Tx<Slot>, Rx<Slot>),
+    slots: (Tx<Slot>, Rx<Slot>),
+    held: Option<Slot>,
+}
+
+impl Default for SlotRoundTrip {
+    fn default() -> Self {
+        Self { frames: ring(CAPACITY), slots: ring(CAPACITY), held: Some(Slot::new(64 * 1024)) }
+    }
+}
+
+impl Case for SlotRoundTrip {
+    #[inline]
+    fn call(&mut self) {
+        let slot = self.held.take().expect("one slot goes round");
+        assert!(self.frames.0.push(black_box(slot)).is_ok());
+        let read = black_box(self.frames.1.pop()).expect("just pushed");
+        assert!(self.slots.0.push(read).is_ok());
+        self.held = black_box(self.slots.1.pop());
+    }
+}
+
+/// The same with crossbeam-channel `bounded`: the baseline.
+pub struct SlotChannelTrip {
+    frames: (Sender<Slot>, Receiver<Slot>),
+    slots: (Sender<Slot>, Receiver<Slot>),
+    held: Option<Slot>,
+}
+
+impl Default for SlotChannelTrip {
+    fn default() -> Self {
+        Self {
+            frames: bounded(CAPACITY),
+            slots: bounded(CAPACITY),
+            held: Some(Slot::new(64 * 1024)),
+        }
+    }
+}
+
+impl Case for SlotChannelTrip {
+    #[inline]
+    fn call(&mut self) {
+        let slot = self.held.take().expect("one slot goes round");
+        assert!(self.frames.0.try_send(black_box(slot)).is_ok());
+        let read = black_box(self.frames.1.try_recv()).expect("just sent");
+        assert!(self.slots.0.try_send(read).is_ok());
+        self.held = black_box(self.slots.1.try_recv()).ok();
     }
 }
 

@@ -7,8 +7,12 @@ use bot4_book::{Ladder, NaiveBook};
 use crate::book::{Changes, Snapshot};
 use crate::case::Case;
 use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
+use crate::journal::{BufferedAppend, JournalAppend};
 use crate::parse::{Parse, Reader};
-use crate::ring::{ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop};
+use crate::ring::{
+    ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop, SlotChannelTrip,
+    SlotRoundTrip,
+};
 use crate::texts::{self, Feed};
 use crate::trace::{LEVELS, START_LEVELS, Trace};
 use crate::trip::{self, ChannelPort, LinePort, RingPort, Trip};
@@ -110,7 +114,7 @@ pub fn gate() -> Vec<Group> {
     vec![group("gate", "decision of the risk core, approved", cases)]
 }
 
-/// Rings, histogram, log entry.
+/// Rings, histogram, log entry, journal.
 #[must_use]
 pub fn ring() -> Vec<Group> {
     let same_thread = vec![
@@ -122,9 +126,19 @@ pub fn ring() -> Vec<Group> {
     let log = vec![named("copy", LogCopy::default()), named("encode", LogEncode::default())];
     let mut groups =
         vec![group("ring/same_thread", "push and pop of 64 B, empty ring", same_thread)];
+    let slots = vec![
+        named("crossbeam_bounded", SlotChannelTrip::default()),
+        named("rings", SlotRoundTrip::default()),
+    ];
+    groups.push(group("ring/slot", "frame slot there and back, same thread", slots));
     groups.extend(round_trip());
     groups.push(group("histogram", "record of one value", record));
     groups.push(group("log_entry", "report into an entry of 256 B", log));
+    let append = vec![
+        named("bufwriter_8k", BufferedAppend::default()),
+        named("journal", JournalAppend::default()),
+    ];
+    groups.push(group("journal/append", "a record of 148 B, disk behind it", append));
     groups
 }
 

@@ -31,8 +31,6 @@ pub enum ShowError {
     NoLogs(PathBuf),
     /// No interval in any of the files.
     Empty,
-    /// The subcommand is named in the contract and not in this build.
-    NotBuilt(&'static str),
 }
 
 impl fmt::Display for ShowError {
@@ -45,7 +43,6 @@ impl fmt::Display for ShowError {
                 dir.display()
             ),
             Self::Empty => f.write_str("no interval in these logs: nothing was measured"),
-            Self::NotBuilt(what) => write!(f, "latency {what} is not in this build yet"),
         }
     }
 }
@@ -200,20 +197,4 @@ fn ratio(a: u64, b: u64) -> Option<f64> {
 fn ratios(a: &Summary, b: &Summary) -> serde_json::Value {
     let pairs = a.fields().into_iter().zip(b.fields());
     pairs.map(|((name, x), (_, y))| (name.to_owned(), json!(ratio(x, y)))).collect()
-}
-
-/// `bot4 latency plot`.
-///
-/// # Errors
-/// Always [`ShowError::NotBuilt`] in this build.
-pub const fn plot(_: &[PathBuf]) -> Result<String, ShowError> {
-    Err(ShowError::NotBuilt("plot"))
-}
-
-/// `bot4 latency worst`.
-///
-/// # Errors
-/// Always [`ShowError::NotBuilt`] in this build.
-pub const fn worst(_: &[PathBuf]) -> Result<String, ShowError> {
-    Err(ShowError::NotBuilt("worst"))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bot4_lanes::{Agent, Metrics, Probe};
 use bot4_telemetry::agent::HLOG_NAME;
-use bot4_telemetry::show::{merge, plot};
+use bot4_telemetry::show::merge;
 use bot4_telemetry::{ShowError, TelemetryAgent, TelemetryConfig, diff, show};
 use bot4_types::{Nanos, Wall};
 
@@ -128,7 +128,6 @@ fn what_cannot_be_shown_says_why() {
     assert!(matches!(missing, ShowError::Io(..)));
     fs::write(dir.path().join("a.hlog"), "#[comment]\n").expect("write");
     assert!(matches!(show(&[dir.path().to_owned()], false), Err(ShowError::Empty)));
-    assert_eq!(plot(&[]).expect_err("later").to_string(), "latency plot is not in this build yet");
 }
 
 #[test]
