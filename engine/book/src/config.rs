@@ -20,6 +20,10 @@ pub struct BookConfig {
     pub far_levels: usize,
     /// Best quotes remembered ahead of the book: a burst of 1,300 a second is ten diffs of 130.
     pub quotes_max: usize,
+    /// Levels a side at which the venue cuts its snapshots; zero: it does not, or nobody trades on
+    /// the book (offline). Levels beyond the cut are unknown until they change, so a book whose
+    /// first levels come near the cut starts over with a fresh snapshot.
+    pub snapshot_levels: usize,
     /// Messages a turn.
     pub batch: usize,
     /// Synchronisation.
@@ -33,6 +37,7 @@ impl Default for BookConfig {
             window_steps_for: Vec::new(),
             far_levels: FAR_LEVELS,
             quotes_max: 1_024,
+            snapshot_levels: 0,
             batch: 64,
             sync: SyncConfig::default(),
         }

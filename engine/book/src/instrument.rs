@@ -48,6 +48,10 @@ pub(crate) struct InstrumentBook {
     marked_at: Nanos,
     last_trade: i64,
     trades_missed: u32,
+    /// See [`BookConfig::snapshot_levels`].
+    snapshot_levels: usize,
+    /// How far the touch may go on each side before the book starts over.
+    horizon: [Option<i64>; 2],
     /// Until when its time as stale is counted.
     stale_until: Nanos,
 }
@@ -65,6 +69,8 @@ impl InstrumentBook {
             marked_at: Nanos::ZERO,
             last_trade: 0,
             trades_missed: 0,
+            snapshot_levels: config.snapshot_levels,
+            horizon: [None; 2],
             stale_until: Nanos::ZERO,
             instrument,
         }
@@ -137,6 +143,7 @@ impl InstrumentBook {
                 self.count(ledger, Count::Levels, (bids.len() + asks.len()) as u64);
                 self.venue_ms = stamp.venue_ms;
                 self.ladder.reset(granularity(bids, asks, self.instrument.tick));
+                self.horizon = [bids, asks].map(|side| self.horizon_of(side));
                 let fits = set_side(&mut self.ladder, Side::Buy, bids).and(set_side(
                     &mut self.ladder,
                     Side::Sell,
@@ -195,11 +202,29 @@ impl InstrumentBook {
         let (count, reason) = match fits {
             Err(Full) => (Count::Overflows, StaleReason::Capacity),
             Ok(()) if self.ladder.crossed() => (Count::Crossed, StaleReason::Crossed),
+            Ok(()) if self.is_beyond_horizon() => (Count::Horizons, StaleReason::Horizon),
             Ok(()) => return true,
         };
         self.count(ledger, count, 1);
         self.sync.fail(reason);
         false
+    }
+
+    /// The price at which the touch is too near to where a snapshot's `side` was cut, if it was:
+    /// three quarters of the way from its first to its last level.
+    fn horizon_of(&self, side: &[Level]) -> Option<i64> {
+        let cut = self.snapshot_levels > 0 && side.len() >= self.snapshot_levels;
+        let (first, last) = (side.first()?.price, side.last()?.price);
+        cut.then(|| first.saturating_add(last.saturating_sub(first) / 4 * 3))
+    }
+
+    /// Whether the touch came so near to the snapshot's cut that the levels behind it may have
+    /// holes.
+    fn is_beyond_horizon(&self) -> bool {
+        let best = |side| self.ladder.best(side).map(|level| level.price);
+        let [bid_horizon, ask_horizon] = self.horizon;
+        bid_horizon.is_some_and(|h| best(Side::Buy).is_none_or(|price| price <= h))
+            || ask_horizon.is_some_and(|h| best(Side::Sell).is_none_or(|price| price >= h))
     }
 
     /// A best quote. Returns whether the stages behind must hear of it.

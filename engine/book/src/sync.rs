@@ -385,6 +385,7 @@ impl BookSync {
             StaleReason::Crossed => ResyncReason::Crossed,
             StaleReason::Damaged => ResyncReason::Damaged,
             StaleReason::Capacity => ResyncReason::SnapshotFailed,
+            StaleReason::Horizon => ResyncReason::Horizon,
             StaleReason::Gap | StaleReason::Line | StaleReason::None => ResyncReason::Gap,
         });
     }

@@ -24,6 +24,7 @@ tally! {
     Requests "requests" "Snapshots asked for.",
     SnapshotsRefused "snapshots_refused" "Snapshots too old, failed or unanswered.",
     Crossed "crossed" "Books found crossed after an update.",
+    Horizons "horizons" "Books whose touch came near the snapshot's last level.",
     Damaged "damaged" "Damaged messages.",
     Overflows "overflows" "Buffers or far stores that were full.",
     Quotes "quotes" "Best quotes.",

@@ -340,3 +340,26 @@ fn overfull_book_is_stale_not_wrong() {
     bench.settle();
     assert_eq!(bench.agent.state(InstrumentId(0)), Some(BookState::Live));
 }
+
+#[test]
+fn a_touch_near_the_cut_of_its_snapshot_starts_over() {
+    let config = BookConfig { snapshot_levels: 8, ..small() };
+    let mut bench = Bench::new(&["A"], 1, config, &ROOMY);
+    let bids: Vec<_> = (0..8).map(|i| level(1_000 - 10 * i, 1)).collect();
+    // Seven asks: that side was not cut, it is known to its end.
+    let asks: Vec<_> = (0..7).map(|i| level(1_010 + 10 * i, 1)).collect();
+    bench.snapshot(0, 10, &bids, &asks);
+    let gone: Vec<_> = (0..5).map(|i| level(1_000 - 10 * i, 0)).collect();
+    let taken: Vec<_> = (0..6).map(|i| level(1_010 + 10 * i, 0)).collect();
+    bench.depth(0, (11, 11), &gone, &taken);
+    bench.settle();
+    assert_eq!(bench.agent.state(InstrumentId(0)), Some(BookState::Live), "bid 950, cut 930");
+    bench.depth(0, (12, 12), &[level(950, 0)], &[]);
+    bench.settle();
+    let top = *bench.drain().tops.last().expect("a top");
+    assert_eq!((top.state, top.reason), (BookState::Stale, StaleReason::Horizon));
+    assert_eq!(bench.total("horizons"), 1);
+    bench.snapshot(0, 12, &bids, &asks);
+    bench.settle();
+    assert_eq!(bench.agent.state(InstrumentId(0)), Some(BookState::Live));
+}

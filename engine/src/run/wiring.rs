@@ -339,7 +339,9 @@ fn book_agent(
         marks: rings.tx(&format!("marks[{index}]")),
     };
     let table = &inputs.opening.info.table;
-    BookAgent::new(index, t::BOOKS, t::WIRES, table, BookConfig::default(), ports, metrics)
+    let snapshot_levels = usize::from(bot4_venues::binance::SNAPSHOT_LEVELS);
+    let config = BookConfig { snapshot_levels, ..BookConfig::default() };
+    BookAgent::new(index, t::BOOKS, t::WIRES, table, config, ports, metrics)
 }
 
 fn signal_agent(inputs: &Inputs<'_>, metrics: &Metrics, rings: &mut Rings) -> SignalAgent {

@@ -87,8 +87,8 @@ impl Swarm {
             strategies,
             activity: Activity {
                 steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
-                // Below the 1,000 levels of a snapshot: what lies beyond them a book cannot know.
-                levels: pick(&mut rng, &[50, 300, 900]),
+                // Above the 1,000 levels of a snapshot too: the book must not trust what lies beyond.
+                levels: pick(&mut rng, &[50, 300, 1_200]),
             },
             limits: pick(&mut rng, &[LimitRules::HIGH, LimitRules::HIGH, LimitRules::REAL]),
             crossed_answer_in: pick(&mut rng, &[1, 2, 8, 0]),

@@ -39,6 +39,8 @@ pub enum StaleReason {
     Line = 4,
     /// A level did not fit the book's bounds.
     Capacity = 5,
+    /// The touch came near the last level of the snapshot: what lies beyond it is not known.
+    Horizon = 6,
 }
 
 /// The top of a book: book → signal, conflated.
@@ -142,6 +144,8 @@ pub enum ResyncReason {
     SnapshotFailed = 5,
     /// No answer in time.
     SnapshotTimeout = 6,
+    /// The touch came near the last level of the snapshot.
+    Horizon = 7,
 }
 
 /// A request for a fresh snapshot: book → wire.
