@@ -33,7 +33,8 @@
 //!
 //! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps
 //! of the lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the
-//! copy of a ready record (log entry), a `BufWriter` over a file (journal). The readers and the books of a group are held to the same
+//! copy of a ready record (log entry), a `BufWriter` over a file (journal). The readers and the
+//! books of a group are held to the same
 //! results by tests before their speed is of interest.
 //!
 //! How the inputs look: [`texts`] prints market messages in the venue's shape (and takes a real

@@ -87,7 +87,7 @@ impl Swarm {
             strategies,
             activity: Activity {
                 steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
-                // Above the 1,000 levels of a snapshot too: the book must not trust what lies beyond.
+                // Above the 1,000 levels of a snapshot too: what lies beyond must not be trusted.
                 levels: pick(&mut rng, &[50, 300, 1_200]),
             },
             limits: pick(&mut rng, &[LimitRules::HIGH, LimitRules::HIGH, LimitRules::REAL]),
