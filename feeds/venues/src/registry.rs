@@ -78,6 +78,12 @@ impl Venue {
         binance::WIRE_DECIMALS
     }
 
+    /// Levels a side at which the venue cuts the snapshots that its session asks for.
+    #[must_use]
+    pub const fn snapshot_levels(self) -> usize {
+        binance::SNAPSHOT_LEVELS as usize
+    }
+
     /// A decoder of the venue's market data for the instruments of `table`.
     ///
     /// # Errors
