@@ -233,7 +233,9 @@ fn short_memory_pauses_new_orders_and_running_out_ends_the_run() {
     assert!(number(&report, "/orders/sent") > 0, "{report}");
     let phases = phases_and_approvals(state.path());
     // Trades, pauses (and withdraws what rests, if anything does), trades again, ends.
-    assert!(phases.contains("A3C0A1") || phases.contains("A30A1"), "{phases}");
+    // On the way to 95 % the watch may see 90 % first: a pause of its own before the end.
+    let lives = ["A3C0A1", "A30A1", "A3C0A31", "A30A31", "A3C0A3C1", "A30A3C1"];
+    assert!(lives.iter().any(|life| phases.contains(life)), "{phases}");
 }
 
 /// What risk's journal says, in order and without repetition: `A` and `C` for approved orders and
