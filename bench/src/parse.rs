@@ -112,7 +112,7 @@ mod tests {
     fn told(case: &mut Parse) -> String {
         let event = case.read_next();
         let counted = match &event.body {
-            MarketBody::Depth { first, last, bids, asks, block } => {
+            MarketBody::Depth { first, last, bids, asks, block, .. } => {
                 let levels = &block.levels()[..(bids + asks) as usize];
                 format!("{first}..{last} {bids}/{asks} {levels:?}")
             }

@@ -260,6 +260,9 @@ impl ParseAgent {
 
     fn line_changed(&mut self, frame: &Frame, trail: Trail) -> Result<(), Fault> {
         self.add(Count::LineChanges, 1);
+        if frame.kind == FrameKind::LineUp {
+            self.decoder.line_up(frame.conn);
+        }
         self.credit = self.credit.saturating_sub(1);
         for ring in &mut self.ports.market {
             let body = if frame.kind == FrameKind::LineUp {
@@ -364,7 +367,8 @@ fn count_event(counters: &Counters, body: &MarketBody) {
         MarketBody::Quote { .. } => add(Count::Quotes, 1),
         MarketBody::SnapshotFailed => add(Count::SnapshotsFailed, 1),
         MarketBody::Damaged => add(Count::Damaged, 1),
-        MarketBody::LineUp | MarketBody::LineDown => {}
+        MarketBody::Trades { count, .. } => add(Count::Trades, u64::from(*count)),
+        MarketBody::LineGap | MarketBody::LineUp | MarketBody::LineDown => {}
     }
 }
 

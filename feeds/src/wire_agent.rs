@@ -228,10 +228,10 @@ impl WireAgent {
     }
 
     fn stream_opened(&mut self, now: Nanos, links: &mut Links) {
-        self.text.clear();
-        self.session.on_open(&self.config.instruments, &mut self.text);
-        if !self.text.is_empty() {
-            match links.stream.send(now, &self.text) {
+        let mut texts = Vec::new();
+        self.session.on_open(&self.config.instruments, &mut texts);
+        for text in texts {
+            match links.stream.send(now, &text) {
                 Ok(true) => {}
                 // A fresh connection that takes no message is of no use.
                 Ok(false) => return self.stream_lost(now, links, ConnError::OutFull),
@@ -445,7 +445,7 @@ impl WireAgent {
         let stream_path = self.session.stream_path(&self.config.instruments);
         let stream = self.config.stream.with_path(&stream_path);
         let stream = stream.map_err(|e| bad(format!("stream path {stream_path:?}: {e}")))?;
-        let snapshot_path = self.session.snapshot_path();
+        let snapshot_path = self.session.snapshot_path().unwrap_or_else(|| stream_path.clone());
         let snapshots = self.config.snapshots.with_path(&snapshot_path);
         let snapshots =
             snapshots.map_err(|e| bad(format!("snapshot path {snapshot_path:?}: {e}")))?;

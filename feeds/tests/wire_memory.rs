@@ -12,7 +12,7 @@ use bot4_types::rng::SplitMix64;
 use bot4_types::{
     ConnId, Frame, FrameKind, Instrument, InstrumentId, Nanos, Resync, ResyncReason, Slot, Symbol,
 };
-use bot4_venues::session::MarketSession;
+use bot4_venues::session::{ConnectionLimits, MarketSession};
 use bot4_wire::Endpoint;
 use bot4_wire::transport::memory::{MemoryServerStream, Network};
 use server::Server;
@@ -32,11 +32,19 @@ impl MarketSession for Session {
             instruments.iter().map(|i| i.symbol.as_str().to_ascii_lowercase()).collect();
         format!("/stream?streams={}", names.join("/"))
     }
-    fn on_open(&self, instruments: &[Instrument], out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("subscribe {}", instruments.len()).as_bytes());
+    fn on_open(&self, instruments: &[Instrument], out: &mut Vec<Vec<u8>>) {
+        out.push(format!("subscribe {}", instruments.len()).into_bytes());
     }
-    fn snapshot_path(&self) -> String {
-        API.to_owned()
+    fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            life: Nanos::ZERO,
+            connects_per_5min: 0,
+            messages_per_s: 0,
+            streams_max: 0,
+        }
+    }
+    fn snapshot_path(&self) -> Option<String> {
+        Some(API.to_owned())
     }
     fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("snapshot {}", instrument.id.0).as_bytes());

@@ -17,7 +17,7 @@ use bot4_lanes::{Agent, Clock, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::{
     ConnId, Frame, FrameKind, Instrument, InstrumentId, Nanos, Resync, ResyncReason, Slot, Symbol,
 };
-use bot4_venues::session::MarketSession;
+use bot4_venues::session::{ConnectionLimits, MarketSession};
 use bot4_wire::{Endpoint, TcpConnector, TlsRoots};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -31,9 +31,17 @@ impl MarketSession for Session {
     fn stream_path(&self, _: &[Instrument]) -> String {
         "/stream".to_owned()
     }
-    fn on_open(&self, _: &[Instrument], _: &mut Vec<u8>) {}
-    fn snapshot_path(&self) -> String {
-        "/api".to_owned()
+    fn on_open(&self, _: &[Instrument], _: &mut Vec<Vec<u8>>) {}
+    fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            life: Nanos::ZERO,
+            connects_per_5min: 0,
+            messages_per_s: 0,
+            streams_max: 0,
+        }
+    }
+    fn snapshot_path(&self) -> Option<String> {
+        Some("/api".to_owned())
     }
     fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("snapshot {}", instrument.id.0).as_bytes());

@@ -196,7 +196,7 @@ impl BookAgent {
         };
         let (book, ledger) = (&mut self.books[at], &mut self.ledger);
         let news = match &event.body {
-            MarketBody::Depth { first, last, bids, asks, block } => {
+            MarketBody::Depth { first, last, bids, asks, block, .. } => {
                 let (first, last, bids, asks) = (*first, *last, *bids, *asks);
                 let levels = block.levels().get(..bids as usize + asks as usize);
                 match levels.filter(|_| first <= last) {
@@ -208,7 +208,7 @@ impl BookAgent {
                     None => book.damaged(ledger, stamp),
                 }
             }
-            MarketBody::Snapshot { last, bids, asks, block } => {
+            MarketBody::Snapshot { last, bids, asks, block, .. } => {
                 match block.levels().get(..*bids as usize + *asks as usize) {
                     Some(levels) => {
                         book.snapshot(ledger, *last, levels.split_at(*bids as usize), stamp)
@@ -232,7 +232,10 @@ impl BookAgent {
                 false
             }
             MarketBody::Damaged => book.damaged(ledger, stamp),
-            MarketBody::LineUp | MarketBody::LineDown => false,
+            MarketBody::Trades { .. }
+            | MarketBody::LineGap
+            | MarketBody::LineUp
+            | MarketBody::LineDown => false,
         };
         self.give_back(ring, event.body);
         self.after(at, news, now, probe);
@@ -297,7 +300,10 @@ impl BookAgent {
     }
 
     fn give_back(&mut self, ring: usize, body: MarketBody) {
-        let (MarketBody::Depth { block, .. } | MarketBody::Snapshot { block, .. }) = body else {
+        let (MarketBody::Depth { block, .. }
+        | MarketBody::Snapshot { block, .. }
+        | MarketBody::Trades { block, .. }) = body
+        else {
             return;
         };
         // Room was checked before the message was taken, and nobody else writes this ring.

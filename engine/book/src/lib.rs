@@ -52,5 +52,5 @@ pub use ladder::{FAR_LEVELS, Ladder, Levels, WINDOW_STEPS, granularity};
 pub use naive::NaiveBook;
 pub use oracle::{Quote, TickerOracle, Verdicts};
 pub use report::{BookSummary, state_name, top20_crc32};
-pub use sync::{BookSync, DepthStep, DiffHead, ReplayStep, SequenceRule, SnapshotStep, SyncConfig};
+pub use sync::{BookSync, DepthStep, DiffHead, ReplayStep, SnapshotStep, SyncConfig};
 pub use tally::{COUNTERS, COUNTS, Count, Tally};

@@ -17,18 +17,7 @@
 //! Requests are paced: the first at once, the next ones at a distance that doubles up to a bound
 //! and shrinks again after a quiet time, whatever the cause.
 
-use bot4_types::{BookState, Level, Nanos, ResyncReason, StaleReason, Trail};
-
-/// How a venue numbers its updates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SequenceRule {
-    /// Each update covers ids `first..=last` and the next one starts at `last + 1` (Binance Spot
-    /// `U`/`u`). An update fits when `first <= id + 1 <= last`. The venue's text asks that the
-    /// snapshot's own id lie within the first update; real streams start right behind it.
-    #[default]
-    FirstLast,
-}
+use bot4_types::{BookState, Level, Nanos, ResyncReason, SequenceRule, StaleReason, Trail};
 
 /// What an update is to a book with id `book`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,21 +27,20 @@ enum Verdict {
     Gap,
 }
 
-impl SequenceRule {
-    const fn verdict(self, book: u64, first: u64, last: u64) -> Verdict {
-        match self {
-            Self::FirstLast if last <= book => Verdict::Old,
-            Self::FirstLast if first > book.saturating_add(1) => Verdict::Gap,
-            Self::FirstLast => Verdict::Fits,
-        }
+/// What an update `first..=last` is to a book with id `book`.
+const fn verdict(_rule: SequenceRule, book: u64, first: u64, last: u64) -> Verdict {
+    if last <= book {
+        Verdict::Old
+    } else if first > book.saturating_add(1) {
+        Verdict::Gap
+    } else {
+        Verdict::Fits
     }
+}
 
-    /// A snapshot with id `last` leaves a hole before an update that starts at `first`.
-    const fn too_old(self, last: u64, first: u64) -> bool {
-        match self {
-            Self::FirstLast => last.saturating_add(1) < first,
-        }
-    }
+/// A snapshot with id `last` leaves a hole before an update that starts at `first`.
+const fn too_old(_rule: SequenceRule, last: u64, first: u64) -> bool {
+    last.saturating_add(1) < first
 }
 
 /// Bounds and pace of synchronisation.
@@ -239,7 +227,7 @@ impl BookSync {
     }
 
     fn depth_live(&mut self, head: DiffHead, levels: &[Level]) -> DepthStep {
-        match self.config.rule.verdict(self.book_id, head.first, head.last) {
+        match verdict(self.config.rule, self.book_id, head.first, head.last) {
             Verdict::Fits => {
                 self.book_id = head.last;
                 DepthStep::Apply
@@ -260,7 +248,7 @@ impl BookSync {
             return SnapshotStep::Unwanted;
         }
         self.deadline = Nanos::MAX;
-        let hole = self.buffer.first().is_some_and(|d| self.config.rule.too_old(last, d.first));
+        let hole = self.buffer.first().is_some_and(|d| too_old(self.config.rule, last, d.first));
         if hole || last < self.floor_id {
             self.state = if self.was_live { BookState::Stale } else { BookState::Syncing };
             self.ask(ResyncReason::SnapshotTooOld);
@@ -281,7 +269,7 @@ impl BookSync {
             self.was_live = true;
             return ReplayStep::Done;
         };
-        match self.config.rule.verdict(self.book_id, head.first, head.last) {
+        match verdict(self.config.rule, self.book_id, head.first, head.last) {
             Verdict::Fits => {
                 self.book_id = head.last;
                 ReplayStep::Apply(head, at)

@@ -131,15 +131,31 @@ fn crossed_and_damaged_books_are_not_shown() {
 fn inconsistent_diff_counts_as_damaged() {
     let mut bench = live(&ROOMY);
     for body in [
-        MarketBody::Depth { first: 12, last: 11, bids: 0, asks: 0, block: LevelBlock::new(0) },
+        MarketBody::Depth {
+            first: 12,
+            last: 11,
+            prev: 0,
+            check: None,
+            bids: 0,
+            asks: 0,
+            block: LevelBlock::new(0),
+        },
         MarketBody::Depth {
             first: 11,
             last: 11,
+            prev: 0,
+            check: None,
             bids: u32::MAX,
             asks: 2,
             block: LevelBlock::new(0),
         },
-        MarketBody::Snapshot { last: 11, bids: 60, asks: 5, block: LevelBlock::new(0) },
+        MarketBody::Snapshot {
+            last: 11,
+            check: None,
+            bids: 60,
+            asks: 5,
+            block: LevelBlock::new(0),
+        },
     ] {
         bench.send(0, body);
     }

@@ -171,18 +171,25 @@ impl JournalAgent {
     }
 
     fn append_lane(&mut self, lane: usize, now: Nanos) -> Result<usize, JournalError> {
-        let port = &mut self.ports[lane];
-        for done in 0..BATCH {
-            let Some(entry) = port.rx.peek() else { return Ok(done) };
-            let lost = missing(lane, port.seq, entry)?;
-            if !self.writer.append(entry, now)? {
-                return Ok(done);
+        let (writer, port, lost) = (&mut self.writer, &mut self.ports[lane], &mut self.lost);
+        let (seq, mut failed) = (&mut port.seq, None);
+        let done = port.rx.pop_while(BATCH, |entry| {
+            let appended =
+                missing(lane, *seq, entry).and_then(|n| Ok((n, writer.append(entry, now)?)));
+            match appended {
+                Ok((missed, true)) => {
+                    *seq = entry.seq;
+                    *lost += missed;
+                    true
+                }
+                Ok((_, false)) => false,
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
             }
-            port.seq = entry.seq;
-            self.lost += lost;
-            port.rx.pop();
-        }
-        Ok(BATCH)
+        });
+        failed.map_or(Ok(done), Err)
     }
 
     fn turn(&mut self, now: Nanos) -> Result<usize, JournalError> {

@@ -2,7 +2,7 @@
 //!
 //! Ordering: the producer publishes a slot with a release store of its index, the consumer
 //! takes it with an acquire load, and the other way round for freed slots (inside `rtrb`).
-//! Nothing here adds shared state.
+//! Nothing here adds shared state. A chunk costs one such pair however many messages it holds.
 
 #[cfg(loom)]
 use crate::ring_model as rtrb;
@@ -45,6 +45,26 @@ impl<T> Tx<T> {
         self.inner.push(message).map_err(|rtrb::PushError::Full(message)| message)
     }
 
+    /// Pushes messages until `messages` ends or the ring is full, and publishes them at once.
+    /// Returns how many; those that found no room are still in `messages`. A panic of the
+    /// iterator publishes nothing of this chunk.
+    #[inline]
+    pub fn push_all<I: ExactSizeIterator<Item = T>>(&mut self, messages: &mut I) -> usize {
+        let count = messages.len().min(self.inner.slots());
+        // Invariant: a chunk of at most the free slots is always granted.
+        self.inner.write_chunk_uninit(count).map_or(0, |chunk| chunk.fill_from_iter(messages))
+    }
+
+    /// Pushes copies of the first messages of `messages`, as many as there is room for, and
+    /// publishes them at once. Returns how many.
+    #[inline]
+    pub fn push_slice(&mut self, messages: &[T]) -> usize
+    where
+        T: Copy,
+    {
+        self.inner.push_partial_slice(messages).0.len()
+    }
+
     /// The reading end is gone.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
@@ -63,6 +83,30 @@ impl<T> Rx<T> {
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         self.inner.pop().ok()
+    }
+
+    /// Takes up to `max` messages, oldest first, and frees their places at once. Returns how
+    /// many. If `take` panics, what it was given counts as taken.
+    #[inline]
+    pub fn pop_into(&mut self, max: usize, take: impl FnMut(T)) -> usize {
+        let count = max.min(self.inner.slots());
+        if let Ok(chunk) = self.inner.read_chunk(count) {
+            chunk.into_iter().for_each(take);
+        }
+        count
+    }
+
+    /// Shows up to `max` messages in their places, oldest first, until `take` refuses one; those
+    /// before it are dropped and their places freed at once. Returns how many. If `take` panics,
+    /// all stay.
+    #[inline]
+    pub fn pop_while(&mut self, max: usize, mut take: impl FnMut(&T) -> bool) -> usize {
+        let count = max.min(self.inner.slots());
+        let Ok(chunk) = self.inner.read_chunk(count) else { return 0 };
+        let (first, second) = chunk.as_slices();
+        let taken = first.iter().chain(second).take_while(|message| take(message)).count();
+        chunk.commit(taken);
+        taken
     }
 
     /// Looks at the oldest message.
@@ -92,29 +136,101 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(u8),
+        PushAll(Vec<u8>),
+        PushSlice(Vec<u8>),
+        Pop,
+        PopInto(usize),
+        /// Until so many were shown, or the first above a hundred.
+        PopWhile(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let some = || proptest::collection::vec(any::<u8>(), 0..12);
+        prop_oneof![
+            any::<u8>().prop_map(Op::Push),
+            some().prop_map(Op::PushAll),
+            some().prop_map(Op::PushSlice),
+            Just(Op::Pop),
+            (0usize..12).prop_map(Op::PopInto),
+            (0usize..12).prop_map(Op::PopWhile),
+        ]
+    }
+
     proptest! {
         /// The naive twin is a queue with a bound.
         #[test]
         fn behaves_like_a_bounded_queue(
-            capacity in 1usize..9, ops in proptest::collection::vec(any::<Option<u8>>(), 0..200)
+            capacity in 1usize..9, ops in proptest::collection::vec(op(), 0..200)
         ) {
             let (mut tx, mut rx) = ring(capacity);
             let mut twin = VecDeque::new();
             for op in ops {
+                let room = capacity - twin.len();
                 match op {
-                    Some(v) if twin.len() < capacity => {
+                    Op::Push(v) if room > 0 => {
                         prop_assert_eq!(tx.push(v), Ok(()));
                         twin.push_back(v);
                     }
-                    Some(v) => prop_assert_eq!(tx.push(v), Err(v)),
-                    None => {
+                    Op::Push(v) => prop_assert_eq!(tx.push(v), Err(v)),
+                    Op::PushAll(all) => {
+                        let fits = room.min(all.len());
+                        let mut messages = all.iter().copied();
+                        prop_assert_eq!(tx.push_all(&mut messages), fits);
+                        prop_assert!(messages.eq(all[fits..].iter().copied()));
+                        twin.extend(&all[..fits]);
+                    }
+                    Op::PushSlice(all) => {
+                        let fits = room.min(all.len());
+                        prop_assert_eq!(tx.push_slice(&all), fits);
+                        twin.extend(&all[..fits]);
+                    }
+                    Op::Pop => {
                         prop_assert_eq!(rx.peek().copied(), twin.front().copied());
                         prop_assert_eq!(rx.pop(), twin.pop_front());
+                    }
+                    Op::PopInto(max) => {
+                        let expected: Vec<_> = twin.drain(..max.min(twin.len())).collect();
+                        let mut seen = Vec::new();
+                        prop_assert_eq!(rx.pop_into(max, |v| seen.push(v)), expected.len());
+                        prop_assert_eq!(seen, expected);
+                    }
+                    Op::PopWhile(max) => {
+                        let taken = twin.iter().take(max).take_while(|v| **v <= 100).count();
+                        let expected: Vec<_> = twin.drain(..taken).collect();
+                        let mut seen = Vec::new();
+                        let take = |v: &u8| *v <= 100 && { seen.push(*v); true };
+                        prop_assert_eq!(rx.pop_while(max, take), taken);
+                        prop_assert_eq!(seen, expected);
                     }
                 }
                 prop_assert_eq!(rx.waiting(), twin.len());
                 prop_assert_eq!(tx.room(), capacity - twin.len());
             }
         }
+    }
+
+    /// Every owned message is dropped once, whichever way it leaves.
+    #[test]
+    fn owned_messages_are_neither_lost_nor_doubled() {
+        use std::rc::Rc;
+        let counted = Rc::new(());
+        let (mut tx, mut rx) = ring(4);
+        let mut six = std::iter::repeat_n((), 6).map(|()| counted.clone());
+        assert_eq!(tx.push_all(&mut six), 4);
+        assert_eq!((six.len(), Rc::strong_count(&counted)), (2, 5), "two were never made");
+        let mut shown = 0;
+        let taken = rx.pop_while(4, |_| {
+            shown += 1;
+            shown < 2
+        });
+        assert_eq!((taken, Rc::strong_count(&counted)), (1, 4));
+        let mut held = Vec::new();
+        assert_eq!(rx.pop_into(2, |message| held.push(message)), 2);
+        assert_eq!((rx.waiting(), Rc::strong_count(&counted)), (1, 4));
+        drop((tx, rx, held));
+        assert_eq!(Rc::strong_count(&counted), 1);
     }
 }

@@ -339,7 +339,7 @@ fn book_agent(
         marks: rings.tx(&format!("marks[{index}]")),
     };
     let table = &inputs.opening.info.table;
-    let snapshot_levels = inputs.config.venue.venue.snapshot_levels();
+    let snapshot_levels = inputs.config.venue.venue.rules().snapshot_levels;
     let config = BookConfig { snapshot_levels, ..BookConfig::default() };
     BookAgent::new(index, t::BOOKS, t::WIRES, table, config, ports, metrics)
 }

@@ -19,6 +19,7 @@
 //!   tick-to-trade.
 
 pub mod book;
+pub mod book_rules;
 pub mod id;
 pub mod instrument;
 pub mod limits;
@@ -32,6 +33,7 @@ pub mod time;
 pub mod trail;
 
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
+pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
 pub use id::{AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol};
 pub use instrument::{Instrument, InstrumentTable};
 pub use log::{LogEntry, LogKind};

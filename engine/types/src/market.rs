@@ -142,6 +142,10 @@ pub enum MarketBody {
         first: u64,
         /// Last update id covered.
         last: u64,
+        /// Id of the update before this one, where the venue names it; else zero.
+        prev: u64,
+        /// Checksum of the book after this update, where the venue sends one.
+        check: Option<u32>,
         /// Bid levels in the block.
         bids: u32,
         /// Ask levels in the block.
@@ -153,6 +157,8 @@ pub enum MarketBody {
     Snapshot {
         /// Update id of the snapshot.
         last: u64,
+        /// Checksum of the book, where the venue sends one.
+        check: Option<u32>,
         /// Bid levels in the block.
         bids: u32,
         /// Ask levels in the block.
@@ -180,10 +186,22 @@ pub enum MarketBody {
         /// Who took liquidity.
         aggressor: Side,
     },
+    /// Several trades of one message in time order, two places of the block each: `price` and
+    /// `qty` (negative when the seller took), then the trade's id and the venue's time in Unix ms
+    /// (as `price` and `qty`).
+    Trades {
+        /// Trades in the block.
+        count: u32,
+        /// The trades.
+        block: LevelBlock,
+    },
     /// A snapshot request was refused or its answer unusable: ask again.
     SnapshotFailed,
     /// A message of this instrument was damaged: its book cannot be trusted.
     Damaged,
+    /// The connection's own numbering has a hole (`instrument` is meaningless: all instruments
+    /// of `conn` may have lost an update).
+    LineGap,
     /// The connection came up (`instrument` is meaningless: all instruments of `conn`).
     LineUp,
     /// The connection went down (all instruments of `conn`).
@@ -205,7 +223,7 @@ pub struct MarketEvent {
     pub conn: ConnId,
 }
 
-const _: () = assert!(size_of::<MarketEvent>() <= 96);
+const _: () = assert!(size_of::<MarketEvent>() <= 112);
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,7 @@
 //! A new venue is a folder beside [`binance`] and a line in [`registry`].
 
 pub mod binance;
+pub mod catalogue;
 pub mod client_text;
 pub mod json;
 pub mod limits;
@@ -37,8 +38,9 @@ pub mod scan;
 pub mod session;
 pub mod symbols;
 
+pub use catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 pub use client_text::ClientText;
 pub use limits::{RateBudget, RateLimits, Usage, Window};
 pub use market::{BlockPool, DecodeError, Decoded, Ignored, Input, MarketDecoder, Notice, Sink};
 pub use registry::{NotInBuild, Venue};
-pub use session::MarketSession;
+pub use session::{ConnectionLimits, KeepAlive, MarketSession};

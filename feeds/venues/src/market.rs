@@ -85,7 +85,7 @@ pub enum DecodeError {
     Number(DecimalError),
     /// A well-formed message of a symbol that is not in the table.
     UnknownSymbol,
-    /// More levels than the largest block holds.
+    /// More levels than the largest block holds, or more events than a frame may yield.
     TooManyLevels,
     /// Longer than the general reader's scratch copy.
     TooLarge,
@@ -134,6 +134,10 @@ impl DecodeError {
 pub trait MarketDecoder: Send {
     /// Allocates everything that decoding will ever need. Called once on the decoding thread.
     fn start(&mut self) {}
+
+    /// The connection `conn` is new: whatever was remembered of an older one (its own numbering)
+    /// is void.
+    fn line_up(&mut self, _conn: ConnId) {}
 
     /// Decodes one message and stages its events in `sink`.
     ///

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use bot4_types::InstrumentTable;
+use bot4_types::{BookRules, ChecksumRule, InstrumentTable, SequenceRule, SnapshotSource};
 
 use crate::binance;
+use crate::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 use crate::market::MarketDecoder;
 use crate::session::MarketSession;
 
@@ -78,10 +79,48 @@ impl Venue {
         binance::WIRE_DECIMALS
     }
 
-    /// Levels a side at which the venue cuts the snapshots that its session asks for.
+    /// How its books are kept in step.
     #[must_use]
-    pub const fn snapshot_levels(self) -> usize {
-        binance::SNAPSHOT_LEVELS as usize
+    pub const fn rules(self) -> BookRules {
+        match self {
+            Self::Binance => binance::RULES,
+            // Replaced line by line as the dialects come in.
+            _ => BookRules {
+                sequence: SequenceRule::Unnumbered,
+                snapshots: SnapshotSource::Streamed,
+                checksum: ChecksumRule::None,
+                depth_max: 0,
+                snapshot_levels: 0,
+            },
+        }
+    }
+
+    /// How it is asked for the instruments called `symbols`.
+    ///
+    /// # Errors
+    /// [`NotInBuild`].
+    pub fn catalogue_request(self, _symbols: &[&str]) -> Result<CatalogueRequest, NotInBuild> {
+        match self {
+            Self::Binance => Ok(CatalogueRequest::Api),
+            other => Err(NotInBuild(other)),
+        }
+    }
+
+    /// Reads its answers to [`catalogue_request`](Self::catalogue_request), in order, and keeps
+    /// the instruments called `symbols` in their order.
+    ///
+    /// # Errors
+    /// See [`CatalogueError`].
+    pub fn catalogue(
+        self,
+        answers: &[Vec<u8>],
+        symbols: &[&str],
+    ) -> Result<Catalogue, CatalogueError> {
+        let first = answers.first().map_or(&[][..], Vec::as_slice);
+        match self {
+            Self::Binance => binance::instruments::parse(first, symbols),
+            _ => Err(CatalogueError::Refused(0)),
+        }
     }
 
     /// A decoder of the venue's market data for the instruments of `table`.

@@ -124,13 +124,13 @@ impl Bench {
     pub fn depth(&mut self, k: u16, (first, last): (u64, u64), bids: &[Level], asks: &[Level]) {
         let block = self.block(bids, asks);
         let (bids, asks) = (bids.len() as u32, asks.len() as u32);
-        self.send(k, MarketBody::Depth { first, last, bids, asks, block });
+        self.send(k, MarketBody::Depth { first, last, prev: 0, check: None, bids, asks, block });
     }
 
     pub fn snapshot(&mut self, k: u16, last: u64, bids: &[Level], asks: &[Level]) {
         let block = self.block(bids, asks);
         let (bids, asks) = (bids.len() as u32, asks.len() as u32);
-        self.send(k, MarketBody::Snapshot { last, bids, asks, block });
+        self.send(k, MarketBody::Snapshot { last, check: None, bids, asks, block });
     }
 
     pub fn quote(&mut self, k: u16, id: u64, bid: Level, ask: Level) {

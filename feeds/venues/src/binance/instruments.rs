@@ -5,61 +5,20 @@
 //! does not know. A step or bound of zero means "no such rule". Source: the Binance sheet,
 //! chapters 7 and 10.
 
-use core::fmt;
-
-use bot4_types::instrument::TableError;
 use bot4_types::text::{DecimalError, parse_units};
 use bot4_types::{Instrument, InstrumentId, InstrumentTable, Price, Qty, Symbol};
 
 use super::WIRE_DECIMALS;
 use super::private_json::limits;
+use crate::catalogue::CATALOGUE_LEN_MAX;
 use crate::json::{Fields, FieldsExt, List, Node, Scratch, text_of};
-use crate::limits::RateLimits;
 use crate::market::DecodeError;
 use crate::number::unix_ms;
 
-/// Longest exchangeInfo in bytes; all symbols of 2026 need about 20 MB.
-pub const EXCHANGE_INFO_LEN_MAX: usize = 64 * 1024 * 1024;
-
 /// What exchangeInfo says about a run's instruments.
-#[derive(Clone, Debug)]
-pub struct ExchangeInfo {
-    /// The instruments, in the order asked for, and their assets.
-    pub table: InstrumentTable,
-    /// The venue's limits; zero where it states none.
-    pub limits: RateLimits,
-    /// The venue's clock, Unix ms; zero where not said.
-    pub server_ms: i64,
-}
-
+pub use crate::catalogue::Catalogue as ExchangeInfo;
 /// Why exchangeInfo cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InfoError {
-    /// The message itself.
-    Message(DecodeError),
-    /// The venue refused the request with this code.
-    Refused(i64),
-    /// A symbol that was asked for is not there.
-    Missing(String),
-    /// The rules of this symbol cannot be represented.
-    Symbol(String, DecodeError),
-    /// The table does not take this symbol.
-    Table(String, TableError),
-}
-
-impl fmt::Display for InfoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Message(e) => write!(f, "exchangeInfo cannot be read: {e:?}"),
-            Self::Refused(code) => write!(f, "the venue refused exchangeInfo with code {code}"),
-            Self::Missing(s) => write!(f, "the venue lists no symbol `{s}`"),
-            Self::Symbol(s, e) => write!(f, "the rules of `{s}` cannot be represented: {e:?}"),
-            Self::Table(s, e) => write!(f, "`{s}` does not enter the table: {e:?}"),
-        }
-    }
-}
-
-impl std::error::Error for InfoError {}
+pub use crate::catalogue::CatalogueError as InfoError;
 
 /// Reads exchangeInfo and keeps the symbols of `wanted` in their order; an empty `wanted` keeps
 /// all, which must fit the table.
@@ -67,7 +26,7 @@ impl std::error::Error for InfoError {}
 /// # Errors
 /// See [`InfoError`].
 pub fn parse(text: &[u8], wanted: &[&str]) -> Result<ExchangeInfo, InfoError> {
-    let mut scratch = Scratch::new(EXCHANGE_INFO_LEN_MAX);
+    let mut scratch = Scratch::new(CATALOGUE_LEN_MAX);
     // The inner result keeps the symbol's name, which the reader's error cannot hold.
     scratch.read(text, |root| Ok(read(root, wanted))).map_err(InfoError::Message)?
 }

@@ -182,7 +182,7 @@ impl BinanceMarket {
             Ok(levels) => levels,
             Err(e) => return Some(Err(e)),
         };
-        let body = MarketBody::Depth { first, last, bids, asks, block };
+        let body = MarketBody::Depth { first, last, prev: 0, check: None, bids, asks, block };
         Some(stage(sink, input, &listed, time as i64, body))
     }
 
@@ -276,7 +276,13 @@ fn scan_snapshot(
         Ok(levels) => levels,
         Err(e) => return Some(Err(e)),
     };
-    Some(stage(sink, input, &listed, 0, MarketBody::Snapshot { last, bids, asks, block }))
+    Some(stage(
+        sink,
+        input,
+        &listed,
+        0,
+        MarketBody::Snapshot { last, check: None, bids, asks, block },
+    ))
 }
 
 /// The two lists and what follows them, into a block of the pool. The block is back in the pool
@@ -380,7 +386,10 @@ pub(super) fn stage(
         conn: input.conn,
     };
     sink.push(event).map_err(|refused| {
-        if let MarketBody::Depth { block, .. } | MarketBody::Snapshot { block, .. } = refused.body {
+        if let MarketBody::Depth { block, .. }
+        | MarketBody::Snapshot { block, .. }
+        | MarketBody::Trades { block, .. } = refused.body
+        {
             sink.pool.give_back(block);
         }
         DecodeError::Full

@@ -133,7 +133,13 @@ fn depth(
     }
     let time = time(f)?;
     let (block, bids, asks) = levels(&f.list("b")?, &f.list("a")?, &listed, sink)?;
-    stage(sink, input, &listed, time, MarketBody::Depth { first, last, bids, asks, block })?;
+    stage(
+        sink,
+        input,
+        &listed,
+        time,
+        MarketBody::Depth { first, last, prev: 0, check: None, bids, asks, block },
+    )?;
     Ok(Decoded::Events)
 }
 
@@ -145,7 +151,7 @@ fn snapshot(
 ) -> Read<Decoded> {
     let last = f.unsigned("lastUpdateId")?;
     let (block, bids, asks) = levels(&f.list("bids")?, &f.list("asks")?, &listed, sink)?;
-    stage(sink, input, &listed, 0, MarketBody::Snapshot { last, bids, asks, block })?;
+    stage(sink, input, &listed, 0, MarketBody::Snapshot { last, check: None, bids, asks, block })?;
     Ok(Decoded::Events)
 }
 

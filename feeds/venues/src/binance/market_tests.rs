@@ -58,11 +58,11 @@ impl Bench {
     fn told(&mut self, event: MarketEvent) -> String {
         let head = format!("{:?} {:?} {}", event.instrument, event.conn, event.venue_ms);
         match event.body {
-            MarketBody::Depth { first, last, bids, asks, block } => {
+            MarketBody::Depth { first, last, bids, asks, block, .. } => {
                 let levels = self.levels(bids, asks, block);
                 format!("{head} depth {first}..{last} {levels}")
             }
-            MarketBody::Snapshot { last, bids, asks, block } => {
+            MarketBody::Snapshot { last, bids, asks, block, .. } => {
                 format!("{head} snapshot {last} {}", self.levels(bids, asks, block))
             }
             body => format!("{head} {body:?}"),

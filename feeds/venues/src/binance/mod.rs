@@ -10,6 +10,8 @@
 //! | [`errors`] | what a refusal means for an order |
 //! | [`sign`] | keys and signatures |
 
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+
 pub mod errors;
 pub mod instruments;
 pub mod market;
@@ -71,6 +73,8 @@ pub const STREAMS_MAX: usize = 1_024;
 pub const STREAM_MESSAGES_PER_SECOND_MAX: u32 = 5;
 /// Life time of a connection in seconds; it must be replaced earlier.
 pub const CONNECTION_LIFE_S: u64 = 24 * 3_600;
+/// Connects in five minutes from one address.
+pub const CONNECTS_PER_5MIN: u32 = 300;
 /// Weight of opening a WebSocket API connection.
 pub const CONNECT_WEIGHT: u32 = 2;
 /// Request weight per minute and address when exchangeInfo has not been read yet.
@@ -80,6 +84,15 @@ pub const WEIGHT_PER_MINUTE: u32 = 6_000;
 pub const SNAPSHOT_LEVELS: u16 = 1_000;
 /// Weight of a snapshot request of [`SNAPSHOT_LEVELS`] levels.
 pub const SNAPSHOT_WEIGHT: u32 = 50;
+
+/// How Binance Spot's books are kept in step.
+pub const RULES: BookRules = BookRules {
+    sequence: SequenceRule::FirstLast,
+    snapshots: SnapshotSource::Requested,
+    checksum: ChecksumRule::None,
+    depth_max: 0,
+    snapshot_levels: SNAPSHOT_LEVELS as usize,
+};
 
 /// Request weights of the WebSocket API.
 pub mod weight {

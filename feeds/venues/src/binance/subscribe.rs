@@ -3,10 +3,13 @@
 //! The path names the streams, so nothing is sent when the connection is open and the limit of
 //! five messages a second is never near. Source: the Binance sheet, chapters 1 to 3.
 
-use bot4_types::Instrument;
+use bot4_types::{Instrument, Nanos};
 
-use super::{API_PATH, SNAPSHOT_LEVELS, SNAPSHOT_WEIGHT, STREAM_PATH, WEIGHT_PER_MINUTE, orders};
-use crate::session::MarketSession;
+use super::{
+    API_PATH, CONNECTION_LIFE_S, CONNECTS_PER_5MIN, SNAPSHOT_LEVELS, SNAPSHOT_WEIGHT,
+    STREAM_MESSAGES_PER_SECOND_MAX, STREAM_PATH, STREAMS_MAX, WEIGHT_PER_MINUTE, orders,
+};
+use crate::session::{ConnectionLimits, MarketSession};
 
 /// The streams of one instrument: book changes each 100 ms, best quotes and trades at once.
 pub const STREAMS: [&str; 3] = ["@depth@100ms", "@bookTicker", "@trade"];
@@ -45,10 +48,19 @@ impl MarketSession for BinanceSession {
         path
     }
 
-    fn on_open(&self, _: &[Instrument], _: &mut Vec<u8>) {}
+    fn on_open(&self, _: &[Instrument], _: &mut Vec<Vec<u8>>) {}
 
-    fn snapshot_path(&self) -> String {
-        format!("{API_PATH}?returnRateLimits=false")
+    fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            life: Nanos::from_secs(CONNECTION_LIFE_S),
+            connects_per_5min: CONNECTS_PER_5MIN,
+            messages_per_s: STREAM_MESSAGES_PER_SECOND_MAX,
+            streams_max: STREAMS_MAX as u32,
+        }
+    }
+
+    fn snapshot_path(&self) -> Option<String> {
+        Some(format!("{API_PATH}?returnRateLimits=false"))
     }
 
     fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
