@@ -94,8 +94,8 @@ impl Reader {
         use MarketBody as B;
         match (ours, twin) {
             (
-                B::Depth { first, last, bids, asks, block },
-                B::Depth { first: f, last: l, bids: nb, asks: na, block: other },
+                B::Depth { first, last, bids, asks, block, .. },
+                B::Depth { first: f, last: l, bids: nb, asks: na, block: other, .. },
             ) => {
                 assert_eq!((first, last, bids, asks), (f, l, nb, na));
                 let n = (bids + asks) as usize;
@@ -106,8 +106,8 @@ impl Reader {
                 self.counts.last_u = last;
             }
             (
-                B::Snapshot { last, bids, asks, block },
-                B::Snapshot { last: l, bids: nb, asks: na, block: other },
+                B::Snapshot { last, bids, asks, block, .. },
+                B::Snapshot { last: l, bids: nb, asks: na, block: other, .. },
             ) => {
                 assert_eq!((last, bids, asks), (l, nb, na));
                 let n = (bids + asks) as usize;
