@@ -81,6 +81,14 @@ impl Region {
         }
     }
 
+    /// Waits until `len` bytes from `offset` (a multiple of [`PAGE`]) of a shared file mapping are
+    /// on the disk: `fdatasync` of that range alone.
+    pub(crate) fn sync(&self, offset: usize, len: usize) -> io::Result<()> {
+        let start = self.at(offset, len)?;
+        // SAFETY: the range lies inside this Region; the call writes back and changes no byte.
+        done(unsafe { libc::msync(start, len, libc::MS_SYNC) })
+    }
+
     /// Writes each page without changing it. The range must be readable and writable.
     fn touch(&self, offset: usize, len: usize) -> io::Result<()> {
         let start = self.at(offset, len)?.cast::<u8>();

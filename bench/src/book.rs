@@ -8,6 +8,7 @@ use bot4_book::{FAR_LEVELS, Ladder, NaiveBook, WINDOW_STEPS};
 use bot4_types::{Level, Side};
 
 use crate::case::Case;
+use crate::flow::Flow;
 use crate::trace::{TICK, Trace};
 
 /// What both books can do.
@@ -139,9 +140,72 @@ impl<B: Book> Case for Snapshot<B> {
     }
 }
 
+/// One call is one recorded change and a look at both sides' best.
+pub struct Recorded<B> {
+    book: B,
+    flow: Rc<Flow>,
+    next: usize,
+}
+
+impl<B: Book> Recorded<B> {
+    /// A book at the start of `flow`.
+    #[must_use]
+    pub fn new(flow: &Rc<Flow>) -> Self {
+        let next = flow.changes.len();
+        Self { book: B::empty(), flow: Rc::clone(flow), next }
+    }
+
+    /// The best of both sides.
+    #[must_use]
+    pub fn bests(&self) -> [Option<Level>; 2] {
+        [Side::Buy, Side::Sell].map(|side| self.book.best(side))
+    }
+}
+
+impl<B: Book> Case for Recorded<B> {
+    /// At the end of the flow the book goes back to its start.
+    fn ready(&mut self, wanted: u64) -> u64 {
+        if self.next == self.flow.changes.len() {
+            self.book.clear();
+            for (side, level) in &self.flow.start {
+                self.book.set(*side, *level);
+            }
+            self.next = 0;
+        }
+        wanted.min((self.flow.changes.len() - self.next) as u64)
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        let change = &self.flow.changes[self.next];
+        self.next += 1;
+        for (side, level) in change {
+            self.book.set(*side, *level);
+        }
+        black_box(self.bests());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_books_hold_the_same_over_a_recorded_flow() {
+        let Some(flow) = Flow::recorded().map(Rc::new) else {
+            println!("skipped: no shared data");
+            return;
+        };
+        assert!(flow.levels() > 100_000, "{} levels", flow.levels());
+        let mut ladder = Recorded::<Ladder>::new(&flow);
+        let mut naive = Recorded::<NaiveBook>::new(&flow);
+        for _ in 0..flow.changes.len() {
+            assert_eq!((ladder.ready(1), naive.ready(1)), (1, 1));
+            ladder.call();
+            naive.call();
+            assert_eq!(ladder.bests(), naive.bests());
+        }
+    }
 
     #[test]
     fn both_books_hold_the_same_after_the_trace() {

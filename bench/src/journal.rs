@@ -1,10 +1,12 @@
-//! Append to the journal: the lane's writer over a mapped segment, beside a buffered file.
+//! Append to the journal: the lane's writer over a mapped segment, beside a file that is written
+//! through a buffer or record by record.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
+use bot4_alloc::MappedFile;
 use bot4_journal::{JournalConfig, JournalWriter};
 use bot4_types::{LogEntry, LogKind, Nanos, RunEpoch, Wall};
 
@@ -89,23 +91,34 @@ impl Case for JournalAppend {
     }
 }
 
-/// The baseline: as many bytes into a `BufWriter` of 8 KiB over a file; no frame, no checksum.
+/// A record as the baselines frame it: length, CRC-32, then the head and the body.
+fn framed(n: u64) -> [u8; BODY + 32] {
+    let mut record = [7; BODY + 32];
+    record[8..16].copy_from_slice(&n.to_le_bytes());
+    let crc = crc32fast::hash(&record[8..]);
+    record[..4].copy_from_slice(&(BODY as u32 + 32).to_le_bytes());
+    record[4..8].copy_from_slice(&crc.to_le_bytes());
+    record
+}
+
+/// The baseline: framed records with a checksum into a `BufWriter` over a file. What waits in the
+/// buffer dies with the process; the journal's record does not.
 pub struct BufferedAppend {
     file: Option<BufWriter<File>>,
-    bytes: [u8; BODY + 32],
+    n: u64,
     _folder: Folder,
 }
 
 impl Default for BufferedAppend {
     fn default() -> Self {
-        Self { file: None, bytes: [7; BODY + 32], _folder: Folder::new("buffered") }
+        Self { file: None, n: 0, _folder: Folder::new("buffered") }
     }
 }
 
 impl Case for BufferedAppend {
     fn enter(&mut self) {
         let file = File::create(self._folder.0.join("log")).expect("a file");
-        self.file = Some(BufWriter::with_capacity(8 * 1024, file));
+        self.file = Some(BufWriter::with_capacity(64 * 1024, file));
     }
 
     fn leave(&mut self) {
@@ -114,9 +127,83 @@ impl Case for BufferedAppend {
 
     #[inline]
     fn call(&mut self) {
-        self.bytes[0] = self.bytes[0].wrapping_add(1);
+        self.n += 1;
         let file = self.file.as_mut().expect("entered");
-        file.write_all(black_box(&self.bytes)).expect("written");
+        file.write_all(black_box(&framed(self.n))).expect("written");
+    }
+}
+
+/// One `write` a record: survives the process as the journal's records do.
+pub struct WrittenAppend {
+    file: Option<File>,
+    n: u64,
+    _folder: Folder,
+}
+
+impl Default for WrittenAppend {
+    fn default() -> Self {
+        Self { file: None, n: 0, _folder: Folder::new("written") }
+    }
+}
+
+impl Case for WrittenAppend {
+    fn enter(&mut self) {
+        self.file = Some(File::create(self._folder.0.join("log")).expect("a file"));
+    }
+
+    fn leave(&mut self) {
+        self.file = None;
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        self.n += 1;
+        let file = self.file.as_mut().expect("entered");
+        file.write_all(black_box(&framed(self.n))).expect("written");
+    }
+}
+
+/// The least that a record in a mapping can cost: a copy of ready bytes to where nobody has
+/// written yet, into files prepared like segments.
+pub struct FreshCopy {
+    file: Option<MappedFile>,
+    at: usize,
+    record: [u8; BODY + 32],
+    _folder: Folder,
+}
+
+impl Default for FreshCopy {
+    fn default() -> Self {
+        Self { file: None, at: 0, record: framed(1), _folder: Folder::new("copy") }
+    }
+}
+
+impl Case for FreshCopy {
+    fn leave(&mut self) {
+        self.file = None;
+    }
+
+    fn ready(&mut self, wanted: u64) -> u64 {
+        let left = |file: &MappedFile, at| file.len() - at < ROW as usize * (BODY + 32);
+        if self.file.as_ref().is_none_or(|file| left(file, self.at)) {
+            self.file = None;
+            let path = self._folder.0.join("segment");
+            self.file = Some(MappedFile::replace(&path, SEGMENT_BYTES).expect("a file"));
+            self.at = 0;
+        }
+        wanted.min(ROW)
+    }
+
+    fn row_max(&self) -> u64 {
+        ROW
+    }
+
+    #[inline]
+    fn call(&mut self) {
+        let file = self.file.as_mut().expect("made in `ready`");
+        let to = self.at + self.record.len();
+        file.bytes_mut()[self.at..to].copy_from_slice(black_box(&self.record));
+        self.at = to;
     }
 }
 

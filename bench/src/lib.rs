@@ -44,8 +44,10 @@
 //! Records of earlier runs: `bench/record/<machine>/<date>.csv`, written by `latency --record`.
 //! Use the `dist` profile for figures that are kept.
 
+pub mod batch;
 pub mod book;
 pub mod case;
+pub mod flow;
 pub mod gate;
 pub mod journal;
 pub mod machine;

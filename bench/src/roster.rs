@@ -4,10 +4,14 @@ use std::rc::Rc;
 
 use bot4_book::{Ladder, NaiveBook};
 
-use crate::book::{Changes, Snapshot};
+use crate::batch::{
+    self, ChannelSingles, QueueSingles, RingChunks, RingInPlace, RingSingles, RtrbChunks,
+};
+use crate::book::{Changes, Recorded, Snapshot};
 use crate::case::Case;
+use crate::flow::Flow;
 use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
-use crate::journal::{BufferedAppend, JournalAppend};
+use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
 use crate::parse::{Parse, Reader};
 use crate::ring::{
     ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop, SlotChannelTrip,
@@ -96,7 +100,26 @@ pub fn book() -> Vec<Group> {
         named("ladder", Snapshot::<Ladder>::new(&trace)),
     ];
     let snapshot = format!("clear and load of {START_LEVELS} levels a side");
-    vec![group("book/change", what, changes), group("book/snapshot", snapshot, load)]
+    let mut groups =
+        vec![group("book/change", what, changes), group("book/snapshot", snapshot, load)];
+    match Flow::recorded().map(Rc::new) {
+        Some(flow) => {
+            let cases = vec![
+                named("btreemap", Recorded::<NaiveBook>::new(&flow)),
+                named("ladder", Recorded::<Ladder>::new(&flow)),
+            ];
+            groups.push(group("book/recorded", recorded_what(&flow), cases));
+        }
+        None => eprintln!("book/recorded skipped: no shared data"),
+    }
+    groups
+}
+
+/// What a call of a recorded flow's groups is.
+#[must_use]
+pub fn recorded_what(flow: &Flow) -> String {
+    let levels = flow.levels() as f64 / flow.changes.len() as f64;
+    format!("recorded change of {levels:.0} levels on average and both bests")
 }
 
 /// The gate.
@@ -130,13 +153,25 @@ pub fn ring() -> Vec<Group> {
         named("crossbeam_bounded", SlotChannelTrip::default()),
         named("rings", SlotRoundTrip::default()),
     ];
+    let batches = vec![
+        named("crossbeam_queue", QueueSingles::default()),
+        named("crossbeam_bounded", ChannelSingles::default()),
+        named("rtrb_chunks", RtrbChunks::default()),
+        named("ring_singles", RingSingles::default()),
+        named("ring_chunks", RingChunks::default()),
+        named("ring_in_place", RingInPlace::default()),
+    ];
+    let what = format!("{} messages of 64 B in and out, same thread", batch::MESSAGES);
+    groups.push(group("ring/batch", what, batches));
     groups.push(group("ring/slot", "frame slot there and back, same thread", slots));
     groups.extend(round_trip());
     groups.push(group("histogram", "record of one value", record));
     groups.push(group("log_entry", "report into an entry of 256 B", log));
     let append = vec![
-        named("bufwriter_8k", BufferedAppend::default()),
+        named("bufwriter_crc32", BufferedAppend::default()),
+        named("write_crc32", WrittenAppend::default()),
         named("journal", JournalAppend::default()),
+        named("fresh_copy", FreshCopy::default()),
     ];
     groups.push(group("journal/append", "a record of 148 B, disk behind it", append));
     groups

@@ -140,19 +140,19 @@ pub fn recorded(count: usize) -> Option<Feed> {
         env!("CARGO_MANIFEST_DIR"),
         "/../../shared/recordings/binance_spot_btcusdt_20240808/btcusdt_20240808.gz"
     ));
-    let lines = BufReader::new(flate2::read::GzDecoder::new(std::fs::File::open(path).ok()?));
     let mut feed = Feed::default();
-    for line in lines.lines().map_while(Result::ok) {
-        if let Some((_, text)) = line.split_once(' ')
-            && text.starts_with("{\"stream\":")
-        {
-            feed.push(text);
-        }
-        if feed.len() == count {
-            break;
-        }
-    }
+    let messages = recorded_lines(path)?.filter(|text| text.starts_with("{\"stream\":"));
+    messages.take(count).for_each(|text| feed.push(&text));
     (!feed.is_empty()).then_some(feed)
+}
+
+/// The messages of a packed recording whose lines begin with a receive time; `None` when there is
+/// no such file.
+#[must_use]
+pub fn recorded_lines(path: &Path) -> Option<impl Iterator<Item = String> + use<>> {
+    let lines = BufReader::new(flate2::read::GzDecoder::new(std::fs::File::open(path).ok()?));
+    let texts = lines.lines().map_while(Result::ok);
+    Some(texts.filter_map(|line| line.split_once(' ').map(|(_, text)| text.to_owned())))
 }
 
 #[cfg(test)]

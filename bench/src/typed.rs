@@ -89,7 +89,8 @@ fn depth(text: &[u8], pool: &mut BlockPool) -> Option<(MarketBody, i64)> {
     for (place, (price, qty)) in block.levels_mut().iter_mut().zip(pairs) {
         *place = level(price, qty)?;
     }
-    let body = MarketBody::Depth { first: data.first, last: data.last, bids, asks, block };
+    let (first, last) = (data.first, data.last);
+    let body = MarketBody::Depth { first, last, prev: 0, check: None, bids, asks, block };
     Some((body, data.time))
 }
 

@@ -8,6 +8,7 @@
 //!                                                                       |                  v
 //!                                            account (reports + position) <-- risk <-- approved
 //!                                                                         reports <-- execution
+//! the chain (parse to risk) --turns[..]--> journal, in a run that is captured
 //! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
 //!                                             every lane --> counters and histograms --> telemetry
 //! ```
@@ -58,6 +59,32 @@ pub const LOG_EXECUTION: u8 = 1;
 /// Log lane of what the run starts from; see [`crate::replay::inputs`].
 pub const LOG_RUN: u8 = 2;
 
+/// First log lane of the turns of the chain's agents, in the order of [`CHAIN`].
+pub const LOG_TURNS: u8 = 3;
+/// Log lanes there are.
+pub const LOG_LANES: usize = LOG_TURNS as usize + CHAIN.len();
+/// The agents from a frame to a decision: those whose turns a capture records.
+pub const CHAIN: [&str; 6] = ["parse.0", "parse.1", "book.0", "book.1", "signal", "risk"];
+/// Log records of turns in flight, seven turns each.
+pub const TURNS: usize = 1_024;
+
+/// The table of a run that is captured (`capture`) or not: the turns of the chain's agents have
+/// links of their own.
+#[must_use]
+pub fn topology_of(capture: bool) -> Topology {
+    let mut table = topology();
+    let roles = CHAIN.iter().filter(|_| capture);
+    table.links.extend(roles.map(|role| LinkRow {
+        name: format!("turns[{role}]"),
+        from: role,
+        to: "journal",
+        capacity: TURNS,
+        when_full: WhenFull::Lose,
+        flow: Flow::Forward,
+    }));
+    table
+}
+
 /// The table.
 #[must_use]
 pub fn topology() -> Topology {
@@ -103,6 +130,8 @@ pub fn capacity_of(link: &LinkRow, divisor: usize) -> usize {
     let least = match link.name.as_str() {
         // What the run starts from is written as a whole before anybody reads.
         "log[control]" => link.capacity,
+        // What finds no room is lost, and a replay ends there.
+        name if name.starts_with("turns") => link.capacity,
         name if name.starts_with("market") => bot4_venues::market::EVENTS_PER_FRAME_MAX,
         name if name.starts_with("log") => LOG_LEAST,
         _ => 1,
@@ -137,5 +166,8 @@ mod tests {
         assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.roles.len(), 12);
         assert_eq!(table.links.len(), 27);
+        let captured = topology_of(true);
+        assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 33));
+        assert_eq!(topology_of(false), table);
     }
 }

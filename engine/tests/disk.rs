@@ -222,9 +222,18 @@ fn a_disk_that_is_full_at_once_halts_the_engine_at_any_moment() {
     }
 }
 
-/// Lines of strace's output: after a failed sync of a descriptor, no other until it is closed.
+/// A number as strace writes it.
+fn hex(text: &str) -> Option<u64> {
+    let text = text.trim();
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Lines of strace's output: the part whose sync failed is never synced again while it is mapped.
 fn never_retried(trace: &str) -> usize {
-    let mut failed: Vec<String> = Vec::new();
+    let mut failed: Vec<u64> = Vec::new();
     let mut failures = 0;
     for line in trace.lines() {
         let Some((call, rest)) =
@@ -232,20 +241,28 @@ fn never_retried(trace: &str) -> usize {
         else {
             continue;
         };
-        let descriptor = rest.split([')', ' ', ',']).next().unwrap_or_default().to_owned();
+        let mut numbers = rest.split([')', ',']).map_while(hex);
+        let (Some(start), Some(bytes)) = (numbers.next(), numbers.next()) else { continue };
         match call {
-            "close" => failed.retain(|d| *d != descriptor),
-            "fdatasync" => {
-                assert!(!failed.contains(&descriptor), "synced again: {line}");
+            "munmap" => failed.retain(|at| !(start..start + bytes).contains(at)),
+            "msync" => {
+                let again = failed.iter().any(|at| (start..start + bytes).contains(at));
+                assert!(!again, "synced again: {line}");
                 if rest.contains("EIO") {
                     failures += 1;
-                    failed.push(descriptor);
+                    failed.push(start);
                 }
             }
             _ => {}
         }
     }
     failures
+}
+
+/// The options that make a sync of a segment in use fail: the one of this number, or from it on.
+fn failing_sync(number: &str) -> [String; 5] {
+    let inject = format!("inject=msync:error=EIO:when={number}");
+    ["--seccomp-bpf", "-e", "trace=msync,munmap", "-e", &inject].map(str::to_owned)
 }
 
 #[test]
@@ -258,9 +275,8 @@ fn a_failed_sync_halts_the_engine_and_is_never_tried_again() {
         let scene = Scene::new(&folder.path().join("journals"));
         std::fs::create_dir_all(&scene.journals).expect("made");
         let trace = scene.state.path().join("trace");
-        let inject = format!("inject=fdatasync:error=EIO:when={failing}");
-        let mut command =
-            traced(&trace, &["--seccomp-bpf", "-e", "trace=fdatasync,close", "-e", &inject]);
+        let options = failing_sync(failing);
+        let mut command = traced(&trace, &options.each_ref().map(String::as_str));
         scene.args(&mut command, "60s", 95);
         let out = output(command.stdout(Stdio::null()));
         let error = stderr(&out);
@@ -273,4 +289,73 @@ fn a_failed_sync_halts_the_engine_and_is_never_tried_again() {
         let segments = number(&verdict, "/segments");
         assert!(segments >= 2, "at {failing} it went on in a new segment: {verdict}\n{text}");
     }
+}
+
+/// Loses what the disk of the failed segment never took, as a reboot would. The number of records
+/// that were readable there.
+fn lose_unsynced(state: &Path, journal: &Path) -> u64 {
+    let verify = || -> Value {
+        let out = output(bot4(state).args(["journal", "verify"]).arg(journal));
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", stderr(&out)))
+    };
+    let before = verify();
+    let mut segments = (1..).map(|n| journal.join(format!("{n:08}.b4j")));
+    let noted = segments.find_map(|path| {
+        let bytes = std::fs::read(&path).expect("a segment behind the failed one");
+        let header = bot4_journal::segment::Header::decode(&bytes).expect("a header");
+        header.previous_synced.map(|offset| (header.index - 1, offset))
+    });
+    let (index, offset) = noted.expect("some header has the note");
+    let path = journal.join(format!("{index:08}.b4j"));
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[offset as usize..].fill(0);
+    std::fs::write(&path, bytes).expect("written");
+    let after = verify();
+    assert!(after["intact"] == true && after["clean"] == false, "{after}");
+    let lost = number(&before, "/unsynced/records");
+    assert_eq!(number(&before, "/records") - number(&after, "/records"), lost, "{after}");
+    assert_eq!(number(&after, "/unsynced/records"), 0, "{after}");
+    lost
+}
+
+#[test]
+fn the_start_after_a_failed_sync_relies_on_what_was_synced_and_trades() {
+    if !can_trace() {
+        return;
+    }
+    let state = tempfile::tempdir().expect("a folder");
+    let (_venue, endpoints) = common::venue(state.path(), "127.0.0.1:0");
+    let toml = state.path().join("trade.toml");
+    let text = common::config(&endpoints, None) + "\n[journal]\nstall_max = \"30s\"\n";
+    std::fs::write(&toml, text).expect("written");
+    let options = failing_sync("100");
+    let nowhere = Path::new("/dev/null");
+    let mut command = traced(nowhere, &options.each_ref().map(String::as_str));
+    command.args(["run", "--for", "60s", "--config"]).arg(&toml);
+    command.env("XDG_STATE_HOME", state.path()).stdout(Stdio::null());
+    let out = output(&mut command);
+    assert_eq!(out.status.code(), Some(79), "{}", stderr(&out));
+    let runs = || {
+        let runs = std::fs::read_dir(state.path().join("bot4/runs")).expect("runs").flatten();
+        let mut runs: Vec<_> = runs.map(|e| e.path()).collect();
+        runs.sort();
+        runs
+    };
+    let failed = runs().pop().expect("a run");
+    assert!(!failed.join("closed.json").exists());
+    let lost = lose_unsynced(state.path(), &failed.join("journal"));
+    assert!(lost > 0, "something was behind the failed sync");
+
+    let file = state.path().join("report.json");
+    let mut next = bot4(state.path());
+    next.args(["run", "--for", "3s", "--config"]).arg(&toml).arg("--report").arg(&file);
+    let out = output(next.stdout(Stdio::null()));
+    let error = stderr(&out);
+    assert_eq!(out.status.code(), Some(0), "{error}");
+    assert!(error.contains("a sync of the journal of run"), "{error}");
+    assert!(failed.join("reconciled.json").exists(), "{error}");
+    common::check_account(&report(&file));
+    assert!(number(&report(&file), "/orders/sent") > 0, "it trades");
+    let fresh = runs().pop().expect("a run");
+    assert!(fresh != failed && fresh.join("journal/00000001.b4j").exists(), "its own segments");
 }

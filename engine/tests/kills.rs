@@ -257,9 +257,17 @@ fn a_kill_at_each_system_call_of_the_journal() {
     }
     let mut scene = Scene::new();
     let mut runs = 0;
-    for call in
-        ["fallocate", "ftruncate", "fsync", "fdatasync", "unlink", "rename", "munmap", "openat"]
-    {
+    for call in [
+        "fallocate",
+        "ftruncate",
+        "fsync",
+        "fdatasync",
+        "msync",
+        "unlink",
+        "rename",
+        "munmap",
+        "openat",
+    ] {
         let mut kills = 0;
         let mut n = 1;
         while kills < most && kill_at(&scene, call, n) {
@@ -278,4 +286,85 @@ fn a_kill_at_each_system_call_of_the_journal() {
     scene.run_to_the_end();
     scene.check(&mut tally);
     println!("{tally:?}");
+}
+
+/// Everything below `folder`, directories too.
+fn all_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.extend(all_below(&entry.path()));
+        found.push(entry.path());
+    }
+    found
+}
+
+/// The process id of the only child of `parent`, as the kernel lists it.
+fn child_of(parent: u32) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?.flatten();
+    let children = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let listed: String = tasks.filter_map(|task| children(task).ok()).collect();
+    listed.split_whitespace().next()?.parse().ok()
+}
+
+fn kill_9(pid: u32) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// Waits up to half a minute.
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let held = (0..600).any(|_| {
+        sleep(50);
+        holds()
+    });
+    assert!(held, "{what}");
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_of_its_embedded_venue() {
+    let state = tempfile::tempdir().expect("a folder");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let engine = |length: &str| {
+        let mut command = bot4(state.path());
+        command.args(["run", "--lanes", "2", "--for", length]);
+        command.env("TMPDIR", temporary.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let shared_memory = || all_below(Path::new("/dev/shm")).iter().any(|p| is_ours(p));
+    let folders = || {
+        let all = all_below(&state.path().join("bot4/runs"));
+        all.into_iter().filter(|p| p.ends_with("venue")).collect::<Vec<_>>()
+    };
+    for also_the_child in [false, true] {
+        let mut run = Killed(engine("60s").spawn().expect("it starts"));
+        let listens = || folders().iter().any(|venue| venue.join("ca.pem").exists());
+        eventually("the venue is there", listens);
+        sleep(1_500);
+        let venue = child_of(run.0.id()).expect("the embedded venue");
+        if also_the_child {
+            kill_9(venue);
+        }
+        run.0.kill().expect("kill -9");
+        run.0.wait().expect("ended");
+        if also_the_child {
+            assert_eq!(folders().len(), 1, "nobody was left to remove it");
+        } else {
+            eventually("the child ends and takes its folder along", || folders().is_empty());
+            eventually("the child ends", || !Path::new(&format!("/proc/{venue}")).exists());
+        }
+        assert!(all_below(temporary.path()).is_empty(), "{:?}", all_below(temporary.path()));
+        assert!(!shared_memory());
+    }
+    let last = output(&mut engine("1s"));
+    assert_eq!(last.status.code(), Some(0));
+    assert_eq!(folders(), Vec::<PathBuf>::new(), "swept at the start, its own removed at the end");
+    // What stays of a killed run: its record, its journal, its counters and what it captured.
+    for run in std::fs::read_dir(state.path().join("bot4/runs")).expect("runs").flatten() {
+        assert!(run.path().join("run.json").exists(), "{:?}", all_below(&run.path()));
+    }
+}
+
+/// Shared memory that names this program.
+fn is_ours(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains("bot4"))
 }

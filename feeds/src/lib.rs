@@ -22,7 +22,9 @@
 //! that stays slow loses the connection and gets a resync: a book is never silently stale.
 
 pub mod parse_agent;
+pub mod tee;
 pub mod wire_agent;
 
 pub use parse_agent::{ParseAgent, ParsePorts};
+pub use tee::Tee;
 pub use wire_agent::{WireAgent, WireConfig, WirePorts};

@@ -9,12 +9,20 @@
 //! Cost: two stamps for a batch and one more for each message; after `start` no allocation, lock
 //! or system call.
 
+mod switch;
+
 use bot4_lanes::{Agent, Counters, Fault, Histogram, Metrics, Probe, Rx, Tx};
+use bot4_types::limits::INSTRUMENTS_MAX;
 use bot4_types::{
-    Frame, FrameKind, InstrumentId, LevelBlock, MarketBody, MarketEvent, Nanos, Slot, Stage, Trail,
+    ConnId, Frame, FrameKind, InstrumentId, LevelBlock, MarketBody, MarketEvent, Nanos, Shards,
+    Slot, Stage, Trail,
 };
 use bot4_venues::market::EVENTS_PER_FRAME_MAX;
+use bot4_venues::stage;
 use bot4_venues::{BlockPool, DecodeError, Decoded, Input, MarketDecoder, Sink};
+
+use crate::tee::Tee;
+use switch::{Switch, base_of};
 
 /// Frames taken in a turn, so that no turn starves the other agents of a folded lane.
 const BATCH: usize = 64;
@@ -81,7 +89,7 @@ pub struct ParsePorts {
     pub frames: Rx<Frame>,
     /// Emptied slots back to it.
     pub slots: Tx<Slot>,
-    /// Events to each book agent; instrument `k` belongs to book `k % market.len()`.
+    /// Events to each book agent.
     pub market: Vec<Tx<MarketEvent>>,
     /// Emptied level blocks from each book agent.
     pub blocks: Vec<Rx<LevelBlock>>,
@@ -98,9 +106,14 @@ pub struct ParseAgent {
     role: &'static str,
     ports: ParsePorts,
     decoder: Box<dyn MarketDecoder>,
+    shards: Shards,
     block_counts: [usize; 3],
     sink: Sink,
     held: Option<Held>,
+    tee: Option<Tee>,
+    switch: Switch,
+    /// Events of a frame while they are sifted.
+    sifted: Vec<MarketEvent>,
     /// Events that every book's ring takes for certain.
     credit: usize,
     counters: Counters,
@@ -124,11 +137,15 @@ impl ParseAgent {
         assert!(index < ROLES.len() && !ports.market.is_empty(), "wiring of parse.{index}");
         Self {
             role: ROLES[index],
+            shards: Shards::round_robin(INSTRUMENTS_MAX, ports.market.len(), 1),
             ports,
             decoder,
             block_counts: BLOCK_COUNTS,
             sink: Sink::new(BlockPool::default()),
             held: None,
+            tee: None,
+            switch: Switch::default(),
+            sifted: Vec::with_capacity(EVENTS_PER_FRAME_MAX),
             credit: 0,
             counters: metrics.counters(ROLES[index], COUNTER_NAMES),
             wire_to_parse_ns: metrics.histogram(WAIT_TAGS[index]),
@@ -140,6 +157,25 @@ impl ParseAgent {
     #[must_use]
     pub const fn with_blocks(mut self, counts: [usize; 3]) -> Self {
         self.block_counts = counts;
+        self
+    }
+
+    /// Every frame taken is copied to `tee`.
+    #[must_use]
+    pub fn with_tee(mut self, tee: Tee) -> Self {
+        self.tee = Some(tee);
+        self
+    }
+
+    /// With this table of which book an instrument belongs to, instead of instrument `k` to book
+    /// `k % market.len()`.
+    ///
+    /// # Panics
+    /// When the table has other book lanes than there are rings.
+    #[must_use]
+    pub fn with_shards(mut self, shards: Shards) -> Self {
+        assert_eq!(shards.books(), self.ports.market.len(), "a ring for each book lane");
+        self.shards = shards;
         self
     }
 
@@ -155,10 +191,13 @@ impl ParseAgent {
 
     /// There is room for whatever the next frame yields and for its slot.
     fn has_room(&mut self) -> bool {
+        if self.ports.slots.room() == 0 {
+            return false;
+        }
         if self.credit < EVENTS_PER_FRAME_MAX {
             self.credit = self.ports.market.iter().map(Tx::room).min().unwrap_or(0);
         }
-        self.credit >= EVENTS_PER_FRAME_MAX && self.ports.slots.room() > 0
+        self.credit >= EVENTS_PER_FRAME_MAX
     }
 
     /// Handles one frame taken up at `taken`. Gives it back when it has to wait for a block.
@@ -172,6 +211,7 @@ impl ParseAgent {
         let waited = trail.mark(Stage::WireToParse, taken);
         match frame.kind {
             FrameKind::LineUp | FrameKind::LineDown => self.line_changed(&frame, trail)?,
+            FrameKind::SwitchBegin | FrameKind::SwitchEnd => self.switched(&frame, trail)?,
             FrameKind::Market | FrameKind::Snapshot => {
                 match self.decode(&frame, trail) {
                     Err(e) if e.is_retry() => {
@@ -231,17 +271,72 @@ impl ParseAgent {
     }
 
     fn send_staged(&mut self, stamp: Nanos) -> Result<(), Fault> {
-        let books = self.ports.market.len();
+        self.sift();
         for mut event in self.sink.drain() {
             event.trail.mark(Stage::Parse, stamp);
+            event.conn = base_of(event.conn);
+            self.switch.note(&event);
             count_event(&self.counters, &event.body);
-            let ring = &mut self.ports.market[event.instrument.index() % books];
             self.credit = self.credit.saturating_sub(1);
+            if matches!(event.body, MarketBody::LineGap) {
+                let MarketEvent { trail, conn, .. } = event;
+                tell_all(&mut self.ports.market, trail, conn, || MarketBody::LineGap)
+                    .ok_or_else(|| no_room(self.role))?;
+                continue;
+            }
+            let ring = &mut self.ports.market[self.shards.book_of(event.instrument)];
             if ring.push(event).is_err() {
                 return Err(no_room(self.role));
             }
         }
         Ok(())
+    }
+
+    /// Takes out what comes by the connection that does not speak for its instrument.
+    fn sift(&mut self) {
+        if !self.switch.is_on() {
+            return;
+        }
+        self.sifted.extend(self.sink.drain());
+        for event in self.sifted.drain(..) {
+            if self.switch.admits(&event) {
+                // There is room: it was staged before.
+                if let Err(refused) = self.sink.push(event) {
+                    stage::give_back(&mut self.sink, refused.body);
+                }
+            } else {
+                stage::give_back(&mut self.sink, event.body);
+            }
+        }
+    }
+
+    /// A connection begins to replace the present one, or only one of the two remains.
+    fn switched(&mut self, frame: &Frame, trail: Trail) -> Result<(), Fault> {
+        self.add(Count::LineChanges, 1);
+        if frame.kind == FrameKind::SwitchBegin {
+            self.decoder.line_up(frame.conn);
+            self.switch.begin(frame.conn);
+            return Ok(());
+        }
+        let (mut lost, mut first) = (0, [InstrumentId(0); EVENTS_PER_FRAME_MAX]);
+        self.switch.end(frame.conn, |id| {
+            if let Some(place) = first.get_mut(lost) {
+                *place = id;
+            }
+            lost += 1;
+        });
+        if lost > first.len() {
+            self.credit = self.credit.saturating_sub(1);
+            let (conn, body) = (base_of(frame.conn), || MarketBody::LineGap);
+            return tell_all(&mut self.ports.market, trail, conn, body)
+                .ok_or_else(|| no_room(self.role));
+        }
+        for instrument in first.into_iter().take(lost) {
+            let (body, conn) = (MarketBody::Damaged, frame.conn);
+            let event = MarketEvent { trail, body, venue_ms: 0, instrument, conn };
+            self.sink.push(event).map_err(|_| no_room(self.role))?;
+        }
+        self.send_staged(trail.t0)
     }
 
     /// Tells a book that may have lost something; a snapshot that cannot be read has failed.
@@ -263,18 +358,11 @@ impl ParseAgent {
         if frame.kind == FrameKind::LineUp {
             self.decoder.line_up(frame.conn);
         }
+        self.switch.reset();
         self.credit = self.credit.saturating_sub(1);
-        for ring in &mut self.ports.market {
-            let body = if frame.kind == FrameKind::LineUp {
-                MarketBody::LineUp
-            } else {
-                MarketBody::LineDown
-            };
-            let instrument = InstrumentId(0);
-            let event = MarketEvent { trail, body, venue_ms: 0, instrument, conn: frame.conn };
-            ring.push(event).map_err(|_| no_room(self.role))?;
-        }
-        Ok(())
+        let (up, conn) = (frame.kind == FrameKind::LineUp, base_of(frame.conn));
+        let body = || if up { MarketBody::LineUp } else { MarketBody::LineDown };
+        tell_all(&mut self.ports.market, trail, conn, body).ok_or_else(|| no_room(self.role))
     }
 
     /// A frame has waited too long for a block: its book must start afresh.
@@ -330,7 +418,12 @@ impl Agent for ParseAgent {
             let (frame, since) = match self.held.take() {
                 Some(Held { frame, since }) => (frame, since),
                 None => match self.ports.frames.pop() {
-                    Some(frame) => (frame, now),
+                    Some(frame) => {
+                        if let Some(tee) = &mut self.tee {
+                            tee.copy(&frame);
+                        }
+                        (frame, now)
+                    }
                     None => break,
                 },
             };
@@ -338,6 +431,8 @@ impl Agent for ParseAgent {
             if let Some(frame) = self.handle(frame, taken, probe)? {
                 if now.since(since) < BLOCK_WAIT {
                     self.held = Some(Held { frame, since });
+                    // A turn that did nothing leaves no trace: a replay does not know of it.
+                    self.credit = 0;
                     break;
                 }
                 self.drop_held(frame, probe)?;
@@ -346,6 +441,18 @@ impl Agent for ParseAgent {
         }
         Ok(done)
     }
+}
+
+/// Tells every book what happened to a connection; `None` when one of them has no room.
+fn tell_all(
+    market: &mut [Tx<MarketEvent>],
+    trail: Trail,
+    conn: ConnId,
+    body: impl Fn() -> MarketBody,
+) -> Option<()> {
+    let event =
+        || MarketEvent { trail, body: body(), venue_ms: 0, instrument: InstrumentId(0), conn };
+    market.iter_mut().try_for_each(|ring| ring.push(event()).ok())
 }
 
 const fn error_index(error: DecodeError) -> usize {

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   venue == stream connection ====> Link --slot--> frames     (FrameKind::Market)
+//!   venue == its successor ========> Link --slot--> frames     (while one replaces the other)
+//!              ^-- subscriptions, paced                        (venues that stream snapshots)
 //!   venue == snapshot connection ==> Link --slot--> frames     (FrameKind::Snapshot)
 //!              ^-- requests -- SnapshotDesk <-- resync         (one ring per book)
 //!                              SlotPool     <-- slots          (buffers come back)
@@ -12,45 +14,58 @@
 //!   when it lasts, or when the oldest message out is older than `stale_after`, the connection
 //!   is dropped and resynchronised: late data is worse than a gap that everybody sees.
 //! * Market frames are sent only between a `LineUp` and a `LineDown`; nothing is lost between
-//!   them, and a connection that was replaced always shows as `LineDown`, `LineUp`.
+//!   them. A connection that was lost always shows as `LineDown`, `LineUp`; one that was replaced
+//!   in order ([`handover`]) shows as neither.
 //! * Requests that come while the line is down are dropped: every book asks anew at `LineUp`.
+//! * No connection says more in a second than its venue allows, pings included ([`pace`]).
+//!
+//! **A fresh snapshot** is asked for on the snapshot connection where the venue has requests, and
+//! by subscribing again where snapshots are streamed; where that is not possible, or was done too
+//! often, the connection is replaced. **After an outage** one connection of the venue tries to get
+//! in ([`scout`]).
 //!
 //! Cost of an idle turn: one `recv` on the stream; the snapshot connection is looked at every
-//! [`SNAPSHOT_POLL_EVERY`]. After `start` our own code allocates only while connecting; rustls
-//! makes one buffer per TLS record.
+//! [`SNAPSHOT_POLL_EVERY`]. After `start` our own code allocates only while connecting and
+//! subscribing; rustls makes one buffer per TLS record.
 
 mod config;
 mod count;
 mod desk;
+mod handover;
 mod link;
+mod pace;
 mod pool;
+pub mod scout;
+mod snapshots;
+mod stream;
 
 use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe};
 use bot4_types::limits::FRAME_SMALL;
 use bot4_types::rng::SplitMix64;
-use bot4_types::{Frame, FrameKind, Nanos, ResyncReason, Slot};
+use bot4_types::{ConnId, Frame, FrameKind, Nanos, ResyncReason, Slot};
 use bot4_venues::session::{MarketSession, SHUTDOWN_NOTICE_LEN_MAX};
 use bot4_wire::{ConnError, Connector, HandshakeError, StreamError};
 
 use bot4_wire::backoff::ConnectBudget;
-pub use config::{WireConfig, WirePorts};
+pub use config::{CONN_SIDE, WireConfig, WirePorts};
 use count::{Count, NAMES};
 use desk::SnapshotDesk;
-use link::{Drive, Link, Take};
+use handover::Handover;
+use link::{Link, Manners};
 use pool::SlotPool;
+use scout::Permit;
+pub use snapshots::SNAPSHOT_POLL_EVERY;
 
-/// How often an idle snapshot connection is read: its answers take a venue's round trip, and
-/// an empty `recv` a turn would double the cost of the stream's idle turn.
-pub const SNAPSHOT_POLL_EVERY: Nanos = Nanos(50_000);
-/// Snapshot answers taken in one turn at most.
-const SNAPSHOT_BATCH: usize = 4;
-/// Snapshot requests sent in one turn at most.
-const REQUEST_BATCH: usize = 8;
 /// Span over which venues count connects.
 const CONNECT_WINDOW: Nanos = Nanos::from_secs(300);
 /// The planned life is shortened by up to this, by seed, so that two lines are never renewed
 /// together.
 const LIFE_JITTER: Nanos = Nanos::from_secs(1_200);
+/// A connection is replaced this long before its venue cuts it, or a tenth of its life.
+const LIFE_MARGIN: Nanos = Nanos::from_secs(600);
+/// Times in a minute that instruments may be subscribed again on one connection. OKX, the
+/// strictest, counts 480 subscribe and unsubscribe messages an hour; two belong to each time.
+const RESUBSCRIBES_PER_MIN: u32 = 8;
 
 /// Market data sockets of one share of the instruments.
 pub struct WireAgent {
@@ -60,11 +75,23 @@ pub struct WireAgent {
     connector: Box<dyn Connector>,
     counters: Counters,
     budget: ConnectBudget,
+    permit: Permit,
     pool: SlotPool,
     desk: SnapshotDesk,
+    /// Snapshots come with the stream; there is no connection for requests.
+    streamed: bool,
     /// Made in `start`; none where there is nothing to listen to.
     links: Option<Box<Links>>,
     line: Line,
+    /// Of two numbers that the stream connection has in turn, the second one.
+    other_side: bool,
+    /// The stream connection shall be replaced: its server goes away, or a book can be mended in
+    /// no other way.
+    fresh_wanted: bool,
+    /// No connection is replaced before this.
+    handover_not_before: Nanos,
+    /// The successor was lost while the parser followed both.
+    abandoned: bool,
     /// Reading is stopped for want of room since then.
     blocked_since: Option<Nanos>,
     /// The connection was dropped for its backlog; wait until the parser has caught up.
@@ -77,7 +104,10 @@ pub struct WireAgent {
 
 struct Links {
     stream: Link,
-    snapshots: Link,
+    /// The stream connection's successor, while one replaces the other.
+    next: Option<Handover>,
+    /// Where snapshots are asked for.
+    snapshots: Option<Link>,
     snapshots_polled_at: Nanos,
 }
 
@@ -104,15 +134,26 @@ impl WireAgent {
         metrics: &Metrics,
     ) -> Self {
         let ids = config.instruments.iter().map(|i| i.id);
-        let (weight, budget) = (session.snapshot_weight(), session.weight_limit_per_min());
-        let desk = SnapshotDesk::new(ids, weight, budget);
+        let streamed = session.snapshot_path().is_none();
+        let desk = match streamed {
+            true => SnapshotDesk::new(ids, 1, RESUBSCRIBES_PER_MIN),
+            false => {
+                SnapshotDesk::new(ids, session.snapshot_weight(), session.weight_limit_per_min())
+            }
+        };
         Self {
             counters: metrics.counters(config.role, NAMES),
             budget: ConnectBudget::new(config.connects_max, CONNECT_WINDOW),
+            permit: Permit::new(config.part.clone(), config.seed),
             pool: SlotPool::default(),
             desk,
+            streamed,
             links: None,
             line: Line::default(),
+            other_side: false,
+            fresh_wanted: false,
+            handover_not_before: Nanos::ZERO,
+            abandoned: false,
             blocked_since: None,
             catching_up: false,
             last_error: None,
@@ -150,11 +191,11 @@ impl WireAgent {
             self.pool.returned(slot);
             done += 1;
         }
-        for ring in &mut self.ports.resync {
-            while let Some(resync) = ring.pop() {
+        for i in 0..self.ports.resync.len() {
+            while let Some(resync) = self.ports.resync[i].pop() {
                 done += 1;
                 self.counters.add(Count::Resyncs as usize, 1);
-                if self.line.up && self.line.told_up && !self.line.flapped {
+                if self.line.is_told() && self.is_wanted(resync.reason, now) {
                     self.desk.request(resync.instrument, resync.reason, now);
                 }
             }
@@ -162,30 +203,60 @@ impl WireAgent {
         done
     }
 
+    /// A streamed snapshot comes by itself after the subscription: only a book that misses it
+    /// for longer needs anything done.
+    fn is_wanted(&self, reason: ResyncReason, now: Nanos) -> bool {
+        let first = matches!(reason, ResyncReason::Start | ResyncReason::SnapshotTimeout);
+        if !self.streamed || !first {
+            return true;
+        }
+        let settled = self.links.as_ref().and_then(|links| links.stream.settled_at());
+        reason != ResyncReason::Start
+            && settled.is_some_and(|at| now.since(at) >= stream::FIRST_SNAPSHOT_WITHIN)
+    }
+
     /// Tells the parser about the line, as far as there is room.
     fn push_notices(&mut self, now: Nanos) -> usize {
         let mut done = 0;
         if self.line.told_up && (!self.line.up || self.line.flapped) {
-            if !self.push_notice(FrameKind::LineDown, now) {
+            if !self.push_notice(FrameKind::LineDown, self.conn(), now) {
                 return done;
             }
             self.line.told_up = false;
             self.line.flapped = false;
+            self.abandoned = false;
             self.count(Count::LineDowns, 1);
             done += 1;
         }
-        if self.line.up && !self.line.told_up && self.push_notice(FrameKind::LineUp, now) {
+        if self.line.up
+            && !self.line.told_up
+            && self.push_notice(FrameKind::LineUp, self.conn(), now)
+        {
             self.line.told_up = true;
             self.line.flapped = false;
             self.count(Count::LineUps, 1);
             done += 1;
         }
+        if self.abandoned && self.push_notice(FrameKind::SwitchEnd, self.conn(), now) {
+            self.abandoned = false;
+            done += 1;
+        }
         done
     }
 
-    fn push_notice(&mut self, kind: FrameKind, now: Nanos) -> bool {
-        let frame = Frame { slot: Slot::empty(), t0: now, len: 0, conn: self.config.conn, kind };
+    fn push_notice(&mut self, kind: FrameKind, conn: ConnId, now: Nanos) -> bool {
+        let frame = Frame { slot: Slot::empty(), t0: now, len: 0, conn, kind };
         self.ports.frames.push(frame).is_ok()
+    }
+
+    /// The present number of the stream connection.
+    const fn conn(&self) -> ConnId {
+        self.conn_of(self.other_side)
+    }
+
+    const fn conn_of(&self, other_side: bool) -> ConnId {
+        let base = self.config.conn.0;
+        ConnId(if other_side { base + CONN_SIDE } else { base })
     }
 
     /// Drops the connection when what was received waits too long.
@@ -195,6 +266,7 @@ impl WireAgent {
         let late = old(self.blocked_since) || old(self.pool.oldest_out());
         if self.line.up && late {
             links.stream.renew(now, &mut self.pool);
+            self.drop_successor(now, links);
             self.line_down();
             self.count(Count::DroppedBacklog, 1);
             self.catching_up = true;
@@ -205,95 +277,12 @@ impl WireAgent {
         }
     }
 
-    fn drive_stream(&mut self, now: Nanos, links: &mut Links) -> usize {
-        if links.stream.is_due_for_renewal(now) {
-            links.stream.renew(now, &mut self.pool);
-            self.line_down();
-            self.count(Count::Renewals, 1);
-        }
-        let may_connect = !self.catching_up;
-        let connector = &mut *self.connector;
-        match links.stream.drive(now, connector, &mut self.budget, may_connect) {
-            Drive::Same => return 0,
-            Drive::Dialled => {
-                self.count(Count::Connects, 1);
-                if self.line.known {
-                    self.count(Count::Reconnects, 1);
-                }
-            }
-            Drive::Opened => self.stream_opened(now, links),
-            Drive::Lost(error) => self.stream_lost(now, links, error),
-        }
-        1
-    }
-
-    fn stream_opened(&mut self, now: Nanos, links: &mut Links) {
-        let mut texts = Vec::new();
-        self.session.on_open(&self.config.instruments, &mut texts);
-        for text in texts {
-            match links.stream.send(now, &text) {
-                Ok(true) => {}
-                // A fresh connection that takes no message is of no use.
-                Ok(false) => return self.stream_lost(now, links, ConnError::OutFull),
-                Err(error) => return self.stream_lost(now, links, error),
-            }
-        }
-        self.line.up = true;
-        self.line.known = true;
-        self.blocked_since = None;
-    }
-
-    fn stream_lost(&mut self, now: Nanos, links: &mut Links, error: ConnError) {
-        self.count_error(&error, links.stream.is_open());
-        links.stream.drop_line(now, &error, &mut self.pool);
-        self.last_error = Some(error);
-        self.line_down();
-    }
-
     fn line_down(&mut self) {
         self.line.flapped |= self.line.up && self.line.told_up;
         self.line.up = false;
         self.blocked_since = None;
+        self.fresh_wanted = false;
         self.desk.clear();
-    }
-
-    /// Reads market messages while there is room and a slot.
-    fn receive_stream(&mut self, now: Nanos, links: &mut Links, probe: &Probe) -> usize {
-        if !self.line.up || !self.line.told_up || self.line.flapped {
-            return 0;
-        }
-        let mut done = 0;
-        while done < self.config.batch {
-            if self.ports.frames.room() == 0 {
-                self.blocked(now);
-                return done;
-            }
-            let stamp = &mut || probe.stamp();
-            match links.stream.receive(now, &mut self.pool, stamp) {
-                Ok(Take::Message(slot, received)) => {
-                    done += 1;
-                    if self.is_notice(slot.bytes(received.len)) {
-                        self.pool.put(slot);
-                        self.count(Count::ShutdownNotices, 1);
-                        links.stream.renew(now, &mut self.pool);
-                        self.line_down();
-                        return done;
-                    }
-                    self.push_message(slot, received.len, received.t0, FrameKind::Market);
-                }
-                Ok(Take::Nothing) => break,
-                Ok(Take::NoSlot) => {
-                    self.blocked(now);
-                    return done;
-                }
-                Err(error) => {
-                    self.stream_lost(now, links, error);
-                    return done + 1;
-                }
-            }
-        }
-        self.blocked_since = None;
-        done
     }
 
     fn blocked(&mut self, now: Nanos) {
@@ -306,97 +295,14 @@ impl WireAgent {
     }
 
     /// Sends a message on. There is room: it was asked for before the socket was read.
-    fn push_message(&mut self, slot: Slot, len: usize, t0: Nanos, kind: FrameKind) {
+    fn push_message(&mut self, slot: Slot, len: usize, t0: Nanos, kind: FrameKind, conn: ConnId) {
         self.count(Count::Messages, 1);
         self.count(Count::Bytes, len as u64);
-        let frame = Frame { slot, t0, len: len as u32, conn: self.config.conn, kind };
+        let frame = Frame { slot, t0, len: len as u32, conn, kind };
         match self.ports.frames.push(frame) {
             Ok(()) => self.pool.sent(t0),
             Err(frame) => self.pool.put(frame.slot),
         }
-    }
-
-    /// Requests and answers of the snapshot connection. It follows the stream: it connects only
-    /// when the stream is up, so an outage is probed by one connection.
-    fn work_snapshots(&mut self, now: Nanos, links: &mut Links, probe: &Probe) -> usize {
-        let mut done = self.send_requests(now, links);
-        if done == 0 && now.since(links.snapshots_polled_at) < SNAPSHOT_POLL_EVERY {
-            return 0;
-        }
-        links.snapshots_polled_at = now;
-        if links.snapshots.is_due_for_renewal(now) && self.desk.waiting() == 0 {
-            links.snapshots.renew(now, &mut self.pool);
-            self.count(Count::Renewals, 1);
-        }
-        let connector = &mut *self.connector;
-        match links.snapshots.drive(now, connector, &mut self.budget, self.line.up) {
-            Drive::Same => {}
-            Drive::Dialled => self.count(Count::Connects, 1),
-            Drive::Opened => done += 1,
-            Drive::Lost(error) => self.snapshots_lost(now, links, error),
-        }
-        done + self.receive_snapshots(now, links, probe)
-    }
-
-    fn send_requests(&mut self, now: Nanos, links: &mut Links) -> usize {
-        let mut done = 0;
-        while links.snapshots.is_open() && done < REQUEST_BATCH {
-            let Some(place) = self.desk.next(now) else { break };
-            self.text.clear();
-            let instrument = &self.config.instruments[place];
-            self.session.snapshot_request(instrument, &mut self.text);
-            match links.snapshots.send(now, &self.text) {
-                Ok(true) => self.count(Count::SnapshotsRequested, 1),
-                // Not taken: the venue does not read. Ask again in its turn.
-                Ok(false) => {
-                    let reason = ResyncReason::SnapshotFailed;
-                    self.desk.request(self.config.instruments[place].id, reason, now);
-                    break;
-                }
-                Err(error) => {
-                    self.snapshots_lost(now, links, error);
-                    break;
-                }
-            }
-            done += 1;
-        }
-        done
-    }
-
-    fn receive_snapshots(&mut self, now: Nanos, links: &mut Links, probe: &Probe) -> usize {
-        let mut done = 0;
-        let told = self.line.told_up && !self.line.flapped;
-        while links.snapshots.is_open() && told && done < SNAPSHOT_BATCH {
-            if self.ports.frames.room() == 0 {
-                break;
-            }
-            let stamp = &mut || probe.stamp();
-            match links.snapshots.receive(now, &mut self.pool, stamp) {
-                Ok(Take::Message(slot, received)) => {
-                    done += 1;
-                    if self.is_notice(slot.bytes(received.len)) {
-                        self.pool.put(slot);
-                        self.count(Count::ShutdownNotices, 1);
-                        links.snapshots.renew(now, &mut self.pool);
-                        break;
-                    }
-                    self.count(Count::SnapshotsReceived, 1);
-                    self.push_message(slot, received.len, received.t0, FrameKind::Snapshot);
-                }
-                Ok(Take::Nothing | Take::NoSlot) => break,
-                Err(error) => {
-                    self.snapshots_lost(now, links, error);
-                    break;
-                }
-            }
-        }
-        done
-    }
-
-    fn snapshots_lost(&mut self, now: Nanos, links: &mut Links, error: ConnError) {
-        self.count_error(&error, links.snapshots.is_open());
-        links.snapshots.drop_line(now, &error, &mut self.pool);
-        self.last_error = Some(error);
     }
 
     fn count_error(&self, error: &ConnError, was_open: bool) {
@@ -421,7 +327,9 @@ impl WireAgent {
     }
 
     fn count_turn(&mut self, now: Nanos, links: &mut Links) {
-        for news in [links.stream.news(), links.snapshots.news()] {
+        let next = links.next.as_mut().map(|next| &mut next.link);
+        for link in [Some(&mut links.stream), next, links.snapshots.as_mut()] {
+            let Some(news) = link.map(Link::news) else { continue };
             if news.fills + news.pings + news.pongs + news.answered == 0 {
                 continue;
             }
@@ -440,25 +348,61 @@ impl WireAgent {
         self.last_turn = now;
     }
 
+    /// Whether one connection of `session` can carry what `config` asks of it.
+    ///
+    /// # Errors
+    /// A sentence with the numbers.
+    pub fn check(config: &WireConfig, session: &dyn MarketSession) -> Result<(), String> {
+        let max = session.limits().streams_max as usize;
+        let streams = session.streams(&config.instruments);
+        if max == 0 || streams <= max {
+            return Ok(());
+        }
+        Err(format!(
+            "{} instruments are {streams} streams, and the venue allows {max} on one connection: \
+             trade fewer symbols, or spread them evenly over the wire lanes",
+            config.instruments.len()
+        ))
+    }
+
     fn make_links(&self) -> Result<Links, Fault> {
         let bad = |what: String| Fault { role: self.config.role, what };
+        Self::check(&self.config, &*self.session).map_err(bad)?;
         let stream_path = self.session.stream_path(&self.config.instruments);
         let stream = self.config.stream.with_path(&stream_path);
         let stream = stream.map_err(|e| bad(format!("stream path {stream_path:?}: {e}")))?;
-        let snapshot_path = self.session.snapshot_path().unwrap_or_else(|| stream_path.clone());
-        let snapshots = self.config.snapshots.with_path(&snapshot_path);
-        let snapshots =
-            snapshots.map_err(|e| bad(format!("snapshot path {snapshot_path:?}: {e}")))?;
+        let endpoint = |path: String| {
+            let endpoint = self.config.snapshots.with_path(&path);
+            endpoint.map_err(|e| bad(format!("snapshot path {path:?}: {e}")))
+        };
+        let snapshots = self.session.snapshot_path().map(endpoint).transpose()?;
         let mut rng = SplitMix64::new(self.config.seed);
-        let mut link = |endpoint| {
-            let jitter = Nanos(rng.below(LIFE_JITTER.0.min(self.config.life.0 / 8)));
-            Link::new(endpoint, self.config.ws, self.config.life.since(jitter), rng.next_u64())
+        let limits = self.session.limits();
+        let life = match limits.life {
+            Nanos::ZERO => self.config.life,
+            cut => self.config.life.min(cut.since(LIFE_MARGIN.min(Nanos(cut.0 / 10)))),
+        };
+        let mut link = |endpoint, manners| {
+            let jitter = Nanos(rng.below(LIFE_JITTER.0.min(life.0 / 8)));
+            Link::new(endpoint, self.config.ws, manners, life.since(jitter), rng.next_u64())
+        };
+        let manners = Manners {
+            messages_per_s: limits.messages_per_s,
+            keep_alive: self.session.keep_alive(),
         };
         Ok(Links {
-            stream: link(stream),
-            snapshots: link(snapshots),
+            stream: link(stream, manners),
+            next: None,
+            snapshots: snapshots.map(|endpoint| link(endpoint, Manners::default())),
             snapshots_polled_at: Nanos::ZERO,
         })
+    }
+}
+
+impl Line {
+    /// Up, and the parser knows.
+    const fn is_told(&self) -> bool {
+        self.up && self.told_up && !self.flapped
     }
 }
 
@@ -489,9 +433,14 @@ impl Agent for WireAgent {
         self.check_backlog(now, &mut links);
         done += self.push_notices(now);
         done += self.drive_stream(now, &mut links);
+        done += self.drive_handover(now, &mut links);
         done += self.push_notices(now);
         done += self.receive_stream(now, &mut links, probe);
-        done += self.work_snapshots(now, &mut links, probe);
+        done += self.receive_successor(now, &mut links, probe);
+        done += match self.streamed {
+            true => self.resubscribe(now, &mut links),
+            false => self.work_snapshots(now, &mut links, probe),
+        };
         self.count_turn(now, &mut links);
         self.counters.set(Count::SlotsFree as usize, self.pool.free() as u64);
         self.links = Some(links);
@@ -500,11 +449,14 @@ impl Agent for WireAgent {
 
     fn close(&mut self, now: Nanos) {
         self.drain_feedback(now);
-        if let Some(links) = &mut self.links {
+        if let Some(mut links) = self.links.take() {
+            self.drop_successor(now, &mut links);
             links.stream.close(now, &mut self.pool);
-            links.snapshots.close(now, &mut self.pool);
+            if let Some(link) = &mut links.snapshots {
+                link.close(now, &mut self.pool);
+            }
         }
-        self.links = None;
+        self.permit.close();
         self.line.up = false;
         self.counters.set(Count::SlotsFree as usize, self.pool.free() as u64);
     }

@@ -1,233 +1,16 @@
 //! The wire agent over the memory network, seeded: what the parser sees, whatever the network
 //! does.
 
-#[path = "../wire/tests/common/mod.rs"]
-mod server;
+mod rig;
 
 use std::io::Write;
 
-use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
-use bot4_lanes::{Agent, Metrics, Probe, Rx, Tx, ring};
+use bot4_feeds::wire_agent::WireConfig;
+use bot4_lanes::Agent;
 use bot4_types::rng::SplitMix64;
-use bot4_types::{
-    ConnId, Frame, FrameKind, Instrument, InstrumentId, Nanos, Resync, ResyncReason, Slot, Symbol,
-};
-use bot4_venues::session::{ConnectionLimits, MarketSession};
-use bot4_wire::Endpoint;
-use bot4_wire::transport::memory::{MemoryServerStream, Network};
-use server::Server;
+use bot4_types::{FrameKind, Nanos, ResyncReason};
+use rig::{Rig, Session, config};
 use tungstenite::Message;
-
-const STREAM: &str = "/stream?streams=aaa/bbb";
-const API: &str = "/api";
-
-/// A venue of few words.
-struct Session {
-    weight_per_min: u32,
-}
-
-impl MarketSession for Session {
-    fn stream_path(&self, instruments: &[Instrument]) -> String {
-        let names: Vec<_> =
-            instruments.iter().map(|i| i.symbol.as_str().to_ascii_lowercase()).collect();
-        format!("/stream?streams={}", names.join("/"))
-    }
-    fn on_open(&self, instruments: &[Instrument], out: &mut Vec<Vec<u8>>) {
-        out.push(format!("subscribe {}", instruments.len()).into_bytes());
-    }
-    fn limits(&self) -> ConnectionLimits {
-        ConnectionLimits {
-            life: Nanos::ZERO,
-            connects_per_5min: 0,
-            messages_per_s: 0,
-            streams_max: 0,
-        }
-    }
-    fn snapshot_path(&self) -> Option<String> {
-        Some(API.to_owned())
-    }
-    fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("snapshot {}", instrument.id.0).as_bytes());
-    }
-    fn snapshot_weight(&self) -> u32 {
-        50
-    }
-    fn weight_limit_per_min(&self) -> u32 {
-        self.weight_per_min
-    }
-    fn is_shutdown_notice(&self, text: &[u8]) -> bool {
-        text.starts_with(b"shutdown")
-    }
-}
-
-struct Peer {
-    path: String,
-    index: usize,
-    server: Server<MemoryServerStream>,
-    sent: u64,
-}
-
-struct Rig {
-    network: Network,
-    agent: WireAgent,
-    metrics: Metrics,
-    frames: Rx<Frame>,
-    slots: Tx<Slot>,
-    resync: Tx<Resync>,
-    probe: Probe,
-    now: Nanos,
-    peers: Vec<Peer>,
-    /// Everything the parser got.
-    got: Vec<(FrameKind, String)>,
-    /// Frames the parser does not give back yet.
-    held: Vec<Frame>,
-    holding: bool,
-    /// The parser does not even take frames.
-    deaf: bool,
-}
-
-fn instrument(id: u16, name: &str) -> Instrument {
-    Instrument::bare(InstrumentId(id), Symbol::new(name).expect("short"), 8)
-}
-
-fn config(seed: u64) -> WireConfig {
-    let endpoint = Endpoint::parse("wss://venue.example").expect("good url");
-    let instruments = vec![instrument(0, "AAA"), instrument(2, "BBB")];
-    WireConfig {
-        seed,
-        slots_small: 8,
-        slot_small_len: 1_024,
-        slots_large: 2,
-        slot_large_len: 100_000,
-        ..WireConfig::new(0, endpoint.clone(), endpoint, instruments)
-    }
-}
-
-impl Rig {
-    fn new(config: WireConfig, weight_per_min: u32) -> Self {
-        let network = Network::new(config.seed);
-        let metrics = Metrics::in_memory();
-        // Shorter than the slots, so that either can be what stops the socket.
-        let (frames_tx, frames) = ring(4);
-        let (slots, slots_rx) = ring(config.slots() + 16);
-        let (resync, resync_rx) = ring(64);
-        let ports = WirePorts { frames: frames_tx, slots: slots_rx, resync: vec![resync_rx] };
-        let session = Box::new(Session { weight_per_min });
-        let connector = Box::new(network.connector());
-        let mut agent = WireAgent::new(config, ports, session, connector, &metrics);
-        agent.start(Nanos::ZERO).expect("starts");
-        Self {
-            network,
-            agent,
-            metrics,
-            frames,
-            slots,
-            resync,
-            probe: Probe::logical(),
-            now: Nanos::ZERO,
-            peers: Vec::new(),
-            got: Vec::new(),
-            held: Vec::new(),
-            holding: false,
-            deaf: false,
-        }
-    }
-
-    fn open(seed: u64) -> Self {
-        let mut rig = Self::new(config(seed), 6_000);
-        rig.until("both connections are open", |r| r.stream().is_some() && r.api().is_some());
-        rig.until("the line is up", |r| r.agent.is_up());
-        rig
-    }
-
-    /// One millisecond.
-    fn turn(&mut self) {
-        self.now = self.now + Nanos::from_millis(1);
-        self.probe.set(self.now);
-        while let Some(stream) = self.network.accept() {
-            let (path, index) = (stream.endpoint().path().to_owned(), stream.index());
-            self.peers.push(Peer { path, index, server: Server::new(stream), sent: 0 });
-        }
-        for peer in &mut self.peers {
-            peer.server.step();
-        }
-        self.agent.work(self.now, &mut self.probe).expect("no fault");
-        while !self.deaf
-            && let Some(frame) = self.frames.pop()
-        {
-            let text = String::from_utf8(frame.slot.bytes(frame.len as usize).to_vec());
-            assert_eq!(frame.conn, ConnId(0));
-            assert!(frame.t0 <= self.now && frame.t0 > Nanos::ZERO);
-            self.got.push((frame.kind, text.expect("text")));
-            self.held.push(frame);
-        }
-        if !self.holding {
-            for frame in self.held.drain(..) {
-                self.slots.push(frame.slot).expect("room for every slot");
-            }
-        }
-    }
-
-    fn turns(&mut self, ms: u64) {
-        (0..ms).for_each(|_| self.turn());
-    }
-
-    fn until(&mut self, what: &str, done: impl Fn(&mut Self) -> bool) {
-        for _ in 0..60_000 {
-            if done(self) {
-                return;
-            }
-            self.turn();
-        }
-        panic!("not within a minute: {what}; got {:?}", self.agent.last_error());
-    }
-
-    /// The newest open peer at `path`.
-    fn peer(&mut self, path: &str) -> Option<&mut Peer> {
-        self.peers.iter_mut().rev().find(|p| p.path == path && p.server.is_open())
-    }
-
-    fn stream(&mut self) -> Option<&mut Peer> {
-        self.peer(STREAM)
-    }
-
-    fn api(&mut self) -> Option<&mut Peer> {
-        self.peer(API)
-    }
-
-    fn send(&mut self, text: &str) {
-        self.stream().expect("open").server.send(text);
-    }
-
-    fn ask(&mut self, id: u16, reason: ResyncReason) {
-        let resync = Resync { instrument: InstrumentId(id), conn: ConnId(0), reason };
-        self.resync.push(resync).expect("room");
-    }
-
-    /// Requests the snapshot server got so far.
-    fn asked(&mut self) -> Vec<String> {
-        let texts = self.peers.iter().filter(|p| p.path == API).flat_map(|p| &p.server.received);
-        texts.filter(|m| m.is_text()).map(|m| m.to_string()).collect()
-    }
-
-    fn kinds(&self) -> Vec<FrameKind> {
-        self.got.iter().map(|(kind, _)| *kind).collect()
-    }
-
-    fn count(&self, name: &str) -> u64 {
-        self.metrics.total(name)
-    }
-
-    /// Ends the agent and checks that every slot is home.
-    fn finish(mut self) {
-        (self.holding, self.deaf) = (false, false);
-        self.turns(3);
-        self.agent.close(self.now);
-        let (free, all) = self.agent.slots();
-        assert_eq!(free, all, "every slot came home");
-        assert_eq!(all, 10);
-    }
-}
 
 #[test]
 fn messages_and_snapshots_arrive_whatever_the_chunking() {
@@ -335,21 +118,26 @@ fn a_parser_that_stays_slow_costs_the_line() {
     rig.finish();
 }
 
-/// The line is renewed while the ring is full: the parser must still learn, once there is room,
-/// that messages in between are missing.
+/// The line is lost and found while the ring is full: the parser must still learn, once there is
+/// room, that messages in between are missing.
 #[test]
 fn a_line_that_flaps_behind_a_full_ring_is_told() {
-    let (life, stale_after) = (Nanos::from_secs(10), Nanos::from_secs(60));
+    let stale_after = Nanos::from_secs(60);
     for seed in 0..10 {
-        let mut rig = Rig::new(WireConfig { life, stale_after, ..config(seed) }, 6_000);
+        let mut rig =
+            Rig::new(WireConfig { stale_after, ..config(seed) }, Session::requested(6_000));
         rig.until("the line is up", |r| r.agent.is_up() && r.stream().is_some());
         rig.turns(8_000);
         rig.deaf = true;
         for i in 0..6 {
             rig.send(&format!("{i}"));
         }
-        rig.turns(3_000);
-        assert!(rig.agent.is_up() && rig.count("renewals") > 0);
+        rig.turns(1_000);
+        let index = rig.stream().expect("open").index;
+        rig.network.cut(index);
+        // Nothing is read; the next ping shows the loss.
+        rig.turns(2_000);
+        assert!(rig.agent.is_up() && rig.count("reconnects") > 0);
         rig.deaf = false;
         rig.turns(20);
         let (up, down, data) = (FrameKind::LineUp, FrameKind::LineDown, FrameKind::Market);
@@ -372,30 +160,8 @@ fn an_oversize_message_costs_the_line() {
 }
 
 #[test]
-fn a_shutdown_notice_is_answered_at_once_and_kept_from_the_parser() {
-    let mut rig = Rig::open(7);
-    rig.turns(6_000);
-    rig.send("shutdown soon");
-    rig.until("the new line is up", |r| r.kinds().len() == 3);
-    assert_eq!(rig.kinds(), [FrameKind::LineUp, FrameKind::LineDown, FrameKind::LineUp]);
-    assert_eq!(rig.count("shutdown_notices"), 1);
-    assert!(rig.now < Nanos::from_millis(6_300));
-    rig.finish();
-}
-
-#[test]
-fn a_line_is_renewed_before_its_life_ends() {
-    let life = Nanos::from_secs(100);
-    let mut rig = Rig::new(WireConfig { life, ..config(8) }, 6_000);
-    rig.turns(101_000);
-    assert!(rig.count("renewals") >= 2, "stream and snapshot connection");
-    assert!(rig.count("line_ups") >= 2 && rig.agent.is_up());
-    rig.finish();
-}
-
-#[test]
 fn a_refusal_is_obeyed() {
-    let mut rig = Rig::new(config(9), 6_000);
+    let mut rig = Rig::new(config(9), Session::requested(6_000));
     rig.agent.work(Nanos(1), &mut rig.probe).expect("no fault");
     let mut stream = rig.network.accept().expect("connecting");
     stream.write_all(b"HTTP/1.1 429 Too Many\r\nRetry-After: 40\r\n\r\n").expect("room");
@@ -430,7 +196,7 @@ fn an_outage_is_probed_by_one_connection_within_the_budget() {
 
 #[test]
 fn requests_are_merged_and_kept_within_the_weight() {
-    let mut rig = Rig::new(config(11), 200);
+    let mut rig = Rig::new(config(11), Session::requested(200));
     rig.until("both are open", |r| r.agent.is_up() && r.api().is_some());
     rig.turns(5);
     for _ in 0..5 {
@@ -449,9 +215,11 @@ fn requests_are_merged_and_kept_within_the_weight() {
 }
 
 /// The model: a stream connection numbers its messages; between LineUp and LineDown the parser
-/// sees the messages of one connection, from the first, without a gap.
+/// sees the messages of one connection and of those that were to replace it, each from its first
+/// one, without a gap.
 #[test]
 fn whatever_happens_the_parser_sees_whole_lines() {
+    let (mut downs, mut handovers) = (0, 0);
     for seed in 0..30 {
         let mut rig = Rig::open(seed);
         let mut rng = SplitMix64::new(seed ^ 0xFA17);
@@ -463,10 +231,12 @@ fn whatever_happens_the_parser_sees_whole_lines() {
         rig.network.refuse(false);
         rig.until("the line is up in the end", |r| r.agent.is_up());
         check_lines(&rig.got, seed);
-        assert!(rig.count("line_downs") > 0, "seed {seed} torments");
+        downs += rig.count("line_downs");
+        handovers += rig.count("handovers");
         assert!(rig.count("messages") > 500, "seed {seed} delivers");
         rig.finish();
     }
+    assert!(downs >= 30 && handovers >= 10, "{downs} downs, {handovers} handovers");
 }
 
 fn torment(rig: &mut Rig, rng: &mut SplitMix64) {
@@ -499,25 +269,33 @@ fn torment(rig: &mut Rig, rng: &mut SplitMix64) {
 }
 
 fn check_lines(got: &[(FrameKind, String)], seed: u64) {
-    let (mut up, mut line, mut next) = (false, None, 0);
+    let (mut up, mut lines) = (false, Vec::<(u64, u64)>::new());
     for (kind, text) in got {
         match kind {
             FrameKind::LineUp => {
                 assert!(!up, "seed {seed}: up twice");
-                (up, line, next) = (true, None, 0);
+                up = true;
+                lines.clear();
             }
             FrameKind::LineDown => {
                 assert!(up, "seed {seed}: down twice");
                 up = false;
             }
             FrameKind::Snapshot => assert!(up, "seed {seed}: snapshot without a line"),
+            FrameKind::SwitchBegin | FrameKind::SwitchEnd => panic!("seed {seed}: one number"),
             FrameKind::Market => {
                 assert!(up, "seed {seed}: message without a line");
-                let mut words = text.split(' ').map(|w| w.parse::<u64>());
-                let (conn, number) = (words.next(), words.next());
-                assert_eq!(*line.get_or_insert(conn.clone()), conn, "seed {seed}");
-                assert_eq!(number, Some(Ok(next)), "seed {seed}: gap");
-                next += 1;
+                let mut words = text.split(' ').map(|w| w.parse::<u64>().ok());
+                let (conn, number) = (words.next().flatten(), words.next().flatten());
+                let conn = conn.expect("a connection");
+                let known = lines.iter().position(|(c, _)| *c == conn);
+                let at = known.unwrap_or_else(|| {
+                    assert!(lines.iter().all(|(c, _)| *c < conn), "seed {seed}: an old line");
+                    lines.push((conn, 0));
+                    lines.len() - 1
+                });
+                assert_eq!(number, Some(lines[at].1), "seed {seed}: gap");
+                lines[at].1 += 1;
             }
         }
     }

@@ -9,18 +9,18 @@
 use bot4_lanes::{Agent, Fault, Metrics, Probe, Rx, Tx};
 use bot4_types::limits::INSTRUMENTS_MAX;
 use bot4_types::{
-    BookState, ConnId, Instrument, InstrumentId, InstrumentTable, LevelBlock, Mark, MarketBody,
-    MarketEvent, Nanos, Resync, TopMsg, TradePrint,
+    BookState, ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, Mark,
+    MarketBody, MarketEvent, Nanos, Resync, Shards, Side, StaleReason, TopMsg, TradePrint,
 };
 
+use crate::buffer::DiffHead;
 use crate::config::BookConfig;
-use crate::instrument::{InstrumentBook, Ledger, Stamp};
+use crate::instrument::{InstrumentBook, Ledger, Stamp, Whole};
 use crate::ladder::Ladder;
 use crate::oracle::Quote;
 use crate::publish::Publisher;
 use crate::report::BookSummary;
 use crate::set::IndexSet;
-use crate::sync::DiffHead;
 use crate::tally::{COUNTERS, Count};
 
 /// Roles and histogram tags by index of the agent.
@@ -49,15 +49,18 @@ pub struct BookPorts {
     pub marks: Tx<Mark>,
 }
 
-/// Keeps the books of every instrument `k` with `k % books == index`.
+/// No place: the instrument belongs to another agent.
+const ELSEWHERE: u16 = u16::MAX;
+
+/// Keeps the books of the instruments that the table gives to its lane.
 pub struct BookAgent {
     role: &'static str,
-    index: usize,
-    books_total: usize,
-    wires: usize,
+    shards: Shards,
     config: BookConfig,
     instruments: Vec<Instrument>,
-    /// By `instrument / books_total`; built in `start`.
+    /// Place in `books` by instrument, or [`ELSEWHERE`].
+    places: Vec<u16>,
+    /// In the order of `instruments`; built in `start`.
     books: Vec<InstrumentBook>,
     market: Vec<Rx<MarketEvent>>,
     blocks: Vec<Tx<LevelBlock>>,
@@ -70,38 +73,39 @@ pub struct BookAgent {
 }
 
 impl BookAgent {
-    /// Agent `index` of `books`, for the instruments of `table` that fall to it; instrument `k`
-    /// comes by wire `k % wires`. The books themselves are built in `start`.
+    /// Agent `book.<index>`, for the instruments of `table` that `shards` gives to that lane. The
+    /// books themselves are built in `start`.
     ///
     /// # Panics
-    /// On wiring that cannot work: `index` not below `books` (at most 8), no wire, or not one
-    /// block ring for each market ring.
+    /// On wiring that cannot work: no such lane (at most 8), or not one block ring for each market
+    /// ring.
     #[must_use]
     pub fn new(
         index: usize,
-        books: usize,
-        wires: usize,
+        shards: &Shards,
         table: &InstrumentTable,
         config: BookConfig,
         ports: BookPorts,
         metrics: &Metrics,
     ) -> Self {
-        assert!(index < books && books <= NAMES.len() && wires > 0, "no such book agent");
+        assert!(index < shards.books() && index < NAMES.len(), "no such book agent");
         assert_eq!(ports.market.len(), ports.blocks.len(), "every block must find its way back");
         let (role, tag) = NAMES[index];
-        let instruments: Vec<_> =
-            table.all().iter().filter(|i| i.id.index() % books == index).copied().collect();
+        let (mut instruments, mut places) = (Vec::new(), vec![ELSEWHERE; table.all().len()]);
+        for instrument in table.all().iter().filter(|i| shards.book_of(i.id) == index) {
+            places[instrument.id.index()] = instruments.len() as u16;
+            instruments.push(*instrument);
+        }
         debug_assert!(instruments.len() <= INSTRUMENTS_MAX);
         let counters = metrics.counters(role, COUNTERS);
         let publisher =
             Publisher::new(ports.tops, ports.marks, instruments.len(), metrics.histogram(tag));
         Self {
             role,
-            index,
-            books_total: books,
-            wires,
+            shards: shards.clone(),
             config,
             instruments,
+            places,
             books: Vec::new(),
             market: ports.market,
             blocks: ports.blocks,
@@ -161,9 +165,7 @@ impl BookAgent {
 
     /// Where the book of `instrument` is, if it belongs to this agent.
     fn place(&self, instrument: InstrumentId) -> Option<usize> {
-        let k = instrument.index();
-        (k % self.books_total == self.index && k / self.books_total < self.instruments.len())
-            .then_some(k / self.books_total)
+        self.places.get(instrument.index()).filter(|p| **p != ELSEWHERE).map(|p| usize::from(*p))
     }
 
     /// Takes messages from the rings in turn, starting with another one each turn.
@@ -178,67 +180,96 @@ impl BookAgent {
                 done += 1;
             }
         }
-        self.first_ring = if rings == 0 { 0 } else { (self.first_ring + 1) % rings };
+        // A turn that took nothing leaves no trace: a replay does not know of it.
+        if done > 0 {
+            self.first_ring = (self.first_ring + 1) % rings;
+        }
         done
     }
 
     fn handle(&mut self, ring: usize, event: MarketEvent, now: Nanos, probe: &Probe) {
-        let stamp = Stamp { trail: event.trail, venue_ms: event.venue_ms, now };
+        let mut stamp = Stamp { trail: event.trail, venue_ms: event.venue_ms, now, line: 0 };
         match event.body {
-            MarketBody::LineUp => return self.line(event.conn, true, stamp, probe),
-            MarketBody::LineDown => return self.line(event.conn, false, stamp, probe),
+            MarketBody::LineUp => return self.line(event.conn, LineNews::Up, stamp, probe),
+            MarketBody::LineDown => return self.line(event.conn, LineNews::Down, stamp, probe),
+            MarketBody::LineGap => return self.line(event.conn, LineNews::Gap, stamp, probe),
             _ => {}
         }
         let place = self.place(event.instrument).filter(|at| *at < self.books.len());
-        let Some(at) = place else {
+        let line = self.line_of(event.instrument, event.conn);
+        let (Some(at), Some(line)) = (place, line) else {
             self.ledger.counters.add(Count::Ignored as usize, 1);
             return self.give_back(ring, event.body);
         };
-        let (book, ledger) = (&mut self.books[at], &mut self.ledger);
+        stamp.line = line;
         let news = match &event.body {
-            MarketBody::Depth { first, last, bids, asks, block, .. } => {
-                let (first, last, bids, asks) = (*first, *last, *bids, *asks);
-                let levels = block.levels().get(..bids as usize + asks as usize);
-                match levels.filter(|_| first <= last) {
-                    Some(levels) => {
-                        let (trail, venue_ms) = (stamp.trail, stamp.venue_ms);
-                        let head = DiffHead { first, last, bids, asks, venue_ms, trail };
-                        book.depth(ledger, head, levels, now)
-                    }
-                    None => book.damaged(ledger, stamp),
+            MarketBody::Trade { id, price, qty, aggressor } => {
+                let print = print_of(&event, (*id, *price, *qty), *aggressor);
+                self.trade(at, print, line, probe);
+                false
+            }
+            MarketBody::Trades { count, block } => {
+                self.trades(at, &event, block.levels().get(..2 * *count as usize), line, probe)
+            }
+            body => self.book_message(at, body, stamp),
+        };
+        self.give_back(ring, event.body);
+        self.after(at, news, now, probe);
+    }
+
+    /// Which of its lines brings `instrument` by `conn`. One that has a single line takes what
+    /// comes: its snapshots may be asked for on a connection of their own.
+    fn line_of(&self, instrument: InstrumentId, conn: ConnId) -> Option<usize> {
+        match self.shards.lines_of(instrument) {
+            [_] => Some(0),
+            lines => lines.iter().position(|c| *c == conn),
+        }
+    }
+
+    /// A message for the book itself. Returns whether the stages behind must hear of it.
+    fn book_message(&mut self, at: usize, body: &MarketBody, stamp: Stamp) -> bool {
+        let (book, ledger) = (&mut self.books[at], &mut self.ledger);
+        match body {
+            MarketBody::Depth { first, last, prev, check, bids, asks, block } => {
+                let head = DiffHead {
+                    first: *first,
+                    last: *last,
+                    prev: *prev,
+                    check: *check,
+                    bids: *bids,
+                    asks: *asks,
+                    venue_ms: stamp.venue_ms,
+                    trail: stamp.trail,
+                };
+                let levels = block.levels().get(..*bids as usize + *asks as usize);
+                match levels.filter(|_| first <= last || !book.has_ranges()) {
+                    Some(levels) => book.depth(ledger, head, levels, stamp),
+                    None => book.doubt(ledger, StaleReason::Damaged, stamp),
                 }
             }
-            MarketBody::Snapshot { last, bids, asks, block, .. } => {
-                match block.levels().get(..*bids as usize + *asks as usize) {
-                    Some(levels) => {
-                        book.snapshot(ledger, *last, levels.split_at(*bids as usize), stamp)
-                    }
-                    None => {
-                        book.count(ledger, Count::Damaged, 1);
-                        book.snapshot_failed(ledger);
-                        false
-                    }
-                }
+            MarketBody::Snapshot { last, check, bids, asks, block } => {
+                let Some(levels) = block.levels().get(..*bids as usize + *asks as usize) else {
+                    book.count(ledger, Count::Damaged, 1);
+                    book.snapshot_failed(ledger);
+                    return false;
+                };
+                let (bids, asks) = levels.split_at(*bids as usize);
+                book.snapshot(ledger, Whole { last: *last, check: *check, bids, asks }, stamp)
             }
             MarketBody::Quote { id, bid, ask } => {
                 book.quote(ledger, Quote { id: *id, bid: *bid, ask: *ask }, stamp.trail)
-            }
-            MarketBody::Trade { .. } => {
-                self.trade(at, &event, probe);
-                false
             }
             MarketBody::SnapshotFailed => {
                 book.snapshot_failed(ledger);
                 false
             }
-            MarketBody::Damaged => book.damaged(ledger, stamp),
-            MarketBody::Trades { .. }
+            MarketBody::Damaged => book.doubt(ledger, StaleReason::Damaged, stamp),
+            MarketBody::Trade { .. }
+            | MarketBody::Trades { .. }
             | MarketBody::LineGap
             | MarketBody::LineUp
             | MarketBody::LineDown => false,
-        };
-        self.give_back(ring, event.body);
-        self.after(at, news, now, probe);
+        }
     }
 
     /// Tells the stages behind and asks for a snapshot at once where one is due.
@@ -246,41 +277,57 @@ impl BookAgent {
         if news {
             self.publisher.top(at, &self.books[at], &self.ledger.counters, probe);
         }
-        if self.books[at].state() == BookState::Live {
-            self.restless.remove(at);
-        } else {
+        if self.books[at].is_restless() {
             self.restless.insert(at);
             self.request(at, now);
+        } else {
+            self.restless.remove(at);
         }
     }
 
-    fn trade(&mut self, at: usize, event: &MarketEvent, probe: &Probe) {
-        let MarketBody::Trade { id, price, qty, aggressor } = event.body else { return };
-        let print = TradePrint {
-            trail: event.trail,
-            id,
-            price,
-            qty,
-            venue_ms: event.venue_ms,
-            missed: 0,
-            instrument: event.instrument,
-            aggressor,
-        };
+    fn trade(&mut self, at: usize, print: TradePrint, line: usize, probe: &Probe) {
         let (book, ledger) = (&mut self.books[at], &self.ledger);
-        let print = book.trade(ledger, print);
+        let Some(print) = book.trade(ledger, line, print) else { return };
         let pushed = self.publisher.trade(at, book, print, probe);
         book.trade_pushed(ledger, pushed);
         self.publisher.mark(at, book, &ledger.counters);
     }
 
-    /// A connection came up or went down: all its instruments.
-    fn line(&mut self, conn: ConnId, up: bool, stamp: Stamp, probe: &Probe) {
-        let wire = usize::from(conn.0) % self.wires;
+    /// The trades of one message, in order. One that claims more than its block holds is damaged;
+    /// the book itself is not touched by that.
+    fn trades(
+        &mut self,
+        at: usize,
+        event: &MarketEvent,
+        pairs: Option<&[Level]>,
+        line: usize,
+        probe: &Probe,
+    ) -> bool {
+        if pairs.is_none() {
+            self.books[at].count(&self.ledger, Count::Damaged, 1);
+        }
+        for pair in pairs.unwrap_or_default().chunks_exact(2) {
+            let (level, label) = (pair[0], pair[1]);
+            let aggressor = if level.qty < 0 { Side::Sell } else { Side::Buy };
+            let qty = level.qty.saturating_abs();
+            let print = print_of(event, (label.price as u64, level.price, qty), aggressor);
+            self.trade(at, TradePrint { venue_ms: label.qty, ..print }, line, probe);
+        }
+        false
+    }
+
+    /// A connection came up, went down or lost messages: all its instruments.
+    fn line(&mut self, conn: ConnId, news: LineNews, stamp: Stamp, probe: &Probe) {
         for at in 0..self.books.len() {
-            if self.books[at].instrument().id.index() % self.wires == wire {
-                let news = self.books[at].line(&self.ledger, up, stamp);
-                self.after(at, news, stamp.now, probe);
-            }
+            let instrument = self.books[at].instrument().id;
+            let Some(line) = self.shards.line_of(instrument, conn) else { continue };
+            let (book, stamp) = (&mut self.books[at], Stamp { line, ..stamp });
+            let news = match news {
+                LineNews::Up => book.line(&self.ledger, true, stamp),
+                LineNews::Down => book.line(&self.ledger, false, stamp),
+                LineNews::Gap => book.doubt(&self.ledger, StaleReason::Gap, stamp),
+            };
+            self.after(at, news, stamp.now, probe);
         }
     }
 
@@ -290,9 +337,9 @@ impl BookAgent {
         let book = &mut self.books[at];
         let Some(reason) = book.request_due(now) else { return 0 };
         let instrument = book.instrument().id;
-        let wire = instrument.index() % self.wires;
-        let message = Resync { instrument, conn: ConnId(wire as u16), reason };
-        let sent = self.resync.get_mut(wire).is_none_or(|tx| tx.push(message).is_ok());
+        let Some(&conn) = self.shards.lines_of(instrument).get(book.asked_line()) else { return 0 };
+        let wire = self.shards.wire_of(conn).and_then(|wire| self.resync.get_mut(wire));
+        let sent = wire.is_none_or(|tx| tx.push(Resync { instrument, conn, reason }).is_ok());
         if sent {
             book.requested(&self.ledger, reason, now);
         }
@@ -312,14 +359,39 @@ impl BookAgent {
         }
     }
 
-    /// Snapshot requests that are due and the time books have been stale.
-    fn tend_restless(&mut self, now: Nanos) -> usize {
-        let mut sent = 0;
+    /// Snapshot requests that are due, the time books have been stale, and what waits too long.
+    fn tend_restless(&mut self, now: Nanos, probe: &Probe) -> usize {
+        let mut done = 0;
         for at in self.restless.iter() {
             self.books[at].count_stale(&self.ledger, now);
-            sent += self.request(at, now);
+            if self.books[at].expire(&self.ledger, now) {
+                self.publisher.top(at, &self.books[at], &self.ledger.counters, probe);
+                done += 1;
+            }
+            done += self.request(at, now);
         }
-        sent
+        done
+    }
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug)]
+enum LineNews {
+    Up,
+    Down,
+    Gap,
+}
+
+fn print_of(event: &MarketEvent, (id, price, qty): (u64, i64, i64), aggressor: Side) -> TradePrint {
+    TradePrint {
+        trail: event.trail,
+        id,
+        price,
+        qty,
+        venue_ms: event.venue_ms,
+        missed: 0,
+        instrument: event.instrument,
+        aggressor,
     }
 }
 
@@ -329,14 +401,15 @@ impl Agent for BookAgent {
     }
 
     fn start(&mut self, _now: Nanos) -> Result<(), Fault> {
-        self.books =
-            self.instruments.iter().map(|i| InstrumentBook::new(*i, &self.config)).collect();
+        let lines = |i: &Instrument| self.shards.lines_of(i.id).len();
+        let book = |i: &Instrument| InstrumentBook::new(*i, &self.config, lines(i));
+        self.books = self.instruments.iter().map(book).collect();
         Ok(())
     }
 
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         let pushed = self.publisher.flush(&self.books, probe);
-        let asked = self.tend_restless(now);
+        let asked = self.tend_restless(now, probe);
         Ok(pushed + asked + self.take_batch(now, probe))
     }
 

@@ -74,6 +74,12 @@ impl FarStore {
         Some((self.firsts[0], self.qtys[chunk as usize][0]))
     }
 
+    /// The highest key.
+    pub(crate) fn last(&self) -> Option<i64> {
+        let &(chunk, len) = self.chunks.last()?;
+        Some(self.keys[chunk as usize][len as usize - 1])
+    }
+
     /// Sets the quantity at `key`.
     pub(crate) fn insert(&mut self, key: i64, qty: i64) -> Result<(), Full> {
         match self.find(key) {
@@ -252,6 +258,7 @@ mod tests {
                 assert_eq!(store.remove(key), twin.remove(&key));
             }
             assert_eq!(store.first(), twin.first_key_value().map(|(k, v)| (*k, *v)));
+            assert_eq!(store.last(), twin.last_key_value().map(|(k, _)| *k));
             let from = store.iter_from(key).next();
             assert_eq!(from, twin.range(key..).next().map(|(k, v)| (*k, *v)));
             if step % 64 == 0 {

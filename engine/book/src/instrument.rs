@@ -1,20 +1,24 @@
-//! One instrument's book: ladder, synchronisation, ticker oracle and counts, and what it says to
-//! the stages behind it.
+//! One instrument's book: ladder, synchronisation, ticker oracle and counts.
+//!
+//! After every whole message, and only then, the book is judged: cut to the venue's depth, held
+//! against the venue's checksum, checked for crossing and for the end of what is known.
 
 use bot4_lanes::Counters;
-use bot4_types::limits::TOP_LEVELS;
 use bot4_types::{
-    BookState, Instrument, Level, Mark, Nanos, ResyncReason, Side, StaleReason, Top, TradePrint,
-    Trail,
+    BookRules, BookState, Instrument, Level, Nanos, ResyncReason, SequenceRule, Side, StaleReason,
+    TradePrint, Trail,
 };
 
+use crate::buffer::DiffHead;
+use crate::checksum::{checksum, stated};
 use crate::config::BookConfig;
 use crate::far::Full;
 use crate::ladder::{Ladder, granularity};
 use crate::oracle::{Quote, TickerOracle};
-use crate::report::{BookSummary, level_text, state_name, top20_crc32};
-use crate::sync::{BookSync, DepthStep, DiffHead, ReplayStep, SnapshotStep};
+use crate::report::BookSummary;
+use crate::sync::{BookSync, DepthStep, ReplayStep, SnapshotStep};
 use crate::tally::{Count, Tally};
+use crate::trades::TradeFilter;
 
 /// What the books of an agent write to besides themselves.
 pub(crate) struct Ledger {
@@ -31,25 +35,43 @@ pub(crate) struct Stamp {
     pub(crate) venue_ms: i64,
     /// The turn's time.
     pub(crate) now: Nanos,
+    /// By which of the instrument's lines: 0 for A, 1 for B.
+    pub(crate) line: usize,
 }
+
+/// A snapshot's levels, best first on each side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole<'a> {
+    pub(crate) last: u64,
+    pub(crate) check: Option<u32>,
+    pub(crate) bids: &'a [Level],
+    pub(crate) asks: &'a [Level],
+}
+
+/// What is counted by line.
+const WINS: [Count; 2] = [Count::WinsA, Count::WinsB];
+const LATES: [Count; 2] = [Count::LatesA, Count::LatesB];
+const FILLS: [Count; 2] = [Count::FillsA, Count::FillsB];
+const LAG_NS: [Count; 2] = [Count::LagNsA, Count::LagNsB];
+const LAG_NS_MAX: [Count; 2] = [Count::LagMaxA, Count::LagMaxB];
 
 /// The book of one instrument.
 #[derive(Debug)]
 pub(crate) struct InstrumentBook {
-    instrument: Instrument,
-    ladder: Ladder,
-    sync: BookSync,
-    oracle: TickerOracle,
-    tally: Tally,
+    pub(crate) instrument: Instrument,
+    pub(crate) rules: BookRules,
+    pub(crate) ladder: Ladder,
+    pub(crate) sync: BookSync,
+    pub(crate) oracle: TickerOracle,
+    pub(crate) tally: Tally,
     /// Of the message behind the present top.
-    trail: Trail,
-    venue_ms: i64,
+    pub(crate) trail: Trail,
+    pub(crate) venue_ms: i64,
     /// Receive stamp of the message behind the present mark.
-    marked_at: Nanos,
-    last_trade: i64,
+    pub(crate) marked_at: Nanos,
+    pub(crate) last_trade: i64,
+    trades: TradeFilter,
     trades_missed: u32,
-    /// See [`BookConfig::snapshot_levels`].
-    snapshot_levels: usize,
     /// How far the touch may go on each side before the book starts over.
     horizon: [Option<i64>; 2],
     /// Until when its time as stale is counted.
@@ -58,18 +80,20 @@ pub(crate) struct InstrumentBook {
 
 impl InstrumentBook {
     /// Takes all memory it will ever need.
-    pub(crate) fn new(instrument: Instrument, config: &BookConfig) -> Self {
+    pub(crate) fn new(instrument: Instrument, config: &BookConfig, lines: usize) -> Self {
+        let rules = config.rules_of(instrument.id);
         Self {
             ladder: Ladder::new(config.steps_of(instrument.id), config.far_levels),
-            sync: BookSync::new(config.sync),
+            sync: BookSync::new(config.sync, rules, lines),
             oracle: TickerOracle::new(config.quotes_max),
             tally: Tally::new(),
             trail: Trail::default(),
             venue_ms: 0,
             marked_at: Nanos::ZERO,
             last_trade: 0,
+            trades: TradeFilter::new(),
             trades_missed: 0,
-            snapshot_levels: config.snapshot_levels,
+            rules,
             horizon: [None; 2],
             stale_until: Nanos::ZERO,
             instrument,
@@ -106,39 +130,58 @@ impl InstrumentBook {
         ledger: &mut Ledger,
         head: DiffHead,
         levels: &[Level],
-        now: Nanos,
+        stamp: Stamp,
     ) -> bool {
-        let before = self.state();
+        let (before, holding) = (self.state(), self.sync.is_holding());
         self.count(ledger, Count::Levels, levels.len() as u64);
-        match self.sync.depth(head, levels) {
+        let step = self.sync.depth(stamp.line, head, levels, stamp.now);
+        match step {
             DepthStep::Apply => {
                 let fits = set_levels(&mut self.ladder, head.bids, levels);
-                self.settle(ledger, head, fits);
+                if self.settle(ledger, &head, fits) && holding {
+                    self.count(ledger, FILLS[stamp.line], 1);
+                    self.replay(ledger, stamp.now);
+                }
             }
             DepthStep::Buffered => {}
+            DepthStep::Held => self.count(ledger, Count::Held, 1),
+            DepthStep::Dropped => self.count(ledger, Count::Unsynced, 1),
             DepthStep::StaleDropped => self.count(ledger, Count::StaleDropped, 1),
             DepthStep::Duplicate => self.count(ledger, Count::Duplicates, 1),
+            DepthStep::Late => self.line_late(ledger, &head, stamp.line),
             DepthStep::Gap => self.count(ledger, Count::Gaps, 1),
             DepthStep::Overflow => self.count(ledger, Count::Overflows, 1),
             DepthStep::LineDown => self.count(ledger, Count::Ignored, 1),
         }
-        let applied = before == BookState::Live && self.state() == BookState::Live;
-        self.changed(ledger, before, now) || applied
+        if matches!(step, DepthStep::Apply | DepthStep::Held | DepthStep::Buffered)
+            && self.sync.lines.are_merged()
+        {
+            self.sync.lines.arrived(head.last, head.trail.t0);
+            self.count(ledger, WINS[stamp.line], 1);
+        }
+        let applied = step == DepthStep::Apply && self.state() == BookState::Live;
+        self.changed(ledger, before, stamp.now) || applied
+    }
+
+    /// The second copy of an update.
+    fn line_late(&mut self, ledger: &Ledger, head: &DiffHead, line: usize) {
+        self.count(ledger, LATES[line], 1);
+        if let Some(lag_ns) = self.sync.lines.lag(head.last, head.trail.t0) {
+            self.count(ledger, LAG_NS[line], lag_ns);
+            self.tally.raise(&ledger.counters, LAG_NS_MAX[line], lag_ns);
+        }
     }
 
     /// A snapshot. Returns whether the stages behind must hear of it.
-    pub(crate) fn snapshot(
-        &mut self,
-        ledger: &mut Ledger,
-        last: u64,
-        (bids, asks): (&[Level], &[Level]),
-        stamp: Stamp,
-    ) -> bool {
+    pub(crate) fn snapshot(&mut self, ledger: &mut Ledger, whole: Whole<'_>, stamp: Stamp) -> bool {
         let before = self.state();
-        match self.sync.snapshot(last) {
+        let step = self.sync.snapshot(stamp.line, whole.last);
+        match step {
             SnapshotStep::Unwanted => self.count(ledger, Count::Ignored, 1),
+            SnapshotStep::Known => self.count(ledger, Count::Repeats, 1),
             SnapshotStep::TooOld => self.count(ledger, Count::SnapshotsRefused, 1),
             SnapshotStep::Adopt => {
+                let Whole { bids, asks, check, .. } = whole;
                 self.count(ledger, Count::Snapshots, 1);
                 self.count(ledger, Count::Levels, (bids.len() + asks.len()) as u64);
                 self.venue_ms = stamp.venue_ms;
@@ -149,22 +192,23 @@ impl InstrumentBook {
                     Side::Sell,
                     asks,
                 ));
-                if self.sound(ledger, fits) {
-                    self.replay(ledger);
+                if self.sound(ledger, fits, check) {
+                    self.replay(ledger, stamp.now);
                 }
                 self.touch(stamp.trail);
             }
         }
-        self.changed(ledger, before, stamp.now)
+        let replaced = step == SnapshotStep::Adopt && self.state() == BookState::Live;
+        self.changed(ledger, before, stamp.now) || replaced
     }
 
-    fn replay(&mut self, ledger: &mut Ledger) {
+    fn replay(&mut self, ledger: &mut Ledger, now: Nanos) {
         loop {
-            match self.sync.replay() {
+            match self.sync.replay(now) {
                 ReplayStep::Apply(head, at) => {
                     let levels = self.sync.buffered(&head, at);
                     let fits = set_levels(&mut self.ladder, head.bids, levels);
-                    if !self.settle(ledger, head, fits) {
+                    if !self.settle(ledger, &head, fits) {
                         return;
                     }
                 }
@@ -178,11 +222,11 @@ impl InstrumentBook {
 
     /// After the levels of a diff were set: counts it, judges the book. `false` when the book
     /// cannot be trusted.
-    fn settle(&mut self, ledger: &mut Ledger, head: DiffHead, fits: Result<(), Full>) -> bool {
+    fn settle(&mut self, ledger: &mut Ledger, head: &DiffHead, fits: Result<(), Full>) -> bool {
         self.count(ledger, Count::Applied, 1);
         self.venue_ms = head.venue_ms;
         self.touch(head.trail);
-        let sound = self.sound(ledger, fits);
+        let sound = self.sound(ledger, fits, head.check);
         if sound {
             let level = |side| self.ladder.best(side).unwrap_or_default();
             let top = Quote { id: head.last, bid: level(Side::Buy), ask: level(Side::Sell) };
@@ -197,10 +241,15 @@ impl InstrumentBook {
         sound
     }
 
-    /// A book that lacks a level or is crossed is not to be shown.
-    fn sound(&mut self, ledger: &Ledger, fits: Result<(), Full>) -> bool {
+    /// A book that lacks a level, disagrees with the venue's checksum or is crossed is not to be
+    /// shown.
+    fn sound(&mut self, ledger: &Ledger, fits: Result<(), Full>, check: Option<u32>) -> bool {
+        if self.rules.depth_max > 0 {
+            self.ladder.cut(self.rules.depth_max);
+        }
         let (count, reason) = match fits {
             Err(Full) => (Count::Overflows, StaleReason::Capacity),
+            Ok(()) if !self.agrees(ledger, check) => (Count::ChecksumsBad, StaleReason::Checksum),
             Ok(()) if self.ladder.crossed() => (Count::Crossed, StaleReason::Crossed),
             Ok(()) if self.is_beyond_horizon() => (Count::Horizons, StaleReason::Horizon),
             Ok(()) => return true,
@@ -210,10 +259,20 @@ impl InstrumentBook {
         false
     }
 
+    /// The venue's checksum, if it sent one, is that of our book.
+    fn agrees(&mut self, ledger: &Ledger, check: Option<u32>) -> bool {
+        let rule = self.rules.checksum;
+        let Some(want) = stated(rule, check) else { return true };
+        let agrees = checksum(rule, &self.ladder, &self.instrument) == Some(want);
+        self.count(ledger, Count::ChecksumsOk, u64::from(agrees));
+        agrees
+    }
+
     /// The price at which the touch is too near to where a snapshot's `side` was cut, if it was:
     /// three quarters of the way from its first to its last level.
     fn horizon_of(&self, side: &[Level]) -> Option<i64> {
-        let cut = self.snapshot_levels > 0 && side.len() >= self.snapshot_levels;
+        let most = self.rules.snapshot_levels;
+        let cut = most > 0 && side.len() >= most;
         let (first, last) = (side.first()?.price, side.last()?.price);
         cut.then(|| first.saturating_add(last.saturating_sub(first) / 4 * 3))
     }
@@ -242,12 +301,21 @@ impl InstrumentBook {
         news
     }
 
-    /// A trade, as the stages behind shall see it.
-    pub(crate) fn trade(&mut self, ledger: &Ledger, print: TradePrint) -> TradePrint {
+    /// A trade, as the stages behind shall see it; `None` when it was told before.
+    pub(crate) fn trade(
+        &mut self,
+        ledger: &Ledger,
+        line: usize,
+        print: TradePrint,
+    ) -> Option<TradePrint> {
+        if !self.trades.is_new(line, print.id) {
+            self.count(ledger, Count::TradesRepeated, 1);
+            return None;
+        }
         self.count(ledger, Count::Trades, 1);
         self.last_trade = print.price;
         self.marked_at = self.marked_at.max(print.trail.t0);
-        TradePrint { missed: self.trades_missed, ..print }
+        Some(TradePrint { missed: self.trades_missed, ..print })
     }
 
     /// The last trade went out, or did not.
@@ -260,11 +328,13 @@ impl InstrumentBook {
         }
     }
 
-    /// A damaged message.
-    pub(crate) fn damaged(&mut self, ledger: &Ledger, stamp: Stamp) -> bool {
+    /// A damaged message (`Damaged`), or a hole in the line's own numbering (`Gap`).
+    pub(crate) fn doubt(&mut self, ledger: &Ledger, reason: StaleReason, stamp: Stamp) -> bool {
         let before = self.state();
-        self.count(ledger, Count::Damaged, 1);
-        if self.sync.damaged() {
+        let damaged = reason == StaleReason::Damaged;
+        self.count(ledger, if damaged { Count::Damaged } else { Count::LineGaps }, 1);
+        if self.sync.doubt(stamp.line, reason) {
+            self.count(ledger, Count::Gaps, u64::from(!damaged));
             self.touch(stamp.trail);
         }
         self.changed(ledger, before, stamp.now)
@@ -276,17 +346,45 @@ impl InstrumentBook {
         self.sync.snapshot_failed();
     }
 
-    /// Its connection came up or went down.
+    /// One of its connections came up or went down.
     pub(crate) fn line(&mut self, ledger: &Ledger, up: bool, stamp: Stamp) -> bool {
         let before = self.state();
-        self.oracle.clear();
-        if up {
-            self.sync.line_up();
+        let lost = if up {
+            self.trades.line_up(stamp.line);
+            self.sync.line_up(stamp.line, stamp.now)
         } else {
-            self.sync.line_down();
+            self.sync.line_down(stamp.line)
+        };
+        if lost {
+            self.oracle.clear();
+            self.touch(stamp.trail);
         }
-        self.touch(stamp.trail);
         self.changed(ledger, before, stamp.now)
+    }
+
+    /// What it holds back waited too long. Returns whether the stages behind must hear of it.
+    pub(crate) fn expire(&mut self, ledger: &Ledger, now: Nanos) -> bool {
+        let before = self.state();
+        if self.sync.expire(now) {
+            self.count(ledger, Count::HoldsExpired, 1);
+            self.count(ledger, Count::Gaps, 1);
+        }
+        self.changed(ledger, before, now)
+    }
+
+    /// Its updates cover ranges of ids.
+    pub(crate) const fn has_ranges(&self) -> bool {
+        matches!(self.rules.sequence, SequenceRule::FirstLast | SequenceRule::FirstThenPrev)
+    }
+
+    /// It wants to be looked at each turn.
+    pub(crate) const fn is_restless(&self) -> bool {
+        !matches!(self.state(), BookState::Live) || self.sync.is_holding()
+    }
+
+    /// The line by which the next snapshot request goes.
+    pub(crate) fn asked_line(&self) -> usize {
+        self.sync.asked_line()
     }
 
     /// The snapshot request that is due now.
@@ -330,94 +428,6 @@ impl InstrumentBook {
         self.trail = trail;
         self.marked_at = self.marked_at.max(trail.t0);
     }
-
-    /// Best bid and ask by the newest of book and quote stream.
-    fn quote_now(&self) -> Quote {
-        let id = self.sync.book_id();
-        match self.oracle.newest() {
-            Some(quote) if quote.id > id => *quote,
-            _ => {
-                let level = |side| self.ladder.best(side).unwrap_or_default();
-                Quote { id, bid: level(Side::Buy), ask: level(Side::Sell) }
-            }
-        }
-    }
-
-    /// The top as of now.
-    pub(crate) fn top(&self) -> Top {
-        let (mut bids, mut asks) = ([Level::default(); TOP_LEVELS], [Level::default(); TOP_LEVELS]);
-        self.ladder.top(Side::Buy, &mut bids);
-        self.ladder.top(Side::Sell, &mut asks);
-        let quote = self.quote_now();
-        Top {
-            trail: self.trail,
-            id: self.sync.book_id(),
-            venue_ms: self.venue_ms,
-            bids,
-            asks,
-            quote_bid: quote.bid,
-            quote_ask: quote.ask,
-            quote_id: quote.id,
-            instrument: self.instrument.id,
-            state: self.sync.state(),
-            reason: self.sync.reason(),
-        }
-    }
-
-    /// The mark as of now.
-    pub(crate) fn mark(&self) -> Mark {
-        let quote = self.quote_now();
-        Mark {
-            bid: quote.bid.price,
-            ask: quote.ask.price,
-            micro: microprice(quote.bid, quote.ask),
-            last_trade: self.last_trade,
-            at: self.marked_at,
-            instrument: self.instrument.id,
-            state: self.sync.state(),
-        }
-    }
-
-    /// The book as `bot4 book` prints it. Allocates: not for the hot path.
-    pub(crate) fn summary(&self, checkpoint: Option<u64>) -> BookSummary {
-        let (ladder, of) = (&self.ladder, &self.instrument);
-        let id = |id: u64| (id > 0).then_some(id);
-        let best = |side| ladder.best(side).map(|level| level_text(level, of));
-        BookSummary {
-            symbol: of.symbol.as_str().to_owned(),
-            checkpoint,
-            snapshot_id: id(self.sync.snapshot_id()),
-            final_update_id: id(self.sync.book_id()),
-            best_bid: best(Side::Buy),
-            best_ask: best(Side::Sell),
-            bid_levels: ladder.levels(Side::Buy),
-            ask_levels: ladder.levels(Side::Sell),
-            applied: self.tally.value(Count::Applied),
-            stale_dropped: self.tally.value(Count::StaleDropped),
-            duplicates: self.tally.value(Count::Duplicates),
-            gaps: self.tally.value(Count::Gaps),
-            resyncs: self.tally.value(Count::Resyncs),
-            checksums_ok: None,
-            checksums_bad: None,
-            crossed: self.tally.value(Count::Crossed),
-            trades: self.tally.value(Count::Trades),
-            ticker_equal: self.tally.value(Count::TickerEqual),
-            ticker_differs: self.tally.value(Count::TickerDiffers),
-            top20_crc32: top20_crc32(ladder, of.price_decimals, of.qty_decimals),
-            state: state_name(self.state()),
-        }
-    }
-}
-
-/// `(bid * ask_qty + ask * bid_qty) / (bid_qty + ask_qty)`: the price that leans to the side
-/// with less quantity. Zero unless both sides have some.
-fn microprice(bid: Level, ask: Level) -> i64 {
-    if bid.qty <= 0 || ask.qty <= 0 {
-        return 0;
-    }
-    let (bid_qty, ask_qty) = (i128::from(bid.qty), i128::from(ask.qty));
-    let weighed = i128::from(bid.price) * ask_qty + i128::from(ask.price) * bid_qty;
-    (weighed / (bid_qty + ask_qty)) as i64
 }
 
 fn set_side(ladder: &mut Ladder, side: Side, levels: &[Level]) -> Result<(), Full> {
@@ -429,18 +439,4 @@ fn set_levels(ladder: &mut Ladder, bids: u32, levels: &[Level]) -> Result<(), Fu
     let (bids, asks) = levels.split_at((bids as usize).min(levels.len()));
     set_side(ladder, Side::Buy, bids)?;
     set_side(ladder, Side::Sell, asks)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn microprice_leans_to_the_thin_side_and_cannot_overflow() {
-        let level = |price, qty| Level { price, qty };
-        assert_eq!(microprice(level(100, 3), level(200, 1)), 175);
-        assert_eq!(microprice(level(100, 0), level(200, 1)), 0);
-        let huge = level(i64::MAX, i64::MAX);
-        assert_eq!(microprice(huge, huge), i64::MAX);
-    }
 }

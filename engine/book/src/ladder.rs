@@ -87,6 +87,16 @@ impl Ladder {
         self.half_mut(side).set(price, qty)
     }
 
+    /// Drops the worst levels of each side beyond `levels_max`. Costs a search for each level
+    /// dropped, nothing where none is.
+    pub fn cut(&mut self, levels_max: usize) {
+        for side in [Side::Buy, Side::Sell] {
+            for _ in levels_max..self.levels(side) {
+                self.half_mut(side).drop_worst();
+            }
+        }
+    }
+
     /// The best level of `side`.
     #[must_use]
     #[inline]
@@ -346,6 +356,18 @@ impl Half {
                 let price = self.grid.price_of_key(self.grid.key_of(step));
                 Some(Level { price, qty: self.window.qty(step) })
             }
+        }
+    }
+
+    /// Removes the worst level. The touch is another one, or the side is empty afterwards.
+    fn drop_worst(&mut self) {
+        let step = self.window.last();
+        match self.far.last() {
+            Some(key) if step == NONE || key > self.grid.key_of(step) => {
+                self.far.remove(key);
+            }
+            _ if step == NONE => {}
+            _ => self.window.set(step, 0),
         }
     }
 

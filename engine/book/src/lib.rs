@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  parse.0 --market--> .------------------------- BookAgent -------------------------.
-//!  parse.1 --market--> |  instrument k, k % books == index                            |
+//!  parse.1 --market--> |  the instruments of this lane                                |
 //!     ^                |  .-------- Sync ---------.      .-------- Ladder ---------.  |
 //!     '----blocks----- |  | waiting -> syncing    | set  | window: flat steps with |  |
 //!                      |  |    -> live -> stale   |----->|   a two-level bitmap    |  |
-//!  wire <---resync---- |  | buffer of diffs       |      | far store: sorted chunks|  |
+//!  wire <---resync---- |  | lines A, B; buffer    |      | far store: sorted chunks|  |
 //!                      |  '-----------------------'      '------------|------------'  |
 //!                      |  TickerOracle: quotes against our tops       v               |
 //!                      |  Publisher: newest top and mark, trades queued               |
@@ -15,9 +15,12 @@
 //! ```
 //!
 //! * **A book shown is in sequence and uncrossed, or says that it is not.** [`BookSync`] holds the
-//!   venue's numbering rule as a pure state machine: diffs are buffered until a snapshot fits,
-//!   a hole, a crossing, a damaged message or a lost line makes the book stale, and requests for
-//!   fresh snapshots are paced. A stale state leaves before anything else of its instrument.
+//!   venue's rules ([`bot4_types::BookRules`]) as a pure state machine: diffs wait until a snapshot
+//!   fits; a hole, a crossing, a wrong checksum, a damaged message or a lost line makes the book
+//!   stale, and requests for fresh snapshots are paced. A stale state leaves before anything else
+//!   of its instrument.
+//! * **Two lines are one stream.** Where updates are numbered the first copy wins, a hole of one
+//!   line is filled by the other, and a book whose line drops stays live by the other one.
 //! * **Prices are wire-scale integers.** A [`Ladder`] keeps every level, off-tick ones too: a
 //!   flat window of price steps around the touch, and a sorted far store for the rest, both
 //!   preallocated. [`NaiveBook`] is the twin it is tested against.
@@ -32,25 +35,33 @@
 //! [`BookSummary`] values from it.
 
 mod agent;
+mod buffer;
+mod checksum;
 mod config;
 mod far;
 mod instrument;
 mod ladder;
+mod lines;
 mod naive;
 mod oracle;
 mod publish;
 mod report;
+mod rule;
 mod set;
 mod sync;
 mod tally;
+mod trades;
+mod view;
 mod window;
 
 pub use agent::{BookAgent, BookPorts};
+pub use buffer::DiffHead;
+pub use checksum::checksum;
 pub use config::BookConfig;
 pub use far::Full;
 pub use ladder::{FAR_LEVELS, Ladder, Levels, WINDOW_STEPS, granularity};
 pub use naive::NaiveBook;
 pub use oracle::{Quote, TickerOracle, Verdicts};
 pub use report::{BookSummary, state_name, top20_crc32};
-pub use sync::{BookSync, DepthStep, DiffHead, ReplayStep, SnapshotStep, SyncConfig};
+pub use sync::{BookSync, DepthStep, ReplayStep, SnapshotStep, SyncConfig};
 pub use tally::{COUNTERS, COUNTS, Count, Tally};

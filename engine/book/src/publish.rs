@@ -138,7 +138,7 @@ mod tests {
         let mut publisher = Publisher::new(tops, marks, 1, metrics.histogram("msg_book"));
         let symbol = Symbol::new("A").expect("short");
         let config = BookConfig { window_steps: 128, far_levels: 10, ..BookConfig::default() };
-        let book = InstrumentBook::new(Instrument::bare(InstrumentId(0), symbol, 8), &config);
+        let book = InstrumentBook::new(Instrument::bare(InstrumentId(0), symbol, 8), &config, 1);
         let probe = Probe::logical();
         for _ in 0..5 {
             publisher.top(0, &book, &counters, &probe);

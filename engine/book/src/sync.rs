@@ -2,53 +2,39 @@
 //!
 //! ```text
 //!            first diff, line up              snapshot fits, buffer replays
-//!   Waiting ---------------------> Syncing ---------------------------------> Live
-//!                                     ^  ask again, keep the buffer            |
-//!                                     '--- snapshot too old, failed, timed out |
+//!   Waiting ---------------------> Syncing ---------------------------------> Live <--.
+//!                                     ^  ask again, keep the buffer            |  |   | streamed
+//!                                     '--- snapshot too old, failed, timed out |  '---' snapshot
 //!                     snapshot fits                                            v
-//!   Live <------------------------ Stale <--- gap, crossed, damaged, line down, capacity
+//!   Live <------------------------ Stale <--- gap, crossed, checksum, damaged, lines down, capacity
 //! ```
 //!
-//! While a book is not live its diffs are copied into a buffer of fixed size (their blocks go
-//! back to the parser at once, so a book that waits can never starve the parser that must bring
-//! its snapshot). The buffer outlives refused snapshots: a venue whose cached snapshot lags would
-//! otherwise never be caught.
+//! * **Snapshots that are asked for.** While a book is not live its diffs are copied into a buffer
+//!   of fixed size (their blocks go back to the parser at once, so a book that waits can never
+//!   starve the parser that must bring its snapshot). The buffer outlives refused snapshots: a
+//!   venue whose cached snapshot lags would otherwise never be caught.
+//! * **Snapshots that the stream sends.** Each one replaces the book, also a live one; diffs
+//!   before it are of no use and dropped. To ask means to subscribe again.
+//! * **Two lines.** The first copy of an update wins. An update ahead of a hole waits in the same
+//!   buffer while the other line may still bring what is missing, for a bounded time; the book
+//!   stays live, in sequence at the update before the hole. See [`crate::lines`].
 //!
 //! Requests are paced: the first at once, the next ones at a distance that doubles up to a bound
 //! and shrinks again after a quiet time, whatever the cause.
 
-use bot4_types::{BookState, Level, Nanos, ResyncReason, SequenceRule, StaleReason, Trail};
+use bot4_types::{
+    BookRules, BookState, Level, Nanos, ResyncReason, SequenceRule, SnapshotSource, StaleReason,
+};
 
-/// What an update is to a book with id `book`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Old,
-    Fits,
-    Gap,
-}
-
-/// What an update `first..=last` is to a book with id `book`.
-const fn verdict(_rule: SequenceRule, book: u64, first: u64, last: u64) -> Verdict {
-    if last <= book {
-        Verdict::Old
-    } else if first > book.saturating_add(1) {
-        Verdict::Gap
-    } else {
-        Verdict::Fits
-    }
-}
-
-/// A snapshot with id `last` leaves a hole before an update that starts at `first`.
-const fn too_old(_rule: SequenceRule, last: u64, first: u64) -> bool {
-    last.saturating_add(1) < first
-}
+use crate::buffer::{DiffBuffer, DiffHead, Taken};
+use crate::lines::Lines;
+use crate::rule::{Position, Verdict, is_far_below, verdict};
 
 /// Bounds and pace of synchronisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncConfig {
-    /// Numbering of the venue.
-    pub rule: SequenceRule,
-    /// Diffs kept while a snapshot is awaited: 512 are 51 s at one each 100 ms.
+    /// Diffs kept while a snapshot or a missing update is awaited: 512 are 51 s at one each
+    /// 100 ms.
     pub events_max: usize,
     /// Levels kept in those diffs: 16,384 are about 40 s of a busy symbol (256 KiB).
     pub levels_max: usize,
@@ -58,54 +44,45 @@ pub struct SyncConfig {
     pub request_gap_min: Nanos,
     /// Longest time between two snapshot requests; twice this without one resets the pace.
     pub request_gap_max: Nanos,
+    /// How long the other line may take to bring an update that one line lost.
+    pub hold_max: Nanos,
 }
 
 impl Default for SyncConfig {
     fn default() -> Self {
         Self {
-            rule: SequenceRule::FirstLast,
             events_max: 512,
             levels_max: 16_384,
             snapshot_timeout: Nanos::from_secs(5),
             request_gap_min: Nanos::from_millis(250),
             request_gap_max: Nanos::from_secs(8),
+            hold_max: Nanos::from_millis(500),
         }
     }
-}
-
-/// What a diff says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiffHead {
-    /// First update id covered.
-    pub first: u64,
-    /// Last update id covered.
-    pub last: u64,
-    /// Bid levels, first in the diff's levels.
-    pub bids: u32,
-    /// Ask levels, behind the bids.
-    pub asks: u32,
-    /// Venue time, Unix ms.
-    pub venue_ms: i64,
-    /// Of its message.
-    pub trail: Trail,
 }
 
 /// What to do with a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DepthStep {
-    /// Apply its levels now.
+    /// Apply its levels now, then call [`BookSync::replay`] if [`BookSync::is_holding`].
     Apply,
     /// Kept until a snapshot fits.
     Buffered,
+    /// Kept until the other line brings what is missing before it.
+    Held,
+    /// Before the stream's snapshot: of no use.
+    Dropped,
     /// At or before the snapshot: the book contains it.
     StaleDropped,
     /// At or before the book: a repeat.
     Duplicate,
-    /// Updates are missing before it: the book is stale, the diff is kept.
+    /// The other line was first.
+    Late,
+    /// Updates are missing before it: the book is stale, the diff is kept where that helps.
     Gap,
     /// The buffer was full: it starts again from this diff.
     Overflow,
-    /// Its connection is down: ignored.
+    /// Its connection is down or not listened to: ignored.
     LineDown,
 }
 
@@ -116,11 +93,13 @@ pub enum SnapshotStep {
     Adopt,
     /// It does not reach the buffered diffs; another one is asked for.
     TooOld,
+    /// The book contains it: a repeat, or a second line that starts.
+    Known,
     /// Nobody waits for one.
     Unwanted,
 }
 
-/// What comes next after a snapshot was loaded.
+/// What comes next after a snapshot was loaded or a hole was filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayStep {
     /// Apply these levels of [`BookSync::buffered`].
@@ -139,40 +118,48 @@ pub enum ReplayStep {
 #[derive(Debug)]
 pub struct BookSync {
     config: SyncConfig,
+    rules: BookRules,
     state: BookState,
     reason: StaleReason,
     was_live: bool,
-    line_up: bool,
-    book_id: u64,
+    at: Position,
     snapshot_id: u64,
     /// A snapshot below this id cannot mend the book.
     floor_id: u64,
+    pub(crate) lines: Lines,
     buffer: DiffBuffer,
+    /// When the hole that diffs in the buffer of a live book wait for was found.
+    held_since: Option<Nanos>,
     wanted: Option<ResyncReason>,
     /// When an unanswered request counts as lost; [`Nanos::MAX`] when none is open.
     deadline: Nanos,
     last_request: Option<Nanos>,
     gap: Nanos,
+    requests: usize,
 }
 
 impl BookSync {
-    /// A book that has received nothing. Allocates its buffer; nothing later.
+    /// A book by `lines` connections that has received nothing. Allocates its buffer; nothing
+    /// later.
     #[must_use]
-    pub fn new(config: SyncConfig) -> Self {
+    pub fn new(config: SyncConfig, rules: BookRules, lines: usize) -> Self {
         Self {
             config,
+            rules,
             state: BookState::Waiting,
             reason: StaleReason::None,
             was_live: false,
-            line_up: true,
-            book_id: 0,
+            at: Position::default(),
             snapshot_id: 0,
             floor_id: 0,
+            lines: Lines::new(lines, rules.is_mergeable()),
             buffer: DiffBuffer::new(config.events_max, config.levels_max),
+            held_since: None,
             wanted: None,
             deadline: Nanos::MAX,
             last_request: None,
             gap: config.request_gap_min,
+            requests: 0,
         }
     }
 
@@ -191,7 +178,7 @@ impl BookSync {
     /// Id of the last update in the book, zero before the first snapshot.
     #[must_use]
     pub const fn book_id(&self) -> u64 {
-        self.book_id
+        self.at.id
     }
 
     /// Id of the snapshot the book was built on, zero before the first.
@@ -206,17 +193,37 @@ impl BookSync {
         self.was_live
     }
 
-    /// A diff with its levels, bids first.
-    pub fn depth(&mut self, head: DiffHead, levels: &[Level]) -> DepthStep {
-        if !self.line_up {
+    /// The book is live, and diffs wait for an update that the other line may bring.
+    #[must_use]
+    pub const fn is_holding(&self) -> bool {
+        self.held_since.is_some()
+    }
+
+    /// A diff by `line` with its levels, bids first.
+    pub fn depth(
+        &mut self,
+        line: usize,
+        head: DiffHead,
+        levels: &[Level],
+        now: Nanos,
+    ) -> DepthStep {
+        if !self.lines.is_heard(line) {
             return DepthStep::LineDown;
         }
+        let repeat = self.lines.note(line, &head);
         if self.state == BookState::Live {
-            return self.depth_live(head, levels);
+            return self.depth_live(head, levels, repeat, now);
+        }
+        if self.is_streamed() {
+            self.state = self.state_of_waiting();
+            return DepthStep::Dropped;
         }
         if self.state == BookState::Waiting {
             self.state = BookState::Syncing;
             self.ask(ResyncReason::Start);
+        }
+        if self.lines.are_merged() && self.buffer.knows(&head) {
+            return if repeat { DepthStep::Duplicate } else { DepthStep::Late };
         }
         if self.buffer.push(head, levels) {
             return DepthStep::Buffered;
@@ -226,106 +233,213 @@ impl BookSync {
         DepthStep::Overflow
     }
 
-    fn depth_live(&mut self, head: DiffHead, levels: &[Level]) -> DepthStep {
-        match verdict(self.config.rule, self.book_id, head.first, head.last) {
+    fn depth_live(
+        &mut self,
+        head: DiffHead,
+        levels: &[Level],
+        repeat: bool,
+        now: Nanos,
+    ) -> DepthStep {
+        let copy = self.lines.are_merged() && !repeat;
+        match verdict(self.rules.sequence, &self.at, &head) {
             Verdict::Fits => {
-                self.book_id = head.last;
+                self.advance(&head);
                 DepthStep::Apply
             }
+            Verdict::Old if copy => DepthStep::Late,
             Verdict::Old if head.last <= self.snapshot_id => DepthStep::StaleDropped,
             Verdict::Old => DepthStep::Duplicate,
-            Verdict::Gap => {
-                self.fail(StaleReason::Gap);
-                self.buffer.push(head, levels);
-                DepthStep::Gap
-            }
+            Verdict::Gap => self.depth_ahead(head, levels, copy, now),
         }
     }
 
-    /// A snapshot with id `last` arrived.
-    pub fn snapshot(&mut self, last: u64) -> SnapshotStep {
-        if !self.line_up || self.state == BookState::Live {
+    /// A diff behind a hole: the other line may fill it, or the book starts over.
+    fn depth_ahead(
+        &mut self,
+        head: DiffHead,
+        levels: &[Level],
+        copy: bool,
+        now: Nanos,
+    ) -> DepthStep {
+        if self.lines.may_fill(self.at.id) {
+            if self.buffer.knows(&head) {
+                return if copy { DepthStep::Late } else { DepthStep::Duplicate };
+            }
+            if self.buffer.push(head, levels) {
+                self.held_since.get_or_insert(now);
+                return DepthStep::Held;
+            }
+        }
+        self.gap_found();
+        if !self.is_streamed() && !self.buffer.knows(&head) {
+            self.buffer.push(head, levels);
+        }
+        DepthStep::Gap
+    }
+
+    /// A snapshot with id `last` arrived by `line`.
+    pub fn snapshot(&mut self, line: usize, last: u64) -> SnapshotStep {
+        if !self.lines.is_heard(line) {
+            return SnapshotStep::Unwanted;
+        }
+        if self.is_streamed() { self.streamed(line, last) } else { self.requested_one(last) }
+    }
+
+    fn requested_one(&mut self, last: u64) -> SnapshotStep {
+        if self.state == BookState::Live {
             return SnapshotStep::Unwanted;
         }
         self.deadline = Nanos::MAX;
-        let hole = self.buffer.first().is_some_and(|d| too_old(self.config.rule, last, d.first));
-        if hole || last < self.floor_id {
-            self.state = if self.was_live { BookState::Stale } else { BookState::Syncing };
+        let start = Position::at_snapshot(last);
+        let gap = |d: &DiffHead| verdict(self.rules.sequence, &start, d) == Verdict::Gap;
+        if last < self.floor_id || self.buffer.first().is_some_and(gap) {
+            self.state = self.state_of_waiting();
             self.ask(ResyncReason::SnapshotTooOld);
             return SnapshotStep::TooOld;
         }
+        self.adopt(last)
+    }
+
+    /// A snapshot of the stream itself replaces the book, unless two lines tell that it is old.
+    fn streamed(&mut self, line: usize, last: u64) -> SnapshotStep {
+        let was = self.lines.note_snapshot(line, last);
+        let live = self.state == BookState::Live;
+        if self.lines.are_merged() {
+            if is_far_below(last, was) {
+                // The line counts anew: what waits from before will never be reached.
+                self.buffer.retain(|d| !is_far_below(last, d.last));
+                self.held_since = self.held_since.filter(|_| self.buffer.len() > 0);
+            }
+            let book = if live { self.at.id } else { self.floor_id };
+            if last < book && !is_far_below(last, book) {
+                return SnapshotStep::Known;
+            }
+        }
+        if live && last > 0 && last == self.at.id {
+            return SnapshotStep::Known;
+        }
+        self.adopt(last)
+    }
+
+    fn adopt(&mut self, last: u64) -> SnapshotStep {
         self.wanted = None;
-        self.book_id = last;
+        self.deadline = Nanos::MAX;
+        self.at = Position::at_snapshot(last);
         self.snapshot_id = last;
         SnapshotStep::Adopt
     }
 
-    /// The next step after [`SnapshotStep::Adopt`]; call until `Done` or `Gap`.
-    pub fn replay(&mut self) -> ReplayStep {
-        let Some((head, at)) = self.buffer.next() else {
-            self.buffer.clear();
-            self.state = BookState::Live;
-            self.reason = StaleReason::None;
-            self.was_live = true;
-            return ReplayStep::Done;
-        };
-        match verdict(self.config.rule, self.book_id, head.first, head.last) {
-            Verdict::Fits => {
-                self.book_id = head.last;
+    /// The next step after [`SnapshotStep::Adopt`], or after [`DepthStep::Apply`] while holding;
+    /// call until `Done` or `Gap`.
+    pub fn replay(&mut self, now: Nanos) -> ReplayStep {
+        match self.buffer.take(self.rules.sequence, &self.at) {
+            Some(Taken::Fits(head, at)) => {
+                self.advance(&head);
                 ReplayStep::Apply(head, at)
             }
-            Verdict::Old if head.last <= self.snapshot_id => ReplayStep::StaleDropped,
-            Verdict::Old => ReplayStep::Duplicate,
-            Verdict::Gap => {
-                self.buffer.keep_from_last();
-                self.start_over(StaleReason::Gap);
+            Some(Taken::Old(head)) if head.last <= self.snapshot_id => ReplayStep::StaleDropped,
+            Some(Taken::Old(_)) => ReplayStep::Duplicate,
+            None if self.buffer.len() == 0 => {
+                self.buffer.clear();
+                self.held_since = None;
+                self.live()
+            }
+            None if self.lines.may_fill(self.at.id) => {
+                self.held_since = Some(now);
+                self.live()
+            }
+            None => {
+                self.gap_found();
                 ReplayStep::Gap
             }
         }
     }
 
+    fn live(&mut self) -> ReplayStep {
+        self.state = BookState::Live;
+        self.reason = StaleReason::None;
+        self.was_live = true;
+        ReplayStep::Done
+    }
+
     /// The levels of a diff that [`replay`](Self::replay) named.
     #[must_use]
     pub fn buffered(&self, head: &DiffHead, at: usize) -> &[Level] {
-        &self.buffer.levels[at..at + (head.bids + head.asks) as usize]
+        self.buffer.levels_of(head, at)
     }
 
     /// The book cannot be trusted any more: buffer what comes and ask for a snapshot. `Crossed`,
-    /// `Damaged` and `Capacity` come from outside, gaps are found here.
+    /// `Checksum`, `Damaged` and `Capacity` come from outside, gaps are found here.
     pub fn fail(&mut self, reason: StaleReason) {
         self.buffer.clear();
         self.start_over(reason);
     }
 
-    /// A damaged message: a live book is stale; one that is not will find the hole by itself.
-    /// Returns whether anything changed.
-    pub fn damaged(&mut self) -> bool {
-        let live = self.state == BookState::Live;
-        if live {
-            self.fail(StaleReason::Damaged);
+    /// A message of `line` was damaged, or its connection lost some (`reason`): a live book is
+    /// stale, unless the other line carries it; one that is not live will find the hole by
+    /// itself. Returns whether anything changed.
+    pub fn doubt(&mut self, line: usize, reason: StaleReason) -> bool {
+        let doubtful = self.state == BookState::Live
+            && self.lines.is_heard(line)
+            && !self.lines.is_covered_without(line);
+        if doubtful {
+            self.fail(reason);
         }
-        live
+        doubtful
     }
 
-    /// The connection came up: everything before it is history.
-    pub fn line_up(&mut self) {
+    /// A connection came up: everything it brought before is history. Returns whether the book
+    /// starts over, which it does not while another line carries it.
+    pub fn line_up(&mut self, line: usize, now: Nanos) -> bool {
+        let lost = self.lines.is_up(line) && self.line_down(line);
+        if !self.lines.up(line) {
+            return lost;
+        }
         self.line_lost();
-        self.line_up = true;
         if !self.was_live {
             self.state = BookState::Syncing;
         }
-        self.ask(ResyncReason::Start);
+        if self.is_streamed() {
+            self.deadline = now + self.config.snapshot_timeout;
+        } else {
+            self.ask(ResyncReason::Start);
+        }
+        true
     }
 
-    /// The connection is down or silent.
-    pub fn line_down(&mut self) {
+    /// A connection is down or silent. Returns whether the book starts over for that.
+    pub fn line_down(&mut self, line: usize) -> bool {
+        let heard = self.lines.is_heard(line);
+        let covered = self.lines.is_covered_without(line);
+        self.lines.down(line);
+        if !heard {
+            return false;
+        }
+        if covered && self.state == BookState::Live {
+            let hopeless = self.is_holding() && !self.lines.may_fill(self.at.id);
+            if hopeless {
+                self.gap_found();
+            }
+            return hopeless;
+        }
+        let another = self.lines.any_up();
+        if self.lines.are_merged() && another && self.state != BookState::Live {
+            self.ask(ResyncReason::Start); // the answer would have come by the lost one
+            return false;
+        }
         self.line_lost();
-        self.line_up = false;
+        if another {
+            // A merged line that has said nothing yet will begin with its own snapshot.
+            self.state = self.state_of_waiting();
+            let comes = self.is_streamed() && self.lines.are_merged();
+            self.wanted = (!comes).then_some(ResyncReason::Start);
+        }
+        true
     }
 
     /// The request was refused or its answer unusable.
     pub fn snapshot_failed(&mut self) {
-        if self.line_up && matches!(self.state, BookState::Syncing | BookState::Stale) {
+        if self.lines.any_up() && matches!(self.state, BookState::Syncing | BookState::Stale) {
             self.deadline = Nanos::MAX;
             self.ask(ResyncReason::SnapshotFailed);
         }
@@ -337,8 +451,19 @@ impl BookSync {
             self.deadline = Nanos::MAX;
             self.ask(ResyncReason::SnapshotTimeout);
         }
+        let silent = self.is_streamed() && self.wanted.is_none() && self.deadline == Nanos::MAX;
+        if silent && matches!(self.state, BookState::Syncing | BookState::Stale) {
+            // The stream owes a snapshot; somebody has to miss it.
+            self.deadline = now + self.config.snapshot_timeout;
+        }
         let due = self.last_request.is_none_or(|at| now >= at + self.gap);
-        self.wanted.filter(|_| due)
+        self.wanted.filter(|_| due && self.lines.any_up())
+    }
+
+    /// The line by which the next request goes.
+    #[must_use]
+    pub fn asked_line(&self) -> usize {
+        self.lines.asked(self.requests)
     }
 
     /// The request that [`poll`](Self::poll) named was sent.
@@ -347,33 +472,67 @@ impl BookSync {
         let quiet = self.last_request.is_none_or(|at| now - at > max + max);
         self.gap = if quiet { min } else { (self.gap + self.gap).min(max) };
         self.last_request = Some(now);
+        self.requests = self.requests.wrapping_add(1);
         self.wanted = None;
         self.deadline = now + self.config.snapshot_timeout;
     }
 
-    /// Diffs waiting for a snapshot.
+    /// What is missing did not come in time: the book starts over. Returns whether it does.
+    pub fn expire(&mut self, now: Nanos) -> bool {
+        let late = self.held_since.is_some_and(|at| now.since(at) >= self.config.hold_max);
+        if late {
+            self.gap_found();
+        }
+        late
+    }
+
+    /// Diffs waiting for a snapshot or a missing update.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.buffer.heads.len()
+        self.buffer.len()
+    }
+
+    const fn is_streamed(&self) -> bool {
+        matches!(self.rules.snapshots, SnapshotSource::Streamed)
+    }
+
+    const fn state_of_waiting(&self) -> BookState {
+        if self.was_live { BookState::Stale } else { BookState::Syncing }
+    }
+
+    /// `head` is in the book from here on.
+    fn advance(&mut self, head: &DiffHead) {
+        if !matches!(self.rules.sequence, SequenceRule::Unnumbered) {
+            self.at.advance(head);
+        }
     }
 
     fn ask(&mut self, reason: ResyncReason) {
         self.wanted = Some(reason);
     }
 
+    /// Updates are missing for good. What waits behind the hole is kept where a snapshot that is
+    /// asked for may reach it.
+    fn gap_found(&mut self) {
+        if self.is_streamed() {
+            self.buffer.clear();
+        }
+        self.start_over(StaleReason::Gap);
+    }
+
     fn start_over(&mut self, reason: StaleReason) {
-        self.floor_id = self.book_id;
+        self.held_since = None;
+        self.floor_id = self.at.id;
+        self.state = self.state_of_waiting();
         if self.was_live {
-            self.state = BookState::Stale;
             self.reason = reason;
-        } else {
-            self.state = BookState::Syncing;
         }
         self.ask(match reason {
             StaleReason::Crossed => ResyncReason::Crossed,
             StaleReason::Damaged => ResyncReason::Damaged,
             StaleReason::Capacity => ResyncReason::SnapshotFailed,
             StaleReason::Horizon => ResyncReason::Horizon,
+            StaleReason::Checksum => ResyncReason::Checksum,
             StaleReason::Gap | StaleReason::Line | StaleReason::None => ResyncReason::Gap,
         });
     }
@@ -381,6 +540,7 @@ impl BookSync {
     /// A new connection may reach a venue that counts from elsewhere: no floor remains.
     fn line_lost(&mut self) {
         self.buffer.clear();
+        self.held_since = None;
         self.wanted = None;
         self.deadline = Nanos::MAX;
         self.floor_id = 0;
@@ -390,66 +550,5 @@ impl BookSync {
         } else {
             self.state = BookState::Waiting;
         }
-    }
-}
-
-/// Diffs in order of arrival, with a cursor for the replay. Fixed capacity.
-#[derive(Debug)]
-struct DiffBuffer {
-    heads: Vec<(DiffHead, usize)>,
-    levels: Vec<Level>,
-    events_max: usize,
-    levels_max: usize,
-    cursor: usize,
-}
-
-impl DiffBuffer {
-    fn new(events_max: usize, levels_max: usize) -> Self {
-        Self {
-            heads: Vec::with_capacity(events_max),
-            levels: Vec::with_capacity(levels_max),
-            events_max,
-            levels_max,
-            cursor: 0,
-        }
-    }
-
-    /// Keeps a diff; `false` when it does not fit.
-    fn push(&mut self, head: DiffHead, levels: &[Level]) -> bool {
-        let fits = self.heads.len() < self.events_max
-            && levels.len() <= self.levels_max - self.levels.len();
-        if fits {
-            self.heads.push((head, self.levels.len()));
-            self.levels.extend_from_slice(levels);
-        }
-        fits
-    }
-
-    fn first(&self) -> Option<&DiffHead> {
-        self.heads.first().map(|(head, _)| head)
-    }
-
-    fn next(&mut self) -> Option<(DiffHead, usize)> {
-        let next = self.heads.get(self.cursor).copied();
-        self.cursor += usize::from(next.is_some());
-        next
-    }
-
-    /// Forgets what was replayed before the diff named last.
-    fn keep_from_last(&mut self) {
-        let from = self.cursor.saturating_sub(1);
-        let cut = self.heads.get(from).map_or(self.levels.len(), |(_, at)| *at);
-        self.heads.drain(..from);
-        self.levels.drain(..cut);
-        for (_, at) in &mut self.heads {
-            *at -= cut;
-        }
-        self.cursor = 0;
-    }
-
-    fn clear(&mut self) {
-        self.heads.clear();
-        self.levels.clear();
-        self.cursor = 0;
     }
 }

@@ -37,6 +37,24 @@ tally! {
     StaleNs "stale_ns" "Time instruments spent stale after they were first live, ns.",
     Ignored "ignored" "Messages of foreign instruments, closed lines, unwanted snapshots.",
     BlocksLost "blocks_lost" "Level blocks whose way back was closed.",
+    Unsynced "unsynced" "Diffs dropped because the stream had not sent its snapshot yet.",
+    Repeats "snapshot_repeats" "Streamed snapshots that the book contained already.",
+    ChecksumsOk "checksums_ok" "Books that agreed with the venue's checksum.",
+    ChecksumsBad "checksums_bad" "Books that did not.",
+    TradesRepeated "trades_repeated" "Trades told before, by the other line or after a reconnect.",
+    LineGaps "line_gaps" "Holes in a connection's own numbering, by instrument.",
+    Held "held" "Diffs kept for an update that the other line might bring.",
+    HoldsExpired "holds_expired" "Holes that no line filled in time.",
+    WinsA "line_a_wins" "Updates that line A brought first, of instruments with two lines.",
+    WinsB "line_b_wins" "Updates that line B brought first.",
+    LatesA "line_a_lates" "Updates that line A brought second.",
+    LatesB "line_b_lates" "Updates that line B brought second.",
+    FillsA "line_a_fills" "Holes of line B that line A filled.",
+    FillsB "line_b_fills" "Holes of line A that line B filled.",
+    LagNsA "line_a_lag_ns" "How much later line A's second copies came, sum, ns.",
+    LagNsB "line_b_lag_ns" "How much later line B's second copies came, sum, ns.",
+    LagMaxA "line_a_lag_ns_max" "The largest of them by line A, ns.",
+    LagMaxB "line_b_lag_ns_max" "The largest of them by line B, ns.",
 }
 
 /// Number of counts.
@@ -64,6 +82,16 @@ impl Tally {
     pub fn add(&mut self, counters: &Counters, count: Count, n: u64) {
         self.0[count as usize] += n;
         counters.add(count as usize, n);
+    }
+
+    /// Raises a maximum to `n` here and in the agent's counter.
+    #[inline]
+    pub fn raise(&mut self, counters: &Counters, count: Count, n: u64) {
+        let max = &mut self.0[count as usize];
+        *max = n.max(*max);
+        if n > counters.value(count as usize) {
+            counters.set(count as usize, n);
+        }
     }
 }
 

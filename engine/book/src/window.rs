@@ -139,6 +139,31 @@ impl Window {
         NONE
     }
 
+    /// The highest step in use, or [`NONE`].
+    pub(crate) fn last(&self) -> i64 {
+        let words = self.words.len();
+        let first = self.slot(self.base) >> 6;
+        let mut left = words;
+        while left > 0 {
+            let word = (first + left - 1) & (words - 1);
+            // The marks of this summary word up to `word`, the newest on top.
+            let marks = self.summary[word >> 6] << (63 - (word & 63));
+            if marks == 0 {
+                left -= ((word & 63) + 1).min(left);
+                continue;
+            }
+            let skip = marks.leading_zeros() as usize;
+            if skip >= left {
+                return NONE; // that word lies before the base
+            }
+            left -= skip;
+            let bits = self.words[word - skip];
+            let top = 63 - i64::from(bits.leading_zeros());
+            return self.base + (left as i64 - 1) * WORD + top;
+        }
+        NONE
+    }
+
     /// Moves the window one word towards the worse side. The word at the base must be empty.
     pub(crate) fn slide_up(&mut self) {
         debug_assert!(self.best >= self.base + WORD, "a level would be lost");
@@ -184,6 +209,8 @@ mod tests {
                     };
                     let first = twin.first_key_value().map_or(NONE, |(k, _)| *k);
                     assert_eq!((window.best(), window.count()), (first, twin.len()), "{n}");
+                    let last = twin.last_key_value().map_or(NONE, |(k, _)| *k);
+                    assert_eq!(window.last(), last, "{n}");
                     let from = base + rng.below(steps as u64) as i64;
                     let next = twin.range(from..).next().map_or(NONE, |(k, _)| *k);
                     assert_eq!(window.next(from), next);

@@ -6,7 +6,7 @@ mod common;
 use bot4_book::{BookConfig, Count, SyncConfig};
 use bot4_lanes::Agent;
 use bot4_types::{
-    BookState, ConnId, InstrumentId, LevelBlock, MarketBody, Nanos, ResyncReason, Stage,
+    BookRules, BookState, ConnId, InstrumentId, LevelBlock, MarketBody, Nanos, ResyncReason, Stage,
     StaleReason,
 };
 use common::{Bench, ROOMY, Rooms, level, table};
@@ -359,7 +359,8 @@ fn overfull_book_is_stale_not_wrong() {
 
 #[test]
 fn a_touch_near_the_cut_of_its_snapshot_starts_over() {
-    let config = BookConfig { snapshot_levels: 8, ..small() };
+    let rules = BookRules { snapshot_levels: 8, ..BookRules::default() };
+    let config = BookConfig { rules, ..small() };
     let mut bench = Bench::new(&["A"], 1, config, &ROOMY);
     let bids: Vec<_> = (0..8).map(|i| level(1_000 - 10 * i, 1)).collect();
     // Seven asks: that side was not cut, it is known to its end.

@@ -3,35 +3,14 @@
 
 mod common;
 
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bot4_book::{BookConfig, BookSummary, Count};
 use bot4_types::text::parse_units;
 use bot4_types::{BookState, InstrumentId, Level, MarketBody, Nanos, Side};
+use common::recorded::{recording, text};
 use common::{Bench, ROOMY};
 use serde_json::Value;
-
-fn recording(name: &str) -> Option<PathBuf> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/recordings");
-    let path = Path::new(root).join(name);
-    if !path.exists() {
-        println!("skipped: no shared data");
-        return None;
-    }
-    Some(path)
-}
-
-fn text(path: &Path) -> String {
-    let bytes = fs::read(path).expect("readable");
-    if path.extension().is_none_or(|e| e != "gz") {
-        return String::from_utf8(bytes).expect("UTF-8");
-    }
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).expect("gzip");
-    text
-}
 
 /// Messages with their receive times: `<ns> <JSON>` lines of `files`, merged with the snapshots
 /// of `rest.jsonl.gz` by receive time.

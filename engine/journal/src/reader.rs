@@ -6,7 +6,9 @@
 //!
 //! A **torn tail** is what a crash leaves: in the last segment, bytes that are no record, with
 //! no record behind them. **Damage** is anything else that should not be: it names the first
-//! offset that cannot be read and the offset at which reading goes on, if it does. Invariant:
+//! offset that cannot be read and the offset at which reading goes on, if it does. Behind a failed
+//! sync nothing may be relied on: records there say so ([`Record::synced`]), and what cannot be
+//! read there is no damage but **unsynced**. Invariant:
 //! any bytes give an answer, never a panic; a finished journal with one changed byte or a
 //! missing end never reads as [`Reader::is_closed`] without a flaw.
 
@@ -35,6 +37,8 @@ pub struct Record {
     pub segment: u32,
     /// Its offset in the segment's file.
     pub offset: u64,
+    /// False behind a sync that failed: it reads well now, and may not after the next reboot.
+    pub synced: bool,
 }
 
 /// What is wrong.
@@ -50,6 +54,8 @@ pub enum FlawKind {
     Damage(Option<u64>),
     /// The end of the last segment is missing or half written.
     TornTail,
+    /// What lies behind a sync that failed cannot be read: it was lost by the disk.
+    Unsynced,
     /// A finished segment whose seal does not fit its records.
     Seal(&'static str),
     /// Segments from the first index to the second should be there and are not.
@@ -77,6 +83,7 @@ impl fmt::Display for Flaw {
             FlawKind::Damage(Some(at)) => write!(f, "damage, records go on at {at}"),
             FlawKind::Damage(None) => f.write_str("damage up to the end of the file"),
             FlawKind::TornTail => f.write_str("torn tail"),
+            FlawKind::Unsynced => f.write_str("lost behind a sync that failed"),
             FlawKind::Seal(what) => write!(f, "seal does not fit: {what}"),
             FlawKind::Missing(from, to) if from == to => write!(f, "segment {from} is missing"),
             FlawKind::Missing(from, to) => write!(f, "segments {from} to {to} are missing"),
@@ -118,6 +125,8 @@ struct SegmentReader {
     /// Preallocated length by its header.
     segment_bytes: Option<u64>,
     records: u64,
+    /// From this offset on nothing may be relied on: the next segment's header says so.
+    synced_to: u64,
     /// Offset behind the last record or the header.
     sound_end: u64,
     seal: Option<SealKind>,
@@ -145,6 +154,7 @@ impl SegmentReader {
             length,
             segment_bytes: None,
             records: 0,
+            synced_to: u64::MAX,
             sound_end: 0,
             seal: None,
             flawed: false,
@@ -203,7 +213,8 @@ impl SegmentReader {
                 self.records += 1;
                 self.sound_end = self.window.offset;
                 let (epoch, segment) = (self.epoch, self.index);
-                Ok(Step::Record(Record { entry, epoch, segment, offset }))
+                let synced = offset < self.synced_to;
+                Ok(Step::Record(Record { entry, epoch, segment, offset, synced }))
             }
             Parsed::Seal { index, records, kind, taken } => {
                 self.window.skip(taken);
@@ -223,6 +234,15 @@ impl SegmentReader {
                 self.unreadable(offset)
             }
             Parsed::Bad => self.unreadable(offset),
+        }
+    }
+
+    /// What a flaw at `offset` is: behind a failed sync, a loss.
+    fn judged(&self, kind: FlawKind, offset: u64) -> FlawKind {
+        match kind {
+            FlawKind::Io(_) | FlawKind::Version(_) => kind,
+            _ if offset >= self.synced_to => FlawKind::Unsynced,
+            _ => kind,
         }
     }
 
@@ -394,7 +414,9 @@ impl Reader {
             self.next_index = index.checked_add(1);
         }
         match SegmentReader::open(&path, index, self.files.is_empty(), self.run) {
-            Ok((segment, kind)) => {
+            Ok((mut segment, kind)) => {
+                segment.synced_to = self.synced_to(index);
+                let kind = kind.map(|kind| segment.judged(kind, 0));
                 let is_begun = segment.window.offset > 0;
                 if is_begun && self.ended.is_some() {
                     self.flaws.push_back(flaw(FlawKind::Seal("segments follow the last one")));
@@ -411,6 +433,13 @@ impl Reader {
             Err(kind) => self.flaws.push_back(flaw(kind)),
         }
         true
+    }
+
+    /// What the header of the next file says about segment `index`.
+    fn synced_to(&self, index: Option<u32>) -> u64 {
+        let next = self.files.front().and_then(|(path, _)| header_of(path));
+        let follows = |next: &Header| index.is_some_and(|i| i.checked_add(1) == Some(next.index));
+        next.filter(follows).and_then(|next| next.previous_synced).unwrap_or(u64::MAX)
     }
 
     /// Takes the end of a segment in.
@@ -460,7 +489,7 @@ impl Iterator for Reader {
             match segment.step() {
                 Step::Record(record) => return Some(Ok(record)),
                 Step::Flaw(kind, offset) => {
-                    let file = segment.path.clone();
+                    let (file, kind) = (segment.path.clone(), segment.judged(kind, offset));
                     let unreadable = matches!(kind, FlawKind::Io(_));
                     if unreadable {
                         self.bytes_done += segment.length;
@@ -488,14 +517,18 @@ fn is_empty_behind_header(path: &Path) -> bool {
     Window::open(path).and_then(zeros).unwrap_or(false)
 }
 
+fn header_of(path: &Path) -> Option<Header> {
+    let header = Window::open(path).and_then(|mut w| Ok(Header::decode(w.view(HEADER_BYTES)?)));
+    header.ok().and_then(Result::ok)
+}
+
 /// Puts the reserve of `dir` at its place in `files`, if it was used.
 fn put_reserve(dir: &Path, files: &mut Vec<(PathBuf, Option<u32>)>) {
     let path = dir.join(RESERVE_NAME);
     if !path.exists() || is_unused(&path) {
         return;
     }
-    let header = Window::open(&path).and_then(|mut w| Ok(Header::decode(w.view(HEADER_BYTES)?)));
-    let index = header.ok().and_then(Result::ok).map(|h| h.index);
+    let index = header_of(&path).map(|h| h.index);
     // A spare that came too late and was never used leaves its place.
     files.retain(|(file, at)| *at != index || !is_unused(file));
     files.push((path, index));

@@ -103,6 +103,10 @@ pub struct VerifyReport {
     pub open_end: Option<OpenEnd>,
     /// The torn tail of a run that was killed, if there is one.
     pub torn_tail: Option<Flaw>,
+    /// Records that lie behind a failed sync: readable now, not to be relied on.
+    pub unsynced: u64,
+    /// What was lost behind a failed sync begins here.
+    pub lost_unsynced: Option<Flaw>,
     /// Damage, the first [`FLAWS_NAMED_MAX`].
     pub damage: Vec<Flaw>,
     /// Damaged places in all.
@@ -120,10 +124,14 @@ impl VerifyReport {
                     self.segments += 1;
                 }
                 self.records += 1;
+                self.unsynced += u64::from(!record.synced);
                 let lane = self.lanes.entry(record.entry.lane);
                 lane.or_insert_with(|| LaneReport::new(record.entry.seq)).take(&record);
             }
             Err(flaw) if flaw.kind == FlawKind::TornTail => self.torn_tail = Some(flaw),
+            Err(flaw) if flaw.kind == FlawKind::Unsynced => {
+                self.lost_unsynced.get_or_insert(flaw);
+            }
             Err(flaw) => {
                 self.damage_count += 1;
                 if self.damage.len() < FLAWS_NAMED_MAX {
@@ -140,17 +148,20 @@ impl VerifyReport {
     }
 
     /// Nothing is damaged, missing or out of order. A torn tail is allowed: it is what a killed
-    /// run leaves, and no published record can lie in it.
+    /// run leaves, and no published record can lie in it. So is a loss behind a failed sync, and
+    /// the records that are missing for it: the run halted there, and the venue has the truth.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let ordered = self.lanes.values().all(|l| l.disordered == 0);
-        self.damage_count == 0 && self.missing() == 0 && ordered
+        let missing = self.missing() > 0 && self.lost_unsynced.is_none();
+        self.damage_count == 0 && !missing && ordered
     }
 
     /// Intact, closed in order, no torn tail.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.is_sound() && self.closed && !self.recovered && self.torn_tail.is_none()
+        let whole = self.torn_tail.is_none() && self.lost_unsynced.is_none();
+        self.is_sound() && self.closed && !self.recovered && whole
     }
 
     /// As JSON.
@@ -168,6 +179,9 @@ impl VerifyReport {
             "epoch": self.epoch.map(|e| e.0), "segments": self.segments, "records": self.records,
             "missing": self.missing(), "lanes": self.lanes.iter().map(lane).collect::<Vec<_>>(),
             "torn_tail": self.torn_tail.as_ref().map(flaw_json),
+            "unsynced": {
+                "records": self.unsynced, "lost_from": self.lost_unsynced.as_ref().map(flaw_json),
+            },
             "damage_count": self.damage_count,
             "damage": self.damage.iter().map(flaw_json).collect::<Vec<_>>(),
             "content_hash": format!("{:032x}", self.content_hash),
@@ -196,7 +210,10 @@ impl fmt::Display for VerifyReport {
             write!(f, "lane {lane}: {records} records, {first} to {last}, {missing} missing")?;
             writeln!(f, "{}", if *disordered > 0 { ", OUT OF ORDER" } else { "" })?;
         }
-        for flaw in self.torn_tail.iter().chain(&self.damage) {
+        if self.unsynced > 0 {
+            writeln!(f, "{} records lie behind a sync that failed", self.unsynced)?;
+        }
+        for flaw in self.torn_tail.iter().chain(&self.lost_unsynced).chain(&self.damage) {
             writeln!(f, "{flaw}")?;
         }
         if self.damage_count > self.damage.len() as u64 {

@@ -13,7 +13,8 @@
 //!  24  u64 created, engine ns                24  u8  kind (`LogKind`)
 //!  32  i64 Unix ns at engine time zero       25  u8  log lane
 //!  40  u64 preallocated length               26  6 zero bytes
-//!  48  12 zero bytes                         32  body
+//!  48  u64 see previous_synced               32  body
+//!  56  u32 1 when previous_synced is meant
 //!  60  u32 CRC-32C over bytes 0..60
 //! ```
 //!
@@ -98,6 +99,9 @@ pub struct Header {
     pub origin_unix_ns: i64,
     /// Preallocated length in bytes.
     pub segment_bytes: u64,
+    /// A sync of the segment before this one failed: only its bytes before this offset are known
+    /// to be on the disk. None: its syncs went well.
+    pub previous_synced: Option<u64>,
 }
 
 /// How a segment ended.
@@ -149,6 +153,10 @@ impl Header {
         out[24..32].copy_from_slice(&self.created.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.origin_unix_ns.to_le_bytes());
         out[40..48].copy_from_slice(&self.segment_bytes.to_le_bytes());
+        if let Some(offset) = self.previous_synced {
+            out[48..56].copy_from_slice(&offset.to_le_bytes());
+            out[56..60].copy_from_slice(&1u32.to_le_bytes());
+        }
         let crc = crc32c::crc32c(&out[..60]);
         out[60..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -176,6 +184,7 @@ impl Header {
             created: Nanos(le_u64(bytes, 24)),
             origin_unix_ns: le_u64(bytes, 32) as i64,
             segment_bytes: le_u64(bytes, 40),
+            previous_synced: (le_u32(bytes, 56) == 1).then(|| le_u64(bytes, 48)),
         })
     }
 }
@@ -218,8 +227,29 @@ fn encode(seq: u64, at: Nanos, kind: u8, lane: u8, body: &[u8], out: &mut [u8]) 
 }
 
 fn checksum(len: u32, rest: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&len.to_le_bytes()), rest)
+    let of_len = match LEN_CRCS.get(len as usize) {
+        Some(crc) => *crc,
+        None => crc32c::crc32c(&len.to_le_bytes()),
+    };
+    crc32c::crc32c_append(of_len, rest)
 }
+
+/// CRC-32C of each length word that a record can have: four steps of a chain less a record.
+static LEN_CRCS: [u32; RECORD_HEAD_BYTES + BODY_MAX + 1] = {
+    let mut all = [0; RECORD_HEAD_BYTES + BODY_MAX + 1];
+    let mut len = 0;
+    while len < all.len() {
+        // The polynomial, bits reversed; bit by bit as the definition has it.
+        let (mut crc, mut bit) = (u32::MAX ^ len as u32, 0);
+        while bit < u32::BITS {
+            crc = (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg());
+            bit += 1;
+        }
+        all[len] = !crc;
+        len += 1;
+    }
+    all
+};
 
 /// What lies at a record's place.
 #[derive(Clone, Copy, Debug)]
@@ -340,8 +370,14 @@ mod tests {
             created: Nanos(11),
             origin_unix_ns: -5,
             segment_bytes: 4096,
+            previous_synced: None,
         };
+        for previous_synced in [Some(0), Some(u64::MAX)] {
+            let header = Header { previous_synced, ..header };
+            assert_eq!(Header::decode(&header.encode()), Ok(header));
+        }
         let bytes = header.encode();
+        assert_eq!(bytes[48..60], [0; 12], "as before there was such a field");
         assert_eq!(Header::decode(&bytes), Ok(header));
         assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Short));
         assert_eq!(Header::decode(&[0; 64]), Err(HeaderError::Unused));
@@ -353,6 +389,13 @@ mod tests {
     }
 
     #[test]
+    fn the_checksums_of_lengths_are_the_library_s() {
+        for (len, crc) in LEN_CRCS.iter().enumerate() {
+            assert_eq!(*crc, crc32c::crc32c(&(len as u32).to_le_bytes()), "{len}");
+        }
+    }
+
+    #[test]
     fn a_newer_version_is_named() {
         let header = Header {
             epoch: RunEpoch(1),
@@ -360,6 +403,7 @@ mod tests {
             created: Nanos(0),
             origin_unix_ns: 0,
             segment_bytes: 4096,
+            previous_synced: None,
         };
         let mut bytes = header.encode();
         bytes[8] = 2;

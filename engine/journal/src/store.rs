@@ -4,6 +4,9 @@
 //! platter. [`DirStore`] is the real one; tests put a failing twin in its place. [`Jobs`] runs
 //! [`Job`]s either on a helper thread of its own or, for the simulator, inline and at once.
 //!
+//! A running segment is synced in parts, behind the lane: the kernel takes a page that it writes
+//! back from the lane, whose next store to it would fault. See [`FileRanges`].
+//!
 //! Invariants: the lane never blocks on [`Jobs`]; a full queue is refused, an answer is polled. A
 //! file whose sync failed once is never synced again: the kernel may have dropped the pages, says
 //! so once, and would answer the next try with success.
@@ -17,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bot4_alloc::mapped::MappedFile;
+use bot4_alloc::mapped::{FileRanges, MappedFile};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::segment::{RESERVE_NAME, file_name};
@@ -43,6 +46,15 @@ pub trait Flush: Send + Sync {
     /// # Errors
     /// The disk's.
     fn sync(&self) -> io::Result<()>;
+
+    /// The same for the bytes `from..to` alone. By default everything.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync_part(&self, from: usize, to: usize) -> io::Result<()> {
+        let _ = (from, to);
+        self.sync()
+    }
 
     /// Cuts the file to `len` bytes. Its area must be gone.
     ///
@@ -106,11 +118,13 @@ impl DirStore {
 
     fn make(&self, index: u32, bytes: usize) -> io::Result<Prepared> {
         let map = MappedFile::create(&self.path(index), bytes)?;
-        let file = map.try_clone()?;
-        // The zeros and the name go to disk now, so that the first sync of a record is short.
-        file.sync_all()?;
+        let ranges = map.ranges()?;
+        // The zeros and the name go to disk now, so that the first sync of a record is short and
+        // writes no metadata. That takes all pages from the lane: they are given back.
+        ranges.file().sync_all()?;
         sync_dir(&self.dir)?;
-        let flush = DataFile { file, failed: AtomicBool::new(false) };
+        ranges.populate(0, bytes)?;
+        let flush = DataFile { ranges, failed: AtomicBool::new(false) };
         Ok(Prepared { index, area: Box::new(Mapped(map)), flush: Arc::new(flush) })
     }
 }
@@ -142,23 +156,40 @@ impl Area for Mapped {
     }
 }
 
-/// `fdatasync` on a descriptor also writes what was stored through a shared mapping.
+/// Pages ahead of the last synced byte that are kept writable: what the lane may write until the
+/// next sync. The kernel's own write-back takes pages that stay unused for half a minute.
+const AHEAD_BYTES: usize = 1024 * 1024;
+
 struct DataFile {
-    file: File,
+    ranges: FileRanges,
     /// A sync failed. Relaxed: only the helper that syncs reads and writes it.
     failed: AtomicBool,
 }
 
-impl Flush for DataFile {
-    fn sync(&self) -> io::Result<()> {
+impl DataFile {
+    fn once(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if self.failed.load(Ordering::Relaxed) {
             return Err(io::Error::other("an earlier sync of this segment failed"));
         }
-        self.file.sync_data().inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+        sync().inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+}
+
+impl Flush for DataFile {
+    /// `fdatasync` on a descriptor also writes what was stored through a shared mapping.
+    fn sync(&self) -> io::Result<()> {
+        self.once(|| self.ranges.file().sync_data())
+    }
+
+    fn sync_part(&self, from: usize, to: usize) -> io::Result<()> {
+        self.once(|| self.ranges.sync(from, to))?;
+        // Without memory for it, the lane's next store to such a page faults: no more than that.
+        let _ = self.ranges.populate(to, AHEAD_BYTES);
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
+        self.ranges.file().set_len(len)
     }
 }
 
@@ -168,10 +199,21 @@ pub enum Job {
     Prepare(u32),
     /// Make the reserve, of this many bytes.
     Reserve(usize),
-    /// Sync the segment with this index.
-    Sync(u32, Arc<dyn Flush>),
+    /// Sync a part of a segment in use.
+    Sync {
+        /// Which segment.
+        index: u32,
+        /// Its file.
+        flush: Arc<dyn Flush>,
+        /// First byte that no earlier sync covers.
+        from: usize,
+        /// Behind the last record.
+        to: usize,
+    },
     /// Sync a finished segment, unmap it and cut it to its used length.
     Retire {
+        /// Which segment.
+        index: u32,
         /// Its bytes.
         area: Box<dyn Area>,
         /// Its file.
@@ -191,8 +233,8 @@ pub enum Done {
     Reserved(io::Result<Prepared>),
     /// The segment with this index is synced, or why not.
     Synced(u32, io::Result<()>),
-    /// Retired, or why not.
-    Retired(io::Result<()>),
+    /// The segment with this index is retired, or why not.
+    Retired(u32, io::Result<()>),
     /// Discarded, or why not.
     Discarded(io::Result<()>),
 }
@@ -201,10 +243,10 @@ fn run(store: &mut dyn Store, job: Job) -> Done {
     match job {
         Job::Prepare(index) => Done::Prepared(store.create(index)),
         Job::Reserve(bytes) => Done::Reserved(store.create_reserve(bytes)),
-        Job::Sync(index, flush) => Done::Synced(index, flush.sync()),
-        Job::Retire { area, flush, used } => {
+        Job::Sync { index, flush, from, to } => Done::Synced(index, flush.sync_part(from, to)),
+        Job::Retire { index, area, flush, used } => {
             drop(area);
-            Done::Retired(flush.truncate(used).and_then(|()| flush.sync()))
+            Done::Retired(index, flush.truncate(used).and_then(|()| flush.sync()))
         }
         Job::Discard(prepared) => {
             let index = prepared.index;

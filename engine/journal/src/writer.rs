@@ -9,7 +9,8 @@
 //! **Trouble.** When the disk is full, fails or is silent, [`JournalWriter::trouble`] says so and
 //! stays; the owner must stop new risk. Appending goes on for the cancels and their reports: to
 //! the end of the segment in use, then into the reserve, which was prepared at the start. A
-//! segment whose sync failed is left at once for the spare or the reserve.
+//! segment whose sync failed is left at once for the spare or the reserve, whose header then says
+//! up to where the one before is known to be on the disk.
 //!
 //! Invariants: a record is in the segment when `append` returns true; the spare is asked for as
 //! soon as a segment is begun; a run owns its directory (lock file). Cost: a copy and a CRC; no
@@ -83,6 +84,11 @@ struct Current {
     flush: Arc<dyn Flush>,
     index: u32,
     at: usize,
+    header: Header,
+    /// A sync was asked for up to here.
+    asked: usize,
+    /// Syncs up to here were answered with success.
+    synced: usize,
     records: u64,
 }
 
@@ -94,7 +100,7 @@ impl Current {
         header.index = index;
         header.segment_bytes = bytes.len() as u64;
         bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
-        Self { area, flush, index, at: HEADER_BYTES, records: 0 }
+        Self { area, flush, index, at: HEADER_BYTES, header, asked: 0, synced: 0, records: 0 }
     }
 
     /// Appends `entry` and returns its bytes, or `None` when only the seal still fits.
@@ -107,12 +113,26 @@ impl Current {
         Some(taken)
     }
 
+    /// The sync of what was appended since the last one.
+    fn sync(&mut self) -> Job {
+        let from = std::mem::replace(&mut self.asked, self.at);
+        Job::Sync { index: self.index, flush: Arc::clone(&self.flush), from, to: self.at }
+    }
+
+    /// Notes in the header up to where the segment before is known to be on the disk.
+    fn distrust_previous(&mut self, synced: u64) {
+        self.header.previous_synced = Some(synced);
+        self.area.bytes_mut()[..HEADER_BYTES].copy_from_slice(&self.header.encode());
+        // The header must reach the disk again.
+        self.asked = 0;
+    }
+
     /// Writes the seal, for which `append` kept room, and gives the segment up.
     fn seal(mut self, now: Nanos, kind: SealKind) -> Job {
         let (index, records) = (self.index, self.records);
         let rest = &mut self.area.bytes_mut()[self.at..];
         self.at += segment::encode_seal(index, now, records, kind, rest).unwrap_or(0);
-        Job::Retire { area: self.area, flush: self.flush, used: self.at as u64 }
+        Job::Retire { index, area: self.area, flush: self.flush, used: self.at as u64 }
     }
 }
 
@@ -153,6 +173,8 @@ pub struct JournalWriter {
     /// Jobs handed to `syncs` and not answered.
     open_syncs: u32,
     sync_asked: Option<Nanos>,
+    /// The newest segment given up and the bytes of it that are known to be on the disk.
+    left: (u32, u64),
     unsynced_bytes: u64,
     unsynced_since: Option<Nanos>,
     disk_patience: Patience,
@@ -203,6 +225,7 @@ impl JournalWriter {
                 created: Nanos::ZERO,
                 origin_unix_ns: config.wall.origin_unix_ns,
                 segment_bytes: 0,
+                previous_synced: None,
             },
             stall_ns_max: config.stall_ns_max,
             syncs: jobs("journal-sync")?,
@@ -214,6 +237,7 @@ impl JournalWriter {
             trouble: None,
             open_syncs: 0,
             sync_asked: None,
+            left: (0, 0),
             unsynced_bytes: 0,
             unsynced_since: None,
             disk_patience: Patience::default(),
@@ -402,6 +426,7 @@ impl JournalWriter {
             return Ok(false);
         }
         if let Some(current) = self.current.take() {
+            self.left = (current.index, current.synced as u64);
             self.submit_sync(current.seal(now, SealKind::GoesOn))?;
         }
         self.begin_spare(now)?;
@@ -414,10 +439,10 @@ impl JournalWriter {
             return Ok(false);
         };
         let due = self.unsynced_bytes >= SYNC_BYTES_MAX || now.since(since).0 >= SYNC_NS_MAX;
-        let Some(current) = self.current.as_ref().filter(|_| due && self.syncs.has_room()) else {
+        let Some(current) = self.current.as_mut().filter(|_| due && self.syncs.has_room()) else {
             return Ok(false);
         };
-        let job = Job::Sync(current.index, Arc::clone(&current.flush));
+        let job = current.sync();
         self.submit_sync(job)?;
         self.sync_asked = Some(now);
         self.unsynced_bytes = 0;
@@ -449,18 +474,22 @@ impl JournalWriter {
             Done::Synced(index, result) => {
                 self.answered();
                 self.book_sync(now);
-                let failed = result.is_err();
-                if let Err(e) = result {
-                    self.halt(JournalError::Disk("sync the journal", e));
-                }
-                // What follows must not rely on this file.
-                if let (true, Some(now)) = (failed, now) {
-                    self.leave(index, now)?;
-                }
-                return Ok(());
+                return match result {
+                    Ok(()) => {
+                        self.confirm(index);
+                        Ok(())
+                    }
+                    Err(e) => {
+                        self.halt(JournalError::Disk("sync the journal", e));
+                        self.distrust(index, now)
+                    }
+                };
             }
-            Done::Retired(result) => {
+            Done::Retired(index, result) => {
                 self.answered();
+                if result.is_err() {
+                    self.distrust(index, None)?;
+                }
                 ("finish a segment", result)
             }
         };
@@ -477,6 +506,26 @@ impl JournalWriter {
             return Ok(());
         }
         self.prepare(Job::Discard(spare)).map_err(std::io::Error::other)
+    }
+
+    /// What was asked for last is on the disk.
+    fn confirm(&mut self, index: u32) {
+        if let Some(current) = self.current.as_mut().filter(|c| c.index == index) {
+            current.synced = current.asked;
+        }
+    }
+
+    /// A sync of segment `index` failed: what follows must not rely on this file, and whoever
+    /// reads the journal must know.
+    fn distrust(&mut self, index: u32, now: Option<Nanos>) -> Result<(), JournalError> {
+        if let Some(now) = now {
+            self.leave(index, now)?;
+        }
+        let (left, synced) = self.left;
+        if let Some(current) = self.current.as_mut().filter(|c| left == index && c.index > index) {
+            current.distrust_previous(synced);
+        }
+        Ok(())
     }
 
     /// Leaves segment `index` for the next one, if it is the one in use and there is a next.

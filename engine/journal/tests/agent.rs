@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
+use bot4_journal::segment::{HEADER_BYTES, Header};
 use bot4_journal::store::{Area, DirStore, Flush, Prepared, Store};
 use bot4_journal::{
-    JournalAgent, JournalConfig, JournalError, JournalWriter, dump, dump_order, order_story, stat,
-    verify,
+    JournalAgent, JournalConfig, JournalError, JournalWriter, Reader, dump, dump_order,
+    order_story, stat, verify,
 };
 use bot4_lanes::{Agent, Clock, Control, Journaled, LogTx, Metrics, Phase, Probe, ring};
 use bot4_types::log::{Body, Refusal};
@@ -333,6 +334,59 @@ fn a_failed_sync_latches_the_kill_and_the_journal_goes_on_in_a_new_segment() {
     let report = verify(dir.path()).expect("readable");
     assert!(report.is_clean() && report.records == 2, "{report}");
     assert_eq!(report.segments, 2, "one record in each: {report}");
+}
+
+/// A synced record, one behind a failed sync, and one in the segment after it.
+fn failed_behind_a_record(dir: &Path) {
+    let (mut rig, faults, _hold, control) = guarded(dir, 4096);
+    assert!(rig.log(0, 1));
+    (0..20).for_each(|_| assert!(rig.turn(MS).is_ok()));
+    faults.sync_fails.store(true, Ordering::SeqCst);
+    assert!(rig.log(0, 2));
+    (0..20).for_each(|_| assert!(rig.turn(MS).is_ok()));
+    assert_eq!(control.phase(), Phase::Kill);
+    faults.sync_fails.store(false, Ordering::SeqCst);
+    assert!(rig.log(1, 1));
+    rig.turn(MS).expect("no fault");
+    rig.agent.close(Nanos(rig.now));
+}
+
+#[test]
+fn what_lies_behind_a_failed_sync_is_known_and_its_loss_is_no_damage() {
+    let dir = tempfile::tempdir().expect("dir");
+    failed_behind_a_record(dir.path());
+    let items: Vec<_> = Reader::open(dir.path()).expect("readable").flatten().collect();
+    let synced: Vec<_> = items.iter().map(|r| (r.segment, r.synced)).collect();
+    assert_eq!(synced, [(1, true), (1, false), (2, true)]);
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_clean() && report.unsynced == 1, "{report}");
+
+    // The disk never got the page, and the machine was started again.
+    let first = dir.path().join("00000001.b4j");
+    let mut bytes = std::fs::read(&first).expect("read");
+    bytes[items[1].offset as usize..].fill(0);
+    std::fs::write(&first, bytes).expect("written");
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_sound() && !report.is_clean(), "{report}");
+    assert_eq!((report.records, report.unsynced, report.damage_count), (2, 0, 0), "{report}");
+    let lost = report.lost_unsynced.as_ref().expect("a loss");
+    assert_eq!((lost.offset, &lost.file), (items[1].offset, &first));
+    let recovery = bot4_journal::recover(dir.path(), &mut |_, _| {}).expect("recovered");
+    assert!(recovery.found.is_sound() && recovery.cut.is_none());
+
+    // The same hole without the note is damage; so is one before the noted place.
+    let second = dir.path().join("00000002.b4j");
+    let noted = std::fs::read(&second).expect("read");
+    let mut header = Header::decode(&noted).expect("a header");
+    assert_eq!(header.previous_synced, Some(items[1].offset));
+    for previous_synced in [None, Some(items[1].offset + 8)] {
+        header.previous_synced = previous_synced;
+        let mut bytes = noted.clone();
+        bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+        std::fs::write(&second, bytes).expect("written");
+        let report = verify(dir.path()).expect("readable");
+        assert!(!report.is_sound() && report.damage_count == 1, "{previous_synced:?}: {report}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! writers cannot undo each other; kill and drain latch. The pause alone falls again, by
 //! `fetch_and` of its own bit, and only the control lane raises and drops it.
 
-use crate::sync::{Arc, AtomicU32, acquire, release};
+use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
 
 const KILL: u32 = 1;
 const DRAIN: u32 = 2;
@@ -31,6 +31,9 @@ pub enum Phase {
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     word: Arc<Word>,
+    /// What the word's reader sees in this turn, where its turns are sampled
+    /// ([`crate::gate::TurnGate`]); one thread's own word.
+    seen: Option<Arc<AtomicU32>>,
 }
 
 /// Alone on its cache line, so that reading it never waits for another word's writer.
@@ -38,7 +41,39 @@ pub struct Control {
 #[repr(align(128))]
 struct Word(AtomicU32);
 
+const fn phase_of(word: u32) -> Phase {
+    match word {
+        0 => Phase::Run,
+        w if w & KILL != 0 => Phase::Kill,
+        w if w & DRAIN != 0 => Phase::Drain,
+        _ => Phase::Pause,
+    }
+}
+
 impl Phase {
+    /// The phase as records number it.
+    #[must_use]
+    pub const fn raw(self) -> u8 {
+        match self {
+            Self::Run => 0,
+            Self::Drain => 1,
+            Self::Kill => 2,
+            Self::Pause => 3,
+        }
+    }
+
+    /// The phase with this number.
+    #[must_use]
+    pub const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Run),
+            1 => Some(Self::Drain),
+            2 => Some(Self::Kill),
+            3 => Some(Self::Pause),
+            _ => None,
+        }
+    }
+
     /// The engine is on its way out: everything open is cancelled. A pause is not that.
     #[must_use]
     pub const fn is_ending(self) -> bool {
@@ -58,11 +93,36 @@ impl Control {
     #[must_use]
     #[inline]
     pub fn phase(&self) -> Phase {
-        match self.word.0.load(acquire()) {
-            0 => Phase::Run,
-            w if w & KILL != 0 => Phase::Kill,
-            w if w & DRAIN != 0 => Phase::Drain,
-            _ => Phase::Pause,
+        match &self.seen {
+            None => phase_of(self.word.0.load(acquire())),
+            Some(seen) => phase_of(seen.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// A handle whose phase is the one last [`sample`](Self::sample)d.
+    pub(crate) fn gated(&self) -> Self {
+        Self { word: self.word.clone(), seen: Some(Arc::default()) }
+    }
+
+    /// Takes the word's present phase as the one this handle shows.
+    pub(crate) fn sample(&self) -> Phase {
+        let word = self.word.0.load(acquire());
+        if let Some(seen) = &self.seen {
+            seen.store(word, Ordering::Relaxed);
+        }
+        phase_of(word)
+    }
+
+    /// Makes this handle show `phase`, whatever the word says.
+    pub(crate) fn force(&self, phase: Phase) {
+        let word = match phase {
+            Phase::Run => 0,
+            Phase::Pause => PAUSE,
+            Phase::Drain => DRAIN,
+            Phase::Kill => KILL,
+        };
+        if let Some(seen) = &self.seen {
+            seen.store(word, Ordering::Relaxed);
         }
     }
 

@@ -28,12 +28,14 @@ mod account;
 pub mod agent;
 pub mod clock;
 pub mod control;
+pub mod gate;
 pub mod idle;
 pub mod lane;
 pub mod log_port;
 pub mod metrics;
 pub mod placement;
 pub mod probe;
+pub mod recorded;
 pub mod ring;
 #[cfg(loom)]
 mod ring_model;
@@ -51,11 +53,13 @@ pub mod words;
 pub use agent::{Agent, Fault};
 pub use clock::Clock;
 pub use control::{Control, Phase};
+pub use gate::{TurnGate, gated_ring};
 
 pub use lane::{Lane, LaneHandle, LaneSpec, LaneState, LaneThread};
 pub use log_port::{Journaled, LogTx};
 pub use metrics::{Counters, Histogram, Metrics};
 pub use probe::Probe;
+pub use recorded::Recorded;
 pub use ring::{Rx, Tx, ring};
 pub use stepper::Stepper;
 pub use watch::StallWatch;

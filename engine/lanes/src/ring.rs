@@ -2,17 +2,30 @@
 //!
 //! Ordering: the producer publishes a slot with a release store of its index, the consumer
 //! takes it with an acquire load, and the other way round for freed slots (inside `rtrb`).
-//! Nothing here adds shared state. A chunk costs one such pair however many messages it holds.
+//! A chunk costs one such pair however many messages it holds. Only rings of a run that is
+//! captured or replayed ([`gated_ring`]) add shared state: see [`crate::gate`].
 
+use crate::gate::{End, Meter, Port};
 #[cfg(loom)]
 use crate::ring_model as rtrb;
+use crate::sync::Arc;
 
 /// Makes a ring of exactly `capacity` messages: the writing end and the reading end.
 /// Allocates twice; nothing later.
 #[must_use]
 pub fn ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
     let (tx, rx) = rtrb::RingBuffer::new(capacity);
-    (Tx { inner: tx, capacity }, Rx { inner: rx })
+    (Tx { inner: tx, capacity, port: None }, Rx { inner: rx, port: None })
+}
+
+/// A ring whose ends can be gated: see [`crate::gate`].
+#[must_use]
+pub fn gated_ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
+    let (mut tx, mut rx) = ring(capacity);
+    let meter = Meter::new(capacity);
+    tx.port = Some(Port::new(meter.clone(), End::Writes));
+    rx.port = Some(Port::new(meter, End::Reads));
+    (tx, rx)
 }
 
 /// The writing end.
@@ -20,6 +33,7 @@ pub fn ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
 pub struct Tx<T> {
     inner: rtrb::Producer<T>,
     capacity: usize,
+    port: Option<Arc<Port>>,
 }
 
 impl<T> Tx<T> {
@@ -27,7 +41,10 @@ impl<T> Tx<T> {
     #[must_use]
     #[inline]
     pub fn room(&self) -> usize {
-        self.inner.slots()
+        match &self.port {
+            None => self.inner.slots(),
+            Some(port) => port.left(|| self.inner.slots()),
+        }
     }
 
     /// The ring's capacity.
@@ -42,7 +59,14 @@ impl<T> Tx<T> {
     /// Hands the message back when the ring is full.
     #[inline]
     pub fn push(&mut self, message: T) -> Result<(), T> {
-        self.inner.push(message).map_err(|rtrb::PushError::Full(message)| message)
+        let full = |rtrb::PushError::Full(message)| message;
+        let Some(port) = &self.port else { return self.inner.push(message).map_err(full) };
+        if port.left(|| 1) == 0 {
+            return Err(message);
+        }
+        let pushed = self.inner.push(message).map_err(full);
+        port.book(usize::from(pushed.is_ok()), 1);
+        pushed
     }
 
     /// Pushes messages until `messages` ends or the ring is full, and publishes them at once.
@@ -50,9 +74,15 @@ impl<T> Tx<T> {
     /// iterator publishes nothing of this chunk.
     #[inline]
     pub fn push_all<I: ExactSizeIterator<Item = T>>(&mut self, messages: &mut I) -> usize {
-        let count = messages.len().min(self.inner.slots());
+        let asked = messages.len().min(self.room());
+        let count = asked.min(self.inner.slots());
         // Invariant: a chunk of at most the free slots is always granted.
-        self.inner.write_chunk_uninit(count).map_or(0, |chunk| chunk.fill_from_iter(messages))
+        let chunk = self.inner.write_chunk_uninit(count);
+        let pushed = chunk.map_or(0, |chunk| chunk.fill_from_iter(messages));
+        if let Some(port) = &self.port {
+            port.book(pushed, asked);
+        }
+        pushed
     }
 
     /// Pushes copies of the first messages of `messages`, as many as there is room for, and
@@ -62,7 +92,15 @@ impl<T> Tx<T> {
     where
         T: Copy,
     {
-        self.inner.push_partial_slice(messages).0.len()
+        let Some(port) = &self.port else { return self.inner.push_partial_slice(messages).0.len() };
+        let asked = messages.len().min(port.left(|| self.inner.slots()));
+        let pushed = self.inner.push_partial_slice(&messages[..asked]).0.len();
+        port.book(pushed, asked);
+        pushed
+    }
+
+    pub(crate) const fn port(&self) -> Option<&Arc<Port>> {
+        self.port.as_ref()
     }
 
     /// The reading end is gone.
@@ -76,22 +114,33 @@ impl<T> Tx<T> {
 #[derive(Debug)]
 pub struct Rx<T> {
     inner: rtrb::Consumer<T>,
+    port: Option<Arc<Port>>,
 }
 
 impl<T> Rx<T> {
     /// Takes the oldest message.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        self.inner.pop().ok()
+        let Some(port) = &self.port else { return self.inner.pop().ok() };
+        if port.left(|| self.inner.slots()) == 0 {
+            return None;
+        }
+        let popped = self.inner.pop().ok();
+        port.book(usize::from(popped.is_some()), 1);
+        popped
     }
 
     /// Takes up to `max` messages, oldest first, and frees their places at once. Returns how
     /// many. If `take` panics, what it was given counts as taken.
     #[inline]
     pub fn pop_into(&mut self, max: usize, take: impl FnMut(T)) -> usize {
-        let count = max.min(self.inner.slots());
+        let asked = max.min(self.waiting());
+        let count = asked.min(self.inner.slots());
         if let Ok(chunk) = self.inner.read_chunk(count) {
             chunk.into_iter().for_each(take);
+        }
+        if let Some(port) = &self.port {
+            port.book(count, asked);
         }
         count
     }
@@ -101,11 +150,19 @@ impl<T> Rx<T> {
     /// all stay.
     #[inline]
     pub fn pop_while(&mut self, max: usize, mut take: impl FnMut(&T) -> bool) -> usize {
-        let count = max.min(self.inner.slots());
+        let asked = max.min(self.waiting());
+        let count = asked.min(self.inner.slots());
+        if count == 0 {
+            return 0;
+        }
+        // Invariant: a chunk of at most the full slots is always granted.
         let Ok(chunk) = self.inner.read_chunk(count) else { return 0 };
         let (first, second) = chunk.as_slices();
         let taken = first.iter().chain(second).take_while(|message| take(message)).count();
         chunk.commit(taken);
+        if let Some(port) = &self.port {
+            port.book(taken, if taken == count { asked } else { taken });
+        }
         taken
     }
 
@@ -113,14 +170,24 @@ impl<T> Rx<T> {
     #[must_use]
     #[inline]
     pub fn peek(&self) -> Option<&T> {
-        self.inner.peek().ok()
+        match &self.port {
+            Some(port) if port.left(|| 1) == 0 => None,
+            _ => self.inner.peek().ok(),
+        }
     }
 
     /// Messages that can be popped now.
     #[must_use]
     #[inline]
     pub fn waiting(&self) -> usize {
-        self.inner.slots()
+        match &self.port {
+            None => self.inner.slots(),
+            Some(port) => port.left(|| self.inner.slots()),
+        }
+    }
+
+    pub(crate) const fn port(&self) -> Option<&Arc<Port>> {
+        self.port.as_ref()
     }
 
     /// The writing end is gone; what it wrote can still be popped.

@@ -66,9 +66,11 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    /// As rtrb's: free slots that are written first and published at once.
+    /// As rtrb's: free slots that are written first and published at once. `n` is at most what
+    /// [`slots`](Self::slots) last told, as rtrb remembers: no second load.
     pub(crate) fn write_chunk_uninit(&mut self, n: usize) -> Result<WriteChunk<'_, T>, ()> {
-        if n > self.slots() { Err(()) } else { Ok(WriteChunk { ring: &self.0, n }) }
+        let tail = self.0.tail.load(Ordering::Relaxed); // own word
+        Ok(WriteChunk { ring: &self.0, tail, n })
     }
 
     pub(crate) fn push_partial_slice<'a>(&mut self, all: &'a [T]) -> (&'a [T], &'a [T])
@@ -76,8 +78,8 @@ impl<T> Producer<T> {
         T: Copy,
     {
         let n = all.len().min(self.slots());
-        let chunk = WriteChunk { ring: &self.0, n };
-        all.split_at(chunk.fill_from_iter(&mut all.iter().copied()))
+        let filled = self.write_chunk_uninit(n).map(|c| c.fill_from_iter(&mut all.iter().copied()));
+        all.split_at(filled.unwrap_or(0))
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
@@ -88,20 +90,20 @@ impl<T> Producer<T> {
 /// Free slots; as rtrb's.
 pub(crate) struct WriteChunk<'a, T> {
     ring: &'a Shared<T>,
+    tail: u64,
     n: usize,
 }
 
 impl<T> WriteChunk<'_, T> {
     pub(crate) fn fill_from_iter(self, messages: &mut impl Iterator<Item = T>) -> usize {
-        let tail = self.ring.tail.load(Ordering::Relaxed); // own word
         let mut filled = 0;
         for message in messages.take(self.n) {
             // SAFETY: the slot is free: the acquire load of `head` saw the consumer leave it.
             let put = |slot: *mut Option<T>| unsafe { *slot = Some(message) };
-            self.ring.slot(tail + filled).with_mut(put);
+            self.ring.slot(self.tail + filled).with_mut(put);
             filled += 1;
         }
-        self.ring.tail.store(tail + filled, release());
+        self.ring.tail.store(self.tail + filled, release());
         filled as usize
     }
 }
@@ -109,16 +111,16 @@ impl<T> WriteChunk<'_, T> {
 /// Full slots; as rtrb's, but shown one by one: loom's cells make no slice.
 pub(crate) struct ReadChunk<'a, T> {
     ring: &'a Shared<T>,
+    head: u64,
     n: usize,
 }
 
 impl<T> ReadChunk<'_, T> {
     /// The references live as long as the chunk, which alone gives the slots back.
     pub(crate) fn as_slices(&self) -> (Vec<&T>, &[&T]) {
-        let head = self.ring.head.load(Ordering::Relaxed); // own word
         let shown = (0..self.n as u64).filter_map(|i| {
             // SAFETY: the slot is full: the acquire load of `tail` saw the producer leave it.
-            self.ring.slot(head + i).with(|slot| unsafe { &*slot }).as_ref()
+            self.ring.slot(self.head + i).with(|slot| unsafe { &*slot }).as_ref()
         });
         (shown.collect(), &[])
     }
@@ -133,35 +135,32 @@ impl<'a, T> IntoIterator for ReadChunk<'a, T> {
     type IntoIter = ReadChunkIntoIter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
-        ReadChunkIntoIter { chunk: self, iterated: 0 }
+        ReadChunkIntoIter { next: self.head, chunk: self }
     }
 }
 
 /// Moves messages out and gives their slots back at once when dropped; as rtrb's.
 pub(crate) struct ReadChunkIntoIter<'a, T> {
     chunk: ReadChunk<'a, T>,
-    iterated: u64,
+    next: u64,
 }
 
 impl<T> Iterator for ReadChunkIntoIter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        if self.iterated == self.chunk.n as u64 {
+        if self.next == self.chunk.head + self.chunk.n as u64 {
             return None;
         }
-        let ring = self.chunk.ring;
-        let head = ring.head.load(Ordering::Relaxed); // own word
-        self.iterated += 1;
+        self.next += 1;
         // SAFETY: as in `as_slices`.
-        ring.slot(head + self.iterated - 1).with_mut(|slot| unsafe { (*slot).take() })
+        self.chunk.ring.slot(self.next - 1).with_mut(|slot| unsafe { (*slot).take() })
     }
 }
 
 impl<T> Drop for ReadChunkIntoIter<'_, T> {
     fn drop(&mut self) {
-        let head = self.chunk.ring.head.load(Ordering::Relaxed); // own word
-        self.chunk.ring.head.store(head + self.iterated, release());
+        self.chunk.ring.head.store(self.next, release());
     }
 }
 
@@ -182,9 +181,11 @@ impl<T> Consumer<T> {
         message.ok_or(())
     }
 
-    /// As rtrb's: full slots that are read first and given back at once.
+    /// As rtrb's: full slots that are read first and given back at once. `n` is at most what
+    /// [`slots`](Self::slots) last told, as rtrb remembers: no second load.
     pub(crate) fn read_chunk(&mut self, n: usize) -> Result<ReadChunk<'_, T>, ()> {
-        if n > self.slots() { Err(()) } else { Ok(ReadChunk { ring: &self.0, n }) }
+        let head = self.0.head.load(Ordering::Relaxed); // own word
+        Ok(ReadChunk { ring: &self.0, head, n })
     }
 
     pub(crate) fn peek(&self) -> Result<&T, ()> {

@@ -31,6 +31,8 @@ pub enum WhenFull {
     Retry,
     /// It waits; longer than a bound is a fault.
     WaitOrFault,
+    /// What finds no room is counted and gone; no order depends on it.
+    Lose,
 }
 
 impl WhenFull {
@@ -48,6 +50,7 @@ impl WhenFull {
             Self::Conflate => "conflate",
             Self::Retry => "retry",
             Self::WaitOrFault => "wait-or-fault",
+            Self::Lose => "lose",
         }
     }
 }

@@ -6,15 +6,17 @@ use bot4_book::BookSummary;
 use serde_json::{Value, json};
 
 use super::{Outcome, exit};
-use crate::offline::{Pump, Recording, SourceError};
+use crate::offline::Pump;
+use crate::offline::pump::PumpError;
 
 /// Arguments of `bot4 book`.
 #[derive(clap::Args)]
-#[command(after_help = "Example: bot4 book --venue binance --json btcusdt_20240808.gz")]
+#[command(after_help = "Examples:\n  bot4 book --venue binance --json btcusdt_20240808.gz\n  \
+                  bot4 book --json CAPTURE_FOLDER")]
 pub struct Args {
-    /// Whose recording it is.
+    /// Whose recording it is; a capture says it itself.
     #[arg(long)]
-    venue: String,
+    venue: Option<String>,
     /// Only this symbol; without it every symbol in the files.
     #[arg(long)]
     symbol: Option<String>,
@@ -27,7 +29,7 @@ pub struct Args {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Recordings in order, one stream.
+    /// Recordings or captures in order, one stream.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -37,31 +39,29 @@ pub struct Args {
 /// # Errors
 /// A refusal when the recording cannot be read.
 pub fn run(args: &Args) -> Outcome {
-    let venue = super::venue_of(&args.venue)?;
-    let recording = Recording::read(&args.files, args.snapshots.as_deref())?;
-    let symbols = match &args.symbol {
-        Some(symbol) => vec![symbol.clone()],
-        None => recording.symbols(),
-    };
-    if symbols.is_empty() {
-        return Err(SourceError::NoSymbols.into());
-    }
-    let mut pump = Pump::new(venue, &symbols, args.every)?;
-    for message in recording.messages() {
-        pump.feed(&recording, message)?;
+    let (files, only) = (&args.files, args.symbol.as_deref());
+    let recording =
+        super::recording(args.venue.as_deref(), files, args.snapshots.as_deref(), only)?;
+    let venue = recording.venue().name();
+    let wanted = |s: &BookSummary| only.is_none_or(|only| only == s.symbol);
+    let mut pump = Pump::new(&recording, args.every)?;
+    recording.play(|message| {
+        pump.feed(message)?;
         if args.every > 0 {
             pump.settle()?;
-            for summary in pump.take_checkpoints() {
-                print(venue.name(), &summary, args.json);
-            }
+            let points = pump.take_checkpoints();
+            points.iter().filter(|s| wanted(s)).for_each(|s| print(venue, s, args.json));
         }
-    }
+        Ok::<(), PumpError>(())
+    })?;
     pump.settle()?;
-    for summary in pump.summaries() {
-        print(venue.name(), &summary, args.json);
+    if pump.stats().too_long > 0 {
+        eprintln!("warning: {} messages are longer than a frame", pump.stats().too_long);
     }
-    let not_live = pump.summaries().iter().filter(|s| s.state != "live").count();
-    Ok(if not_live == 0 { exit::DONE } else { exit::FAILED })
+    let summaries: Vec<BookSummary> = pump.summaries().into_iter().filter(wanted).collect();
+    summaries.iter().for_each(|s| print(venue, s, args.json));
+    let live = summaries.iter().all(|s| s.state == "live");
+    Ok(if live { exit::DONE } else { exit::FAILED })
 }
 
 fn print(venue: &str, s: &BookSummary, as_json: bool) {
@@ -84,7 +84,9 @@ fn print(venue: &str, s: &BookSummary, as_json: bool) {
     );
 }
 
-fn line_of(venue: &str, s: &BookSummary) -> Value {
+/// A book as one line of output: the contract's fields.
+#[must_use]
+pub fn line_of(venue: &str, s: &BookSummary) -> Value {
     let mut line = json!({
         "venue": venue, "symbol": s.symbol, "snapshot_id": s.snapshot_id,
         "final_update_id": s.final_update_id, "best_bid": s.best_bid, "best_ask": s.best_ask,

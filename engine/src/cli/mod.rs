@@ -5,15 +5,20 @@ pub mod book;
 pub mod check;
 pub mod journal;
 pub mod latency;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod sim;
 pub mod venue;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::offline::Recording;
+use crate::record::instruments::CaptureInstruments;
 
 /// Exit codes of the contract.
 pub mod exit {
@@ -47,6 +52,8 @@ enum Command {
     Venue(venue::Args),
     /// Rebuild order books from recorded frames, offline, through the real agents.
     Book(book::Args),
+    /// Capture a venue's market data, with receive times, without an account.
+    Record(record::Args),
     /// Run recordings or a journal through the real agents.
     Replay(replay::Args),
     /// Read a journal.
@@ -66,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Venue(args) => venue::run(args),
         Command::Book(args) => book::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Latency(args) => latency::run(&args),
@@ -88,6 +96,27 @@ pub type Outcome = Result<u8, Refusal>;
 /// A duration argument.
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::value::parse_duration(text)
+}
+
+/// The recordings or captures `files`; what a person should know of them goes to stderr. Without
+/// `venue`, a capture among the files says whose it is.
+fn recording(
+    venue: Option<&str>,
+    files: &[PathBuf],
+    snapshots: Option<&Path>,
+    only: Option<&str>,
+) -> Result<Recording, Refusal> {
+    let venue = match venue {
+        Some(name) => venue_of(name)?,
+        None => {
+            let mut told = files.iter().filter_map(|f| CaptureInstruments::read(f).ok().flatten());
+            let venue = told.next().map(|known| known.venue);
+            venue_of(venue.ok_or("error: --venue is missing\nhelp: --venue binance")?.name())?
+        }
+    };
+    let recording = Recording::read(venue, files, snapshots, only)?;
+    recording.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+    Ok(recording)
 }
 
 /// The venue called `name`, which must be in this build.

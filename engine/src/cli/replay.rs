@@ -6,7 +6,7 @@ use bot4_lanes::Clock;
 use serde_json::json;
 
 use super::{Outcome, exit};
-use crate::offline::{Pump, Recording, SourceError};
+use crate::offline::Pump;
 use crate::replay;
 
 /// Arguments of `bot4 replay`.
@@ -14,9 +14,9 @@ use crate::replay;
 #[command(after_help = "Examples:\n  bot4 replay --verify ~/.local/state/bot4/runs/ID\n  \
                   bot4 replay --venue binance btcusdt_20240808.gz btcusdt_20240809.gz")]
 pub struct Args {
-    /// Whose recording it is.
-    #[arg(long, default_value = "binance")]
-    venue: String,
+    /// Whose recording it is; a capture says it itself, else `binance`.
+    #[arg(long)]
+    venue: Option<String>,
     /// REST snapshots, merged by receive time.
     #[arg(long)]
     snapshots: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// A run's folder or journal; or recordings in order, one stream.
+    /// A run's folder or journal; or recordings and captures in order, one stream.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -89,18 +89,16 @@ fn run_journal(args: &Args, journal: &Path) -> Outcome {
 }
 
 fn run_recording(args: &Args) -> Outcome {
-    let venue = super::venue_of(&args.venue)?;
-    let recording = Recording::read(&args.files, args.snapshots.as_deref())?;
-    let symbols = recording.symbols();
-    if symbols.is_empty() {
-        return Err(SourceError::NoSymbols.into());
-    }
+    let told = args.files.iter().any(|path| bot4_capture::is_capture(path));
+    let venue = args.venue.as_deref().or((!told).then_some("binance"));
+    let recording = super::recording(venue, &args.files, args.snapshots.as_deref(), None)?;
     let clock = Clock::start();
     for round in 1..=args.rounds.max(1) {
-        let mut pump = Pump::new(venue, &symbols, 0)?;
+        let mut pump = Pump::new(&recording, 0)?;
         let start = clock.now();
-        let first = recording.messages().first().map_or(0, |m| m.recv_ns);
-        for message in recording.messages() {
+        let mut first = None;
+        recording.play(|message| {
+            let first = *first.get_or_insert(message.recv_ns);
             if let Speed::Times(factor) = args.speed {
                 let due = (message.recv_ns - first).max(0) as f64 / factor;
                 let waited = clock.now().since(start).0 as f64;
@@ -110,8 +108,8 @@ fn run_recording(args: &Args) -> Outcome {
                     std::thread::park_timeout(pause);
                 }
             }
-            pump.feed(&recording, message)?;
-        }
+            pump.feed(message)
+        })?;
         pump.settle()?;
         let seconds = clock.now().since(start).0 as f64 / 1e9;
         let messages = pump.stats().messages;

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
-use crate::offline::{Recording, SourceError};
-use crate::run::{self, RunOptions, control::Ending};
+use crate::offline::Recording;
+use crate::run::{self, RunOptions, control::Ending, plant::Plant};
 
 /// Arguments of `bot4 run`.
 #[derive(clap::Args, Default)]
@@ -45,6 +45,9 @@ pub struct Args {
     /// a broken promise. For at least ten lanes: with fewer they share threads with sockets.
     #[arg(long, hide = true)]
     seccomp_compute: bool,
+    /// Test aid: every strategy depends on something that no journal holds (`clock`, `order`).
+    #[arg(long, hide = true, value_parser = plant)]
+    plant: Option<Plant>,
     /// Send no order: cancel what an earlier run left open, compare its journal with the venue,
     /// print what was found. Allows the next start over a damaged journal.
     #[arg(long, conflicts_with_all = ["market", "length"])]
@@ -72,11 +75,8 @@ pub fn run(args: &Args) -> Outcome {
     let mut venue_args = Vec::new();
     if let Some(market) = &args.market {
         // The recording says what can be traded.
-        let recording = Recording::read(std::slice::from_ref(market), None)?;
-        config.venue.symbols = recording.symbols();
-        if config.venue.symbols.is_empty() {
-            return Err(SourceError::NoSymbols.into());
-        }
+        let files = std::slice::from_ref(market);
+        config.venue.symbols = Recording::read(config.venue.venue, files, None, None)?.symbols();
         venue_args.extend(["--market".to_owned(), market.display().to_string()]);
         if args.trade {
             venue_args.push("--trade".to_owned());
@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> Outcome {
         ready_file: args.ready_file.clone(),
         trap_syscalls: args.seccomp_compute,
         venue_args,
+        plant: args.plant,
     };
     let end = match run::run(&config, &options) {
         Err(e) if e.is::<run::Halted>() => {
@@ -114,6 +115,10 @@ pub fn run(args: &Args) -> Outcome {
         _ if end.broken.is_empty() => exit::DONE,
         _ => exit::FAILED,
     })
+}
+
+fn plant(name: &str) -> Result<Plant, String> {
+    Plant::from_name(name).ok_or_else(|| format!("`{name}` cannot be planted"))
 }
 
 /// `--reconcile-only`: exit 0 when nothing is open and the venue knows every fill of the journal.

@@ -16,7 +16,7 @@ pub struct Args {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Whose dialect to speak.
+    /// Whose dialect to speak: binance, binance-usdm, kraken, bybit, okx or coinbase.
     #[arg(long, default_value = "binance")]
     venue: String,
     /// `generated`, or a recording (plain or .gz).
@@ -34,15 +34,18 @@ pub struct Args {
     /// Seed of the generated market.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// OKX: send the checksum that the venue sent until June 2026 instead of 0.
+    #[arg(long)]
+    old_checksum: bool,
     /// Folder for keys and account; default: by address, forgotten with port 0.
     #[arg(long)]
     state: Option<PathBuf>,
     /// Forget what the folder holds.
     #[arg(long)]
     fresh: bool,
-    /// End when the process that started it ends.
-    #[arg(long, hide = true)]
-    die_with_parent: bool,
+    /// End when this process, which started it, ends, and leave nothing.
+    #[arg(long, hide = true, value_name = "PID")]
+    die_with_parent: Option<u32>,
 }
 
 /// Runs the venue until it is stopped.
@@ -64,6 +67,7 @@ pub fn run(args: Args) -> Outcome {
     let options = VenueOptions {
         listen: args.listen,
         venue: args.venue,
+        old_checksum: args.old_checksum,
         market,
         speed: args.speed,
         script: args.script,

@@ -8,11 +8,12 @@ pub mod error;
 pub mod resolve;
 pub mod schema;
 pub mod value;
+pub mod venue;
 
 use std::path::Path;
 
 pub use error::ConfigError;
-pub use resolve::{Config, StrategyConfig, VenueAccess, VenueConfig};
+pub use resolve::{Config, Mode, StrategyConfig, VenueAccess, VenueConfig};
 
 /// The embedded default configuration.
 pub const DEMO: &str = include_str!("../../../deploy/config/demo.toml");

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use bot4_lanes::idle::IdleKind;
 use bot4_lanes::placement::Wishes;
-use bot4_venues::registry::{NotInBuild, Venue};
 use toml::Spanned;
 
 use super::error::Issue;
 use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
+use super::venue;
+pub use super::venue::{
+    Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue,
+};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Config {
     pub seed: u64,
     /// What is asked of the placement beyond the number of lanes.
     pub wishes: Wishes,
+    /// Keep raw frames and turns: the whole chain can run again from them.
+    pub capture: bool,
     /// The venue.
     pub venue: VenueConfig,
     /// Limits.
@@ -60,41 +65,6 @@ pub struct DiskLimits {
     pub warn_pct: u32,
     /// No new orders from here on; 100 for never.
     pub stop_pct: u32,
-}
-
-/// A venue and how to reach it.
-#[derive(Clone, Debug)]
-pub struct VenueConfig {
-    /// Which.
-    pub venue: Venue,
-    /// Symbols to trade, the venue's spelling.
-    pub symbols: Vec<String>,
-    /// Endpoints and keys.
-    pub access: VenueAccess,
-}
-
-/// How to reach a venue.
-#[derive(Clone, Debug)]
-pub enum VenueAccess {
-    /// The simulated venue, started as a child.
-    Embedded,
-    /// A venue somewhere else.
-    Remote(Remote),
-}
-
-/// Endpoints and keys of a venue.
-#[derive(Clone, Debug)]
-pub struct Remote {
-    /// Market-data host as a URL.
-    pub market: String,
-    /// WebSocket API as a URL.
-    pub api: String,
-    /// The only trusted authority; `None` for the public ones.
-    pub ca: Option<PathBuf>,
-    /// API key.
-    pub api_key: String,
-    /// Private key file.
-    pub private_key: PathBuf,
 }
 
 /// Limits as configured.
@@ -150,14 +120,20 @@ pub enum StrategyConfig {
 pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let base = path.parent().unwrap_or(Path::new("."));
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let venue = venue::resolve(file.venue, &file.shards, base)?;
+    if let (false, Some(s)) = (venue.trades(), file.strategies.first()) {
+        let what = "a run that observes has no strategies";
+        return Err(issue(s.kind.span(), "kind", what, "remove it, or write mode = \"trade\""));
+    }
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
     Ok(Config {
         length: file.run.length.map(|s| s.0),
         lanes: file.run.lanes,
         seed: file.run.seed,
         wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
+        capture: file.run.capture,
         risk: risk(&file.risk)?,
-        venue: venue(file.venue, base)?,
+        venue,
         strategies,
         segment_bytes: segment as usize * 1024 * 1024,
         stall_max: stall_max(&file.journal.stall_max)?,
@@ -267,135 +243,6 @@ fn risk(risk: &schema::Risk) -> Result<RiskConfig, Issue> {
         book_age_max: risk.book_age_max.0,
         equity_asset,
     })
-}
-
-fn venue(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Issue> {
-    let table = venue.span();
-    let venue = venue.into_inner();
-    let name = venue.name.get_ref().as_str();
-    let known = known_venue(name).map_err(|what| {
-        issue(venue.name.span(), "name", what, "name a venue that this build has")
-    })?;
-    let symbols = symbols(&venue.symbols)?;
-    dead_man(venue.dead_man.as_ref(), &table)?;
-    let access = if venue.embedded {
-        embedded(&venue)?
-    } else {
-        VenueAccess::Remote(remote(venue, table, base)?)
-    };
-    Ok(VenueConfig { venue: known, symbols, access })
-}
-
-/// The venue called `name`, if this build speaks its dialect.
-///
-/// # Errors
-/// A sentence that lists what there is.
-pub fn known_venue(name: &str) -> Result<Venue, String> {
-    let names = || Venue::ALL.map(Venue::name).join(", ");
-    let venue = Venue::from_name(name)
-        .ok_or_else(|| format!("`{name}` is not a venue; there are: {}", names()))?;
-    if venue.is_in_build() { Ok(venue) } else { Err(NotInBuild(venue).to_string()) }
-}
-
-fn symbols(symbols: &Spanned<Vec<String>>) -> Result<Vec<String>, Issue> {
-    let list = symbols.get_ref();
-    let wrong = |what: String| {
-        Err(issue(symbols.span(), "symbols", what, "list the venue's names, like [\"BTCUSDT\"]"))
-    };
-    if list.is_empty() || list.len() > bot4_types::limits::INSTRUMENTS_MAX {
-        return wrong(format!("{} symbols", list.len()));
-    }
-    for (i, symbol) in list.iter().enumerate() {
-        let plain = !symbol.chars().any(|c| c.is_ascii_lowercase() || c.is_whitespace());
-        if bot4_types::Symbol::new(symbol).is_none() || !plain {
-            return wrong(format!("`{symbol}` is not a symbol (upper case, no spaces)"));
-        }
-        if list[..i].contains(symbol) {
-            return wrong(format!("`{symbol}` is listed twice"));
-        }
-    }
-    Ok(list.clone())
-}
-
-/// Binance Spot has no dead-man switch, so the configuration must say that its author knows.
-fn dead_man(dead_man: Option<&Spanned<String>>, table: &Range<usize>) -> Result<(), Issue> {
-    let mend = "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you \
-                when the engine or the line dies";
-    match dead_man {
-        Some(value) if value.get_ref() == "none_available" => Ok(()),
-        Some(value) => {
-            Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend))
-        }
-        None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
-    }
-}
-
-fn embedded(venue: &schema::Venue) -> Result<VenueAccess, Issue> {
-    let given = [
-        ("market", venue.market.as_ref().map(Spanned::span)),
-        ("api", venue.api.as_ref().map(Spanned::span)),
-        ("ca", venue.ca.as_ref().map(Spanned::span)),
-        ("api_key", venue.api_key.as_ref().map(Spanned::span)),
-        ("private_key", venue.private_key.as_ref().map(Spanned::span)),
-    ];
-    for (key, span) in given {
-        if let Some(span) = span {
-            let mend = "remove it, or set embedded = false";
-            return Err(issue(span, key, "has no meaning for an embedded venue", mend));
-        }
-    }
-    Ok(VenueAccess::Embedded)
-}
-
-fn remote(venue: schema::Venue, table: Range<usize>, base: &Path) -> Result<Remote, Issue> {
-    let missing = |key, mend: &str| issue(table.clone(), key, "is missing", mend);
-    let market = url(
-        "market",
-        venue
-            .market
-            .ok_or_else(|| missing("market", "give the wss:// URL of the market-data host"))?,
-    )?;
-    let api = url(
-        "api",
-        venue.api.ok_or_else(|| missing("api", "give the wss:// URL of the WebSocket API"))?,
-    )?;
-    let ca = venue.ca.map(|ca| file("ca", &ca, base)).transpose()?;
-    let api_key =
-        venue.api_key.ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
-    let key =
-        venue.private_key.ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
-    let private_key = file("private_key", &key, base)?;
-    check_private(&private_key, key.span())?;
-    Ok(Remote { market, api, ca, api_key: api_key.into_inner(), private_key })
-}
-
-fn url(key: &'static str, value: Spanned<String>) -> Result<String, Issue> {
-    match bot4_wire::Endpoint::parse(value.get_ref()) {
-        Ok(_) => Ok(value.into_inner()),
-        Err(e) => Err(issue(value.span(), key, e.to_string(), "write wss://host[:port][/path]")),
-    }
-}
-
-fn file(key: &'static str, value: &Spanned<PathBuf>, base: &Path) -> Result<PathBuf, Issue> {
-    let path = base.join(value.get_ref());
-    match std::fs::File::open(&path) {
-        Ok(_) => Ok(path),
-        Err(e) => {
-            let what = format!("cannot read {}: {e}", path.display());
-            Err(issue(value.span(), key, what, "give the path of a file this user can read"))
-        }
-    }
-}
-
-/// A private key that others can read is refused.
-fn check_private(path: &Path, span: Range<usize>) -> Result<(), Issue> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).map(|m| m.permissions().mode()).unwrap_or(0);
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let what = format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777);
-    Err(issue(span, "private_key", what, format!("chmod 600 {}", path.display())))
 }
 
 fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::value::{Lanes, Span};
+use super::venue::Mode;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -16,6 +17,9 @@ pub struct File {
     pub run: Run,
     /// `[venue]`.
     pub venue: Spanned<Venue>,
+    /// `[[shard]]`.
+    #[serde(default, rename = "shard")]
+    pub shards: Vec<Shard>,
     /// `[risk]`.
     #[serde(default)]
     pub risk: Risk,
@@ -49,6 +53,9 @@ pub struct Run {
     /// How lanes wait.
     #[serde(default)]
     pub idle: Idle,
+    /// Keep what the whole chain needs to run again.
+    #[serde(default)]
+    pub capture: bool,
 }
 
 /// How lanes that work wait when there is nothing to do.
@@ -75,12 +82,20 @@ pub struct Venue {
     /// Start the simulated venue as a child.
     #[serde(default)]
     pub embedded: bool,
+    /// Trade or observe.
+    pub mode: Option<Spanned<Mode>>,
     /// Symbols to trade.
     pub symbols: Spanned<Vec<String>>,
+    /// Connections that carry each stream.
+    pub lines: Option<Spanned<u32>>,
+    /// How often the list of instruments is read again.
+    pub refresh: Option<Spanned<Span>>,
     /// Market-data host.
     pub market: Option<Spanned<String>>,
     /// WebSocket API.
     pub api: Option<Spanned<String>>,
+    /// REST host.
+    pub rest: Option<Spanned<String>>,
     /// The only trusted authority.
     pub ca: Option<Spanned<PathBuf>>,
     /// API key.
@@ -89,6 +104,18 @@ pub struct Venue {
     pub private_key: Option<Spanned<PathBuf>>,
     /// Dead-man switch.
     pub dead_man: Option<Spanned<String>>,
+}
+
+/// `[[shard]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Symbols of `[venue]`.
+    pub symbols: Spanned<Vec<String>>,
+    /// Their wire and parse lane.
+    pub wire: Option<Spanned<u32>>,
+    /// Their book lane.
+    pub book: Option<Spanned<u32>>,
 }
 
 /// `[risk]`

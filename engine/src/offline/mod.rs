@@ -1,12 +1,16 @@
-//! Recordings through the real parse and book agents, on one thread.
+//! Recordings and captures through the real parse and book agents, on one thread.
 //!
 //! ```text
-//! files (.gz or plain) --source--> messages --pump--> frames -> parse.0 -> market -> book.0
-//! --snapshots file ----------------^   merged by receive time       tops, marks: drained
+//! lines (.gz or plain) --walk--> messages --play, pump--> frames -> parse.0 -> market -> book.0
+//! captures --------------^  |                                 tops, marks: drained
+//! --snapshots file, merged -'  '--scout: symbols, decimals, depth (first pass)
 //! ```
 
+pub mod lines;
 pub mod pump;
+pub mod scout;
 pub mod source;
+mod walk;
 
 pub use pump::{Pump, PumpStats};
-pub use source::{Message, Recording, SourceError};
+pub use source::{Message, Recording, SourceError, What};

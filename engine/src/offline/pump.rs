@@ -5,12 +5,11 @@ use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
 use bot4_lanes::{Agent, Fault, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::limits::{FRAME_LARGE, FRAME_SMALL};
 use bot4_types::{
-    ConnId, Frame, FrameKind, Instrument, InstrumentId, InstrumentTable, Mark, Nanos, Resync, Slot,
-    Symbol, TopMsg,
+    BookRules, ConnId, Frame, FrameKind, InstrumentId, InstrumentTable, Mark, Nanos, Resync, Slot,
+    TopMsg,
 };
-use bot4_venues::registry::Venue;
 
-use super::source::{Message, Recording};
+use super::source::{Message, Recording, SourceError, What};
 
 /// Messages in flight.
 const RING: usize = 256;
@@ -39,6 +38,8 @@ pub struct Pump {
     marks: Rx<Mark>,
     free: Vec<Slot>,
     table: InstrumentTable,
+    /// Connections that the instruments come by.
+    conns: u16,
     metrics: Metrics,
     probe: Probe,
     now: Nanos,
@@ -46,23 +47,23 @@ pub struct Pump {
     stats: PumpStats,
 }
 
-/// Why a pump cannot be made.
+/// Why a pump cannot be made or go on.
 #[derive(Debug)]
 pub enum PumpError {
-    /// A symbol does not enter the table.
-    Symbol(String),
     /// The venue has no dialect in this build.
     Venue(String),
     /// An agent's fault.
     Fault(Fault),
+    /// The recording cannot be read on.
+    Source(SourceError),
 }
 
 impl std::fmt::Display for PumpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Symbol(s) => write!(f, "error: `{s}` cannot be an instrument\nhelp: --symbol"),
             Self::Venue(e) => write!(f, "error: --venue: {e}"),
             Self::Fault(e) => write!(f, "error: {e}"),
+            Self::Source(e) => write!(f, "{e}"),
         }
     }
 }
@@ -75,20 +76,20 @@ impl From<Fault> for PumpError {
     }
 }
 
+impl From<SourceError> for PumpError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
 impl Pump {
-    /// A pump for `symbols` of `venue`. `every` above zero collects checkpoints.
+    /// A pump for the instruments of `recording`. `every` above zero collects checkpoints.
     ///
     /// # Errors
     /// See [`PumpError`].
-    pub fn new(venue: Venue, symbols: &[String], every: u64) -> Result<Self, PumpError> {
+    pub fn new(recording: &Recording, every: u64) -> Result<Self, PumpError> {
         let metrics = Metrics::in_memory();
-        let mut table = InstrumentTable::new();
-        for name in symbols {
-            let wrong = || PumpError::Symbol(name.clone());
-            let symbol = Symbol::new(name).ok_or_else(wrong)?;
-            let instrument = Instrument::bare(InstrumentId(0), symbol, venue.wire_decimals());
-            table.push(instrument).map_err(|_| wrong())?;
-        }
+        let (venue, table) = (recording.venue(), recording.table().clone());
         let decoder = venue.market_decoder(&table).map_err(|e| PumpError::Venue(e.to_string()))?;
         let (frames, frames_rx) = ring(RING);
         let (slots_tx, slots) = ring(2 * RING);
@@ -111,7 +112,14 @@ impl Pump {
             tops: tops_tx,
             marks: marks_tx,
         };
-        let mut book = BookAgent::new(0, 1, 1, &table, BookConfig::default(), ports, &metrics);
+        // Nobody trades on these books: how far they are known does not matter.
+        let rules = venue.rules();
+        let depth_max =
+            if recording.depth_max() > 0 { recording.depth_max() } else { rules.depth_max };
+        let rules = BookRules { snapshot_levels: 0, depth_max, ..rules };
+        let config = BookConfig { rules, ..BookConfig::default() };
+        let shards = recording.shards();
+        let mut book = BookAgent::new(0, shards, &table, config, ports, &metrics);
         book.set_checkpoints(every);
         let mut free: Vec<Slot> = (0..RING).map(|_| Slot::new(FRAME_SMALL)).collect();
         free.push(Slot::new(FRAME_LARGE));
@@ -125,6 +133,7 @@ impl Pump {
             marks,
             free,
             table,
+            conns: shards.conns() as u16,
             metrics,
             probe: Probe::logical(),
             now: Nanos(EPOCH_NS),
@@ -133,40 +142,32 @@ impl Pump {
         };
         pump.parse.start(pump.now)?;
         pump.book.start(pump.now)?;
-        pump.push(Slot::empty(), 0, FrameKind::LineUp)?;
+        pump.line_all(FrameKind::LineUp)?;
         Ok(pump)
     }
 
-    /// Feeds one message of `recording`.
+    /// Feeds one message.
     ///
     /// # Errors
     /// An agent's fault.
-    pub fn feed(&mut self, recording: &Recording, message: &Message) -> Result<(), PumpError> {
+    pub fn feed(&mut self, message: &Message<'_>) -> Result<(), PumpError> {
         self.advance(message.recv_ns);
-        let text = recording.text(message);
-        let (prefix, kind): (Option<String>, _) = match message.snapshot {
-            Some(n) => match self.snapshot_instrument(recording.snapshot_symbol(n)) {
-                Some(id) => (
-                    Some(format!("{{\"id\":{},\"status\":200,\"result\":", id.0)),
-                    FrameKind::Snapshot,
-                ),
-                None => return Ok(()),
-            },
-            None => (None, FrameKind::Market),
-        };
-        let head = prefix.as_deref().unwrap_or("").as_bytes();
-        let tail: &[u8] = if prefix.is_some() { b"}" } else { b"" };
-        let len = head.len() + text.len() + tail.len();
-        let Some(mut slot) = self.slot_for(len)? else {
-            self.stats.too_long += 1;
-            return Ok(());
-        };
-        let bytes = slot.bytes_mut();
-        bytes[..head.len()].copy_from_slice(head);
-        bytes[head.len()..head.len() + text.len()].copy_from_slice(text);
-        bytes[head.len() + text.len()..len].copy_from_slice(tail);
-        self.stats.messages += 1;
-        self.push(slot, len, kind)
+        let (text, conn) = (message.text, message.conn);
+        match message.what {
+            What::Market => self.push_text([b"", text, b""], conn, FrameKind::Market),
+            What::Answer => self.push_text([b"", text, b""], conn, FrameKind::Snapshot),
+            What::Snapshot(symbol) => {
+                let Some(id) = self.snapshot_instrument(symbol) else { return Ok(()) };
+                // In the envelope in which the venue answers.
+                let head = format!("{{\"id\":{},\"status\":200,\"result\":", id.0);
+                self.push_text([head.as_bytes(), text, b"}"], conn, FrameKind::Snapshot)
+            }
+            What::Line(kind) => self.push(Slot::empty(), 0, conn, kind),
+            What::Broken => {
+                self.line_all(FrameKind::LineDown)?;
+                self.line_all(FrameKind::LineUp)
+            }
+        }
     }
 
     /// Lets the agents finish what is in flight.
@@ -241,8 +242,41 @@ impl Pump {
         }
     }
 
-    fn push(&mut self, slot: Slot, len: usize, kind: FrameKind) -> Result<(), PumpError> {
-        let mut frame = Frame { slot, t0: self.now, len: len as u32, conn: ConnId(0), kind };
+    /// A message from pieces, one behind the other.
+    fn push_text(
+        &mut self,
+        pieces: [&[u8]; 3],
+        conn: ConnId,
+        kind: FrameKind,
+    ) -> Result<(), PumpError> {
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        let Some(mut slot) = self.slot_for(len)? else {
+            self.stats.too_long += 1;
+            return Ok(());
+        };
+        let mut rest = slot.bytes_mut();
+        for piece in pieces {
+            let (room, behind) = rest.split_at_mut(piece.len());
+            room.copy_from_slice(piece);
+            rest = behind;
+        }
+        self.stats.messages += 1;
+        self.push(slot, len, conn, kind)
+    }
+
+    /// Something happened to every connection.
+    fn line_all(&mut self, kind: FrameKind) -> Result<(), PumpError> {
+        (0..self.conns).try_for_each(|conn| self.push(Slot::empty(), 0, ConnId(conn), kind))
+    }
+
+    fn push(
+        &mut self,
+        slot: Slot,
+        len: usize,
+        conn: ConnId,
+        kind: FrameKind,
+    ) -> Result<(), PumpError> {
+        let mut frame = Frame { slot, t0: self.now, len: len as u32, conn, kind };
         while let Err(back) = self.frames.push(frame) {
             frame = back;
             self.turn()?;

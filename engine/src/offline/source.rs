@@ -1,13 +1,28 @@
-//! Recorded messages: reading every line format of the contract.
+//! Recorded messages of any origin, in order: lines, captures, REST snapshots.
 //!
-//! Line formats are told apart by content: `<receive time, Unix ns> <JSON>`, bare JSON,
-//! `<time ns> < or > <JSON>` (only what was received counts). Snapshots in the stream are plain
-//! order-book objects without a symbol; REST snapshots come from their own file of
-//! `{"recv_ns","url","body"}` and are merged by receive time.
+//! Two passes. The first looks at everything, finds symbols and decimals and keeps the texts
+//! while they fit into [`CACHE_BYTES`]; the second, [`Recording::play`], hands the messages out
+//! from there or reads the files again, so a recording may be longer than memory.
+//!
+//! Snapshots in a stream of lines are plain order-book objects without a symbol; REST snapshots
+//! from a file of `{"recv_ns","url","body"}` are merged by receive time. Captures hold the
+//! venue's answers as they came.
 
 use std::fmt;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use bot4_types::{ConnId, FrameKind, InstrumentTable, Shards};
+use bot4_venues::registry::Venue;
+
+use super::scout::Scout;
+use super::walk::{Raw, RawKind, RestFile, Walk};
+use crate::record::instruments::CaptureInstruments;
+
+/// Texts that are kept in memory between the passes.
+pub const CACHE_BYTES: usize = 512 * 1024 * 1024;
+/// Notes on a recording at most; the last says how many there are.
+const NOTES_MAX: usize = 20;
 
 /// Why a recording cannot be read.
 #[derive(Debug)]
@@ -17,7 +32,7 @@ pub enum SourceError {
         /// Which file.
         path: PathBuf,
         /// What happened.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A line is none of the formats.
     Line {
@@ -30,6 +45,20 @@ pub enum SourceError {
     },
     /// No instrument's name appears anywhere.
     NoSymbols,
+    /// This symbol cannot be an instrument, or there are too many.
+    Symbol(String),
+    /// A capture was recorded at another venue.
+    Venue {
+        /// The capture.
+        path: PathBuf,
+        /// Its venue.
+        venue: Venue,
+    },
+    /// Two captures with different instruments.
+    Mixed {
+        /// The second.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for SourceError {
@@ -37,7 +66,8 @@ impl fmt::Display for SourceError {
         match self {
             Self::Io { path, error } => write!(
                 f,
-                "error: cannot read {}: {error}\nhelp: give a recording, plain or .gz",
+                "error: cannot read {}: {error}\nhelp: give a recording (plain or .gz) or a \
+                 capture's folder",
                 path.display()
             ),
             Self::Line { path, line, what } => write!(
@@ -47,8 +77,26 @@ impl fmt::Display for SourceError {
                 path.display()
             ),
             Self::NoSymbols => f.write_str(
-                "error: no symbol found in the files\nhelp: name one with --symbol, and check \
-                 that --venue matches the recording",
+                "error: no symbol found in the files\nhelp: check that --venue matches the \
+                 recording, and --symbol if it is given",
+            ),
+            Self::Symbol(name) => write!(
+                f,
+                "error: `{name}` does not enter the table of instruments\nhelp: a name has up to \
+                 31 bytes and a run up to 256 instruments; choose one with --symbol"
+            ),
+            Self::Venue { path, venue } => write!(
+                f,
+                "error: {} was recorded at `{}`\nhelp: --venue {}",
+                path.display(),
+                venue.name(),
+                venue.name()
+            ),
+            Self::Mixed { path } => write!(
+                f,
+                "error: {} has other instruments than the capture before it\nhelp: read captures \
+                 of different instruments one by one",
+                path.display()
             ),
         }
     }
@@ -56,214 +104,280 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Where a message's text lies in its recording.
-#[derive(Clone, Copy, Debug)]
-pub struct Message {
-    /// Receive time in Unix ns, zero where the line has none.
-    pub recv_ns: i64,
-    start: usize,
-    end: usize,
-    /// Place among the recording's snapshots, when it is one.
-    pub snapshot: Option<u32>,
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// Of the market-data stream.
+    Market,
+    /// An order book as asked for, without the venue's envelope, and whose it is where known.
+    Snapshot(Option<&'a str>),
+    /// A snapshot answer as the venue sent it.
+    Answer,
+    /// Something happened to a connection.
+    Line(FrameKind),
+    /// Messages are missing here: every book is in doubt.
+    Broken,
 }
 
-/// All messages of some files, in order.
-#[derive(Debug, Default)]
+/// A recorded message.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Receive time in Unix ns, zero where the line has none.
+    pub recv_ns: i64,
+    /// The connection it came by.
+    pub conn: ConnId,
+    /// What it is.
+    pub what: What<'a>,
+    /// Its text.
+    pub text: &'a [u8],
+}
+
+/// All messages of some files, in order, and what the first pass found.
 pub struct Recording {
-    text: Vec<u8>,
-    messages: Vec<Message>,
-    /// Symbol of each snapshot, where the snapshot's file tells.
-    snapshot_symbols: Vec<Option<String>>,
+    venue: Venue,
+    files: Vec<PathBuf>,
+    rest: Option<RestFile>,
+    table: InstrumentTable,
+    shards: Shards,
+    depth_max: usize,
+    /// Whose each snapshot is, by its place among the snapshots.
+    owners: Vec<Option<String>>,
+    cache: Option<Cache>,
+    messages: u64,
+    notes: Vec<String>,
 }
 
 impl Recording {
-    /// Reads `files` as one stream in the order given and merges `snapshots` by receive time.
+    /// Looks through `files`, one stream in the order given, with `snapshots` merged by receive
+    /// time. With `only`, other symbols of line files are passed over. A bar on a terminal shows
+    /// how far it is.
     ///
     /// # Errors
     /// See [`SourceError`].
-    pub fn read(files: &[PathBuf], snapshots: Option<&Path>) -> Result<Self, SourceError> {
-        let mut recording = Self::default();
-        for file in files {
-            recording.add_stream(file)?;
+    pub fn read(
+        venue: Venue,
+        files: &[PathBuf],
+        snapshots: Option<&Path>,
+        only: Option<&str>,
+    ) -> Result<Self, SourceError> {
+        let known = capture_instruments(venue, files)?;
+        let rest = snapshots.map(|path| RestFile::read(venue, path)).transpose()?;
+        let mut first = FirstPass {
+            scout: Scout::new(venue, only),
+            owners: Vec::new(),
+            cache: Some(Cache::default()),
+            messages: 0,
+            broken: 0,
+        };
+        let mut walk = Walk::new(venue, files, rest.as_ref());
+        walk.run(&mut |raw| {
+            first.look(&raw, known.is_some());
+            Ok::<(), SourceError>(())
+        })?;
+        let mut notes = walk.into_notes();
+        if first.broken > 0 {
+            notes.push(format!("frames are missing at {} places", first.broken));
         }
-        if let Some(file) = snapshots {
-            recording.add_snapshots(file)?;
-            recording.messages.sort_by_key(|m| m.recv_ns);
+        let FirstPass { scout, owners, cache, messages, .. } = first;
+        let owners = name_owners(owners, &scout);
+        let (table, shards, depth_max) = match known {
+            Some(known) => (known.table, known.shards, known.depth_max),
+            None => {
+                let table = scout.table().map_err(SourceError::Symbol)?;
+                let shards = Shards::round_robin(table.all().len(), 1, 1);
+                (table, shards, scout.depth())
+            }
+        };
+        if table.all().is_empty() {
+            return Err(SourceError::NoSymbols);
         }
-        Ok(recording)
+        let files = files.to_vec();
+        let cut = notes.len().saturating_sub(NOTES_MAX);
+        if cut > 0 {
+            notes.truncate(NOTES_MAX);
+            notes.push(format!("and {cut} more places"));
+        }
+        Ok(Self { venue, files, rest, table, shards, depth_max, owners, cache, messages, notes })
     }
 
-    /// The messages in order.
+    /// Hands out every message in order.
+    ///
+    /// # Errors
+    /// What `f` says, or what reading the files again says.
+    pub fn play<E: From<SourceError>>(
+        &self,
+        mut f: impl FnMut(&Message<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut snapshots = self.owners.iter();
+        let mut tell = |raw: Raw<'_>| {
+            let what = match raw.kind {
+                RawKind::Market => What::Market,
+                RawKind::Answer => What::Answer,
+                RawKind::Line(kind) => What::Line(kind),
+                RawKind::Broken => What::Broken,
+                RawKind::Snapshot(_) => What::Snapshot(snapshots.next().and_then(Option::as_deref)),
+            };
+            f(&Message { recv_ns: raw.recv_ns, conn: raw.conn, what, text: raw.text })
+        };
+        match &self.cache {
+            Some(cache) => cache.messages().try_for_each(tell),
+            None => Walk::new(self.venue, &self.files, self.rest.as_ref()).run(&mut tell),
+        }
+    }
+
+    /// The venue.
     #[must_use]
-    pub fn messages(&self) -> &[Message] {
-        &self.messages
+    pub const fn venue(&self) -> Venue {
+        self.venue
     }
 
-    /// The text of `message`.
+    /// The instruments.
     #[must_use]
-    pub fn text(&self, message: &Message) -> &[u8] {
-        &self.text[message.start..message.end]
+    pub const fn table(&self) -> &InstrumentTable {
+        &self.table
     }
 
-    /// The symbol that a snapshot's file tells.
+    /// Which connection carries which instrument.
     #[must_use]
-    pub fn snapshot_symbol(&self, snapshot: u32) -> Option<&str> {
-        self.snapshot_symbols.get(snapshot as usize)?.as_deref()
+    pub const fn shards(&self) -> &Shards {
+        &self.shards
     }
 
-    /// The symbols that appear as `"s":"…"`, in order of appearance.
+    /// Levels a side that books are cut to; zero: not cut.
+    #[must_use]
+    pub const fn depth_max(&self) -> usize {
+        self.depth_max
+    }
+
+    /// The symbols, in order of appearance.
     #[must_use]
     pub fn symbols(&self) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for message in &self.messages {
-            let text = self.text(message);
-            let Some(at) = find(text, b"\"s\":\"") else { continue };
-            let rest = &text[at + 5..];
-            let end = rest.iter().position(|b| *b == b'"').unwrap_or(0);
-            let Ok(symbol) = std::str::from_utf8(&rest[..end]) else { continue };
-            if !symbol.is_empty() && !found.iter().any(|s| s == symbol) {
-                found.push(symbol.to_owned());
-            }
-        }
-        found
+        self.table.all().iter().map(|i| i.symbol.as_str().to_owned()).collect()
     }
 
-    fn add_stream(&mut self, path: &Path) -> Result<(), SourceError> {
-        let base = self.text.len();
-        read_into(path, &mut self.text)?;
-        let mut start = base;
-        let mut number = 0;
-        while start < self.text.len() {
-            let rest = &self.text[start..];
-            let end = start + rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
-            number += 1;
-            let line = self.text[start..end].trim_ascii();
-            if !line.is_empty() {
-                let wrong = |what| SourceError::Line { path: path.to_owned(), line: number, what };
-                if let Some((recv_ns, skip)) = split_line(line).map_err(wrong)? {
-                    let lead = self.text[start..end].iter().take_while(|b| b.is_ascii_whitespace());
-                    let from = start + lead.count() + skip;
-                    let to = from + line.len() - skip;
-                    let snapshot = is_snapshot(&self.text[from..to]).then(|| {
-                        self.snapshot_symbols.push(None);
-                        self.snapshot_symbols.len() as u32 - 1
-                    });
-                    self.messages.push(Message { recv_ns, start: from, end: to, snapshot });
-                }
-            }
-            start = end + 1;
-        }
-        Ok(())
+    /// Messages, snapshots and line changes.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.messages
     }
 
-    fn add_snapshots(&mut self, path: &Path) -> Result<(), SourceError> {
-        let mut raw = Vec::new();
-        read_into(path, &mut raw)?;
-        for (i, line) in raw.split(|b| *b == b'\n').enumerate() {
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let what = "not a snapshot line {\"recv_ns\",\"url\",\"body\"}";
-            let wrong = || SourceError::Line { path: path.to_owned(), line: i + 1, what };
-            let value: serde_json::Value = serde_json::from_slice(line).map_err(|_| wrong())?;
-            let recv_ns = value["recv_ns"].as_i64().ok_or_else(wrong)?;
-            let url = value["url"].as_str().ok_or_else(wrong)?;
-            let body = value.get("body").ok_or_else(wrong)?;
-            if !url.contains("depth") {
-                continue;
-            }
-            let start = self.text.len();
-            self.text.extend_from_slice(body.to_string().as_bytes());
-            let symbol = url.split(['?', '&']).find_map(|p| p.strip_prefix("symbol="));
-            self.snapshot_symbols.push(symbol.map(str::to_owned));
-            let snapshot = Some(self.snapshot_symbols.len() as u32 - 1);
-            self.messages.push(Message { recv_ns, start, end: self.text.len(), snapshot });
-        }
-        Ok(())
+    /// There is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Everything is in memory: playing it reads no file.
+    #[must_use]
+    pub const fn is_in_memory(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// What a person should know: damage, losses, lines left out.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
-fn read_into(path: &Path, out: &mut Vec<u8>) -> Result<(), SourceError> {
-    let wrong = |error| SourceError::Io { path: path.to_owned(), error };
-    let raw = std::fs::read(path).map_err(wrong)?;
-    if raw.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(raw.as_slice()).read_to_end(out).map_err(wrong)?;
-    } else {
-        out.extend_from_slice(&raw);
-    }
-    if out.last().is_some_and(|b| *b != b'\n') {
-        out.push(b'\n');
-    }
-    Ok(())
+/// The first pass.
+struct FirstPass {
+    scout: Scout,
+    /// Of each snapshot: its owner, where the message tells.
+    owners: Vec<Option<String>>,
+    cache: Option<Cache>,
+    messages: u64,
+    broken: u64,
 }
 
-/// Receive time and length of the prefix before the JSON; `None` for what the client sent.
-fn split_line(line: &[u8]) -> Result<Option<(i64, usize)>, &'static str> {
-    if matches!(line.first(), Some(b'{' | b'[')) {
-        return Ok(Some((0, 0)));
-    }
-    let digits = line.iter().take_while(|b| b.is_ascii_digit()).count();
-    let recv_ns = std::str::from_utf8(&line[..digits])
-        .ok()
-        .and_then(|t| t.parse().ok())
-        .ok_or("does not begin with a receive time or JSON")?;
-    let rest = &line[digits..];
-    let at = digits + rest.iter().take_while(|b| **b == b' ').count();
-    match line.get(at) {
-        Some(b'{' | b'[') => Ok(Some((recv_ns, at))),
-        Some(b'>') => Ok(None),
-        Some(b'<') => {
-            let spaces = line[at + 1..].iter().take_while(|b| **b == b' ').count();
-            Ok(Some((recv_ns, at + 1 + spaces)))
+impl FirstPass {
+    fn look(&mut self, raw: &Raw<'_>, known: bool) {
+        self.messages += 1;
+        match raw.kind {
+            RawKind::Market if !known => self.scout.message(raw.text),
+            RawKind::Snapshot(name) => {
+                self.scout.snapshot(name, raw.text);
+                self.owners.push(name.map(str::to_owned));
+            }
+            RawKind::Broken => self.broken += 1,
+            _ => {}
         }
-        _ => Err("no JSON behind the receive time"),
+        if let Some(cache) = &mut self.cache
+            && !cache.keep(raw)
+        {
+            self.cache = None;
+        }
     }
 }
 
-/// A REST order book: an object that begins with its update id.
-fn is_snapshot(text: &[u8]) -> bool {
-    text.starts_with(b"{\"lastUpdateId\"")
+/// Fills in whose the nameless snapshots are.
+fn name_owners(owners: Vec<Option<String>>, scout: &Scout) -> Vec<Option<String>> {
+    let mut nameless = scout.owners().into_iter();
+    owners.into_iter().map(|owner| owner.or_else(|| nameless.next().flatten())).collect()
 }
 
-fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len()).position(|w| w == needle)
+/// What the captures among `files` were recorded with; none where there is no capture, or none
+/// that tells.
+fn capture_instruments(
+    venue: Venue,
+    files: &[PathBuf],
+) -> Result<Option<CaptureInstruments>, SourceError> {
+    let mut known: Option<CaptureInstruments> = None;
+    for path in files.iter().filter(|path| bot4_capture::is_capture(path)) {
+        let io = |error| SourceError::Io { path: path.clone(), error };
+        let Some(found) = CaptureInstruments::read(path).map_err(io)? else { continue };
+        if found.venue != venue {
+            return Err(SourceError::Venue { path: path.clone(), venue: found.venue });
+        }
+        if known.as_ref().is_some_and(|known| known.table.all() != found.table.all()) {
+            return Err(SourceError::Mixed { path: path.clone() });
+        }
+        known = Some(found);
+    }
+    Ok(known)
+}
+
+/// Texts in memory.
+#[derive(Default)]
+struct Cache {
+    text: Vec<u8>,
+    kept: Vec<Kept>,
+}
+
+/// A message whose text lies in the cache, from where the one before it ends.
+struct Kept {
+    recv_ns: i64,
+    end: usize,
+    conn: ConnId,
+    kind: RawKind<'static>,
+}
+
+impl Cache {
+    /// False: there is no more room.
+    fn keep(&mut self, raw: &Raw<'_>) -> bool {
+        let kind = match raw.kind {
+            RawKind::Market => RawKind::Market,
+            RawKind::Answer => RawKind::Answer,
+            RawKind::Line(kind) => RawKind::Line(kind),
+            RawKind::Broken => RawKind::Broken,
+            RawKind::Snapshot(_) => RawKind::Snapshot(None),
+        };
+        self.text.extend_from_slice(raw.text);
+        let (recv_ns, end, conn) = (raw.recv_ns, self.text.len(), raw.conn);
+        self.kept.push(Kept { recv_ns, end, conn, kind });
+        self.text.len() + self.kept.len() * size_of::<Kept>() <= CACHE_BYTES
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Raw<'_>> {
+        let mut start = 0;
+        self.kept.iter().map(move |kept| {
+            let text = &self.text[start..kept.end];
+            start = kept.end;
+            Raw { recv_ns: kept.recv_ns, conn: kept.conn, kind: kept.kind, text }
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_format_is_told_apart() {
-        assert_eq!(split_line(b"{\"a\":1}"), Ok(Some((0, 0))));
-        assert_eq!(split_line(b"17 {\"a\":1}"), Ok(Some((17, 3))));
-        assert_eq!(split_line(b"17 < {\"a\":1}"), Ok(Some((17, 5))));
-        assert_eq!(split_line(b"17 > {\"a\":1}"), Ok(None));
-        assert!(split_line(b"hello").is_err());
-        assert!(split_line(b"17 hello").is_err());
-        assert!(split_line(b"99999999999999999999999 {}").is_err());
-    }
-
-    #[test]
-    fn files_are_merged_and_bad_lines_named() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (stream, rest) = (dir.path().join("a"), dir.path().join("rest"));
-        std::fs::write(&stream, "1 {\"s\":\"A\"}\n\n 5 {\"s\":\"B\"}\n7 {\"lastUpdateId\":3}")
-            .expect("written");
-        std::fs::write(
-            &rest,
-            "{\"recv_ns\":3,\"url\":\"x/depth?symbol=A&limit=5\",\"body\":{\"k\":1}}\n",
-        )
-        .expect("written");
-        let r = Recording::read(std::slice::from_ref(&stream), Some(&rest)).expect("readable");
-        let times: Vec<i64> = r.messages().iter().map(|m| m.recv_ns).collect();
-        assert_eq!(times, [1, 3, 5, 7]);
-        assert_eq!(r.text(&r.messages()[1]), b"{\"k\":1}");
-        assert_eq!(r.messages()[1].snapshot.and_then(|s| r.snapshot_symbol(s)), Some("A"));
-        assert!(r.messages()[3].snapshot.is_some());
-        assert_eq!(r.symbols(), ["A", "B"]);
-        std::fs::write(&stream, "1 {}\nnonsense\n").expect("written");
-        let error = Recording::read(&[stream], None).expect_err("refused").to_string();
-        assert!(error.contains(":2:") && error.contains("help"), "{error}");
-    }
-}
+#[path = "source_tests.rs"]
+mod tests;

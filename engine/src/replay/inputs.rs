@@ -17,6 +17,7 @@ use bot4_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::chain::inputs::ChainInputs;
 use crate::config::Config;
 
 /// Version of the document.
@@ -55,6 +56,9 @@ pub struct RunInputs {
     /// The gate's limits.
     #[serde(with = "LimitsText")]
     pub limits: RiskLimits,
+    /// What the agents before risk started from, in a run that was captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainInputs>,
 }
 
 /// An instrument in the document.
@@ -138,6 +142,7 @@ impl RunInputs {
             quote: risk.quote.0,
             balances: risk.balances.iter().map(held).collect(),
             limits: risk.limits,
+            chain: None,
         }
     }
 

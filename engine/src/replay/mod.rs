@@ -12,6 +12,7 @@
 //! nothing, so each lane is fed for itself. A record that is missing, damaged or unknown ends the
 //! replay: whatever follows could differ. Memory does not grow with the journal.
 
+pub mod chain;
 pub mod ended;
 pub mod inputs;
 pub mod links;
@@ -122,7 +123,29 @@ pub fn verify_amended(
         }
     }
     let closed = ran_on && reader.is_closed();
-    replay.finish(closed, end.as_ref())
+    let in_order = closed && !reader.is_recovered();
+    let inputs = replay.inputs.take();
+    let mut report = replay.finish(closed, end.as_ref())?;
+    if let Some((inputs, folder)) = inputs.as_ref().zip(folder) {
+        replay_chain(&mut report, inputs, folder, in_order);
+    }
+    Ok(report)
+}
+
+/// Runs the whole chain again, if the run was captured and everything is the same so far.
+fn replay_chain(report: &mut ReplayReport, inputs: &RunInputs, folder: &Path, in_order: bool) {
+    let Some(chain) = inputs.chain.as_ref().filter(|_| report.is_same()) else { return };
+    match chain::verify(inputs, chain, &report.journal, folder, in_order) {
+        Ok(found) => {
+            report.difference.clone_from(&found.difference);
+            report.chain = Some(found);
+        }
+        Err(what) => {
+            let what = format!("the run was captured, but {what}; give the run's folder");
+            let (place, recorded, came_out) = (None, None, None);
+            report.difference = Some(FirstDifference { place, what, recorded, came_out });
+        }
+    }
 }
 
 /// The agents' cores, once the inputs are known.
@@ -136,6 +159,7 @@ struct Cores {
 struct Replay<F> {
     text: InputsText,
     amend: Option<F>,
+    inputs: Option<RunInputs>,
     cores: Option<Cores>,
     approved: LinkCheck,
     reports: LinkCheck,
@@ -148,6 +172,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         Self {
             text: InputsText::default(),
             amend: Some(amend),
+            inputs: None,
             cores: None,
             approved: LinkCheck::default(),
             reports: LinkCheck::default(),
@@ -174,7 +199,9 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         match entry.lane {
             t::LOG_RUN => self.take_run(entry, place),
             t::LOG_RISK => self.take_risk(entry, place),
-            _ => self.take_execution(entry, place),
+            t::LOG_EXECUTION => self.take_execution(entry, place),
+            _ if entry.kind == LogKind::Turns as u8 => true,
+            _ => self.fail(place, "a record that does not belong into a lane of turns"),
         }
     }
 
@@ -207,7 +234,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         let config = inputs.risk_config().map_err(|e| e.to_string())?;
         let risk = Replayer::new(&config).map_err(|e| format!("the run's inputs: {e}"))?;
         self.report.written_by = format!("{} ({})", inputs.version, inputs.git);
-        self.report.run = inputs.run;
+        self.report.run.clone_from(&inputs.run);
+        self.inputs = Some(inputs);
         let execution = desk::Replayer::new();
         self.cores = Some(Cores { risk, execution, table: config.table });
         Ok(())

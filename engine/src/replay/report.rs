@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::chain::report::ChainReport;
 use super::ended::RiskState;
 use crate::topology as t;
 
@@ -15,8 +16,21 @@ pub const fn lane_name(lane: u8) -> &'static str {
         t::LOG_RISK => "risk",
         t::LOG_EXECUTION => "execution",
         t::LOG_RUN => "run",
-        _ => "unknown",
+        lane => turns_name(lane - t::LOG_TURNS),
     }
+}
+
+/// The name of the log lane of the turns of the chain's agent at `place`.
+const fn turns_name(place: u8) -> &'static str {
+    const NAMES: [&str; t::CHAIN.len()] = [
+        "turns[parse.0]",
+        "turns[parse.1]",
+        "turns[book.0]",
+        "turns[book.1]",
+        "turns[signal]",
+        "turns[risk]",
+    ];
+    if (place as usize) < NAMES.len() { NAMES[place as usize] } else { "unknown" }
 }
 
 /// Where a record lies.
@@ -69,6 +83,8 @@ pub struct ReplayReport {
     pub reports: u64,
     /// Messages between the lanes that were the same on both sides.
     pub messages: u64,
+    /// The whole chain from raw frames, in a run that was captured and whose own lanes came out.
+    pub chain: Option<ChainReport>,
     /// What the replay reached.
     pub reached: Option<RiskState>,
     /// The run's own end state was there and was compared.
@@ -84,7 +100,7 @@ pub struct ReplayReport {
 }
 
 /// Log lanes there are.
-pub const LANES: usize = 3;
+pub const LANES: usize = t::LOG_LANES;
 
 impl ReplayReport {
     /// Everything came out as recorded.
@@ -118,14 +134,20 @@ impl ReplayReport {
         json!({
             "same": self.is_same(), "journal": self.journal, "run": self.run,
             "written_by": self.written_by, "records": self.records(),
-            "lanes": self.lanes.iter().enumerate().map(lane).collect::<Vec<_>>(),
+            "lanes": self.lanes.iter().enumerate().filter(is_shown).map(lane).collect::<Vec<_>>(),
             "decisions": self.decisions, "decision_hash": hash, "reports": self.reports,
             "messages": self.messages, "end_compared": self.end_compared, "closed": self.closed,
+            "chain": self.chain.as_ref().map(ChainReport::to_json),
             "torn_tail": self.torn_tail, "first_difference": difference,
             "seconds": self.seconds,
             "records_per_s": (self.records() as f64 / self.seconds.max(1e-9)).round(),
         })
     }
+}
+
+/// The lanes of every run, and those of turns where there are any.
+fn is_shown((i, line): &(usize, &LaneLine)) -> bool {
+    *i < usize::from(t::LOG_TURNS) || line.records > 0
 }
 
 impl fmt::Display for FirstDifference {
@@ -150,8 +172,8 @@ impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.is_same() { "same" } else { "DIFFERENT" };
         writeln!(f, "{verdict}: run {}, written by {}", self.run, self.written_by)?;
-        for (i, lane) in self.lanes.iter().enumerate() {
-            writeln!(f, "  {:<10} {:>9} records", lane_name(i as u8), lane.records)?;
+        for (i, lane) in self.lanes.iter().enumerate().filter(is_shown) {
+            writeln!(f, "  {:<14} {:>9} records", lane_name(i as u8), lane.records)?;
         }
         let hash = self.reached.as_ref().map_or("-", |r| r.decision_hash.as_str());
         let mut line = String::new();
@@ -160,6 +182,9 @@ impl fmt::Display for ReplayReport {
         writeln!(f, "{line}; {} messages between them", self.messages)?;
         let rate = self.records() as f64 / self.seconds.max(1e-9);
         writeln!(f, "  {:.3} s, {rate:.0} records/s", self.seconds)?;
+        if let Some(chain) = &self.chain {
+            chain.fmt(f)?;
+        }
         let end = if self.end_compared { "compared" } else { "not there" };
         let closed = if self.closed { "closed in order" } else { "not closed" };
         writeln!(f, "  journal {closed}; the run's own end state: {end}")?;

@@ -2,31 +2,49 @@
 
 use bot4_venues::binance::sign::{Credentials, Signer};
 use bot4_wire::transport::memory::Network;
-use bot4_wire::{ConnError, Connector, Endpoint, StreamError, TcpConnector, TlsRoots};
+use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
 
 use super::cold::ColdError;
-use crate::config::resolve::Remote;
+use crate::config::resolve::{self, Remote};
 
 /// What lies between the engine and the venue.
 pub enum Net {
-    /// TLS over TCP, trusting these authorities.
-    Tcp(TlsRoots),
+    /// TLS over TCP, trusting these authorities; names are looked up again by the resolver.
+    Tcp(TlsRoots, Resolver),
     /// The memory twin of the simulator.
     Memory(Network),
 }
 
-/// Endpoints and keys, read and ready.
-pub struct Access {
-    /// Market-data host.
-    pub market: String,
-    /// WebSocket API.
-    pub api: String,
+impl Net {
+    /// TLS over TCP, trusting `roots`.
+    ///
+    /// # Errors
+    /// When the resolver's helper thread cannot be started.
+    pub fn tcp(roots: TlsRoots) -> Result<Self, ColdError> {
+        Ok(Self::Tcp(roots, Resolver::start().map_err(ColdError::Resolver)?))
+    }
+}
+
+/// The keys of an account, read and ready.
+pub struct Keys {
     /// Name of the key pair.
     pub api_key: String,
     /// The private key's text.
     pub key_text: String,
     /// Where the key came from, for errors.
     pub key_path: String,
+}
+
+/// Endpoints and keys, read and ready.
+pub struct Access {
+    /// Market-data host.
+    pub market: String,
+    /// WebSocket API, where the venue needs one.
+    pub api: Option<String>,
+    /// REST host, where the venue needs one.
+    pub rest: Option<String>,
+    /// Keys; none where the run only observes.
+    pub keys: Option<Keys>,
     /// The network.
     pub net: Net,
 }
@@ -37,26 +55,37 @@ impl Access {
     /// # Errors
     /// When the key file cannot be read.
     pub fn of(remote: &Remote) -> Result<Self, ColdError> {
-        let key_path = remote.private_key.display().to_string();
-        let key_text = std::fs::read_to_string(&remote.private_key)
-            .map_err(|e| ColdError::KeyFile(key_path.clone(), e))?;
+        let read = |keys: &resolve::Keys| {
+            let key_path = keys.private_key.display().to_string();
+            let key_text = std::fs::read_to_string(&keys.private_key)
+                .map_err(|e| ColdError::KeyFile(key_path.clone(), e))?;
+            Ok(Keys { api_key: keys.api_key.clone(), key_text, key_path })
+        };
         Ok(Self {
             market: remote.market.clone(),
             api: remote.api.clone(),
-            api_key: remote.api_key.clone(),
-            key_text,
-            key_path,
-            net: Net::Tcp(remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File)),
+            rest: remote.rest.clone(),
+            keys: remote.keys.as_ref().map(read).transpose()?,
+            net: Net::tcp(remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File))?,
         })
+    }
+
+    /// The WebSocket API's URL.
+    ///
+    /// # Errors
+    /// When there is none: the configuration asks for it wherever a venue needs it.
+    pub fn api(&self) -> Result<&str, ColdError> {
+        self.api.as_deref().ok_or(ColdError::Endpoint(bot4_wire::EndpointError::NoHost))
     }
 
     /// The credentials.
     ///
     /// # Errors
-    /// When the key is not usable.
+    /// When there is no key or it is not usable.
     pub fn credentials(&self) -> Result<Credentials, ColdError> {
-        let key = |e| ColdError::Key(self.key_path.clone(), e);
-        Credentials::new(&self.api_key, Signer::ed25519(&self.key_text).map_err(key)?).map_err(key)
+        let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
+        let key = |e| ColdError::Key(keys.key_path.clone(), e);
+        Credentials::new(&keys.api_key, Signer::ed25519(&keys.key_text).map_err(key)?).map_err(key)
     }
 
     /// A connector that knows the way to the venue's hosts, and the endpoint that `url` names.
@@ -67,12 +96,13 @@ impl Access {
         let endpoint = Endpoint::parse(url).map_err(ColdError::Endpoint)?;
         match &self.net {
             Net::Memory(network) => Ok((Box::new(network.connector()), endpoint)),
-            Net::Tcp(roots) => {
+            Net::Tcp(roots, resolver) => {
                 let mut connector = TcpConnector::new(roots).map_err(ColdError::Roots)?;
+                connector.resolve_again_by(resolver);
                 let lost =
                     |e: StreamError| ColdError::Connection(url.to_owned(), ConnError::Stream(e));
                 // A market-data agent asks for snapshots at the other host.
-                for known in [&self.market, &self.api] {
+                for known in [Some(&self.market), self.api.as_ref()].into_iter().flatten() {
                     let known = Endpoint::parse(known).map_err(ColdError::Endpoint)?;
                     connector.resolve(&known).map_err(lost)?;
                 }

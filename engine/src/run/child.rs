@@ -1,5 +1,9 @@
 //! The embedded venue: a child process of the same binary that dies with its parent and is
 //! started again when it dies alone.
+//!
+//! Its folder (keys, account) is of no use without its run. It goes with the orderly end of the
+//! run; when the run is killed, with the child, which sees that; when both are killed, at the next
+//! start ([`sweep`]).
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,14 +17,20 @@ use serde::Deserialize;
 pub struct Endpoints {
     /// Market-data host.
     pub market: String,
-    /// WebSocket API.
-    pub api: String,
+    /// WebSocket API, where the venue has one.
+    #[serde(default)]
+    pub api: Option<String>,
+    /// REST host, where the venue has one.
+    #[serde(default)]
+    pub rest: Option<String>,
     /// Certificate of its authority.
     pub ca: PathBuf,
-    /// Name of the key pair it accepts.
-    pub api_key: String,
+    /// Name of the key pair it accepts, where it takes orders.
+    #[serde(default)]
+    pub api_key: Option<String>,
     /// The private key's file.
-    pub private_key: PathBuf,
+    #[serde(default)]
+    pub private_key: Option<PathBuf>,
 }
 
 /// A running child.
@@ -76,7 +86,35 @@ impl Drop for VenueChild {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What cannot be removed now, the next start tries again.
+        let _ = std::fs::remove_dir_all(&self.state);
     }
+}
+
+/// The folder of an embedded venue in its run's folder.
+pub const FOLDER: &str = "venue";
+
+/// Removes the folders of embedded venues whose engines were killed together with them, and run
+/// folders in which nothing else lies: those runs had not begun.
+pub fn sweep() {
+    for run in super::history::folders() {
+        let name = run.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let pid = name.split_once('-').and_then(|(_, pid)| pid.parse::<u32>().ok());
+        // An engine that lives may just be starting its child again.
+        if pid.is_none_or(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
+            continue;
+        }
+        let folder = run.join(FOLDER);
+        if !is_held(&folder) && std::fs::remove_dir_all(folder).is_ok() {
+            let _ = std::fs::remove_dir(run);
+        }
+    }
+}
+
+/// A venue that lives has locked its folder: the engine may run in another container.
+fn is_held(folder: &Path) -> bool {
+    let lock = std::fs::File::options().write(true).open(folder.join("lock"));
+    lock.is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 fn launch(
@@ -86,7 +124,8 @@ fn launch(
     extra: &[String],
 ) -> std::io::Result<(Child, Endpoints)> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["venue", "--die-with-parent", "--listen", listen, "--state"])
+        .args(["venue", "--die-with-parent", &std::process::id().to_string()])
+        .args(["--listen", listen, "--state"])
         .arg(state)
         .args(["--seed", &seed.to_string()])
         .args(extra)

@@ -2,25 +2,22 @@
 //! ended. Same transport, same dialect, other connection.
 
 use std::fmt;
-use std::time::Duration;
 
 use bot4_lanes::Clock;
-use bot4_types::{InstrumentTable, Nanos, Symbol, Wall};
+use bot4_types::{InstrumentTable, Symbol, Wall};
 use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
 use bot4_venues::binance::orders::{self, Encoder, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
 };
 use bot4_venues::binance::sign::KeyError;
-use bot4_wire::{ConnError, ConnState, EndpointError, RootsError, WsConfig, WsConnection};
+use bot4_venues::registry::NotInBuild;
+use bot4_wire::{ConnError, EndpointError, RootsError};
 
 use super::access::Access;
+use super::catalogue::is_answer;
+use super::chat::Chat;
 
-/// Longest wait for the connection or an answer.
-const PATIENCE: Nanos = Nanos::from_secs(10);
-const WAIT: Duration = Duration::from_millis(50);
-/// Answers longer than this are not taken.
-const ANSWER_LEN_MAX: usize = 64 * 1024 * 1024;
 /// Trades in one answer; the venue allows this many.
 const TRADES_LIMIT: u16 = 1_000;
 /// Samples of the venue's clock; the one with the shortest way counts.
@@ -47,6 +44,14 @@ pub enum ColdError {
     Answer(&'static str),
     /// The instruments.
     Instruments(InfoError),
+    /// The run has no keys: it only observes.
+    NoKeys,
+    /// This build lacks the venue's dialect.
+    NotInBuild(NotInBuild),
+    /// A REST request: which, and what went wrong.
+    Rest(String, String),
+    /// The helper that looks up names cannot be started.
+    Resolver(std::io::Error),
 }
 
 impl ColdError {
@@ -86,6 +91,14 @@ impl fmt::Display for ColdError {
                 write!(f, "error: the venue's answer to {what} is not understood")
             }
             Self::Instruments(e) => write!(f, "error: venue.symbols: {e}"),
+            Self::NoKeys => f.write_str("error: venue.api_key: a run that observes has no keys"),
+            Self::NotInBuild(e) => write!(f, "error: venue.name: {e}"),
+            Self::Rest(what, e) => write!(
+                f,
+                "error: cannot read {what}: {e}\nhelp: check `rest`, that the venue is up, and \
+                 that `ca` is its authority"
+            ),
+            Self::Resolver(e) => write!(f, "error: cannot start the name lookup's helper: {e}"),
         }
     }
 }
@@ -94,14 +107,12 @@ impl std::error::Error for ColdError {}
 
 /// A logged-on blocking session.
 pub struct ColdSession {
-    conn: WsConnection,
+    chat: Chat,
     clock: Clock,
     wall: Wall,
     encoder: Encoder,
-    url: String,
     next_id: u64,
     out: Vec<u8>,
-    answer: Vec<u8>,
 }
 
 impl ColdSession {
@@ -110,22 +121,15 @@ impl ColdSession {
     /// # Errors
     /// See [`ColdError`].
     pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
-        let (mut connector, endpoint) = access.connector(&access.api)?;
-        let config = WsConfig { silent_after: PATIENCE, ..WsConfig::default() };
-        let lost = |e| ColdError::Connection(access.api.clone(), e);
-        let conn = WsConnection::connect(connector.as_mut(), &endpoint, config, seed, clock.now())
-            .map_err(lost)?;
+        let encoder = Encoder::new(access.credentials()?, None);
         let mut session = Self {
-            conn,
+            chat: Chat::open(clock, access, access.api()?, seed)?,
             clock: clock.clone(),
             wall: clock.wall(),
-            encoder: Encoder::new(access.credentials()?, None),
-            url: access.api.clone(),
+            encoder,
             next_id: 1,
             out: Vec::new(),
-            answer: vec![0; 64 * 1024],
         };
-        session.wait_open()?;
         session.measure_time()?;
         session.log_on()?;
         Ok(session)
@@ -224,18 +228,6 @@ impl ColdSession {
         }
     }
 
-    fn wait_open(&mut self) -> Result<(), ColdError> {
-        let until = self.clock.now() + PATIENCE;
-        while self.clock.now() < until {
-            let state = self.conn.poll(self.clock.now()).map_err(|e| self.lost(e))?;
-            if state == ConnState::Open {
-                return Ok(());
-            }
-            self.conn.wait(WAIT).map_err(|e| self.lost(e))?;
-        }
-        Err(ColdError::Timeout("the connection"))
-    }
-
     /// Corrects wall time by the venue's clock: half the shortest of a few ways, one millisecond
     /// in the past, because a stamp from the future is refused.
     fn measure_time(&mut self) -> Result<(), ColdError> {
@@ -281,38 +273,8 @@ impl ColdSession {
         self.out.clear();
         let now = self.clock.now();
         write(&mut self.encoder, id, self.wall.unix_ms(now), &mut self.out);
-        self.conn.send_text(now, &self.out).map_err(|e| self.lost(e))?;
-        let wanted = format!("\"id\":{id},");
-        let until = now + PATIENCE;
-        while self.clock.now() < until {
-            self.conn.poll(self.clock.now()).map_err(|e| self.lost(e))?;
-            while let Some(len) = self.receive()? {
-                let text = &self.answer[..len];
-                let head = &text[..len.min(64)];
-                if head.windows(wanted.len()).any(|w| w == wanted.as_bytes()) {
-                    return Ok(text.to_vec());
-                }
-            }
-            self.conn.wait(WAIT).map_err(|e| self.lost(e))?;
-        }
-        Err(ColdError::Timeout(what))
-    }
-
-    fn receive(&mut self) -> Result<Option<usize>, ColdError> {
-        loop {
-            let (clock, now) = (&self.clock, self.clock.now());
-            match self.conn.receive(now, &mut self.answer, &mut || clock.now()) {
-                Ok(received) => return Ok(received.map(|r| r.len)),
-                Err(ConnError::Oversize { needed, .. }) if needed <= ANSWER_LEN_MAX => {
-                    self.answer.resize(needed, 0);
-                }
-                Err(e) => return Err(self.lost(e)),
-            }
-        }
-    }
-
-    fn lost(&self, error: ConnError) -> ColdError {
-        ColdError::Connection(self.url.clone(), error)
+        self.chat.send(&self.out)?;
+        self.chat.answer(what, |text| is_answer(text, id).then(|| text.to_vec()))
     }
 }
 

@@ -21,6 +21,8 @@ const CLOSED: &str = "closed.json";
 const RECONCILED: &str = "reconciled.json";
 /// Account of runs whose venue is their own child and ends with them.
 const EMBEDDED: &str = "embedded";
+/// Account of runs that only observe: there is none.
+const OBSERVED: &str = "observed";
 /// Newest runs that are asked for their epoch.
 const EPOCHS_LOOKED_AT: usize = 16;
 
@@ -31,7 +33,8 @@ pub struct RunRecord {
     pub id: String,
     /// Names the run in client order ids.
     pub epoch: u32,
-    /// Venue and a hash of the API key's name; `embedded` for a venue of its own.
+    /// Venue and a hash of the API key's name; `embedded` for a venue of its own, `observed`
+    /// without an account.
     pub account: String,
     /// Instruments in the order of their index.
     pub symbols: Vec<String>,
@@ -68,7 +71,7 @@ impl EarlierRun {
     /// Its account lives on without it, and nobody has looked yet how it left it.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
-        self.record.account != EMBEDDED && !self.is_closed() && !self.is_reconciled()
+        lives_on(&self.record.account) && !self.is_closed() && !self.is_reconciled()
     }
 
     /// Marks the run as reconciled.
@@ -88,14 +91,20 @@ pub fn mark_closed(dir: &Path, about: &Value) -> std::io::Result<()> {
     std::fs::write(dir.join(CLOSED), about.to_string())
 }
 
+/// The account is still there when its run has ended.
+fn lives_on(account: &str) -> bool {
+    account != EMBEDDED && account != OBSERVED
+}
+
 /// The account that `config` trades, as far as runs can be told apart by it.
 #[must_use]
 pub fn account_of(config: &Config, remote: &Remote) -> String {
     if matches!(config.venue.access, VenueAccess::Embedded) {
         return EMBEDDED.to_owned();
     }
+    let Some(keys) = &remote.keys else { return OBSERVED.to_owned() };
     let mut key = Fnv128::default();
-    key.write(remote.api_key.as_bytes());
+    key.write(keys.api_key.as_bytes());
     format!("{}:{:032x}", config.venue.venue.name(), key.value())
 }
 
@@ -108,7 +117,8 @@ pub fn write_record(dir: &RunDir, record: &RunRecord) -> std::io::Result<()> {
 }
 
 /// Folders of runs, oldest first: their names begin with the time.
-fn folders() -> Vec<PathBuf> {
+#[must_use]
+pub fn folders() -> Vec<PathBuf> {
     let mut found: Vec<(u64, PathBuf)> = std::fs::read_dir(state_home().join("runs"))
         .into_iter()
         .flatten()
@@ -135,10 +145,10 @@ pub fn all() -> Vec<EarlierRun> {
 }
 
 /// The newest run that traded `account` and whose journal is still there. None for an embedded
-/// venue: its account ended with it.
+/// venue, whose account ended with it, and for runs without an account.
 #[must_use]
 pub fn newest_of(account: &str) -> Option<EarlierRun> {
-    if account == EMBEDDED {
+    if !lives_on(account) {
         return None;
     }
     let with_journal = |run: &EarlierRun| {

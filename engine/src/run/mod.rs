@@ -5,13 +5,17 @@
 //! 3. [`takeover`]: the newest earlier run of the account left a journal: it is read, mended or
 //!    refused; [`retention`] removes old ones.
 //! 4. [`cold`]: the venue's clock, instruments, balances; open orders of an earlier run are
-//!    cancelled.
+//!    cancelled. A run that observes ([`observe`]) reads the [`catalogue`] alone.
 //! 5. [`wiring`]: arenas, rings, agents, lanes, as the plan says.
 //! 6. [`control`]: supervises on the main thread: seals after warm-up, watches faults and time,
 //!    drains and stops.
 //! 7. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
 pub mod access;
+pub mod capture;
+pub mod catalogue;
+pub mod chat;
+pub mod chain;
 pub mod child;
 pub mod cold;
 pub mod control;
@@ -19,10 +23,15 @@ pub mod dirs;
 pub mod disk;
 pub mod history;
 pub mod memory;
+pub mod observe;
 pub mod outcome;
 pub mod plan;
+pub mod plant;
+pub mod rest;
 pub mod retention;
+pub mod rings;
 pub mod settings;
+pub mod sharding;
 pub mod takeover;
 pub mod wiring;
 
@@ -34,9 +43,10 @@ use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control};
 use bot4_telemetry::report::RunReport;
 
-use crate::config::resolve::Remote;
+use crate::config::resolve::{Keys, Remote};
 use crate::config::{Config, VenueAccess};
 use access::Access;
+use capture::CaptureSink;
 use child::VenueChild;
 
 use control::{ControlAgent, Ending};
@@ -60,6 +70,8 @@ pub struct RunOptions {
     pub trap_syscalls: bool,
     /// Extra arguments for the embedded venue.
     pub venue_args: Vec<String>,
+    /// A planted mistake: a test aid.
+    pub plant: Option<plant::Plant>,
 }
 
 /// What a run ended with.
@@ -99,10 +111,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
     let wall = clock.wall();
+    child::sweep();
     let dir = RunDir::create(wall.unix_ms(clock.now()))?;
     let mut child = match config.venue.access {
         VenueAccess::Embedded => {
-            Some(VenueChild::start(&dir.path.join("venue"), config.seed, &options.venue_args)?)
+            let mut args = vec!["--venue".to_owned(), config.venue.venue.name().to_owned()];
+            args.extend_from_slice(&options.venue_args);
+            Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?)
         }
         VenueAccess::Remote(_) => None,
     };
@@ -120,6 +135,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         eprintln!("warning: {warning}");
     }
     let control = Control::new();
+    let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
     let mut wired = wiring::wire(&wiring::Inputs {
         config,
         plan: &plan,
@@ -130,8 +146,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         opening: &opening,
         latency_dir: options.latency_dir.clone(),
         journal_helper: true,
+        capture: capture.as_ref(),
+        plant: options.plant,
         disk: None,
     })?;
+    let capture = capture.map(|sink| sink.open()?.spawn(clock.clone())).transpose();
+    let capture = capture.map_err(|e| format!("error: cannot capture: {e}"))?;
     if options.trap_syscalls {
         wired.trap_syscalls(&plan);
     }
@@ -149,6 +169,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         child: child.take(),
     });
     let ended = wired.run(supervisor)?;
+    if let Some(capture) = capture {
+        capture::tell(capture.finish(), &ended.metrics);
+    }
     let closing = outcome::Closing {
         clock: &clock,
         control: &control,
@@ -158,6 +181,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         dir: &dir,
         journal: &wiring::journal_dir(config, &dir),
         options,
+        venue: config.venue.venue.name(),
+        trades: config.venue.trades(),
     };
     outcome::close(&closing, ended)
 }
@@ -177,6 +202,11 @@ pub struct Reconciled {
 /// # Errors
 /// What kept it from being done, as a text with its mend.
 pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Error>> {
+    if !config.venue.trades() {
+        return Err("error: --reconcile-only: a run that observes has no account\n\
+                    help: give the --config that trades"
+            .into());
+    }
     let VenueAccess::Remote(remote) = &config.venue.access else {
         return Err(
             "error: --reconcile-only: the account of an embedded venue ends with its run\n\
@@ -242,12 +272,14 @@ fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {
         (VenueAccess::Remote(remote), _) => remote.clone(),
         (VenueAccess::Embedded, Some(child)) => {
             let e = child.endpoints.clone();
+            let keys = e.api_key.zip(e.private_key);
+            let keys = keys.map(|(api_key, private_key)| Keys { api_key, private_key });
             Remote {
                 market: e.market,
                 api: e.api,
+                rest: e.rest,
                 ca: Some(e.ca),
-                api_key: e.api_key,
-                private_key: e.private_key,
+                keys: config.venue.trades().then_some(keys).flatten(),
             }
         }
         (VenueAccess::Embedded, None) => unreachable!("an embedded venue has a child"),
@@ -255,7 +287,10 @@ fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
-fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+///
+/// # Errors
+/// When the handlers cannot be set.
+pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;

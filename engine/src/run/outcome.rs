@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal;
+use bot4_book::BookAgent;
 use bot4_execution::ExecutionAgent;
 use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
@@ -18,6 +19,7 @@ use bot4_types::{AssetId, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
 use super::access::Access;
+use super::catalogue;
 use super::cold::{ColdError, ColdSession};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
@@ -59,6 +61,9 @@ impl Opening {
         access: &Access,
         config: &Config,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        if !config.venue.trades() {
+            return Self::observed(clock, access, config);
+        }
         let mut cold = patiently(clock, || ColdSession::open(clock, access, config.seed))?;
         let mut info = cold.instruments(&config.venue.symbols)?;
         let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
@@ -69,6 +74,24 @@ impl Opening {
         let wall = cold.wall();
         let start_ms = wall.unix_ms(clock.now());
         let seed = config.seed;
+        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed })
+    }
+
+    /// The opening of a run that only observes: instruments, no account.
+    fn observed(
+        clock: &Clock,
+        access: &Access,
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let (venue, seed) = (&config.venue, config.seed);
+        let ask = || catalogue::read(clock, access, venue.venue, &venue.symbols, seed);
+        let mut info = patiently(clock, ask)?;
+        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
+            format!("error: risk.equity_asset does not enter the asset table: {e:?}")
+        })?;
+        let wall = clock.wall();
+        let start_ms = wall.unix_ms(clock.now());
+        let (balances, notes) = (Vec::new(), Vec::new());
         Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed })
     }
 }
@@ -125,20 +148,24 @@ fn patiently<T>(
 
 /// The agents' final states.
 struct Finals {
-    execution: Box<ExecutionAgent>,
+    /// None in a run that observes.
+    execution: Option<Box<ExecutionAgent>>,
+    books: Vec<Box<BookAgent>>,
     risk: Box<RiskAgent>,
     journal: Box<JournalAgent>,
     control: Box<ControlAgent>,
 }
 
 impl Finals {
-    fn of(agents: Vec<Box<dyn Agent>>) -> Result<Self, Halted> {
+    fn of(agents: Vec<Box<dyn Agent>>, trades: bool) -> Result<Self, Halted> {
         let (mut execution, mut risk, mut journal, mut control) = (None, None, None, None);
+        let mut books = Vec::new();
         for agent in agents {
             let role = agent.role();
             let any: Box<dyn Any> = agent;
             match role {
                 "execution" => execution = any.downcast().ok(),
+                role if role.starts_with("book.") => books.extend(any.downcast().ok()),
                 "risk" => risk = any.downcast().ok(),
                 "journal" => journal = any.downcast().ok(),
                 "control" => control = any.downcast().ok(),
@@ -152,8 +179,12 @@ impl Finals {
                  with the journal before the next start"
             ))
         };
+        if trades && execution.is_none() {
+            return Err(gone("execution"));
+        }
         Ok(Self {
-            execution: execution.ok_or_else(|| gone("execution"))?,
+            execution,
+            books,
             risk: risk.ok_or_else(|| gone("risk"))?,
             journal: journal.ok_or_else(|| gone("journal"))?,
             control: control.ok_or_else(|| gone("control"))?,
@@ -179,6 +210,10 @@ pub struct Closing<'a> {
     pub journal: &'a Path,
     /// What the caller wants.
     pub options: &'a RunOptions,
+    /// The venue's name.
+    pub venue: &'static str,
+    /// Orders could be sent: there is an account to compare.
+    pub trades: bool,
 }
 
 /// Compares with the venue and makes the report.
@@ -191,16 +226,16 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     if gone {
         cancel_for_the_dead(c, &stuck);
     }
-    let mut finals = Finals::of(agents)?;
+    let mut finals = Finals::of(agents, c.trades)?;
     let ending = match finals.control.ending() {
         Ending::InOrder if c.control.phase() == Phase::Kill => Ending::Failed(Vec::new()),
         other => other,
     };
     let child = finals.control.take_child();
-    let (open, unknown) = finals.execution.open_and_unknown();
+    let (open, unknown) = finals.execution.as_mut().map_or((0, 0), |e| e.open_and_unknown());
     let mut notes = Vec::new();
-    let reconcile = match compare(c, &finals, open) {
-        Ok(reconcile) => Some(reconcile),
+    let reconcile = match c.trades.then(|| compare(c, &finals, open)).transpose() {
+        Ok(reconcile) => reconcile,
         Err(e) => {
             notes.push(format!("the account could not be compared with the venue: {e}"));
             None
@@ -220,18 +255,21 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
             .map_err(|e| format!("error: cannot write the report to {}: {e}", path.display()))?;
     }
     std::fs::write(c.dir.path.join("report.json"), report.to_json())?;
-    let end = EndState {
-        journal: c.journal.to_owned(),
-        records: finals.journal.stats().records,
-        risk: RiskState::of(finals.risk.core(), &c.opening.info.table),
-        execution: DeskState {
-            counts: finals.execution.desk_counts(),
-            duplicates: finals.execution.duplicates_dropped(),
-        },
-    };
-    end.write(&c.dir.path)?;
+    let records = finals.journal.stats().records;
+    if let Some(execution) = &finals.execution {
+        let end = EndState {
+            journal: c.journal.to_owned(),
+            records,
+            risk: RiskState::of(finals.risk.core(), &c.opening.info.table),
+            execution: DeskState {
+                counts: execution.desk_counts(),
+                duplicates: execution.duplicates_dropped(),
+            },
+        };
+        end.write(&c.dir.path)?;
+    }
     if broken.is_empty() {
-        history::mark_closed(&c.dir.path, &serde_json::json!({"records": end.records}))?;
+        history::mark_closed(&c.dir.path, &serde_json::json!({"records": records}))?;
     }
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken })
 }
@@ -249,6 +287,9 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     c.control.kill();
     for lane in stuck {
         eprintln!("error: lane {lane} hangs and does not stop");
+    }
+    if !c.trades {
+        return;
     }
     let seed = c.opening.seed.wrapping_add(2);
     let table = &c.opening.info.table;
@@ -307,7 +348,7 @@ fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reco
 }
 
 fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunReport {
-    let desk = finals.execution.desk_counts();
+    let desk = finals.execution.as_ref().map(|e| e.desk_counts()).unwrap_or_default();
     let tsc = match c.clock.source() {
         ClockSource::Tsc => "invariant",
         ClockSource::Monotonic => "fallback",
@@ -338,6 +379,8 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             resyncs: m.total_of("book.", "resyncs"),
             stale_ms: m.total_of("book.", "stale_ns") / 1_000_000,
         },
+        lines: market_lines(m),
+        books: book_lines(c, &finals.books),
         orders: report::Orders {
             sent: m.total_of("execution", "orders_sent"),
             acked: desk.acked,
@@ -349,7 +392,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
         fills: report::Fills {
             applied: finals.risk.fills_applied(),
             duplicates_dropped: finals.risk.duplicates_dropped()
-                + finals.execution.duplicates_dropped(),
+                + finals.execution.as_ref().map_or(0, |e| e.duplicates_dropped()),
         },
         risk: report::Risk {
             checked: finals.risk.checked(),
@@ -372,6 +415,34 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
         },
         ..RunReport::default()
     }
+}
+
+/// What each of two lines brought; nothing where every instrument has one.
+fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
+    let line = |name: &str| {
+        let counter = |what: &str| format!("line_{name}_{what}");
+        let of = |what| m.total_of("book.", &counter(what));
+        let books = crate::topology::BOOK.iter();
+        let lag_max = books.map(|book| m.total_of(book, &counter("lag_ns_max"))).max();
+        report::MarketLine {
+            line: name.to_owned(),
+            wins: of("wins"),
+            lates: of("lates"),
+            gaps_filled: of("fills"),
+            lag_us_mean: of("lag_ns") / 1_000 / of("lates").max(1),
+            lag_us_max: lag_max.unwrap_or(0) / 1_000,
+        }
+    };
+    let lines = ["a", "b"].map(line);
+    let told = lines.iter().any(|l| l.wins > 0);
+    if told { lines.into() } else { Vec::new() }
+}
+
+/// The books at the end, in the order of the instruments.
+fn book_lines(c: &Closing<'_>, books: &[Box<BookAgent>]) -> Vec<serde_json::Value> {
+    let of = |id| books.iter().find_map(|b| b.summary(id));
+    let all = c.opening.info.table.all().iter().filter_map(|i| of(i.id));
+    all.map(|summary| crate::cli::book::line_of(c.venue, &summary)).collect()
 }
 
 fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {

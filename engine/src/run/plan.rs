@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::settings;
 use crate::config::value::Lanes;
 use crate::config::{Config, VenueAccess};
-use crate::topology::topology;
+use crate::topology::topology_of;
 
 /// A validated topology and its placement.
 pub struct Plan {
@@ -20,6 +20,7 @@ pub struct Plan {
     /// CPUs this process may use.
     pub cpus: Cpus,
     instruments: usize,
+    captured: bool,
 }
 
 /// Why there is no plan.
@@ -48,7 +49,7 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn of(config: &Config) -> Result<Self, PlanError> {
-        let topology = topology();
+        let topology = topology_of(config.capture);
         topology.validate().map_err(PlanError::Topology)?;
         let cpus = Cpus::of_this_process();
         let embedded = matches!(config.venue.access, VenueAccess::Embedded);
@@ -59,13 +60,18 @@ impl Plan {
         let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
         let placement = placement::place(count, &cpus, quota_free, config.wishes)
             .map_err(PlanError::Placement)?;
-        Ok(Self { topology, placement, cpus, instruments: config.venue.symbols.len() })
+        let (instruments, captured) = (config.venue.symbols.len(), config.capture);
+        Ok(Self { topology, placement, cpus, instruments, captured })
     }
 
     /// Bytes of arena of a lane.
     #[must_use]
     pub fn arena_of(&self, lane: &LanePlan) -> usize {
-        lane.roles.iter().map(|role| settings::memory_of(role, self.instruments)).sum()
+        let of_role = |role| {
+            let copies = if self.captured { settings::capture_memory_of(role) } else { 0 };
+            settings::memory_of(role, self.instruments) + copies
+        };
+        lane.roles.iter().map(|role| of_role(role)).sum()
     }
 
     /// Pages of 2 MiB that hold all arenas, jemalloc's own tables (one page a lane) included.

@@ -8,6 +8,7 @@ use bot4_signals::strategy::{EmaCross, EmaCrossParams, MarketMaker, MarketMakerP
 use bot4_types::Nanos;
 use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL};
 
+use super::capture::RING_BYTES;
 use crate::config::resolve::RiskConfig;
 use crate::config::schema::HugePages;
 use crate::config::{Config, StrategyConfig};
@@ -62,6 +63,14 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
     exact / 4 * 5
 }
 
+/// Bytes of arena for `role` that a captured run needs beside [`memory_of`].
+#[must_use]
+pub fn capture_memory_of(role: &str) -> usize {
+    let frames = if t::PARSE.contains(&role) { RING_BYTES / 4 * 5 } else { 0 };
+    let turns = if t::CHAIN.contains(&role) { t::TURNS * 256 / 4 * 5 } else { 0 };
+    frames + turns
+}
+
 /// The highest rung that the configuration allows.
 #[must_use]
 pub const fn rung_of(pages: HugePages) -> Rung {
@@ -96,7 +105,9 @@ pub fn strategies_of(config: &Config) -> Vec<Box<dyn Strategy>> {
     config.strategies.iter().map(strategy_of).collect()
 }
 
-fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
+/// The strategy with these parameters.
+#[must_use]
+pub fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
     match *config {
         StrategyConfig::MarketMaker {
             quote_notional,

@@ -87,6 +87,15 @@ impl Takeover {
                 cut.offset
             ));
         }
+        let found = &self.recovery.found;
+        if found.unsynced > 0 || found.lost_unsynced.is_some() {
+            let lost = if found.lost_unsynced.is_some() { ", others are lost" } else { "" };
+            notes.push(format!(
+                "a sync of the journal of run {id} failed: {} records behind it are not relied \
+                 on{lost}; the venue is asked instead",
+                found.unsynced
+            ));
+        }
         if !self.recovery.found.is_sound() {
             notes.push(format!("the journal of run {id} is damaged; its account was reconciled"));
         }
@@ -177,7 +186,8 @@ impl Known {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(known),
             reader => reader?,
         };
-        for record in reader.flatten() {
+        // What lies behind a failed sync is not relied on, however well it reads today.
+        for record in reader.flatten().filter(|record| record.synced) {
             known.take(&record.entry, symbols);
         }
         Ok(known)

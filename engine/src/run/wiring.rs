@@ -1,34 +1,38 @@
 //! Builds rings, agents, arenas and lanes as the table and the plan say.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bot4_alloc::arena::LaneArena;
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal::{self, AgentTag, Class};
-use bot4_book::{BookAgent, BookConfig, BookPorts};
 use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
-use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
+use bot4_feeds::Tee;
+use bot4_feeds::wire_agent::scout::{Part, Reach};
 use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
 use bot4_journal::store::Store;
 use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
-    Agent, Clock, Control, Journaled, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics,
-    Probe, Rx, Tx, ring,
+    Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics,
+    Probe, Recorded, recorded,
 };
-use bot4_risk::{RiskAgent, RiskConfig, RiskPorts};
-use bot4_signals::{SignalAgent, SignalConfig, SignalPorts};
+use bot4_risk::RiskConfig;
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
-use bot4_types::{Instrument, Nanos, OrderId};
+use bot4_types::{ConnId, Nanos, Shards};
 use bot4_wire::{Endpoint, WsConfig};
 
 use super::access::Access;
+use super::capture::CaptureSink;
+use super::chain::{self, Parts};
 use super::control::ControlAgent;
 use super::dirs::RunDir;
+use super::observe::NoOrders;
 use super::outcome::Opening;
 use super::plan::Plan;
-use super::settings;
+use super::plant::Plant;
+pub use super::rings::Rings;
+use super::{settings, sharding};
 use crate::config::Config;
+use crate::replay::chain::inputs::{ChainInputs, StrategyRow};
 use crate::replay::inputs::{About, RunInputs, config_hash};
 use crate::topology as t;
 
@@ -54,6 +58,10 @@ pub struct Inputs<'a> {
     pub latency_dir: Option<PathBuf>,
     /// The journal's disk jobs run on helper threads; inline in simulation.
     pub journal_helper: bool,
+    /// Where raw frames go in a run that is captured.
+    pub capture: Option<&'a CaptureSink>,
+    /// A planted mistake: a test aid.
+    pub plant: Option<Plant>,
     /// The journal's disk where it is not a directory: the simulator's twin.
     pub disk: Option<&'a dyn Fn() -> Box<dyn Store>>,
 }
@@ -101,13 +109,11 @@ pub fn agents(
 /// What cannot be built, with its mend.
 pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
     let metrics = Metrics::in_memory();
-    let mut rings = Rings::scaled(1);
+    let mut rings = Rings::scaled(1).gated(inputs.capture.is_some());
     let mut lanes = Vec::new();
     let rung = settings::rung_of(inputs.config.huge_pages);
-    let instruments = inputs.opening.info.table.all().len();
     for lane in &inputs.plan.placement.lanes {
-        let bytes = lane.roles.iter().map(|role| settings::memory_of(role, instruments)).sum();
-        let arena = LaneArena::new(bytes, rung)?;
+        let arena = LaneArena::new(inputs.plan.arena_of(lane), rung)?;
         let _scope = arena.enter();
         let mut agents = Vec::with_capacity(lane.roles.len());
         for role in lane.roles.iter().filter(|r| **r != "control") {
@@ -163,6 +169,7 @@ impl Wired {
                 Err(thread) => stuck.push(thread.handle.name().to_owned()),
             }
         }
+        let agents = agents.into_iter().map(recorded::unwrapped).collect();
         Ok(Ended { agents, metrics: self.metrics, rung, stuck })
     }
 }
@@ -177,84 +184,6 @@ fn tag_of(role: &str) -> AgentTag {
     seal::register(class)
 }
 
-/// Ring ends that wait for the agent that owns them. Each is made when the first of its two
-/// agents is built, so its memory lies in that agent's lane; the other end is kept here by the
-/// link's name.
-pub struct Rings {
-    ends: BTreeMap<String, Box<dyn std::any::Any>>,
-    journaled: Journaled,
-    divisor: usize,
-}
-
-impl Rings {
-    /// No ring yet; each will have its capacity in the table divided by `divisor`.
-    #[must_use]
-    pub fn scaled(divisor: usize) -> Self {
-        Self { ends: BTreeMap::new(), journaled: Journaled::new(), divisor }
-    }
-
-    /// Cuts link `name` in two before its agents are built: the reading end of the first half
-    /// and the writing end of the second. Whoever holds them carries the messages over.
-    pub fn cut<T: Send + 'static>(&mut self, name: &str) -> (Rx<T>, Tx<T>) {
-        let (first_tx, first_rx) = ring(self.capacity(name));
-        let (second_tx, second_rx) = ring(self.capacity(name));
-        let ends: (Option<Tx<T>>, Option<Rx<T>>) = (Some(first_tx), Some(second_rx));
-        self.ends.insert(name.to_owned(), Box::new(ends));
-        (first_rx, second_tx)
-    }
-
-    /// What the journal will have published.
-    #[must_use]
-    pub fn journaled(&self) -> Journaled {
-        self.journaled.clone()
-    }
-
-    fn capacity(&self, name: &str) -> usize {
-        let table = t::topology();
-        let row = table.links.iter().find(|l| l.name == name);
-        row.map_or(1, |l| t::capacity_of(l, self.divisor))
-    }
-
-    fn both<T: Send + 'static>(&mut self, name: &str) -> (Option<Tx<T>>, Option<Rx<T>>) {
-        let waiting = self.ends.remove(name);
-        match waiting.map(|end| end.downcast::<(Option<Tx<T>>, Option<Rx<T>>)>()) {
-            Some(Ok(pair)) => *pair,
-            _ => {
-                let (tx, rx) = ring(self.capacity(name));
-                (Some(tx), Some(rx))
-            }
-        }
-    }
-
-    fn tx<T: Send + 'static>(&mut self, name: &str) -> Tx<T> {
-        let (tx, rx) = self.both::<T>(name);
-        self.ends.insert(name.to_owned(), Box::new((None::<Tx<T>>, rx)));
-        tx.unwrap_or_else(|| unreachable!("link {name} has one writer"))
-    }
-
-    fn rx<T: Send + 'static>(&mut self, name: &str) -> Rx<T> {
-        let (tx, rx) = self.both::<T>(name);
-        self.ends.insert(name.to_owned(), Box::new((tx, None::<Rx<T>>)));
-        rx.unwrap_or_else(|| unreachable!("link {name} has one reader"))
-    }
-
-    fn each_tx<T: Send + 'static>(
-        &mut self,
-        n: usize,
-        name: impl Fn(usize) -> String,
-    ) -> Vec<Tx<T>> {
-        (0..n).map(|i| self.tx(&name(i))).collect()
-    }
-
-    fn each_rx<T: Send + 'static>(
-        &mut self,
-        n: usize,
-        name: impl Fn(usize) -> String,
-    ) -> Vec<Rx<T>> {
-        (0..n).map(|i| self.rx(&name(i))).collect()
-    }
-}
-
 fn build(
     role: &str,
     inputs: &Inputs<'_>,
@@ -264,23 +193,56 @@ fn build(
     Ok(match role {
         "wire.0" => Box::new(wire_agent(0, inputs, metrics, rings)?),
         "wire.1" => Box::new(wire_agent(1, inputs, metrics, rings)?),
-        "parse.0" => Box::new(parse_agent(0, inputs, metrics, rings)?),
-        "parse.1" => Box::new(parse_agent(1, inputs, metrics, rings)?),
-        "book.0" => Box::new(book_agent(0, inputs, metrics, rings)),
-        "book.1" => Box::new(book_agent(1, inputs, metrics, rings)),
-        "signal" => Box::new(signal_agent(inputs, metrics, rings)),
-        "risk" => Box::new(risk_agent(inputs, metrics, rings)?),
+        "execution" if !inputs.config.venue.trades() => Box::new(no_orders(metrics, rings)),
         "execution" => Box::new(execution_agent(inputs, metrics, rings)?),
         "journal" => Box::new(journal_agent(inputs, metrics, rings)?),
         "telemetry" => Box::new(telemetry_agent(inputs, metrics)),
-        other => unreachable!("role {other} is not in the table"),
+        other => chained(other, inputs, metrics, rings)?,
     })
 }
 
-/// Instruments whose data wire and parse lane `index` carry.
-fn share(inputs: &Inputs<'_>, index: usize) -> Vec<Instrument> {
-    let all = inputs.opening.info.table.all();
-    all.iter().filter(|i| i.id.index() % t::WIRES == index).copied().collect()
+/// Makes an agent of the chain; one whose turns are recorded in a run that is captured.
+fn chained(
+    role: &str,
+    inputs: &Inputs<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<Box<dyn Agent>, Failure> {
+    let place = chain::place_of(role);
+    let index = place.unwrap_or_else(|| unreachable!("role {role} is not in the table"));
+    let risk = risk_config(inputs);
+    let tee = inputs.capture.map(|capture| {
+        let wall = inputs.opening.wall;
+        move |i: usize| Tee::new(capture.link(i), wall, t::PARSE[i], metrics)
+    });
+    let shards = shards(inputs);
+    let parts = Parts {
+        venue: inputs.config.venue.venue,
+        table: &inputs.opening.info.table,
+        shards: &shards,
+        control: inputs.control,
+        risk: &risk,
+        strategies: &inputs.config.strategies,
+        plant: inputs.plant,
+        tee: tee.as_ref().map(|tee| tee as &dyn Fn(usize) -> Tee),
+    };
+    rings.open_gate();
+    let agent = chain::build(role, &parts, metrics, rings)?;
+    let Some(gate) = rings.close_gate() else { return Ok(agent) };
+    let lane = t::LOG_TURNS + index as u8;
+    let log = LogTx::new(rings.tx(&format!("turns[{role}]")), lane);
+    Ok(Box::new(Recorded::new(agent, gate, log, index as u8, metrics)))
+}
+
+/// Which lanes and connections serve each instrument.
+fn shards(inputs: &Inputs<'_>) -> Shards {
+    sharding::shards_of(&inputs.config.venue, inputs.opening.info.table.all().len())
+}
+
+/// Wire agents that have instruments, in order. Connection and wire lane have the same number.
+fn wires_in_use(shards: &Shards) -> Vec<usize> {
+    let busy = |i: &usize| shards.carried_by(ConnId(*i as u16)).next().is_some();
+    (0..t::WIRES).filter(busy).collect()
 }
 
 fn wire_agent(
@@ -290,17 +252,29 @@ fn wire_agent(
     rings: &mut Rings,
 ) -> Result<WireAgent, Failure> {
     let (connector, endpoint) = inputs.access.connector(&inputs.access.market)?;
-    let snapshots = Endpoint::parse(&inputs.access.api)?;
+    let snapshots = inputs.access.api.as_deref().map(Endpoint::parse).transpose()?;
+    let snapshots = snapshots.unwrap_or_else(|| endpoint.clone());
     // The weight of the account's address is shared: half for the wire agents together, of which
     // snapshots may use a part, the rest for orders and questions.
     let weight = inputs.opening.info.limits.weight_minute / (2 * t::WIRES as u32);
     let session = inputs.config.venue.venue.market_session(weight)?;
-    let config = WireConfig {
+    let shards = shards(inputs);
+    let in_use = wires_in_use(&shards);
+    let table = &inputs.opening.info.table;
+    let carried = shards.carried_by(ConnId(index as u16)).filter_map(|id| table.get(id).copied());
+    let instruments = carried.collect();
+    let mut config = WireConfig {
         slots_small: settings::SLOTS_SMALL,
         slots_large: settings::SLOTS_LARGE,
         seed: inputs.config.seed.wrapping_add(10 + index as u64),
-        ..WireConfig::new(index, endpoint, snapshots, share(inputs, index))
+        part: part_of(index, &in_use, rings.reach()),
+        ..WireConfig::new(index, endpoint, snapshots, instruments)
     };
+    if let per_address @ 1.. = session.limits().connects_per_5min {
+        // One more share is for order entry and the cold side.
+        config.connects_max = (per_address as usize / (in_use.len() + 1)).max(2);
+    }
+    WireAgent::check(&config, &*session).map_err(|e| format!("error: venue.symbols: {e}"))?;
     let ports = WirePorts {
         frames: rings.tx(&format!("frames[{index}]")),
         slots: rings.rx(&format!("slots[{index}]")),
@@ -309,67 +283,13 @@ fn wire_agent(
     Ok(WireAgent::new(config, ports, session, connector, metrics))
 }
 
-fn parse_agent(
-    index: usize,
-    inputs: &Inputs<'_>,
-    metrics: &Metrics,
-    rings: &mut Rings,
-) -> Result<ParseAgent, Failure> {
-    let decoder = inputs.config.venue.venue.market_decoder(&inputs.opening.info.table)?;
-    let ports = ParsePorts {
-        frames: rings.rx(&format!("frames[{index}]")),
-        slots: rings.tx(&format!("slots[{index}]")),
-        market: rings.each_tx(t::BOOKS, |j| format!("market[{index}][{j}]")),
-        blocks: rings.each_rx(t::BOOKS, |j| format!("blocks[{j}][{index}]")),
-    };
-    Ok(ParseAgent::new(ports, decoder, metrics, index).with_blocks(settings::BLOCKS))
-}
-
-fn book_agent(
-    index: usize,
-    inputs: &Inputs<'_>,
-    metrics: &Metrics,
-    rings: &mut Rings,
-) -> BookAgent {
-    let ports = BookPorts {
-        market: rings.each_rx(t::WIRES, |i| format!("market[{i}][{index}]")),
-        blocks: rings.each_tx(t::WIRES, |i| format!("blocks[{index}][{i}]")),
-        resync: rings.each_tx(t::WIRES, |i| format!("resync[{index}][{i}]")),
-        tops: rings.tx(&format!("tops[{index}]")),
-        marks: rings.tx(&format!("marks[{index}]")),
-    };
-    let table = &inputs.opening.info.table;
-    let snapshot_levels = inputs.config.venue.venue.rules().snapshot_levels;
-    let config = BookConfig { snapshot_levels, ..BookConfig::default() };
-    BookAgent::new(index, t::BOOKS, t::WIRES, table, config, ports, metrics)
-}
-
-fn signal_agent(inputs: &Inputs<'_>, metrics: &Metrics, rings: &mut Rings) -> SignalAgent {
-    let ports = SignalPorts {
-        tops: rings.each_rx(t::BOOKS, |j| format!("tops[{j}]")),
-        account: rings.rx("account"),
-        intents: rings.tx("intents"),
-        control: inputs.control.clone(),
-    };
-    let config = SignalConfig::new(settings::strategies_of(inputs.config), OrderId(1));
-    SignalAgent::new(config, inputs.opening.info.table.clone(), ports, metrics)
-}
-
-fn risk_agent(
-    inputs: &Inputs<'_>,
-    metrics: &Metrics,
-    rings: &mut Rings,
-) -> Result<RiskAgent, Failure> {
-    let ports = RiskPorts {
-        marks: rings.each_rx(t::BOOKS, |j| format!("marks[{j}]")),
-        reports: rings.rx("reports"),
-        intents: rings.rx("intents"),
-        approved: rings.tx("approved"),
-        account: rings.tx("account"),
-        log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
-        control: inputs.control.clone(),
-    };
-    Ok(RiskAgent::new(risk_config(inputs), ports, metrics)?)
+/// After an outage the first wire agent with instruments tries to get in, the others follow.
+fn part_of(index: usize, in_use: &[usize], reach: &Reach) -> Part {
+    match in_use {
+        [first, _, ..] if *first == index => Part::Scout(reach.clone()),
+        [_, _, ..] => Part::Follower(reach.clone()),
+        _ => Part::Alone,
+    }
 }
 
 /// What risk starts from; the journal holds the same.
@@ -383,12 +303,17 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
     }
 }
 
+fn no_orders(metrics: &Metrics, rings: &mut Rings) -> NoOrders {
+    let log = LogTx::new(rings.tx("log[execution]"), t::LOG_EXECUTION);
+    NoOrders::new(rings.rx("approved"), rings.tx("reports"), log, metrics)
+}
+
 fn execution_agent(
     inputs: &Inputs<'_>,
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<ExecutionAgent, Failure> {
-    let (connector, endpoint) = inputs.access.connector(&inputs.access.api)?;
+    let (connector, endpoint) = inputs.access.connector(inputs.access.api()?)?;
     let table = &inputs.opening.info.table;
     let credentials = inputs.access.credentials()?;
     let gateway = BinanceGateway::new(credentials, table, inputs.dir.epoch);
@@ -405,7 +330,7 @@ fn execution_agent(
         approved: rings.rx("approved"),
         reports: rings.tx("reports"),
         log: LogTx::new(rings.tx("log[execution]"), t::LOG_EXECUTION),
-        journaled: rings.journaled.clone(),
+        journaled: rings.journaled(),
         risk_lane: t::LOG_RISK,
         control: inputs.control.clone(),
     };
@@ -429,23 +354,27 @@ fn journal_agent(
     // Simulated time has not begun yet.
     let now = if inputs.journal_helper { inputs.clock.now() } else { Nanos::ZERO };
     let written = record_inputs(inputs, now, rings)?;
-    // By log lane: risk, execution, run.
-    let logs = vec![rings.rx("log[risk]"), rings.rx("log[execution]"), rings.rx("log[control]")];
-    let journaled = rings.journaled.clone();
+    // By log lane: risk, execution, run, turns.
+    let mut logs =
+        vec![rings.rx("log[risk]"), rings.rx("log[execution]"), rings.rx("log[control]")];
+    if inputs.capture.is_some() {
+        logs.extend(t::CHAIN.map(|role| rings.rx(&format!("turns[{role}]"))));
+    }
+    let journaled = rings.journaled();
     let agent = match inputs.disk {
-        None => JournalAgent::new(&config, logs, journaled, metrics).map_err(|e| {
+        None => JournalAgent::new(&config, logs, journaled.clone(), metrics).map_err(|e| {
             format!("error: no journal in {}: {e}\nhelp: see [journal]", config.dir.display())
         })?,
         Some(disk) => {
             let writer = JournalWriter::over(&config, &mut || disk(), None)?;
-            JournalAgent::over(writer, logs, journaled, metrics)
+            JournalAgent::over(writer, logs, journaled.clone(), metrics)
         }
     };
     let mut agent = agent.with_control(inputs.control.clone());
     // No lane runs yet, so what the run starts from becomes the first thing in the journal.
     agent.start(now)?;
     let mut at = now;
-    while rings.journaled.get(t::LOG_RUN) < written {
+    while journaled.get(t::LOG_RUN) < written {
         agent.work(at, &mut Probe::logical())?;
         if at.since(now) > INPUTS_PATIENCE {
             return Err(
@@ -475,7 +404,15 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
         seed: inputs.config.seed,
     };
     let mut log = LogTx::new(rings.tx("log[control]"), t::LOG_RUN);
-    for record in RunInputs::of(&risk_config(inputs), &about).records(now) {
+    let mut document = RunInputs::of(&risk_config(inputs), &about);
+    document.chain = inputs.capture.map(|_| ChainInputs {
+        venue: inputs.config.venue.venue.name().to_owned(),
+        strategies: inputs.config.strategies.iter().map(|s| StrategyRow(*s)).collect(),
+        shards: sharding::rows_of(&shards(inputs)),
+        ring_divisor: rings.divisor(),
+        plant: inputs.plant.map(|p| p.name().to_owned()),
+    });
+    for record in document.records(now) {
         log.push(record).map_err(|_| "the run's inputs are longer than their log link")?;
     }
     Ok(log.last_seq())

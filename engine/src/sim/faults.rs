@@ -118,7 +118,7 @@ impl Kind {
             F::FailAck => Self::FailAck,
             F::LoseReport => Self::LoseReport,
             F::RepeatReport => Self::RepeatReport,
-            F::Exit | F::ClockJump(_) => return None,
+            _ => return None,
         })
     }
 }

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bot4_alloc::seal::{self, AgentTag, Class};
-use bot4_lanes::{Agent, Fault, Probe};
+use bot4_lanes::{Agent, Fault, Probe, recorded};
 use bot4_types::Nanos;
 use bot4_types::rng::SplitMix64;
 
@@ -131,15 +131,13 @@ impl Floor {
     #[must_use]
     pub fn agent<T: Agent>(&self, role: &str) -> Option<&T> {
         let place = self.places.iter().find(|p| p.role == role)?;
-        let any: &dyn Any = place.agent.as_ref();
-        any.downcast_ref()
+        recorded::inside(place.agent.as_ref()).downcast_ref()
     }
 
     /// The agent called `role`, to ask it what needs it mutable.
     pub fn agent_mut<T: Agent>(&mut self, role: &str) -> Option<&mut T> {
         let place = self.places.iter_mut().find(|p| p.role == role)?;
-        let any: &mut dyn Any = place.agent.as_mut();
-        any.downcast_mut()
+        recorded::inside_mut(place.agent.as_mut()).downcast_mut()
     }
 
     /// Calls every agent's `close` but the venue's peers stay; frees the tags.

@@ -36,7 +36,7 @@ use bot4_types::instrument::Amount;
 
 pub use faults::Kind;
 pub use floor::Stop;
-pub use run::{play, play_into, run};
+pub use run::{play, play_captured, play_into, run};
 pub use swarm::Swarm;
 pub use tap::Plant;
 

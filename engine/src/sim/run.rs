@@ -23,7 +23,8 @@ use super::tap::{Plant, Seen, Tap, Taps};
 use super::venue_agent::VenueAgent;
 use super::{Options, SimEnd};
 use crate::config::{self, Config};
-use crate::run::access::{Access, Net};
+use crate::run::access::{Access, Keys, Net};
+use crate::run::capture::{CaptureSink, Streams};
 use crate::run::dirs::RunDir;
 use crate::run::outcome::Opening;
 use crate::run::plan::Plan;
@@ -53,7 +54,19 @@ type Failure = Box<dyn std::error::Error>;
 /// # Errors
 /// When the machine cannot be built.
 pub fn play(options: &Options) -> Result<SimEnd, Failure> {
-    Run::build(options)?.play(options)
+    Run::build(options, None)?.play(options)
+}
+
+/// Plays `options` as a run that is captured; journal and capture are left in `dir`.
+///
+/// # Errors
+/// As [`play_into`].
+pub fn play_captured(options: &Options, dir: &Path) -> Result<SimEnd, Failure> {
+    let run = Run::build(options, Some(CaptureSink::new(dir.to_owned())))?;
+    let disk = run.disk.clone();
+    let end = run.play(options)?;
+    disk.write_to(&dir.join("journal"))?;
+    Ok(end)
 }
 
 /// Plays a calm run of `steps` steps from `seed` and leaves its journal in `dir`.
@@ -69,7 +82,7 @@ pub fn run(seed: u64, steps: u64, dir: &Path) -> Result<SimEnd, Failure> {
 /// # Errors
 /// When the machine cannot be built or the journal not be written.
 pub fn play_into(options: &Options, dir: &Path) -> Result<SimEnd, Failure> {
-    let run = Run::build(options)?;
+    let run = Run::build(options, None)?;
     let disk = run.disk.clone();
     let end = run.play(options)?;
     disk.write_to(&dir.join("journal"))?;
@@ -94,6 +107,7 @@ struct Run {
     metrics: Metrics,
     disk: MemoryDisk,
     opening: Opening,
+    capture: Option<Streams>,
     books: Vec<BookState>,
     /// Newest update of each book that was compared with the venue's.
     compared: Vec<u64>,
@@ -103,13 +117,14 @@ struct Run {
 }
 
 impl Run {
-    fn build(options: &Options) -> Result<Self, Failure> {
+    fn build(options: &Options, capture: Option<CaptureSink>) -> Result<Self, Failure> {
         let swarm = match options.calm {
             true => Swarm::calm(),
             false => Swarm::drawn(options.seed, options.steps),
         };
         let mut config = config::demo()?;
         config.seed = options.seed;
+        config.capture = capture.is_some();
         swarm.apply(&mut config);
         let network = Network::new(options.seed);
         let wall = Wall { origin_unix_ns: ORIGIN_UNIX_NS };
@@ -117,15 +132,18 @@ impl Run {
         let opening = opening(&config, &swarm, &venue, wall)?;
         let access = Access {
             market: "wss://venue.sim".to_owned(),
-            api: "wss://venue.sim/ws-api/v3".to_owned(),
-            api_key: keys.api_key,
-            key_text: keys.private_key,
-            key_path: "the simulator".to_owned(),
+            api: Some("wss://venue.sim/ws-api/v3".to_owned()),
+            rest: None,
+            keys: Some(Keys {
+                api_key: keys.api_key,
+                key_text: keys.private_key,
+                key_path: "the simulator".to_owned(),
+            }),
             net: Net::Memory(network.clone()),
         };
         let (control, metrics) = (Control::new(), Metrics::in_memory());
         let disk = MemoryDisk::new(config.segment_bytes);
-        let mut rings = Rings::scaled(swarm.ring_divisor);
+        let mut rings = Rings::scaled(swarm.ring_divisor).gated(capture.is_some());
         let (taps, journaled) = (taps(&mut rings, options.plant), rings.journaled());
         let instruments = opening.info.table.all().len();
         let bounds = Bounds {
@@ -133,7 +151,8 @@ impl Run {
             mark_age_max: Nanos(config.risk.book_age_max.as_nanos() as u64),
         };
         let checks = Checks::new(instruments, bounds, venue.exchange().ids.order);
-        let machine = Machine { config: &config, opening: &opening, access: &access };
+        let sink = capture.as_ref();
+        let machine = Machine { config: &config, opening: &opening, access: &access, sink };
         let mut agents = machine.build(&control, &metrics, &disk, rings)?;
         agents.push(Box::new(venue));
         if options.plant == Some(Plant::Panic) {
@@ -150,6 +169,7 @@ impl Run {
             metrics,
             disk,
             opening,
+            capture: capture.map(CaptureSink::open).transpose()?,
             books: vec![BookState::Waiting; instruments],
             compared: vec![0; instruments],
             logged: [Fnv128::default(); 2],
@@ -174,6 +194,9 @@ impl Run {
         let now = self.floor.now();
         self.taps.carry(&mut self.seen);
         self.note(role);
+        if let Some(capture) = &mut self.capture {
+            capture.turn(now);
+        }
         let sent = |e: &&LogEntry| e.kind == LogKind::Sent as u8;
         let sent = self.seen.execution_log.iter().filter(sent).count();
         self.faults.after(role, sent);
@@ -393,6 +416,9 @@ impl Run {
         let steps = self.floor.steps();
         self.floor.close();
         self.carry_logs();
+        if let Some(Err(e)) = self.capture.take().map(|capture| capture.finish(now)) {
+            self.end.unsafe_findings.push(format!("the capture is not whole: {e}"));
+        }
         if clean {
             self.count_buffers();
         }
@@ -514,6 +540,7 @@ struct Machine<'a> {
     config: &'a Config,
     opening: &'a Opening,
     access: &'a Access,
+    sink: Option<&'a CaptureSink>,
 }
 
 impl Machine<'_> {
@@ -536,6 +563,8 @@ impl Machine<'_> {
             opening: self.opening,
             latency_dir: None,
             journal_helper: false,
+            capture: self.sink,
+            plant: None,
             disk: Some(&|| Box::new(disk.clone())),
         };
         wiring::agents(&inputs, metrics, rings)

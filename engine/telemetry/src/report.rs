@@ -26,6 +26,12 @@ pub struct RunReport {
     pub duration_s: f64,
     /// What came from the market.
     pub market: Market,
+    /// Line A and line B, where instruments come by two connections; else empty.
+    #[serde(default)]
+    pub lines: Vec<MarketLine>,
+    /// Each book at the end, as `bot4 book --json` prints it.
+    #[serde(default)]
+    pub books: Vec<serde_json::Value>,
     /// Own orders.
     pub orders: Orders,
     /// Fills.
@@ -136,6 +142,23 @@ pub struct Market {
     pub resyncs: u64,
     /// Time books were stale, summed over instruments, milliseconds.
     pub stale_ms: u64,
+}
+
+/// One of two lines that carry the same instruments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketLine {
+    /// `a` or `b`.
+    pub line: String,
+    /// Book updates it brought first.
+    pub wins: u64,
+    /// Book updates it brought second.
+    pub lates: u64,
+    /// Holes of the other line that it filled.
+    pub gaps_filled: u64,
+    /// How much later its second copies came, on average, microseconds.
+    pub lag_us_mean: u64,
+    /// The same, at most.
+    pub lag_us_max: u64,
 }
 
 /// Own orders.

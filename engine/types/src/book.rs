@@ -41,6 +41,8 @@ pub enum StaleReason {
     Capacity = 5,
     /// The touch came near the last level of the snapshot: what lies beyond it is not known.
     Horizon = 6,
+    /// The venue's checksum of the book disagrees with ours.
+    Checksum = 7,
 }
 
 /// The top of a book: book → signal, conflated.
@@ -146,6 +148,8 @@ pub enum ResyncReason {
     SnapshotTimeout = 6,
     /// The touch came near the last level of the snapshot.
     Horizon = 7,
+    /// The venue's checksum of the book disagrees with ours.
+    Checksum = 8,
 }
 
 /// A request for a fresh snapshot: book → wire.

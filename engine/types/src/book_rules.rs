@@ -11,8 +11,9 @@ pub enum SequenceRule {
     /// snapshot's own id lie within the first update; real streams start right behind it.
     #[default]
     FirstLast,
-    /// The first update after a requested snapshot covers its id (`first <= id <= last`); every
-    /// later one names its predecessor: `prev == id` (Binance USD-M `pu`). `first` is not
+    /// The first update after a requested snapshot covers its id (`first <= id <= last`, or, of
+    /// use on quiet symbols, `prev <= id <= last`: an update tells all that changed since `prev`);
+    /// every later one names its predecessor: `prev == id` (Binance USD-M `pu`). `first` is not
     /// contiguous.
     FirstThenPrev,
     /// Every update names its predecessor: `prev == id`, whatever `last` is. `last == prev` is a
@@ -47,7 +48,8 @@ pub enum ChecksumRule {
     /// (Kraken v2).
     TopTen,
     /// CRC-32 over `bid:qty:ask:qty:...` of up to 25 levels a side, interleaved, texts as the
-    /// venue writes them (OKX, messages before June 2026; a sum of zero means none).
+    /// venue writes them: the shortest decimal text, without trailing zeros (OKX, messages before
+    /// June 2026; a sum of zero means none).
     Interleaved25,
 }
 

@@ -150,12 +150,24 @@ impl InstrumentTable {
     ///
     /// # Errors
     /// See [`TableError`].
-    pub fn push(&mut self, mut instrument: Instrument) -> Result<InstrumentId, TableError> {
-        if self.instruments.len() == crate::limits::INSTRUMENTS_MAX {
-            return Err(TableError::Full);
-        }
+    pub fn push(&mut self, instrument: Instrument) -> Result<InstrumentId, TableError> {
         if instrument.price_decimals + instrument.qty_decimals > AMOUNT_DECIMALS {
             return Err(TableError::TooPrecise);
+        }
+        self.push_for_books(instrument)
+    }
+
+    /// As [`push`](Self::push) for offline books, where nothing is traded: no amount is ever
+    /// computed, so price and quantity may have any decimals.
+    ///
+    /// # Errors
+    /// See [`TableError`], but for [`TableError::TooPrecise`].
+    pub fn push_for_books(
+        &mut self,
+        mut instrument: Instrument,
+    ) -> Result<InstrumentId, TableError> {
+        if self.instruments.len() == crate::limits::INSTRUMENTS_MAX {
+            return Err(TableError::Full);
         }
         if self.find(instrument.symbol.as_bytes()).is_some() {
             return Err(TableError::Duplicate);
@@ -233,6 +245,8 @@ mod tests {
         assert_eq!(table.push(bare("ETHUSDT", 8)), Ok(InstrumentId(1)));
         assert_eq!(table.push(bare("ETHUSDT", 8)), Err(TableError::Duplicate));
         assert_eq!(table.push(bare("X", 9)), Err(TableError::TooPrecise));
+        assert_eq!(table.clone().push_for_books(bare("X", 9)), Ok(InstrumentId(2)));
+        assert_eq!(table.push_for_books(bare("BTCUSDT", 9)), Err(TableError::Duplicate));
         assert_eq!(table.find(b"ETHUSDT").map(|i| i.id), Some(InstrumentId(1)));
         let usdt = table.asset(Symbol::new("USDT").expect("short"));
         assert_eq!(usdt, Ok(AssetId(0)));

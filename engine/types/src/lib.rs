@@ -28,9 +28,11 @@ pub mod market;
 pub mod order;
 pub mod price;
 pub mod rng;
+pub mod shards;
 pub mod text;
 pub mod time;
 pub mod trail;
+pub mod turn;
 
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
@@ -43,5 +45,7 @@ pub use order::{
     OrderReport, OrderState, RefuseReason, ReportKind, Tif,
 };
 pub use price::{Price, Qty, Side, notional};
+pub use shards::{LINES_MAX, Shards};
 pub use time::{Nanos, Wall};
 pub use trail::{Stage, Trail};
+pub use turn::TurnRecord;

@@ -47,6 +47,8 @@ pub enum LogKind {
     Control = 11,
     /// Something that changed execution's desk, as it was applied; the codec is execution's.
     Desk = 12,
+    /// Turns of one agent of the chain, packed; see [`crate::turn`].
+    Turns = 13,
 }
 
 impl LogKind {
@@ -66,6 +68,7 @@ impl LogKind {
             10 => Self::Balance,
             11 => Self::Control,
             12 => Self::Desk,
+            13 => Self::Turns,
             _ => return None,
         })
     }
@@ -86,6 +89,7 @@ impl LogKind {
             Self::Balance => "balance",
             Self::Control => "control",
             Self::Desk => "desk",
+            Self::Turns => "turns",
         }
     }
 }

@@ -69,6 +69,11 @@ pub enum FrameKind {
     LineUp,
     /// No bytes: the connection is down or silent; its books are stale from here on.
     LineDown,
+    /// No bytes: connection `conn` is about to replace the present one and delivers beside it
+    /// from here on, beginning with a snapshot of each instrument.
+    SwitchBegin,
+    /// No bytes: only `conn`, the new connection or again the old one, delivers from here on.
+    SwitchEnd,
 }
 
 /// One received message in its slot: wire → parse.

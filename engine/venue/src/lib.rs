@@ -43,20 +43,18 @@
 //! its events here, so that clients learn to cope.
 
 pub mod account;
-pub mod api;
-mod api_query;
-mod api_trade;
-mod control;
+pub mod control;
 pub mod decimal;
+pub mod dialect;
 pub mod error;
 pub mod exchange;
-pub mod feed;
+mod faults;
 pub mod filters;
 pub mod generator;
 pub mod limits;
 pub mod matching;
 pub mod orders;
-mod params;
+mod player;
 mod pulse;
 pub mod recorded;
 pub mod report;
@@ -66,12 +64,12 @@ pub mod server;
 pub mod session;
 pub mod state;
 pub mod store;
-pub mod streams;
 pub mod symbol;
+pub mod tape;
 pub mod tls;
 pub mod venue;
 
-pub use api::Credentials;
+pub use dialect::binance::api::Credentials;
 pub use server::{MarketChoice, Ready, VenueOptions, run};
 pub use session::MemoryServer;
 pub use venue::{Config, ConnId, MarketSource, Out, Text, Venue};

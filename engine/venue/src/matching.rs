@@ -308,6 +308,22 @@ impl Book {
         }
     }
 
+    /// The level next behind `price`, as (price, quantity).
+    #[must_use]
+    pub fn next_worse(&self, side: Side, price: i64) -> Option<(i64, i64)> {
+        let next = match side {
+            Side::Buy => self.bids.range(..price).next_back(),
+            Side::Sell => self.asks.range(price.checked_add(1)?..).next(),
+        };
+        next.map(|(&price, level)| (price, level.total))
+    }
+
+    /// How many orders lie at a price.
+    #[must_use]
+    pub fn orders_at(&self, side: Side, price: i64) -> usize {
+        self.side(side).get(&price).map_or(0, |level| level.queue.len())
+    }
+
     /// How many levels a side has.
     #[must_use]
     pub fn level_count(&self, side: Side) -> usize {
@@ -355,6 +371,11 @@ impl Book {
         let bids = std::mem::take(bids).into_iter().rev().collect();
         let asks = std::mem::take(asks).into_iter().collect();
         (bids, asks)
+    }
+
+    /// As [`Book::drain_changed`], as sets: bids, asks.
+    pub fn take_changed(&mut self) -> [BTreeSet<i64>; 2] {
+        std::mem::take(&mut self.changed)
     }
 
     /// Has anything changed since the changes were drained?

@@ -4,75 +4,35 @@
 //! Invariant: what happens does not depend on how often the venue is asked to advance, only on
 //! the times of its inputs; due things happen in order of their times.
 
-use std::collections::VecDeque;
-use std::io;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::exchange::{CrowdOrder, Exchange};
-use crate::feed::DepthFault;
+use crate::exchange::CrowdOrder;
 use crate::generator::{Act, Generator};
 use crate::matching::Side;
-use crate::recorded::{Entries, Entry, RecordedBook, Recording};
-use crate::script::{Fault, Timed};
+use crate::player::{Player, Replay};
+use crate::recorded::RecordedBook;
+use crate::script::Timed;
 use crate::store::Record;
-use crate::venue::{ConnId, Out, Role, Venue};
+use crate::venue::{ConnId, Out, Venue};
 
 /// The border at which depth events are sent.
 const GRID_NS: u64 = 100_000_000;
 /// A crowd that lags further behind than this (the process was stopped) starts anew.
 const LAG_MAX_NS: u64 = 2_000_000_000;
 
-/// A recording in play.
-pub(crate) struct Replay {
-    entries: Entries,
-    next: Option<Entry>,
-    trade: bool,
-    speed_milli: u64,
-    first_ns: u64,
-    started_ns: Option<u64>,
-    books: Vec<RecordedBook>,
-}
-
-impl Replay {
-    pub fn new(
-        recording: Recording,
-        trade: bool,
-        speed_milli: u64,
-        exchange: &mut Exchange,
-    ) -> io::Result<Self> {
-        let mut entries = recording.entries()?;
-        let next = entries.next().transpose()?;
-        let first_ns = recording.first_ns();
-        let books = recording.books;
-        if trade {
-            for (n, book) in books.iter().enumerate() {
-                for (&price, &qty) in book.bids.iter().rev() {
-                    exchange.crowd_level(n, Side::Buy, price, qty, 0);
-                }
-                for (&price, &qty) in &book.asks {
-                    exchange.crowd_level(n, Side::Sell, price, qty, 0);
-                }
-            }
-        }
-        let speed_milli = speed_milli.max(1);
-        Ok(Self { entries, next, trade, speed_milli, first_ns, started_ns: None, books })
-    }
-
-    fn due_ns(&self) -> Option<u64> {
-        let (entry, started) = (self.next.as_ref()?, self.started_ns?);
-        let offset = u128::from(entry.at_ns - self.first_ns) * 1000 / u128::from(self.speed_milli);
-        Some(started.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX)))
-    }
-
-    fn take(&mut self) -> Option<Entry> {
-        // A file that turns unreadable in the middle ends there; it was readable at the start.
-        let following = self.entries.next().and_then(Result::ok);
-        std::mem::replace(&mut self.next, following)
-    }
-}
-
 enum Source {
     Generated(Vec<Generator>),
     Recorded(Box<Replay>),
+    Taped(Box<Player>),
+}
+
+/// What happens when a fault is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Whoever controls the venue is told that this fault is over.
+    Back(&'static str),
+    /// These connections end.
+    Cut(Vec<ConnId>),
 }
 
 /// Timed state of the venue.
@@ -83,14 +43,19 @@ pub(crate) struct Pulse {
     now_ns: u64,
     skew_ns: u64,
     grid_ns: u64,
-    silent_until_ns: u64,
-    delay_ns: u64,
+    pub silent_until_ns: u64,
+    pub down_until_ns: u64,
+    /// Faults that end by themselves: when, and their names.
+    pub endings: BTreeMap<(u64, u64), Ending>,
+    endings_made: u64,
+    pub delay_ns: u64,
     delayed: VecDeque<(u64, ConnId, Out)>,
-    depth_faults: Vec<(String, DepthFault)>,
-    lose_answer: bool,
-    fail_answer: bool,
-    lose_report: bool,
-    repeat_report: bool,
+    lagging: BTreeMap<(u64, u64), (ConnId, Out)>,
+    lagged: u64,
+    pub lose_answer: bool,
+    pub fail_answer: bool,
+    pub lose_report: bool,
+    pub repeat_report: bool,
     pub exit: bool,
 }
 
@@ -98,9 +63,12 @@ pub(crate) struct Pulse {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     Fault,
+    Ending,
     Delayed,
+    Lagging,
     Crowd(usize),
     Line,
+    Dialect,
     Grid,
     Conn(ConnId),
 }
@@ -114,6 +82,10 @@ impl Pulse {
         Self::new(Source::Recorded(Box::new(replay)), script)
     }
 
+    pub fn taped(player: Player, script: Vec<Timed>) -> Self {
+        Self::new(Source::Taped(Box::new(player)), script)
+    }
+
     fn new(source: Source, script: Vec<Timed>) -> Self {
         Self {
             source,
@@ -123,9 +95,13 @@ impl Pulse {
             skew_ns: 0,
             grid_ns: 0,
             silent_until_ns: 0,
+            down_until_ns: 0,
+            endings: BTreeMap::new(),
+            endings_made: 0,
             delay_ns: 0,
             delayed: VecDeque::new(),
-            depth_faults: Vec::new(),
+            lagging: BTreeMap::new(),
+            lagged: 0,
             lose_answer: false,
             fail_answer: false,
             lose_report: false,
@@ -142,15 +118,38 @@ impl Pulse {
         }
     }
 
-    /// A market connection exists: a recording starts to play.
-    pub fn start_replay(&mut self, now_ns: u64) {
-        if let Source::Recorded(replay) = &mut self.source {
-            replay.started_ns.get_or_insert(now_ns);
+    /// Somebody listens: a recording starts to play.
+    pub fn start_tape(&mut self) {
+        match &mut self.source {
+            Source::Recorded(replay) => replay.start(self.now_ns),
+            Source::Taped(player) => player.start(self.now_ns),
+            Source::Generated(_) => {}
         }
+    }
+
+    /// The venue's time.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
     }
 
     pub fn is_silent(&self) -> bool {
         self.now_ns < self.silent_until_ns
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.now_ns < self.down_until_ns
+    }
+
+    /// Plans the end of a fault.
+    pub fn end_at(&mut self, at_ns: u64, ending: Ending) {
+        self.endings_made += 1;
+        self.endings.insert((at_ns, self.endings_made), ending);
+    }
+
+    /// Holds a message back for a lagging connection.
+    pub fn lag(&mut self, lag_ns: u64, conn: ConnId, out: Out) {
+        self.lagged += 1;
+        self.lagging.insert((self.now_ns + lag_ns, self.lagged), (conn, out));
     }
 
     /// An answer after faults: lost, made a 500, or as it is.
@@ -198,7 +197,7 @@ impl Pulse {
     }
 
     /// The clock goes ahead; what was planned stays as far away as it was.
-    fn jump(&mut self, ns: u64) {
+    pub fn jump(&mut self, ns: u64) {
         self.skew_ns += ns;
         self.now_ns += ns;
         self.started_ns = self.started_ns.map(|at| at + ns);
@@ -208,7 +207,8 @@ impl Pulse {
         }
         match &mut self.source {
             Source::Generated(crowds) => crowds.iter_mut().for_each(|c| c.plan(self.now_ns)),
-            Source::Recorded(replay) => replay.started_ns = replay.started_ns.map(|at| at + ns),
+            Source::Recorded(replay) => replay.pace.jump(ns),
+            Source::Taped(player) => player.pace.jump(ns),
         }
     }
 
@@ -233,6 +233,12 @@ impl Pulse {
         if let (Some(fault), Some(start)) = (self.script.front(), self.started_ns) {
             consider(start.saturating_add(fault.at_ns), Due::Fault);
         }
+        if let Some((&(at_ns, _), _)) = self.endings.first_key_value() {
+            consider(at_ns, Due::Ending);
+        }
+        if let Some((&(at_ns, _), _)) = self.lagging.first_key_value() {
+            consider(at_ns, Due::Lagging);
+        }
         if let Some((at_ns, ..)) = self.delayed.front() {
             consider(*at_ns, Due::Delayed);
         }
@@ -244,6 +250,11 @@ impl Pulse {
             }
             Source::Recorded(replay) => {
                 if let Some(at_ns) = replay.due_ns() {
+                    consider(at_ns, Due::Line);
+                }
+            }
+            Source::Taped(player) => {
+                if let Some(at_ns) = player.due_ns() {
                     consider(at_ns, Due::Line);
                 }
             }
@@ -284,9 +295,14 @@ impl Venue {
 
     fn next_due(&self) -> (u64, Due) {
         let mut next = self.pulse.next();
+        let dialect_ns = self.dialect.next_ns();
+        if dialect_ns < next.0 {
+            next = (dialect_ns, Due::Dialect);
+        }
         for (&conn, at) in &self.conns {
             let pong = at.pong_due_ns.unwrap_or(u64::MAX);
-            let due = at.next_ping_ns.min(pong).min(at.opened_ns + self.life_ns);
+            let life = at.opened_ns.saturating_add(self.life_ns);
+            let due = at.next_ping_ns.min(pong).min(life);
             if due < next.0 {
                 next = (due, Due::Conn(conn));
             }
@@ -296,7 +312,22 @@ impl Venue {
 
     fn perform(&mut self, due: Due, until_ns: u64) {
         match due {
-            Due::Fault => self.strike(),
+            Due::Fault => {
+                if let Some(timed) = self.pulse.script.pop_front() {
+                    self.strike(timed.fault);
+                }
+            }
+            Due::Ending => {
+                if let Some((_, ending)) = self.pulse.endings.pop_first() {
+                    self.end_fault(ending);
+                }
+            }
+            Due::Lagging => {
+                if let Some((_, (conn, out))) = self.pulse.lagging.pop_first() {
+                    self.out.push_back((conn, out));
+                }
+            }
+            Due::Dialect => self.speak(|dialect, desk| dialect.tick(desk)),
             Due::Delayed => {
                 if let Some((_, conn, out)) = self.pulse.delayed.pop_front() {
                     self.out.push_back((conn, out));
@@ -330,7 +361,7 @@ impl Venue {
     fn settle(&mut self) {
         self.commit();
         self.tell_events();
-        self.tell_markets(self.pulse.now_ns / 1_000_000);
+        self.tell_markets();
     }
 
     /// The 100 ms border.
@@ -341,19 +372,7 @@ impl Venue {
             self.pulse.grid_ns = (until_ns / GRID_NS + 1) * GRID_NS;
         }
         let second = now_ns % 1_000_000_000 < GRID_NS;
-        let silent = self.pulse.is_silent();
-        let mut unheard = VecDeque::new();
-        for (feed, market) in self.feeds.iter_mut().zip(&mut self.exchange.markets) {
-            let faults = &mut self.pulse.depth_faults;
-            let mut fault = None;
-            if market.book.has_changed()
-                && let Some(at) = faults.iter().position(|(name, _)| *name == market.spec.name)
-            {
-                fault = Some(faults.remove(at).1);
-            }
-            let out = if silent { &mut unheard } else { &mut self.out };
-            feed.tell_depth(market, (now_ns / 1_000_000, second), fault, &self.streams, out);
-        }
+        self.speak(|dialect, desk| dialect.border(desk, second));
         if second && matches!(self.pulse.source, Source::Generated(_)) {
             self.records.push_back(Record::of_marks(&self.exchange).line());
         }
@@ -365,78 +384,27 @@ impl Venue {
         let (ping_every, timeout, life) = (self.ping_every_ns, self.pong_timeout_ns, self.life_ns);
         let silenced = self.is_silenced(conn);
         let Some(at) = self.conns.get_mut(&conn) else { return };
-        if at.opened_ns + life <= now_ns || at.pong_due_ns.is_some_and(|due| due <= now_ns) {
+        if at.opened_ns.saturating_add(life) <= now_ns || at.pong_due_ns.is_some_and(|due| due <= now_ns) {
             self.out.push_back((conn, Out::Close(1000, "")));
             self.disconnect(conn);
             return;
         }
-        at.next_ping_ns = now_ns + ping_every;
+        at.next_ping_ns = now_ns.saturating_add(ping_every);
         if !silenced {
             at.pong_due_ns.get_or_insert(now_ns + timeout);
             self.out.push_back((conn, Out::Ping((now_ns / 1_000_000).to_string())));
         }
     }
 
-    fn strike(&mut self) {
-        let Some(timed) = self.pulse.script.pop_front() else { return };
-        let now_ns = self.pulse.now_ns;
-        match timed.fault {
-            Fault::DropConnections => {
-                let all: Vec<ConnId> = self.conns.keys().copied().collect();
-                for conn in all {
-                    self.out.push_back((conn, Out::Drop));
-                    self.disconnect(conn);
-                }
-            }
-            Fault::Silent(ns) => self.pulse.silent_until_ns = now_ns + ns,
-            Fault::LoseDepth(symbol) => self.pulse.depth_faults.push((symbol, DepthFault::Lose)),
-            Fault::RepeatDepth(symbol) => {
-                self.pulse.depth_faults.push((symbol, DepthFault::Repeat));
-            }
-            Fault::ShutdownNotice => self.announce_shutdown(now_ns / 1_000_000),
-            Fault::Exit => self.pulse.exit = true,
-            Fault::DelayAcks(ns) => self.pulse.delay_ns = ns,
-            Fault::LoseAck => self.pulse.lose_answer = true,
-            Fault::FailAck => self.pulse.fail_answer = true,
-            Fault::LoseReport => self.pulse.lose_report = true,
-            Fault::RepeatReport => self.pulse.repeat_report = true,
-            Fault::ClockJump(ns) => {
-                self.pulse.jump(ns);
-                // The jump itself must not look like a stall to connections.
-                for conn in self.conns.values_mut() {
-                    conn.opened_ns += ns;
-                    conn.next_ping_ns += ns;
-                    conn.pong_due_ns = conn.pong_due_ns.map(|due| due + ns);
-                }
-            }
-        }
-    }
-
-    fn announce_shutdown(&mut self, now_ms: u64) {
-        for (&conn, at) in &self.conns {
-            let text = match &at.role {
-                Role::Market(listener) => {
-                    let time = now_ms * if listener.micro { 1000 } else { 1 };
-                    let event = format!(r#"{{"e":"serverShutdown","E":{time}}}"#);
-                    if listener.combined {
-                        format!(r#"{{"stream":"!serverShutdown","data":{event}}}"#)
-                    } else {
-                        event
-                    }
-                }
-                Role::Api(session) => {
-                    let time = now_ms * session.scale;
-                    format!(r#"{{"event":{{"e":"serverShutdown","E":{time}}}}}"#)
-                }
-            };
-            self.out.push_back((conn, Out::Text(text.into())));
-        }
-    }
-
     /// One line of the recording.
     fn play_line(&mut self) {
+        if let Source::Taped(player) = &mut self.pulse.source {
+            if let Some(line) = player.take() {
+                self.speak(|dialect, desk| dialect.play(desk, &line));
+            }
+            return;
+        }
         let now_ms = self.pulse.now_ns / 1_000_000;
-        let silent = self.pulse.is_silent();
         let Source::Recorded(replay) = &mut self.pulse.source else { return };
         let Some(entry) = replay.take() else { return };
         if entry.stream.is_empty() {
@@ -450,9 +418,7 @@ impl Venue {
             changes = replay.books[n].apply(&value);
         }
         if !replay.trade {
-            if !silent {
-                self.streams.publish_named(&entry.stream, &entry.data, &mut self.out);
-            }
+            self.speak(|dialect, desk| dialect.play_entry(desk, &entry));
             return;
         }
         let Some(n) = market else { return };

@@ -1,22 +1,18 @@
-//! A recorded market: reading its lines, finding its symbols and snapshots, playing it by time.
+//! A recorded market of Binance Spot: reading its lines, finding its symbols and snapshots, playing
+//! it by time.
 //!
-//! Lines are told apart by content: `<receive ns> <JSON>`, `<ns> < or > <JSON>` (lines sent by
-//! the client are skipped), bare JSON, REST snapshots as lines of their own or wrapped in
+//! Lines are those of a [`Tape`]; REST snapshots are lines of their own or wrapped in
 //! `{"recv_ns","url","body"}`. The file is read twice as a stream, never held in memory.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::decimal::{ONE, parse};
 use crate::symbol::SymbolSpec;
-
-/// Lines of a recording.
-pub type Lines = Box<dyn Iterator<Item = io::Result<String>> + Send>;
-type Reopen = Box<dyn Fn() -> io::Result<Lines> + Send>;
+use crate::tape::{Line, Tape, TapeLines};
 
 /// One recorded message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +41,7 @@ pub type LevelChange = (bool, i64, i64);
 
 /// A recording and what a first pass found in it.
 pub struct Recording {
-    reopen: Reopen,
+    tape: Tape,
     /// The markets, in order of appearance.
     pub symbols: Vec<SymbolSpec>,
     /// First snapshot of each market, by index; empty where there is none.
@@ -59,8 +55,7 @@ impl Recording {
     /// # Errors
     /// I/O errors, a damaged archive, a line that is not JSON, no market at all.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let path = path.to_owned();
-        Self::from_source(Box::new(move || file_lines(&path)))
+        Self::from_tape(Tape::open(path)?)
     }
 
     /// The same over lines in memory.
@@ -68,17 +63,15 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn from_lines(lines: Vec<String>) -> io::Result<Self> {
-        let reopen =
-            move || -> io::Result<Lines> { Ok(Box::new(lines.clone().into_iter().map(Ok))) };
-        Self::from_source(Box::new(reopen))
+        Self::from_tape(Tape::from_lines(lines)?)
     }
 
-    fn from_source(reopen: Reopen) -> io::Result<Self> {
+    fn from_tape(tape: Tape) -> io::Result<Self> {
         let mut scan = Scan::default();
-        for entry in Entries::new(reopen()?) {
+        for entry in Entries::new(tape.lines()?) {
             scan.look(&entry?)?;
         }
-        scan.finish(reopen)
+        scan.finish(tape)
     }
 
     /// The entries from the beginning.
@@ -86,7 +79,7 @@ impl Recording {
     /// # Errors
     /// If the file cannot be opened again.
     pub fn entries(&self) -> io::Result<Entries> {
-        Ok(Entries::new((self.reopen)()?))
+        Ok(Entries::new(self.tape.lines()?))
     }
 
     /// Receive time of the first entry.
@@ -148,9 +141,9 @@ impl RecordedBook {
     pub fn snapshot_text(&self, limit: usize) -> String {
         let mut out = format!(r#"{{"lastUpdateId":{},"bids":["#, self.id);
         let pair = |(&price, &qty): (&i64, &i64)| (price, qty);
-        crate::feed::push_levels(&mut out, self.bids.iter().rev().map(pair).take(limit));
+        crate::dialect::binance::feed::push_levels(&mut out, self.bids.iter().rev().map(pair).take(limit));
         out.push_str(r#"],"asks":["#);
-        crate::feed::push_levels(&mut out, self.asks.iter().map(pair).take(limit));
+        crate::dialect::binance::feed::push_levels(&mut out, self.asks.iter().map(pair).take(limit));
         out.push_str("]}");
         out
     }
@@ -163,53 +156,26 @@ fn levels(value: &Value) -> Option<Vec<(i64, i64)>> {
     value.as_array()?.iter().map(level).collect()
 }
 
-fn file_lines(path: &Path) -> io::Result<Lines> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let compressed = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read + Send> = if compressed {
-        Box::new(flate2::bufread::MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    Ok(Box::new(BufReader::with_capacity(1 << 16, reader).lines()))
-}
-
 /// Entries in file order, with times that never go back.
 pub struct Entries {
-    lines: Lines,
-    line: u64,
-    at_ns: u64,
+    lines: TapeLines,
 }
 
 impl Entries {
-    fn new(lines: Lines) -> Self {
-        Self { lines, line: 0, at_ns: 0 }
+    fn new(lines: TapeLines) -> Self {
+        Self { lines }
     }
 
-    fn entry(&mut self, line: &str) -> io::Result<Option<Entry>> {
-        let Some(start) = line.find('{') else {
-            return if line.trim().is_empty() { Ok(None) } else { Err(self.bad("no JSON object")) };
-        };
-        let (head, json) = line.split_at(start);
-        if head.contains('>') {
-            return Ok(None);
-        }
-        let head = head.trim().trim_end_matches('<').trim();
-        let json = json.trim_end();
-        let own_time = if head.is_empty() { event_time_ns(json) } else { head.parse().ok() };
-        if !head.is_empty() && own_time.is_none() {
-            return Err(self.bad("the receive time is not a number"));
-        }
-        self.at_ns = self.at_ns.max(own_time.unwrap_or(0));
-        let (stream, data) = match split_envelope(json) {
+    fn entry(&self, line: Line) -> io::Result<Entry> {
+        let (stream, data) = match split_envelope(&line.json) {
             Some((name, data)) => (name.to_owned(), data.to_owned()),
-            None => (bare_stream(json).ok_or_else(|| self.bad("not JSON"))?, json.to_owned()),
+            None => {
+                let bad = || format!("line {}: not JSON", self.lines.number());
+                let bad = || io::Error::new(io::ErrorKind::InvalidData, bad());
+                (bare_stream(&line.json).ok_or_else(bad)?, line.json)
+            }
         };
-        Ok(Some(Entry { at_ns: self.at_ns, stream, data }))
-    }
-
-    fn bad(&self, what: &str) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {what}", self.line))
+        Ok(Entry { at_ns: line.at_ns, stream, data })
     }
 }
 
@@ -217,18 +183,8 @@ impl Iterator for Entries {
     type Item = io::Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let line = match self.lines.next()? {
-                Ok(line) => line,
-                Err(error) => return Some(Err(error)),
-            };
-            self.line += 1;
-            match self.entry(&line) {
-                Ok(None) => {}
-                Ok(Some(entry)) => return Some(Ok(entry)),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        let line = self.lines.next()?;
+        Some(line.and_then(|line| self.entry(line)))
     }
 }
 
@@ -252,12 +208,6 @@ fn bare_stream(json: &str) -> Option<String> {
         _ => return Some(String::new()),
     };
     Some(format!("{symbol}@{suffix}"))
-}
-
-fn event_time_ns(json: &str) -> Option<u64> {
-    let (_, rest) = json.split_once(r#""E":"#)?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<u64>().ok()?.checked_mul(1_000_000)
 }
 
 /// What the first pass has seen of one market.
@@ -322,7 +272,7 @@ impl Scan {
         }
     }
 
-    fn finish(mut self, reopen: Reopen) -> io::Result<Recording> {
+    fn finish(mut self, tape: Tape) -> io::Result<Recording> {
         for book in std::mem::take(&mut self.loose) {
             // A snapshot does not name its market: it is the one whose first id lies nearest.
             let distance = |s: &Seen| s.first_id.map_or(u64::MAX, |id| id.abs_diff(book.id));
@@ -339,7 +289,7 @@ impl Scan {
         let symbols = self.names.iter().map(|name| spec(name, &self.seen[name])).collect();
         let book = |name| self.seen.get_mut(name).and_then(|s| s.book.take()).unwrap_or_default();
         let books = self.names.iter().map(book).collect();
-        Ok(Recording { reopen, symbols, books, first_ns: self.first_ns.unwrap_or(0) })
+        Ok(Recording { tape, symbols, books, first_ns: self.first_ns.unwrap_or(0) })
     }
 }
 

@@ -13,9 +13,30 @@
 //! 20s  lose-report             the next executionReport is not sent
 //! 21s  repeat-report           the next executionReport is sent twice
 //! 22s  clock-jump 5s           the venue's clock goes ahead by that much
+//! 24s  fin 1                   market connection 1 (the oldest) ends without a close frame
+//! 25s  reset                   market connections are reset; whatever was under way is lost
+//! 26s  freeze 2                market connection 2 stays open, but is dead
+//! 27s  stall                   half a TLS record on market connections, then nothing
+//! 28s  close 1011              a close frame with this code on market connections
+//! 30s  retire 10s              the notice now, every connection of now closed that much later
+//! 45s  down 3s                 new connections are refused
+//! 50s  outage 3s               every connection is cut, and new ones are refused
+//! 55s  lag 5ms 2               market connection 2 hears everything that late; 0ms ends it
+//! 60s  restart-feed            sequences begin anew, in the venue's way
+//! 61s  swap-depth BTCUSDT      the next depth message comes after the one that follows it
+//! 62s  damage-depth BTCUSDT 1  a wrong quantity in the next depth message of connection 1
+//! 63s  wrong-checksum BTCUSDT  the next depth message has a wrong checksum
+//! 64s  cross-depth BTCUSDT     the next depth message holds a bid above every ask
+//! 65s  broken-json BTCUSDT     the next depth message lacks its second half
 //! ```
+//!
+//! The depth faults, `fin`, `reset`, `freeze`, `stall` and `close` take the number of a market
+//! connection, the oldest being 1; without it they strike all. Symbols are as the venue writes
+//! them; `*` is any. The same words without the time are commands of [`crate::control`].
 
 use std::fmt;
+
+use crate::dialect::tamper::DepthFault;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +65,35 @@ pub enum Fault {
     RepeatReport,
     /// The venue's clock goes ahead, ns.
     ClockJump(u64),
+    /// Market connections end: all, or the nth oldest, counted from 1.
+    Cut(Cut, Option<usize>),
+    /// Something is wrong with a market's next depth message, for all or the nth connection.
+    Depth(DepthFault, String, Option<usize>),
+    /// The shutdown notice now, the end of every present connection this many ns later.
+    Retire(u64),
+    /// New connections are refused for this many ns.
+    Down(u64),
+    /// Every connection is cut, and new ones are refused for this many ns.
+    Outage(u64),
+    /// Everything for the nth market connection is this many ns late.
+    Lag(u64, usize),
+    /// The venue's data service restarts.
+    RestartFeed,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The stream ends without a close frame.
+    Fin,
+    /// The stream is reset.
+    Reset,
+    /// It stays open, but nothing is read or sent any more.
+    Freeze,
+    /// Half a TLS record, then nothing any more.
+    Stall,
+    /// A close frame with this code.
+    Close(u16),
 }
 
 /// A fault and when it strikes, ns after the start.
@@ -105,44 +155,110 @@ pub fn duration_ns(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit_ns)
 }
 
-const KNOWN: &str = "drop-connections, silent D, lose-depth SYMBOL, repeat-depth SYMBOL, \
+const KNOWN: &str = "drop-connections, silent D, lose-depth SYMBOL [N], repeat-depth SYMBOL [N], \
                      shutdown-notice, exit, delay-acks D, lose-ack, fail-ack, lose-report, \
-                     repeat-report, clock-jump D";
+                     repeat-report, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
+                     close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
+                     swap-depth SYMBOL [N], damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], \
+                     cross-depth SYMBOL [N], broken-json SYMBOL [N]";
 
 fn timed(words: &[&str]) -> Result<Timed, String> {
     let at_ns = duration_ns(words[0])
         .ok_or_else(|| format!("`{}` is not a time such as 5s or 500ms", words[0]))?;
-    let name = *words.get(1).ok_or_else(|| format!("no fault after the time; one of: {KNOWN}"))?;
-    let argument = words.get(2).copied();
-    let duration = || {
-        argument
-            .and_then(duration_ns)
-            .ok_or_else(|| format!("`{name}` needs a duration, for example `{name} 3s`"))
-    };
-    let symbol = || {
-        argument
-            .map(str::to_uppercase)
-            .ok_or_else(|| format!("`{name}` needs a symbol, for example `{name} BTCUSDT`"))
-    };
-    let (fault, words_expected) = match name {
-        "drop-connections" => (Fault::DropConnections, 2),
-        "silent" => (Fault::Silent(duration()?), 3),
-        "lose-depth" => (Fault::LoseDepth(symbol()?), 3),
-        "repeat-depth" => (Fault::RepeatDepth(symbol()?), 3),
-        "shutdown-notice" => (Fault::ShutdownNotice, 2),
-        "exit" => (Fault::Exit, 2),
-        "delay-acks" => (Fault::DelayAcks(duration()?), 3),
-        "lose-ack" => (Fault::LoseAck, 2),
-        "fail-ack" => (Fault::FailAck, 2),
-        "lose-report" => (Fault::LoseReport, 2),
-        "repeat-report" => (Fault::RepeatReport, 2),
-        "clock-jump" => (Fault::ClockJump(duration()?), 3),
-        _ => return Err(format!("unknown fault `{name}`; one of: {KNOWN}")),
-    };
-    if words.len() > words_expected {
-        return Err(format!("`{}` is too much after `{name}`", words[words_expected]));
+    if words.len() < 2 {
+        return Err(format!("no fault after the time; one of: {KNOWN}"));
     }
-    Ok(Timed { at_ns, fault })
+    Ok(Timed { at_ns, fault: Words(words[1], &words[2..]).fault()? })
+}
+
+/// Reads a fault without a time: a command of [`crate::control`].
+///
+/// # Errors
+/// What is wrong and what would be right.
+pub fn fault(text: &str) -> Result<Fault, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.split_first() {
+        Some((name, arguments)) => Words(name, arguments).fault(),
+        None => Err(format!("no fault; one of: {KNOWN}")),
+    }
+}
+
+/// A fault's name and its arguments.
+struct Words<'a>(&'a str, &'a [&'a str]);
+
+impl Words<'_> {
+    fn fault(&self) -> Result<Fault, String> {
+        let (fault, words_most) = match self.0 {
+            "drop-connections" => (Fault::DropConnections, 0),
+            "silent" => (Fault::Silent(self.duration()?), 1),
+            "lose-depth" => (self.depth(DepthFault::Lose)?, 2),
+            "repeat-depth" => (self.depth(DepthFault::Repeat)?, 2),
+            "swap-depth" => (self.depth(DepthFault::Swap)?, 2),
+            "damage-depth" => (self.depth(DepthFault::Damage)?, 2),
+            "wrong-checksum" => (self.depth(DepthFault::Checksum)?, 2),
+            "cross-depth" => (self.depth(DepthFault::Cross)?, 2),
+            "broken-json" => (self.depth(DepthFault::Broken)?, 2),
+            "shutdown-notice" => (Fault::ShutdownNotice, 0),
+            "exit" => (Fault::Exit, 0),
+            "delay-acks" => (Fault::DelayAcks(self.duration()?), 1),
+            "lose-ack" => (Fault::LoseAck, 0),
+            "fail-ack" => (Fault::FailAck, 0),
+            "lose-report" => (Fault::LoseReport, 0),
+            "repeat-report" => (Fault::RepeatReport, 0),
+            "clock-jump" => (Fault::ClockJump(self.duration()?), 1),
+            "fin" => (Fault::Cut(Cut::Fin, self.line(0)?), 1),
+            "reset" => (Fault::Cut(Cut::Reset, self.line(0)?), 1),
+            "freeze" => (Fault::Cut(Cut::Freeze, self.line(0)?), 1),
+            "stall" => (Fault::Cut(Cut::Stall, self.line(0)?), 1),
+            "close" => (Fault::Cut(Cut::Close(self.code()?), self.line(1)?), 2),
+            "retire" => (Fault::Retire(self.duration()?), 1),
+            "down" => (Fault::Down(self.duration()?), 1),
+            "outage" => (Fault::Outage(self.duration()?), 1),
+            "lag" => {
+                let line = self.line(1)?.ok_or("`lag` needs a connection, for example `lag 5ms 2`")?;
+                (Fault::Lag(self.duration()?, line), 2)
+            }
+            "restart-feed" => (Fault::RestartFeed, 0),
+            name => return Err(format!("unknown fault `{name}`; one of: {KNOWN}")),
+        };
+        match self.1.get(words_most) {
+            Some(word) => Err(format!("`{word}` is too much after `{}`", self.0)),
+            None => Ok(fault),
+        }
+    }
+
+    fn duration(&self) -> Result<u64, String> {
+        let name = self.0;
+        let ns = self.1.first().copied().and_then(duration_ns);
+        ns.ok_or_else(|| format!("`{name}` needs a duration, for example `{name} 3s`"))
+    }
+
+    fn depth(&self, fault: DepthFault) -> Result<Fault, String> {
+        let name = self.0;
+        let symbol = self.1.first().map(|symbol| symbol.to_uppercase());
+        let symbol = symbol
+            .ok_or_else(|| format!("`{name}` needs a symbol, for example `{name} BTCUSDT`"))?;
+        Ok(match (fault, self.line(1)?) {
+            (DepthFault::Lose, None) => Fault::LoseDepth(symbol),
+            (DepthFault::Repeat, None) => Fault::RepeatDepth(symbol),
+            (fault, line) => Fault::Depth(fault, symbol, line),
+        })
+    }
+
+    /// The number of a connection, if there is one at this place.
+    fn line(&self, at: usize) -> Result<Option<usize>, String> {
+        let Some(word) = self.1.get(at) else { return Ok(None) };
+        match word.parse() {
+            Ok(n) if n > 0 => Ok(Some(n)),
+            _ => Err(format!("`{word}` is not the number of a connection (1, 2, ...)")),
+        }
+    }
+
+    fn code(&self) -> Result<u16, String> {
+        let code = self.1.first().and_then(|word| word.parse().ok());
+        let legal = code.filter(|code| (1000..5000).contains(code));
+        legal.ok_or_else(|| "`close` needs a code, for example `close 1011`".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +275,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 12);
+        assert_eq!(faults.len(), 27);
         assert_eq!(faults[1].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }
@@ -172,6 +288,9 @@ mod tests {
         assert!(error("5s explode").contains("unknown fault `explode`"));
         assert!(error("5s silent").contains("needs a duration"));
         assert!(error("5s exit now").contains("`now` is too much"));
+        assert!(error("5s fin x").contains("not the number of a connection"));
+        assert!(error("5s close 99").contains("needs a code"));
+        assert!(error("5s lag 5ms").contains("needs a connection"));
         assert_eq!(parse("# nothing\n\n"), Ok(vec![]));
     }
 }

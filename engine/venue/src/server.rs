@@ -12,21 +12,25 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
 use serde::Serialize;
 
+use crate::dialect;
 use crate::generator::Activity;
 use crate::recorded::Recording;
 use crate::script;
 use crate::session::Hub;
 use crate::state::{AccountLog, StateDir};
+use crate::tape::Tape;
 use crate::tls::TlsStream;
-use crate::venue::{Config, ConnId, MarketSource, Venue};
+use crate::venue::{CONTROL_PATH, Config, ConnId, MarketSource, Out, Venue, unknown};
 
 /// What a person chooses on the command line.
 #[derive(Clone, Debug)]
 pub struct VenueOptions {
     /// Address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Dialect; only `binance` so far.
+    /// Dialect, see [`crate::dialect::DIALECTS`].
     pub venue: String,
+    /// Checksums as before the venue stopped sending them (OKX).
+    pub old_checksum: bool,
     /// What trades.
     pub market: MarketChoice,
     /// Pace of a recording; 1 is as recorded.
@@ -42,7 +46,7 @@ pub struct VenueOptions {
     /// Forget what the folder holds.
     pub fresh: bool,
     /// End when the parent process ends.
-    pub end_with_parent: bool,
+    pub end_with_parent: Option<u32>,
 }
 
 /// The market of [`VenueOptions`].
@@ -64,6 +68,7 @@ impl Default for VenueOptions {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             venue: "binance".to_owned(),
+            old_checksum: false,
             market: MarketChoice::Generated,
             speed: 1.0,
             script: None,
@@ -71,7 +76,7 @@ impl Default for VenueOptions {
             activity: Activity::default(),
             state_dir: None,
             fresh: false,
-            end_with_parent: false,
+            end_with_parent: None,
         }
     }
 }
@@ -81,10 +86,19 @@ impl Default for VenueOptions {
 pub struct Ready {
     /// Dialect.
     pub venue: String,
-    /// Where market streams are (`/ws/...` and `/stream?streams=...` below it).
+    /// Where market streams are (Binance: `/ws/...` and `/stream?streams=...` below it).
     pub market: String,
-    /// The WebSocket API.
+    /// Market streams of linear contracts, where they have an address of their own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub linear: String,
+    /// The WebSocket API, where there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub api: String,
+    /// Plain requests, where there are any.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rest: String,
+    /// Faults on demand, see [`crate::control`].
+    pub control: String,
     /// Certificate to trust.
     pub ca: PathBuf,
     /// Name of the account's key.
@@ -108,25 +122,32 @@ pub fn run(
     stop: &AtomicBool,
     ready: impl FnOnce(&Ready),
 ) -> io::Result<()> {
-    if options.venue != "binance" {
-        let what = format!("venue `{}` is not simulated; use `binance`", options.venue);
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-    }
+    let named = dialect::find(&options.venue).ok_or_else(|| unknown(&options.venue))?;
     let state = StateDir::open(options.state_dir.as_deref(), options.listen, options.fresh)?;
+    let state = state.of_child_of(options.end_with_parent);
     let credentials = state.credentials()?;
     let api_key = credentials.api_key.clone();
     let mut config = Config::new(options.seed, credentials);
+    config.venue = named.name;
+    config.symbols = (named.symbols)();
+    config.old_checksum = options.old_checksum;
     config.market = market(options)?;
     config.script = faults(options)?;
     let (stored, log) = state.account()?;
     let venue = Venue::new(config, stored)?;
     let tls = state.authority()?.server_config(options.listen.ip())?;
     let mut server = Server::listen(options.listen, tls, Hub::new(venue, log))?;
-    let address = server.listener.local_addr()?;
+    let address = server.address;
+    let at = |path: &str| {
+        if path.is_empty() { String::new() } else { format!("wss://{address}{path}") }
+    };
     ready(&Ready {
         venue: options.venue.clone(),
-        market: format!("wss://{address}"),
-        api: format!("wss://{address}/ws-api/v3"),
+        market: format!("wss://{address}{}", named.paths.market),
+        linear: at(named.paths.linear),
+        api: at(named.paths.api),
+        rest: if named.paths.rest { format!("https://{address}") } else { String::new() },
+        control: at(CONTROL_PATH),
         ca: state.authority_path(),
         api_key,
         private_key: state.private_key_path(),
@@ -143,9 +164,16 @@ fn market(options: &VenueOptions) -> io::Result<MarketSource> {
         let what = format!("speed {} is not between 0 and 1000000", options.speed);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let recording = Recording::open(path)
-        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
     let speed_milli = (options.speed * 1000.0).round().max(1.0) as u64;
+    if options.venue != "binance" {
+        if *trade {
+            let what = "only recordings of `binance` can be traded against; leave --trade out";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        return Ok(MarketSource::Taped { tape: Tape::open(path).map_err(named)?, speed_milli });
+    }
+    let recording = Recording::open(path).map_err(named)?;
     Ok(MarketSource::Recorded { recording, trade: *trade, speed_milli })
 }
 
@@ -160,7 +188,9 @@ fn faults(options: &VenueOptions) -> io::Result<Vec<script::Timed>> {
 
 struct Server {
     poll: Poll,
-    listener: TcpListener,
+    /// `None` while the venue is down.
+    listener: Option<TcpListener>,
+    address: SocketAddr,
     tls: Arc<ServerConfig>,
     hub: Hub<TlsStream<TcpStream>, AccountLog>,
     now_ns: u64,
@@ -176,15 +206,50 @@ impl Server {
         let mut listener = TcpListener::bind(address)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        Ok(Self { poll, listener, tls, hub, now_ns: 0 })
+        let address = listener.local_addr()?;
+        Ok(Self { poll, listener: Some(listener), address, tls, hub, now_ns: 0 })
     }
 
-    fn serve(&mut self, stop: &AtomicBool, end_with_parent: bool) -> io::Result<()> {
-        let parent = std::os::unix::process::parent_id();
+    /// Stops listening while the venue is down, so that connections are refused as by a machine
+    /// without the service.
+    fn mind_listener(&mut self) -> io::Result<()> {
+        match (&mut self.listener, self.hub.venue().is_down()) {
+            (Some(listener), true) => {
+                self.poll.registry().deregister(listener)?;
+                self.listener = None;
+            }
+            (None, false) => {
+                // Fails while somebody else holds the port: tried again in the next turn.
+                if let Ok(mut listener) = TcpListener::bind(self.address) {
+                    self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+                    self.listener = Some(listener);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Cuts that need the socket.
+    fn cut(&mut self) {
+        for (id, cut) in self.hub.take_cuts() {
+            let Some(stream) = self.hub.stream_mut(id) else { continue };
+            if cut == Out::Stall {
+                stream.stall();
+                continue;
+            }
+            // With no time to linger, closing resets.
+            let zero = Some(Duration::ZERO);
+            let _ = rustix::net::sockopt::set_socket_linger(stream.inner_mut(), zero);
+            self.hub.drop_connection(id);
+        }
+    }
+
+    fn serve(&mut self, stop: &AtomicBool, parent: Option<u32>) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         // Relaxed: the flag carries no other data.
         while !stop.load(Ordering::Relaxed) && !self.hub.venue().exit_requested() {
-            if end_with_parent && std::os::unix::process::parent_id() != parent {
+            if parent.is_some_and(|pid| std::os::unix::process::parent_id() != pid) {
                 break;
             }
             let sleep = self.sleep();
@@ -199,7 +264,11 @@ impl Server {
                     Token(id) => self.hub.ready(id as ConnId),
                 }
             }
+            self.hub.tick(now_ns);
+            self.mind_listener()?;
             self.hub.cycle(now_ns)?;
+            self.cut();
+            self.mind_listener()?;
         }
         Ok(())
     }
@@ -215,7 +284,8 @@ impl Server {
 
     fn accept(&mut self, now_ns: u64) -> io::Result<()> {
         loop {
-            let (stream, _) = match self.listener.accept() {
+            let Some(listener) = &self.listener else { return Ok(()) };
+            let (stream, _) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // The peer gave up, or descriptors ran out: the others go on.

@@ -14,12 +14,16 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
+use crate::dialect::Page;
 use crate::venue::{ConnId, Out, Venue};
 
-/// Bytes that may wait for a slow reader before it is cut.
-const OUTPUT_MAX: usize = 8 << 20;
+/// Bytes that may wait for a slow reader before it is cut: several of the largest recorded
+/// snapshots (5.1 MB) may be asked for at once.
+const OUTPUT_MAX: usize = 24 << 20;
 /// Largest request.
-const REQUEST_MAX: usize = 64 << 10;
+const REQUEST_MAX: usize = 128 << 10;
+/// How long a connection for plain requests may be idle.
+const IDLE_NS: u64 = 30_000_000_000;
 /// Largest handshake.
 const HANDSHAKE_MAX: usize = 16 << 10;
 /// Messages read from one connection before the others have their turn.
@@ -43,8 +47,19 @@ impl Journal for String {
     }
 }
 
+/// What follows the answer to a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The connection is a WebSocket.
+    Open,
+    /// Another request may come.
+    Again,
+    /// The end.
+    End,
+}
+
 enum State<S> {
-    Handshake { stream: S, received: Vec<u8>, answer: Vec<u8>, accepted: bool },
+    Handshake { stream: S, received: Vec<u8>, answer: Vec<u8>, then: Then },
     Open(Box<WebSocket<S>>),
     Gone,
 }
@@ -60,7 +75,7 @@ impl<S: Read + Write> Session<S> {
     /// A connection whose handshake is yet to come.
     pub fn new(stream: S, now_ns: u64) -> Self {
         let (received, answer) = (Vec::new(), Vec::new());
-        let state = State::Handshake { stream, received, answer, accepted: false };
+        let state = State::Handshake { stream, received, answer, then: Then::End };
         Self { state, linger_until_ns: Some(now_ns + LINGER_NS) }
     }
 
@@ -103,7 +118,7 @@ impl<S: Read + Write> Session<S> {
                 let code = CloseCode::from(code);
                 socket.close(Some(CloseFrame { code, reason: reason.into() }))
             }
-            Out::Drop => Err(Error::AlreadyClosed),
+            Out::Drop | Out::Reset | Out::Stall => Err(Error::AlreadyClosed),
         };
         self.judge(written);
     }
@@ -137,30 +152,39 @@ impl<S: Read + Write> Session<S> {
     }
 
     fn shake_hands(&mut self, id: ConnId, venue: &mut Venue, now_ns: u64) {
-        let State::Handshake { stream, received, answer, accepted } = &mut self.state else {
-            return;
-        };
-        let mut buffer = [0; 4096];
-        while answer.is_empty() {
-            match stream.read(&mut buffer) {
-                Ok(0) => return self.state = State::Gone,
-                Ok(n) => received.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.state = State::Gone,
+        loop {
+            let State::Handshake { stream, received, answer, then } = &mut self.state else {
+                return;
+            };
+            if !answer.is_empty() {
+                return;
             }
-            match Request::try_parse(received) {
-                Ok(None) if received.len() <= HANDSHAKE_MAX => {}
+            let parsed = match received.is_empty() {
+                true => Ok(None),
+                false => Request::try_parse(received),
+            };
+            match parsed {
+                Ok(None) if received.len() <= HANDSHAKE_MAX => {
+                    let mut buffer = [0; 4096];
+                    match stream.read(&mut buffer) {
+                        Ok(n) if n > 0 => received.extend_from_slice(&buffer[..n]),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                        _ => return self.state = State::Gone,
+                    }
+                    continue;
+                }
                 Ok(Some((length, request))) => {
                     received.drain(..length);
-                    (*answer, *accepted) = handshake_answer(&request, id, venue, now_ns);
+                    (*answer, *then) = first_answer(&request, id, venue, now_ns);
+                    self.linger_until_ns = Some(now_ns + IDLE_NS);
                 }
-                _ => *answer = refusal(400),
+                _ => (*answer, *then) = (refusal(400), Then::End),
             }
+            self.send_handshake();
         }
-        self.send_handshake();
     }
 
-    /// Sends the handshake's answer; then the connection is open, or gone if it was refused.
+    /// Sends the answer; then the connection is open, waits for the next request, or is gone.
     fn send_handshake(&mut self) {
         let State::Handshake { stream, answer, .. } = &mut self.state else { return };
         if answer.is_empty() {
@@ -177,8 +201,11 @@ impl<S: Read + Write> Session<S> {
         if flushed.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
             return self.state = State::Gone;
         }
+        if matches!(self.state, State::Handshake { then: Then::Again, .. }) {
+            return;
+        }
         let handshake = std::mem::replace(&mut self.state, State::Gone);
-        if let State::Handshake { stream, received, accepted: true, .. } = handshake {
+        if let State::Handshake { stream, received, then: Then::Open, .. } = handshake {
             let config = WebSocketConfig::default()
                 .read_buffer_size(8 << 10)
                 .write_buffer_size(64 << 10)
@@ -193,34 +220,58 @@ impl<S: Read + Write> Session<S> {
     }
 }
 
-fn handshake_answer(
+/// Answers a handshake, or a plain request.
+fn first_answer(
     request: &Request,
     id: ConnId,
     venue: &mut Venue,
     now_ns: u64,
-) -> (Vec<u8>, bool) {
-    let Ok(response) = create_response(request) else { return (refusal(400), false) };
+) -> (Vec<u8>, Then) {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    if !request.headers().contains_key("Upgrade") {
+        let close = request.headers().get("Connection");
+        let close = close.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        let answer = page(&venue.get(path, now_ns), close);
+        return (answer, if close { Then::End } else { Then::Again });
+    }
+    let Ok(response) = create_response(request) else { return (refusal(400), Then::End) };
     if let Err(status) = venue.connect(id, path, now_ns) {
-        return (refusal(status), false);
+        return (refusal(status), Then::End);
     }
     let mut answer = Vec::new();
     match write_response(&mut answer, &response) {
-        Ok(()) => (answer, true),
-        Err(_) => (refusal(500), false),
+        Ok(()) => (answer, Then::Open),
+        Err(_) => (refusal(500), Then::End),
     }
 }
 
+fn page(page: &Page, close: bool) -> Vec<u8> {
+    let (status, reason, body) = (page.status, reason(page.status), &page.body);
+    let connection = if close { "close" } else { "keep-alive" };
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json;charset=UTF-8\r\n\
+         Content-Length: {length}\r\nConnection: {connection}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 fn refusal(status: u16) -> Vec<u8> {
-    let reason = match status {
+    let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    format!("HTTP/1.1 {status} {}\r\n{head}", reason(status)).into_bytes()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        403 => "Forbidden",
         404 => "Not Found",
         418 => "I'm a teapot",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        503 => "Service Unavailable",
         _ => "Bad Request",
-    };
-    let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    format!("HTTP/1.1 {status} {reason}\r\n{head}").into_bytes()
+    }
 }
 
 /// A venue and all its connections.
@@ -230,14 +281,15 @@ pub struct Hub<S, J> {
     sessions: BTreeMap<ConnId, Session<S>>,
     dirty: BTreeSet<ConnId>,
     unread: BTreeSet<ConnId>,
+    cuts: Vec<(ConnId, Out)>,
     next_id: ConnId,
 }
 
 impl<S: Read + Write, J: Journal> Hub<S, J> {
     /// A venue without connections.
     pub fn new(venue: Venue, journal: J) -> Self {
-        let (sessions, dirty, unread) = Default::default();
-        Self { venue, journal, sessions, dirty, unread, next_id: 1 }
+        let (sessions, dirty, unread, cuts) = Default::default();
+        Self { venue, journal, sessions, dirty, unread, cuts, next_id: 1 }
     }
 
     /// The venue.
@@ -305,7 +357,9 @@ impl<S: Read + Write, J: Journal> Hub<S, J> {
         }
         self.store()?;
         while let Some((id, out)) = self.venue.poll_output() {
-            if let Some(session) = self.sessions.get_mut(&id) {
+            if matches!(out, Out::Reset | Out::Stall) {
+                self.cuts.push((id, out));
+            } else if let Some(session) = self.sessions.get_mut(&id) {
                 session.send(out, now_ns);
                 self.dirty.insert(id);
             }
@@ -319,6 +373,22 @@ impl<S: Read + Write, J: Journal> Hub<S, J> {
         }
         self.bury(now_ns);
         Ok(())
+    }
+
+    /// Connections to be cut in a way that only their owner can: [`Out::Reset`], [`Out::Stall`].
+    pub fn take_cuts(&mut self) -> Vec<(ConnId, Out)> {
+        std::mem::take(&mut self.cuts)
+    }
+
+    /// Drops a connection.
+    pub fn drop_connection(&mut self, id: ConnId) {
+        self.sessions.remove(&id);
+        self.venue.disconnect(id);
+    }
+
+    /// Lets everything happen that is due, without reading or writing.
+    pub fn tick(&mut self, now_ns: u64) {
+        self.venue.tick(now_ns);
     }
 
     fn store(&mut self) -> io::Result<()> {
@@ -364,6 +434,12 @@ impl<S: Read + Write> MemoryServer<S> {
         // A text in memory takes every record.
         let stored = self.hub.cycle(now_ns);
         debug_assert!(stored.is_ok());
+        for (id, cut) in self.hub.take_cuts() {
+            // A stream in memory has no records to halve: it stays open and says nothing more.
+            if cut == Out::Reset {
+                self.hub.drop_connection(id);
+            }
+        }
     }
 
     /// When the venue next has something to do by itself, Unix ns.

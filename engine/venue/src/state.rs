@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-use crate::api::Credentials;
+use crate::dialect::binance::api::Credentials;
 use crate::session::Journal;
 use crate::store::Stored;
 use crate::tls::Authority;
@@ -26,6 +27,8 @@ const API_KEY: &str = "api_key";
 const PRIVATE_KEY: &str = "private_key.pem";
 const LOG: &str = "account.log";
 const LOCK: &str = "lock";
+/// Names of temporary folders begin with this.
+const TEMPORARY: &str = "bot4-venue-";
 /// An Ed25519 PKCS#8 key is this prefix and the seed (RFC 8410), as other tools write it too.
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
@@ -36,13 +39,16 @@ pub struct StateDir {
     path: PathBuf,
     /// Removed at the end.
     temporary: bool,
+    /// The process whose child this is.
+    parent: Option<u32>,
     /// Held for the process' life.
     _lock: File,
 }
 
 impl StateDir {
     /// Opens (and makes) the folder: `chosen`; else one for this address under the user's state
-    /// folder; else, for port 0, a temporary one that goes with the process.
+    /// folder; else, for port 0, a temporary one that goes with the process, and with it those
+    /// that killed venues have left.
     ///
     /// # Errors
     /// If it cannot be made, or another venue uses it.
@@ -55,19 +61,30 @@ impl StateDir {
                 None => (temporary_path()?, true),
             },
         };
+        if temporary {
+            sweep(&std::env::temp_dir());
+        }
         fs::create_dir_all(&path).map_err(|e| in_folder(&path, &e))?;
         let lock = File::create(path.join(LOCK)).map_err(|e| in_folder(&path, &e))?;
         if lock.try_lock().is_err() {
             let what = format!("{}: another venue uses this state folder", path.display());
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, what));
         }
-        let dir = Self { path, temporary, _lock: lock };
+        let dir = Self { path, temporary, parent: None, _lock: lock };
         if fresh {
             for name in [AUTHORITY, AUTHORITY_KEY, API_KEY, PRIVATE_KEY, LOG] {
                 remove_if_there(&dir.file(name))?;
             }
         }
         Ok(dir)
+    }
+
+    /// The folder of a child of process `parent`: without it nobody wants the folder any more, and
+    /// it is removed at the end.
+    #[must_use]
+    pub fn of_child_of(mut self, parent: Option<u32>) -> Self {
+        self.parent = parent;
+        self
     }
 
     /// Where a client finds the authority's certificate.
@@ -150,8 +167,9 @@ impl StateDir {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        if self.temporary {
-            // Nothing to do about a folder that will not go; it lies among temporary files.
+        let orphaned = self.parent.is_some_and(|parent| parent_id() != parent);
+        if self.temporary || orphaned {
+            // Nothing to do about a folder that will not go; the next start tries again.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
@@ -178,10 +196,31 @@ fn folder_name(listen: SocketAddr) -> String {
     listen.to_string().replace([':', '[', ']'], "_")
 }
 
+/// `bot4-venue-PID-RANDOM` among the temporary files.
 fn temporary_path() -> io::Result<PathBuf> {
     let random = random_bytes::<8>(&SystemRandom::new())?;
     let name = random.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    Ok(std::env::temp_dir().join(format!("bot4-venue-{name}")))
+    Ok(std::env::temp_dir().join(format!("{TEMPORARY}{}-{name}", std::process::id())))
+}
+
+/// Removes the temporary folders of venues that were killed: their process is gone and their lock
+/// is free. (The process is asked for too, because between making its folder and locking it a
+/// living one has no lock; the lock, because another container's process cannot be seen.)
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix(TEMPORARY)?.split_once('-'));
+        let Some(pid) = pid.and_then(|(pid, _)| pid.parse::<u32>().ok()) else { continue };
+        if Path::new("/proc").join(pid.to_string()).exists() {
+            continue;
+        }
+        let lock = File::options().write(true).open(entry.path().join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_err()) {
+            continue;
+        }
+        // Somebody else's stays: it cannot be removed.
+        let _ = fs::remove_dir_all(entry.path());
+    }
 }
 
 fn random_bytes<const N: usize>(random: &SystemRandom) -> io::Result<[u8; N]> {
@@ -261,6 +300,31 @@ mod tests {
             log.append(&format!("{whole}\n")).unwrap();
             assert_eq!(dir.account().unwrap().0.balances["BTC"].free, 5);
         }
+    }
+
+    #[test]
+    fn folders_of_killed_venues_are_swept_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        // No process has this number: it is above the kernel's largest.
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            File::create(path.join(LOCK)).unwrap()
+        };
+        let locked = make("bot4-venue-4294967295-locked");
+        locked.try_lock().unwrap();
+        let living = format!("bot4-venue-{}-living", std::process::id());
+        for name in ["bot4-venue-4294967295-dead", &living, "bot4-venue-x", "else-4294967295-a"] {
+            drop(make(name));
+        }
+        fs::create_dir(folder.path().join("bot4-venue-4294967295-empty")).unwrap();
+        sweep(folder.path());
+        let left = fs::read_dir(folder.path()).unwrap().flatten();
+        let mut left: Vec<_> =
+            left.map(|e| e.file_name().into_string().unwrap()).filter(|n| *n != living).collect();
+        left.sort();
+        assert_eq!(left, ["bot4-venue-4294967295-locked", "bot4-venue-x", "else-4294967295-a"]);
+        assert!(folder.path().join(&living).exists());
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn ca_params() -> io::Result<CertificateParams> {
 pub struct TlsStream<S> {
     tls: ServerConnection,
     stream: S,
+    is_stalled: bool,
 }
 
 impl<S: Read + Write> TlsStream<S> {
@@ -75,12 +76,28 @@ impl<S: Read + Write> TlsStream<S> {
     /// A configuration that rustls refuses.
     pub fn new(config: Arc<ServerConfig>, stream: S) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self { tls, stream })
+        Ok(Self { tls, stream, is_stalled: false })
     }
 
     /// The stream below.
     pub fn inner_mut(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    /// Sends half a record, and nothing ever after; what arrives is thrown away.
+    pub fn stall(&mut self) {
+        let mut record = Vec::new();
+        let _ = self.tls.writer().write(&[b' '; 512]);
+        while self.tls.wants_write() && self.tls.write_tls(&mut record).is_ok() {}
+        // A full socket takes less, which stalls as well.
+        let _ = self.stream.write(&record[..record.len() / 2]);
+        self.is_stalled = true;
+    }
+
+    fn discard(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 4096];
+        while self.stream.read(&mut buffer)? > 0 {}
+        Ok(0)
     }
 
     fn send_records(&mut self) -> io::Result<()> {
@@ -101,6 +118,9 @@ impl<S: Read + Write> TlsStream<S> {
 
 impl<S: Read + Write> Read for TlsStream<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_stalled {
+            return self.discard();
+        }
         loop {
             match self.tls.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -121,6 +141,9 @@ impl<S: Read + Write> Read for TlsStream<S> {
 
 impl<S: Read + Write> Write for TlsStream<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if self.is_stalled {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let accepted = self.tls.writer().write(buffer)?;
         if accepted > 0 || buffer.is_empty() {
             return Ok(accepted);
@@ -134,6 +157,9 @@ impl<S: Read + Write> Write for TlsStream<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.is_stalled {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.send_records()?;
         self.stream.flush()
     }

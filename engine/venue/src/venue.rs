@@ -9,21 +9,24 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use crate::account::{Account, Fees, position_event};
-use crate::api::{ApiSession, Call, Credentials};
-use crate::control;
+use crate::control::Control;
 use crate::decimal::ONE;
+use crate::dialect::binance::api::{ApiSession, Call, Credentials};
+use crate::dialect::binance::is_micro;
+use crate::dialect::tamper::DataFaults;
+use crate::dialect::{self, ConnRules, Desk, Dialect, Page, Setup, parameter};
 use crate::exchange::{Exchange, Ids, Market, Private};
-use crate::feed::Feed;
 use crate::generator::{Activity, Generator};
 use crate::limits::{LimitRules, Limits, Window};
 use crate::matching::Book;
-use crate::pulse::{Pulse, Replay};
+use crate::player::{Player, Replay};
+use crate::pulse::Pulse;
 use crate::recorded::Recording;
 use crate::rng::Rng;
 use crate::script::Timed;
 use crate::store::{ID_JUMP, Record, Stored};
-use crate::streams::{Listener, Streams};
 use crate::symbol::SymbolSpec;
+use crate::tape::Tape;
 
 /// A connection, named by whoever runs the venue.
 pub type ConnId = u64;
@@ -41,6 +44,10 @@ pub enum Out {
     Close(u16, &'static str),
     /// The connection ends without a word.
     Drop,
+    /// The connection is reset: whatever was under way is lost.
+    Reset,
+    /// Half a TLS record leaves, and then nothing any more.
+    Stall,
 }
 
 /// What trades.
@@ -58,11 +65,23 @@ pub enum MarketSource {
         /// 1000 is the recorded pace.
         speed_milli: u64,
     },
+    /// A recording of any venue but Binance Spot, served verbatim from shortly after the first
+    /// subscription on.
+    Taped {
+        /// The recording.
+        tape: Tape,
+        /// 1000 is the recorded pace.
+        speed_milli: u64,
+    },
 }
 
 /// Everything that makes a venue what it is.
 #[derive(Debug)]
 pub struct Config {
+    /// Whose dialect to speak, see [`crate::dialect::DIALECTS`].
+    pub venue: &'static str,
+    /// Checksums as before the venue stopped sending them (OKX).
+    pub old_checksum: bool,
     /// Seed of the crowd and of made-up ids.
     pub seed: u64,
     /// The listed markets (a recording brings its own).
@@ -96,6 +115,8 @@ impl Config {
     pub fn new(seed: u64, credentials: Credentials) -> Self {
         let fund = |asset: &str, units: i64| (asset.to_owned(), i128::from(units * ONE));
         Self {
+            venue: "binance",
+            old_checksum: false,
             seed,
             symbols: SymbolSpec::defaults(),
             market: MarketSource::Generated(Activity::default()),
@@ -119,23 +140,34 @@ impl Config {
 }
 
 pub(crate) enum Role {
-    Market(Listener),
+    Market,
     Api(ApiSession),
+    Control,
 }
+
+/// Where faults are ordered, see [`crate::control`].
+pub const CONTROL_PATH: &str = "/control";
+/// Longer than any run, and far from overflowing.
+const NEVER_NS: u64 = u64::MAX / 4;
 
 pub(crate) struct Conn {
     pub role: Role,
     pub opened_ns: u64,
     pub next_ping_ns: u64,
     pub pong_due_ns: Option<u64>,
+    /// Open, but dead: nothing is read or sent any more.
+    pub is_frozen: bool,
+    /// Everything for it is this late, ns.
+    pub lag_ns: u64,
     messages: Window,
 }
 
 /// The venue.
 pub struct Venue {
     pub(crate) exchange: Exchange,
-    pub(crate) streams: Streams,
-    pub(crate) feeds: Vec<Feed>,
+    pub(crate) dialect: Box<dyn Dialect>,
+    pub(crate) faults: DataFaults,
+    pub(crate) control: Control,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     pub(crate) out: VecDeque<(ConnId, Out)>,
     pub(crate) records: VecDeque<String>,
@@ -143,6 +175,9 @@ pub struct Venue {
     pub(crate) ping_every_ns: u64,
     pub(crate) pong_timeout_ns: u64,
     pub(crate) life_ns: u64,
+    pub(crate) rules: ConnRules,
+    connects: Option<Window>,
+    dialect_rng: Rng,
     credentials: Credentials,
     crossed_answer_in: u64,
     rng: Rng,
@@ -152,15 +187,19 @@ impl Venue {
     /// A new venue, or one that goes on where `stored` left the account.
     ///
     /// # Errors
-    /// If a recording cannot be read again.
+    /// If a recording cannot be read again, or the venue's name is unknown.
     pub fn new(config: Config, stored: Stored) -> io::Result<Self> {
         let mut rng = Rng::new(config.seed);
         let mut symbols = config.symbols;
         let mut balances = config.balances;
         let mut source = config.market;
-        if let MarketSource::Recorded { recording, .. } = &mut source {
-            symbols = std::mem::take(&mut recording.symbols);
-            fund_recorded(&symbols, &mut balances);
+        match &mut source {
+            MarketSource::Generated(_) => {}
+            MarketSource::Recorded { recording, .. } => {
+                symbols = std::mem::take(&mut recording.symbols);
+                fund_recorded(&symbols, &mut balances);
+            }
+            MarketSource::Taped { .. } => symbols.clear(),
         }
         let markets = symbols.into_iter().map(|spec| market(spec, &stored)).collect();
         let account = Account::new(&balances);
@@ -168,33 +207,49 @@ impl Venue {
         let ids_rng = Rng::new(rng.bits());
         let mut exchange = Exchange::new(markets, account, limits, config.fees, ids_rng);
         restore(&mut exchange, stored);
-        let mut streams = Streams::default();
-        let pulse = match source {
+        let tape = if let MarketSource::Taped { tape, .. } = &source { Some(tape) } else { None };
+        let named = dialect::find(config.venue).ok_or_else(|| unknown(config.venue))?;
+        let make = |exchange: &Exchange| {
+            (named.make)(&Setup { exchange, tape, old_checksum: config.old_checksum })
+        };
+        let taped = if tape.is_some() { Some(make(&exchange)?) } else { None };
+        let pulse = match &source {
             MarketSource::Generated(activity) => {
-                let crowds = populate(&mut exchange, activity, &mut rng);
+                let crowds = populate(&mut exchange, *activity, &mut rng);
                 Pulse::generated(crowds, config.script)
             }
-            MarketSource::Recorded { recording, trade, speed_milli } => {
-                let replay = Replay::new(recording, trade, speed_milli, &mut exchange)?;
-                Pulse::recorded(replay, config.script)
+            MarketSource::Taped { tape, speed_milli } => {
+                Pulse::taped(Player::new(tape, *speed_milli)?, config.script)
             }
+            MarketSource::Recorded { .. } => Pulse::recorded(replay(source, &mut exchange)?, config.script),
         };
         exchange.prints.clear();
         for market in &mut exchange.markets {
             market.book.drain_changed();
         }
-        let feeds = exchange.markets.iter().map(|m| Feed::new(m, &mut streams)).collect();
+        let dialect = match taped {
+            Some(dialect) => dialect,
+            None => (named.make)(&Setup { exchange: &exchange, tape: None, old_checksum: config.old_checksum })?,
+        };
+        let rules = dialect.rules();
+        let own = dialect.trades_at().is_some();
+        let ping_every_ns = config.ping_every_ms * 1_000_000;
+        let pong_timeout_ns = config.pong_timeout_ms * 1_000_000;
         let mut venue = Self {
             exchange,
-            streams,
-            feeds,
+            dialect,
+            faults: DataFaults::default(),
+            control: Control::default(),
             conns: BTreeMap::new(),
             out: VecDeque::new(),
             records: VecDeque::new(),
             pulse,
-            ping_every_ns: config.ping_every_ms * 1_000_000,
-            pong_timeout_ns: config.pong_timeout_ms * 1_000_000,
+            ping_every_ns: if own { ping_every_ns } else { rules.ping_every_ns.unwrap_or(NEVER_NS) },
+            pong_timeout_ns: if own { pong_timeout_ns } else { rules.pong_timeout_ns },
             life_ns: config.life_ms * 1_000_000,
+            rules,
+            connects: rules.connects.map(|(_, window_ms, _)| Window::new(window_ms)),
+            dialect_rng: Rng::new(config.seed ^ 0x6469_616c_6563_7473),
             credentials: config.credentials,
             crossed_answer_in: config.crossed_answer_in,
             rng,
@@ -206,59 +261,75 @@ impl Venue {
     /// A handshake for `path_and_query` arrived.
     ///
     /// # Errors
-    /// The HTTP status of the refusal: 400, 404, 418 (banned) or 429 (too many connects).
+    /// The HTTP status of the refusal: 400, 403, 404, 418 (banned), 429 (too many connects), or
+    /// 503 while the venue is down.
     pub fn connect(&mut self, conn: ConnId, path_and_query: &str, now_ns: u64) -> Result<(), u16> {
         let now_ns = self.advance(now_ns);
-        let now_ms = now_ns / 1_000_000;
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let role = if path == CONTROL_PATH {
+            Role::Control
+        } else {
+            self.admit(now_ns / 1_000_000)?;
+            if self.dialect.trades_at() == Some(path) {
+                Role::Api(api_session(query, now_ns / 1_000_000)?)
+            } else {
+                self.speak(|dialect, desk| dialect.open(desk, conn, path, query))?;
+                Role::Market
+            }
+        };
+        let pinged = !matches!(role, Role::Control);
+        let fresh = Conn {
+            role,
+            opened_ns: now_ns,
+            next_ping_ns: if pinged { now_ns.saturating_add(self.ping_every_ns) } else { u64::MAX },
+            pong_due_ns: None,
+            is_frozen: false,
+            lag_ns: 0,
+            messages: Window::new(1000),
+        };
+        self.conns.insert(conn, fresh);
+        self.control.connected += 1;
+        self.start_tape();
+        Ok(())
+    }
+
+    /// May one more connection come in?
+    fn admit(&mut self, now_ms: u64) -> Result<(), u16> {
+        if self.pulse.is_down() {
+            return Err(503);
+        }
+        if let (Some((most, _, status)), Some(window)) = (self.rules.connects, &mut self.connects) {
+            return if window.add(1, now_ms) > most { Err(status) } else { Ok(()) };
+        }
         if self.exchange.limits.ban(now_ms).is_some() {
             return Err(418);
         }
-        if !self.exchange.limits.connect(now_ms) {
-            return Err(429);
-        }
+        if self.exchange.limits.connect(now_ms) { Ok(()) } else { Err(429) }
+    }
+
+    /// A plain GET request arrived; its answer.
+    pub fn get(&mut self, path_and_query: &str, now_ns: u64) -> Page {
+        self.advance(now_ns);
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let parameter = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next_back()
-        };
-        let micro = match parameter("timeUnit") {
-            None | Some("MILLISECOND" | "millisecond") => false,
-            Some("MICROSECOND" | "microsecond") => true,
-            Some(_) => return Err(400),
-        };
-        let role = if path == "/ws-api/v3" {
-            Role::Api(ApiSession {
-                connected_ms: now_ms,
-                authorized_ms: None,
-                subscription: None,
-                subscriptions: 0,
-                return_limits: parameter("returnRateLimits") != Some("false"),
-                scale: if micro { 1000 } else { 1 },
-            })
-        } else {
-            let combined = path == "/stream";
-            let names =
-                if combined { parameter("streams").unwrap_or("") } else { raw_names(path)? };
-            let names: Vec<&str> = names.split('/').filter(|n| !n.is_empty()).collect();
-            if names.len() > control::STREAMS_MAX {
-                return Err(400);
-            }
-            let listener = Listener { conn, combined, micro };
-            control::subscribe(&names, listener, &mut self.streams);
-            self.pulse.start_replay(now_ns);
-            Role::Market(listener)
-        };
-        let messages = Window::new(1000);
-        let next_ping_ns = now_ns + self.ping_every_ns;
-        let fresh = Conn { role, opened_ns: now_ns, next_ping_ns, pong_due_ns: None, messages };
-        self.conns.insert(conn, fresh);
-        Ok(())
+        if self.pulse.is_down() {
+            return Page { status: 503, body: String::new() };
+        }
+        let page = self.speak(|dialect, desk| dialect.page(desk, path, query));
+        page.unwrap_or(Page { status: 404, body: String::new() })
+    }
+
+    /// A tape plays from the first listener on.
+    fn start_tape(&mut self) {
+        if self.dialect.is_heard() {
+            self.pulse.start_tape();
+        }
     }
 
     /// The connection is gone.
     pub fn disconnect(&mut self, conn: ConnId) {
-        self.conns.remove(&conn);
-        self.streams.forget(conn);
+        if self.conns.remove(&conn).is_some_and(|c| matches!(c.role, Role::Market)) {
+            self.dialect.close(conn);
+        }
     }
 
     /// A text message arrived.
@@ -267,13 +338,50 @@ impl Venue {
         if !self.count_message(conn, now_ns) {
             return;
         }
-        match self.conns.get_mut(&conn).map(|c| &mut c.role) {
+        match self.conns.get(&conn).map(|c| &c.role) {
             None => {}
-            Some(Role::Market(listener)) => {
-                let answer = control::answer(text, listener, &mut self.streams);
-                self.out.push_back((conn, Out::Text(answer.into())));
+            Some(Role::Market) => {
+                self.speak(|dialect, desk| dialect.hear(desk, conn, text));
+                self.start_tape();
             }
             Some(Role::Api(_)) => self.on_request(conn, text, now_ns),
+            Some(Role::Control) => self.on_control(conn, text),
+        }
+    }
+
+    /// Lets the dialect speak; what it says passes the faults of connections.
+    pub(crate) fn speak<R>(
+        &mut self,
+        speech: impl FnOnce(&mut dyn Dialect, &mut Desk) -> R,
+    ) -> R {
+        let before = self.out.len();
+        let mut desk = Desk {
+            exchange: &mut self.exchange,
+            out: &mut self.out,
+            faults: &mut self.faults,
+            rng: &mut self.dialect_rng,
+            now_ns: self.pulse.now_ns(),
+        };
+        let said = speech(self.dialect.as_mut(), &mut desk);
+        if self.out.len() > before && (self.pulse.is_silent() || self.control.has_odd_lines) {
+            self.hold_back(before);
+        }
+        said
+    }
+
+    /// Drops what silenced connections were told and delays what lagging ones were.
+    fn hold_back(&mut self, before: usize) {
+        let silent = self.pulse.is_silent();
+        for (conn, out) in self.out.split_off(before) {
+            let Some(at) = self.conns.get(&conn) else {
+                self.out.push_back((conn, out));
+                continue;
+            };
+            match at.lag_ns {
+                _ if silent || at.is_frozen => {}
+                0 => self.out.push_back((conn, out)),
+                lag => self.pulse.lag(lag, conn, out),
+            }
         }
     }
 
@@ -317,8 +425,14 @@ impl Venue {
     /// Is this connection to be neither read nor written now (fault `silent`)?
     #[must_use]
     pub fn is_silenced(&self, conn: ConnId) -> bool {
-        self.pulse.is_silent()
-            && self.conns.get(&conn).is_some_and(|c| matches!(c.role, Role::Market(_)))
+        let Some(at) = self.conns.get(&conn) else { return false };
+        at.is_frozen || (self.pulse.is_silent() && matches!(at.role, Role::Market))
+    }
+
+    /// Are new connections refused now (faults `down` and `outage`)?
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.pulse.is_down()
     }
 
     /// The exchange, for looking at it in tests and reports.
@@ -327,12 +441,15 @@ impl Venue {
         &self.exchange
     }
 
-    /// Market connections may send five messages a second. False: it was cut.
+    /// Market connections may send so many messages a second. False: it was cut.
     fn count_message(&mut self, conn: ConnId, now_ns: u64) -> bool {
-        let most = self.exchange.limits.rules().stream_messages_per_second;
+        let Some((most, code, reason)) = self.rules.messages_per_second else { return true };
+        let own = self.dialect.trades_at().is_some();
+        let granted = self.exchange.limits.rules().stream_messages_per_second;
+        let most = if own { granted } else { most };
         let Some(at) = self.conns.get_mut(&conn) else { return false };
-        if matches!(at.role, Role::Market(_)) && at.messages.add(1, now_ns / 1_000_000) > most {
-            self.out.push_back((conn, Out::Close(1008, "Too many requests")));
+        if matches!(at.role, Role::Market) && at.messages.add(1, now_ns / 1_000_000) > most {
+            self.out.push_back((conn, Out::Close(code, reason)));
             self.disconnect(conn);
             return false;
         }
@@ -366,7 +483,7 @@ impl Venue {
             );
             self.out.push_back((conn, Out::Text(text.into())));
         }
-        self.tell_markets(now_ms);
+        self.tell_markets();
         if reply.closes {
             let all: Vec<ConnId> = self.conns.keys().copied().collect();
             for conn in all {
@@ -420,30 +537,39 @@ impl Venue {
         }
     }
 
-    /// Sends best quotes and trades; the quote comes first, as it often does in reality.
-    pub(crate) fn tell_markets(&mut self, now_ms: u64) {
-        let prints = std::mem::take(&mut self.exchange.prints);
-        let silent = self.pulse.is_silent();
-        let mut unheard = VecDeque::new();
-        for (n, feed) in self.feeds.iter_mut().enumerate() {
-            let out = if silent { &mut unheard } else { &mut self.out };
-            feed.tell_top(&self.exchange.markets[n], &self.streams, out);
-        }
-        for group in prints.chunk_by(|a, b| a.market == b.market) {
-            let out = if silent { &mut unheard } else { &mut self.out };
-            let n = group[0].market;
-            let market = &mut self.exchange.markets[n];
-            self.feeds[n].tell_trades(group, market, now_ms, &self.streams, out);
-        }
-        self.exchange.prints = prints;
+    /// Tells what changed on the exchange.
+    pub(crate) fn tell_markets(&mut self) {
+        self.speak(|dialect, desk| dialect.moved(desk));
         self.exchange.prints.clear();
     }
 }
 
-/// Stream names of `/ws/a/b`.
-fn raw_names(path: &str) -> Result<&str, u16> {
-    let names = path.strip_prefix("/ws").ok_or(404_u16)?;
-    if names.is_empty() || names.starts_with('/') { Ok(names) } else { Err(404) }
+/// A handshake on the WebSocket API.
+fn api_session(query: &str, now_ms: u64) -> Result<ApiSession, u16> {
+    Ok(ApiSession {
+        connected_ms: now_ms,
+        authorized_ms: None,
+        subscription: None,
+        subscriptions: 0,
+        return_limits: parameter(query, "returnRateLimits").as_deref() != Some("false"),
+        scale: if is_micro(query)? { 1000 } else { 1 },
+    })
+}
+
+/// The refusal of a venue's name.
+pub(crate) fn unknown(venue: &str) -> io::Error {
+    let names: Vec<_> = dialect::DIALECTS.iter().map(|named| named.name).collect();
+    let what = format!("venue `{venue}` is not simulated; one of: {}", names.join(", "));
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+fn replay(source: MarketSource, exchange: &mut Exchange) -> io::Result<Replay> {
+    match source {
+        MarketSource::Recorded { recording, trade, speed_milli } => {
+            Replay::new(recording, trade, speed_milli, exchange)
+        }
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 /// A market with an empty book whose numbers go on after the stored ones.

@@ -53,7 +53,10 @@ fn enter(ready: &Value) -> Socket {
     let ready = Ready {
         venue: text("venue"),
         market: text("market"),
+        linear: String::new(),
         api: text("api"),
+        rest: String::new(),
+        control: text("control"),
         ca: text("ca").into(),
         api_key: text("api_key"),
         private_key: text("private_key").into(),

@@ -93,8 +93,8 @@ fn bad_options_are_refused_with_a_reason() {
     let stop = AtomicBool::new(true);
     let refused =
         |options: VenueOptions| run(&options, &stop, |_| {}).expect_err("an error").to_string();
-    let other = VenueOptions { venue: "kraken".to_owned(), ..VenueOptions::default() };
-    assert!(refused(other).contains("`kraken` is not simulated"));
+    let other = VenueOptions { venue: "hyperliquid".to_owned(), ..VenueOptions::default() };
+    assert!(refused(other).contains("`hyperliquid` is not simulated"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faults");
     std::fs::write(&path, "5s exit\n6s explode\n").unwrap();

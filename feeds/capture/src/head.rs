@@ -9,8 +9,14 @@ const KIND_LOST: u8 = 16;
 /// Text bytes of such a record.
 pub(crate) const LOST_LEN: usize = 24;
 /// Kinds by their byte.
-const KINDS: [FrameKind; 4] =
-    [FrameKind::Market, FrameKind::Snapshot, FrameKind::LineUp, FrameKind::LineDown];
+const KINDS: [FrameKind; 6] = [
+    FrameKind::Market,
+    FrameKind::Snapshot,
+    FrameKind::LineUp,
+    FrameKind::LineDown,
+    FrameKind::SwitchBegin,
+    FrameKind::SwitchEnd,
+];
 
 /// A frame without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +172,7 @@ mod tests {
     #[test]
     fn strange_heads_are_none() {
         let mut bytes = [0; RECORD_HEAD_LEN];
-        for kind in 4..=255 {
+        for kind in KINDS.len() as u8..=255 {
             bytes[22] = kind;
             assert_eq!(RecordHead::decode(&bytes), None, "kind {kind}");
         }

@@ -147,13 +147,12 @@ impl CaptureRx {
     /// Hands the oldest record to `take` and frees its room; `None` when there is none.
     pub fn pop<R>(&mut self, take: impl FnOnce(Popped<'_>) -> R) -> Option<R> {
         let waiting = self.ring.slots();
-        let chunk = self.ring.read_chunk(RECORD_HEAD_LEN).ok()?;
         let mut head = [0; RECORD_HEAD_LEN];
-        copy_pieces(chunk.as_slices(), &mut head);
+        // Not committed: the head stays in the ring until its text is there.
+        copy_pieces(self.ring.read_chunk(RECORD_HEAD_LEN).ok()?.as_slices(), &mut head);
         // The writer is this crate: what is no head would be memory gone wrong.
         let (kind, head) = RecordHead::decode(&head)?;
         let len = head.len as usize;
-        drop(chunk);
         if waiting < RECORD_HEAD_LEN + len {
             // The head is there, the text not yet.
             return None;

@@ -5,6 +5,12 @@ use bot4_types::limits::{FRAME_LARGE, FRAME_SMALL};
 use bot4_types::{ConnId, Frame, Instrument, Nanos, Resync, Slot};
 use bot4_wire::{Endpoint, WsConfig};
 
+use super::scout::Part;
+
+/// A connection that replaces another one has its number plus this, or less it. Connections are
+/// numbered below.
+pub const CONN_SIDE: u16 = 0x100;
+
 /// Names of the wire agents of a run.
 const ROLES: [&str; 4] = ["wire.0", "wire.1", "wire.2", "wire.3"];
 
@@ -17,7 +23,8 @@ pub struct WireConfig {
     pub conn: ConnId,
     /// Host of the market streams; its path is replaced by the session's.
     pub stream: Endpoint,
-    /// Host of snapshot requests; its path is replaced by the session's.
+    /// Host of snapshot requests; its path is replaced by the session's. Without meaning where
+    /// snapshots are streamed.
     pub snapshots: Endpoint,
     /// The agent's share of the instruments. Empty: the agent idles.
     pub instruments: Vec<Instrument>,
@@ -37,11 +44,13 @@ pub struct WireConfig {
     pub batch: usize,
     /// A backlog older than this costs the connection.
     pub stale_after: Nanos,
-    /// A connection is renewed after this long, less a jitter of up to 20 minutes. Binance cuts
-    /// after 24 hours.
+    /// A connection is replaced after this long, less a jitter of up to 20 minutes, or before
+    /// its venue cuts it, whichever is earlier.
     pub life: Nanos,
-    /// Connects in five minutes at most, both connections together.
+    /// Connects in five minutes at most, all connections of the agent together.
     pub connects_max: usize,
+    /// Who tries first after an outage.
+    pub part: Part,
 }
 
 impl WireConfig {
@@ -71,8 +80,9 @@ impl WireConfig {
             slot_large_len: FRAME_LARGE,
             batch: 64,
             stale_after: Nanos::from_secs(1),
-            life: Nanos::from_secs(24 * 3600 - 600),
+            life: Nanos::MAX,
             connects_max: 100,
+            part: Part::Alone,
         }
     }
 

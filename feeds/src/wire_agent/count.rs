@@ -37,8 +37,12 @@ counts! {
     StaleMs = "stale_ms",
     /// Notices of the venue that a server goes away.
     ShutdownNotices = "shutdown_notices",
-    /// Connections renewed before the venue cuts them.
+    /// Connections renewed in order, before the venue cuts them.
     Renewals = "renewals",
+    /// Connections replaced without a gap.
+    Handovers = "handovers",
+    /// Instruments subscribed again for a fresh snapshot.
+    Resubscribes = "resubscribes",
     /// Requests of the books.
     Resyncs = "resyncs",
     /// Snapshot requests sent.

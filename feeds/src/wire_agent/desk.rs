@@ -89,6 +89,12 @@ impl SnapshotDesk {
         Some(place)
     }
 
+    /// A request waits whose time has come; after [`next`](Self::next) gave none, it is the
+    /// budget that is missing.
+    pub fn is_due(&self, now: Nanos) -> bool {
+        self.line.iter().any(|p| self.clients[usize::from(*p)].not_before <= now)
+    }
+
     /// Forgets every waiting request: the line went down, the books ask again when it is up.
     pub fn clear(&mut self) {
         self.line.clear();

@@ -1,17 +1,29 @@
 //! One connection that is kept up: connect, lose, wait, connect again. Holds the slot of the
-//! message being received, which may take many turns.
+//! message being received, which may take many turns, and the texts that wait for their turn in
+//! the pace.
+//!
+//! **Signs of life.** The connection pings each second. Where the venue has a ping of its own, it
+//! is sent as often as the venue asks, and also when nothing was heard for most of the time after
+//! which the line counts as silent: a venue that answers its own pings only is not called dead.
+
+use std::collections::VecDeque;
 
 use bot4_types::rng::SplitMix64;
 use bot4_types::{Nanos, Slot};
+use bot4_venues::session::KeepAlive;
 use bot4_wire::{
     ConnCounters, ConnError, ConnState, Connector, Endpoint, Received, WsConfig, WsConnection,
 };
 
+use super::pace::Pace;
 use super::pool::SlotPool;
 use bot4_wire::backoff::{Backoff, ConnectBudget};
 
 /// A connection that was up this long proved good; a loss starts the backoff from its beginning.
 const PROVEN_AFTER: Nanos = Nanos::from_secs(5);
+
+/// Between two pings of the venue's own kind, shortest.
+const KEEP_ALIVE_GAP: Nanos = Nanos::from_secs(1);
 
 /// What driving a link brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,15 +49,32 @@ pub enum Take {
     NoSlot,
 }
 
+/// How a link speaks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// Messages a second at most, zero for no limit.
+    pub messages_per_s: u32,
+    /// The venue's own ping.
+    pub keep_alive: Option<KeepAlive>,
+}
+
 /// A connection to one endpoint, kept up.
 pub struct Link {
     endpoint: Endpoint,
     config: WsConfig,
+    manners: Manners,
     /// Planned end of a connection's life, from its opening.
     life: Nanos,
     conn: Option<WsConnection>,
     slot: Option<Slot>,
     opened_at: Option<Nanos>,
+    /// Texts not sent yet, in order.
+    outbox: VecDeque<Vec<u8>>,
+    pace: Pace,
+    /// The outbox was empty after the opening.
+    settled_at: Option<Nanos>,
+    /// Last ping of the venue's kind.
+    kept_at: Nanos,
     backoff: Backoff,
     seeds: SplitMix64,
     /// Counters of the present connection that were already reported.
@@ -54,25 +83,52 @@ pub struct Link {
 
 impl Link {
     /// A link that connects when first driven.
-    pub fn new(endpoint: Endpoint, config: WsConfig, life: Nanos, seed: u64) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        config: WsConfig,
+        manners: Manners,
+        life: Nanos,
+        seed: u64,
+    ) -> Self {
         let mut seeds = SplitMix64::new(seed);
         let backoff = Backoff::new(seeds.next_u64());
         Self {
             endpoint,
             config,
+            manners,
             life,
             conn: None,
             slot: None,
             opened_at: None,
+            outbox: VecDeque::new(),
+            pace: Pace::new(manners.messages_per_s),
+            settled_at: None,
+            kept_at: Nanos::ZERO,
             backoff,
             seeds,
             reported: ConnCounters::default(),
         }
     }
 
+    /// A link to the same place with a connection of its own.
+    pub fn sibling(&mut self) -> Self {
+        let seed = self.seeds.next_u64();
+        Self::new(self.endpoint.clone(), self.config, self.manners, self.life, seed)
+    }
+
     /// Messages can flow.
     pub fn is_open(&self) -> bool {
         self.opened_at.is_some()
+    }
+
+    /// Open, and everything was sent that was to be said at the opening: since when.
+    pub const fn settled_at(&self) -> Option<Nanos> {
+        self.settled_at
+    }
+
+    /// Messages received on the present connection.
+    pub fn heard(&self) -> u64 {
+        self.conn.as_ref().map_or(0, |conn| conn.counters().messages)
     }
 
     /// Connects when it is time and `may_connect`, and drives what there is.
@@ -93,6 +149,7 @@ impl Link {
                 Ok(conn) => {
                     self.conn = Some(conn);
                     self.reported = ConnCounters::default();
+                    self.pace = Pace::new(self.manners.messages_per_s);
                     Drive::Dialled
                 }
                 Err(error) => Drive::Lost(error),
@@ -101,11 +158,57 @@ impl Link {
         match conn.poll(now) {
             Ok(ConnState::Open) if self.opened_at.is_none() => {
                 self.opened_at = Some(now);
+                self.kept_at = now;
                 Drive::Opened
             }
+            Ok(ConnState::Open) => self.speak(now).map_or_else(Drive::Lost, |()| Drive::Same),
             Ok(_) => Drive::Same,
             Err(error) => Drive::Lost(error),
         }
+    }
+
+    /// Sends what waits, as far as the pace allows.
+    fn speak(&mut self, now: Nanos) -> Result<(), ConnError> {
+        if self.outbox.is_empty() {
+            self.settled_at.get_or_insert(now);
+        }
+        let keep_alive = self.manners.keep_alive.filter(|k| self.is_time_to_ping(now, k));
+        if let Some(keep_alive) = keep_alive
+            && self.pace.allows(now)
+            && self.send(now, keep_alive.text)?
+        {
+            self.pace.sent(now);
+            self.kept_at = now;
+        }
+        while !self.outbox.is_empty() && self.pace.allows(now) {
+            let Some(text) = self.outbox.pop_front() else { break };
+            if !self.send(now, &text)? {
+                // Not taken: the venue does not read. It keeps its place.
+                self.outbox.push_front(text);
+                break;
+            }
+            self.pace.sent(now);
+        }
+        Ok(())
+    }
+
+    /// The venue's own ping is due, or most of the time to silence has passed.
+    fn is_time_to_ping(&self, now: Nanos, keep_alive: &KeepAlive) -> bool {
+        let since = now.since(self.kept_at);
+        let quiet = self.conn.as_ref().map_or(Nanos::ZERO, |conn| conn.quiet_for(now));
+        let worried = Nanos(self.config.silent_after.0 / 4 * 3);
+        since >= keep_alive.every || (quiet >= worried && since >= KEEP_ALIVE_GAP)
+    }
+
+    /// Lets `text` be sent in its turn. Kept until the connection is open; forgotten when it is
+    /// lost.
+    pub fn say(&mut self, text: Vec<u8>) {
+        self.outbox.push_back(text);
+    }
+
+    /// Texts that wait.
+    pub fn unsaid(&self) -> usize {
+        self.outbox.len()
     }
 
     /// Reads towards the next message, in a slot of `pool`.
@@ -211,6 +314,8 @@ impl Link {
     }
 
     fn forget(&mut self, now: Nanos) {
+        self.outbox.clear();
+        self.settled_at = None;
         if self.opened_at.take().is_some_and(|at| now.since(at) >= PROVEN_AFTER) {
             self.backoff.succeeded();
         }

@@ -27,16 +27,23 @@
 //! A new venue is a folder beside [`binance`] and a line in [`registry`].
 
 pub mod binance;
+pub mod bybit;
 pub mod catalogue;
 pub mod client_text;
+pub mod coinbase;
 pub mod json;
+pub mod kraken;
 pub mod limits;
+pub mod listing;
 pub mod market;
 pub mod number;
+pub mod okx;
 pub mod registry;
 pub mod scan;
 pub mod session;
+pub mod stage;
 pub mod symbols;
+pub mod url;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 pub use client_text::ClientText;

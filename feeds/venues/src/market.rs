@@ -50,6 +50,12 @@ pub enum Ignored {
     PartialDepth,
     /// A successful answer to a control message.
     ControlAnswer,
+    /// A sign of life of the connection.
+    Heartbeat,
+    /// Trades of before the subscription.
+    PastTrades,
+    /// A message that the connection's own numbering shows to have been there already.
+    Repeat,
     /// A stream this build does not know.
     Other,
 }
@@ -59,8 +65,10 @@ pub enum Ignored {
 pub enum Notice {
     /// The server is going away: reconnect.
     ServerShutdown,
-    /// A control message was refused with this venue code.
+    /// A control message was refused with this venue code; zero where the venue gives none.
     ControlRefused(i64),
+    /// The venue trades only in part or not at all: maintenance, cancels only, post only.
+    Restricted,
 }
 
 /// What a message was.
@@ -144,6 +152,17 @@ pub trait MarketDecoder: Send {
     /// # Errors
     /// See [`DecodeError`]; the sink is unchanged then.
     fn decode(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<Decoded, DecodeError>;
+
+    /// Decodes by the general reader alone: the oracle of the scanner, for tests, fuzzing and
+    /// measurements.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn decode_generally(
+        &mut self,
+        input: Input<'_>,
+        sink: &mut Sink,
+    ) -> Result<Decoded, DecodeError>;
 
     /// The instrument whose book a message that could not be decoded may have changed, read
     /// leniently from its first bytes. `None` for messages that no book depends on (trades, best
@@ -241,6 +260,17 @@ impl Sink {
     #[inline]
     pub fn has_room(&self) -> bool {
         self.staged.len() < EVENTS_PER_FRAME_MAX
+    }
+
+    /// Events that are staged.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Takes back the event staged last.
+    pub fn pop(&mut self) -> Option<MarketEvent> {
+        self.staged.pop()
     }
 
     /// Nothing is staged.

@@ -2,11 +2,15 @@
 
 use core::fmt;
 
-use bot4_types::{BookRules, ChecksumRule, InstrumentTable, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, InstrumentTable};
 
-use crate::binance;
+use crate::binance::{self, market::BinanceMarket, subscribe::BinanceSession};
+use crate::bybit::{self, Category};
 use crate::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
+use crate::coinbase;
+use crate::kraken;
 use crate::market::MarketDecoder;
+use crate::okx;
 use crate::session::MarketSession;
 
 /// A venue that configurations may name.
@@ -18,8 +22,10 @@ pub enum Venue {
     BinanceUsdm,
     /// Kraken Spot, API version 2.
     Kraken,
-    /// Bybit, API version 5.
+    /// Bybit spot, API version 5.
     Bybit,
+    /// Bybit's perpetuals and futures margined in USDT or USDC, API version 5.
+    BybitLinear,
     /// OKX, API version 5.
     Okx,
     /// Coinbase Advanced Trade.
@@ -45,8 +51,15 @@ impl std::error::Error for NotInBuild {}
 
 impl Venue {
     /// Every venue, in the order of the command line's documentation.
-    pub const ALL: [Self; 6] =
-        [Self::Binance, Self::BinanceUsdm, Self::Kraken, Self::Bybit, Self::Okx, Self::Coinbase];
+    pub const ALL: [Self; 7] = [
+        Self::Binance,
+        Self::BinanceUsdm,
+        Self::Kraken,
+        Self::Bybit,
+        Self::BybitLinear,
+        Self::Okx,
+        Self::Coinbase,
+    ];
 
     /// The name in configurations, commands and reports.
     #[must_use]
@@ -56,6 +69,7 @@ impl Venue {
             Self::BinanceUsdm => "binance-usdm",
             Self::Kraken => "kraken",
             Self::Bybit => "bybit",
+            Self::BybitLinear => "bybit-linear",
             Self::Okx => "okx",
             Self::Coinbase => "coinbase",
         }
@@ -70,10 +84,20 @@ impl Venue {
     /// This build has a dialect for it.
     #[must_use]
     pub const fn is_in_build(self) -> bool {
-        matches!(self, Self::Binance)
+        matches!(
+            self,
+            Self::Binance
+                | Self::BinanceUsdm
+                | Self::Kraken
+                | Self::Bybit
+                | Self::BybitLinear
+                | Self::Okx
+                | Self::Coinbase
+        )
     }
 
-    /// Decimals of prices and quantities when no instrument rules are at hand (offline books).
+    /// Decimals of prices and quantities on the wire of Binance Spot, whatever the instrument.
+    /// Other venues print as many as a number has: offline they are counted in the recording.
     #[must_use]
     pub const fn wire_decimals(self) -> u8 {
         binance::WIRE_DECIMALS
@@ -84,14 +108,11 @@ impl Venue {
     pub const fn rules(self) -> BookRules {
         match self {
             Self::Binance => binance::RULES,
-            // Replaced line by line as the dialects come in.
-            _ => BookRules {
-                sequence: SequenceRule::Unnumbered,
-                snapshots: SnapshotSource::Streamed,
-                checksum: ChecksumRule::None,
-                depth_max: 0,
-                snapshot_levels: 0,
-            },
+            Self::BinanceUsdm => binance::usdm::RULES,
+            Self::Okx => okx::RULES,
+            Self::Coinbase => coinbase::RULES,
+            Self::Kraken => kraken::RULES,
+            Self::Bybit | Self::BybitLinear => bybit::RULES,
         }
     }
 
@@ -99,10 +120,18 @@ impl Venue {
     ///
     /// # Errors
     /// [`NotInBuild`].
-    pub fn catalogue_request(self, _symbols: &[&str]) -> Result<CatalogueRequest, NotInBuild> {
+    pub fn catalogue_request(self, symbols: &[&str]) -> Result<CatalogueRequest, NotInBuild> {
         match self {
             Self::Binance => Ok(CatalogueRequest::Api),
-            other => Err(NotInBuild(other)),
+            Self::BinanceUsdm => Ok(binance::usdm_instruments::request()),
+            Self::Okx => Ok(okx::instruments::request(symbols)),
+            Self::Coinbase => Ok(coinbase::instruments::request(symbols)),
+            Self::Bybit => Ok(bybit::instruments::request(Category::Spot, symbols)),
+            Self::BybitLinear => Ok(bybit::instruments::request(Category::Linear, symbols)),
+            Self::Kraken => Ok(CatalogueRequest::Channel {
+                path: kraken::STREAM_PATH.to_owned(),
+                message: kraken::instruments::REQUEST.to_vec(),
+            }),
         }
     }
 
@@ -119,7 +148,11 @@ impl Venue {
         let first = answers.first().map_or(&[][..], Vec::as_slice);
         match self {
             Self::Binance => binance::instruments::parse(first, symbols),
-            _ => Err(CatalogueError::Refused(0)),
+            Self::BinanceUsdm => binance::usdm_instruments::parse(answers, symbols),
+            Self::Okx => okx::instruments::parse(answers, symbols),
+            Self::Coinbase => coinbase::instruments::parse(answers, symbols),
+            Self::Kraken => kraken::instruments::parse(first, symbols),
+            Self::Bybit | Self::BybitLinear => bybit::instruments::parse(answers, symbols),
         }
     }
 
@@ -132,8 +165,12 @@ impl Venue {
         table: &InstrumentTable,
     ) -> Result<Box<dyn MarketDecoder>, NotInBuild> {
         match self {
-            Self::Binance => Ok(Box::new(binance::market::BinanceMarket::new(table))),
-            other => Err(NotInBuild(other)),
+            Self::Binance => Ok(Box::new(BinanceMarket::new(table))),
+            Self::BinanceUsdm => Ok(Box::new(BinanceMarket::of(binance::usdm::FLAVOUR, table))),
+            Self::Okx => Ok(Box::new(okx::market::OkxMarket::new(table))),
+            Self::Coinbase => Ok(Box::new(coinbase::market::CoinbaseMarket::new(table))),
+            Self::Kraken => Ok(Box::new(kraken::market::KrakenMarket::new(table))),
+            Self::Bybit | Self::BybitLinear => Ok(Box::new(bybit::market::BybitMarket::new(table))),
         }
     }
 
@@ -144,8 +181,17 @@ impl Venue {
     /// [`NotInBuild`].
     pub fn market_session(self, weight_per_min: u32) -> Result<Box<dyn MarketSession>, NotInBuild> {
         match self {
-            Self::Binance => Ok(Box::new(binance::subscribe::BinanceSession::new(weight_per_min))),
-            other => Err(NotInBuild(other)),
+            Self::Binance => Ok(Box::new(BinanceSession::new(weight_per_min))),
+            Self::BinanceUsdm => {
+                Ok(Box::new(BinanceSession::of(binance::usdm::SESSION, weight_per_min)))
+            }
+            Self::Okx => Ok(Box::new(okx::subscribe::OkxSession)),
+            Self::Coinbase => Ok(Box::new(coinbase::subscribe::CoinbaseSession)),
+            Self::Kraken => Ok(Box::new(kraken::subscribe::KrakenSession)),
+            Self::Bybit => Ok(Box::new(bybit::subscribe::BybitSession::new(Category::Spot))),
+            Self::BybitLinear => {
+                Ok(Box::new(bybit::subscribe::BybitSession::new(Category::Linear)))
+            }
         }
     }
 }
@@ -163,6 +209,6 @@ mod tests {
         }
         assert_eq!(Venue::from_name("Binance"), None);
         let text = NotInBuild(Venue::Kraken).to_string();
-        assert_eq!(text, "venue `kraken` is not in this build yet; it has: binance");
+        assert!(text.starts_with("venue `kraken` is not in this build yet; it has: binance, "));
     }
 }

@@ -12,6 +12,10 @@
 use bot4_types::Level;
 use bot4_types::text::parse_units;
 
+mod short;
+
+pub use short::{LevelShape, NamedBare, QuotedPair};
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const ZEROS: u64 = 0x3030_3030_3030_3030;
@@ -23,7 +27,19 @@ const NAME_LEN_MAX: usize = 128;
 /// Digits that are read at once before and after the dot.
 const CHUNK_DIGITS: u32 = 8;
 
-const POW10: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+const POW10: [u64; 11] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+    10_000_000_000,
+];
 
 /// Marks the bytes of `word` that are not digits, exactly.
 #[inline]
@@ -180,7 +196,31 @@ impl<'a> Cursor<'a> {
         {
             return Some(value);
         }
+        if let Some(value) = self.decimal_short(decimals) {
+            return Some(value);
+        }
         self.decimal_any(decimals)
+    }
+
+    /// The rest of a string that holds an unsigned integer of at most 18 digits without leading
+    /// zeros, its closing quote taken (numbers, times and counts of venues that quote them).
+    #[inline]
+    pub fn integer_text(&mut self) -> Option<u64> {
+        let value = self.integer()?;
+        self.expect(b"\"")?;
+        Some(value)
+    }
+
+    /// A signed integer of at most 18 digits without leading zeros.
+    #[inline]
+    pub fn signed(&mut self) -> Option<i64> {
+        let negative = self.take(b"-");
+        let value = self.integer()? as i64;
+        match (negative, value) {
+            (true, 0) => None,
+            (true, _) => Some(-value),
+            (false, _) => Some(value),
+        }
     }
 
     /// A `["price","quantity"]` pair.
@@ -275,6 +315,37 @@ impl<'a> Cursor<'a> {
         Some(joined(head, count, fraction))
     }
 
+    /// One to eight digits, perhaps a dot and at most as many digits as the unit has, a quote: what
+    /// venues print that cut trailing zeros. Does not move when the text is anything else.
+    #[inline(always)]
+    fn decimal_short(&mut self, decimals: u8) -> Option<i64> {
+        let head = self.word(self.at)?;
+        let whole = digit_count(head);
+        if whole == 0 {
+            return None;
+        }
+        let dot = self.at + whole as usize;
+        // Below 10^18: a head below 10^8, a power of at most 10^10.
+        let units = leading_digits(head, whole) * *POW10.get(decimals as usize)?;
+        match *self.bytes.get(dot)? {
+            b'"' => {
+                self.at = dot + 1;
+                return Some(units as i64);
+            }
+            b'.' => {}
+            _ => return None,
+        }
+        let tail = self.word(dot + 1)?;
+        let count = digit_count(tail);
+        let quote = dot + 1 + count as usize;
+        if count == 0 || count > u32::from(decimals) || self.bytes.get(quote) != Some(&b'"') {
+            return None;
+        }
+        self.at = quote + 1;
+        let rest = POW10.get(decimals as usize - count as usize)?;
+        Some((units + leading_digits(tail, count) * rest) as i64)
+    }
+
     /// Any other length, by the reference parser.
     #[cold]
     fn decimal_any(&mut self, decimals: u8) -> Option<i64> {
@@ -337,6 +408,7 @@ mod tests {
         fn decimals_agree_with_the_reference(
             text in prop_oneof![
                 "[0-9]{1,9}\\.[0-9]{8}\"", "[0-9.e-]{0,22}\"", "[0-9]{1,8}\\.[0-9]{8}[,5x]\"?",
+                "[0-9]{1,9}(\\.[0-9]{0,9})?[,x]?\"?",
             ],
             decimals in prop_oneof![Just(8u8), 0u8..12],
             padding in 0usize..12,
@@ -348,6 +420,24 @@ mod tests {
             prop_assert_eq!(cursor.decimal(decimals), twin);
             if twin.is_some() {
                 prop_assert_eq!(cursor.finish(), Some(()));
+            }
+        }
+
+        /// Naive twin: the standard parser, which takes signs and leading zeros that JSON forbids.
+        #[test]
+        fn signed_integers_and_quoted_ones_read_back(text in "-?[0-9]{1,19}\"?", pad in "[0-9]{0,9}") {
+            let padded = format!("{text}{pad}");
+            let digits = text.trim_end_matches('"');
+            let plain = digits.trim_start_matches('-');
+            let usual = plain.len() <= 18 && (plain == "0" || !plain.starts_with('0'));
+            let mut cursor = Cursor::new(padded.as_bytes(), text.len());
+            let quoted = text.ends_with('"') && !text.starts_with('-') && usual;
+            let twin = quoted.then(|| digits.parse::<u64>().expect("digits"));
+            prop_assert_eq!(cursor.integer_text(), twin);
+            if text.ends_with('"') {
+                let mut cursor = Cursor::new(padded.as_bytes(), text.len());
+                let twin = (usual && digits != "-0").then(|| digits.parse::<i64>().expect("digits"));
+                prop_assert_eq!(cursor.signed(), twin);
             }
         }
 

@@ -56,6 +56,12 @@ pub trait MarketSession: Send {
     /// What the venue allows.
     fn limits(&self) -> ConnectionLimits;
 
+    /// Streams that `instruments` take of [`ConnectionLimits::streams_max`]: books, best quotes
+    /// and trades of each, where the venue does not count otherwise.
+    fn streams(&self, instruments: &[Instrument]) -> usize {
+        3 * instruments.len()
+    }
+
     /// Path and query of the snapshot connection's upgrade request, with its leading `/`;
     /// `None` where snapshots are streamed.
     fn snapshot_path(&self) -> Option<String>;

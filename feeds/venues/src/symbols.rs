@@ -70,6 +70,12 @@ impl SymbolTable {
         self.search(upper).and_then(|i| self.listed.get(i).copied())
     }
 
+    /// The instrument called `symbol`, without remembering it.
+    #[must_use]
+    pub fn peek(&self, symbol: &[u8]) -> Option<Listed> {
+        self.search(symbol).and_then(|i| self.listed.get(i).copied())
+    }
+
     /// The instrument with this id.
     #[must_use]
     pub fn by_id(&self, id: InstrumentId) -> Option<Listed> {
@@ -141,6 +147,7 @@ mod tests {
             let mut symbols = SymbolTable::new(&table);
             for name in asked.iter().chain(&names) {
                 let twin = table.find(name.as_bytes()).map(|i| i.id);
+                prop_assert_eq!(symbols.peek(name.as_bytes()).map(|l| l.id), twin);
                 prop_assert_eq!(symbols.find(name.as_bytes()).map(|l| l.id), twin);
                 let lower = name.to_ascii_lowercase();
                 prop_assert_eq!(symbols.find_any_case(lower.as_bytes()).map(|l| l.id), twin);

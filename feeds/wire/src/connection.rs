@@ -255,6 +255,12 @@ impl WsConnection {
         self.out.len() - self.sent + self.unflushed
     }
 
+    /// How long nothing was heard from the peer, as far as its bytes were read.
+    #[must_use]
+    pub const fn quiet_for(&self, now: Nanos) -> Nanos {
+        self.liveness.quiet_for(now)
+    }
+
     /// Drives connecting, upgrading, pings, sending and closing. Call once a turn.
     ///
     /// # Errors

@@ -37,8 +37,10 @@
 //! **Cost.** In steady state our own code does not allocate; rustls makes one buffer per TLS
 //! record in each direction, which is why wire and execution agents are counted apart.
 //!
-//! **Names are resolved on the cold side** ([`transport::TcpConnector::resolve`]), because the
-//! system resolver blocks.
+//! **Names are resolved beside the lanes**, because the system's resolver blocks: first on the cold
+//! side ([`transport::TcpConnector::resolve`]), then, at every reconnect, by a helper thread
+//! ([`Resolver`]) whose answer serves the next attempt. Until then the last known addresses are
+//! tried in turn.
 
 pub mod backoff;
 pub mod connection;
@@ -49,5 +51,6 @@ pub mod ws;
 pub use connection::{ConnCounters, ConnError, ConnState, Received, WsConfig, WsConnection};
 pub use handshake::HandshakeError;
 pub use transport::{
-    Connector, Endpoint, EndpointError, RootsError, Stream, StreamError, TcpConnector, TlsRoots,
+    Connector, Endpoint, EndpointError, Resolver, RootsError, Stream, StreamError, TcpConnector,
+    TlsRoots,
 };

@@ -3,10 +3,12 @@
 
 mod endpoint;
 pub mod memory;
+mod resolver;
 mod roots;
 mod tcp;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use resolver::{Lookup, Resolver};
 pub use roots::{RootsError, TlsRoots};
 pub use tcp::TcpConnector;
 
@@ -127,7 +129,7 @@ pub trait Stream: Send {
     }
 }
 
-/// Makes streams. Never blocks: names were resolved before.
+/// Makes streams. Never blocks: names were resolved before, or are by a helper thread.
 pub trait Connector: Send {
     /// Starts a connection to `endpoint`; [`Stream::poll_ready`] completes it.
     ///

@@ -1,12 +1,14 @@
 //! A book agent on a bench: the far ends of its rings in the test's hands.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use bot4_book::{BookAgent, BookConfig, BookPorts};
+pub mod recorded;
+
+use bot4_book::{BookAgent, BookConfig, BookPorts, DiffHead};
 use bot4_lanes::{Agent, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{
     ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, Mark, MarketBody,
-    MarketEvent, Nanos, Resync, Side, Symbol, Top, TopMsg, TradePrint, Trail,
+    MarketEvent, Nanos, Resync, Shards, Side, Symbol, Top, TopMsg, TradePrint, Trail,
 };
 
 pub struct Bench {
@@ -18,6 +20,8 @@ pub struct Bench {
     pub marks: Rx<Mark>,
     pub metrics: Metrics,
     pub now: Nanos,
+    /// By which connection what is sent comes.
+    pub conn: ConnId,
     /// Blocks at home, and how many there are in all.
     pool: Vec<LevelBlock>,
     pub blocks_total: usize,
@@ -45,7 +49,12 @@ pub fn table(symbols: &[&str]) -> InstrumentTable {
 impl Bench {
     /// An agent for all of `symbols`, fed by `wires` parsers, started.
     pub fn new(symbols: &[&str], wires: usize, config: BookConfig, rooms: &Rooms) -> Self {
-        let mut bench = Self::sharded(0, 1, symbols, wires, config, rooms);
+        Self::over(&Shards::round_robin(symbols.len(), 1, wires), symbols, config, rooms)
+    }
+
+    /// The agent of lane 0 of `shards`, started.
+    pub fn over(shards: &Shards, symbols: &[&str], config: BookConfig, rooms: &Rooms) -> Self {
+        let mut bench = Self::lane(0, shards, symbols, config, rooms);
         bench.agent.start(Nanos::ZERO).expect("starts");
         bench
     }
@@ -59,10 +68,33 @@ impl Bench {
         config: BookConfig,
         rooms: &Rooms,
     ) -> Self {
+        let shards = Shards::round_robin(symbols.len(), books, wires);
+        Self::lane(index, &shards, symbols, config, rooms)
+    }
+
+    /// The agent of lane `index` of `shards`, not started.
+    pub fn lane(
+        index: usize,
+        shards: &Shards,
+        symbols: &[&str],
+        config: BookConfig,
+        rooms: &Rooms,
+    ) -> Self {
+        Self::of(index, shards, &table(symbols), config, rooms)
+    }
+
+    /// The agent of lane `index` for the instruments of `table`, not started.
+    pub fn of(
+        index: usize,
+        shards: &Shards,
+        table: &InstrumentTable,
+        config: BookConfig,
+        rooms: &Rooms,
+    ) -> Self {
         let (mut market, mut market_rx) = (Vec::new(), Vec::new());
         let (mut blocks_tx, mut blocks) = (Vec::new(), Vec::new());
         let (mut resync_tx, mut resync) = (Vec::new(), Vec::new());
-        for _ in 0..wires {
+        for _ in 0..shards.wires() {
             let (tx, rx) = ring(1_024);
             market.push(tx);
             market_rx.push(rx);
@@ -83,10 +115,23 @@ impl Bench {
             tops: tops_tx,
             marks: marks_tx,
         };
-        let agent = BookAgent::new(index, books, wires, &table(symbols), config, ports, &metrics);
+        let agent = BookAgent::new(index, shards, table, config, ports, &metrics);
         let now = Nanos::from_secs(1);
         let pool = Vec::new();
-        Self { agent, market, blocks, resync, tops, marks, metrics, now, pool, blocks_total: 0 }
+        let conn = ConnId(0);
+        Self {
+            agent,
+            market,
+            blocks,
+            resync,
+            tops,
+            marks,
+            metrics,
+            now,
+            conn,
+            pool,
+            blocks_total: 0,
+        }
     }
 
     fn block(&mut self, bids: &[Level], asks: &[Level]) -> LevelBlock {
@@ -111,14 +156,30 @@ impl Bench {
             body,
             venue_ms: 0,
             instrument: InstrumentId(instrument),
-            conn: ConnId(0),
+            conn: self.conn,
         }
     }
 
     /// Sends a body by parser 0.
     pub fn send(&mut self, instrument: u16, body: MarketBody) {
         let event = self.event(instrument, body);
-        self.market[0].push(event).expect("room on the market ring");
+        let ring = usize::from(self.conn.0) % self.market.len();
+        self.market[ring].push(event).expect("room on the market ring");
+    }
+
+    /// A diff with everything a venue may say of it.
+    pub fn diff(&mut self, k: u16, head: DiffHead, bids: &[Level], asks: &[Level]) {
+        let block = self.block(bids, asks);
+        let DiffHead { first, last, prev, check, .. } = head;
+        let (bids, asks) = (bids.len() as u32, asks.len() as u32);
+        self.send(k, MarketBody::Depth { first, last, prev, check, bids, asks, block });
+    }
+
+    /// Trades of one message: id, price, signed quantity, venue time.
+    pub fn trades(&mut self, k: u16, trades: &[(u64, i64, i64, i64)]) {
+        let pairs = trades.iter().flat_map(|t| [level(t.1, t.2), level(t.0 as i64, t.3)]);
+        let block = self.block(&pairs.collect::<Vec<_>>(), &[]);
+        self.send(k, MarketBody::Trades { count: trades.len() as u32, block });
     }
 
     pub fn depth(&mut self, k: u16, (first, last): (u64, u64), bids: &[Level], asks: &[Level]) {
@@ -131,6 +192,20 @@ impl Bench {
         let block = self.block(bids, asks);
         let (bids, asks) = (bids.len() as u32, asks.len() as u32);
         self.send(k, MarketBody::Snapshot { last, check: None, bids, asks, block });
+    }
+
+    /// A snapshot with everything a venue may say of it.
+    pub fn stated_snapshot(
+        &mut self,
+        k: u16,
+        last: u64,
+        check: Option<u32>,
+        bids: &[Level],
+        asks: &[Level],
+    ) {
+        let block = self.block(bids, asks);
+        let (bids, asks) = (bids.len() as u32, asks.len() as u32);
+        self.send(k, MarketBody::Snapshot { last, check, bids, asks, block });
     }
 
     pub fn quote(&mut self, k: u16, id: u64, bid: Level, ask: Level) {

@@ -78,6 +78,8 @@ pub struct Router {
     next_order: u64,
     running: bool,
     session: bool,
+    /// Changes of slots in this turn beside the intents that went out: what time alone did.
+    changes: usize,
     intents: Tx<OrderIntent>,
     counters: Counters,
 }
@@ -102,6 +104,7 @@ impl Router {
             next_order: first_order.0.max(1),
             running: true,
             session: false,
+            changes: 0,
             intents,
             counters,
         }
@@ -235,15 +238,18 @@ impl Router {
         }
     }
 
-    /// Tries what had to wait. Returns how many intents went out.
+    /// Tries what had to wait. Returns how many intents went out and slots changed: zero only
+    /// when nothing is other than before, for a replay does not know of turns that did nothing.
     pub(crate) fn sweep(&mut self, turn: Turn<'_>) -> usize {
         let before = self.intents.room();
+        // More than are tried in a turn: the line moves on.
+        self.changes = usize::from(self.waiting.len() > RETRIES);
         for _ in 0..self.waiting.len().min(RETRIES) {
             let Some(at) = self.waiting.pop_front() else { break };
             self.slots[at].queued = false;
             self.settle(at, turn, false);
         }
-        before.saturating_sub(self.intents.room())
+        before.saturating_sub(self.intents.room()) + self.changes
     }
 
     fn pair(&self, (strategy, instrument): Key) -> Option<usize> {
@@ -294,8 +300,10 @@ impl Router {
     }
 
     fn drop_wish(&mut self, at: usize, origin: Origin, turn: Turn<'_>) {
-        self.slots[at].wish = None;
-        self.slots[at].origin = origin;
+        let slot = &mut self.slots[at];
+        let before = (slot.wish.take(), slot.origin.cause, slot.origin.trail.t0);
+        slot.origin = origin;
+        self.changes += usize::from(before != (None, origin.cause, origin.trail.t0));
         self.settle(at, turn, false);
     }
 
@@ -309,6 +317,7 @@ impl Router {
                 let slot = &mut self.slots[at];
                 if turn.now >= slot.retry_at {
                     slot.state = SlotState::Live;
+                    self.changes += 1;
                     self.counters.add(c::CANCELS_AGAIN, 1);
                     self.try_cancel(at, turn);
                 }
@@ -327,6 +336,7 @@ impl Router {
         let Some(wish) = slot.wish else { return };
         if turn.now >= wish.expires {
             self.slots[at].wish = None;
+            self.changes += 1;
             self.counters.add(c::WISHES_EXPIRED, 1);
             return;
         }
@@ -349,6 +359,7 @@ impl Router {
         let origin = &mut self.slots[at].origin;
         if origin.cause == Cause::Market {
             *origin = Origin::other(cause);
+            self.changes += 1;
         }
     }
 

@@ -153,7 +153,7 @@ impl Client {
                     self.market.push((text.to_string(), value));
                 }
                 Out::Ping(_) => self.venue.on_pong(conn, self.now_ns),
-                Out::Close(..) | Out::Drop => self.closed.push(conn),
+                Out::Close(..) | Out::Drop | Out::Reset | Out::Stall => self.closed.push(conn),
             }
         }
         answer

@@ -1,4 +1,6 @@
 use super::*;
+use crate::limits::RateLimits;
+use bot4_types::instrument::TableError;
 use std::io::Read as _;
 
 const SHARED: &str =

@@ -1,4 +1,5 @@
-//! Market messages of Binance Spot: streams, combined or raw, and snapshots.
+//! Market messages of Binance: streams, combined or raw, and snapshots. Spot and USD-M futures
+//! differ in few fields; what must be known beforehand is a [`Flavour`].
 //!
 //! A message is first tried by the scanner; whatever it does not know word for word goes to the
 //! general reader in `market_json`, which also tells what is wrong. Levels are written straight
@@ -7,27 +8,46 @@
 //! Cost on a 2.x GHz core: book change of 20 levels below 0.5 us, trade and quote below 0.1 us.
 
 use bot4_types::limits::BLOCK_LEVELS;
-use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, MarketEvent, Side};
+use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 use crate::number::unix_ms;
 use crate::scan::Cursor;
+use crate::stage::{self, count_byte};
 use crate::symbols::{Listed, SymbolTable};
 
 /// Longest message of the general reader: a whole snapshot of 5,000 levels a side has 310 kB.
 /// Its tape and indexes take 28 bytes for each byte of this.
 pub const FALLBACK_LEN_MAX: usize = 384 * 1024;
 
-/// Shortest usual level in bytes, `["1.00000000","1.00000000"],`: gives the levels that a
-/// message can hold without looking at it.
-const LEVEL_LEN_USUAL: usize = 27;
+/// What differs between the markets of the venue and does not show in a message itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flavour {
+    /// Book changes name their predecessor (`pu`).
+    pub names_previous: bool,
+    /// Trades merged by taker order are events; where the session takes single trades too, both
+    /// would count.
+    pub takes_agg_trades: bool,
+    /// Shortest usual level in bytes, `["1.00000000","1.00000000"],` on Spot: gives the levels
+    /// that a message can hold without looking at it.
+    pub level_len_usual: usize,
+}
+
+/// Binance Spot.
+pub const SPOT: Flavour =
+    Flavour { names_previous: false, takes_agg_trades: false, level_len_usual: 27 };
+
+/// `X` of a trade in the book; others are of the insurance fund and of deleveraging.
+pub(super) const IN_THE_BOOK: &str = "MARKET";
+
 /// Bytes of a depth message that are not levels, at least.
 const ENVELOPE_LEN: usize = 100;
 
-/// Decodes market messages of Binance Spot.
+/// Decodes market messages of Binance.
 pub struct BinanceMarket {
+    flavour: Flavour,
     symbols: SymbolTable,
     scratch: Scratch,
     fallbacks: u64,
@@ -38,27 +58,21 @@ pub struct BinanceMarket {
 type Scanned = Option<Result<(), DecodeError>>;
 
 impl BinanceMarket {
-    /// A decoder for the instruments of `table`.
+    /// A decoder of Spot for the instruments of `table`.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
+        Self::of(SPOT, table)
+    }
+
+    /// A decoder for the instruments of `table` of the market `flavour`.
+    #[must_use]
+    pub fn of(flavour: Flavour, table: &InstrumentTable) -> Self {
         Self {
+            flavour,
             symbols: SymbolTable::new(table),
             scratch: Scratch::new(FALLBACK_LEN_MAX),
             fallbacks: 0,
         }
-    }
-
-    /// Decodes by the general reader alone: the oracle of the scanner.
-    ///
-    /// # Errors
-    /// See [`DecodeError`].
-    pub fn decode_generally(
-        &mut self,
-        input: Input<'_>,
-        sink: &mut Sink,
-    ) -> Result<Decoded, DecodeError> {
-        let Self { symbols, scratch, .. } = self;
-        scratch.read(input.text(), |root| market_json::read(root, &input, symbols, sink))
     }
 
     fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
@@ -76,7 +90,7 @@ impl BinanceMarket {
                 Some(id) => self.symbols.by_id(id),
                 None => self.symbols.only(),
             };
-            return scan_snapshot(c, Tail::Bare, listed?, input, sink);
+            return self.scan_snapshot(c, Tail::Bare, listed?, input, sink);
         }
         c.expect(b"{")?;
         self.scan_payload(c, b"}", input, sink)
@@ -95,6 +109,12 @@ impl BinanceMarket {
         c.expect(b"\"e\":\"")?;
         if c.take(b"depthUpdate\",\"E\":") {
             return self.scan_depth(c, close, input, sink);
+        }
+        if c.take(b"bookTicker\",\"u\":") {
+            return self.scan_quote(c, close, input, sink);
+        }
+        if c.take(b"aggTrade\",\"E\":") {
+            return self.scan_agg_trade(c, close, input, sink);
         }
         c.expect(b"trade\",\"E\":")?;
         self.scan_trade(c, close, input, sink)
@@ -119,9 +139,15 @@ impl BinanceMarket {
         let ask_price = c.decimal(p)?;
         c.expect(b",\"A\":\"")?;
         let ask = Level { price: ask_price, qty: c.decimal(q)? };
+        let mut time = 0;
+        if c.take(b",\"T\":") {
+            c.integer()?;
+            c.expect(b",\"E\":")?;
+            time = c.integer()?;
+        }
         c.expect(close)?;
         c.finish()?;
-        Some(stage(sink, input, &listed, 0, MarketBody::Quote { id, bid, ask }))
+        Some(stage(sink, input, &listed, time as i64, MarketBody::Quote { id, bid, ask }))
     }
 
     fn scan_trade(
@@ -132,6 +158,11 @@ impl BinanceMarket {
         sink: &mut Sink,
     ) -> Scanned {
         let time = c.integer()?;
+        // Futures have the trade's own time here.
+        let is_futures = c.take(b",\"T\":");
+        if is_futures {
+            c.integer()?;
+        }
         c.expect(b",\"s\":\"")?;
         let listed = self.symbols.find(c.name()?)?;
         c.expect(b",\"t\":")?;
@@ -140,6 +171,17 @@ impl BinanceMarket {
         let price = c.decimal(listed.price_decimals)?;
         c.expect(b",\"q\":\"")?;
         let qty = c.decimal(listed.qty_decimals)?;
+        if is_futures {
+            c.expect(b",\"X\":\"MARKET\"")?;
+            return scan_trade_end(
+                c,
+                close,
+                [id as i64, price, qty, time as i64],
+                &listed,
+                input,
+                sink,
+            );
+        }
         // Order numbers of buyer and seller, printed until 2023.
         if c.take(b",\"b\":") {
             c.integer()?;
@@ -154,9 +196,35 @@ impl BinanceMarket {
         c.truth()?;
         c.expect(close)?;
         c.finish()?;
-        let aggressor = if buyer_is_maker { Side::Sell } else { Side::Buy };
-        let body = MarketBody::Trade { id, price, qty, aggressor };
+        let body = trade_body(id, price, qty, buyer_is_maker);
         Some(stage(sink, input, &listed, time as i64, body))
+    }
+
+    fn scan_agg_trade(
+        &mut self,
+        mut c: Cursor<'_>,
+        close: &[u8],
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
+        if !self.flavour.takes_agg_trades {
+            return None;
+        }
+        let time = c.integer()?;
+        c.expect(b",\"s\":\"")?;
+        let listed = self.symbols.find(c.name()?)?;
+        c.expect(b",\"a\":")?;
+        let id = c.integer()?;
+        c.expect(b",\"p\":\"")?;
+        let price = c.decimal(listed.price_decimals)?;
+        c.expect(b",\"q\":\"")?;
+        let qty = c.decimal(listed.qty_decimals)?;
+        for key in [b",\"f\":", b",\"l\":", b",\"T\":"] {
+            c.expect(key)?;
+            c.integer()?;
+        }
+        let fields = [id as i64, price, qty, time as i64];
+        scan_trade_end(c, close, fields, &listed, input, sink)
     }
 
     fn scan_depth(
@@ -167,22 +235,30 @@ impl BinanceMarket {
         sink: &mut Sink,
     ) -> Scanned {
         let time = c.integer()?;
+        if c.take(b",\"T\":") {
+            c.integer()?;
+        }
         c.expect(b",\"s\":\"")?;
         let listed = self.symbols.find(c.name()?)?;
         c.expect(b",\"U\":")?;
         let first = c.integer()?;
         c.expect(b",\"u\":")?;
         let last = c.integer()?;
+        let mut prev = 0;
+        if self.flavour.names_previous {
+            c.expect(b",\"pu\":")?;
+            prev = c.integer()?;
+        }
         c.expect(b",\"b\":[")?;
         if first > last {
             return None;
         }
         let keys = Keys { between: b",\"a\":[", tail: Tail::Text(close) };
-        let (block, bids, asks) = match scan_levels(c, &keys, &listed, input, sink)? {
+        let (block, bids, asks) = match self.scan_levels(c, &keys, &listed, input, sink)? {
             Ok(levels) => levels,
             Err(e) => return Some(Err(e)),
         };
-        let body = MarketBody::Depth { first, last, prev: 0, check: None, bids, asks, block };
+        let body = MarketBody::Depth { first, last, prev, check: None, bids, asks, block };
         Some(stage(sink, input, &listed, time as i64, body))
     }
 
@@ -191,8 +267,93 @@ impl BinanceMarket {
         let id = u16::try_from(c.integer()?).ok()?;
         c.expect(b",\"status\":200,\"result\":{\"lastUpdateId\":")?;
         let listed = self.symbols.by_id(InstrumentId(id))?;
-        scan_snapshot(c, Tail::Answer, listed, input, sink)
+        self.scan_snapshot(c, Tail::Answer, listed, input, sink)
     }
+
+    fn scan_snapshot(
+        &self,
+        mut c: Cursor<'_>,
+        tail: Tail<'_>,
+        listed: Listed,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
+        let last = c.integer()?;
+        let mut time = 0;
+        if c.take(b",\"E\":") {
+            time = c.integer()?;
+            c.expect(b",\"T\":")?;
+            c.integer()?;
+        }
+        c.expect(b",\"bids\":[")?;
+        let keys = Keys { between: b",\"asks\":[", tail };
+        let (block, bids, asks) = match self.scan_levels(c, &keys, &listed, input, sink)? {
+            Ok(levels) => levels,
+            Err(e) => return Some(Err(e)),
+        };
+        let body = MarketBody::Snapshot { last, check: None, bids, asks, block };
+        Some(stage(sink, input, &listed, time as i64, body))
+    }
+
+    /// The two lists and what follows them, into a block of the pool. The block is back in the
+    /// pool when the text has another shape.
+    fn scan_levels(
+        &self,
+        c: Cursor<'_>,
+        keys: &Keys<'_>,
+        listed: &Listed,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Option<Result<(LevelBlock, u32, u32), DecodeError>> {
+        let needed = self.levels_bound(input);
+        let Some(mut block) = sink.pool.take(needed) else {
+            // The general reader counts the levels and decides whether they can ever fit.
+            return match sink.pool.lack(needed) {
+                DecodeError::NoBlock => Some(Err(DecodeError::NoBlock)),
+                _ => None,
+            };
+        };
+        match fill(c, keys, listed, block.levels_mut()) {
+            Some((bids, asks)) => Some(Ok((block, bids, asks))),
+            None => {
+                sink.pool.give_back(block);
+                None
+            }
+        }
+    }
+
+    /// Levels that the message can hold: short messages by their length, if their numbers have
+    /// the usual digits (others do not fit and go to the general reader), long ones by their
+    /// brackets.
+    fn levels_bound(&self, input: &Input<'_>) -> usize {
+        let by_length = input.len.saturating_sub(ENVELOPE_LEN) / self.flavour.level_len_usual;
+        if by_length <= BLOCK_LEVELS[0] {
+            return BLOCK_LEVELS[0];
+        }
+        count_byte(input.text(), b'[').saturating_sub(2)
+    }
+}
+
+/// The end of a trade whose number, price, quantity and time are read.
+fn scan_trade_end(
+    mut c: Cursor<'_>,
+    close: &[u8],
+    [id, price, qty, time]: [i64; 4],
+    listed: &Listed,
+    input: &Input<'_>,
+    sink: &mut Sink,
+) -> Scanned {
+    c.expect(b",\"m\":")?;
+    let buyer_is_maker = c.truth()?;
+    c.expect(close)?;
+    c.finish()?;
+    Some(stage(sink, input, listed, time, trade_body(id as u64, price, qty, buyer_is_maker)))
+}
+
+/// The event of a trade: the other side than the maker's took.
+pub(super) const fn trade_body(id: u64, price: i64, qty: i64, buyer_is_maker: bool) -> MarketBody {
+    let aggressor = if buyer_is_maker { Side::Sell } else { Side::Buy };
+    MarketBody::Trade { id, price, qty, aggressor }
 }
 
 impl MarketDecoder for BinanceMarket {
@@ -214,6 +375,16 @@ impl MarketDecoder for BinanceMarket {
         }
     }
 
+    fn decode_generally(
+        &mut self,
+        input: Input<'_>,
+        sink: &mut Sink,
+    ) -> Result<Decoded, DecodeError> {
+        let Self { flavour, symbols, scratch, .. } = self;
+        let mut reader = market_json::Reader { flavour, input: &input, symbols, sink };
+        scratch.read(input.text(), |root| reader.read(root))
+    }
+
     fn suspect(&self, text: &[u8]) -> Option<InstrumentId> {
         let head = &text[..text.len().min(256)];
         let after = |key: &[u8]| {
@@ -224,7 +395,10 @@ impl MarketDecoder for BinanceMarket {
         if let Some(rest) = after(b"\"stream\":\"")
             && let Some(len) = until(rest, b'@')
         {
-            if rest[len..].starts_with(b"@trade") || rest[len..].starts_with(b"@bookTicker") {
+            if [b"@trade".as_slice(), b"@aggTrade", b"@bookTicker"]
+                .iter()
+                .any(|stream| rest[len..].starts_with(stream))
+            {
                 return None;
             }
             if let Some(listed) = self.symbols.find_any_case(&rest[..len]) {
@@ -260,55 +434,6 @@ enum Tail<'a> {
 struct Keys<'a> {
     between: &'a [u8],
     tail: Tail<'a>,
-}
-
-fn scan_snapshot(
-    mut c: Cursor<'_>,
-    tail: Tail<'_>,
-    listed: Listed,
-    input: &Input<'_>,
-    sink: &mut Sink,
-) -> Scanned {
-    let last = c.integer()?;
-    c.expect(b",\"bids\":[")?;
-    let keys = Keys { between: b",\"asks\":[", tail };
-    let (block, bids, asks) = match scan_levels(c, &keys, &listed, input, sink)? {
-        Ok(levels) => levels,
-        Err(e) => return Some(Err(e)),
-    };
-    Some(stage(
-        sink,
-        input,
-        &listed,
-        0,
-        MarketBody::Snapshot { last, check: None, bids, asks, block },
-    ))
-}
-
-/// The two lists and what follows them, into a block of the pool. The block is back in the pool
-/// when the text has another shape.
-fn scan_levels(
-    c: Cursor<'_>,
-    keys: &Keys<'_>,
-    listed: &Listed,
-    input: &Input<'_>,
-    sink: &mut Sink,
-) -> Option<Result<(LevelBlock, u32, u32), DecodeError>> {
-    let needed = levels_bound(input);
-    let Some(mut block) = sink.pool.take(needed) else {
-        // The general reader counts the levels and decides whether they can ever fit.
-        return match sink.pool.lack(needed) {
-            DecodeError::NoBlock => Some(Err(DecodeError::NoBlock)),
-            _ => None,
-        };
-    };
-    match fill(c, keys, listed, block.levels_mut()) {
-        Some((bids, asks)) => Some(Ok((block, bids, asks))),
-        None => {
-            sink.pool.give_back(block);
-            None
-        }
-    }
 }
 
 fn fill(
@@ -354,23 +479,7 @@ fn scan_answer_tail(c: &mut Cursor<'_>) -> Option<()> {
     }
 }
 
-/// Levels that the message can hold: short messages by their length, if their numbers have the
-/// usual digits (others do not fit and go to the general reader), long ones by their brackets.
-fn levels_bound(input: &Input<'_>) -> usize {
-    let by_length = input.len.saturating_sub(ENVELOPE_LEN) / LEVEL_LEN_USUAL;
-    if by_length <= BLOCK_LEVELS[0] {
-        return BLOCK_LEVELS[0];
-    }
-    brackets(input.text()).saturating_sub(2)
-}
-
-/// How many `[` there are, in a shape that compiles to vector code: a byte counts at most 128.
-fn brackets(text: &[u8]) -> usize {
-    let count = |part: &[u8]| part.iter().fold(0u8, |n, b| n.wrapping_add(u8::from(*b == b'[')));
-    text.chunks(128).map(|part| usize::from(count(part))).sum()
-}
-
-/// Stages one event.
+/// Stages one event; `time` in the connection's unit.
 pub(super) fn stage(
     sink: &mut Sink,
     input: &Input<'_>,
@@ -378,22 +487,7 @@ pub(super) fn stage(
     time: i64,
     body: MarketBody,
 ) -> Result<(), DecodeError> {
-    let event = MarketEvent {
-        trail: input.trail,
-        body,
-        venue_ms: unix_ms(time),
-        instrument: listed.id,
-        conn: input.conn,
-    };
-    sink.push(event).map_err(|refused| {
-        if let MarketBody::Depth { block, .. }
-        | MarketBody::Snapshot { block, .. }
-        | MarketBody::Trades { block, .. } = refused.body
-        {
-            sink.pool.give_back(block);
-        }
-        DecodeError::Full
-    })
+    stage::stage(sink, input, listed, unix_ms(time), body)
 }
 
 #[cfg(test)]

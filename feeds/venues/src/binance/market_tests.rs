@@ -1,7 +1,7 @@
 use super::*;
 use crate::market::{BlockPool, Ignored, Notice};
 use bot4_types::limits::FRAME_PADDING;
-use bot4_types::{ConnId, FrameKind, Instrument, Nanos, Symbol, Trail};
+use bot4_types::{ConnId, FrameKind, Instrument, MarketEvent, Nanos, Symbol, Trail};
 use proptest::prelude::*;
 
 const OWN: &str = include_str!("../../tests/golden/market.jsonl");

@@ -9,6 +9,8 @@
 //! | [`private`] | answers and user events of the WebSocket API |
 //! | [`errors`] | what a refusal means for an order |
 //! | [`sign`] | keys and signatures |
+//! | [`usdm`] | what differs on the USD-M futures market |
+//! | [`usdm_instruments`] | its REST exchangeInfo |
 
 use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
 
@@ -21,6 +23,8 @@ pub mod private;
 mod private_json;
 pub mod sign;
 pub mod subscribe;
+pub mod usdm;
+pub mod usdm_instruments;
 
 /// Decimals of every price and quantity on the wire, whatever the tick size (measured on real
 /// recordings). Shorter text is accepted, a significant ninth decimal is refused.

@@ -10,29 +10,64 @@ use super::{
     STREAM_MESSAGES_PER_SECOND_MAX, STREAM_PATH, STREAMS_MAX, WEIGHT_PER_MINUTE, orders,
 };
 use crate::session::{ConnectionLimits, MarketSession};
+use crate::url::percent_encoded;
 
 /// The streams of one instrument: book changes each 100 ms, best quotes and trades at once.
 pub const STREAMS: [&str; 3] = ["@depth@100ms", "@bookTicker", "@trade"];
 
-/// Market data connections of Binance Spot.
+/// What differs between the sessions of the venue's markets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Path of the combined streams.
+    pub stream_path: &'static str,
+    /// Path of the WebSocket API, which gives the snapshots.
+    pub api_path: &'static str,
+    /// Messages a second from client to stream host.
+    pub messages_per_s: u32,
+    /// Levels a side of a snapshot.
+    pub snapshot_levels: u16,
+    /// What a snapshot costs.
+    pub snapshot_weight: u32,
+    /// Request weight per minute and address.
+    pub weight_per_min: u32,
+}
+
+/// Binance Spot.
+pub const SPOT: Shape = Shape {
+    stream_path: STREAM_PATH,
+    api_path: API_PATH,
+    messages_per_s: STREAM_MESSAGES_PER_SECOND_MAX,
+    snapshot_levels: SNAPSHOT_LEVELS,
+    snapshot_weight: SNAPSHOT_WEIGHT,
+    weight_per_min: WEIGHT_PER_MINUTE,
+};
+
+/// Market data connections of Binance.
 #[derive(Clone, Copy, Debug)]
 pub struct BinanceSession {
+    shape: Shape,
     weight_per_min: u32,
 }
 
 impl BinanceSession {
-    /// A session that may spend `weight_per_min` request weight on snapshots; zero takes the
-    /// venue's whole limit.
+    /// A session of Spot that may spend `weight_per_min` request weight on snapshots; zero takes
+    /// the venue's whole limit.
     #[must_use]
     pub const fn new(weight_per_min: u32) -> Self {
-        let all = weight_per_min == 0 || weight_per_min > WEIGHT_PER_MINUTE;
-        Self { weight_per_min: if all { WEIGHT_PER_MINUTE } else { weight_per_min } }
+        Self::of(SPOT, weight_per_min)
+    }
+
+    /// The same for the market `shape`.
+    #[must_use]
+    pub const fn of(shape: Shape, weight_per_min: u32) -> Self {
+        let all = weight_per_min == 0 || weight_per_min > shape.weight_per_min;
+        Self { shape, weight_per_min: if all { shape.weight_per_min } else { weight_per_min } }
     }
 }
 
 impl MarketSession for BinanceSession {
     fn stream_path(&self, instruments: &[Instrument]) -> String {
-        let mut path = format!("{STREAM_PATH}?streams=");
+        let mut path = format!("{}?streams=", self.shape.stream_path);
         let mut first = true;
         for instrument in instruments {
             let name = instrument.symbol.as_str().to_lowercase();
@@ -54,22 +89,22 @@ impl MarketSession for BinanceSession {
         ConnectionLimits {
             life: Nanos::from_secs(CONNECTION_LIFE_S),
             connects_per_5min: CONNECTS_PER_5MIN,
-            messages_per_s: STREAM_MESSAGES_PER_SECOND_MAX,
+            messages_per_s: self.shape.messages_per_s,
             streams_max: STREAMS_MAX as u32,
         }
     }
 
     fn snapshot_path(&self) -> Option<String> {
-        Some(format!("{API_PATH}?returnRateLimits=false"))
+        Some(format!("{}?returnRateLimits=false", self.shape.api_path))
     }
 
     fn snapshot_request(&self, instrument: &Instrument, out: &mut Vec<u8>) {
         let id = u64::from(instrument.id.0);
-        orders::depth(id, instrument.symbol.as_str(), SNAPSHOT_LEVELS, out);
+        orders::depth(id, instrument.symbol.as_str(), self.shape.snapshot_levels, out);
     }
 
     fn snapshot_weight(&self) -> u32 {
-        SNAPSHOT_WEIGHT
+        self.shape.snapshot_weight
     }
 
     fn weight_limit_per_min(&self) -> u32 {
@@ -83,20 +118,6 @@ impl MarketSession for BinanceSession {
             br#"{"event":{"e":"serverShutdown""#,
         ];
         SHAPES.iter().any(|shape| text.starts_with(shape))
-    }
-}
-
-/// A symbol may hold any UTF-8; a request line may not.
-fn percent_encoded(name: &str, path: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for b in name.bytes() {
-        if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
-            path.push(char::from(b));
-        } else {
-            path.push('%');
-            path.push(char::from(HEX[usize::from(b >> 4)]));
-            path.push(char::from(HEX[usize::from(b & 15)]));
-        }
     }
 }
 

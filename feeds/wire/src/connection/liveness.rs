@@ -42,6 +42,11 @@ impl Liveness {
         self.unanswered_since = None;
     }
 
+    /// How long nothing came.
+    pub const fn quiet_for(&self, now: Nanos) -> Nanos {
+        now.since(self.heard_at)
+    }
+
     /// The payload of the ping to send now, if one is due.
     pub fn ping_due(&mut self, now: Nanos) -> Option<[u8; PING_LEN]> {
         if self.ping_every == Nanos::MAX || now.since(self.pinged_at) < self.ping_every {

@@ -19,11 +19,14 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use super::resolver::{Resolver, ResolverLine};
 use super::roots::{RootsError, TlsRoots, client_config};
 use super::{Connector, Endpoint, Stream, StreamError};
 
 /// Ciphertext received in one call at most.
 const RECEIVE_LEN: usize = 64 * 1024;
+/// A name is looked up again at most this often.
+const ASK_AGAIN_AFTER: Nanos = Nanos::from_secs(1);
 /// Unacknowledged bytes end the connection after this long, in milliseconds.
 const USER_TIMEOUT_MS: libc::c_int = 2_000;
 /// Keepalive: idle seconds before the first probe, seconds between probes, probes.
@@ -34,6 +37,8 @@ const KEEPALIVE: [(libc::c_int, libc::c_int); 3] =
 pub struct TcpConnector {
     config: Arc<ClientConfig>,
     table: Vec<Resolved>,
+    /// Who looks names up again.
+    resolver: Option<ResolverLine>,
 }
 
 /// The addresses of a host; each new connection takes the next one.
@@ -42,6 +47,8 @@ struct Resolved {
     port: u16,
     addresses: Vec<SocketAddr>,
     next: usize,
+    /// When it was asked for again.
+    asked_at: Option<Nanos>,
 }
 
 impl TcpConnector {
@@ -50,7 +57,7 @@ impl TcpConnector {
     /// # Errors
     /// When the authorities cannot be loaded.
     pub fn new(roots: &TlsRoots) -> Result<Self, RootsError> {
-        Ok(Self { config: client_config(roots)?, table: Vec::new() })
+        Ok(Self { config: client_config(roots)?, table: Vec::new(), resolver: None })
     }
 
     /// Looks up the endpoint's host and remembers its addresses. **Blocks** (the system's
@@ -67,20 +74,45 @@ impl TcpConnector {
             return Err(StreamError::Unresolved);
         }
         self.table.retain(|r| (r.host.as_str(), r.port) != (host, port));
-        self.table.push(Resolved { host: host.to_owned(), port, addresses, next: 0 });
+        let host = host.to_owned();
+        self.table.push(Resolved { host, port, addresses, next: 0, asked_at: None });
         Ok(())
     }
 
-    fn address(&mut self, endpoint: &Endpoint) -> Result<SocketAddr, StreamError> {
+    /// From now on every connection asks `resolver` for its host again, without waiting: the
+    /// answer serves the attempts after it.
+    pub fn resolve_again_by(&mut self, resolver: &Resolver) {
+        self.resolver = Some(resolver.line());
+    }
+
+    /// The address to try now: each attempt takes the next of the last known ones.
+    fn address(&mut self, endpoint: &Endpoint, now: Nanos) -> Result<SocketAddr, StreamError> {
         if let Ok(ip) = endpoint.host().parse::<IpAddr>() {
             return Ok(SocketAddr::new(ip, endpoint.port()));
         }
+        self.take_answers();
         let wanted = (endpoint.host(), endpoint.port());
         let entry = self.table.iter_mut().find(|r| (r.host.as_str(), r.port) == wanted);
         let entry = entry.ok_or(StreamError::Unresolved)?;
         let address = entry.addresses[entry.next % entry.addresses.len()];
         entry.next = entry.next.wrapping_add(1);
+        if let Some(resolver) = &self.resolver
+            && entry.asked_at.is_none_or(|at| now.since(at) >= ASK_AGAIN_AFTER)
+        {
+            entry.asked_at = Some(now);
+            resolver.ask(&entry.host, entry.port);
+        }
         Ok(address)
+    }
+
+    fn take_answers(&mut self) {
+        let Some(resolver) = &self.resolver else { return };
+        while let Some(answer) = resolver.answer() {
+            let wanted = (answer.host.as_str(), answer.port);
+            if let Some(r) = self.table.iter_mut().find(|r| (r.host.as_str(), r.port) == wanted) {
+                r.addresses = answer.addresses;
+            }
+        }
     }
 }
 
@@ -88,9 +120,9 @@ impl Connector for TcpConnector {
     fn connect(
         &mut self,
         endpoint: &Endpoint,
-        _now: Nanos,
+        now: Nanos,
     ) -> Result<Box<dyn Stream>, StreamError> {
-        let address = self.address(endpoint)?;
+        let address = self.address(endpoint, now)?;
         let name = ServerName::try_from(endpoint.server_name().to_owned())
             .map_err(|_| StreamError::BadName)?;
         let tls =
@@ -333,4 +365,48 @@ fn set_option(
         libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Names move; the last known addresses serve until the news is in, and while there is none.
+    #[test]
+    fn names_are_looked_up_again_and_addresses_rotate() {
+        let address = |n: u8| SocketAddr::from(([127, 0, 0, n], 443));
+        let known = Arc::new(Mutex::new(Ok(vec![address(2), address(3)])));
+        let source = Arc::clone(&known);
+        let lookup = move |_: &str, _: u16| match &*source.lock().expect("unpoisoned") {
+            Ok(found) => Ok::<Vec<SocketAddr>, io::Error>(found.clone()),
+            Err(kind) => Err(io::Error::from(*kind)),
+        };
+        let resolver = Resolver::with(Box::new(lookup)).expect("a thread");
+        let mut connector = TcpConnector::new(&TlsRoots::Public).expect("roots");
+        connector.resolve_again_by(&resolver);
+        let endpoint = Endpoint::parse("wss://localhost").expect("good url");
+        connector.resolve(&endpoint).expect("localhost");
+        let mut now = Nanos::from_secs(1);
+        let mut until = |wanted: &[u8]| {
+            let wanted: Vec<SocketAddr> = wanted.iter().map(|n| address(*n)).collect();
+            for _ in 0..2_000 {
+                now = now + Nanos::from_secs(2);
+                let seen = [0; 4].map(|_| connector.address(&endpoint, now).expect("known"));
+                if seen.iter().all(|a| wanted.contains(a))
+                    && wanted.iter().all(|a| seen.contains(a))
+                {
+                    return;
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            panic!("never saw {wanted:?}");
+        };
+        until(&[2, 3]);
+        *known.lock().expect("unpoisoned") = Ok(vec![address(4)]);
+        until(&[4]);
+        *known.lock().expect("unpoisoned") = Err(io::ErrorKind::TimedOut);
+        until(&[4]);
+        assert_eq!(connector.address(&endpoint, now), Ok(address(4)), "the last known one");
+    }
 }

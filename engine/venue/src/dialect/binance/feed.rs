@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use crate::decimal::push;
 use crate::exchange::{Market, Print};
 use crate::matching::{Book, Side};
-use crate::streams::{StreamId, Streams};
-use crate::venue::{ConnId, Out};
+use super::streams::{StreamId, Streams};
+use crate::venue::{ConnId, Out, Text};
 
 type Top = [Option<(i64, i64)>; 2];
 /// Depths of the partial book streams.
@@ -36,14 +36,8 @@ struct Pace {
     changed: [BTreeSet<i64>; 2],
 }
 
-/// A fault to apply to the next depth event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DepthFault {
-    /// It is never sent.
-    Lose,
-    /// It is sent twice.
-    Repeat,
-}
+/// A message with whom it goes to.
+pub type Told = Vec<(ConnId, Text)>;
 
 impl Feed {
     /// The streams of a market that starts with this book.
@@ -110,25 +104,27 @@ impl Feed {
         }
     }
 
-    /// The 100 ms border: tells what changed; `slow` also at each full second.
+    /// The 100 ms border: the depth events of what changed, for the caller to send; the slow pace
+    /// also at each full second. Partial books go to `out`.
     pub fn tell_depth(
         &mut self,
         market: &mut Market,
         at: (u64, bool),
-        fault: Option<DepthFault>,
         streams: &Streams,
-        out: &mut VecDeque<(ConnId, Out)>,
-    ) {
+        out: &mut Vec<(ConnId, Out)>,
+    ) -> Vec<Told> {
         let (now_ms, second) = at;
         let (bids, asks) = market.book.drain_changed();
         for pace in [&mut self.fast, &mut self.slow] {
             pace.changed[0].extend(&bids);
             pace.changed[1].extend(&asks);
         }
-        self.fast.tell(market, now_ms, fault, streams, out);
+        let mut told = Vec::new();
+        told.extend(self.fast.tell(market, now_ms, streams, out));
         if second {
-            self.slow.tell(market, now_ms, fault, streams, out);
+            told.extend(self.slow.tell(market, now_ms, streams, out));
         }
+        told
     }
 }
 
@@ -137,33 +133,23 @@ impl Pace {
         &mut self,
         market: &Market,
         now_ms: u64,
-        fault: Option<DepthFault>,
         streams: &Streams,
-        out: &mut VecDeque<(ConnId, Out)>,
-    ) {
+        out: &mut Vec<(ConnId, Out)>,
+    ) -> Option<Told> {
         let last = market.book.update_id();
         if last == self.last_id {
-            return;
+            return None;
         }
         let first = std::mem::replace(&mut self.last_id, last) + 1;
         let [bids, asks] = std::mem::take(&mut self.changed);
-        let times = match fault {
-            Some(DepthFault::Lose) => 0,
-            Some(DepthFault::Repeat) => 2,
-            None => 1,
-        };
-        if streams.is_heard(self.diff) {
-            for _ in 0..times {
-                streams.publish(self.diff, out, |scale| {
-                    diff_text(market, now_ms * scale, (first, last), &bids, &asks)
-                });
-            }
-        }
         for (stream, depth) in self.partial.into_iter().zip(PARTIAL) {
             if streams.is_heard(stream) {
-                streams.publish(stream, out, |_| snapshot_text(&market.book, depth));
+                let texts = streams.texts(stream, |_| snapshot_text(&market.book, depth));
+                out.extend(texts.into_iter().map(|(conn, text)| (conn, Out::Text(text))));
             }
         }
+        let diff = |scale| diff_text(market, now_ms * scale, (first, last), &bids, &asks);
+        streams.is_heard(self.diff).then(|| streams.texts(self.diff, diff))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Call, Outcome};
-use crate::api_trade::OrderName;
+use super::api::{Call, Outcome};
+use super::api_trade::OrderName;
 use crate::decimal::{text, wide_text};
 use crate::error::ApiError;
-use crate::feed::snapshot_text;
+use super::feed::snapshot_text;
 use crate::orders::{Order, OwnTrade};
-use crate::params::Params;
+use super::params::Params;
 
 /// Most levels a side that `depth` gives.
 const DEPTH_MAX: u64 = 5_000;

@@ -98,25 +98,35 @@ impl Streams {
         &self,
         id: StreamId,
         out: &mut VecDeque<(ConnId, Out)>,
-        mut payload: impl FnMut(u64) -> String,
+        payload: impl FnMut(u64) -> String,
     ) {
+        let told = self.texts(id, payload);
+        out.extend(told.into_iter().map(|(conn, text)| (conn, Out::Text(text))));
+    }
+
+    /// What every listener is to be sent, as for [`Streams::publish`].
+    pub fn texts(
+        &self,
+        id: StreamId,
+        mut payload: impl FnMut(u64) -> String,
+    ) -> Vec<(ConnId, Text)> {
         let stream = &self.list[id.0];
         let mut forms: [Option<Text>; 4] = [const { None }; 4];
-        for listener in &stream.listeners {
+        let text = |listener: &Listener| {
             let form = usize::from(listener.combined) * 2 + usize::from(listener.micro);
             let text = forms[form].get_or_insert_with(|| {
                 let data = payload(if listener.micro { 1000 } else { 1 });
                 if listener.combined { wrapped(&stream.name, &data).into() } else { data.into() }
             });
-            out.push_back((listener.conn, Out::Text(text.clone())));
-        }
+            (listener.conn, text.clone())
+        };
+        stream.listeners.iter().map(text).collect()
     }
 
-    /// Sends a recorded line: its payload under its stream name, byte for byte.
-    pub fn publish_named(&self, name: &str, data: &str, out: &mut VecDeque<(ConnId, Out)>) {
-        if let Some(&id) = self.ids.get(name) {
-            self.publish(id, out, |_| data.to_owned());
-        }
+    /// The id of a name that somebody named before.
+    #[must_use]
+    pub fn id(&self, name: &str) -> Option<StreamId> {
+        self.ids.get(name).copied()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Trading methods: `order.place`, `order.test`, `order.cancel`, `openOrders.cancelAll`.
 
-use crate::api::{Call, Outcome};
+use super::api::{Call, Outcome};
 use crate::error::ApiError;
 use crate::exchange::Ticket;
 use crate::matching::{Side, Stp, Tif};
 use crate::orders::{Detail, Kind, Order, Status};
-use crate::params::{Amount, Params};
+use super::params::{Amount, Params};
 
 /// Everything that `order.place` reads.
 const KNOWN: [&str; 14] = [

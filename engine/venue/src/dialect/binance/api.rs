@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::decimal::ONE;
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use crate::params::{Amount, Params};
+use super::params::{Amount, Params};
 use crate::recorded::RecordedBook;
 
 /// The one key that the venue knows.

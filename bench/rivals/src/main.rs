@@ -1,0 +1,98 @@
+//! Other engines' parts beside ours, interleaved in one run: `cargo run --release -- --date D`.
+//!
+//! Parsing: sonic-rs into typed structs that borrow from the text. Books: hftbacktest's vector
+//! over a range of interest; levels outside its range are lost to it, here it is given a range
+//! of 40 % around the start, which favours it. Every rival must agree with our result on the
+//! whole input before its speed is of interest; the program ends with 1 when one does not.
+
+mod book;
+mod parse;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use bot4_bench::case::Case;
+use bot4_bench::flow::Flow;
+use bot4_bench::machine::Machine;
+use bot4_bench::report::Run;
+use bot4_bench::roster::recorded_what;
+use bot4_bench::runner::{self, Plan};
+use bot4_bench::{Group, Named, texts};
+use bot4_lanes::Clock;
+use clap::Parser;
+
+/// Rivals beside our parts.
+#[derive(Parser)]
+struct Args {
+    /// The date to write with the figures, YYYY-MM-DD.
+    #[arg(long)]
+    date: String,
+    /// Interleaved rounds.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Milliseconds for a case in a round.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    ms: u64,
+}
+
+fn named(name: &'static str, case: impl Case + 'static) -> Named {
+    Named { name, case: Box::new(case) }
+}
+
+fn groups() -> Result<Vec<Group>, String> {
+    let feeds = [
+        ("rivals/depth20", "change of 20 levels", texts::depth(256, 20, 1)),
+        ("rivals/depth100", "change of 100 levels", texts::depth(64, 100, 2)),
+        ("rivals/trade", "trade", texts::trade(1_024, 3)),
+        ("rivals/quote", "best quote", texts::quote(1_024, 4)),
+    ];
+    let mut groups = Vec::new();
+    for (name, what, feed) in feeds {
+        let feed = Rc::new(feed);
+        parse::agree(&feed)?;
+        let cases = vec![
+            named("sonic_rs_typed", parse::Sonic::new(&feed)),
+            named("bot4", parse::ours(&feed)),
+        ];
+        groups.push(Group { name: name.into(), what: what.into(), cases });
+    }
+    let Some(flow) = Flow::recorded().map(Rc::new) else {
+        eprintln!("rivals/book skipped: no shared data");
+        return Ok(groups);
+    };
+    book::agree(&flow)?;
+    let cases = vec![
+        named("hftbacktest_roi", book::RoiVector::new(&flow)),
+        named("btreemap", bot4_bench::book::Recorded::<bot4_book::NaiveBook>::new(&flow)),
+        named("bot4", bot4_bench::book::Recorded::<bot4_book::Ladder>::new(&flow)),
+    ];
+    groups.push(Group { name: "rivals/book".into(), what: recorded_what(&flow), cases });
+    Ok(groups)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut groups = match groups() {
+        Ok(groups) => groups,
+        Err(what) => {
+            eprintln!("rivals: {what}");
+            return ExitCode::from(1);
+        }
+    };
+    let clock = Clock::start();
+    let plan = Plan { rounds: usize::from(args.rounds), ms: args.ms };
+    let mut run = Run {
+        date: args.date,
+        machine: Machine::here(),
+        plan,
+        floor_ns: runner::floor(plan, &clock),
+        what: groups.iter().map(|g| (g.name.clone(), g.what.clone())).collect(),
+        figures: Vec::new(),
+    };
+    for group in &mut groups {
+        eprintln!("{} ...", group.name);
+        run.figures.extend(runner::measure(group, plan, &clock));
+    }
+    print!("{}", run.table());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,193 @@
+//! The lines of one instrument: connections that carry the same stream, and what each has brought.
+//!
+//! ```text
+//! line A  11 12 13 -- 15      up, seen 15: it has passed the hole, it lost 14
+//! line B  11 12               up, seen 12: it may still bring 14
+//! book    11 12 13  .         at 13; 15 waits
+//! ```
+//!
+//! Invariant: on one connection updates come in order. So a line that has brought a number above
+//! the book's, while the book did not move, has lost what the book misses; a line that has not may
+//! still bring it.
+//!
+//! **Cost:** one compare a message where there is one line; with two, also a store into a ring of
+//! arrival times, from which the lag of the later copy is read.
+
+use bot4_types::{LINES_MAX, Nanos};
+
+use crate::buffer::DiffHead;
+use crate::rule::is_restart;
+
+/// Arrival times remembered, by number: a line that is later than this many updates shows no lag.
+const ARRIVALS: usize = 512;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    up: bool,
+    /// The newest update it has brought since it came up; zero: none yet.
+    seen: u64,
+    /// It has brought something since it came up.
+    heard: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    lines: [Line; LINES_MAX],
+    count: usize,
+    /// Where copies cannot be told from news: the one line that is listened to.
+    sole: Option<usize>,
+    mergeable: bool,
+    /// Number and time of first arrivals; empty where there is one line.
+    arrivals: Vec<(u64, Nanos)>,
+}
+
+impl Lines {
+    /// One line counts as up from the start, two when they say so. Allocates for two.
+    pub(crate) fn new(count: usize, mergeable: bool) -> Self {
+        let count = count.clamp(1, LINES_MAX);
+        let mut lines = [Line::default(); LINES_MAX];
+        lines[0].up = count == 1;
+        let arrivals = if count > 1 { vec![(0, Nanos::ZERO); ARRIVALS] } else { Vec::new() };
+        Self { lines, count, sole: (count == 1).then_some(0), mergeable, arrivals }
+    }
+
+    /// There are two lines whose copies can be merged.
+    pub(crate) const fn are_merged(&self) -> bool {
+        self.count > 1 && self.mergeable
+    }
+
+    pub(crate) fn is_up(&self, line: usize) -> bool {
+        self.lines[line].up
+    }
+
+    /// What `line` brings is used.
+    pub(crate) fn is_heard(&self, line: usize) -> bool {
+        self.lines[line].up && (self.mergeable || self.sole == Some(line))
+    }
+
+    /// Some line may bring updates.
+    pub(crate) fn any_up(&self) -> bool {
+        (0..self.count).any(|line| self.is_heard(line))
+    }
+
+    /// Notes what `line` brings. Returns whether it has brought that number, or a later one,
+    /// before: a repeat, not the other line's copy.
+    pub(crate) fn note(&mut self, line: usize, head: &DiffHead) -> bool {
+        let line = &mut self.lines[line];
+        let repeat = line.heard && head.last <= line.seen && !is_restart(head);
+        line.seen = if is_restart(head) { head.last } else { line.seen.max(head.last) };
+        line.heard = true;
+        repeat
+    }
+
+    /// `line` starts from a snapshot with id `last`. Returns the number it was at.
+    pub(crate) fn note_snapshot(&mut self, line: usize, last: u64) -> u64 {
+        let line = &mut self.lines[line];
+        let was = if line.heard { line.seen } else { 0 };
+        (line.seen, line.heard) = (last, true);
+        was
+    }
+
+    /// Some line that is up has not passed `id`, so it may bring what is missing behind it.
+    pub(crate) fn may_fill(&self, id: u64) -> bool {
+        self.are_merged() && self.lines.iter().any(|l| l.up && (!l.heard || l.seen <= id))
+    }
+
+    /// A line other than `line` carries the book on.
+    pub(crate) fn is_covered_without(&self, line: usize) -> bool {
+        let others = self.lines.iter().enumerate().filter(|(i, _)| *i != line);
+        self.mergeable && others.into_iter().any(|(_, l)| l.up && l.heard)
+    }
+
+    /// `line` came up. Returns whether it is now the only one that is listened to.
+    pub(crate) fn up(&mut self, line: usize) -> bool {
+        self.lines[line] = Line { up: true, ..Line::default() };
+        let alone = self.lines.iter().filter(|l| l.up).count() == 1;
+        if alone || self.sole.is_none() {
+            self.sole = Some(line);
+        }
+        if self.mergeable { alone } else { self.sole == Some(line) }
+    }
+
+    /// `line` went down. Where one line is listened to and that is the one, the other takes over.
+    pub(crate) fn down(&mut self, line: usize) {
+        self.lines[line] = Line::default();
+        if self.sole == Some(line) {
+            self.sole = self.lines.iter().position(|l| l.up).or(Some(line));
+        }
+    }
+
+    /// The line to ask for a snapshot, the `attempt`-th time: they take turns.
+    pub(crate) fn asked(&self, attempt: usize) -> usize {
+        let heard = || (0..self.count).filter(|line| self.is_heard(*line));
+        heard().nth(attempt % heard().count().max(1)).unwrap_or(0)
+    }
+
+    /// The update `last` arrived for the first time.
+    pub(crate) fn arrived(&mut self, last: u64, at: Nanos) {
+        if let Some(place) = self.arrivals.get_mut(last as usize % ARRIVALS) {
+            *place = (last, at);
+        }
+    }
+
+    /// How much later than its first copy a copy of `last` arrives at `at`, if that is known.
+    pub(crate) fn lag(&self, last: u64, at: Nanos) -> Option<u64> {
+        let (id, first) = *self.arrivals.get(last as usize % ARRIVALS)?;
+        (id == last && last > 0).then(|| at.since(first).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(last: u64) -> DiffHead {
+        DiffHead { last, ..DiffHead::default() }
+    }
+
+    #[test]
+    fn a_line_that_passed_the_hole_cannot_fill_it() {
+        let mut lines = Lines::new(2, true);
+        assert!(!lines.any_up() && lines.up(0) && !lines.up(1));
+        assert!(!lines.note(0, &head(12)) && lines.may_fill(12));
+        lines.note(0, &head(15));
+        assert!(lines.may_fill(12), "B has said nothing yet");
+        assert!(!lines.is_covered_without(0), "nor is it known to follow");
+        lines.note(1, &head(11));
+        assert!(lines.may_fill(12) && lines.is_covered_without(0));
+        lines.note(1, &head(14));
+        assert!(!lines.may_fill(12) && lines.may_fill(14));
+        assert!(lines.note(1, &head(14)), "its own repeat");
+        lines.down(1);
+        assert!(!lines.may_fill(14) && !lines.is_covered_without(0));
+        lines.up(1);
+        assert!(!lines.note(1, &head(13)), "a new connection");
+    }
+
+    #[test]
+    fn copies_without_numbers_are_not_mixed() {
+        let mut lines = Lines::new(2, false);
+        assert!(lines.up(1) && !lines.up(0));
+        assert_eq!([0, 1].map(|l| lines.is_heard(l)), [false, true]);
+        assert_eq!((lines.asked(0), lines.asked(1)), (1, 1));
+        lines.down(1);
+        assert_eq!([0, 1].map(|l| lines.is_heard(l)), [true, false]);
+        lines.down(0);
+        assert!(!lines.any_up());
+        assert!(lines.up(0) && lines.is_heard(0));
+    }
+
+    #[test]
+    fn requests_take_turns_and_lags_are_read() {
+        let mut lines = Lines::new(2, true);
+        lines.up(0);
+        lines.up(1);
+        assert_eq!([0, 1, 2].map(|n| lines.asked(n)), [0, 1, 0]);
+        lines.arrived(7, Nanos(100));
+        assert_eq!((lines.lag(7, Nanos(350)), lines.lag(8, Nanos(350))), (Some(250), None));
+        lines.arrived(7 + ARRIVALS as u64, Nanos(400));
+        assert_eq!(lines.lag(7, Nanos(450)), None, "too long ago");
+        assert_eq!(Lines::new(1, true).lag(7, Nanos(1)), None);
+    }
+}

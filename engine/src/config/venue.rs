@@ -1,0 +1,387 @@
+//! `[venue]` and `[[shard]]`: which venue, how to reach it, whether to trade there or to observe,
+//! and which lanes carry which instruments.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bot4_venues::catalogue::CatalogueRequest;
+use bot4_venues::registry::{NotInBuild, Venue};
+use toml::Spanned;
+
+use super::error::Issue;
+use super::schema;
+use crate::topology as t;
+
+/// What a run does at its venue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Keeps books and sends orders.
+    #[default]
+    Trade,
+    /// Keeps books: no keys, no strategies, no order entry.
+    Observe,
+}
+
+/// A venue and how to reach it.
+#[derive(Clone, Debug)]
+pub struct VenueConfig {
+    /// Which.
+    pub venue: Venue,
+    /// Trade or observe.
+    pub mode: Mode,
+    /// Symbols, the venue's spelling.
+    pub symbols: Vec<String>,
+    /// Connections that carry each stream: 1, or 2 for the same streams twice.
+    pub lines: usize,
+    /// Instruments with lanes of their own choice, by place in `symbols`.
+    pub shards: Vec<ShardConfig>,
+    /// How often the list of instruments is read again; `None`: never.
+    pub refresh: Option<Duration>,
+    /// Endpoints and keys.
+    pub access: VenueAccess,
+}
+
+impl VenueConfig {
+    /// Orders may be sent.
+    #[must_use]
+    pub fn trades(&self) -> bool {
+        self.mode == Mode::Trade
+    }
+}
+
+/// Where an instrument's data goes, if not round robin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// Place in the venue's `symbols`.
+    pub instrument: usize,
+    /// Wire and parse lane; `None`: round robin. No meaning with two lines.
+    pub wire: Option<usize>,
+    /// Book lane; `None`: round robin.
+    pub book: Option<usize>,
+}
+
+/// How to reach a venue.
+#[derive(Clone, Debug)]
+pub enum VenueAccess {
+    /// The simulated venue, started as a child.
+    Embedded,
+    /// A venue somewhere else.
+    Remote(Remote),
+}
+
+/// Endpoints and keys of a venue.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Market-data host as a URL.
+    pub market: String,
+    /// WebSocket API as a URL, where the venue needs one.
+    pub api: Option<String>,
+    /// REST host as a URL, where the venue needs one.
+    pub rest: Option<String>,
+    /// The only trusted authority; `None` for the public ones.
+    pub ca: Option<PathBuf>,
+    /// Keys; none where the run only observes.
+    pub keys: Option<Keys>,
+}
+
+/// The keys of an account.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// API key.
+    pub api_key: String,
+    /// Private key file.
+    pub private_key: PathBuf,
+}
+
+/// The span of `[venue]` and everything that is checked against it.
+struct Context<'a> {
+    table: Range<usize>,
+    base: &'a Path,
+    venue: Venue,
+    mode: Mode,
+}
+
+/// Checks `[venue]` and `[[shard]]`; relative paths are relative to `base`.
+///
+/// # Errors
+/// The first [`Issue`] found.
+pub fn resolve(
+    venue: Spanned<schema::Venue>,
+    shards: &[schema::Shard],
+    base: &Path,
+) -> Result<VenueConfig, Issue> {
+    let table = venue.span();
+    let venue = venue.into_inner();
+    let name = venue.name.get_ref().as_str();
+    let known = known_venue(name).map_err(|what| {
+        issue(venue.name.span(), "name", what, "name a venue that this build has")
+    })?;
+    let mode = venue.mode.as_ref().map_or(Mode::Trade, |m| *m.get_ref());
+    can_trade(known, mode, venue.name.span())?;
+    let symbols = symbols(&venue.symbols)?;
+    if mode == Mode::Trade {
+        dead_man(venue.dead_man.as_ref(), &table)?;
+    }
+    let lines = lines(venue.lines.as_ref(), known)?;
+    let shards = resolve_shards(shards, &symbols, lines)?;
+    let refresh = refresh(venue.refresh.as_ref())?;
+    let context = Context { table, base, venue: known, mode };
+    let access = if venue.embedded {
+        embedded(&venue)?
+    } else {
+        VenueAccess::Remote(remote(venue, &context)?)
+    };
+    Ok(VenueConfig { venue: known, mode, symbols, lines, shards, refresh, access })
+}
+
+fn issue(
+    span: Range<usize>,
+    key: &'static str,
+    what: impl Into<String>,
+    mend: impl Into<String>,
+) -> Issue {
+    Issue { span, key, what: what.into(), mend: mend.into() }
+}
+
+/// The venue called `name`, if this build speaks its dialect.
+///
+/// # Errors
+/// A sentence that lists what there is.
+pub fn known_venue(name: &str) -> Result<Venue, String> {
+    let names = || Venue::ALL.map(Venue::name).join(", ");
+    let venue = Venue::from_name(name)
+        .ok_or_else(|| format!("`{name}` is not a venue; there are: {}", names()))?;
+    if venue.is_in_build() { Ok(venue) } else { Err(NotInBuild(venue).to_string()) }
+}
+
+/// Orders are sent in the Binance Spot dialect alone; every venue in the build can be observed.
+fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> {
+    if mode == Mode::Observe || venue == Venue::Binance {
+        return Ok(());
+    }
+    let what = format!(
+        "this build can observe `{}` but not trade there: it sends orders to binance only",
+        venue.name()
+    );
+    Err(issue(span, "name", what, "write mode = \"observe\" and remove the strategies"))
+}
+
+fn symbols(symbols: &Spanned<Vec<String>>) -> Result<Vec<String>, Issue> {
+    let list = symbols.get_ref();
+    let wrong = |what: String| {
+        Err(issue(symbols.span(), "symbols", what, "list the venue's names, like [\"BTCUSDT\"]"))
+    };
+    if list.is_empty() || list.len() > bot4_types::limits::INSTRUMENTS_MAX {
+        return wrong(format!("{} symbols", list.len()));
+    }
+    for (i, symbol) in list.iter().enumerate() {
+        let plain = !symbol.chars().any(|c| c.is_ascii_lowercase() || c.is_whitespace());
+        if bot4_types::Symbol::new(symbol).is_none() || !plain {
+            return wrong(format!("`{symbol}` is not a symbol (upper case, no spaces)"));
+        }
+        if list[..i].contains(symbol) {
+            return wrong(format!("`{symbol}` is listed twice"));
+        }
+    }
+    Ok(list.clone())
+}
+
+/// Two lines are merged by the updates' numbers; without numbers nobody can tell which of two
+/// messages is the newer one.
+fn lines(lines: Option<&Spanned<u32>>, venue: Venue) -> Result<usize, Issue> {
+    let Some(value) = lines else { return Ok(1) };
+    match *value.get_ref() {
+        1 => Ok(1),
+        2 if venue.rules().is_mergeable() => Ok(2),
+        2 => {
+            let what = format!(
+                "the books of `{}` carry no update numbers, so two lines cannot be merged",
+                venue.name()
+            );
+            Err(issue(value.span(), "lines", what, "write lines = 1"))
+        }
+        n => {
+            Err(issue(value.span(), "lines", format!("{n} is out of range"), "write 1 or 2"))
+        }
+    }
+}
+
+fn resolve_shards(
+    shards: &[schema::Shard],
+    symbols: &[String],
+    lines: usize,
+) -> Result<Vec<ShardConfig>, Issue> {
+    let lane = |key, value: Option<&Spanned<u32>>, count: usize| match value {
+        None => Ok(None),
+        Some(v) if (*v.get_ref() as usize) < count => Ok(Some(*v.get_ref() as usize)),
+        Some(v) => {
+            let what = format!("there is no lane {}", v.get_ref());
+            Err(issue(v.span(), key, what, format!("choose 0 to {}", count - 1)))
+        }
+    };
+    let mut placed: Vec<ShardConfig> = Vec::new();
+    for shard in shards {
+        let wire = lane("wire", shard.wire.as_ref(), t::WIRES)?;
+        let book = lane("book", shard.book.as_ref(), t::BOOKS)?;
+        if let (Some(value), 2..) = (&shard.wire, lines) {
+            let what = "with two lines every wire lane carries every instrument";
+            return Err(issue(value.span(), "wire", what, "remove it, or write lines = 1"));
+        }
+        for symbol in shard.symbols.get_ref() {
+            let span = shard.symbols.span();
+            let Some(instrument) = symbols.iter().position(|s| s == symbol) else {
+                let what = format!("`{symbol}` is not among the venue's symbols");
+                return Err(issue(span, "symbols", what, "name symbols of [venue]"));
+            };
+            if placed.iter().any(|p| p.instrument == instrument) {
+                let what = format!("`{symbol}` is in two shards");
+                return Err(issue(span, "symbols", what, "name it once"));
+            }
+            placed.push(ShardConfig { instrument, wire, book });
+        }
+    }
+    Ok(placed)
+}
+
+/// Shortest time between two readings of the list of instruments: it is a heavy request.
+const REFRESH_MIN: Duration = Duration::from_secs(1);
+/// Default time between two readings.
+const REFRESH: Duration = Duration::from_secs(300);
+
+fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duration>, Issue> {
+    match value {
+        None => Ok(Some(REFRESH)),
+        Some(v) if v.get_ref().0.is_zero() => Ok(None),
+        Some(v) if v.get_ref().0 >= REFRESH_MIN => Ok(Some(v.get_ref().0)),
+        Some(v) => Err(issue(v.span(), "refresh", "is too short", "choose 1s or more; 0s: never")),
+    }
+}
+
+/// Binance Spot has no dead-man switch, so the configuration must say that its author knows.
+fn dead_man(dead_man: Option<&Spanned<String>>, table: &Range<usize>) -> Result<(), Issue> {
+    let mend = "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you \
+                when the engine or the line dies";
+    match dead_man {
+        Some(value) if value.get_ref() == "none_available" => Ok(()),
+        Some(value) => {
+            Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend))
+        }
+        None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
+    }
+}
+
+fn embedded(venue: &schema::Venue) -> Result<VenueAccess, Issue> {
+    let given = [
+        ("market", venue.market.as_ref().map(Spanned::span)),
+        ("api", venue.api.as_ref().map(Spanned::span)),
+        ("rest", venue.rest.as_ref().map(Spanned::span)),
+        ("ca", venue.ca.as_ref().map(Spanned::span)),
+        ("api_key", venue.api_key.as_ref().map(Spanned::span)),
+        ("private_key", venue.private_key.as_ref().map(Spanned::span)),
+    ];
+    for (key, span) in given {
+        if let Some(span) = span {
+            let mend = "remove it, or set embedded = false";
+            return Err(issue(span, key, "has no meaning for an embedded venue", mend));
+        }
+    }
+    Ok(VenueAccess::Embedded)
+}
+
+fn remote(venue: schema::Venue, context: &Context<'_>) -> Result<Remote, Issue> {
+    let missing = |key, mend: &str| issue(context.table.clone(), key, "is missing", mend);
+    let market = venue
+        .market
+        .ok_or_else(|| missing("market", "give the wss:// URL of the market-data host"))?;
+    let market = url("market", market)?;
+    let needs = Needs::of(context);
+    let api = venue.api.map(|v| url("api", v)).transpose()?;
+    if api.is_none() && needs.api {
+        return Err(missing("api", "give the wss:// URL of the WebSocket API"));
+    }
+    let rest = venue.rest.map(rest_url).transpose()?;
+    if rest.is_none() && needs.rest {
+        let mend = "give the https:// URL of the REST host: the instruments are listed there";
+        return Err(missing("rest", mend));
+    }
+    let ca = venue.ca.map(|ca| file("ca", &ca, context.base)).transpose()?;
+    let keys = match context.mode {
+        Mode::Observe => None,
+        Mode::Trade => {
+            let api_key = venue
+                .api_key
+                .ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
+            let key = venue
+                .private_key
+                .ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
+            let private_key = file("private_key", &key, context.base)?;
+            check_private(&private_key, key.span())?;
+            Some(Keys { api_key: api_key.into_inner(), private_key })
+        }
+    };
+    Ok(Remote { market, api, rest, ca, keys })
+}
+
+/// Hosts beside the market-data host that a run needs.
+struct Needs {
+    api: bool,
+    rest: bool,
+}
+
+impl Needs {
+    fn of(context: &Context<'_>) -> Self {
+        let request = context.venue.catalogue_request(&[]);
+        let session = context.venue.market_session(0);
+        let snapshots = session.is_ok_and(|s| s.snapshot_path().is_some());
+        let by_api = matches!(request, Ok(CatalogueRequest::Api));
+        Self {
+            api: context.mode == Mode::Trade || snapshots || by_api,
+            rest: matches!(request, Ok(CatalogueRequest::Rest(_))),
+        }
+    }
+}
+
+fn url(key: &'static str, value: Spanned<String>) -> Result<String, Issue> {
+    match bot4_wire::Endpoint::parse(value.get_ref()) {
+        Ok(_) => Ok(value.into_inner()),
+        Err(e) => Err(issue(value.span(), key, e.to_string(), "write wss://host[:port][/path]")),
+    }
+}
+
+fn rest_url(value: Spanned<String>) -> Result<String, Issue> {
+    let wrong = |what: String| issue(value.span(), "rest", what, "write https://host[:port]");
+    let Some(rest) = value.get_ref().strip_prefix("https://") else {
+        return Err(wrong("url must begin with https://".to_owned()));
+    };
+    match bot4_wire::Endpoint::parse(&format!("wss://{rest}")) {
+        Ok(endpoint) if endpoint.path() == "/" => {
+            Ok(format!("https://{}", endpoint.authority()))
+        }
+        Ok(_) => Err(wrong("the URL has a path; the venue's paths are known".to_owned())),
+        Err(e) => Err(wrong(e.to_string())),
+    }
+}
+
+fn file(key: &'static str, value: &Spanned<PathBuf>, base: &Path) -> Result<PathBuf, Issue> {
+    let path = base.join(value.get_ref());
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(e) => {
+            let what = format!("cannot read {}: {e}", path.display());
+            Err(issue(value.span(), key, what, "give the path of a file this user can read"))
+        }
+    }
+}
+
+/// A private key that others can read is refused.
+fn check_private(path: &Path, span: Range<usize>) -> Result<(), Issue> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map(|m| m.permissions().mode()).unwrap_or(0);
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let what = format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777);
+    Err(issue(span, "private_key", what, format!("chmod 600 {}", path.display())))
+}

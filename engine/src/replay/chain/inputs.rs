@@ -1,0 +1,119 @@
+//! What the chain before risk starts from, in the journal of a run that is captured.
+
+use std::time::Duration;
+
+use bot4_venues::registry::Venue;
+use serde::{Deserialize, Serialize};
+
+use crate::config::StrategyConfig;
+use crate::run::plant::Plant;
+use crate::run::sharding::ShardRow;
+
+/// Part of [`RunInputs`](crate::replay::inputs::RunInputs).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainInputs {
+    /// Name of the venue.
+    pub venue: String,
+    /// Strategies in order.
+    pub strategies: Vec<StrategyRow>,
+    /// Lanes and connections of each instrument; round robin where it is not said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRow>,
+    /// By how much the rings are smaller than in the table.
+    pub ring_divisor: usize,
+    /// A planted mistake: a test aid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plant: Option<String>,
+}
+
+impl ChainInputs {
+    /// The venue and what is planted.
+    ///
+    /// # Errors
+    /// A sentence, when this program knows one of them not.
+    pub fn known(&self) -> Result<(Venue, Option<Plant>), String> {
+        let venue = crate::config::resolve::known_venue(&self.venue)?;
+        let plant = match &self.plant {
+            None => None,
+            Some(name) => Some(Plant::from_name(name).ok_or(format!("no plant `{name}`"))?),
+        };
+        Ok((venue, plant))
+    }
+}
+
+/// A strategy in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StrategyRow(#[serde(with = "StrategyText")] pub StrategyConfig);
+
+/// Parameters are finite numbers.
+impl Eq for StrategyRow {}
+
+// The shape of the configuration's type; see the remarks in `replay/inputs.rs`.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StrategyConfig", rename_all = "snake_case", deny_unknown_fields)]
+enum StrategyText {
+    MarketMaker {
+        #[serde(with = "exact")]
+        quote_notional: f64,
+        #[serde(with = "exact")]
+        spread_share: f64,
+        #[serde(with = "exact")]
+        position_max_notional: f64,
+        requote_ticks: u32,
+        quote_life_min: Duration,
+    },
+    EmaCross {
+        #[serde(with = "exact")]
+        notional: f64,
+        #[serde(with = "exact")]
+        band_share: f64,
+        cooldown: Duration,
+    },
+}
+
+/// A float as the shortest text that reads back to the same bits.
+mod exact {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{value:?}"))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parameters_read_back_to_the_bit(a in 1e-9f64..1e12, b in 1e-9f64..1e12, ns in 0u64..1 << 50) {
+            let life = Duration::from_nanos(ns);
+            let inputs = ChainInputs {
+                venue: "binance".into(),
+                strategies: vec![
+                    StrategyRow(StrategyConfig::EmaCross { notional: a, band_share: b, cooldown: life }),
+                    StrategyRow(StrategyConfig::MarketMaker {
+                        quote_notional: b,
+                        spread_share: a / b,
+                        position_max_notional: a,
+                        requote_ticks: 7,
+                        quote_life_min: life,
+                    }),
+                ],
+                shards: vec![ShardRow { book: 1, conns: vec![0, 1] }],
+                ring_divisor: 3,
+                plant: Some("order".into()),
+            };
+            let text = serde_json::to_string(&inputs).expect("plain");
+            prop_assert_eq!(&serde_json::from_str::<ChainInputs>(&text).expect("read"), &inputs);
+            prop_assert_eq!(inputs.known().expect("known"), (Venue::Binance, Some(Plant::Order)));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Replay of the whole chain: raw frames to decisions, on one thread, with the agents of the run.
+//!
+//! ```text
+//!  capture: frames --> parse.i --> book.j --> signal --> risk --its log--> == the run's journal?
+//!  journal: turns: what each turn of each of them saw, and when            ^
+//!           reports that risk consumed, in order --------------------------'
+//! ```
+//! Rings and agents are those of the run ([`crate::run::chain`]); their gates are forced to what
+//! the turn records say ([`bot4_lanes::gate`]). A turn runs as soon as its rings hold what its
+//! record says it saw, so the agents take turns in any order that the data allow and reach the
+//! same states (a Kahn network: no turn can take away what another one waits for). When no
+//! turn can run and the capture does not end there, the run and its replay have parted: the turn
+//! and the link it waits for are named. Orders, sockets and the journal's disk are not replayed:
+//! what they led to is what risk was told.
+//!
+//! Memory: the rings, and what the journal holds of one lane ahead of another.
+
+pub mod compare;
+pub mod frames;
+pub mod inputs;
+pub mod report;
+pub mod tape;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use bot4_journal::Reader;
+use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
+use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Resync, TurnRecord};
+
+use super::inputs::RunInputs;
+use super::report::{FirstDifference, Place};
+use crate::run::chain::{Parts, build};
+use crate::run::rings::Rings;
+use crate::run::sharding::read_rows;
+use crate::topology as t;
+use compare::Comparison;
+use frames::FrameFeed;
+use inputs::ChainInputs;
+use report::ChainReport;
+use tape::Tape;
+
+/// Why nothing goes on.
+#[derive(Debug)]
+enum Stop {
+    /// The run and its replay have parted.
+    Differs(FirstDifference),
+    /// The agent's records or frames end here.
+    Over,
+}
+
+/// One agent of the chain and the turns it has to run.
+struct Actor {
+    role: &'static str,
+    lane: u8,
+    agent: Box<dyn Agent>,
+    gate: TurnGate,
+    /// The turn that comes next, once read.
+    next: Option<TurnRecord>,
+    /// Its number; the records before it have run.
+    turns: u32,
+    over: bool,
+}
+
+/// What stands for the agents that are not replayed.
+struct World {
+    frames: Vec<FrameFeed>,
+    resync: Vec<Rx<Resync>>,
+    reports: Tx<ExecMsg>,
+    approved: Rx<ApprovedOrder>,
+    log: Rx<LogEntry>,
+}
+
+/// A replay under way.
+struct Chain {
+    actors: Vec<Actor>,
+    world: World,
+    tape: Tape,
+    comparison: Comparison,
+    probe: Probe,
+    report: ChainReport,
+}
+
+/// Replays the chain of a run whose journal lies at `journal` and whose capture lies in the run's
+/// `folder`. `closed`: the run ended in order, so that nothing may be missing.
+///
+/// # Errors
+/// A sentence, when there is nothing to replay. What differs is in the report.
+pub fn verify(
+    inputs: &RunInputs,
+    chain: &ChainInputs,
+    journal: &Path,
+    folder: &Path,
+    closed: bool,
+) -> Result<ChainReport, String> {
+    let clock = Clock::start();
+    let start = clock.now();
+    let reader = Reader::open(journal).map_err(|e| format!("cannot read the journal: {e}"))?;
+    let mut replay = Chain::new(inputs, chain, Tape::new(reader), folder, closed)?;
+    let outcome = replay.run().and_then(|()| replay.finish(closed));
+    let mut report = replay.report;
+    if let Err(Stop::Differs(difference)) = outcome {
+        report.difference = Some(difference);
+    }
+    report.records = replay.comparison.compared();
+    report.hash = replay.comparison.hash();
+    report.frames = replay.world.frames.iter().map(FrameFeed::fed).sum();
+    report.seconds = clock.now().since(start).0 as f64 / 1e9;
+    Ok(report)
+}
+
+impl Chain {
+    fn new(
+        inputs: &RunInputs,
+        chain: &ChainInputs,
+        tape: Tape,
+        folder: &Path,
+        closed: bool,
+    ) -> Result<Self, String> {
+        let (venue, plant) = chain.known()?;
+        let risk = inputs.risk_config().map_err(|e| e.to_string())?;
+        let strategies: Vec<_> = chain.strategies.iter().map(|row| row.0).collect();
+        let shards = read_rows(&chain.shards, risk.table.all().len())?;
+        let control = Control::new();
+        let parts = Parts {
+            venue,
+            table: &risk.table,
+            shards: &shards,
+            control: &control,
+            risk: &risk,
+            strategies: &strategies,
+            plant,
+            tee: None,
+        };
+        let metrics = Metrics::in_memory();
+        let mut rings = Rings::scaled(chain.ring_divisor).gated(true);
+        let mut actors = Vec::new();
+        for (i, role) in t::CHAIN.into_iter().enumerate() {
+            rings.open_gate();
+            let agent = build(role, &parts, &metrics, &mut rings).map_err(|e| e.to_string())?;
+            let gate = rings.close_gate().unwrap_or_default();
+            let lane = t::LOG_TURNS + i as u8;
+            actors.push(Actor { role, lane, agent, gate, next: None, turns: 0, over: false });
+        }
+        Ok(Self {
+            actors,
+            world: World::new(&mut rings, folder)?,
+            tape,
+            comparison: Comparison::new(closed),
+            probe: Probe::logical(),
+            report: ChainReport::default(),
+        })
+    }
+
+    /// Runs turns until none can run.
+    fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            let mut ran = false;
+            for i in 0..self.actors.len() {
+                loop {
+                    match self.step(i) {
+                        Ok(true) => ran = true,
+                        Ok(false) => break,
+                        Err(Stop::Over) => {
+                            self.actors[i].over = true;
+                            break;
+                        }
+                        Err(differs) => return Err(differs),
+                    }
+                }
+            }
+            if !ran {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs the next turn of agent `i`, if it can run now.
+    fn step(&mut self, i: usize) -> Result<bool, Stop> {
+        let Some(record) = self.next_turn(i)? else { return Ok(false) };
+        let phase = Phase::from_raw(record.phase()).unwrap_or(Phase::Run);
+        let ends = self.feed(i, &record);
+        let actor = &mut self.actors[i];
+        if record.is_start() {
+            let started = actor.agent.start(record.now);
+            let refused = |fault| actor.differs(format!("{} did not start: {fault}", actor.role));
+            started.map_err(refused)?;
+            actor.done();
+            return Ok(true);
+        }
+        if let Some(link) = actor.gate.lacks(&record.samples)
+            && !ends.contains(&link)
+        {
+            return Ok(false);
+        }
+        actor.gate.force(&record.samples, phase);
+        self.probe.set(record.now);
+        let probe = &mut self.probe;
+        let outcome = catch_unwind(AssertUnwindSafe(|| actor.agent.work(record.now, probe)));
+        self.report.turns += 1;
+        self.report.messages += actor.gate.moved();
+        self.after(i, &record, outcome.map_err(|_| ()))?;
+        self.actors[i].done();
+        Ok(true)
+    }
+
+    /// The next turn of agent `i`.
+    fn next_turn(&mut self, i: usize) -> Result<Option<TurnRecord>, Stop> {
+        let actor = &mut self.actors[i];
+        if actor.over {
+            return Ok(None);
+        }
+        if actor.next.is_none() {
+            let Some(record) = self.tape.next_turn(actor.lane) else { return Err(Stop::Over) };
+            if record.seq != actor.turns {
+                let (from, role) = (actor.turns, actor.role);
+                let to = record.seq.wrapping_sub(1);
+                let what = format!("turns {from} to {to} of {role} are lost: they were not kept");
+                return Err(actor.differs(what));
+            }
+            actor.next = Some(record);
+        }
+        Ok(actor.next)
+    }
+
+    /// Gives agent `i` what comes from outside the chain for this turn. Links that have no more
+    /// to give.
+    fn feed(&mut self, i: usize, record: &TurnRecord) -> Vec<&'static str> {
+        let mut ends = Vec::new();
+        if let Some(feed) = self.world.frames.get_mut(i) {
+            // The frames link is the first of a parser's.
+            if !feed.fill(usize::from(record.samples[0])) {
+                ends.push(frames::LINKS[i]);
+            }
+        }
+        if i == self.actors.len() - 1 && !self.fill_reports() {
+            ends.push("reports");
+        }
+        ends
+    }
+
+    /// Keeps the reports link full. False when there are no more reports.
+    fn fill_reports(&mut self) -> bool {
+        while self.world.reports.room() > 0 {
+            let Some(message) = self.tape.next_report() else { return false };
+            // Room was asked for.
+            let _ = self.world.reports.push(message);
+        }
+        true
+    }
+
+    /// Judges a turn that has run.
+    fn after(
+        &mut self,
+        i: usize,
+        record: &TurnRecord,
+        outcome: Result<Result<usize, Fault>, ()>,
+    ) -> Result<(), Stop> {
+        self.world.drain();
+        while let Some(entry) = self.world.log.pop() {
+            self.comparison.take(&entry, &mut self.tape).map_err(Stop::Differs)?;
+        }
+        let actor = &mut self.actors[i];
+        if let Some(link) = actor.gate.starved() {
+            let told = self.world.frames.get(i).and_then(FrameFeed::broken);
+            return match told {
+                Some(what) => Err(actor.differs(format!(
+                    "turn {} of {} took more from {link} than is there: {what}",
+                    record.seq, actor.role
+                ))),
+                None => Err(Stop::Over),
+            };
+        }
+        match outcome {
+            // A fault of the run may have come from what is not replayed, as a stalled reader.
+            _ if record.is_fault() => Err(Stop::Over),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(fault)) => {
+                Err(actor.differs(format!("turn {} ends in a fault: {fault}", record.seq)))
+            }
+            Err(()) => Err(actor.differs(format!("turn {} of {} panics", record.seq, actor.role))),
+        }
+    }
+
+    /// Nothing can run any more: is it because the capture ends?
+    fn finish(&mut self, closed: bool) -> Result<(), Stop> {
+        for i in 0..self.actors.len() {
+            if let Some((record, link)) = self.waits(i)
+                && !self.leads_to_an_end(i)
+            {
+                let actor = &self.actors[i];
+                let (seq, role) = (record.seq, actor.role);
+                return Err(actor.differs(format!(
+                    "the chain stands still: turn {seq} of {role} saw more on {link} than comes \
+                     out"
+                )));
+            }
+        }
+        let Some((first, records)) = self.comparison.rest(&mut self.tape) else { return Ok(()) };
+        self.report.unverified = records;
+        if !closed {
+            return Ok(());
+        }
+        let place = Some(Place { lane: first.lane, seq: first.seq, at: None });
+        let what = match (0..self.actors.len()).find_map(|i| Some((i, self.waits(i)?))) {
+            Some((i, (record, link))) => format!(
+                "the run wrote a record that does not come out; turn {} of {} waits for {link}",
+                record.seq, self.actors[i].role
+            ),
+            None => "the run wrote a record that does not come out".to_owned(),
+        };
+        let recorded = Some(compare::told(&first));
+        Err(Stop::Differs(FirstDifference { place, what, recorded, came_out: None }))
+    }
+
+    /// The turn that agent `i` cannot run and the link it waits for.
+    fn waits(&self, i: usize) -> Option<(TurnRecord, String)> {
+        let actor = &self.actors[i];
+        let record = actor.next.filter(|_| !actor.over)?;
+        let link = actor.gate.lacks(&record.samples)?;
+        Some((record, link.to_owned()))
+    }
+
+    /// Agent `i` waits for one whose records or frames end, directly or by way of others.
+    fn leads_to_an_end(&self, i: usize) -> bool {
+        let table = t::topology();
+        let mut reached = vec![i];
+        let mut at = 0;
+        while let Some(&i) = reached.get(at) {
+            at += 1;
+            if self.actors[i].over {
+                return true;
+            }
+            let Some((_, link)) = self.waits(i) else { continue };
+            let Some(row) = table.links.iter().find(|l| l.name == link) else { continue };
+            let role = self.actors[i].role;
+            let peer = if row.from == role { row.to } else { row.from };
+            let place = self.actors.iter().position(|a| a.role == peer);
+            // What is not replayed gives whatever there is.
+            let Some(place) = place else { return true };
+            if !reached.contains(&place) {
+                reached.push(place);
+            }
+        }
+        false
+    }
+}
+
+impl Actor {
+    fn done(&mut self) {
+        self.next = None;
+        self.turns += 1;
+    }
+
+    /// The run and its replay part at the turn that comes next.
+    fn differs(&self, what: String) -> Stop {
+        let place = Some(Place { lane: self.lane, seq: u64::from(self.turns), at: None });
+        Stop::Differs(FirstDifference { place, what, recorded: None, came_out: None })
+    }
+}
+
+impl World {
+    fn new(rings: &mut Rings, folder: &Path) -> Result<Self, String> {
+        let feed = |i: usize| FrameFeed::open(i, rings, folder);
+        let frames = (0..t::WIRES).map(feed).collect::<Result<_, _>>()?;
+        let mut resync = Vec::new();
+        for j in 0..t::BOOKS {
+            resync.extend(rings.each_rx(t::WIRES, |i| format!("resync[{j}][{i}]")));
+        }
+        Ok(Self {
+            frames,
+            resync,
+            reports: rings.tx("reports"),
+            approved: rings.rx("approved"),
+            log: rings.rx("log[risk]"),
+        })
+    }
+
+    /// Takes what the chain sends to agents that are not replayed.
+    fn drain(&mut self) {
+        self.frames.iter_mut().for_each(FrameFeed::take_slots);
+        for rx in &mut self.resync {
+            while rx.pop().is_some() {}
+        }
+        while self.approved.pop().is_some() {}
+    }
+}

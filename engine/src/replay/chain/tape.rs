@@ -1,0 +1,91 @@
+//! The journal, lane by lane: turns of each agent, and what risk wrote and was told.
+//!
+//! The lanes lie interleaved in the file; what is read past on the way to one lane's next record
+//! waits here. A turn of every agent is recorded at least once a second, so that is little.
+
+use std::collections::VecDeque;
+
+use bot4_journal::Reader;
+use bot4_types::log::{self, Body as _};
+use bot4_types::{ExecMsg, LogEntry, LogKind, TurnRecord};
+
+use crate::topology as t;
+
+/// See the module.
+pub struct Tape {
+    reader: Reader,
+    turns: [VecDeque<TurnRecord>; t::CHAIN.len()],
+    risk: VecDeque<LogEntry>,
+    reports: VecDeque<ExecMsg>,
+    over: bool,
+}
+
+impl Tape {
+    /// A tape over a journal that is known to be sound.
+    #[must_use]
+    pub fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            turns: Default::default(),
+            risk: VecDeque::new(),
+            reports: VecDeque::new(),
+            over: false,
+        }
+    }
+
+    /// The next turn on log lane `lane`; `None` at the journal's end.
+    pub fn next_turn(&mut self, lane: u8) -> Option<TurnRecord> {
+        let i = usize::from(lane.checked_sub(t::LOG_TURNS)?);
+        loop {
+            if let Some(record) = self.turns.get_mut(i)?.pop_front() {
+                return Some(record);
+            }
+            if !self.read_on() {
+                return None;
+            }
+        }
+    }
+
+    /// The next record that risk wrote.
+    pub fn next_of_risk(&mut self) -> Option<LogEntry> {
+        while self.risk.is_empty() && self.read_on() {}
+        self.risk.pop_front()
+    }
+
+    /// The next message that risk took from execution.
+    pub fn next_report(&mut self) -> Option<ExecMsg> {
+        while self.reports.is_empty() && self.read_on() {}
+        self.reports.pop_front()
+    }
+
+    /// Reads a record into its lane. False at the end, or where records are damaged.
+    fn read_on(&mut self) -> bool {
+        if self.over {
+            return false;
+        }
+        let Some(Ok(record)) = self.reader.next() else {
+            self.over = true;
+            return false;
+        };
+        let entry = record.entry;
+        let mut body = log::Reader::over(entry.body());
+        match entry.lane {
+            t::LOG_RISK => {
+                if entry.kind == LogKind::Report as u8 {
+                    self.reports.extend(ExecMsg::read(&mut body));
+                }
+                self.risk.push_back(entry);
+            }
+            lane if entry.kind == LogKind::Turns as u8 => {
+                let i = usize::from(lane.saturating_sub(t::LOG_TURNS));
+                if let Some(turns) = self.turns.get_mut(i) {
+                    while let Some(record) = TurnRecord::read(&mut body) {
+                        turns.push_back(record);
+                    }
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+}

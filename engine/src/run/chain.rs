@@ -1,0 +1,136 @@
+//! The agents from a frame to a decision, made from what a journal can hold: a run and the replay
+//! of its capture make them here, and nowhere else.
+
+use bot4_book::{BookAgent, BookConfig, BookPorts};
+use bot4_feeds::Tee;
+use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
+use bot4_lanes::{Agent, Control, LogTx, Metrics};
+use bot4_risk::{RiskAgent, RiskConfig, RiskPorts};
+use bot4_signals::{SignalAgent, SignalConfig, SignalPorts, Strategy};
+use bot4_types::{InstrumentTable, OrderId, Shards};
+use bot4_venues::registry::Venue;
+
+use super::plant::Plant;
+use super::rings::Rings;
+use super::settings;
+use crate::config::StrategyConfig;
+use crate::topology as t;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What the chain is made from.
+pub struct Parts<'a> {
+    /// Whose market.
+    pub venue: Venue,
+    /// Instruments and assets.
+    pub table: &'a InstrumentTable,
+    /// Which lanes and connections serve each instrument.
+    pub shards: &'a Shards,
+    /// The control word.
+    pub control: &'a Control,
+    /// What risk starts from.
+    pub risk: &'a RiskConfig,
+    /// Strategies in order.
+    pub strategies: &'a [StrategyConfig],
+    /// A planted mistake: a test aid.
+    pub plant: Option<Plant>,
+    /// Makes the copy of the frames that a parser takes.
+    pub tee: Option<&'a dyn Fn(usize) -> Tee>,
+}
+
+/// The place of `role` in the chain, if it is in it.
+#[must_use]
+pub fn place_of(role: &str) -> Option<usize> {
+    t::CHAIN.iter().position(|r| *r == role)
+}
+
+/// Makes the agent `role` of the chain over `rings`.
+///
+/// # Errors
+/// When the venue is not in this build or the limits make no sense.
+///
+/// # Panics
+/// When `role` is not in the chain.
+pub fn build(
+    role: &str,
+    parts: &Parts<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<Box<dyn Agent>, Failure> {
+    Ok(match role {
+        "parse.0" => Box::new(parse_agent(0, parts, metrics, rings)?),
+        "parse.1" => Box::new(parse_agent(1, parts, metrics, rings)?),
+        "book.0" => Box::new(book_agent(0, parts, metrics, rings)),
+        "book.1" => Box::new(book_agent(1, parts, metrics, rings)),
+        "signal" => Box::new(signal_agent(parts, metrics, rings)),
+        "risk" => Box::new(risk_agent(parts, metrics, rings)?),
+        other => unreachable!("role {other} is not in the chain"),
+    })
+}
+
+fn parse_agent(
+    index: usize,
+    parts: &Parts<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<ParseAgent, Failure> {
+    let decoder = parts.venue.market_decoder(parts.table)?;
+    let ports = ParsePorts {
+        frames: rings.rx(&format!("frames[{index}]")),
+        slots: rings.tx(&format!("slots[{index}]")),
+        market: rings.each_tx(t::BOOKS, |j| format!("market[{index}][{j}]")),
+        blocks: rings.each_rx(t::BOOKS, |j| format!("blocks[{j}][{index}]")),
+    };
+    let agent = ParseAgent::new(ports, decoder, metrics, index)
+        .with_blocks(settings::BLOCKS)
+        .with_shards(parts.shards.clone());
+    Ok(match parts.tee {
+        Some(tee) => agent.with_tee(tee(index)),
+        None => agent,
+    })
+}
+
+fn book_agent(index: usize, parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> BookAgent {
+    let ports = BookPorts {
+        market: rings.each_rx(t::WIRES, |i| format!("market[{i}][{index}]")),
+        blocks: rings.each_tx(t::WIRES, |i| format!("blocks[{index}][{i}]")),
+        resync: rings.each_tx(t::WIRES, |i| format!("resync[{index}][{i}]")),
+        tops: rings.tx(&format!("tops[{index}]")),
+        marks: rings.tx(&format!("marks[{index}]")),
+    };
+    let config = BookConfig { rules: parts.venue.rules(), ..BookConfig::default() };
+    BookAgent::new(index, parts.shards, parts.table, config, ports, metrics)
+}
+
+fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> SignalAgent {
+    let ports = SignalPorts {
+        tops: rings.each_rx(t::BOOKS, |j| format!("tops[{j}]")),
+        account: rings.rx("account"),
+        intents: rings.tx("intents"),
+        control: rings.control(parts.control),
+    };
+    let planted = |strategy: Box<dyn Strategy>| match parts.plant {
+        Some(plant) => plant.into_strategy(strategy),
+        None => strategy,
+    };
+    let strategies = parts.strategies.iter().map(settings::strategy_of).map(planted).collect();
+    let config = SignalConfig::new(strategies, OrderId(1));
+    SignalAgent::new(config, parts.table.clone(), ports, metrics)
+}
+
+fn risk_agent(
+    parts: &Parts<'_>,
+    metrics: &Metrics,
+    rings: &mut Rings,
+) -> Result<RiskAgent, Failure> {
+    let ports = RiskPorts {
+        marks: rings.each_rx(t::BOOKS, |j| format!("marks[{j}]")),
+        reports: rings.rx("reports"),
+        intents: rings.rx("intents"),
+        approved: rings.tx("approved"),
+        account: rings.tx("account"),
+        log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
+        control: rings.control(parts.control),
+    };
+    Ok(RiskAgent::new(parts.risk.clone(), ports, metrics)?)
+}

@@ -1,0 +1,117 @@
+//! Planted mistakes: a strategy that depends on something no journal holds. A test aid: a replay
+//! that does not find them proves nothing.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use bot4_lanes::Clock;
+use bot4_signals::{Actions, Strategy, View};
+use bot4_types::{AccountReport, InstrumentId, InstrumentTable, StaleReason, TradePrint};
+
+/// What is planted into every strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// It reads a clock and sits out a market message in every second microsecond.
+    Clock,
+    /// It sits out the instrument that a map in random order lists first.
+    Order,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Clock, Self::Order];
+
+    /// The name on the command line and in a journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clock => "clock",
+            Self::Order => "order",
+        }
+    }
+
+    /// The plant called `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.name() == name)
+    }
+
+    /// `strategy` with this mistake.
+    #[must_use]
+    pub fn into_strategy(self, strategy: Box<dyn Strategy>) -> Box<dyn Strategy> {
+        Box::new(Planted { plant: self, strategy, clock: Clock::start(), left_out: None })
+    }
+}
+
+struct Planted {
+    plant: Plant,
+    strategy: Box<dyn Strategy>,
+    clock: Clock,
+    left_out: Option<InstrumentId>,
+}
+
+impl Planted {
+    fn sits_out(&self, view: &View<'_>) -> bool {
+        match self.plant {
+            Plant::Clock => self.clock.now().0 / 1_000 % 2 == 0,
+            Plant::Order => self.left_out == Some(view.instrument().id),
+        }
+    }
+}
+
+/// The instrument with the least hash under random keys: the first in a map that iterates by them.
+fn first_in_random_order(table: &InstrumentTable) -> Option<InstrumentId> {
+    #[expect(clippy::disallowed_types, reason = "the random order is what is planted")]
+    let keys: RandomState = RandomState::new();
+    table.all().iter().map(|i| i.id).min_by_key(|id| keys.hash_one(id.0))
+}
+
+impl Strategy for Planted {
+    fn name(&self) -> &'static str {
+        self.strategy.name()
+    }
+
+    fn start(&mut self, table: &InstrumentTable) {
+        self.left_out = first_in_random_order(table);
+        self.strategy.start(table);
+    }
+
+    fn on_top(&mut self, view: &View<'_>, orders: &mut Actions<'_>) {
+        if !self.sits_out(view) {
+            self.strategy.on_top(view, orders);
+        }
+    }
+
+    fn on_trade(&mut self, view: &View<'_>, trade: &TradePrint, orders: &mut Actions<'_>) {
+        self.strategy.on_trade(view, trade, orders);
+    }
+
+    fn on_report(
+        &mut self,
+        report: &AccountReport,
+        view: Option<&View<'_>>,
+        orders: &mut Actions<'_>,
+    ) {
+        self.strategy.on_report(report, view, orders);
+    }
+
+    fn on_timer(&mut self, view: &View<'_>, orders: &mut Actions<'_>) {
+        self.strategy.on_timer(view, orders);
+    }
+
+    fn on_stale(&mut self, instrument: InstrumentId, reason: StaleReason) {
+        self.strategy.on_stale(instrument, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for plant in Plant::ALL {
+            assert_eq!(Plant::from_name(plant.name()), Some(plant));
+        }
+        assert_eq!(Plant::from_name("weather"), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! A recording in OKX's words, served verbatim, argument by argument.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde_json::Value;
+
+use crate::dialect::Desk;
+use crate::dialect::paced::{join, leave};
+use crate::dialect::taped::{TextBook, Tracks, digits, push_lists};
+use crate::tape::{Line, Tape};
+use crate::venue::ConnId;
+
+use super::live::old_checksum;
+use super::words::{CODE_FIRST, Instrument};
+
+/// Where a book stands.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    ts: String,
+    /// As recorded: 0, or the old checksum; `None` where there was no field.
+    checksum: Option<i64>,
+    seq: Option<i64>,
+}
+
+/// See the module.
+pub struct Taped {
+    pub tracks: Tracks,
+    places: BTreeMap<String, Place>,
+    digits: BTreeMap<String, [u32; 2]>,
+}
+
+/// Channel, instrument and the name of their track.
+fn arg_of(value: &Value) -> Option<(&str, &str, String)> {
+    let channel = value["arg"]["channel"].as_str()?;
+    let inst = value["arg"]["instId"].as_str()?;
+    Some((channel, inst, format!("{channel} {inst}")))
+}
+
+fn is_whole(channel: &str) -> bool {
+    matches!(channel, "bbo-tbt" | "books5")
+}
+
+impl Taped {
+    /// Looks the tape through.
+    pub fn survey(tape: &Tape) -> io::Result<Self> {
+        let (tracks, places, digits) = (Tracks::default(), BTreeMap::new(), BTreeMap::new());
+        let mut taped = Self { tracks, places, digits };
+        for line in tape.lines()? {
+            let line = line?;
+            let value: Value = serde_json::from_str(&line.json).unwrap_or_default();
+            let Some((_, inst, name)) = arg_of(&value) else { continue };
+            taped.tracks.list(&name, inst);
+            let seen = taped.digits.entry(inst.to_owned()).or_default();
+            for entry in value["data"].as_array().into_iter().flatten() {
+                for side in ["asks", "bids"] {
+                    look(seen, &entry[side]);
+                }
+            }
+        }
+        if taped.digits.is_empty() {
+            let error = "no market in the recording (is it of this venue?)";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        Ok(taped)
+    }
+
+    /// Recorded, or a quiet channel of a recorded instrument.
+    pub fn is_known(&self, channel: &str, inst: &str) -> bool {
+        self.tracks.has(&format!("{channel} {inst}"))
+            || matches!(channel, "instruments" | "status")
+            || (matches!(channel, "trades" | "tickers") && self.tracks.has_market(inst))
+    }
+
+    pub fn join(&mut self, desk: &mut Desk, conn: ConnId, name: &str) {
+        let Some(track) = self.tracks.get(name) else { return };
+        join(&mut track.conns, conn);
+        let (channel, inst) = name.split_once(' ').unwrap_or((name, ""));
+        if track.book.is_set && !is_whole(channel) {
+            let place = self.places.get(name).cloned().unwrap_or_default();
+            desk.say(conn, snapshot_text(channel, inst, &track.book, &place));
+        } else if (channel == "tickers" || is_whole(channel))
+            && let Some(last) = &track.last
+        {
+            desk.say(conn, last.clone());
+        }
+    }
+
+    pub fn leave(&mut self, conn: ConnId, name: &str) {
+        if let Some(track) = self.tracks.get(name) {
+            leave(&mut track.conns, conn);
+        }
+    }
+
+    /// One line: answers were for the recorder, everything else is for listeners.
+    pub fn play(&mut self, desk: &mut Desk, line: &Line) {
+        let value: Value = serde_json::from_str(&line.json).unwrap_or_default();
+        if value.get("data").is_none() {
+            return;
+        }
+        let Some((channel, inst, name)) = arg_of(&value) else { return };
+        let Some(track) = self.tracks.get(&name) else { return };
+        if channel.starts_with("books") && !is_whole(channel) {
+            if value["action"] == "snapshot" {
+                track.book.start_over();
+            }
+            for entry in value["data"].as_array().into_iter().flatten() {
+                track.book.apply_lists(0, &entry["bids"]);
+                track.book.apply_lists(1, &entry["asks"]);
+                let place = Place {
+                    ts: entry["ts"].as_str().unwrap_or_default().to_owned(),
+                    checksum: entry["checksum"].as_i64(),
+                    seq: entry["seqId"].as_i64(),
+                };
+                self.places.insert(name.clone(), place);
+            }
+            return desk.tell_depth_all(inst, &track.conns, line.json.clone());
+        }
+        track.last = Some(line.json.as_str().into());
+        if is_whole(channel) {
+            desk.tell_depth_all(inst, &track.conns, line.json.clone());
+        } else {
+            desk.tell(&track.conns, line.json.as_str());
+        }
+    }
+
+    /// The recorded instruments; steps are the finest seen.
+    pub fn instruments(&self) -> Vec<Instrument> {
+        let step = |digits: u32| match digits {
+            0 => "1".to_owned(),
+            n => format!("0.{}1", "0".repeat(n as usize - 1)),
+        };
+        let listed = self.digits.iter().zip(CODE_FIRST..);
+        let instrument = listed.map(|((inst, [price, qty]), code)| Instrument {
+            id: inst.clone(),
+            code,
+            tick: step(*price),
+            lot: step(*qty),
+        });
+        instrument.collect()
+    }
+}
+
+fn look(seen: &mut [u32; 2], levels: &Value) {
+    for level in levels.as_array().into_iter().flatten() {
+        for (n, most) in seen.iter_mut().enumerate() {
+            *most = (*most).max(level[n].as_str().map_or(0, digits));
+        }
+    }
+}
+
+fn snapshot_text(channel: &str, inst: &str, book: &TextBook, place: &Place) -> String {
+    let mut sides = [String::new(), String::new()];
+    for (n, out) in sides.iter_mut().enumerate() {
+        push_lists(out, book.levels(n));
+    }
+    let [bids, asks] = sides;
+    let checksum = match place.checksum {
+        None => String::new(),
+        Some(0) => r#","checksum":0"#.to_owned(),
+        Some(_) => {
+            let side = |n| book.levels(n).take(25).map(|l| [l.price.clone(), l.qty.clone()]);
+            let sum = old_checksum(side(0).collect(), side(1).collect());
+            format!(r#","checksum":{sum}"#)
+        }
+    };
+    let seq = place.seq.map(|seq| format!(r#","seqId":{seq},"prevSeqId":-1"#)).unwrap_or_default();
+    format!(
+        concat!(
+            r#"{{"arg":{{"channel":"{}","instId":"{}"}},"action":"snapshot","data":[{{"#,
+            r#""asks":[{}],"bids":[{}],"ts":"{}"{}{}}}]}}"#
+        ),
+        channel, inst, asks, bids, place.ts, checksum, seq
+    )
+}

@@ -1,0 +1,156 @@
+//! What a fault does to the venue.
+
+use crate::dialect::tamper::{DepthFault, Strike};
+use crate::pulse::Ending;
+use crate::script::{Cut, Fault};
+use crate::venue::{ConnId, Out, Role, Venue};
+
+impl Venue {
+    /// A fault strikes now.
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        let now_ns = self.pulse.now_ns();
+        match fault {
+            Fault::DropConnections => self.cut_all(),
+            Fault::Silent(ns) => {
+                self.pulse.silent_until_ns = now_ns + ns;
+                self.pulse.end_at(now_ns + ns, Ending::Back("silent"));
+            }
+            Fault::LoseDepth(symbol) => self.strike_depth(DepthFault::Lose, symbol, None),
+            Fault::RepeatDepth(symbol) => self.strike_depth(DepthFault::Repeat, symbol, None),
+            Fault::Depth(fault, symbol, line) => self.strike_depth(fault, symbol, line),
+            Fault::ShutdownNotice => self.announce_shutdown(now_ns / 1_000_000),
+            Fault::Exit => self.pulse.exit = true,
+            Fault::DelayAcks(ns) => self.pulse.delay_ns = ns,
+            Fault::LoseAck => self.pulse.lose_answer = true,
+            Fault::FailAck => self.pulse.fail_answer = true,
+            Fault::LoseReport => self.pulse.lose_report = true,
+            Fault::RepeatReport => self.pulse.repeat_report = true,
+            Fault::ClockJump(ns) => self.jump(ns),
+            Fault::Cut(cut, line) => {
+                for conn in self.lines(line) {
+                    self.cut(conn, cut);
+                }
+            }
+            Fault::Down(ns) => self.go_down(ns, "down"),
+            Fault::Outage(ns) => {
+                self.cut_all();
+                self.go_down(ns, "outage");
+            }
+            Fault::Retire(ns) => {
+                self.announce_shutdown(now_ns / 1_000_000);
+                let old = self.conns.iter().filter(|(_, at)| !matches!(at.role, Role::Control));
+                let old = old.map(|(&conn, _)| conn).collect();
+                self.pulse.end_at(now_ns + ns, Ending::Cut(old));
+            }
+            Fault::Lag(ns, line) => {
+                for conn in self.lines(Some(line)) {
+                    if let Some(at) = self.conns.get_mut(&conn) {
+                        at.lag_ns = ns;
+                        self.control.has_odd_lines = true;
+                    }
+                }
+            }
+            Fault::RestartFeed => self.speak(|dialect, desk| dialect.restart_feed(desk)),
+        }
+    }
+
+    /// A fault is over.
+    pub(crate) fn end_fault(&mut self, ending: Ending) {
+        match ending {
+            Ending::Back(name) => {
+                let on = match name {
+                    "silent" => self.pulse.is_silent(),
+                    _ => self.pulse.is_down(),
+                };
+                // Prolonged by a later one, which has an ending of its own.
+                if !on {
+                    self.tell_back(name);
+                }
+            }
+            Ending::Cut(conns) => {
+                for conn in conns {
+                    if self.conns.contains_key(&conn) {
+                        self.cut(conn, Cut::Close(1001));
+                    }
+                }
+                self.tell_back("retire");
+            }
+        }
+    }
+
+    /// The market connections that a fault is for: all, or the nth oldest, counted from 1.
+    fn lines(&self, line: Option<usize>) -> Vec<ConnId> {
+        let markets = self.conns.iter().filter(|(_, at)| matches!(at.role, Role::Market));
+        let markets = markets.map(|(&conn, _)| conn);
+        match line {
+            None => markets.collect(),
+            Some(n) => markets.skip(n.saturating_sub(1)).take(1).collect(),
+        }
+    }
+
+    fn strike_depth(&mut self, fault: DepthFault, symbol: String, line: Option<usize>) {
+        let conn = match line {
+            None => None,
+            Some(_) => match self.lines(line).first() {
+                Some(&conn) => Some(conn),
+                None => return,
+            },
+        };
+        self.faults.add(Strike { symbol, fault, conn });
+    }
+
+    fn cut(&mut self, conn: ConnId, cut: Cut) {
+        match cut {
+            Cut::Fin => self.out.push_back((conn, Out::Drop)),
+            Cut::Reset => self.out.push_back((conn, Out::Reset)),
+            Cut::Stall => self.out.push_back((conn, Out::Stall)),
+            Cut::Close(code) => self.out.push_back((conn, Out::Close(code, ""))),
+            Cut::Freeze => {
+                if let Some(at) = self.conns.get_mut(&conn) {
+                    at.is_frozen = true;
+                    at.next_ping_ns = u64::MAX;
+                    at.pong_due_ns = None;
+                    self.control.has_odd_lines = true;
+                }
+                return;
+            }
+        }
+        self.disconnect(conn);
+    }
+
+    fn cut_all(&mut self) {
+        let all: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in all {
+            if self.conns.get(&conn).is_some_and(|at| !matches!(at.role, Role::Control)) {
+                self.cut(conn, Cut::Fin);
+            }
+        }
+    }
+
+    fn go_down(&mut self, ns: u64, name: &'static str) {
+        let until_ns = self.pulse.now_ns() + ns;
+        self.pulse.down_until_ns = self.pulse.down_until_ns.max(until_ns);
+        self.pulse.end_at(self.pulse.down_until_ns, Ending::Back(name));
+    }
+
+    fn jump(&mut self, ns: u64) {
+        self.pulse.jump(ns);
+        // The jump itself must not look like a stall to connections.
+        for conn in self.conns.values_mut() {
+            conn.opened_ns += ns;
+            conn.next_ping_ns = conn.next_ping_ns.saturating_add(ns);
+            conn.pong_due_ns = conn.pong_due_ns.map(|due| due + ns);
+        }
+    }
+
+    fn announce_shutdown(&mut self, now_ms: u64) {
+        self.speak(|dialect, desk| dialect.notice(desk));
+        for (&conn, at) in &self.conns {
+            if let Role::Api(session) = &at.role {
+                let time = now_ms * session.scale;
+                let text = format!(r#"{{"event":{{"e":"serverShutdown","E":{time}}}}}"#);
+                self.out.push_back((conn, Out::Text(text.into())));
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Market messages of Bybit's public topics: `orderbook`, `publicTrade`.
+//!
+//! A message is first tried by the scanner; whatever it does not know word for word goes to the
+//! general reader in `market_json`, which also tells what is wrong. The scanner knows both orders
+//! of the envelope's keys and both of a trade's. Levels are written straight into the block that
+//! travels to the book.
+//!
+//! * **Numbers.** A book's number is `u` of its topic, which must grow by one.
+//! * **Times.** A book's is `cts`, the matching engine's, where the message has it (since 2024),
+//!   else `ts`, the publisher's. A trade's is its `T`.
+//! * **Trade ids.** Spot numbers its trades; of a UUID the two halves are folded into one number,
+//!   so that a repeated trade keeps its id. They do not count up.
+//!
+//! Cost: about 10 ns a level and 60 ns a message.
+
+use bot4_types::limits::BLOCK_LEVELS;
+use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
+
+use super::market_json;
+use crate::json::Scratch;
+use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
+use crate::scan::{Cursor, QuotedPair};
+use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
+use crate::symbols::{Listed, SymbolTable};
+
+/// Longest message of the general reader: a snapshot of 1,000 levels a side has 60 kB, 1,024
+/// trades have 200 kB.
+pub const FALLBACK_LEN_MAX: usize = 256 * 1024;
+
+/// Shortest level in bytes, `["1","0"],`: no text of a length holds more levels.
+const LEVEL_LEN_MIN: usize = 10;
+/// Shortest trade in bytes, generously.
+const TRADE_LEN_MIN: usize = 60;
+/// Bytes of a book message that are not levels, at least.
+const ENVELOPE_LEN: usize = 90;
+
+/// Decodes public market messages of Bybit, whatever the category.
+pub struct BybitMarket {
+    symbols: SymbolTable,
+    scratch: Scratch,
+    fallbacks: u64,
+}
+
+impl BybitMarket {
+    /// A decoder for the instruments of `table`.
+    #[must_use]
+    pub fn new(table: &InstrumentTable) -> Self {
+        Self {
+            symbols: SymbolTable::new(table),
+            scratch: Scratch::new(FALLBACK_LEN_MAX),
+            fallbacks: 0,
+        }
+    }
+
+    fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+        let mut c = Cursor::new(input.bytes, input.len);
+        c.expect(b"{\"topic\":\"")?;
+        if c.take(b"orderbook.") {
+            // Level 1 is no book: its messages show the best quotes only.
+            if c.integer()? < 2 {
+                return None;
+            }
+            c.expect(b".")?;
+            let symbol = c.name()?;
+            return self.scan_book(c, symbol, input, sink);
+        }
+        c.expect(b"publicTrade.")?;
+        let symbol = c.name()?;
+        self.scan_trades(c, symbol, input, sink)
+    }
+
+    fn scan_book(
+        &mut self,
+        mut c: Cursor<'_>,
+        symbol: &[u8],
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
+        let (is_delta, ts) = scan_envelope(&mut c)?;
+        c.expect(b",\"data\":{\"s\":\"")?;
+        if c.name()? != symbol {
+            return None;
+        }
+        let listed = self.symbols.find(symbol)?;
+        c.expect(b",\"b\":[")?;
+        let mut block = match block_for(levels_bound(input), sink)? {
+            Ok(block) => block,
+            Err(e) => return Some(Err(e)),
+        };
+        let Some(mut book) = scan_sides(c, &listed, block.levels_mut()) else {
+            sink.pool.give_back(block);
+            return None;
+        };
+        if book.ms == 0 {
+            book.ms = ts;
+        }
+        let body = book.body(is_delta, block);
+        Some(stage(sink, input, &listed, book.ms, body).map(|()| Decoded::Events))
+    }
+
+    fn scan_trades(
+        &mut self,
+        mut c: Cursor<'_>,
+        symbol: &[u8],
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
+        let (is_delta, _) = scan_envelope(&mut c)?;
+        c.expect(b",\"data\":[")?;
+        if is_delta {
+            return None;
+        }
+        let listed = self.symbols.find(symbol)?;
+        let first = scan_trade(&mut c, symbol, &listed)?;
+        if c.take(b"]}") {
+            c.finish()?;
+            let body = first.body();
+            return Some(stage(sink, input, &listed, first.ms, body).map(|()| Decoded::Events));
+        }
+        let mut block = match block_for(input.len / TRADE_LEN_MIN * 2, sink)? {
+            Ok(block) => block,
+            Err(e) => return Some(Err(e)),
+        };
+        let Some((count, ms)) = scan_more(c, symbol, &listed, &first, block.levels_mut()) else {
+            sink.pool.give_back(block);
+            return None;
+        };
+        let body = MarketBody::Trades { count, block };
+        Some(stage(sink, input, &listed, ms, body).map(|()| Decoded::Events))
+    }
+}
+
+impl MarketDecoder for BybitMarket {
+    fn start(&mut self) {
+        self.scratch.warm_up();
+    }
+
+    fn decode(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<Decoded, DecodeError> {
+        if !sink.has_room() {
+            return Err(DecodeError::Full);
+        }
+        self.scan(&input, sink).unwrap_or_else(|| {
+            self.fallbacks += 1;
+            self.decode_generally(input, sink)
+        })
+    }
+
+    fn decode_generally(
+        &mut self,
+        input: Input<'_>,
+        sink: &mut Sink,
+    ) -> Result<Decoded, DecodeError> {
+        let Self { symbols, scratch, .. } = self;
+        scratch.read(input.text(), |root| market_json::read(root, &input, symbols, sink))
+    }
+
+    fn suspect(&self, text: &[u8]) -> Option<InstrumentId> {
+        const BOOK: &[u8] = b"orderbook.";
+        let head = &text[..text.len().min(256)];
+        let at = head.windows(BOOK.len()).position(|w| w == BOOK)? + BOOK.len();
+        let topic = &head[at..];
+        let dot = topic.iter().position(|b| *b == b'.')?;
+        if topic[..dot] == *b"1" {
+            return None;
+        }
+        let name = &topic[dot + 1..];
+        let len = name.iter().position(|b| *b == b'"')?;
+        self.symbols.peek(&name[..len]).map(|listed| listed.id)
+    }
+
+    fn fallbacks(&self) -> u64 {
+        self.fallbacks
+    }
+}
+
+/// What a book message says beside its levels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BookHead {
+    pub(super) bids: u32,
+    pub(super) asks: u32,
+    pub(super) update: u64,
+    pub(super) ms: i64,
+}
+
+impl BookHead {
+    pub(super) const fn body(self, is_delta: bool, block: LevelBlock) -> MarketBody {
+        let Self { bids, asks, update: last, .. } = self;
+        if is_delta {
+            MarketBody::Depth { first: last, last, prev: 0, check: None, bids, asks, block }
+        } else {
+            MarketBody::Snapshot { last, check: None, bids, asks, block }
+        }
+    }
+}
+
+/// The number of a trade id: the id itself, or both halves of a UUID folded. `None` for any other
+/// text.
+#[must_use]
+pub fn trade_number(id: &[u8]) -> Option<u64> {
+    if id.len() <= 20 {
+        let digit =
+            |n: u64, b: &u8| n.checked_mul(10)?.checked_add(u64::from(b.wrapping_sub(b'0')));
+        let all = !id.is_empty() && id.iter().all(u8::is_ascii_digit);
+        return if all { id.iter().try_fold(0, digit) } else { None };
+    }
+    if id.len() != 36 {
+        return None;
+    }
+    let mut halves = [0u64; 2];
+    let mut digits = 0;
+    for (at, byte) in id.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if *byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let half = &mut halves[digits / 16];
+        *half = *half << 4 | u64::from(char::from(*byte).to_digit(16)?);
+        digits += 1;
+    }
+    Some(halves[0] ^ halves[1])
+}
+
+/// Type and time of the envelope, in either order: whether it is a delta, and `ts`.
+fn scan_envelope(c: &mut Cursor<'_>) -> Option<(bool, i64)> {
+    if c.take(b",\"ts\":") {
+        let ts = c.integer()? as i64;
+        c.expect(b",\"type\":\"")?;
+        return Some((scan_type(c)?, ts));
+    }
+    c.expect(b",\"type\":\"")?;
+    let is_delta = scan_type(c)?;
+    c.expect(b",\"ts\":")?;
+    Some((is_delta, c.integer()? as i64))
+}
+
+fn scan_type(c: &mut Cursor<'_>) -> Option<bool> {
+    if c.take(b"delta\"") {
+        return Some(true);
+    }
+    c.expect(b"snapshot\"").map(|()| false)
+}
+
+/// From behind the opening bracket of the bids to the end of the message. The time is `cts`, zero
+/// where there is none.
+fn scan_sides(mut c: Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<BookHead> {
+    let (p, q) = (listed.price_decimals, listed.qty_decimals);
+    let bids = c.levels_of::<QuotedPair>(p, q, out)?;
+    c.expect(b",\"a\":[")?;
+    let asks = c.levels_of::<QuotedPair>(p, q, &mut out[bids..])?;
+    c.expect(b",\"u\":")?;
+    let update = c.integer()?;
+    c.expect(b",\"seq\":")?;
+    c.integer()?;
+    c.expect(b"}")?;
+    let ms = if c.take(b",\"cts\":") { c.integer()? as i64 } else { 0 };
+    c.expect(b"}")?;
+    c.finish()?;
+    Some(BookHead { bids: bids as u32, asks: asks as u32, update, ms })
+}
+
+/// The trades behind the first; how many there are in all and the time of the last.
+fn scan_more(
+    mut c: Cursor<'_>,
+    symbol: &[u8],
+    listed: &Listed,
+    first: &Trade,
+    out: &mut [Level],
+) -> Option<(u32, i64)> {
+    first.write(out, 0)?;
+    let (mut count, mut ms) = (1, first.ms);
+    while !c.take(b"]}") {
+        c.expect(b",")?;
+        let trade = scan_trade(&mut c, symbol, listed)?;
+        trade.write(out, count)?;
+        ms = trade.ms;
+        count += 1;
+    }
+    c.finish()?;
+    Some((count as u32, ms))
+}
+
+/// A trade in the order of spot or in that of derivatives.
+fn scan_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+    if c.take(b"{\"i\":\"") {
+        scan_spot_trade(c, symbol, listed)
+    } else {
+        scan_linear_trade(c, symbol, listed)
+    }
+}
+
+/// `{"i":"` is taken.
+fn scan_spot_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+    let id = trade_number(c.name()?)?;
+    c.expect(b",\"T\":")?;
+    let ms = c.integer()? as i64;
+    c.expect(b",\"p\":\"")?;
+    let price = c.quoted(listed.price_decimals)?;
+    c.expect(b",\"v\":\"")?;
+    let qty = c.quoted(listed.qty_decimals)?;
+    c.expect(b",\"S\":\"")?;
+    let aggressor = scan_side(c)?;
+    // Not before 2025.
+    if c.take(b",\"seq\":") {
+        c.integer()?;
+    }
+    c.expect(b",\"s\":\"")?;
+    if c.name()? != symbol {
+        return None;
+    }
+    scan_flags(c)?;
+    Some(Trade { id, price, qty, aggressor, ms })
+}
+
+fn scan_linear_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+    c.expect(b"{\"T\":")?;
+    let ms = c.integer()? as i64;
+    c.expect(b",\"s\":\"")?;
+    if c.name()? != symbol {
+        return None;
+    }
+    c.expect(b",\"S\":\"")?;
+    let aggressor = scan_side(c)?;
+    c.expect(b",\"v\":\"")?;
+    let qty = c.quoted(listed.qty_decimals)?;
+    c.expect(b",\"p\":\"")?;
+    let price = c.quoted(listed.price_decimals)?;
+    c.expect(b",\"L\":\"")?;
+    c.name()?;
+    c.expect(b",\"i\":\"")?;
+    let id = trade_number(c.name()?)?;
+    scan_flags(c)?;
+    Some(Trade { id, price, qty, aggressor, ms })
+}
+
+fn scan_side(c: &mut Cursor<'_>) -> Option<Side> {
+    if c.take(b"Buy\"") {
+        return Some(Side::Buy);
+    }
+    c.expect(b"Sell\"").map(|()| Side::Sell)
+}
+
+/// What stands at the end of a trade.
+fn scan_flags(c: &mut Cursor<'_>) -> Option<()> {
+    c.expect(b",\"BT\":")?;
+    c.truth()?;
+    if c.take(b",\"RPI\":") {
+        c.truth()?;
+    }
+    if c.take(b",\"seq\":") {
+        c.integer()?;
+    }
+    c.expect(b"}")
+}
+
+/// Levels that the message can hold: short ones by their length, long ones by their brackets.
+fn levels_bound(input: &Input<'_>) -> usize {
+    let by_length = input.len.saturating_sub(ENVELOPE_LEN) / LEVEL_LEN_MIN;
+    if by_length <= BLOCK_LEVELS[0] {
+        return by_length;
+    }
+    count_byte(input.text(), b'[').saturating_sub(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trade_number;
+
+    #[test]
+    fn numbers_are_themselves_and_uuids_fold() {
+        assert_eq!(trade_number(b"2290000001189048101"), Some(2_290_000_001_189_048_101));
+        assert_eq!(trade_number(b"18446744073709551615"), Some(u64::MAX));
+        let uuid = b"20f43950-d8dd-5b31-9112-a178eb6023af";
+        assert_eq!(trade_number(uuid), Some(0x20f4_3950_d8dd_5b31 ^ 0x9112_a178_eb60_23af));
+        for wrong in
+            ["", "18446744073709551616", "12a", "20f43950-d8dd-5b31-9112-a178eb6023ag", "-1"]
+        {
+            assert_eq!(trade_number(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(trade_number(&[b'1'; 36]), None);
+    }
+}

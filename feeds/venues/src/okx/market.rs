@@ -1,0 +1,377 @@
+//! Market messages of OKX's public channels: books, best quotes, trades.
+//!
+//! A message is first tried by the scanner; whatever it does not know word for word goes to the
+//! general reader in `market_json`, which also tells what is wrong. Levels are written straight
+//! into the block that travels to the book: asks first, as the venue sends them, then turned.
+//!
+//! **Numbers of updates.** `seqId` and `prevSeqId` are handed on as they are. Messages before
+//! 2023 have neither; such a book is numbered here, one more for each message of the instrument,
+//! so that the chain holds and the checksum alone tells a loss.
+//!
+//! Cost on a 2.x GHz core: book change of 20 levels below 1 us, trade and quote below 0.2 us.
+
+use bot4_types::limits::BLOCK_LEVELS;
+use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
+
+use super::market_json;
+use crate::json::Scratch;
+use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
+use crate::scan::Cursor;
+use crate::stage::{Scanned, TradePair, count_byte, stage, stage_trade, stage_trades, trade_pair};
+use crate::symbols::{Listed, SymbolTable};
+
+/// Longest message of the general reader: a snapshot of 400 levels a side has below 40 kB; room
+/// for long numbers and future fields. Its tape and indexes take 28 bytes for each byte of this.
+pub const FALLBACK_LEN_MAX: usize = 256 * 1024;
+
+/// Shortest level in bytes, `["1","0","0","0"],`: gives the levels that a message can hold
+/// without looking at it.
+const LEVEL_LEN_MIN: usize = 18;
+/// Bytes of a book message that are not levels, at least.
+const ENVELOPE_LEN: usize = 100;
+
+/// The answer to the keep-alive, as plain text.
+const PONG: &[u8] = b"pong";
+
+/// Decodes market messages of OKX.
+pub struct OkxMarket {
+    symbols: SymbolTable,
+    numbering: Numbering,
+    scratch: Scratch,
+    fallbacks: u64,
+}
+
+/// Numbers for the books of messages that have none.
+#[derive(Clone, Debug)]
+pub(super) struct Numbering(Vec<u64>);
+
+/// The numbers that a book message states: `seqId` and `prevSeqId`.
+pub(super) type Stated = Option<(u64, i64)>;
+
+/// One book message without its levels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BookHead {
+    pub is_snapshot: bool,
+    pub time_ms: i64,
+    pub checksum: i64,
+    pub stated: Stated,
+}
+
+impl Numbering {
+    fn new(table: &InstrumentTable) -> Self {
+        Self(vec![0; table.all().len()])
+    }
+
+    /// The event of a book message; the block is handed back when it has no right number.
+    pub fn body(
+        &self,
+        listed: &Listed,
+        head: &BookHead,
+        levels: (LevelBlock, u32, u32),
+    ) -> Result<MarketBody, LevelBlock> {
+        let (block, bids, asks) = levels;
+        let before = self.0.get(listed.id.index()).copied().unwrap_or(0);
+        let (last, prev) = match (head.stated, head.is_snapshot) {
+            (Some((last, _)), true) => (last, 0),
+            (Some((last, prev)), false) => match u64::try_from(prev) {
+                Ok(prev) => (last, prev),
+                Err(_) => return Err(block),
+            },
+            (None, _) => (before + 1, before),
+        };
+        // Printed as a signed number; zero means that there is none.
+        let check = (head.checksum != 0).then_some(head.checksum as i32 as u32);
+        Ok(if head.is_snapshot {
+            MarketBody::Snapshot { last, check, bids, asks, block }
+        } else {
+            MarketBody::Depth { first: last, last, prev, check, bids, asks, block }
+        })
+    }
+
+    /// The event of `head` is staged.
+    pub fn staged(&mut self, listed: &Listed, head: &BookHead) {
+        if head.stated.is_none()
+            && let Some(n) = self.0.get_mut(listed.id.index())
+        {
+            *n += 1;
+        }
+    }
+}
+
+impl OkxMarket {
+    /// A decoder for the instruments of `table`.
+    #[must_use]
+    pub fn new(table: &InstrumentTable) -> Self {
+        Self {
+            symbols: SymbolTable::new(table),
+            numbering: Numbering::new(table),
+            scratch: Scratch::new(FALLBACK_LEN_MAX),
+            fallbacks: 0,
+        }
+    }
+
+    fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+        let mut c = Cursor::new(input.bytes, input.len);
+        if c.take(PONG) {
+            c.finish()?;
+            return Some(Ok(Decoded::Ignored(Ignored::Heartbeat)));
+        }
+        c.expect(b"{\"arg\":{\"channel\":\"")?;
+        let channel = c.name()?;
+        c.expect(b",\"instId\":\"")?;
+        let listed = self.symbols.find(c.name()?)?;
+        c.expect(b"},")?;
+        if is_book(channel) {
+            return self.scan_book(c, &listed, input, sink);
+        }
+        c.expect(b"\"data\":[{")?;
+        match channel {
+            b"bbo-tbt" => scan_quote(c, &listed, input, sink),
+            b"trades" => scan_trades(c, &listed, input, sink),
+            _ => None,
+        }
+    }
+
+    fn scan_book(
+        &mut self,
+        mut c: Cursor<'_>,
+        listed: &Listed,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
+        c.expect(b"\"action\":\"")?;
+        let is_snapshot = match c.name()? {
+            b"snapshot" => true,
+            b"update" => false,
+            _ => return None,
+        };
+        c.expect(b",\"data\":[{\"asks\":[")?;
+        let needed = levels_bound(input);
+        let Some(mut block) = sink.pool.take(needed) else {
+            // The general reader counts the levels and decides whether they can ever fit.
+            return match sink.pool.lack(needed) {
+                DecodeError::NoBlock => Some(Err(DecodeError::NoBlock)),
+                _ => None,
+            };
+        };
+        let Some((head, bids, asks)) = fill(c, is_snapshot, listed, block.levels_mut()) else {
+            sink.pool.give_back(block);
+            return None;
+        };
+        match self.numbering.body(listed, &head, (block, bids, asks)) {
+            Ok(body) => {
+                let staged = stage(sink, input, listed, head.time_ms, body);
+                if staged.is_ok() {
+                    self.numbering.staged(listed, &head);
+                }
+                Some(staged.map(|()| Decoded::Events))
+            }
+            Err(block) => {
+                sink.pool.give_back(block);
+                None
+            }
+        }
+    }
+}
+
+impl MarketDecoder for OkxMarket {
+    fn start(&mut self) {
+        self.scratch.warm_up();
+    }
+
+    fn decode(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<Decoded, DecodeError> {
+        if !sink.has_room() {
+            return Err(DecodeError::Full);
+        }
+        if let Some(answer) = self.scan(&input, sink) {
+            return answer;
+        }
+        self.fallbacks += 1;
+        self.decode_generally(input, sink)
+    }
+
+    fn decode_generally(
+        &mut self,
+        input: Input<'_>,
+        sink: &mut Sink,
+    ) -> Result<Decoded, DecodeError> {
+        if input.text() == PONG {
+            return Ok(Decoded::Ignored(Ignored::Heartbeat));
+        }
+        let Self { symbols, scratch, numbering, .. } = self;
+        let mut reader = market_json::Reader { input: &input, symbols, numbering, sink };
+        scratch.read(input.text(), |root| reader.read(root))
+    }
+
+    fn suspect(&self, text: &[u8]) -> Option<InstrumentId> {
+        let head = &text[..text.len().min(256)];
+        let value = |key: &[u8]| {
+            let at = head.windows(key.len()).position(|w| w == key)? + key.len();
+            let len = head[at..].iter().position(|b| *b == b'"')?;
+            Some(&head[at..at + len])
+        };
+        if !is_book(value(b"\"channel\":\"")?) {
+            return None;
+        }
+        self.symbols.find_any_case(value(b"\"instId\":\"")?).map(|l| l.id)
+    }
+
+    fn fallbacks(&self) -> u64 {
+        self.fallbacks
+    }
+}
+
+/// Channels that keep a book by a snapshot and updates.
+pub(super) fn is_book(channel: &[u8]) -> bool {
+    matches!(channel, b"books" | b"books-l2-tbt" | b"books50-l2-tbt")
+}
+
+/// Everything behind `"asks":[`, levels into `out`, bids first in the end.
+fn fill(
+    mut c: Cursor<'_>,
+    is_snapshot: bool,
+    listed: &Listed,
+    out: &mut [Level],
+) -> Option<(BookHead, u32, u32)> {
+    let asks = levels(&mut c, listed, out)?;
+    c.expect(b",\"bids\":[")?;
+    let bids = levels(&mut c, listed, &mut out[asks..])?;
+    c.expect(b",\"ts\":\"")?;
+    let time_ms = c.integer_text()? as i64;
+    let checksum = if c.take(b",\"checksum\":") { c.signed()? } else { 0 };
+    i32::try_from(checksum).ok()?;
+    let mut stated = None;
+    if c.take(b",\"seqId\":") {
+        let last = c.integer()?;
+        c.expect(b",\"prevSeqId\":")?;
+        stated = Some((last, c.signed()?));
+    }
+    c.expect(b"}]}")?;
+    c.finish()?;
+    out[..asks + bids].rotate_left(asks);
+    Some((BookHead { is_snapshot, time_ms, checksum, stated }, bids as u32, asks as u32))
+}
+
+/// The rest of a list of levels, its closing bracket taken.
+fn levels(c: &mut Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<usize> {
+    if c.take(b"]") {
+        return Some(0);
+    }
+    for (i, place) in out.iter_mut().enumerate() {
+        *place = level(c, listed)?;
+        match c.byte()? {
+            b',' => {}
+            b']' => return Some(i + 1),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// `["price","quantity","0","orders"]`.
+#[inline(always)]
+fn level(c: &mut Cursor<'_>, listed: &Listed) -> Option<Level> {
+    c.expect(b"[\"")?;
+    let price = c.decimal(listed.price_decimals)?;
+    c.expect(b",\"")?;
+    let qty = c.decimal(listed.qty_decimals)?;
+    c.expect(b",\"")?;
+    c.integer_text()?;
+    c.expect(b",\"")?;
+    c.integer_text()?;
+    c.expect(b"]")?;
+    Some(Level { price, qty })
+}
+
+fn scan_quote(mut c: Cursor<'_>, listed: &Listed, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    c.expect(b"\"asks\":[")?;
+    let ask = level(&mut c, listed)?;
+    c.expect(b"],\"bids\":[")?;
+    let bid = level(&mut c, listed)?;
+    c.expect(b"],\"ts\":\"")?;
+    let time_ms = c.integer_text()? as i64;
+    c.expect(b",\"seqId\":")?;
+    let id = c.integer()?;
+    c.expect(b"}]}")?;
+    c.finish()?;
+    let staged = stage(sink, input, listed, time_ms, MarketBody::Quote { id, bid, ask });
+    Some(staged.map(|()| Decoded::Events))
+}
+
+fn scan_trades(mut c: Cursor<'_>, listed: &Listed, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    let list = c.clone();
+    let first = trade(&mut c, listed)?;
+    if c.take(b"}]}") {
+        c.finish()?;
+        return Some(stage_trade(first, listed, input, sink));
+    }
+    let mut c = list;
+    // The braces of the message and its `arg` are not of trades.
+    let places = 2 * count_byte(input.text(), b'{').saturating_sub(2);
+    let Some(mut block) = sink.pool.take(places) else {
+        return match sink.pool.lack(places) {
+            DecodeError::NoBlock => Some(Err(DecodeError::NoBlock)),
+            _ => None,
+        };
+    };
+    let mut fill = || {
+        let mut count = 0;
+        for pair in block.levels_mut().chunks_exact_mut(2) {
+            pair.copy_from_slice(&trade(&mut c, listed)?);
+            count += 1;
+            if c.take(b"},{") {
+                continue;
+            }
+            c.expect(b"}]}")?;
+            return c.finish().map(|()| count);
+        }
+        None
+    };
+    let Some(count) = fill() else {
+        sink.pool.give_back(block);
+        return None;
+    };
+    Some(stage_trades(block, count, listed, input, sink))
+}
+
+/// The fields of a trade; the brace behind them is not taken.
+fn trade(c: &mut Cursor<'_>, listed: &Listed) -> Option<TradePair> {
+    c.expect(b"\"instId\":\"")?;
+    if c.name()? != listed.symbol.as_bytes() {
+        return None;
+    }
+    c.expect(b",\"tradeId\":\"")?;
+    let id = c.integer_text()?;
+    c.expect(b",\"px\":\"")?;
+    let price = c.decimal(listed.price_decimals)?;
+    c.expect(b",\"sz\":\"")?;
+    let qty = c.decimal(listed.qty_decimals)?;
+    c.expect(b",\"side\":\"")?;
+    let buys = match c.name()? {
+        b"buy" => true,
+        b"sell" => false,
+        _ => return None,
+    };
+    c.expect(b",\"ts\":\"")?;
+    let time_ms = c.integer_text()? as i64;
+    if c.take(b",\"count\":\"") {
+        c.integer_text()?;
+    }
+    if c.take(b",\"source\":\"") {
+        c.integer_text()?;
+    }
+    if c.take(b",\"seqId\":") {
+        c.integer()?;
+    }
+    Some(trade_pair(id, price, qty, if buys { Side::Buy } else { Side::Sell }, time_ms))
+}
+
+/// Levels that the message can hold: short messages by their length, long ones by their
+/// brackets, without those of the three lists.
+fn levels_bound(input: &Input<'_>) -> usize {
+    let by_length = input.len.saturating_sub(ENVELOPE_LEN) / LEVEL_LEN_MIN;
+    if by_length <= BLOCK_LEVELS[0] {
+        return BLOCK_LEVELS[0];
+    }
+    count_byte(input.text(), b'[').saturating_sub(3)
+}

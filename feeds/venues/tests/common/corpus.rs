@@ -1,0 +1,65 @@
+//! What each venue of the build sends, for tests over the whole registry.
+
+use bot4_types::InstrumentTable;
+use bot4_venues::Venue;
+
+use super::table;
+
+/// A venue's own messages, the instruments they name, and a message of a channel that no build
+/// knows.
+pub struct Corpus {
+    pub venue: Venue,
+    pub lines: Vec<&'static str>,
+    pub table: InstrumentTable,
+    pub unknown_channel: &'static str,
+}
+
+/// One corpus for each venue in the build.
+///
+/// A venue that is new in the build gets a file in `golden` and a line below.
+pub fn all() -> Vec<Corpus> {
+    Venue::ALL.into_iter().filter(|venue| venue.is_in_build()).map(of).collect()
+}
+
+fn of(venue: Venue) -> Corpus {
+    let (text, names, unknown_channel): (_, &[(&str, u8, u8)], _) = match venue {
+        Venue::Binance => (
+            include_str!("../golden/market.jsonl"),
+            &[("BTCUSDT", 8, 8), ("ETHUSDT", 8, 8)],
+            r#"{"stream":"btcusdt@new","data":{"e":"new"}}"#,
+        ),
+        Venue::Kraken => (
+            include_str!("../golden/kraken.jsonl"),
+            &[("BTC/USD", 1, 8), ("ADA/ETH", 8, 5)],
+            r#"{"channel":"new","type":"update","data":[{"symbol":"BTC/USD"}]}"#,
+        ),
+        Venue::Bybit | Venue::BybitLinear => (
+            include_str!("../golden/bybit.jsonl"),
+            &[("BTCUSDT", 2, 6), ("1000XUSDT", 8, 2)],
+            r#"{"topic":"new.BTCUSDT","ts":1,"type":"snapshot","data":{"s":"BTCUSDT"}}"#,
+        ),
+        Venue::Okx => (
+            include_str!("../golden/okx.jsonl"),
+            &[("BTC-USDT", 3, 8), ("ETH-USDT-SWAP", 2, 2)],
+            r#"{"arg":{"channel":"new","instId":"BTC-USDT"},"data":[{"x":"1"}]}"#,
+        ),
+        Venue::Coinbase => (
+            include_str!("../golden/coinbase.jsonl"),
+            &[("BTC-USD", 2, 8), ("ETH-USD", 2, 8)],
+            r#"{"channel":"new","timestamp":"2026-02-02T02:40:00Z","sequence_num":0,"events":[]}"#,
+        ),
+        Venue::BinanceUsdm => (
+            include_str!("../golden/usdm.jsonl"),
+            &[("BTCUSDT", 2, 3), ("ETHUSDT", 2, 3)],
+            r#"{"stream":"btcusdt@new","data":{"e":"new"}}"#,
+        ),
+    };
+    Corpus { venue, lines: text.lines().collect(), table: table(names), unknown_channel }
+}
+
+impl Corpus {
+    /// Its messages as bytes, names for failures.
+    pub fn texts(&self) -> impl Iterator<Item = &'static [u8]> + '_ {
+        self.lines.iter().map(|line| line.as_bytes())
+    }
+}
