@@ -20,7 +20,7 @@ field() { sed -nE "s/.*\"$1\" *: *\"?([^\",}]*)\"?.*/\1/p" <<<"$2" | tr -d ' '; 
 # The CPU a thread last ran on: the 37th field behind the name, which may hold blanks.
 on_of() { sed 's/.*) //' "$1/stat" 2>/dev/null | cut -d' ' -f37; }
 row() { printf '%-18s %8s %5s %8s %5s  %s\n' "$@"; }
-helpers=' journal-sync journal-prepare '
+helpers=' journal-sync journal-prepare capture '
 
 bad=0 tids=' '
 row thread tid plan allowed on verdict

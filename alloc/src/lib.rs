@@ -18,6 +18,8 @@
 //!   SharedWords   words in MAP_SHARED memory or a file:  counters, journaled sequence
 //!        '--> SharedView    the same words, read only, in another process (`bot4 top`)
 //!   MappedFile    a preallocated, prefaulted file as bytes: journal segments; survives kill -9
+//!   FileRanges    its parts synced and prefaulted by a helper, behind and ahead of the writer
+//!   Pool, Pooled  a fixed number of objects, whose handles bring them back
 //!   Pressure      how near the control group is to its limit; Reserve: memory for that moment
 //! ```
 //!
@@ -79,11 +81,12 @@ pub mod pressure;
 mod region;
 pub mod resident;
 pub mod seal;
+pub mod typed;
 
 pub use arena::{ArenaError, ArenaScope, LaneArena};
 pub use conf::{OptionError, check_options};
 pub use huge::{Backing, HugeMapping, Rung};
-pub use mapped::{MappedFile, SharedView, SharedWords};
+pub use mapped::{FileRanges, MappedFile, SharedView, SharedWords};
 pub use pressure::{Pressure, Reserve};
 pub use resident::populate_program;
 pub use seal::{AgentTag, Class, SealedAlloc, TagScope};

@@ -46,13 +46,8 @@ impl Case for RingChunks {
 }
 
 /// The same, read in place.
+#[derive(Default)]
 pub struct RingInPlace(RingChunks);
-
-impl Default for RingInPlace {
-    fn default() -> Self {
-        Self(RingChunks::default())
-    }
-}
 
 impl Case for RingInPlace {
     #[inline]
@@ -68,13 +63,8 @@ impl Case for RingInPlace {
 }
 
 /// The lanes' ring, one by one.
+#[derive(Default)]
 pub struct RingSingles(RingChunks);
-
-impl Default for RingSingles {
-    fn default() -> Self {
-        Self(RingChunks::default())
-    }
-}
 
 impl Case for RingSingles {
     #[inline]

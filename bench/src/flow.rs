@@ -24,6 +24,8 @@ pub struct Flow {
     pub start: Vec<(Side, Level)>,
     /// The changes, one after the other.
     pub changes: Vec<Vec<(Side, Level)>>,
+    /// Changes that came before the snapshot, with their last ids.
+    early: Vec<(u64, Vec<(Side, Level)>)>,
 }
 
 impl Flow {
@@ -74,20 +76,34 @@ impl Flow {
             buy.chain(asks.iter().map(|level| (Side::Sell, *level))).collect()
         };
         match body {
-            MarketBody::Depth { bids, asks, block, .. } => {
-                // What came before the snapshot is in it.
-                if !self.start.is_empty() {
-                    self.changes.push(sided(bids, asks, block.levels()));
+            MarketBody::Depth { last, bids, asks, block, .. } => {
+                let change = sided(bids, asks, block.levels());
+                if self.start.is_empty() {
+                    self.early.push((last, change));
+                } else {
+                    self.changes.push(change);
                 }
                 pool.give_back(block);
             }
-            MarketBody::Snapshot { bids, asks, block, .. } => {
+            MarketBody::Snapshot { last, bids, asks, block, .. } => {
                 self.start = sided(bids, asks, block.levels());
+                // One that came before the snapshot may reach beyond it.
+                let early = core::mem::take(&mut self.early).into_iter();
+                self.changes.extend(early.filter(|(id, _)| *id > last).map(|(_, change)| change));
                 pool.give_back(block);
             }
             MarketBody::Trades { block, .. } => pool.give_back(block),
             _ => {}
         }
+    }
+
+    /// The changes with bids and asks apart, as a message holds them.
+    #[must_use]
+    pub fn by_side(&self) -> Vec<[Vec<Level>; 2]> {
+        let of = |change: &Vec<(Side, Level)>, side| -> Vec<Level> {
+            change.iter().filter(|(s, _)| *s == side).map(|(_, level)| *level).collect()
+        };
+        self.changes.iter().map(|c| [Side::Buy, Side::Sell].map(|side| of(c, side))).collect()
     }
 
     /// Levels in all changes.

@@ -47,6 +47,7 @@
 pub mod batch;
 pub mod book;
 pub mod case;
+pub mod dialect;
 pub mod flow;
 pub mod gate;
 pub mod journal;

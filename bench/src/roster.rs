@@ -9,6 +9,7 @@ use crate::batch::{
 };
 use crate::book::{Changes, Recorded, Snapshot};
 use crate::case::Case;
+use crate::dialect::{Change, Dialect};
 use crate::flow::Flow;
 use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
 use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
@@ -63,7 +64,30 @@ pub fn parse() -> Vec<Group> {
         Some(feed) => feeds.push(("parse/recorded", "message of a recorded hour", feed)),
         None => eprintln!("parse/recorded skipped: no shared data"),
     }
-    feeds.into_iter().map(|(name, what, feed)| readers(name, what, feed)).collect()
+    let mut groups: Vec<Group> =
+        feeds.into_iter().map(|(name, what, feed)| readers(name, what, feed)).collect();
+    for (name, dialect, levels) in [
+        ("parse/kraken2", Dialect::Kraken, 2),
+        ("parse/kraken20", Dialect::Kraken, 20),
+        ("parse/bybit20", Dialect::Bybit, 20),
+    ] {
+        groups.push(dialect_readers(name, dialect, levels));
+    }
+    groups
+}
+
+fn dialect_readers(name: &str, dialect: Dialect, levels: usize) -> Group {
+    let feed = Rc::new(dialect.changes(256, levels, 5));
+    let venue = dialect.venue().name();
+    let (len, count) = (feed.len_mean(), feed.len());
+    let what = format!("{venue}: change of {levels} levels, {len} B on average, {count} in turn");
+    let case = |reader| Change::new(dialect, reader, &feed);
+    let cases = vec![
+        named("serde_json_typed", case(Reader::SerdeTyped)),
+        named("simd_json_tape", case(Reader::Tape)),
+        named("scanner", case(Reader::Scanner)),
+    ];
+    group(name, what, cases)
 }
 
 fn readers(name: &str, what: &str, feed: Feed) -> Group {

@@ -165,6 +165,49 @@ impl Scene {
     }
 }
 
+/// The run folders below `state`, oldest first.
+fn run_folders(state: &Path) -> Vec<PathBuf> {
+    let runs = std::fs::read_dir(state.join("bot4/runs")).expect("runs").flatten();
+    let mut runs: Vec<_> = runs.map(|e| e.path()).collect();
+    runs.sort();
+    runs
+}
+
+#[test]
+fn old_journals_go_while_a_run_lasts() {
+    let state = tempfile::tempdir().expect("a folder");
+    let demo = include_str!("../../deploy/config/demo.toml");
+    let toml = state.path().join("trade.toml");
+    let text = demo
+        .replace("segment_mib = 16 ", "segment_mib = 1 ")
+        .replace("keep_mib = 16384", "keep_mib = 0")
+        .replace("stall_max = \"250ms\"", "stall_max = \"30s\"");
+    std::fs::write(&toml, text).expect("written");
+    let run = |length: &str| {
+        let mut command = bot4(state.path());
+        command.args(["run", "--lanes", "2", "--for", length, "--config"]).arg(&toml);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert!(run("1s").status().expect("it ran").success());
+    let old = run_folders(state.path()).pop().expect("a run");
+    // Out of the way of the start, which would remove its journal at once.
+    let aside = state.path().join("aside");
+    std::fs::rename(&old, &aside).expect("moved");
+    let ready = state.path().join("ready.json");
+    let mut command = run("5m");
+    let engine = command.arg("--ready-file").arg(&ready).spawn().expect("it starts");
+    let _engine = common::Killed(engine);
+    (0..600).take_while(|_| !ready.exists()).for_each(|_| sleep(50));
+    std::fs::rename(&aside, &old).expect("moved back");
+    assert!(old.join("journal/00000001.b4j").exists());
+    (0..1_200).take_while(|_| old.join("journal").exists()).for_each(|_| sleep(100));
+    assert!(!old.join("journal").exists(), "removed at a new segment");
+    assert!(old.join("report.json").exists(), "the rest stays");
+    let own = run_folders(state.path()).pop().expect("the run");
+    assert!(own != old && own.join("journal/00000001.b4j").exists(), "its own stays");
+}
+
 fn ended(child: Child) -> (Option<i32>, String) {
     let out = child.wait_with_output().expect("it ends by itself");
     (out.status.code(), stderr(&out))

@@ -13,14 +13,17 @@ use serde_json::Value;
 
 /// A configuration without keys, for the venue with these endpoints.
 fn observe(state: &Path, endpoints: &Value) -> std::path::PathBuf {
-    let of = |name: &str| endpoints[name].as_str().expect("text").to_owned();
-    let text = format!(
-        "[venue]\nname = \"binance\"\nmode = \"observe\"\nsymbols = [\"BTCUSDT\", \"ETHUSDT\"]\n\
-         market = \"{}\"\napi = \"{}\"\nca = \"{}\"\n",
-        of("market"),
-        of("api"),
-        of("ca")
-    );
+    observe_at(state, "binance", "[\"BTCUSDT\", \"ETHUSDT\"]", endpoints)
+}
+
+fn observe_at(state: &Path, venue: &str, symbols: &str, endpoints: &Value) -> std::path::PathBuf {
+    let mut text =
+        format!("[venue]\nname = \"{venue}\"\nmode = \"observe\"\nsymbols = {symbols}\n");
+    for key in ["market", "api", "rest", "ca"] {
+        if let Some(value) = endpoints[key].as_str() {
+            text.push_str(&format!("{key} = \"{value}\"\n"));
+        }
+    }
     let path = state.join("observe.toml");
     std::fs::write(&path, text).expect("written");
     path
@@ -134,6 +137,28 @@ fn a_capture_gives_books_and_replays_and_is_served() {
     assert_eq!(out.status.code(), Some(0), "{text}{}", stderr(&out));
 }
 
+/// Where the stream itself brings the snapshots, and books are cut and checked by checksum.
+#[test]
+fn a_venue_that_streams_its_snapshots_is_captured_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (state, capture) = (dir.path(), dir.path().join("capture"));
+    let (served, endpoints) = started(bot4(state).args(["venue", "--venue", "kraken"]));
+    let config = observe_at(state, "kraken", "[\"BTC/USD\", \"ETH/USD\"]", &endpoints);
+    let totals = record(state, &config, &capture, &["--for", "4s"]);
+    drop(served);
+    assert_eq!((number(&totals, "/lost"), number(&totals, "/line_downs")), (0, 0), "{totals}");
+    for line in books(state, &capture) {
+        assert_eq!(number(&line, "/checksums_bad"), 0, "{line}");
+        assert!(number(&line, "/checksums_ok") > number(&line, "/applied"), "{line}");
+    }
+    // The capture says whose it is.
+    let market = capture.to_str().expect("UTF-8");
+    let (_again, endpoints) = started(bot4(state).args(["venue", "--market", market]));
+    assert_eq!(endpoints["venue"], "kraken");
+    let wrong = ["venue", "--venue", "okx", "--market", market];
+    assert_eq!(output(bot4(state).args(wrong)).status.code(), Some(2));
+}
+
 /// Waits until the capture's first file has grown by a block or two.
 fn wait_for_blocks(capture: &Path, bytes: u64, child: &mut Child) {
     let file = capture.join("capture-000001.b4c");
@@ -179,6 +204,30 @@ fn a_killed_recorder_loses_its_open_block_at_most_and_goes_on() {
     let out = output(&mut command);
     assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
     assert!(stderr(&out).contains("--out"), "{}", stderr(&out));
+}
+
+#[test]
+fn a_disk_without_room_ends_the_recording_with_what_fits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (state, capture) = (dir.path(), dir.path().join("capture"));
+    let (_served, endpoints) = venue(state, "127.0.0.1:0");
+    let config = observe(state, &endpoints);
+    // No file may grow beyond 40 blocks of 512 bytes: the disk's "no" without a disk.
+    let limited = "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited]).arg(bot4(state).get_program());
+    command.args(["record", "--json", "--for", "60s", "--config"]).arg(&config);
+    let out = output(command.arg("--out").arg(&capture).env("XDG_STATE_HOME", state));
+    assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
+    assert!(stderr(&out).contains("cannot write the capture"), "{}", stderr(&out));
+    let totals: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let size = std::fs::metadata(capture.join("capture-000001.b4c")).expect("there").len();
+    assert_eq!(size, number(&totals, "/stored_bytes"), "the torn block was cut: {totals}");
+    let before = held(&capture);
+    assert_eq!((before.missing, before.damage, before.sessions), (0, 0, 0));
+    let totals = record(state, &config, &capture, &["--for", "3s"]);
+    assert_eq!(number(&totals, "/resumed_frames"), before.frames);
+    books(state, &capture);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 use common::{Killed, bot4, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use bot4::replay::report::ReplayReport;
 use bot4::replay::verify;
@@ -19,12 +20,16 @@ use bot4_types::{FrameKind, LogEntry, LogKind, TurnRecord};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Engines and their venues run one at a time: two CPUs are few.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// Cut connections, held agents, a slow disk, rings of a few places: whatever the stepper does to
 /// the machine, the capture leads to the same records, hashes and decisions.
 #[test]
 fn runs_under_faults_come_out_again() {
     let (mut records, mut frames) = (0, 0);
-    for seed in 1..=16 {
+    // 32: a router's slot changed in a turn that called itself empty.
+    for seed in (1..=12).chain([32]) {
         let dir = tempfile::tempdir().expect("a folder");
         let options = sim::Options { seed, steps: 60_000, calm: false, plant: None };
         sim::play_captured(&options, dir.path()).expect("it runs");
@@ -95,7 +100,8 @@ fn a_dropped_turn_is_named_with_its_agent() {
     let dir = captured();
     for role in ["book.1", "signal"] {
         let all = packs(dir.path(), role);
-        let (record, turns) = all.iter().skip(all.len() / 2).find(|(_, t)| t.len() > 2).expect("one");
+        let (record, turns) =
+            all.iter().skip(all.len() / 2).find(|(_, t)| t.len() > 2).expect("one");
         let mut dropped = turns.clone();
         let lost = dropped.remove(1);
         // The pack keeps its length: the last one stands twice.
@@ -250,12 +256,17 @@ fn check_same(state: &Path, least: u64) -> Value {
 
 #[test]
 fn captured_runs_come_out_again() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for lanes in ["2", "12"] {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path();
         let report = state.join("report.json");
-        let mut command = engine(state, &["--for", "4s", "--lanes", lanes, "--report"]);
-        let out = output(command.arg(&report).stderr(Stdio::piped()));
+        let mut command = engine(state, &["--for", "4s", "--lanes", lanes]);
+        if lanes == "12" {
+            // Neither the tee nor the records of turns make a system call.
+            command.arg("--seccomp-compute");
+        }
+        let out = output(command.arg("--report").arg(&report).stderr(Stdio::piped()));
         assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
         common::check_account(&common::report(&report));
         let chain = check_same(state, 300);
@@ -265,6 +276,7 @@ fn captured_runs_come_out_again() {
 
 #[test]
 fn a_captured_run_with_an_outage_comes_out_again() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let (mut first, endpoints) = venue(state, "127.0.0.1:0");
@@ -291,6 +303,7 @@ fn a_captured_run_with_an_outage_comes_out_again() {
 
 #[test]
 fn a_killed_run_comes_out_as_far_as_its_capture_goes() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let ready = state.join("ready");
@@ -311,6 +324,7 @@ fn a_killed_run_comes_out_as_far_as_its_capture_goes() {
 /// A strategy that depends on something no journal holds.
 #[test]
 fn planted_mistakes_are_found_and_named() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for plant in ["clock", "order"] {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path();
@@ -321,7 +335,8 @@ fn planted_mistakes_are_found_and_named() {
         let found = (0..12).map(|_| replayed(state)).find(|(code, _)| *code == Some(1));
         let (_, report) = found.unwrap_or_else(|| panic!("{plant} was not found"));
         let first = &report["first_difference"];
-        assert_eq!(first["lane"], "risk", "{plant}: {report:#}");
+        let lanes = ["risk", "turns[risk]", "turns[signal]"];
+        assert!(lanes.iter().any(|lane| first["lane"] == *lane), "{plant}: {report:#}");
         assert!(first["seq"].as_u64() > Some(0), "{plant}: {report:#}");
         let told = |key: &str| first[key].as_str().is_some_and(|text| !text.is_empty());
         assert!(told("recorded") || told("came_out"), "{plant}: {report:#}");

@@ -70,6 +70,11 @@ fn two_lanes() {
 }
 
 #[test]
+fn three_lanes() {
+    run_with("3");
+}
+
+#[test]
 fn twelve_threads() {
     run_with("12");
 }

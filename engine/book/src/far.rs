@@ -2,34 +2,47 @@
 //! is taken once.
 //!
 //! Levels lie in chunks of [`CHUNK`]; a directory keeps the chunks in order with the lowest key
-//! of each. A change is a binary search over the directory, one inside a chunk, and a move of at
-//! most one chunk (1 KB); a split or merge also moves the directory's tail (12 B a chunk).
+//! of each. A removed level leaves its key behind with quantity zero: far levels mostly come back
+//! at the price where they were, and then nothing has to move. Dead keys go when their chunk is
+//! full, or all together when the pool has run dry.
 //!
-//! **Invariant:** two neighbouring chunks hold more than [`MERGE_SUM`] levels together, so `n`
-//! levels need at most `2 n / MERGE_SUM + 2` chunks and the pool cannot run dry before the
-//! store's own bound is reached.
+//! **Cost.** A table of hints says where a key was last; it is right for nearly every change, which
+//! is then three loads. Otherwise it is a binary search over the directory, one inside a chunk,
+//! and for a new key a move of at most one chunk (1 KB); a split or merge also moves the
+//! directory's tail (12 B a chunk). A hint is only believed when the key is found there.
+//!
+//! **Invariant:** two neighbouring chunks hold more than [`MERGE_SUM`] keys together, so `n` live
+//! levels without dead keys need at most `2 n / MERGE_SUM + 2` chunks, and the pool has one more.
 
 /// Levels in a chunk.
 const CHUNK: usize = 64;
-/// Neighbours that hold at most this many levels together become one chunk. Below [`CHUNK`], so
-/// that a chunk just split is not merged by the next removal.
+/// Neighbours that hold at most this many keys together become one chunk. Below [`CHUNK`], so
+/// that a chunk just split is not merged by the next loss.
 const MERGE_SUM: usize = 48;
+/// Hints: a power of two above the number of far levels of the busiest book of the recordings.
+const HINTS: usize = 4_096;
 
 /// No room for another level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// A sorted map from key to quantity with a fixed bound.
+/// A sorted map from key to positive quantity with a fixed bound.
 #[derive(Debug)]
 pub(crate) struct FarStore {
     keys: Vec<[i64; CHUNK]>,
     qtys: Vec<[i64; CHUNK]>,
+    /// Keys in each chunk of the pool; zero for free ones.
+    lens: Vec<u32>,
     free: Vec<u32>,
     /// Lowest key of each chunk in use, ascending.
     firsts: Vec<i64>,
-    /// Chunk number and levels in it, in the order of `firsts`.
-    chunks: Vec<(u32, u32)>,
-    len: usize,
+    /// Chunk numbers in the order of `firsts`.
+    chunks: Vec<u32>,
+    /// Chunk number and index in it, by hash of the key.
+    hints: Vec<(u32, u32)>,
+    /// The lowest live key with its quantity.
+    first: Option<(i64, i64)>,
+    live: usize,
     capacity: usize,
 }
 
@@ -39,76 +52,100 @@ type Place = (usize, usize);
 impl FarStore {
     /// A store for up to `capacity` levels. Allocates; nothing later.
     pub(crate) fn new(capacity: usize) -> Self {
-        let pool = 2 * capacity / MERGE_SUM + 2;
+        let pool = 2 * capacity / MERGE_SUM + 3;
         Self {
             keys: vec![[0; CHUNK]; pool],
             qtys: vec![[0; CHUNK]; pool],
+            lens: vec![0; pool],
             free: (0..pool as u32).rev().collect(),
             firsts: Vec::with_capacity(pool),
             chunks: Vec::with_capacity(pool),
-            len: 0,
+            hints: vec![(0, 0); HINTS],
+            first: None,
+            live: 0,
             capacity,
         }
     }
 
     pub(crate) const fn len(&self) -> usize {
-        self.len
+        self.live
     }
 
     /// Levels that still fit.
     pub(crate) const fn room(&self) -> usize {
-        self.capacity - self.len
+        self.capacity - self.live
     }
 
     /// Forgets all levels. Costs one step a chunk in use.
     pub(crate) fn clear(&mut self) {
-        self.free.extend(self.chunks.iter().rev().map(|(chunk, _)| *chunk));
+        for chunk in self.chunks.iter().rev() {
+            self.lens[*chunk as usize] = 0;
+            self.free.push(*chunk);
+        }
         self.chunks.clear();
         self.firsts.clear();
-        self.len = 0;
+        self.first = None;
+        self.live = 0;
     }
 
     /// The lowest key with its quantity.
-    pub(crate) fn first(&self) -> Option<(i64, i64)> {
-        let &(chunk, _) = self.chunks.first()?;
-        Some((self.firsts[0], self.qtys[chunk as usize][0]))
+    #[inline]
+    pub(crate) const fn first(&self) -> Option<(i64, i64)> {
+        self.first
     }
 
-    /// The highest key.
-    pub(crate) fn last(&self) -> Option<i64> {
-        let &(chunk, len) = self.chunks.last()?;
-        Some(self.keys[chunk as usize][len as usize - 1])
-    }
-
-    /// Sets the quantity at `key`.
-    pub(crate) fn insert(&mut self, key: i64, qty: i64) -> Result<(), Full> {
-        match self.find(key) {
-            Ok((p, i)) => self.qtys[self.chunks[p].0 as usize][i] = qty,
-            Err(_) if self.len == self.capacity => return Err(Full),
-            Err(place) => {
-                let (p, i) = self.make_room(place);
-                self.put(p, i, key, qty);
-                self.len += 1;
+    /// The highest key. Dead ones above it go for good.
+    pub(crate) fn last(&mut self) -> Option<i64> {
+        loop {
+            let p = self.chunks.len().checked_sub(1)?;
+            let chunk = self.chunks[p] as usize;
+            let end = self.lens[chunk] as usize - 1;
+            if self.qtys[chunk][end] > 0 {
+                return Some(self.keys[chunk][end]);
             }
+            self.lens[chunk] -= 1;
+            if end == 0 {
+                self.drop_chunk(p);
+            } else {
+                self.merge_around(p);
+            }
+        }
+    }
+
+    /// Sets the quantity at `key`, which must be positive.
+    pub(crate) fn insert(&mut self, key: i64, qty: i64) -> Result<(), Full> {
+        if let Some((chunk, i)) = self.hinted(key).or_else(|| self.search(key)) {
+            if self.qtys[chunk][i] == 0 {
+                if self.live == self.capacity {
+                    return Err(Full);
+                }
+                self.live += 1;
+            }
+            self.qtys[chunk][i] = qty;
+        } else {
+            if self.live == self.capacity {
+                return Err(Full);
+            }
+            let (p, i) = self.make_room(key);
+            self.put(p, i, key, qty);
+            self.live += 1;
+        }
+        if self.first.is_none_or(|(first, _)| key <= first) {
+            self.first = Some((key, qty));
         }
         Ok(())
     }
 
     /// Removes `key`; the quantity it had, if it was there.
     pub(crate) fn remove(&mut self, key: i64) -> Option<i64> {
-        let (p, i) = self.find(key).ok()?;
-        let (chunk, len) = self.chunks[p];
-        let (c, len) = (chunk as usize, len as usize);
-        let qty = self.qtys[c][i];
-        self.keys[c].copy_within(i + 1..len, i);
-        self.qtys[c].copy_within(i + 1..len, i);
-        self.chunks[p].1 -= 1;
-        self.len -= 1;
-        if len == 1 {
-            self.drop_chunk(p);
-        } else {
-            self.firsts[p] = self.keys[c][0];
-            self.merge_around(p);
+        let (chunk, i) = self.hinted(key).or_else(|| self.search(key))?;
+        let qty = core::mem::take(&mut self.qtys[chunk][i]);
+        if qty == 0 {
+            return None;
+        }
+        self.live -= 1;
+        if self.first.is_some_and(|(first, _)| first == key) {
+            self.first = self.iter_from(key).next();
         }
         Some(qty)
     }
@@ -120,72 +157,144 @@ impl FarStore {
 
     /// All levels with a key of at least `key`, ascending.
     pub(crate) fn iter_from(&self, key: i64) -> FarIter<'_> {
-        let (p, i) = self.find(key).unwrap_or_else(|place| place);
-        let past = self.chunks.get(p).is_some_and(|(_, len)| i >= *len as usize);
-        FarIter { store: self, at: if past { (p + 1, 0) } else { (p, i) } }
+        FarIter { store: self, at: self.find(key).unwrap_or_else(|place| place) }
     }
 
-    /// Where `key` is, or where it belongs.
+    const fn hint_of(key: i64) -> usize {
+        ((key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as usize & (HINTS - 1)
+    }
+
+    /// Chunk and index of `key`, if the hint is right.
+    #[inline]
+    fn hinted(&self, key: i64) -> Option<(usize, usize)> {
+        let (chunk, i) = self.hints[Self::hint_of(key)];
+        let (c, i) = (chunk as usize, i as usize);
+        (i < self.lens[c] as usize && self.keys[c][i % CHUNK] == key).then_some((c, i % CHUNK))
+    }
+
+    /// Chunk and index of `key` by search; leaves a hint.
+    fn search(&mut self, key: i64) -> Option<(usize, usize)> {
+        let (p, i) = self.find(key).ok()?;
+        let chunk = self.chunks[p];
+        self.hints[Self::hint_of(key)] = (chunk, i as u32);
+        Some((chunk as usize, i))
+    }
+
+    fn len_at(&self, p: usize) -> usize {
+        self.lens[self.chunks[p] as usize] as usize
+    }
+
+    /// Where `key` is, dead or alive, or where it belongs.
     fn find(&self, key: i64) -> Result<Place, Place> {
         let p = self.firsts.partition_point(|first| *first <= key).saturating_sub(1);
-        let Some(&(chunk, len)) = self.chunks.get(p) else { return Err((0, 0)) };
-        match self.keys[chunk as usize][..len as usize].binary_search(&key) {
+        let Some(&chunk) = self.chunks.get(p) else { return Err((0, 0)) };
+        match self.keys[chunk as usize][..self.len_at(p)].binary_search(&key) {
             Ok(i) => Ok((p, i)),
             Err(i) => Err((p, i)),
         }
     }
 
-    /// Makes the chunk at `place` one that can take another level; the place may move.
-    fn make_room(&mut self, (p, i): Place) -> Place {
+    /// The place for the new key `key`, in a chunk that can take it.
+    fn make_room(&mut self, key: i64) -> Place {
+        if self.free.is_empty() {
+            self.bury_all();
+        }
         if self.chunks.is_empty() {
             self.add_chunk(0);
             return (0, 0);
         }
-        if (self.chunks[p].1 as usize) < CHUNK {
-            return (p, i);
+        let (mut p, mut i) = self.find(key).unwrap_or_else(|place| place);
+        if self.len_at(p) == CHUNK && self.bury(p) {
+            self.settle(p);
+            if self.chunks.is_empty() {
+                self.add_chunk(0);
+                return (0, 0);
+            }
+            (p, i) = self.find(key).unwrap_or_else(|place| place);
         }
+        if self.len_at(p) < CHUNK { (p, i) } else { self.split(p, i) }
+    }
+
+    /// Cuts the full chunk at `p` in two; returns where the place in it is now.
+    fn split(&mut self, p: usize, i: usize) -> Place {
         let next = self.add_chunk(p + 1);
         if i == CHUNK && p + 2 == self.chunks.len() {
             return (p + 1, 0); // ascending input, as in a snapshot, fills chunks wholly
         }
-        let (from, half) = (self.chunks[p].0 as usize, CHUNK / 2);
+        let (from, half) = (self.chunks[p] as usize, CHUNK / 2);
         let (low, high) = (self.keys[from], self.qtys[from]);
         self.keys[next][..half].copy_from_slice(&low[half..]);
         self.qtys[next][..half].copy_from_slice(&high[half..]);
-        self.chunks[p].1 = half as u32;
-        self.chunks[p + 1].1 = half as u32;
+        self.lens[from] = half as u32;
+        self.lens[next] = half as u32;
         self.firsts[p + 1] = low[half];
         if i <= half { (p, i) } else { (p + 1, i - half) }
     }
 
     fn put(&mut self, p: usize, i: usize, key: i64, qty: i64) {
-        let (chunk, len) = self.chunks[p];
-        let (c, len) = (chunk as usize, len as usize);
+        let (c, len) = (self.chunks[p] as usize, self.len_at(p));
         self.keys[c].copy_within(i..len, i + 1);
         self.qtys[c].copy_within(i..len, i + 1);
         self.keys[c][i] = key;
         self.qtys[c][i] = qty;
-        self.chunks[p].1 += 1;
+        self.lens[c] += 1;
         self.firsts[p] = self.keys[c][0];
+        self.hints[Self::hint_of(key)] = (c as u32, i as u32);
     }
 
     /// Takes a chunk from the pool into the directory at `p`.
     fn add_chunk(&mut self, p: usize) -> usize {
         let chunk = self.free.pop().expect("the merge rule bounds the chunks in use");
-        self.chunks.insert(p, (chunk, 0));
+        self.chunks.insert(p, chunk);
         self.firsts.insert(p, i64::MAX);
         chunk as usize
     }
 
     fn drop_chunk(&mut self, p: usize) {
-        let (chunk, _) = self.chunks.remove(p);
+        let chunk = self.chunks.remove(p);
         self.firsts.remove(p);
+        self.lens[chunk as usize] = 0;
         self.free.push(chunk);
     }
 
-    /// Restores the invariant after a removal from the chunk at `p`.
+    /// Removes the dead keys of the chunk at `p`; whether there were any.
+    fn bury(&mut self, p: usize) -> bool {
+        let (c, len) = (self.chunks[p] as usize, self.len_at(p));
+        let mut kept = 0;
+        for i in 0..len {
+            if self.qtys[c][i] > 0 {
+                self.keys[c][kept] = self.keys[c][i];
+                self.qtys[c][kept] = self.qtys[c][i];
+                kept += 1;
+            }
+        }
+        self.lens[c] = kept as u32;
+        self.firsts[p] = if kept > 0 { self.keys[c][0] } else { self.firsts[p] };
+        kept < len
+    }
+
+    /// Restores the invariant after keys left the chunk at `p`.
+    fn settle(&mut self, p: usize) {
+        if self.len_at(p) == 0 {
+            self.drop_chunk(p);
+        } else {
+            self.merge_around(p);
+        }
+    }
+
+    /// Removes every dead key. Costs a step a key; a store that is short of chunks has mostly
+    /// dead ones.
+    #[cold]
+    fn bury_all(&mut self) {
+        for p in (0..self.chunks.len()).rev() {
+            if self.bury(p) {
+                self.settle(p);
+            }
+        }
+    }
+
     fn merge_around(&mut self, p: usize) {
-        let len = |q: usize| self.chunks.get(q).map_or(CHUNK, |(_, len)| *len as usize);
+        let len = |q: usize| if q < self.chunks.len() { self.len_at(q) } else { CHUNK };
         if len(p) + len(p + 1) <= MERGE_SUM {
             self.merge(p);
         } else if p > 0 && len(p - 1) + len(p) <= MERGE_SUM {
@@ -195,12 +304,12 @@ impl FarStore {
 
     /// Moves the chunk behind `p` into the one at `p`.
     fn merge(&mut self, p: usize) {
-        let ((into, a), (from, b)) = (self.chunks[p], self.chunks[p + 1]);
-        let (a, b) = (a as usize, b as usize);
-        let (keys, qtys) = (self.keys[from as usize], self.qtys[from as usize]);
-        self.keys[into as usize][a..a + b].copy_from_slice(&keys[..b]);
-        self.qtys[into as usize][a..a + b].copy_from_slice(&qtys[..b]);
-        self.chunks[p].1 = (a + b) as u32;
+        let (into, from) = (self.chunks[p] as usize, self.chunks[p + 1] as usize);
+        let (a, b) = (self.len_at(p), self.len_at(p + 1));
+        let (keys, qtys) = (self.keys[from], self.qtys[from]);
+        self.keys[into][a..a + b].copy_from_slice(&keys[..b]);
+        self.qtys[into][a..a + b].copy_from_slice(&qtys[..b]);
+        self.lens[into] = (a + b) as u32;
         self.drop_chunk(p + 1);
     }
 }
@@ -216,10 +325,19 @@ impl Iterator for FarIter<'_> {
     type Item = (i64, i64);
 
     fn next(&mut self) -> Option<(i64, i64)> {
-        let (p, i) = self.at;
-        let &(chunk, len) = self.store.chunks.get(p)?;
-        self.at = if i + 1 < len as usize { (p, i + 1) } else { (p + 1, 0) };
-        Some((self.store.keys[chunk as usize][i], self.store.qtys[chunk as usize][i]))
+        loop {
+            let (p, i) = self.at;
+            let chunk = *self.store.chunks.get(p)? as usize;
+            if i >= self.store.lens[chunk] as usize {
+                self.at = (p + 1, 0);
+                continue;
+            }
+            self.at = (p, i + 1);
+            let qty = self.store.qtys[chunk][i];
+            if qty > 0 {
+                return Some((self.store.keys[chunk][i], qty));
+            }
+        }
     }
 }
 
@@ -232,9 +350,10 @@ mod tests {
     fn check(store: &FarStore, twin: &BTreeMap<i64, i64>) {
         assert_eq!(store.len(), twin.len());
         assert!(store.iter().eq(twin.iter().map(|(k, v)| (*k, *v))));
-        for pair in store.chunks.windows(2) {
-            assert!((pair[0].1 + pair[1].1) as usize > MERGE_SUM, "the pool's bound holds");
+        for p in 1..store.chunks.len() {
+            assert!(store.len_at(p - 1) + store.len_at(p) > MERGE_SUM, "the pool's bound holds");
         }
+        assert!(store.chunks.iter().all(|c| store.lens[*c as usize] > 0));
     }
 
     /// Grows to the brim and shrinks again, in random order, several times over.

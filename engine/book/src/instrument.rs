@@ -187,11 +187,8 @@ impl InstrumentBook {
                 self.venue_ms = stamp.venue_ms;
                 self.ladder.reset(granularity(bids, asks, self.instrument.tick));
                 self.horizon = [bids, asks].map(|side| self.horizon_of(side));
-                let fits = set_side(&mut self.ladder, Side::Buy, bids).and(set_side(
-                    &mut self.ladder,
-                    Side::Sell,
-                    asks,
-                ));
+                let fits = self.ladder.set_all(Side::Buy, bids);
+                let fits = fits.and_then(|()| self.ladder.set_all(Side::Sell, asks));
                 if self.sound(ledger, fits, check) {
                     self.replay(ledger, stamp.now);
                 }
@@ -430,13 +427,9 @@ impl InstrumentBook {
     }
 }
 
-fn set_side(ladder: &mut Ladder, side: Side, levels: &[Level]) -> Result<(), Full> {
-    levels.iter().try_for_each(|level| ladder.set(side, level.price, level.qty))
-}
-
 /// Sets the first `bids` levels as bids, the others as asks.
 fn set_levels(ladder: &mut Ladder, bids: u32, levels: &[Level]) -> Result<(), Full> {
     let (bids, asks) = levels.split_at((bids as usize).min(levels.len()));
-    set_side(ladder, Side::Buy, bids)?;
-    set_side(ladder, Side::Sell, asks)
+    ladder.set_all(Side::Buy, bids)?;
+    ladder.set_all(Side::Sell, asks)
 }

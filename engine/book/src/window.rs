@@ -5,6 +5,8 @@
 //! slot is its low bits, so sliding moves nothing. One level costs an index, a bit and, when the
 //! best goes, a search over the words' summary: at most `steps / 4096 + 1` summary words.
 
+use bot4_types::Level;
+
 /// Steps in one word of the bitmap, and the unit by which a window slides.
 pub(crate) const WORD: i64 = 64;
 /// Stands for "no step".
@@ -102,6 +104,47 @@ impl Window {
         }
     }
 
+    /// As [`set`](Self::set) for a covered step that is worse than the best, or the best itself
+    /// with another quantity; `false` for others, when nothing is done.
+    #[inline]
+    pub(crate) fn set_behind(&mut self, step: i64, qty: i64) -> bool {
+        let behind = step > self.best.wrapping_sub(i64::from(qty > 0));
+        if !(behind & self.covers(step)) {
+            return false;
+        }
+        let (slot, qtys) = (self.slot(step), &mut self.qty[..]);
+        let change = put(qtys, &mut self.words, &mut self.summary, slot, qty);
+        self.count = self.count.wrapping_add_signed(change);
+        true
+    }
+
+    /// [`set_behind`](Self::set_behind) for one level after the other, until one comes whose price
+    /// `step_of` finds off the grid or for which that would be `false`; returns how many were set.
+    #[inline]
+    pub(crate) fn set_run(
+        &mut self,
+        levels: &[Level],
+        step_of: impl Fn(i64) -> (bool, i64),
+    ) -> usize {
+        // In locals, so that no store makes the processor look at them again.
+        let (base, best, mut count) = (self.base, self.best, self.count);
+        let (qtys, words, sums) = (&mut self.qty[..], &mut self.words[..], &mut self.summary[..]);
+        let mut done = 0;
+        for level in levels {
+            let (on_grid, step) = step_of(level.price);
+            let covered = (step.wrapping_sub(base) as u64) < qtys.len() as u64;
+            let behind = step > best.wrapping_sub(i64::from(level.qty > 0));
+            if !(on_grid & covered & behind) {
+                break;
+            }
+            let slot = step as usize & (qtys.len() - 1);
+            count = count.wrapping_add_signed(put(qtys, words, sums, slot, level.qty));
+            done += 1;
+        }
+        self.count = count;
+        done
+    }
+
     /// The lowest step in use that is at least `step` (itself at least `base`), or [`NONE`].
     #[inline]
     pub(crate) fn next(&self, step: i64) -> i64 {
@@ -183,6 +226,20 @@ impl Window {
     }
 }
 
+/// Sets or removes the level at `slot`; returns by how many the levels in use changed. Free of
+/// branches, because whether a level is new or goes is as good as random.
+#[inline]
+fn put(qtys: &mut [i64], words: &mut [u64], sums: &mut [u64], slot: usize, qty: i64) -> isize {
+    let (word, bit, stays) = (slot >> 6, slot & 63, u64::from(qty > 0));
+    let was = words[word] >> bit & 1;
+    let marks = (words[word] & !(1 << bit)) | stays << bit;
+    let (sum, place) = (word >> 6, word & 63);
+    words[word] = marks;
+    sums[sum] = (sums[sum] & !(1 << place)) | u64::from(marks != 0) << place;
+    qtys[slot] = qty;
+    stays as isize - was as isize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +258,16 @@ mod tests {
                 for n in 0..300 {
                     let step = base + rng.below(steps as u64) as i64;
                     let qty = rng.below(3) as i64;
+                    let level = Level { price: step, qty };
+                    let behind = step > window.best() || (step == window.best() && qty > 0);
+                    match n % 3 {
+                        0 => assert_eq!(window.set_behind(step, qty), behind),
+                        1 => {
+                            let done = window.set_run(&[level], |price| (true, price));
+                            assert_eq!(done, usize::from(behind));
+                        }
+                        _ => {}
+                    }
                     window.set(step, qty);
                     if qty > 0 {
                         twin.insert(step, qty)

@@ -280,7 +280,7 @@ const NUMBERED: [SequenceRule; 4] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Line A from the beginning, line B joins at any time.
     #[test]
@@ -290,7 +290,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn drops_and_restarts_never_show_a_wrong_book(

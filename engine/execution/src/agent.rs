@@ -219,6 +219,18 @@ impl ExecutionAgent {
         (self.desk.open(), self.desk.unknown())
     }
 
+    /// Approved orders that wait to be sent, and one of them that has ended all the same: none,
+    /// ever, because it would still be sent.
+    #[must_use]
+    pub fn waiting(&mut self) -> (usize, Option<OrderId>) {
+        let Self { waiting, desk, .. } = self;
+        let ended = waiting
+            .iter()
+            .map(|w| w.intent().order)
+            .find(|id| desk.order(*id).is_none_or(|order| order.state.is_terminal()));
+        (waiting.len(), ended)
+    }
+
     /// Changes the desk by `input`, and records it before a report of it can leave.
     pub(crate) fn feed(&mut self, input: DeskInput, now: Nanos) -> Outcome {
         let outcome = self.desk.apply(&input, now, &mut self.questions);

@@ -68,6 +68,8 @@ pub struct Link {
     pub to_ask: Vec<Step>,
     /// The states of all orders are known in this recovery; fills and balances follow.
     pub recovery_asked: bool,
+    /// This connection's logon was refused for its time, and the venue was asked for its own.
+    pub clock_asked: bool,
     /// What was counted.
     pub counts: LinkCounts,
 }
@@ -105,6 +107,7 @@ impl Link {
             out: Vec::with_capacity(REQUEST_LEN),
             to_ask: Vec::with_capacity(STEPS_MAX),
             recovery_asked: false,
+            clock_asked: false,
             counts: LinkCounts::default(),
         }
     }
@@ -166,6 +169,7 @@ impl Link {
         self.requests.clear();
         self.to_ask.clear();
         self.recovery_asked = false;
+        self.clock_asked = false;
         self.counts.losses += 1;
         if error.is_refusal() {
             self.backoff.refused(now, error.retry_after());

@@ -131,6 +131,10 @@ impl ExecutionAgent {
                 if let Some(ms) = self.venue_ms.take() {
                     self.wall.learned(pending.sent, now, ms);
                 }
+                // The logon was refused for its time.
+                if self.link.state() == SessionState::LoggingOn {
+                    self.log_on(now, probe);
+                }
             }
             Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
         }
@@ -146,6 +150,9 @@ impl ExecutionAgent {
     ) -> Result<(), ConnError> {
         if let Failure::Limited { until_ms, orders_only } = failure {
             self.limited(until_ms, orders_only, now);
+        }
+        if is_untimely(failure) {
+            self.wall.doubt();
         }
         let again = matches!(failure, Failure::Limited { .. })
             && self.link.state() == SessionState::Recovering;
@@ -172,6 +179,11 @@ impl ExecutionAgent {
                     let ask = if status { Question::Status } else { Question::Fills };
                     self.link.to_ask.push(Step::Order(ask(order)));
                 }
+            }
+            // One of the two clocks has stepped; the venue tells the time without a session.
+            Purpose::Logon if is_untimely(failure) && !self.link.clock_asked => {
+                self.link.clock_asked = true;
+                self.ask_time(now, probe);
             }
             // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
             Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => self.recover(),
@@ -395,6 +407,11 @@ impl ExecutionAgent {
         self.waiting.clear();
         self.feed(DeskInput::AllLost, now);
     }
+}
+
+/// Refused because its time is not within the venue's window.
+fn is_untimely(failure: Failure) -> bool {
+    failure == Failure::Refused(DoneReason::Window)
 }
 
 /// A logon that was refused counts as a refusal of the connection: retry slowly.

@@ -5,6 +5,8 @@ use bot4_types::{Nanos, Wall};
 
 /// Between two questions for the venue's time.
 const ASK_EVERY: Nanos = Nanos::from_secs(60);
+/// Between two when the venue has just refused a request for its time.
+const DOUBT_EVERY: Nanos = Nanos::from_secs(1);
 /// Answers that took longer say too little.
 const WAY_MAX: Nanos = Nanos::from_millis(200);
 /// A stamp from the future is refused, so the clock is kept this much behind.
@@ -17,6 +19,7 @@ const JUMP_MAX_NS: i64 = 5_000_000_000;
 pub struct VenueClock {
     wall: Wall,
     asked_at: Nanos,
+    doubted: bool,
     /// Answers that would have moved the clock by more than five seconds.
     pub jumps: u64,
 }
@@ -25,7 +28,7 @@ impl VenueClock {
     /// A clock that was measured before the run.
     #[must_use]
     pub const fn new(wall: Wall) -> Self {
-        Self { wall, asked_at: Nanos::ZERO, jumps: 0 }
+        Self { wall, asked_at: Nanos::ZERO, doubted: false, jumps: 0 }
     }
 
     /// Venue time at `now`, Unix ms.
@@ -36,11 +39,19 @@ impl VenueClock {
 
     /// It is time to ask; notes that it is being done.
     pub fn take_due(&mut self, now: Nanos) -> bool {
-        let due = now.since(self.asked_at) >= ASK_EVERY;
+        let every = if self.doubted { DOUBT_EVERY } else { ASK_EVERY };
+        let due = now.since(self.asked_at) >= every;
         if due {
             self.asked_at = now;
+            self.doubted = false;
         }
         due
+    }
+
+    /// The venue refused a request for its time: a clock has stepped, or this machine stood still
+    /// in a way that its clock does not count. Asked again at once, at most every second.
+    pub const fn doubt(&mut self) {
+        self.doubted = true;
     }
 
     /// The venue said that it was `venue_ms`; asked at `sent`, heard at `heard`. The stamp is taken
@@ -79,6 +90,19 @@ mod tests {
         clock.learned(sent, heard, venue_ms);
         let error = clock.unix_ms(Nanos::from_millis(60_005)) - venue_ms;
         assert!((-2..=0).contains(&error), "{error} ms");
+    }
+
+    #[test]
+    fn a_doubted_clock_is_asked_at_once_and_then_every_minute_again() {
+        let mut clock = clock();
+        assert!(clock.take_due(Nanos::from_secs(60)) && !clock.take_due(Nanos::from_secs(61)));
+        clock.doubt();
+        assert!(clock.take_due(Nanos::from_secs(61)) && !clock.take_due(Nanos::from_secs(119)));
+        clock.doubt();
+        assert!(
+            !clock.take_due(Nanos::from_millis(61_999)) && clock.take_due(Nanos::from_secs(62))
+        );
+        assert!(clock.take_due(Nanos::from_secs(122)));
     }
 
     #[test]

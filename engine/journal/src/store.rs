@@ -96,6 +96,11 @@ pub trait Store: Send {
     /// # Errors
     /// The disk's.
     fn discard(&mut self, index: u32) -> io::Result<()>;
+
+    /// Jobs that were run inline may be answered now. A twin says no to be a slow disk.
+    fn answers(&self) -> bool {
+        true
+    }
 }
 
 /// Segments in a directory, mapped `MAP_SHARED`: what was written survives the process.
@@ -320,7 +325,7 @@ impl Jobs {
     /// The next answer, if there is one.
     pub fn poll(&mut self) -> Option<Done> {
         match &mut self.runner {
-            Runner::Inline { done, .. } => done.pop_front(),
+            Runner::Inline { store, done } => store.answers().then(|| done.pop_front()).flatten(),
             Runner::Helper { done, .. } => done.try_recv().ok(),
         }
     }

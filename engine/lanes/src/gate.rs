@@ -21,7 +21,7 @@ use crate::control::{Control, Phase};
 use crate::ring::{Rx, Tx};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering, acquire, release};
 
-pub use crate::ring::gated_ring;
+pub use crate::ring::{gated_ring, roomy_ring};
 
 /// Alone on its line: each has one writer.
 #[derive(Debug, Default)]
@@ -310,82 +310,100 @@ mod tests {
         ]
     }
 
+    /// A ring with a gate at each end.
+    struct Machine {
+        tx: Tx<u8>,
+        rx: Rx<u8>,
+        writer: TurnGate,
+        reader: TurnGate,
+    }
+
+    impl Machine {
+        fn new(capacity: usize) -> Self {
+            let (tx, rx) = gated_ring(capacity);
+            let (mut writer, mut reader) = (TurnGate::new(), TurnGate::new());
+            writer.writes("out", &tx);
+            reader.reads("in", &rx);
+            Self { tx, rx, writer, reader }
+        }
+
+        /// Does `op`; how many messages it moved, and those that came out.
+        fn act(&mut self, op: &Op) -> (usize, Vec<u8>) {
+            let mut out = Vec::new();
+            let moved = match op {
+                Op::Begin => 0,
+                Op::Push(v) => usize::from(self.tx.push(*v).is_ok()),
+                Op::PushAll(vs) => self.tx.push_all(&mut vs.clone().into_iter()),
+                Op::PushSlice(vs) => self.tx.push_slice(vs),
+                Op::Pop => {
+                    out.extend(self.rx.pop());
+                    out.len()
+                }
+                Op::PopInto(max) => self.rx.pop_into(*max, |v| out.push(v)),
+                Op::PopWhile(max, stop) => self.rx.pop_while(*max, |v| {
+                    out.extend((v < stop).then_some(*v));
+                    v < stop
+                }),
+            };
+            (moved, out)
+        }
+    }
+
+    /// The naive twin: a queue and what each end may still move in its turn.
+    struct Twin {
+        queue: Vec<u8>,
+        room: usize,
+        waiting: usize,
+    }
+
+    impl Twin {
+        fn act(&mut self, op: &Op, capacity: usize) -> (usize, Vec<u8>) {
+            let (given, taken) = match op {
+                Op::Begin => {
+                    (self.room, self.waiting) = (capacity - self.queue.len(), self.queue.len());
+                    return (0, Vec::new());
+                }
+                Op::Push(v) => (vec![*v], 0),
+                Op::PushAll(vs) | Op::PushSlice(vs) => (vs.clone(), 0),
+                Op::Pop => (Vec::new(), 1),
+                Op::PopInto(max) => (Vec::new(), *max),
+                Op::PopWhile(max, stop) => {
+                    let seen = self.queue.iter().take((*max).min(self.waiting));
+                    (Vec::new(), seen.take_while(|v| *v < stop).count())
+                }
+            };
+            let (given, taken) = (&given[..given.len().min(self.room)], taken.min(self.waiting));
+            self.queue.extend(given);
+            self.room -= given.len();
+            self.waiting -= taken;
+            (given.len() + taken, self.queue.drain(..taken).collect())
+        }
+    }
+
     proptest! {
-        /// The naive twin is a queue and two numbers; a second machine, forced with the samples of
-        /// the first, answers alike. All ways to move messages obey the sample.
+        /// A second machine, forced with the samples of the first, answers alike. All ways to
+        /// move messages obey the sample.
         #[test]
         fn every_way_to_move_obeys_the_sample_and_replays(
             ops in proptest::collection::vec(op(), 0..120)
         ) {
             let capacity = 6;
-            let machine = || {
-                let (tx, rx) = gated_ring(capacity);
-                let (mut writer, mut reader) = (TurnGate::new(), TurnGate::new());
-                writer.writes("out", &tx);
-                reader.reads("in", &rx);
-                (tx, rx, writer, reader)
-            };
-            let (mut tx, mut rx, writer, reader) = machine();
-            let (mut tx2, mut rx2, writer2, reader2) = machine();
-            let (mut twin, mut room, mut waiting) = (Vec::new(), 0, 0);
+            let (mut live, mut replay) = (Machine::new(capacity), Machine::new(capacity));
+            let mut twin = Twin { queue: Vec::new(), room: 0, waiting: 0 };
             for op in ops {
-                match op {
-                    Op::Begin => {
-                        let (w, r) = (writer.sample().0, reader.sample().0);
-                        (room, waiting) = (capacity - twin.len(), twin.len());
-                        prop_assert_eq!((usize::from(w[0]), usize::from(r[0])), (room, waiting));
-                        writer2.force(&w, Phase::Run);
-                        reader2.force(&r, Phase::Run);
-                    }
-                    Op::Push(v) => {
-                        let fits = room > 0;
-                        prop_assert_eq!(tx.push(v).is_ok(), fits);
-                        prop_assert_eq!(tx2.push(v).is_ok(), fits);
-                        twin.extend(fits.then_some(v));
-                        room -= usize::from(fits);
-                    }
-                    Op::PushAll(vs) | Op::PushSlice(vs) if vs.is_empty() => {}
-                    Op::PushAll(vs) => {
-                        let fits = room.min(vs.len());
-                        prop_assert_eq!(tx.push_all(&mut vs.clone().into_iter()), fits);
-                        prop_assert_eq!(tx2.push_all(&mut vs.clone().into_iter()), fits);
-                        twin.extend(&vs[..fits]);
-                        room -= fits;
-                    }
-                    Op::PushSlice(vs) => {
-                        let fits = room.min(vs.len());
-                        prop_assert_eq!(tx.push_slice(&vs), fits);
-                        prop_assert_eq!(tx2.push_slice(&vs), fits);
-                        twin.extend(&vs[..fits]);
-                        room -= fits;
-                    }
-                    Op::Pop => {
-                        let next = (waiting > 0).then(|| twin.remove(0));
-                        waiting -= usize::from(next.is_some());
-                        prop_assert_eq!((rx.pop(), rx2.pop()), (next, next));
-                    }
-                    Op::PopInto(max) => {
-                        let n = max.min(waiting);
-                        let (mut a, mut b) = (Vec::new(), Vec::new());
-                        prop_assert_eq!(rx.pop_into(max, |v| a.push(v)), n);
-                        prop_assert_eq!(rx2.pop_into(max, |v| b.push(v)), n);
-                        let want: Vec<u8> = twin.drain(..n).collect();
-                        prop_assert_eq!((&a, &b), (&want, &want));
-                        waiting -= n;
-                    }
-                    Op::PopWhile(max, stop) => {
-                        let n = twin.iter().take(max.min(waiting)).take_while(|v| **v < stop);
-                        let n = n.count();
-                        prop_assert_eq!(rx.pop_while(max, |v| *v < stop), n);
-                        prop_assert_eq!(rx2.pop_while(max, |v| *v < stop), n);
-                        twin.drain(..n);
-                        waiting -= n;
-                    }
+                let expected = twin.act(&op, capacity);
+                if matches!(op, Op::Begin) {
+                    let (w, r) = (live.writer.sample().0, live.reader.sample().0);
+                    replay.writer.force(&w, Phase::Run);
+                    replay.reader.force(&r, Phase::Run);
                 }
-                prop_assert_eq!((rx.waiting(), tx.room()), (waiting, room));
-                prop_assert_eq!(rx.peek().copied(), (waiting > 0).then(|| twin[0]));
+                prop_assert_eq!(&live.act(&op), &expected);
+                prop_assert_eq!(&replay.act(&op), &expected);
+                prop_assert_eq!((live.rx.waiting(), live.tx.room()), (twin.waiting, twin.room));
+                let next = twin.queue.first().copied().filter(|_| twin.waiting > 0);
+                prop_assert_eq!(live.rx.peek().copied(), next);
             }
-            prop_assert_eq!((reader2.starved(), writer2.starved()), (None, None));
+            prop_assert_eq!((replay.reader.starved(), replay.writer.starved()), (None, None));
         }
     }
 }

@@ -16,6 +16,8 @@
 //!   output room before they take input: on a folded lane the reader of a full ring may be the
 //!   same thread.
 //! * A [`Probe`] stamps stage borders; decisions never read it.
+//! * In a run that is captured, an agent sees one sample of its rings a turn ([`gate`]), and what
+//!   it saw is recorded ([`recorded`]): a replay runs the same turns again.
 //! * Shared words that are not rings are declared here and nowhere else: the kill word
 //!   ([`control`]), the journaled sequence ([`log_port`]), the counters ([`metrics`]) and the
 //!   lanes' stop and heartbeat words ([`words`]). All of them, and the use of the rings, are
@@ -53,7 +55,7 @@ pub mod words;
 pub use agent::{Agent, Fault};
 pub use clock::Clock;
 pub use control::{Control, Phase};
-pub use gate::{TurnGate, gated_ring};
+pub use gate::{TurnGate, gated_ring, roomy_ring};
 
 pub use lane::{Lane, LaneHandle, LaneSpec, LaneState, LaneThread};
 pub use log_port::{Journaled, LogTx};

@@ -21,8 +21,16 @@ pub fn ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
 /// A ring whose ends can be gated: see [`crate::gate`].
 #[must_use]
 pub fn gated_ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
-    let (mut tx, mut rx) = ring(capacity);
-    let meter = Meter::new(capacity);
+    roomy_ring(capacity, capacity)
+}
+
+/// A gated ring that says `capacity` and holds `places`: a replay runs whole turns, and the
+/// machine that it repeats may have held more of a link's messages than the ring itself.
+#[must_use]
+pub fn roomy_ring<T>(capacity: usize, places: usize) -> (Tx<T>, Rx<T>) {
+    let (mut tx, mut rx) = ring(places);
+    tx.capacity = capacity;
+    let meter = Meter::new(places);
     tx.port = Some(Port::new(meter.clone(), End::Writes));
     rx.port = Some(Port::new(meter, End::Reads));
     (tx, rx)

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bot4_lanes::sync::{Mistake, plant};
 use bot4_lanes::words::LaneWords;
-use bot4_lanes::{Control, Journaled, LaneState, Metrics, Phase, ring};
+use bot4_lanes::{Control, Journaled, LaneState, Metrics, Phase, TurnGate, gated_ring, ring};
 use bot4_types::Nanos;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -119,6 +119,42 @@ fn chunks_in_order() {
 #[test]
 fn chunks_are_delivered_in_order() {
     holds_and_finds(chunks_in_order);
+}
+
+/// A ring grants at least what a gate's sample says, both ways.
+fn a_gated_ring_grants() {
+    let (mut tx, mut rx) = gated_ring::<u32>(1);
+    let mut writes = TurnGate::new();
+    writes.writes("out", &tx);
+    let writer = thread::spawn(move || {
+        let mut sent = 0;
+        while sent < 2 {
+            let (room, _) = writes.sample();
+            for _ in 0..room[0] {
+                assert!(tx.push(sent).is_ok(), "the sample said that there is room");
+                sent += 1;
+            }
+            thread::yield_now();
+        }
+        assert_eq!(writes.starved(), None);
+    });
+    let mut reads = TurnGate::new();
+    reads.reads("in", &rx);
+    let mut seen = 0;
+    while seen < 2 {
+        let (waiting, _) = reads.sample();
+        for _ in 0..waiting[0] {
+            assert_eq!(rx.pop(), Some(seen), "the sample said that one waits");
+            seen += 1;
+        }
+        thread::yield_now();
+    }
+    writer.join().expect("no panic");
+}
+
+#[test]
+fn a_gated_ring_grants_its_sample() {
+    holds_and_finds(a_gated_ring_grants);
 }
 
 /// A slot goes out by one ring and comes home by another, as frames and level blocks do: its

@@ -217,6 +217,25 @@ fn a_waiting_wish_grows_too_old() {
     assert_eq!(rig.count("wishes_expired"), 1);
 }
 
+/// A replay does not know of turns that call themselves empty: what time alone does counts.
+#[test]
+fn a_turn_in_which_time_alone_changed_something_is_not_empty() {
+    let (mut rig, mut strings) = stage();
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID, 100_000));
+    let first = rig.only();
+    rig.ack(&first);
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID - ONE, 100_000));
+    assert_eq!(rig.only().action, OrderAction::Cancel);
+    assert_eq!((rig.turn(), rig.turn()), (0, 0), "it waits for the cancel");
+    rig.now = rig.now + Nanos::from_millis(499);
+    rig.turn(); // A round of timers.
+    assert_eq!(rig.turn(), 0);
+    rig.canceled(&first);
+    rig.now = rig.now + Nanos::from_millis(1);
+    assert_eq!((rig.turn(), rig.turn()), (1, 0), "the wish has expired");
+    assert_eq!((rig.sent().len(), rig.count("wishes_expired")), (0, 1));
+}
+
 #[test]
 fn a_fill_spends_the_wish() {
     let (mut rig, mut strings) = stage();

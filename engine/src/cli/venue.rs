@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use bot4_venue::{MarketChoice, VenueOptions};
 
-use super::{Outcome, exit};
+use super::{Outcome, Refusal, exit};
+use crate::offline::export::LinesFile;
+use crate::record::instruments::CaptureInstruments;
 
 /// Arguments of `bot4 venue`.
 #[derive(clap::Args)]
@@ -17,9 +19,10 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Whose dialect to speak: binance, binance-usdm, kraken, bybit, okx or coinbase.
-    #[arg(long, default_value = "binance")]
-    venue: String,
-    /// `generated`, or a recording (plain or .gz).
+    /// Without it that of the capture to serve, else binance.
+    #[arg(long)]
+    venue: Option<String>,
+    /// `generated`, a recording (plain or .gz), or a capture.
     #[arg(long, default_value = "generated")]
     market: String,
     /// Trade against the recording instead of serving it verbatim.
@@ -28,7 +31,8 @@ pub struct Args {
     /// Pace of a recording; 1 is as recorded.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Timed faults, one a line.
+    /// Timed faults, one a line, such as `5s outage 2s`; without the time they are commands of the
+    /// control connection that the first line names.
     #[arg(long)]
     script: Option<PathBuf>,
     /// Seed of the generated market.
@@ -64,9 +68,10 @@ pub fn run(args: Args) -> Outcome {
         "generated" => MarketChoice::Generated,
         file => MarketChoice::File { path: file.into(), trade: args.trade },
     };
+    let (market, venue, _lines) = as_lines(market, args.venue)?;
     let options = VenueOptions {
         listen: args.listen,
-        venue: args.venue,
+        venue,
         old_checksum: args.old_checksum,
         market,
         speed: args.speed,
@@ -82,4 +87,31 @@ pub fn run(args: Args) -> Outcome {
     };
     bot4_venue::run(&options, &stop, announce).map_err(|e| format!("error: venue: {e}"))?;
     Ok(exit::DONE)
+}
+
+/// The venue reads lines: a capture is put into a file of lines, which lives as long as the third
+/// of what is given back.
+fn as_lines(
+    market: MarketChoice,
+    venue: Option<String>,
+) -> Result<(MarketChoice, String, Option<LinesFile>), Refusal> {
+    let or_binance = |venue: Option<String>| venue.unwrap_or_else(|| "binance".to_owned());
+    let (path, trade) = match market {
+        MarketChoice::File { path, trade } if bot4_capture::is_capture(&path) => (path, trade),
+        other => return Ok((other, or_binance(venue), None)),
+    };
+    let wrong = |e: std::io::Error| format!("error: --market {}: {e}", path.display());
+    let recorded = CaptureInstruments::read(&path).map_err(wrong)?.map(|known| known.venue.name());
+    if let (Some(asked), Some(recorded)) = (&venue, recorded)
+        && asked != recorded
+    {
+        let path = path.display();
+        return Err(format!(
+            "error: --market {path} was recorded at `{recorded}`\nhelp: --venue {recorded}"
+        )
+        .into());
+    }
+    let lines = LinesFile::of(&path).map_err(wrong)?;
+    let venue = or_binance(venue.or(recorded.map(str::to_owned)));
+    Ok((MarketChoice::File { path: lines.path(), trade }, venue, Some(lines)))
 }

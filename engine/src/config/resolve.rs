@@ -12,9 +12,7 @@ use super::error::Issue;
 use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
 use super::venue;
-pub use super::venue::{
-    Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue,
-};
+pub use super::venue::{Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]

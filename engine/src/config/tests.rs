@@ -86,3 +86,87 @@ fn a_key_that_others_can_read_is_refused() {
     let error = refused(&text);
     assert!(error.contains("chmod 600") && error.contains("trade.toml:7:"), "{error}");
 }
+
+/// An observed venue: the least that is needed, and `more`.
+fn observed(name: &str, symbol: &str, more: &str) -> String {
+    format!("[venue]\nname = \"{name}\"\nmode = \"observe\"\nsymbols = [\"{symbol}\"]\n{more}")
+}
+
+#[test]
+fn every_venue_of_the_build_can_be_observed_without_keys() {
+    for (name, symbol) in [
+        ("binance", "BTCUSDT"),
+        ("binance-usdm", "BTCUSDT"),
+        ("kraken", "BTC/USD"),
+        ("bybit", "BTCUSDT"),
+        ("okx", "BTC-USDT"),
+        ("coinbase", "BTC-USD"),
+    ] {
+        let embedded = observed(name, symbol, "embedded = true\n");
+        let config = parse(&embedded, Path::new("x.toml")).expect("accepted");
+        assert!(!config.venue.trades(), "{name}");
+        let hosts = "market = \"wss://h:1\"\napi = \"wss://h:1/a\"\nrest = \"https://h:2\"\n";
+        let remote = observed(name, symbol, hosts);
+        let config = parse(&remote, Path::new("x.toml")).expect("accepted");
+        let VenueAccess::Remote(remote) = config.venue.access else { panic!("{name}: remote") };
+        assert!(remote.keys.is_none());
+        assert_eq!(remote.rest.as_deref(), Some("https://h:2"));
+    }
+}
+
+#[test]
+fn other_venues_are_refused_for_trading_with_the_way_out() {
+    let error = refused(
+        "[venue]\nname = \"okx\"\nembedded = true\nsymbols = [\"BTC-USDT\"]\n\
+         dead_man = \"none_available\"\n",
+    );
+    for w in ["trade.toml:2:", "okx", "binance only", "observe"] {
+        assert!(error.contains(w), "`{w}` in:\n{error}");
+    }
+}
+
+#[test]
+fn a_run_that_observes_has_no_strategies() {
+    let strategy = "embedded = true\n[[strategy]]\nkind = \"ema_cross\"\n";
+    let error = refused(&observed("binance", "BTCUSDT", strategy));
+    assert!(error.contains("trade.toml:7:") && error.contains("observes"), "{error}");
+}
+
+#[test]
+fn hosts_are_asked_for_where_a_venue_needs_them() {
+    let missing = |name: &str, symbol: &str, hosts: &str| refused(&observed(name, symbol, hosts));
+    let market = "market = \"wss://h:1\"\n";
+    assert!(missing("binance", "BTCUSDT", market).contains("`api`"));
+    assert!(missing("okx", "BTC-USDT", market).contains("`rest`"));
+    assert!(missing("okx", "BTC-USDT", "rest = \"https://h\"\n").contains("`market`"));
+    let wrong = format!("{market}rest = \"http://h\"\n");
+    assert!(missing("okx", "BTC-USDT", &wrong).contains("https://"));
+    let path = format!("{market}rest = \"https://h/api\"\n");
+    assert!(missing("okx", "BTC-USDT", &path).contains("path"));
+    parse(&observed("kraken", "BTC/USD", market), Path::new("x.toml")).expect("one host");
+}
+
+#[test]
+fn two_lines_need_numbers_and_shards_need_lanes() {
+    let with = |name: &str, symbol: &str, more: &str| {
+        parse(&observed(name, symbol, &format!("embedded = true\n{more}")), Path::new("x.toml"))
+    };
+    assert_eq!(with("okx", "BTC-USDT", "lines = 2\n").expect("numbered").venue.lines, 2);
+    for name in ["kraken", "coinbase"] {
+        let error = with(name, "BTC/USD", "lines = 2\n").expect_err("refused").to_string();
+        assert!(error.contains("x.toml:6:") && error.contains("no update numbers"), "{error}");
+    }
+    let error = |more: &str| with("okx", "BTC-USDT", more).expect_err("refused").to_string();
+    assert!(error("lines = 3\n").contains("`lines`"));
+    assert!(error("refresh = \"10ms\"\n").contains("`refresh`"));
+    let shard = |keys: &str| format!("[[shard]]\nsymbols = [\"BTC-USDT\"]\n{keys}");
+    let placed = with("okx", "BTC-USDT", &shard("wire = 1\nbook = 0\n")).expect("placed");
+    let row = placed.venue.shards[0];
+    assert_eq!((row.instrument, row.wire, row.book), (0, Some(1), Some(0)));
+    assert!(error(&shard("wire = 2\n")).contains("no lane 2"));
+    assert!(error(&shard("book = 2\n")).contains("no lane 2"));
+    let twice = format!("{0}{0}", shard("book = 1\n"));
+    assert!(error(&twice).contains("two shards"));
+    assert!(error("[[shard]]\nsymbols = [\"X-Y\"]\n").contains("X-Y"));
+    assert!(error(&format!("lines = 2\n{}", shard("wire = 1\n"))).contains("two lines"));
+}

@@ -202,9 +202,7 @@ fn lines(lines: Option<&Spanned<u32>>, venue: Venue) -> Result<usize, Issue> {
             );
             Err(issue(value.span(), "lines", what, "write lines = 1"))
         }
-        n => {
-            Err(issue(value.span(), "lines", format!("{n} is out of range"), "write 1 or 2"))
-        }
+        n => Err(issue(value.span(), "lines", format!("{n} is out of range"), "write 1 or 2")),
     }
 }
 
@@ -356,9 +354,7 @@ fn rest_url(value: Spanned<String>) -> Result<String, Issue> {
         return Err(wrong("url must begin with https://".to_owned()));
     };
     match bot4_wire::Endpoint::parse(&format!("wss://{rest}")) {
-        Ok(endpoint) if endpoint.path() == "/" => {
-            Ok(format!("https://{}", endpoint.authority()))
-        }
+        Ok(endpoint) if endpoint.path() == "/" => Ok(format!("https://{}", endpoint.authority())),
         Ok(_) => Err(wrong("the URL has a path; the venue's paths are known".to_owned())),
         Err(e) => Err(wrong(e.to_string())),
     }

@@ -19,6 +19,8 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// A line that holds a received message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line<'a> {
+    /// Its number in the file, from 1.
+    pub number: usize,
     /// Receive time in Unix ns, zero where the line has none.
     pub recv_ns: i64,
     /// The JSON as received.
@@ -77,21 +79,10 @@ impl LineFile {
                 |what| SourceError::Line { path: self.path.clone(), line: self.number, what };
             if let Some((recv_ns, skip)) = split_line(line).map_err(wrong)? {
                 // Found again below: what `trim_ascii` gave would borrow the line through the loop.
-                return Ok(Some(Line { recv_ns, text: &self.line.trim_ascii()[skip..] }));
+                let (number, text) = (self.number, &self.line.trim_ascii()[skip..]);
+                return Ok(Some(Line { number, recv_ns, text }));
             }
         }
-    }
-
-    /// The file, for errors.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The number of the last line, from 1.
-    #[must_use]
-    pub const fn number(&self) -> usize {
-        self.number
     }
 
     /// Bytes of the file that were read.
@@ -166,12 +157,12 @@ mod tests {
         for path in [plain, packed] {
             let mut file = LineFile::open(&path).expect("opened");
             let first = file.next().expect("readable").expect("a line");
-            assert_eq!(first, Line { recv_ns: 1, text: b"{\"s\":\"A\"}" });
+            assert_eq!(first, Line { number: 1, recv_ns: 1, text: b"{\"s\":\"A\"}" });
             let next = file.next().expect("readable").expect("a line");
-            assert_eq!(next, Line { recv_ns: 7, text: b"{\"s\":\"C\"}" });
+            assert_eq!(next, Line { number: 4, recv_ns: 7, text: b"{\"s\":\"C\"}" });
             assert!(file.next().expect("readable").is_none());
             let size = std::fs::metadata(&path).expect("there").len();
-            assert_eq!((file.number(), file.bytes_read()), (4, size));
+            assert_eq!(file.bytes_read(), size);
         }
     }
 }

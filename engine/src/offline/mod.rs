@@ -6,6 +6,7 @@
 //! --snapshots file, merged -'  '--scout: symbols, decimals, depth (first pass)
 //! ```
 
+pub mod export;
 pub mod lines;
 pub mod pump;
 pub mod scout;

@@ -86,13 +86,12 @@ impl RestFile {
     pub fn read(venue: Venue, path: &Path) -> Result<Self, SourceError> {
         let mut rest = Self::default();
         let mut file = LineFile::open(path)?;
-        loop {
-            let Some(line) = file.next()? else { break };
+        while let Some(line) = file.next()? {
+            let number = line.number;
             let parsed = serde_json::from_slice::<RestLine<'_>>(line.text);
             let Ok(line) = parsed else {
                 let what = "not a snapshot line {\"recv_ns\",\"url\",\"body\"}";
-                let path = path.to_owned();
-                return Err(SourceError::Line { path, line: file.number(), what });
+                return Err(SourceError::Line { path: path.to_owned(), line: number, what });
             };
             match line.depth().filter(|_| is_asked_for(venue)) {
                 Some(name) => rest.snapshots.push(RestSnapshot {

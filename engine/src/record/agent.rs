@@ -41,6 +41,16 @@ pub struct RecordPorts {
     pub instruments: Vec<InstrumentId>,
 }
 
+/// The mapping to wall time, and where a newer one comes from. It is followed through a
+/// recording of days, so Unix times may step by what two clocks drift in a second; engine times
+/// never do.
+pub struct WallPort {
+    /// At the start.
+    pub wall: Wall,
+    /// Later ones.
+    pub newer: Rx<Wall>,
+}
+
 /// An instrument's snapshots.
 #[derive(Clone, Copy, Debug)]
 struct Ask {
@@ -54,7 +64,7 @@ struct Ask {
 /// See the module.
 pub struct RecordAgent {
     ports: Vec<RecordPorts>,
-    wall: Wall,
+    wall: WallPort,
     writer: Option<CaptureWriter>,
     asks: Vec<Ask>,
     /// Between two snapshots of an instrument; `None` where the stream brings them.
@@ -71,7 +81,7 @@ impl RecordAgent {
     pub fn new(
         ports: Vec<RecordPorts>,
         writer: CaptureWriter,
-        wall: Wall,
+        wall: WallPort,
         every: Option<Nanos>,
         metrics: &Metrics,
     ) -> Self {
@@ -118,12 +128,13 @@ impl RecordAgent {
             let Some(frame) = self.ports[at].frames.pop() else { break };
             done += 1;
             let len = (frame.len as usize).min(frame.slot.capacity());
-            let (recv, wall_unix_ns) = (frame.t0, self.wall.unix_ns(frame.t0));
+            let (recv, wall_unix_ns) = (frame.t0, self.wall.wall.unix_ns(frame.t0));
             let (conn, kind, len) = (frame.conn, frame.kind, len as u32);
             let head = FrameHead { recv, wall_unix_ns, conn, kind, len };
             let text = frame.slot.bytes(len as usize);
             let written = writer.append(head, &[text]);
-            note(&mut self.asks, self.every, &self.counters, &frame, text, now);
+            let wire = self.ports[at].conn;
+            note(&mut self.asks, self.every, &self.counters, (wire, frame.kind), text, now);
             if frame.slot.capacity() > 0 {
                 let kept = self.ports[at].slots.push(frame.slot);
                 debug_assert!(kept.is_ok(), "room for the slot was checked");
@@ -167,6 +178,9 @@ impl Agent for RecordAgent {
 
     fn work(&mut self, now: Nanos, _probe: &mut Probe) -> Result<usize, Fault> {
         let mut done = 0;
+        while let Some(wall) = self.wall.newer.pop() {
+            self.wall.wall = wall;
+        }
         for at in 0..self.ports.len() {
             done += self.drain(at, now)?;
         }
@@ -206,15 +220,16 @@ fn note(
     asks: &mut [Ask],
     every: Option<Nanos>,
     counters: &Counters,
-    frame: &Frame,
+    (wire, kind): (ConnId, FrameKind),
     text: &[u8],
     now: Nanos,
 ) {
     let Some(every) = every else { return };
-    match frame.kind {
+    match kind {
         FrameKind::LineUp | FrameKind::LineDown => {
-            let up = frame.kind == FrameKind::LineUp;
-            for ask in asks.iter_mut().filter(|ask| ask.conn == frame.conn) {
+            let up = kind == FrameKind::LineUp;
+            // By the wire: a connection that replaced another one has a number of its own.
+            for ask in asks.iter_mut().filter(|ask| ask.conn == wire) {
                 ask.due = if up { now } else { Nanos::MAX };
                 ask.reason = ResyncReason::Start;
             }
@@ -256,6 +271,7 @@ mod tests {
         frames: Tx<Frame>,
         slots: Rx<Slot>,
         resync: Rx<Resync>,
+        walls: Tx<Wall>,
         metrics: Metrics,
         dir: tempfile::TempDir,
     }
@@ -274,9 +290,10 @@ mod tests {
         };
         let metrics = Metrics::in_memory();
         let writer = CaptureWriter::open(dir.path(), CaptureOptions::default()).expect("opened");
-        let wall = Wall { origin_unix_ns: 1_000 };
+        let (walls, newer) = ring(2);
+        let wall = WallPort { wall: Wall::default(), newer };
         let agent = RecordAgent::new(vec![ports], writer, wall, every, &metrics);
-        Rig { agent, frames, slots, resync, metrics, dir }
+        Rig { agent, frames, slots, resync, walls, metrics, dir }
     }
 
     impl Rig {
@@ -325,6 +342,7 @@ mod tests {
     #[test]
     fn frames_are_written_as_they_came_and_slots_go_back() {
         let mut rig = rig(None, 2);
+        rig.walls.push(Wall { origin_unix_ns: 1_000 }).expect("room");
         rig.send(FrameKind::LineUp, "");
         for text in ["one", "two", "three"] {
             rig.send(FrameKind::Market, text);

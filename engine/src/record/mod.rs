@@ -22,8 +22,8 @@ use bot4_alloc::seal::{self, Class};
 use bot4_capture::{CaptureOptions, CaptureTotals, CaptureWriter, Resumed};
 use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
 use bot4_lanes::idle::IdleKind;
-use bot4_lanes::{Agent, Clock, Control, Fault, Lane, LaneSpec, LaneThread, Metrics, ring};
-use bot4_types::{ConnId, Instrument, Nanos, Resync, Shards, SnapshotSource};
+use bot4_lanes::{Agent, Clock, Control, Fault, Lane, LaneSpec, LaneThread, Metrics, Tx, ring};
+use bot4_types::{ConnId, Instrument, Nanos, Resync, Shards, SnapshotSource, Wall};
 use bot4_venues::catalogue::Catalogue;
 use bot4_wire::Endpoint;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,7 +36,7 @@ use crate::run::catalogue;
 use crate::run::child::VenueChild;
 use crate::run::settings;
 use crate::topology as t;
-use agent::{ROLE, RecordAgent, RecordPorts};
+use agent::{ROLE, RecordAgent, RecordPorts, WallPort};
 use instruments::CaptureInstruments;
 
 type Failure = Box<dyn std::error::Error>;
@@ -48,6 +48,9 @@ const STALE_AFTER: Nanos = Nanos::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 /// Between two updates of the live line.
 const LINE_EVERY: Nanos = Nanos::from_millis(200);
+/// Between two comparisons of the engine's clock with the system's: they drift by milliseconds an
+/// hour at worst.
+const WALL_EVERY: Nanos = Nanos::from_secs(1);
 /// How long a lane may take to end: the recorder may be inside a write.
 const END_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -127,11 +130,11 @@ fn mib(bytes: u64) -> String {
 /// What kept it from starting, as a text with its mend.
 pub fn record(config: &Config, options: &RecordOptions) -> Result<RecordEnd, Failure> {
     let clock = Clock::start();
-    let scratch = options.out.join("venue");
+    let scratch = Scratch::new();
     let child = match config.venue.access {
         VenueAccess::Embedded => {
             let args = ["--venue".to_owned(), config.venue.venue.name().to_owned()];
-            Some(VenueChild::start(&scratch, config.seed, &args)?)
+            Some(VenueChild::start(&scratch.0, config.seed, &args)?)
         }
         VenueAccess::Remote(_) => None,
     };
@@ -147,7 +150,7 @@ pub fn record(config: &Config, options: &RecordOptions) -> Result<RecordEnd, Fai
     let mut machine = Machine::build(&clock, config, options, &access, &found, writer, &metrics)?;
     let start = clock.now();
     machine.start(&clock, &metrics)?;
-    watch(&clock, options, &metrics, &machine);
+    watch(&clock, options, &metrics, &mut machine);
     let seconds = clock.now().since(start).0 as f64 / 1e9;
     let never_up = metrics.total("line_ups") == 0;
     let (recorder, faults) = machine.stop(never_up);
@@ -163,6 +166,21 @@ pub fn record(config: &Config, options: &RecordOptions) -> Result<RecordEnd, Fai
         own("snapshots_refused"),
     ];
     Ok(RecordEnd { seconds, totals: recorder.totals(), resumed, session, counts, faults })
+}
+
+/// Where an embedded venue keeps its keys meanwhile; nothing is left of it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("bot4-record-{}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Opens the capture and notes its instruments.
@@ -210,6 +228,8 @@ fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {
 
 /// Two lanes: wires, and the recorder.
 struct Machine {
+    /// The mapping to wall time, followed.
+    walls: Tx<Wall>,
     specs: Vec<LaneSpec>,
     threads: Vec<LaneThread>,
     control: Control,
@@ -241,8 +261,10 @@ impl Machine {
         let asked_for = config.venue.venue.rules().snapshots == SnapshotSource::Requested;
         let every = Nanos(options.snapshots_every.as_nanos() as u64);
         let every = asked_for.then_some(every);
-        let recorder = RecordAgent::new(ports, writer, clock.wall(), every, metrics);
-        let recorder: Box<dyn Agent> = Box::new(recorder);
+        let (walls, walls_rx) = ring(2);
+        let wall = WallPort { wall: clock.wall(), newer: walls_rx };
+        let recorder: Box<dyn Agent> =
+            Box::new(RecordAgent::new(ports, writer, wall, every, metrics));
         let spec = |name: &str, idle, agents| LaneSpec {
             name: name.to_owned(),
             cpu: None,
@@ -255,7 +277,7 @@ impl Machine {
             spec("wire", IdleKind::YieldPark, wires),
             spec(ROLE, IdleKind::Park, vec![(recorder, seal::register(Class::Cold))]),
         ];
-        Ok(Self { specs, threads: Vec::new(), control: Control::new() })
+        Ok(Self { walls, specs, threads: Vec::new(), control: Control::new() })
     }
 
     fn start(&mut self, clock: &Clock, metrics: &Metrics) -> std::io::Result<()> {
@@ -287,7 +309,9 @@ impl Machine {
                 }
             }
         }
-        faults.extend(recorder.as_ref().and_then(|r| r.failure()).map(str::to_owned));
+        let failure = recorder.as_ref().and_then(|r| r.failure());
+        faults.extend(failure.map(str::to_owned));
+        faults.dedup();
         (recorder, faults)
     }
 }
@@ -331,20 +355,24 @@ fn wire(
 }
 
 /// Until the time is over, a signal comes or a lane fails; a live line on a terminal meanwhile.
-fn watch(clock: &Clock, options: &RecordOptions, metrics: &Metrics, machine: &Machine) {
+fn watch(clock: &Clock, options: &RecordOptions, metrics: &Metrics, machine: &mut Machine) {
     let start = clock.now();
     let length = options.length.map_or(Nanos::MAX, |d| Nanos(d.as_nanos() as u64));
     // indicatif draws on stderr, and only where that is a terminal.
     let line = ProgressBar::new_spinner();
     let style = ProgressStyle::with_template("{spinner} {msg}");
     line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    let mut line_at = start;
+    let (mut line_at, mut wall_at) = (start, start);
     let of = |name| metrics.total_of(ROLE, name);
     while clock.now().since(start) < length && !options.stop.load(Ordering::Relaxed) {
         if !machine.faults().is_empty() {
             break;
         }
         std::thread::park_timeout(LOOK);
+        if clock.now() >= wall_at {
+            wall_at = clock.now() + WALL_EVERY;
+            let _ = machine.walls.push(clock.wall());
+        }
         if clock.now() >= line_at {
             line_at = clock.now() + LINE_EVERY;
             let lines = metrics.total("line_ups").saturating_sub(metrics.total("line_downs"));

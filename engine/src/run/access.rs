@@ -8,6 +8,7 @@ use super::cold::ColdError;
 use crate::config::resolve::{self, Remote};
 
 /// What lies between the engine and the venue.
+#[derive(Clone)]
 pub enum Net {
     /// TLS over TCP, trusting these authorities; names are looked up again by the resolver.
     Tcp(TlsRoots, Resolver),
@@ -68,6 +69,13 @@ impl Access {
             keys: remote.keys.as_ref().map(read).transpose()?,
             net: Net::tcp(remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File))?,
         })
+    }
+
+    /// The same hosts without the keys: for public questions.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        let (market, api, rest) = (self.market.clone(), self.api.clone(), self.rest.clone());
+        Self { market, api, rest, keys: None, net: self.net.clone() }
     }
 
     /// The WebSocket API's URL.

@@ -37,7 +37,7 @@ pub fn stream_dir(folder: &Path, index: usize) -> PathBuf {
 }
 
 /// Says on standard error how much was captured, and what was lost.
-pub fn tell(outcome: io::Result<CaptureTotals>, metrics: &Metrics) {
+fn tell(outcome: io::Result<CaptureTotals>, metrics: &Metrics) {
     let totals = match outcome {
         Ok(totals) => totals,
         Err(e) => return eprintln!("warning: the capture of frames is not whole: {e}"),
@@ -74,6 +74,17 @@ impl CaptureSink {
         let (tx, rx) = bot4_capture::link(RING_BYTES);
         self.cold.borrow_mut().push((index, rx));
         tx
+    }
+
+    /// Opens the files and moves the cold ends to a helper thread.
+    ///
+    /// # Errors
+    /// A text with the mend, when the files or the thread cannot be made.
+    pub fn start(self, clock: &Clock) -> Result<CaptureThread, String> {
+        let (dir, streams) = (self.folder.join(FOLDER), self.open());
+        streams.and_then(|streams| streams.spawn(clock.clone())).map_err(|e| {
+            format!("error: cannot capture into {}: {e}\nhelp: see [run] capture", dir.display())
+        })
     }
 
     /// Opens the files of every stream.
@@ -159,6 +170,11 @@ pub struct CaptureThread {
 }
 
 impl CaptureThread {
+    /// [`finish`](Self::finish), and says on standard error what was captured and what was lost.
+    pub fn finish_and_tell(self, metrics: &Metrics) {
+        tell(self.finish(), metrics);
+    }
+
     /// Takes what is left and ends. Call it when the lanes have ended.
     ///
     /// # Errors

@@ -80,11 +80,10 @@ fn by_channel(
     wanted: &[&str],
 ) -> Result<Catalogue, ColdError> {
     chat.send(message)?;
-    let answer = chat.answer("the instruments", |text| {
-        match venue.catalogue(&[text.to_vec()], wanted) {
+    let answer =
+        chat.answer("the instruments", |text| match venue.catalogue(&[text.to_vec()], wanted) {
             Err(CatalogueError::Message(_)) => None,
             other => Some(other),
-        }
-    })?;
+        })?;
     answer.map_err(ColdError::Instruments)
 }

@@ -39,12 +39,8 @@ impl Chat {
         let lost = |e| ColdError::Connection(url.to_owned(), e);
         let conn = WsConnection::connect(connector.as_mut(), &endpoint, config, seed, clock.now())
             .map_err(lost)?;
-        let mut chat = Self {
-            conn,
-            clock: clock.clone(),
-            url: url.to_owned(),
-            message: vec![0; 64 * 1024],
-        };
+        let mut chat =
+            Self { conn, clock: clock.clone(), url: url.to_owned(), message: vec![0; 64 * 1024] };
         chat.wait_open()?;
         Ok(chat)
     }

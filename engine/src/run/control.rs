@@ -22,6 +22,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::child::VenueChild;
 use super::disk::{DiskNews, DiskWatch};
 use super::memory::MemoryWatch;
+use super::refresh::Refresh;
 
 /// Between two looks: the control lane parks in between.
 const LOOK_EVERY: Nanos = Nanos::from_millis(5);
@@ -68,6 +69,8 @@ pub struct Inputs {
     pub disk: DiskWatch,
     /// This process's memory.
     pub memory: MemoryWatch,
+    /// The venue's instruments, read again.
+    pub refresh: Option<Refresh>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// The embedded venue.
@@ -105,6 +108,8 @@ pub struct ControlAgent {
 struct Pauses {
     disk: bool,
     memory: bool,
+    /// Until the next start.
+    instruments: bool,
 }
 
 impl ControlAgent {
@@ -181,6 +186,7 @@ impl ControlAgent {
         }
         self.watch_disk(now);
         self.watch_memory(now);
+        self.watch_instruments();
         if self.inputs.control.phase() == Phase::Kill && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble.
             self.ending = Some(Ending::Failed(Vec::new()));
@@ -240,7 +246,7 @@ impl ControlAgent {
 
     /// One bit of the control word for all that heal: it falls when none of them stands.
     fn pause_or_resume(&self) {
-        if self.pauses.disk || self.pauses.memory {
+        if self.pauses.disk || self.pauses.memory || self.pauses.instruments {
             self.inputs.control.pause();
         } else {
             self.inputs.control.resume();
@@ -258,6 +264,16 @@ impl ControlAgent {
         if news.level == Level::CancelAndStop && !self.is_ending() {
             self.ending = Some(Ending::Failed(vec![Fault { role: "control", what: news.what }]));
             self.drain(now);
+        }
+    }
+
+    /// Instruments whose rules changed: the engine goes on with those of its start.
+    fn watch_instruments(&mut self) {
+        let Some(news) = self.inputs.refresh.as_mut().and_then(Refresh::look) else { return };
+        self.say(&format!("warning: {}", news.what));
+        if news.stop {
+            self.pauses.instruments = true;
+            self.pause_or_resume();
         }
     }
 

@@ -14,8 +14,8 @@
 pub mod access;
 pub mod capture;
 pub mod catalogue;
-pub mod chat;
 pub mod chain;
+pub mod chat;
 pub mod child;
 pub mod cold;
 pub mod control;
@@ -27,6 +27,7 @@ pub mod observe;
 pub mod outcome;
 pub mod plan;
 pub mod plant;
+pub mod refresh;
 pub mod rest;
 pub mod retention;
 pub mod rings;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bot4_alloc::Pressure;
-use bot4_lanes::{Clock, Control};
+use bot4_lanes::{Clock, Control, Metrics};
 use bot4_telemetry::report::RunReport;
 
 use crate::config::resolve::{Keys, Remote};
@@ -55,6 +56,8 @@ use disk::DiskWatch;
 use history::RunRecord;
 use memory::MemoryWatch;
 use plan::Plan;
+use refresh::Refresh;
+use retention::Keeper;
 use takeover::{Settled, Takeover};
 
 /// What the caller wants beside the configuration.
@@ -111,25 +114,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
     let wall = clock.wall();
-    child::sweep();
     let dir = RunDir::create(wall.unix_ms(clock.now()))?;
-    let mut child = match config.venue.access {
-        VenueAccess::Embedded => {
-            let mut args = vec!["--venue".to_owned(), config.venue.venue.name().to_owned()];
-            args.extend_from_slice(&options.venue_args);
-            Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?)
-        }
-        VenueAccess::Remote(_) => None,
-    };
+    let mut child = embedded(config, options, &dir)?;
     let remote = remote_of(config, child.as_ref());
     let access = Access::of(&remote)?;
     let account = history::account_of(config, &remote);
     let earlier = take_over(config, &account, &dir, wall.unix_ms(clock.now()))?;
     let opening = outcome::Opening::take(&clock, &access, config)?;
-    if let Some(earlier) = earlier.filter(Takeover::is_unsettled) {
-        let settled = earlier.settle(&clock, &access, &opening.info.table, config.seed)?;
-        settled.sentences().iter().for_each(|s| eprintln!("{s}"));
-    }
+    settle(earlier, &clock, &access, &opening)?;
     history::write_record(&dir, &record_of(config, &dir, account, &opening))?;
     for warning in plan.placement.warnings.iter().chain(&opening.notes) {
         eprintln!("warning: {warning}");
@@ -150,11 +142,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         plant: options.plant,
         disk: None,
     })?;
-    let capture = capture.map(|sink| sink.open()?.spawn(clock.clone())).transpose();
-    let capture = capture.map_err(|e| format!("error: cannot capture: {e}"))?;
+    let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
     if options.trap_syscalls {
         wired.trap_syscalls(&plan);
     }
+    let _keeper = keeper(config, &wired.metrics, &clock)?;
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -165,13 +157,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         cold: plan.placement.lanes.iter().filter(|l| l.is_cold()).map(|l| l.name.clone()).collect(),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
+        refresh: refresh_of(config, &clock, &access, &opening, &wired.metrics)?,
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
     let ended = wired.run(supervisor)?;
-    if let Some(capture) = capture {
-        capture::tell(capture.finish(), &ended.metrics);
-    }
+    capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
     let closing = outcome::Closing {
         clock: &clock,
         control: &control,
@@ -185,6 +176,33 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         trades: config.venue.trades(),
     };
     outcome::close(&closing, ended)
+}
+
+/// The embedded venue, where the configuration asks for it.
+fn embedded(
+    config: &Config,
+    options: &RunOptions,
+    dir: &RunDir,
+) -> Result<Option<VenueChild>, Box<dyn std::error::Error>> {
+    if !matches!(config.venue.access, VenueAccess::Embedded) {
+        return Ok(None);
+    }
+    let mut args = vec!["--venue".to_owned(), config.venue.venue.name().to_owned()];
+    args.extend_from_slice(&options.venue_args);
+    Ok(Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?))
+}
+
+/// Compares an earlier run that nobody settled with the venue.
+fn settle(
+    earlier: Option<Takeover>,
+    clock: &Clock,
+    access: &Access,
+    opening: &outcome::Opening,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let Some(earlier) = earlier.filter(Takeover::is_unsettled) else { return Ok(()) };
+    let settled = earlier.settle(clock, access, &opening.info.table, opening.seed)?;
+    settled.sentences().iter().for_each(|s| eprintln!("{s}"));
+    Ok(())
 }
 
 /// What [`reconcile`] found.
@@ -225,6 +243,17 @@ pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Erro
     Ok(Reconciled { settled: settled.transpose()?, notes })
 }
 
+/// Removes old journals while the run lasts.
+fn keeper(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Keeper, String> {
+    let (keep, metrics, clock) = (config.keep, metrics.clone(), clock.clone());
+    let wall = clock.wall();
+    Keeper::start(
+        move || metrics.total_of("journal", "journal_segments"),
+        move || retention::apply(keep, wall.unix_ms(clock.now())),
+    )
+    .map_err(|e| format!("error: cannot start a helper thread: {e}"))
+}
+
 /// Takes over from the account's newest earlier run and sees to room on the journal's disk.
 fn take_over(
     config: &Config,
@@ -238,6 +267,7 @@ fn take_over(
             earlier.permit()?;
             earlier.notes().iter().for_each(|note| eprintln!("warning: {note}"));
         }
+        child::sweep();
         retention::apply(config.keep, now_ms);
         let reserve = bot4_journal::agent::RESERVE_BYTES.min(config.segment_bytes);
         // The first segment and the next are made at the start.
@@ -265,6 +295,22 @@ fn record_of(
         start_ms: opening.start_ms,
         pid: std::process::id(),
     }
+}
+
+/// The helper that reads the venue's instruments again, where the configuration wants it.
+fn refresh_of(
+    config: &Config,
+    clock: &Clock,
+    access: &Access,
+    opening: &outcome::Opening,
+    metrics: &Metrics,
+) -> std::io::Result<Option<Refresh>> {
+    let Some(every) = config.venue.refresh else { return Ok(None) };
+    let (clock, access) = (clock.clone(), access.without_keys());
+    let (venue, symbols, seed) =
+        (config.venue.venue, config.venue.symbols.clone(), config.seed.wrapping_add(30));
+    let read = move || catalogue::read(&clock, &access, venue, &symbols, seed);
+    Refresh::start(every, Box::new(read), opening.info.table.clone(), metrics).map(Some)
 }
 
 fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {

@@ -32,9 +32,8 @@ impl RestClient {
             Net::Memory(_) => return Err(missing()),
             Net::Tcp(TlsRoots::Public, _) => RootCerts::WebPki,
             Net::Tcp(TlsRoots::File(path), _) => {
-                let wrong = |what: String| {
-                    ColdError::Rest(format!("venue.ca {}", path.display()), what)
-                };
+                let wrong =
+                    |what: String| ColdError::Rest(format!("venue.ca {}", path.display()), what);
                 let text = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
                 let certificates: Vec<Certificate<'static>> = parse_pem(&text)
                     .filter_map(|item| match item {

@@ -1,9 +1,12 @@
-//! Removes journals of earlier runs that are too old or take too much, oldest first.
+//! Removes journals of earlier runs that are too old or take too much, oldest first: at the start,
+//! and by a [`Keeper`] whenever the running journal has begun a new segment.
 //!
 //! Never touched: a journal that an engine writes, and the journal of an unsettled run, which is
 //! what its account will be explained from. Reports and histograms stay.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use bot4_journal::Footprint;
@@ -37,6 +40,50 @@ pub fn apply(keep: Keep, now_ms: i64) {
             removed.bytes.div_ceil(1024 * 1024),
             removed.why
         );
+    }
+}
+
+/// Between two looks at the journal's count of segments.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A helper thread that acts at each new segment; it ends when this is dropped. It waits for its
+/// channel and the disk only.
+pub struct Keeper {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the helper. Make it before lanes are pinned, so that it may run anywhere.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub fn start(
+        segments: impl Fn() -> u64 + Send + 'static,
+        mut act: impl FnMut() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::Builder::new().name("retention".to_owned()).spawn(move || {
+            // The first segment is the start's.
+            let mut known = 1;
+            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let now = segments();
+                if now > known {
+                    known = now;
+                    act();
+                }
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -82,6 +129,30 @@ mod tests {
     use bot4_types::{Nanos, RunEpoch, Wall};
     use std::fs::File;
     use std::path::Path;
+
+    #[test]
+    fn the_keeper_acts_at_each_new_segment_and_ends_when_dropped() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let (segments, acts) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
+        let (count, done) = (segments.clone(), acts.clone());
+        let keeper = Keeper::start(
+            move || count.load(Ordering::SeqCst),
+            move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            },
+        );
+        let (_never, timer) = channel::<()>();
+        let wait = || drop(timer.recv_timeout(Duration::from_millis(100)));
+        for n in 1..3 {
+            assert_eq!(acts.load(Ordering::SeqCst), n - 1, "nothing without a new segment");
+            segments.fetch_add(5, Ordering::SeqCst);
+            (0..600).take_while(|_| acts.load(Ordering::SeqCst) < n).for_each(|_| wait());
+            assert_eq!(acts.load(Ordering::SeqCst), n);
+        }
+        drop(keeper.expect("a thread"));
+        assert_eq!(Arc::strong_count(&acts), 1, "the thread is gone");
+    }
 
     /// A run whose journal was last changed at `at_s`.
     fn run(home: &Path, id: &str, account: &str, at_s: u64) -> EarlierRun {

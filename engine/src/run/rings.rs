@@ -4,9 +4,12 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use bot4_feeds::wire_agent::scout::Reach;
-use bot4_lanes::{Control, Journaled, Rx, TurnGate, Tx, gated_ring, ring};
+use bot4_lanes::{Control, Journaled, Rx, TurnGate, Tx, ring, roomy_ring};
 
 use crate::topology as t;
+
+/// A link that the simulator cuts in two holds twice its capacity, and once more in between.
+const REPLAY_PLACES: usize = 4;
 
 /// Ring ends that wait for the agent that owns them. Each is made when the first of its two
 /// agents is built, so its memory lies in that agent's lane; the other end is kept here by the
@@ -19,6 +22,8 @@ pub struct Rings {
     divisor: usize,
     /// Links of the chain are counted, so that its agents can be gated.
     gated: bool,
+    /// How many times its capacity a gated ring holds.
+    places: usize,
     /// Of the agent that is being built.
     gate: Option<TurnGate>,
 }
@@ -29,7 +34,15 @@ impl Rings {
     pub fn scaled(divisor: usize) -> Self {
         let journaled = Journaled::new();
         let reach = Reach::default();
-        Self { ends: BTreeMap::new(), journaled, reach, divisor, gated: false, gate: None }
+        Self {
+            ends: BTreeMap::new(),
+            journaled,
+            reach,
+            divisor,
+            gated: false,
+            places: 1,
+            gate: None,
+        }
     }
 
     /// With links whose ends can be gated: a run that is captured, or its replay.
@@ -43,6 +56,14 @@ impl Rings {
     #[must_use]
     pub const fn reach(&self) -> &Reach {
         &self.reach
+    }
+
+    /// As [`gated`](Self::gated), for a replay.
+    #[must_use]
+    pub const fn forced(mut self) -> Self {
+        self.gated = true;
+        self.places = REPLAY_PLACES;
+        self
     }
 
     /// By how much every capacity is divided.
@@ -89,7 +110,10 @@ impl Rings {
         let in_chain = |role: &str| t::CHAIN.contains(&role);
         let counted = row.is_some_and(|l| in_chain(l.from) || in_chain(l.to));
         let is_record = name.starts_with("turns[");
-        if self.gated && counted && !is_record { gated_ring(capacity) } else { ring(capacity) }
+        match self.gated && counted && !is_record {
+            true => roomy_ring(capacity, capacity * self.places),
+            false => ring(capacity),
+        }
     }
 
     fn both<T: Send + 'static>(&mut self, name: &str) -> (Option<Tx<T>>, Option<Rx<T>>) {

@@ -12,8 +12,8 @@ use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
 use bot4_journal::store::Store;
 use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
-    Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics,
-    Probe, Recorded, recorded,
+    Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
+    recorded,
 };
 use bot4_risk::RiskConfig;
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};

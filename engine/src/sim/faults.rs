@@ -1,10 +1,13 @@
-//! What goes wrong besides the venue's script: the network and the scheduler, at drawn moments.
+//! What goes wrong besides the venue's script: the network, the scheduler, the journal's disk and
+//! the clocks, at drawn moments.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bot4_types::Nanos;
 use bot4_venue::script;
 use bot4_wire::transport::memory::Network;
+
+use super::disk::MemoryDisk;
 
 /// Every kind of fault that a run can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,21 @@ pub enum Kind {
     DropAll,
     /// The venue says that it will go away.
     ShutdownNotice,
+    /// The order connection is reset while approved orders wait for their record in the journal,
+    /// which stands still for it.
+    CutOnWait,
+    /// Everything stands still and time goes on: a paused machine.
+    Pause,
+    /// The venue's wall clock steps forward or back.
+    WallStep,
+    /// The journal's disk is late, for less than the journal's patience.
+    DiskSlow,
+    /// It is late for longer: the engine halts.
+    DiskSilent,
+    /// A sync fails: the engine halts.
+    DiskFails,
+    /// Nothing more can be made on it for a while: the engine halts if it needs to.
+    DiskFull,
 }
 
 impl Kind {
@@ -74,6 +92,13 @@ impl Kind {
         Self::DelayAcks,
         Self::DropAll,
         Self::ShutdownNotice,
+        Self::CutOnWait,
+        Self::Pause,
+        Self::WallStep,
+        Self::DiskSlow,
+        Self::DiskSilent,
+        Self::DiskFails,
+        Self::DiskFull,
     ];
 
     /// Its name in the output.
@@ -100,6 +125,13 @@ impl Kind {
             Self::DelayAcks => "delay_acks",
             Self::DropAll => "drop_all",
             Self::ShutdownNotice => "shutdown_notice",
+            Self::CutOnWait => "cut_on_wait",
+            Self::Pause => "pause",
+            Self::WallStep => "wall_step",
+            Self::DiskSlow => "disk_slow",
+            Self::DiskSilent => "disk_silent",
+            Self::DiskFails => "disk_fails",
+            Self::DiskFull => "disk_full",
         }
     }
 
@@ -123,7 +155,10 @@ impl Kind {
     }
 }
 
-/// A fault of the network or the scheduler.
+/// Silence of the disk from which on the fault is one that halts the engine.
+pub const SILENCE: Nanos = Nanos(bot4_journal::agent::STALL_NS_MAX);
+
+/// A fault of the network, the scheduler, the disk or a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// See [`Kind::CutOrder`].
@@ -142,6 +177,29 @@ pub enum Fault {
     Refuse(Nanos),
     /// Which agent and for how long.
     Starve(&'static str, Nanos),
+    /// How long the journal stands still at most.
+    CutOnWait(Nanos),
+    /// For how long.
+    Pause(Nanos),
+    /// By how many milliseconds.
+    WallStep(i64),
+    /// For how long; see [`Kind::DiskSlow`] and [`Kind::DiskSilent`].
+    DiskLate(Nanos),
+    /// See [`Kind::DiskFails`].
+    DiskFails,
+    /// For how long.
+    DiskFull(Nanos),
+}
+
+/// What only the floor can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// This agent does not work until then.
+    Hold(&'static str, Nanos),
+    /// Time passes in which nobody works.
+    Pause(Nanos),
+    /// The venue's wall clock steps by so many milliseconds.
+    WallStep(i64),
 }
 
 impl Fault {
@@ -161,6 +219,13 @@ impl Fault {
                 Kind::StarveBack
             }
             Self::Starve(..) => Kind::StarveFront,
+            Self::CutOnWait(_) => Kind::CutOnWait,
+            Self::Pause(_) => Kind::Pause,
+            Self::WallStep(_) => Kind::WallStep,
+            Self::DiskLate(span) if *span < SILENCE => Kind::DiskSlow,
+            Self::DiskLate(_) => Kind::DiskSilent,
+            Self::DiskFails => Kind::DiskFails,
+            Self::DiskFull(_) => Kind::DiskFull,
         }
     }
 }
@@ -172,11 +237,13 @@ enum Armed {
     AfterSend,
     /// An order was sent; the venue has not worked since.
     AfterVenue,
+    OnWait,
 }
 
 /// Lets the drawn faults strike.
 pub struct FaultDriver {
     network: Network,
+    disk: MemoryDisk,
     due: VecDeque<(Nanos, Fault)>,
     script: VecDeque<script::Timed>,
     /// What ends when.
@@ -194,14 +261,23 @@ pub struct FaultDriver {
 enum End {
     Unstall(usize),
     Admit,
+    DiskAnswers,
+    DiskHasRoom,
 }
 
 impl FaultDriver {
-    /// A driver over `network`; `script` is performed by the venue and only counted here.
+    /// A driver over `network` and `disk`; `script` is performed by the venue and only counted
+    /// here.
     #[must_use]
-    pub fn new(network: Network, due: Vec<(Nanos, Fault)>, script: Vec<script::Timed>) -> Self {
+    pub fn new(
+        network: Network,
+        disk: MemoryDisk,
+        due: Vec<(Nanos, Fault)>,
+        script: Vec<script::Timed>,
+    ) -> Self {
         Self {
             network,
+            disk,
             due: due.into(),
             script: script.into(),
             ends: Vec::new(),
@@ -213,9 +289,9 @@ impl FaultDriver {
         }
     }
 
-    /// After a step of `role`: notes its connections and, with `sent` new orders in it, lets the
-    /// armed cut strike.
-    pub fn after(&mut self, role: &str, sent: usize) {
+    /// After a step of `role`: notes its connections and, with `sent` new orders in it or so many
+    /// `waiting`, lets the armed cut strike.
+    pub fn after(&mut self, role: &str, sent: usize, waiting: usize) {
         let connects = self.network.connects();
         for index in self.known..connects {
             let execution = role == "execution";
@@ -226,6 +302,7 @@ impl FaultDriver {
             Some(Armed::OnSend) if sent > 0 => self.strike_armed(Kind::CutOnSend),
             Some(Armed::AfterSend) if sent > 0 => Some(Armed::AfterVenue),
             Some(Armed::AfterVenue) if role == "venue" => self.strike_armed(Kind::CutAfterSend),
+            Some(Armed::OnWait) if waiting > 0 => self.strike_armed(Kind::CutOnWait),
             same => same,
         };
     }
@@ -236,8 +313,8 @@ impl FaultDriver {
         None
     }
 
-    /// Lets strike what is due; `starve` is told who stands still until when.
-    pub fn strike(&mut self, now: Nanos, starve: &mut dyn FnMut(&'static str, Nanos)) {
+    /// Lets strike what is due; `act` does what only the floor can.
+    pub fn strike(&mut self, now: Nanos, act: &mut dyn FnMut(Act)) {
         self.end_due(now);
         while self.script.front().is_some_and(|t| t.at_ns <= now.0) {
             let Some(timed) = self.script.pop_front() else { return };
@@ -247,7 +324,7 @@ impl FaultDriver {
         }
         while self.due.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, fault)) = self.due.pop_front() else { return };
-            self.perform(fault, now, starve);
+            self.perform(fault, now, act);
         }
     }
 
@@ -255,6 +332,7 @@ impl FaultDriver {
     pub fn calm_down(&mut self) {
         self.due.clear();
         self.armed = None;
+        self.disk.trouble(|trouble| trouble.sync_fails = false);
         self.end_due(Nanos::MAX);
     }
 
@@ -264,7 +342,7 @@ impl FaultDriver {
         (0..self.known).for_each(|index| self.network.cut(index));
     }
 
-    fn perform(&mut self, fault: Fault, now: Nanos, starve: &mut dyn FnMut(&'static str, Nanos)) {
+    fn perform(&mut self, fault: Fault, now: Nanos, act: &mut dyn FnMut(Act)) {
         match fault {
             Fault::CutOrder => self.cut_order(),
             Fault::CutOnSend => return self.armed = Some(Armed::OnSend),
@@ -280,7 +358,22 @@ impl FaultDriver {
                 self.network.refuse(true);
                 self.ends.push((now + span, End::Admit));
             }
-            Fault::Starve(role, span) => starve(role, now + span),
+            Fault::Starve(role, span) => act(Act::Hold(role, now + span)),
+            Fault::CutOnWait(span) => {
+                act(Act::Hold("journal", now + span));
+                return self.armed = Some(Armed::OnWait);
+            }
+            Fault::Pause(span) => act(Act::Pause(span)),
+            Fault::WallStep(ms) => act(Act::WallStep(ms)),
+            Fault::DiskLate(span) => {
+                self.disk.trouble(|trouble| trouble.slow = true);
+                self.ends.push((now + span, End::DiskAnswers));
+            }
+            Fault::DiskFails => self.disk.trouble(|trouble| trouble.sync_fails = true),
+            Fault::DiskFull(span) => {
+                self.disk.trouble(|trouble| trouble.full = true);
+                self.ends.push((now + span, End::DiskHasRoom));
+            }
         }
         self.count(fault.kind());
     }
@@ -299,7 +392,7 @@ impl FaultDriver {
     }
 
     fn end_due(&mut self, now: Nanos) {
-        let network = &self.network;
+        let (network, disk) = (&self.network, &self.disk);
         self.ends.retain(|(at, end)| {
             if *at > now {
                 return true;
@@ -307,6 +400,8 @@ impl FaultDriver {
             match end {
                 End::Unstall(index) => network.stall(*index, false),
                 End::Admit => network.refuse(false),
+                End::DiskAnswers => disk.trouble(|trouble| trouble.slow = false),
+                End::DiskHasRoom => disk.trouble(|trouble| trouble.full = false),
             }
             false
         });

@@ -96,6 +96,11 @@ impl Floor {
         }
     }
 
+    /// Time passes in which nobody works.
+    pub fn skip(&mut self, span: Nanos) {
+        self.now = self.now + span;
+    }
+
     /// Nobody is held back any more.
     pub fn release(&mut self) {
         for place in &mut self.places {

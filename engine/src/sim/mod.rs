@@ -16,9 +16,12 @@
 //!
 //! The same seed gives the same run: two runs must leave journals with equal content.
 //!
-//! **Edges.** The venue's clock does not jump and its process does not end; the journal's disk
-//! does not fail; agents of the order path stand still for less than the 100 ms at which their
-//! links halt the engine. Each of these is a halt by design, tested elsewhere or not yet.
+//! A disk that fails, is full when a segment is needed or is silent for too long halts the engine
+//! by design: such a run trades no more, and everything else must hold to its end.
+//!
+//! **Edges.** The venue's process does not end and its clock steps by less than the five seconds
+//! that the engine believes; agents of the order path stand still for less than the 100 ms at
+//! which their links halt the engine. Each of these is tested elsewhere or not yet.
 
 pub mod check;
 mod disk;

@@ -11,15 +11,17 @@ use bot4_journal::JournalAgent;
 use bot4_journal::hash::Fnv128;
 use bot4_lanes::{Agent, Clock, Control, Fault, Journaled, Metrics, Probe};
 use bot4_risk::RiskAgent;
-use bot4_types::{AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, RunEpoch, Side, Wall};
+use bot4_types::{
+    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, RunEpoch, Side, Wall,
+};
 use bot4_wire::transport::memory::Network;
 
 use super::check::{Bounds, Checks, View, WholeBook};
 use super::disk::MemoryDisk;
-use super::faults::FaultDriver;
+use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
 use super::swarm::Swarm;
-use super::tap::{Plant, Seen, Tap, Taps};
+use super::tap::{Plant, Seen, Taps};
 use super::venue_agent::VenueAgent;
 use super::{Options, SimEnd};
 use crate::config::{self, Config};
@@ -144,7 +146,7 @@ impl Run {
         let (control, metrics) = (Control::new(), Metrics::in_memory());
         let disk = MemoryDisk::new(config.segment_bytes);
         let mut rings = Rings::scaled(swarm.ring_divisor).gated(capture.is_some());
-        let (taps, journaled) = (taps(&mut rings, options.plant), rings.journaled());
+        let (taps, journaled) = (Taps::cut(&mut rings, options.plant), rings.journaled());
         let instruments = opening.info.table.all().len();
         let bounds = Bounds {
             position_e4: config.risk.position_e4,
@@ -162,7 +164,7 @@ impl Run {
             floor: Floor::new(agents, options.seed, swarm.step_ns_max),
             taps,
             seen: Seen::default(),
-            faults: FaultDriver::new(network, swarm.faults, swarm.script),
+            faults: FaultDriver::new(network, disk.clone(), swarm.faults, swarm.script),
             checks,
             control,
             journaled,
@@ -199,14 +201,19 @@ impl Run {
         }
         let sent = |e: &&LogEntry| e.kind == LogKind::Sent as u8;
         let sent = self.seen.execution_log.iter().filter(sent).count();
-        self.faults.after(role, sent);
+        let execution = match role {
+            "execution" => self.floor.agent_mut::<ExecutionAgent>(role),
+            _ => None,
+        };
+        let (waiting, waits_ended) = execution.map_or((0, None), ExecutionAgent::waiting);
+        self.faults.after(role, sent, waiting);
         let floor = &mut self.floor;
-        self.faults.strike(now, &mut |role, until| floor.hold(role, until));
+        self.faults.strike(now, &mut |act| perform(act, floor));
         if !self.sealed && now > WARM_AFTER {
             self.sealed = true;
             self.floor.seal();
         }
-        self.look(role)
+        self.look(role, waits_ended)
     }
 
     /// Keeps up with the books' states and the log's hash.
@@ -251,7 +258,7 @@ impl Run {
         self.opening.info.table.all().iter().filter_map(whole).collect()
     }
 
-    fn look(&mut self, role: &'static str) -> Result<(), Ended> {
+    fn look(&mut self, role: &'static str, waits_ended: Option<OrderId>) -> Result<(), Ended> {
         let whole = if role.starts_with("book.") { self.whole_books(role) } else { Vec::new() };
         let (Some(venue), Some(risk)) =
             (self.floor.agent::<VenueAgent>("venue"), self.floor.agent::<RiskAgent>("risk"))
@@ -269,6 +276,7 @@ impl Run {
             journaled: self.journaled.get(t::LOG_RISK),
             phase: self.control.phase(),
             equity: risk.core().equity(),
+            waits_ended,
             table: &self.opening.info.table,
         });
         looked.map_err(|what| {
@@ -499,25 +507,23 @@ impl Run {
     }
 }
 
+fn perform(act: Act, floor: &mut Floor) {
+    match act {
+        Act::Hold(role, until) => floor.hold(role, until),
+        Act::Pause(span) => floor.skip(span),
+        Act::WallStep(ms) => {
+            if let Some(venue) = floor.agent_mut::<VenueAgent>("venue") {
+                venue.step_wall(ms);
+            }
+        }
+    }
+}
+
 fn take_in(hash: &mut Fnv128, entry: &LogEntry) {
     hash.write(&entry.seq.to_le_bytes());
     hash.write(&entry.at.0.to_le_bytes());
     hash.write(&[entry.kind, entry.lane]);
     hash.write(entry.body());
-}
-
-fn taps(rings: &mut Rings, plant: Option<Plant>) -> Taps {
-    let (rx, tx) = rings.cut("intents");
-    let intents = Tap::new("intents", rx, tx);
-    let (rx, tx) = rings.cut("approved");
-    let approved = Tap::new("approved", rx, tx);
-    let (rx, tx) = rings.cut("reports");
-    let reports = Tap::new("reports", rx, tx);
-    let (rx, tx) = rings.cut("log[risk]");
-    let risk_log = Tap::new("log[risk]", rx, tx);
-    let (rx, tx) = rings.cut("log[execution]");
-    let execution_log = Tap::new("log[execution]", rx, tx);
-    Taps { intents, approved, reports, risk_log, execution_log, plant }
 }
 
 /// An agent that panics in its n-th turn.

@@ -9,7 +9,7 @@ use bot4_venue::generator::Activity;
 use bot4_venue::limits::LimitRules;
 use bot4_venue::script;
 
-use super::faults::{Fault, Kind};
+use super::faults::{Fault, Kind, SILENCE};
 use crate::config::{Config, StrategyConfig};
 
 /// Longest step of a calm run: with thirteen agents each is cycled about every 260 microseconds.
@@ -20,6 +20,16 @@ const AGENTS: u64 = 12;
 const FIRST_FAULT: Nanos = Nanos::from_millis(800);
 /// Answers are at most this late; a session gives up after three seconds of silence.
 const ACK_DELAY_MS_MAX: u64 = 2_500;
+
+/// Kinds that are drawn by one dice.
+const FIRST_KINDS: usize = 20;
+/// Longest time in which nobody works.
+const PAUSE_MS_MAX: u64 = 3_000;
+/// Requests are good for a second: a step may be more, and the engine must learn the new time. It
+/// does not believe in more than five seconds.
+const WALL_STEP_MS_MAX: u64 = 1_600;
+/// With the slowest steps this is well below the journal's patience.
+const DISK_SLOW_MS_MAX: u64 = 150;
 
 /// The options of one run.
 #[derive(Clone, Debug)]
@@ -126,7 +136,8 @@ impl Swarm {
         if span == 0 {
             return;
         }
-        let enabled: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| rng.below(3) == 0).collect();
+        let first = &Kind::ALL[..FIRST_KINDS];
+        let enabled: Vec<Kind> = first.iter().copied().filter(|_| rng.below(3) == 0).collect();
         // Most runs have a handful of each, some a storm.
         let most = pick(rng, &[6, 6, 6, 40]);
         for kind in enabled {
@@ -135,12 +146,48 @@ impl Swarm {
                 self.draw_one(kind, at, rng);
             }
         }
+        self.draw_clocks_and_disk(span, &mut SplitMix64::new(rng.next_u64()));
         self.faults.sort_by_key(|(at, _)| *at);
         if self.script.iter().any(|t| matches!(t.fault, script::Fault::DelayAcks(_))) {
             let fault = script::Fault::DelayAcks(0);
             self.script.push(script::Timed { at_ns: end.0, fault });
         }
         self.script.sort_by_key(|t| t.at_ns);
+    }
+
+    /// Kinds that came later, drawn last, so that what a seed drew before them stays as it was.
+    fn draw_clocks_and_disk(&mut self, span: u64, rng: &mut SplitMix64) {
+        let ms = |n: u64| Nanos::from_millis(n);
+        if rng.below(3) == 0 {
+            for _ in 0..1 + rng.below(6) {
+                let fault = Fault::CutOnWait(ms(10 + rng.below(50)));
+                self.faults.push((FIRST_FAULT + Nanos(rng.below(span)), fault));
+            }
+        }
+        for pick in 0..3 {
+            if rng.below(4) > 0 {
+                continue;
+            }
+            for _ in 0..1 + rng.below(3) {
+                let fault = match pick {
+                    0 => Fault::Pause(ms(1 + rng.below(PAUSE_MS_MAX))),
+                    1 => Fault::WallStep(
+                        rng.below(2 * WALL_STEP_MS_MAX) as i64 - WALL_STEP_MS_MAX as i64,
+                    ),
+                    _ => Fault::DiskLate(ms(1 + rng.below(DISK_SLOW_MS_MAX))),
+                };
+                self.faults.push((FIRST_FAULT + Nanos(rng.below(span)), fault));
+            }
+        }
+        // These halt the engine: in few runs, and late, so that there is a run before.
+        let fault = match rng.below(18) {
+            0 => Fault::DiskFails,
+            1 => Fault::DiskFull(ms(5 + rng.below(400))),
+            2 => Fault::DiskLate(SILENCE + ms(50 + rng.below(500))),
+            _ => return,
+        };
+        let late = span - span / 3;
+        self.faults.push((FIRST_FAULT + Nanos(late + rng.below(span / 3 + 1)), fault));
     }
 
     fn draw_one(&mut self, kind: Kind, at: Nanos, rng: &mut SplitMix64) {
@@ -220,7 +267,7 @@ mod tests {
         assert_eq!(text(5), text(5));
         assert_ne!(text(5), text(6));
         let mut seen = BTreeSet::new();
-        for seed in 0..200 {
+        for seed in 0..400 {
             let swarm = Swarm::drawn(seed, 300_000);
             assert!(swarm.faults.is_sorted_by_key(|f| f.0));
             assert!(swarm.strategies != [false, false]);

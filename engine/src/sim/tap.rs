@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 use bot4_lanes::{Rx, Tx};
 use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, OrderIntent, OrderState, ReportKind};
 
+use crate::run::rings::Rings;
+
 /// A planted violation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
@@ -130,6 +132,21 @@ pub struct Taps {
 }
 
 impl Taps {
+    /// Cuts the links of the order path.
+    pub fn cut(rings: &mut Rings, plant: Option<Plant>) -> Self {
+        let (rx, tx) = rings.cut("intents");
+        let intents = Tap::new("intents", rx, tx);
+        let (rx, tx) = rings.cut("approved");
+        let approved = Tap::new("approved", rx, tx);
+        let (rx, tx) = rings.cut("reports");
+        let reports = Tap::new("reports", rx, tx);
+        let (rx, tx) = rings.cut("log[risk]");
+        let risk_log = Tap::new("log[risk]", rx, tx);
+        let (rx, tx) = rings.cut("log[execution]");
+        let execution_log = Tap::new("log[execution]", rx, tx);
+        Self { intents, approved, reports, risk_log, execution_log, plant }
+    }
+
     /// Carries everything over after a step.
     pub fn carry(&mut self, seen: &mut Seen) {
         seen.clear();

@@ -28,6 +28,8 @@ pub struct VenueAgent {
     network: Network,
     server: MemoryServer<MemoryServerStream>,
     wall: Wall,
+    /// Its newest time: an exchange's own clock stands still rather than going back.
+    newest_unix_ns: u64,
 }
 
 impl VenueAgent {
@@ -44,7 +46,12 @@ impl VenueAgent {
     ) -> Result<(Self, Keys), String> {
         let (credentials, keys) = keys(seed)?;
         let server = MemoryServer::new(venue(seed, swarm, credentials)?);
-        Ok((Self { network: network.clone(), server, wall }, keys))
+        Ok((Self { network: network.clone(), server, wall, newest_unix_ns: 0 }, keys))
+    }
+
+    /// Its wall clock steps by `ms`.
+    pub fn step_wall(&mut self, ms: i64) {
+        self.wall.origin_unix_ns += ms * 1_000_000;
     }
 
     /// The exchange, for the checkers.
@@ -94,7 +101,8 @@ impl Agent for VenueAgent {
     }
 
     fn work(&mut self, now: Nanos, _probe: &mut Probe) -> Result<usize, Fault> {
-        let unix_ns = self.wall.unix_ns(now).unsigned_abs();
+        let unix_ns = self.wall.unix_ns(now).unsigned_abs().max(self.newest_unix_ns);
+        self.newest_unix_ns = unix_ns;
         while let Some(stream) = self.network.accept() {
             self.server.add_stream(stream, unix_ns);
         }

@@ -164,7 +164,13 @@ impl Observer {
             let errors: Vec<_> = self.wires.iter().map(WireAgent::last_error).collect();
             let states: Vec<_> =
                 self.summaries().into_iter().map(|s| (s.symbol, s.state)).collect();
-            assert!(self.clock.now() < end, "not in time: {what}; {errors:?}; {states:?}");
+            let wire = |name| (name, self.count("wire.", name));
+            let counts = ["connects", "line_ups", "line_downs", "handovers", "backpressured"];
+            assert!(
+                self.clock.now() < end,
+                "not in time: {what}; {errors:?}; {states:?}; {:?}",
+                counts.map(wire)
+            );
             for _ in 0..16 {
                 self.cycle();
             }
@@ -189,9 +195,9 @@ impl Observer {
         self.metrics.total_of(prefix, name)
     }
 
-    /// Why the last connections were lost.
-    pub fn last_errors(&self) -> Vec<String> {
-        self.wires.iter().map(|w| format!("{:?}", w.last_error())).collect()
+    /// Stream connections that are open.
+    pub fn lines_up(&self) -> usize {
+        self.wires.iter().filter(|w| w.is_up()).count()
     }
 }
 

@@ -1,5 +1,6 @@
-//! The simulated venue: the Binance Spot dialect over real TLS and WebSocket, with a matching
-//! engine, an account, filters, limits and faults.
+//! The simulated venue: the public market data of six venues in their own dialects, over real TLS
+//! and WebSocket, and Binance Spot with a matching engine to trade on: an account, filters, limits.
+//! All of them with faults on demand.
 //!
 //! It is an independent implementation: it shares no decoder, encoder or type with the engine that
 //! trades on it, so that both cannot agree on the same mistake. Golden samples bind both.
@@ -8,28 +9,32 @@
 //!            sockets, TLS, clock          text in, text out, time in             pure
 //!          +---------------------+     +--------------------------+     +--------------------+
 //!  client  | server   session    |     | venue                    |     | exchange           |
-//!  ------->| epoll -> Hub -------|---->|  control  (market conns) |     |  filters, limits   |
-//!          |  ^        |         |     |  api*     (API conns) ---|---->|  matching  account |
-//!          |  |        | Journal |     |                          |     |  orders            |
-//!          |  |        v first   |     |                          |     +----^----------+----+
-//!  <-------|--+-- outputs <------|-----|-- streams <- feed <------|--prints  |          |events
+//!  ------->| epoll -> Hub -------|---->|  dialect/<venue>  -------|---->|  filters, limits   |
+//!          |  ^        |         |     |   (market connections,   |     |  matching  account |
+//!          |  |        | Journal |     |    requests; binance:    |     |  orders            |
+//!          |  |        v first   |     |    the API that trades)  |     +----^----------+----+
+//!  <-------|--+-- outputs <------|-----|-- faults <- texts <------|--prints  |          |events
 //!          |                     |     |-- report, position <-----|----------|----------+
 //!          | tls (own authority) |     |                          |          |
-//!          | state (folder)      |     |  pulse: crowd, 100 ms    |----------+
-//!          +---------------------+     |  border, pings, script   |  generator | recorded
+//!          | state (folder)      |     |  pulse: crowd, tape,     |----------+
+//!          +---------------------+     |  timers, pings, script   |  generator | recorded, tape
 //!                                      +--------------------------+
 //! ```
 //!
 //! Parts, from the inside out:
 //! - [`decimal`]: exact money, eight digits. [`matching`]: price-time priority. [`account`],
 //!   [`orders`], [`filters`], [`limits`]: what the exchange checks and keeps.
-//! - [`exchange`]: all of it joined; every change goes through here.
-//! - [`generator`], [`recorded`]: who trades besides the client.
-//! - [`streams`], [`feed`], [`report`], [`api`]: the wire's words.
-//! - [`venue`]: the whole venue without sockets and clocks: `connect`, `on_text`, `tick`,
+//! - [`exchange`]: all of it joined; every change goes through here. It knows no dialect.
+//! - [`generator`], [`recorded`]: who trades besides the client. [`tape`]: lines of any venue.
+//! - [`dialect`]: one folder a venue (binance, binance-usdm, kraken, bybit, okx, coinbase) turns
+//!   changes of the exchange, or lines of a tape, into that venue's messages. A tape is served
+//!   verbatim; whoever comes in mid-stream first gets a snapshot of what was played so far.
+//! - [`script`] and [`control`]: faults by time and on demand, the same words for all.
+//! - [`venue`]: the whole venue without sockets and clocks: `connect`, `get`, `on_text`, `tick`,
 //!   `poll_record`, `poll_output`, `next_timeout`. The same configuration, inputs and times give
 //!   the same outputs, however often it is ticked.
-//! - [`session`]: WebSocket over any `Read + Write`; [`session::MemoryServer`] for simulations.
+//! - [`session`]: WebSocket and plain requests over any `Read + Write`;
+//!   [`session::MemoryServer`] for simulations.
 //! - [`server`]: the process: [`server::run`] with [`server::VenueOptions`].
 //!
 //! Rules that hold throughout:
@@ -62,6 +67,7 @@ pub mod rng;
 pub mod script;
 pub mod server;
 pub mod session;
+mod setup;
 pub mod state;
 pub mod store;
 pub mod symbol;

@@ -114,4 +114,3 @@ impl Replay {
         std::mem::replace(&mut self.next, following)
     }
 }
-

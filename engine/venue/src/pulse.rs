@@ -147,9 +147,9 @@ impl Pulse {
     }
 
     /// Holds a message back for a lagging connection.
-    pub fn lag(&mut self, lag_ns: u64, conn: ConnId, out: Out) {
+    pub fn lag_until(&mut self, due_ns: u64, conn: ConnId, out: Out) {
         self.lagged += 1;
-        self.lagging.insert((self.now_ns + lag_ns, self.lagged), (conn, out));
+        self.lagging.insert((due_ns, self.lagged), (conn, out));
     }
 
     /// An answer after faults: lost, made a 500, or as it is.
@@ -384,7 +384,9 @@ impl Venue {
         let (ping_every, timeout, life) = (self.ping_every_ns, self.pong_timeout_ns, self.life_ns);
         let silenced = self.is_silenced(conn);
         let Some(at) = self.conns.get_mut(&conn) else { return };
-        if at.opened_ns.saturating_add(life) <= now_ns || at.pong_due_ns.is_some_and(|due| due <= now_ns) {
+        if at.opened_ns.saturating_add(life) <= now_ns
+            || at.pong_due_ns.is_some_and(|due| due <= now_ns)
+        {
             self.out.push_back((conn, Out::Close(1000, "")));
             self.disconnect(conn);
             return;

@@ -141,9 +141,15 @@ impl RecordedBook {
     pub fn snapshot_text(&self, limit: usize) -> String {
         let mut out = format!(r#"{{"lastUpdateId":{},"bids":["#, self.id);
         let pair = |(&price, &qty): (&i64, &i64)| (price, qty);
-        crate::dialect::binance::feed::push_levels(&mut out, self.bids.iter().rev().map(pair).take(limit));
+        crate::dialect::binance::feed::push_levels(
+            &mut out,
+            self.bids.iter().rev().map(pair).take(limit),
+        );
         out.push_str(r#"],"asks":["#);
-        crate::dialect::binance::feed::push_levels(&mut out, self.asks.iter().map(pair).take(limit));
+        crate::dialect::binance::feed::push_levels(
+            &mut out,
+            self.asks.iter().map(pair).take(limit),
+        );
         out.push_str("]}");
         out
     }

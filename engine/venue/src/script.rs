@@ -215,7 +215,8 @@ impl Words<'_> {
             "down" => (Fault::Down(self.duration()?), 1),
             "outage" => (Fault::Outage(self.duration()?), 1),
             "lag" => {
-                let line = self.line(1)?.ok_or("`lag` needs a connection, for example `lag 5ms 2`")?;
+                let line =
+                    self.line(1)?.ok_or("`lag` needs a connection, for example `lag 5ms 2`")?;
                 (Fault::Lag(self.duration()?, line), 2)
             }
             "restart-feed" => (Fault::RestartFeed, 0),

@@ -17,10 +17,11 @@ use crate::generator::Activity;
 use crate::recorded::Recording;
 use crate::script;
 use crate::session::Hub;
+use crate::setup::unknown;
 use crate::state::{AccountLog, StateDir};
 use crate::tape::Tape;
 use crate::tls::TlsStream;
-use crate::venue::{CONTROL_PATH, Config, ConnId, MarketSource, Out, Venue, unknown};
+use crate::venue::{CONTROL_PATH, Config, ConnId, MarketSource, Out, Venue};
 
 /// What a person chooses on the command line.
 #[derive(Clone, Debug)]

@@ -69,6 +69,8 @@ pub struct Session<S> {
     state: State<S>,
     /// When it is dropped if it is not open (any more).
     linger_until_ns: Option<u64>,
+    /// Said before the handshake's answer had left, and when.
+    early: Vec<(Out, u64)>,
 }
 
 impl<S: Read + Write> Session<S> {
@@ -76,7 +78,7 @@ impl<S: Read + Write> Session<S> {
     pub fn new(stream: S, now_ns: u64) -> Self {
         let (received, answer) = (Vec::new(), Vec::new());
         let state = State::Handshake { stream, received, answer, then: Then::End };
-        Self { state, linger_until_ns: Some(now_ns + LINGER_NS) }
+        Self { state, linger_until_ns: Some(now_ns + LINGER_NS), early: Vec::new() }
     }
 
     /// Is there nothing more to do with it?
@@ -109,6 +111,9 @@ impl<S: Read + Write> Session<S> {
 
     /// Puts something into the output; it leaves with [`Session::flush`] or when much is there.
     pub fn send(&mut self, out: Out, now_ns: u64) {
+        if matches!(self.state, State::Handshake { .. }) {
+            return self.early.push((out, now_ns));
+        }
         let State::Open(socket) = &mut self.state else { return };
         let written = match out {
             Out::Text(text) => socket.write(Message::Text(text)),
@@ -216,17 +221,15 @@ impl<S: Read + Write> Session<S> {
                 WebSocket::from_partially_read(stream, received, Role::Server, Some(config));
             self.state = State::Open(Box::new(socket));
             self.linger_until_ns = None;
+            for (out, at_ns) in std::mem::take(&mut self.early) {
+                self.send(out, at_ns);
+            }
         }
     }
 }
 
 /// Answers a handshake, or a plain request.
-fn first_answer(
-    request: &Request,
-    id: ConnId,
-    venue: &mut Venue,
-    now_ns: u64,
-) -> (Vec<u8>, Then) {
+fn first_answer(request: &Request, id: ConnId, venue: &mut Venue, now_ns: u64) -> (Vec<u8>, Then) {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     if !request.headers().contains_key("Upgrade") {
         let close = request.headers().get("Connection");

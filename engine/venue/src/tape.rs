@@ -48,9 +48,18 @@ impl Tape {
     }
 
     fn new(reopen: Reopen) -> io::Result<Self> {
-        let first = TapeLines::new(reopen()?).next().transpose()?;
-        let first_ns = first.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no line"))?;
-        Ok(Self { reopen, first_ns: first_ns.at_ns })
+        let mut first_ns = None;
+        for line in TapeLines::new(reopen()?) {
+            let at_ns = line?.at_ns;
+            first_ns = Some(at_ns);
+            // A first line without a time is played together with the first one that has one.
+            if at_ns > 0 {
+                break;
+            }
+        }
+        let first_ns =
+            first_ns.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no line"))?;
+        Ok(Self { reopen, first_ns })
     }
 
     /// The lines from the beginning.
@@ -61,7 +70,7 @@ impl Tape {
         Ok(TapeLines::new((self.reopen)()?))
     }
 
-    /// Receive time of the first line.
+    /// Time of the first line that has one.
     #[must_use]
     pub fn first_ns(&self) -> u64 {
         self.first_ns

@@ -12,19 +12,17 @@ use crate::account::{Account, Fees, position_event};
 use crate::control::Control;
 use crate::decimal::ONE;
 use crate::dialect::binance::api::{ApiSession, Call, Credentials};
-use crate::dialect::binance::is_micro;
 use crate::dialect::tamper::DataFaults;
-use crate::dialect::{self, ConnRules, Desk, Dialect, Page, Setup, parameter};
-use crate::exchange::{Exchange, Ids, Market, Private};
-use crate::generator::{Activity, Generator};
+use crate::dialect::{ConnRules, Desk, Dialect, Page};
+use crate::exchange::{Exchange, Private};
+use crate::generator::Activity;
 use crate::limits::{LimitRules, Limits, Window};
-use crate::matching::Book;
-use crate::player::{Player, Replay};
 use crate::pulse::Pulse;
 use crate::recorded::Recording;
 use crate::rng::Rng;
 use crate::script::Timed;
-use crate::store::{ID_JUMP, Record, Stored};
+use crate::setup::{api_session, begin, fund_recorded, market, restore};
+use crate::store::{Record, Stored};
 use crate::symbol::SymbolSpec;
 use crate::tape::Tape;
 
@@ -159,6 +157,8 @@ pub(crate) struct Conn {
     pub is_frozen: bool,
     /// Everything for it is this late, ns.
     pub lag_ns: u64,
+    /// When the last message that lags is due: nothing may overtake it.
+    lagging_until_ns: u64,
     messages: Window,
 }
 
@@ -207,30 +207,8 @@ impl Venue {
         let ids_rng = Rng::new(rng.bits());
         let mut exchange = Exchange::new(markets, account, limits, config.fees, ids_rng);
         restore(&mut exchange, stored);
-        let tape = if let MarketSource::Taped { tape, .. } = &source { Some(tape) } else { None };
-        let named = dialect::find(config.venue).ok_or_else(|| unknown(config.venue))?;
-        let make = |exchange: &Exchange| {
-            (named.make)(&Setup { exchange, tape, old_checksum: config.old_checksum })
-        };
-        let taped = if tape.is_some() { Some(make(&exchange)?) } else { None };
-        let pulse = match &source {
-            MarketSource::Generated(activity) => {
-                let crowds = populate(&mut exchange, *activity, &mut rng);
-                Pulse::generated(crowds, config.script)
-            }
-            MarketSource::Taped { tape, speed_milli } => {
-                Pulse::taped(Player::new(tape, *speed_milli)?, config.script)
-            }
-            MarketSource::Recorded { .. } => Pulse::recorded(replay(source, &mut exchange)?, config.script),
-        };
-        exchange.prints.clear();
-        for market in &mut exchange.markets {
-            market.book.drain_changed();
-        }
-        let dialect = match taped {
-            Some(dialect) => dialect,
-            None => (named.make)(&Setup { exchange: &exchange, tape: None, old_checksum: config.old_checksum })?,
-        };
+        let words = (config.venue, config.old_checksum);
+        let (pulse, dialect) = begin(words, source, config.script, &mut exchange, &mut rng)?;
         let rules = dialect.rules();
         let own = dialect.trades_at().is_some();
         let ping_every_ns = config.ping_every_ms * 1_000_000;
@@ -244,7 +222,11 @@ impl Venue {
             out: VecDeque::new(),
             records: VecDeque::new(),
             pulse,
-            ping_every_ns: if own { ping_every_ns } else { rules.ping_every_ns.unwrap_or(NEVER_NS) },
+            ping_every_ns: if own {
+                ping_every_ns
+            } else {
+                rules.ping_every_ns.unwrap_or(NEVER_NS)
+            },
             pong_timeout_ns: if own { pong_timeout_ns } else { rules.pong_timeout_ns },
             life_ns: config.life_ms * 1_000_000,
             rules,
@@ -285,6 +267,7 @@ impl Venue {
             pong_due_ns: None,
             is_frozen: false,
             lag_ns: 0,
+            lagging_until_ns: 0,
             messages: Window::new(1000),
         };
         self.conns.insert(conn, fresh);
@@ -350,10 +333,7 @@ impl Venue {
     }
 
     /// Lets the dialect speak; what it says passes the faults of connections.
-    pub(crate) fn speak<R>(
-        &mut self,
-        speech: impl FnOnce(&mut dyn Dialect, &mut Desk) -> R,
-    ) -> R {
+    pub(crate) fn speak<R>(&mut self, speech: impl FnOnce(&mut dyn Dialect, &mut Desk) -> R) -> R {
         let before = self.out.len();
         let mut desk = Desk {
             exchange: &mut self.exchange,
@@ -371,16 +351,21 @@ impl Venue {
 
     /// Drops what silenced connections were told and delays what lagging ones were.
     fn hold_back(&mut self, before: usize) {
-        let silent = self.pulse.is_silent();
+        let (silent, now_ns) = (self.pulse.is_silent(), self.pulse.now_ns());
         for (conn, out) in self.out.split_off(before) {
-            let Some(at) = self.conns.get(&conn) else {
+            let Some(at) = self.conns.get_mut(&conn) else {
                 self.out.push_back((conn, out));
                 continue;
             };
-            match at.lag_ns {
-                _ if silent || at.is_frozen => {}
-                0 => self.out.push_back((conn, out)),
-                lag => self.pulse.lag(lag, conn, out),
+            if silent || at.is_frozen {
+                continue;
+            }
+            let due_ns = (now_ns + at.lag_ns).max(at.lagging_until_ns);
+            if due_ns > now_ns {
+                at.lagging_until_ns = due_ns;
+                self.pulse.lag_until(due_ns, conn, out);
+            } else {
+                self.out.push_back((conn, out));
             }
         }
     }
@@ -541,105 +526,5 @@ impl Venue {
     pub(crate) fn tell_markets(&mut self) {
         self.speak(|dialect, desk| dialect.moved(desk));
         self.exchange.prints.clear();
-    }
-}
-
-/// A handshake on the WebSocket API.
-fn api_session(query: &str, now_ms: u64) -> Result<ApiSession, u16> {
-    Ok(ApiSession {
-        connected_ms: now_ms,
-        authorized_ms: None,
-        subscription: None,
-        subscriptions: 0,
-        return_limits: parameter(query, "returnRateLimits").as_deref() != Some("false"),
-        scale: if is_micro(query)? { 1000 } else { 1 },
-    })
-}
-
-/// The refusal of a venue's name.
-pub(crate) fn unknown(venue: &str) -> io::Error {
-    let names: Vec<_> = dialect::DIALECTS.iter().map(|named| named.name).collect();
-    let what = format!("venue `{venue}` is not simulated; one of: {}", names.join(", "));
-    io::Error::new(io::ErrorKind::InvalidInput, what)
-}
-
-fn replay(source: MarketSource, exchange: &mut Exchange) -> io::Result<Replay> {
-    match source {
-        MarketSource::Recorded { recording, trade, speed_milli } => {
-            Replay::new(recording, trade, speed_milli, exchange)
-        }
-        _ => Err(io::ErrorKind::InvalidInput.into()),
-    }
-}
-
-/// A market with an empty book whose numbers go on after the stored ones.
-fn market(spec: SymbolSpec, stored: &Stored) -> Market {
-    match stored.marks.get(&spec.name) {
-        Some(mark) => {
-            let own = stored.trades.iter().filter(|t| t.symbol == spec.name).map(|t| t.id).max();
-            Market {
-                book: Book::new(mark.update_id + ID_JUMP),
-                trade_id: mark.trade_id.max(own.unwrap_or(0)) + ID_JUMP,
-                agg_id: mark.agg_id + ID_JUMP,
-                last_price: mark.last_price,
-                spec,
-            }
-        }
-        None => Market {
-            book: Book::new(50_093_239_188),
-            trade_id: 3_735_683_258,
-            agg_id: 3_114_520_000,
-            last_price: spec.start_price,
-            spec,
-        },
-    }
-}
-
-/// Puts balances, trades and orders back; own open orders rest first in the empty books.
-fn restore(exchange: &mut Exchange, stored: Stored) {
-    for (asset, balance) in &stored.balances {
-        exchange.account.restore(asset, *balance);
-    }
-    for trade in stored.trades {
-        if let Some(market) = exchange.market(&trade.symbol) {
-            exchange.orders.push_trade(market, trade);
-        }
-    }
-    for mut order in stored.orders.into_values() {
-        // A list in another order, or another list: the name decides.
-        if let Some(market) = exchange.market(&order.symbol) {
-            order.market = market;
-            exchange.restore_order(order);
-        }
-    }
-    if let Some(ids) = stored.ids {
-        let order = ids.order.max(exchange.ids.order) + ID_JUMP;
-        let execution = ids.execution + ID_JUMP;
-        exchange.ids = Ids { order, execution, prevented: ids.prevented + ID_JUMP };
-    }
-}
-
-/// Makes a crowd for each market and lets it quote its opening book.
-fn populate(exchange: &mut Exchange, activity: Activity, rng: &mut Rng) -> Vec<Generator> {
-    let mut crowds = Vec::new();
-    for n in 0..exchange.markets.len() {
-        let price = exchange.markets[n].last_price;
-        let mut crowd = Generator::new(Rng::new(rng.bits()), activity, price);
-        for order in crowd.opening(&exchange.markets[n].spec) {
-            exchange.crowd(n, order, 0);
-        }
-        crowds.push(crowd);
-    }
-    crowds
-}
-
-/// Assets of a recording that the configuration does not fund get a round sum.
-fn fund_recorded(symbols: &[SymbolSpec], balances: &mut Vec<(String, i128)>) {
-    for spec in symbols {
-        for (asset, units) in [(&spec.base, 10_000), (&spec.quote, 1_000_000)] {
-            if !asset.is_empty() && balances.iter().all(|(known, _)| known != asset) {
-                balances.push((asset.clone(), i128::from(units * ONE)));
-            }
-        }
     }
 }

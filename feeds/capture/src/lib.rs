@@ -48,7 +48,8 @@
 //! | 8 | i64 | receive time, Unix ns |
 //! | 16 | u32 | length of the text |
 //! | 20 | u16 | connection |
-//! | 22 | u8 | 0 market, 1 snapshot, 2 line up, 3 line down, 4 switch begins, 5 switch ends, 16 frames lost by the recorder |
+//! | 22 | u8 | kind: 0 market, 1 snapshot, 2 line up, 3 line down, 4 switch begins, 5 it ends; |
+//! | | | 16: frames that the recorder lost |
 //! | 23 | u8 | zero |
 //! | 24 | bytes | text as received; of a loss: u64 frames, u64 bytes, u64 time of the first |
 //!

@@ -104,7 +104,7 @@ pub fn is_json_number(text: &[u8]) -> bool {
 /// as Unix milliseconds, rounded down.
 #[must_use]
 pub fn rfc3339_ms(text: &[u8]) -> Option<i64> {
-    let (time, tail) = text.split_at_checked(19)?;
+    let (time, tail) = text.split_first_chunk::<19>()?;
     let mut wrong = 0u8;
     let mut two = |at: usize| {
         let (tens, ones) = (time[at].wrapping_sub(b'0'), time[at + 1].wrapping_sub(b'0'));
@@ -125,6 +125,41 @@ pub fn rfc3339_ms(text: &[u8]) -> Option<i64> {
     let days = days_from_civil(century * 100 + year, month, day);
     let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
     Some(seconds * 1_000 + millis_of(tail)?)
+}
+
+/// Reads times that mostly share their minute: its start is remembered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MinuteClock {
+    /// Text of a minute that was read, up to its last colon.
+    minute: [u8; 17],
+    start_ms: i64,
+}
+
+impl MinuteClock {
+    /// As [`rfc3339_ms`].
+    #[inline]
+    pub fn ms(&mut self, text: &[u8]) -> Option<i64> {
+        if let Some(([minute @ .., tens, ones], tail)) = text.split_first_chunk::<19>()
+            && *minute == self.minute
+        {
+            let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+            let second = i64::from(tens) * 10 + i64::from(ones);
+            let in_range = tens <= 6 && ones <= 9 && second < 61;
+            let ms = self.start_ms + second * 1_000 + millis_of(tail)?;
+            return in_range.then_some(ms);
+        }
+        self.next_minute(text)
+    }
+
+    #[cold]
+    fn next_minute(&mut self, text: &[u8]) -> Option<i64> {
+        let ms = rfc3339_ms(text)?;
+        self.minute = *text.first_chunk()?;
+        let mut start = *b"0000-00-00T00:00:00Z";
+        start[..17].copy_from_slice(&self.minute);
+        self.start_ms = rfc3339_ms(&start)?;
+        Some(ms)
+    }
 }
 
 /// `Z`, or a point, up to nine digits and `Z`.
@@ -324,6 +359,20 @@ mod tests {
                 rest + 1, s / 60 % 60, s % 60, ms % 1_000
             );
             prop_assert_eq!(rfc3339_ms(text.as_bytes()), Some(day * 86_400_000 + ms));
+        }
+    }
+
+    proptest! {
+        /// Naive twin: without memory; times near each other, some damaged.
+        #[test]
+        fn a_clock_that_remembers_reads_the_same(
+            times in proptest::collection::vec((0u8..3, 0u8..75, "[.]?[0-9]{0,10}[Zz]?"), 1..20)
+        ) {
+            let mut clock = MinuteClock::default();
+            for (minute, second, tail) in times {
+                let text = format!("2026-08-24T22:0{minute}:{second:02}{tail}");
+                prop_assert_eq!(clock.ms(text.as_bytes()), rfc3339_ms(text.as_bytes()), "{}", text);
+            }
         }
     }
 

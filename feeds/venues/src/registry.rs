@@ -1,4 +1,4 @@
-//! The venues by name: one line each.
+//! The venues by name: one line each. `ADDING.md` beside the crate's manifest says how to add one.
 
 use core::fmt;
 

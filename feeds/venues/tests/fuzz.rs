@@ -11,22 +11,23 @@ use std::time::{Duration, Instant};
 use bot4_types::rng::SplitMix64;
 use bot4_venues::{BlockPool, DecodeError, Sink, Venue};
 use common::corpus::{self, Corpus};
+use common::mutate::reshape;
 use common::{BLOCKS, Bench, edited, input, outcome};
 
-/// Messages of one run.
-const RUN: u64 = 12;
+/// Messages of one run: decoders and their pools are made anew for each.
+const RUN: u64 = 48;
 
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// One message: often whole, so that state is built up; else edited or spliced of two.
+/// One message: often whole, so that state is built up; else edited, reshaped or spliced of two.
 fn message(rng: &mut SplitMix64, corpus: &Corpus) -> Vec<u8> {
     let any = |rng: &mut SplitMix64| {
         corpus.lines[rng.below(corpus.lines.len() as u64) as usize].as_bytes().to_vec()
     };
     let text = any(rng);
-    match rng.below(8) {
+    match rng.below(12) {
         0 | 1 => text,
         2 => {
             let other = any(rng);
@@ -34,6 +35,11 @@ fn message(rng: &mut SplitMix64, corpus: &Corpus) -> Vec<u8> {
             [&text[..at as usize], &other[from as usize..]].concat()
         }
         3 => renumbered(rng, &text),
+        4..=7 => {
+            let mut text = text;
+            (0..=rng.below(2)).for_each(|_| reshape(rng, &mut text));
+            text
+        }
         _ => {
             let count = 1 + rng.below(4);
             let edits: Vec<_> = (0..count)

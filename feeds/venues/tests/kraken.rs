@@ -98,12 +98,24 @@ fn refusals_are_told_apart_and_cost_no_block() {
     for number in ["00.34775324", ".34775324", "1.", "0x1", "", "1e", "+1"] {
         assert_eq!(refused(update, "0.34775324", number), DecodeError::Json, "{number}");
     }
-    for time in ["2026-02-02 02:40:00Z", "2026-02-30T02:40:00Z", "", "now"] {
-        let wrong = DecodeError::Number(DecimalError::BadCharacter);
-        assert_eq!(refused(update, "2026-02-02T02:40:00.343688Z", time), wrong, "{time}");
-    }
     let empty = r#"{"channel":"book","type":"update","data":[]}"#;
     assert_eq!(refused(empty, "", ""), DecodeError::Schema);
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_none() {
+    let (update, trade) = (OWN.lines().nth(1).expect("line"), OWN.lines().nth(4).expect("line"));
+    let mut bench = bench();
+    for time in ["2026-02-02 02:40:00Z", "2026-02-30T02:40:00Z", "", "now"] {
+        for (text, from) in
+            [(update, "2026-02-02T02:40:00.343688Z"), (trade, "2026-02-02T02:40:02.000999999Z")]
+        {
+            let (_, events) = bench.both(text.replace(from, time).as_bytes(), 0);
+            assert!(events[0].starts_with("0 0 "), "{time}: {events:?}");
+        }
+    }
+    let odd = update.replace("\"2026-02-02T02:40:00.343688Z\"", "5");
+    assert!(bench.both(odd.as_bytes(), 0).1[0].starts_with("0 0 depth"));
 }
 
 #[test]
@@ -128,9 +140,8 @@ fn a_message_of_more_books_than_a_frame_may_yield_is_refused_whole() {
     assert_eq!(bench.both(of(16).as_bytes(), 0).1.len(), 16);
     assert_eq!(bench.both(of(17).as_bytes(), 0), (Err(DecodeError::TooManyLevels), Vec::new()));
     // The second of two is bad: the first does not stay.
-    let half = of(2).replacen("1}]", "1,\"timestamp\":5}]", 1);
-    let wrong = DecodeError::Number(DecimalError::BadCharacter);
-    assert_eq!(bench.both(half.as_bytes(), 0), (Err(wrong), Vec::new()));
+    let half = of(2).replacen("1}]", "\"1\"}]", 1);
+    assert_eq!(bench.both(half.as_bytes(), 0), (Err(DecodeError::Schema), Vec::new()));
 }
 
 #[test]

@@ -242,8 +242,11 @@ fn expected(folder: &Path) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
+/// Name, decimals of price and quantity.
+type Listed = (&'static str, u8, u8);
+
 /// A table of names with decimals, where both together may exceed what an amount holds.
-fn wide_table(names: &[(&str, u8, u8)]) -> InstrumentTable {
+fn wide_table(names: &[Listed]) -> InstrumentTable {
     let mut wide = InstrumentTable::new();
     for (name, price, qty) in names {
         let mut instrument = table(&[(name, 0, 0)]).all()[0];
@@ -256,7 +259,7 @@ fn wide_table(names: &[(&str, u8, u8)]) -> InstrumentTable {
 #[test]
 fn okx_books_keep_every_checksum() {
     let Some(root) = shared("recordings") else { return };
-    let tables: [(&str, &[(&str, u8, u8)]); 2] = [
+    let tables: [(&str, &[Listed]); 2] = [
         ("okx_v5_btcusdt_20220513", &[("BTC-USDT", 1, 8)]),
         (
             "okx_v5_mixed_20210722",

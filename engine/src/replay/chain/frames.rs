@@ -20,9 +20,10 @@ const SLOTS_KEPT: usize = 64;
 pub struct FrameFeed {
     reader: Option<CaptureReader>,
     tx: Tx<Frame>,
+    /// Frames that the link holds.
+    places: usize,
     slots: Rx<Slot>,
     free: Vec<Slot>,
-    /// Frames in the link that no parser took yet, by their count.
     fed: u64,
     /// Why frames are missing, where they are.
     broken: Option<String>,
@@ -41,9 +42,11 @@ impl FrameFeed {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && dir.is_dir() => None,
             Err(e) => return Err(format!("cannot read the capture {}: {e}", dir.display())),
         };
+        let tx: Tx<Frame> = rings.tx(LINKS[index]);
         Ok(Self {
             reader,
-            tx: rings.tx(LINKS[index]),
+            places: tx.room(),
+            tx,
             slots: rings.rx(&format!("slots[{index}]")),
             free: Vec::new(),
             fed: 0,
@@ -65,7 +68,7 @@ impl FrameFeed {
 
     /// Sees to it that `wanted` frames wait in the link. False when there are no more.
     pub fn fill(&mut self, wanted: usize) -> bool {
-        while self.tx.capacity() - self.tx.room() < wanted {
+        while self.places - self.tx.room() < wanted {
             if !self.push_next() {
                 return false;
             }

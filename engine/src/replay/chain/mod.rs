@@ -133,7 +133,7 @@ impl Chain {
             tee: None,
         };
         let metrics = Metrics::in_memory();
-        let mut rings = Rings::scaled(chain.ring_divisor).gated(true);
+        let mut rings = Rings::scaled(chain.ring_divisor).forced();
         let mut actors = Vec::new();
         for (i, role) in t::CHAIN.into_iter().enumerate() {
             rings.open_gate();
@@ -152,27 +152,24 @@ impl Chain {
         })
     }
 
-    /// Runs turns until none can run.
+    /// Runs turns until none can run, those nearest to the decisions first: what parts from the
+    /// run is met as soon as it can be.
     fn run(&mut self) -> Result<(), Stop> {
-        loop {
-            let mut ran = false;
-            for i in 0..self.actors.len() {
-                loop {
-                    match self.step(i) {
-                        Ok(true) => ran = true,
-                        Ok(false) => break,
-                        Err(Stop::Over) => {
-                            self.actors[i].over = true;
-                            break;
-                        }
-                        Err(differs) => return Err(differs),
-                    }
-                }
-            }
-            if !ran {
-                return Ok(());
+        while self.run_one()? {}
+        Ok(())
+    }
+
+    /// Runs one turn of one agent. False when none can run.
+    fn run_one(&mut self) -> Result<bool, Stop> {
+        for i in (0..self.actors.len()).rev() {
+            match self.step(i) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(Stop::Over) => self.actors[i].over = true,
+                Err(differs) => return Err(differs),
             }
         }
+        Ok(false)
     }
 
     /// Runs the next turn of agent `i`, if it can run now.
@@ -284,33 +281,27 @@ impl Chain {
 
     /// Nothing can run any more: is it because the capture ends?
     fn finish(&mut self, closed: bool) -> Result<(), Stop> {
-        for i in 0..self.actors.len() {
-            if let Some((record, link)) = self.waits(i)
-                && !self.leads_to_an_end(i)
-            {
-                let actor = &self.actors[i];
-                let (seq, role) = (record.seq, actor.role);
-                return Err(actor.differs(format!(
-                    "the chain stands still: turn {seq} of {role} saw more on {link} than comes \
-                     out"
-                )));
+        let waiting = |i: usize| Some((i, self.waits(i)?));
+        let first = (0..self.actors.len()).filter_map(waiting).min_by_key(|(_, (r, _))| r.now);
+        let rest = self.comparison.rest(&mut self.tape);
+        self.report.unverified = rest.as_ref().map_or(0, |(_, records)| *records);
+        let waits = first.as_ref().map_or_else(String::new, |(i, (record, link))| {
+            let (seq, role) = (record.seq, self.actors[*i].role);
+            format!(": turn {seq} of {role} saw more on {link} than comes out")
+        });
+        let recorded = rest.as_ref().map(|(entry, _)| compare::told(entry));
+        match (&first, &rest) {
+            (Some((i, _)), _) if !self.leads_to_an_end(*i) => {
+                let what = format!("the chain stands still{waits}");
+                Err(self.actors[*i].differs_from(what, recorded))
             }
+            (_, Some((entry, _))) if closed => {
+                let place = Some(Place { lane: entry.lane, seq: entry.seq, at: None });
+                let what = format!("the run wrote a record that does not come out{waits}");
+                Err(Stop::Differs(FirstDifference { place, what, recorded, came_out: None }))
+            }
+            _ => Ok(()),
         }
-        let Some((first, records)) = self.comparison.rest(&mut self.tape) else { return Ok(()) };
-        self.report.unverified = records;
-        if !closed {
-            return Ok(());
-        }
-        let place = Some(Place { lane: first.lane, seq: first.seq, at: None });
-        let what = match (0..self.actors.len()).find_map(|i| Some((i, self.waits(i)?))) {
-            Some((i, (record, link))) => format!(
-                "the run wrote a record that does not come out; turn {} of {} waits for {link}",
-                record.seq, self.actors[i].role
-            ),
-            None => "the run wrote a record that does not come out".to_owned(),
-        };
-        let recorded = Some(compare::told(&first));
-        Err(Stop::Differs(FirstDifference { place, what, recorded, came_out: None }))
     }
 
     /// The turn that agent `i` cannot run and the link it waits for.
@@ -354,8 +345,13 @@ impl Actor {
 
     /// The run and its replay part at the turn that comes next.
     fn differs(&self, what: String) -> Stop {
+        self.differs_from(what, None)
+    }
+
+    /// As [`differs`](Self::differs); what risk wrote next was `recorded`.
+    fn differs_from(&self, what: String, recorded: Option<String>) -> Stop {
         let place = Some(Place { lane: self.lane, seq: u64::from(self.turns), at: None });
-        Stop::Differs(FirstDifference { place, what, recorded: None, came_out: None })
+        Stop::Differs(FirstDifference { place, what, recorded, came_out: None })
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) struct Fixture {
     pub journaled: u64,
     pub phase: Phase,
     pub equity: Option<Amount>,
+    pub waits_ended: Option<OrderId>,
     /// The venue's orders that count as new.
     pub fresh: Vec<u64>,
 }
@@ -62,6 +63,7 @@ impl Fixture {
             journaled: u64::MAX,
             phase: Phase::Run,
             equity: Some(1_000_000 * 10i128.pow(16)),
+            waits_ended: None,
             fresh: Vec::new(),
         }
     }
@@ -81,6 +83,7 @@ impl Fixture {
             journaled: self.journaled,
             phase: self.phase,
             equity: self.equity,
+            waits_ended: self.waits_ended,
             table: &self.table,
         });
         self.seen = Seen::default();

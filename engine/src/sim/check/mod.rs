@@ -14,6 +14,7 @@
 //! | `halt` | nothing new leaves once the engine stops |
 //! | `depth` | links stay within their capacity, no record is dropped |
 //! | `time` | time never goes back |
+//! | `waiting` | an order that waits to be sent has not ended |
 
 mod approvals;
 mod books;
@@ -26,6 +27,7 @@ mod ids;
 mod stale;
 mod time;
 mod truth;
+mod waiting;
 
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
@@ -61,6 +63,8 @@ pub struct View<'a> {
     pub phase: Phase,
     /// Value of the account by risk's last count, in the reporting asset.
     pub equity: Option<Amount>,
+    /// An order that waits in execution although it has ended.
+    pub waits_ended: Option<OrderId>,
     /// Instruments.
     pub table: &'a InstrumentTable,
 }
@@ -125,6 +129,7 @@ impl Checks {
             Box::new(halt::Halt::default()),
             Box::new(depth::Depth::default()),
             Box::new(time::Time::default()),
+            Box::new(waiting::Waiting),
         ];
         Self { checkers, next_order, looks: 0, books_compared: 0 }
     }

@@ -19,8 +19,8 @@ mod kraken;
 mod okx;
 mod paced;
 pub mod stats;
-mod taped;
 pub mod tamper;
+mod taped;
 mod text;
 mod usdm;
 pub mod window;
@@ -63,14 +63,8 @@ pub struct Paths {
 }
 
 /// Every dialect.
-pub const DIALECTS: [Named; 6] = [
-    binance::ENTRY,
-    usdm::ENTRY,
-    kraken::ENTRY,
-    bybit::ENTRY,
-    okx::ENTRY,
-    coinbase::ENTRY,
-];
+pub const DIALECTS: [Named; 6] =
+    [binance::ENTRY, usdm::ENTRY, kraken::ENTRY, bybit::ENTRY, okx::ENTRY, coinbase::ENTRY];
 
 /// The dialect of this name.
 #[must_use]
@@ -179,8 +173,7 @@ pub trait Dialect: Send {
     ///
     /// # Errors
     /// The HTTP status of the refusal.
-    fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, query: &str)
-    -> Result<(), u16>;
+    fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, query: &str) -> Result<(), u16>;
 
     /// A connection is gone.
     fn close(&mut self, conn: ConnId);

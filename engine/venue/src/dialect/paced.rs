@@ -10,8 +10,6 @@ use super::window::{Changed, Moves, Window};
 /// See the module.
 #[derive(Debug)]
 pub struct Paced {
-    /// Index of the market.
-    pub market: usize,
     /// What listeners hold.
     pub window: Window,
     /// Who listens.
@@ -24,9 +22,9 @@ pub struct Paced {
 
 impl Paced {
     /// A book as it is now, not yet heard.
-    pub fn new(market: usize, book: &Book, depth: usize, pace_ns: u64) -> Self {
+    pub fn new(book: &Book, depth: usize, pace_ns: u64) -> Self {
         let (window, changed) = (Window::new(book, depth), Changed::default());
-        Self { market, window, conns: Vec::new(), due_ns: None, pace_ns, changed }
+        Self { window, conns: Vec::new(), due_ns: None, pace_ns, changed }
     }
 
     /// Prices of its market changed.

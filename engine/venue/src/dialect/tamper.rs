@@ -188,7 +188,8 @@ mod tests {
         r#""asks":[{"price":78866.8,"qty":0.50000000}],"checksum":7}]}"#
     );
     const BYBIT: &str = r#"{"data":{"s":"X","b":[["65140.4","0.8"]],"a":[],"u":2,"seq":9}}"#;
-    const OKX: &str = r#"{"data":[{"asks":[],"bids":[["5","9","0","1"]],"checksum":-5,"seqId":1}]}"#;
+    const OKX: &str =
+        r#"{"data":[{"asks":[],"bids":[["5","9","0","1"]],"checksum":-5,"seqId":1}]}"#;
     const COINBASE: &str = concat!(
         r#"{"events":[{"type":"update","updates":[{"side":"offer","event_time":"T","#,
         r#""price_level":"10.5","new_quantity":"0"}]}]}"#
@@ -203,8 +204,9 @@ mod tests {
         assert!(changed(KRAKEN, DepthFault::Checksum).contains(r#""checksum":6"#));
         assert!(changed(OKX, DepthFault::Checksum).contains(r#""checksum":-6"#));
         assert!(
-            changed(KRAKEN, DepthFault::Cross)
-                .contains(r#""bids":[{"price":978866.8,"qty":1.50000000}],"asks":[{"price":78866.8"#)
+            changed(KRAKEN, DepthFault::Cross).contains(
+                r#""bids":[{"price":978866.8,"qty":1.50000000}],"asks":[{"price":78866.8"#
+            )
         );
         assert!(
             changed(BYBIT, DepthFault::Cross)

@@ -73,8 +73,14 @@ impl Window {
         let mut moves = Moves::default();
         for (n, side) in SIDES.into_iter().enumerate() {
             let mut before = BTreeMap::new();
+            // What lay beyond a full window is unknown to it: levels there come in by `refill`
+            // alone, in the book's order.
+            let edge = self.worst(n).filter(|_| self.sides[n].len() >= self.depth);
             for &price in &changed[n] {
-                self.change(n, price, book.qty_at(side, price), &mut before);
+                let beyond = edge.is_some_and(|e| if n == 0 { price < e } else { price > e });
+                if !beyond {
+                    self.change(n, price, book.qty_at(side, price), &mut before);
+                }
             }
             self.refill(n, book, side, &mut before);
             self.cut(n, &mut before);
@@ -93,13 +99,7 @@ impl Window {
 
     fn change(&mut self, n: usize, price: i64, qty: i64, before: &mut BTreeMap<i64, Option<i64>>) {
         let held = self.sides[n].get(&price).copied();
-        let beyond = match self.worst(n) {
-            Some(worst) if self.sides[n].len() >= self.depth => {
-                if n == 0 { price < worst } else { price > worst }
-            }
-            _ => false,
-        };
-        if held.is_none() && (qty == 0 || beyond) {
+        if held.is_none() && qty == 0 {
             return;
         }
         before.entry(price).or_insert(held);
@@ -141,5 +141,63 @@ impl Window {
         let side = &self.sides[n];
         let worst = if n == 0 { side.first_key_value() } else { side.last_key_value() };
         worst.map(|(&price, _)| price)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The naive twin: take the best levels of the whole book and compare.
+    fn compare(window: &mut Window, book: &mut Book, depth: usize) {
+        let before = window.clone();
+        let changed = book.take_changed();
+        let moves = window.follow(book, &changed);
+        assert_eq!(*window, Window::new(book, depth));
+        let mut cut = before.clone();
+        let mut explicit = before;
+        for (side, own) in SIDES.into_iter().enumerate() {
+            for &(price, qty) in &moves.levels[side] {
+                for twin in [&mut cut, &mut explicit] {
+                    match qty {
+                        0 => twin.sides[side].remove(&price),
+                        _ => twin.sides[side].insert(price, qty),
+                    };
+                }
+            }
+            for price in &moves.left[side] {
+                assert!(book.qty_at(own, *price) > 0, "it still exists");
+                explicit.sides[side].remove(price);
+            }
+            while cut.sides[side].len() > depth {
+                let worst = cut.worst(side).unwrap();
+                cut.sides[side].remove(&worst);
+            }
+        }
+        assert_eq!(cut, *window, "whoever cuts holds the window");
+        assert_eq!(explicit, *window, "whoever is told what leaves needs not cut");
+    }
+
+    proptest! {
+        #[test]
+        fn follows_like_the_naive_twin(
+            depth in 1_usize..8,
+            batches in prop::collection::vec(
+                prop::collection::vec((any::<bool>(), 1_i64..40, 0_i64..4), 1..12), 1..40),
+        ) {
+            let mut book = Book::new(1);
+            let mut window = Window::new(&book, depth);
+            let mut id = 0;
+            for batch in batches {
+                for (bid, distance, qty) in batch {
+                    id += 1;
+                    let side = if bid { Side::Buy } else { Side::Sell };
+                    let price = if bid { 100 - distance } else { 100 + distance };
+                    book.set_crowd(side, price, qty, id);
+                }
+                compare(&mut window, &mut book, depth);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A client of the venue's core: signs, sends, and sorts what comes back.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod dialects;
 pub mod wire;
 
 use base64::Engine as _;

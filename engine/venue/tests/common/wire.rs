@@ -46,6 +46,12 @@ impl Running {
 }
 
 pub fn connect(url: &str, ca: &Path) -> Socket {
+    let host = url.strip_prefix("wss://").unwrap().split('/').next().unwrap();
+    tungstenite::client(url, open_tls(host, ca)).unwrap().0
+}
+
+/// A TLS connection to `address:port`.
+pub fn open_tls(host: &str, ca: &Path) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -54,13 +60,19 @@ pub fn connect(url: &str, ca: &Path) -> Socket {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let host = url.strip_prefix("wss://").unwrap().split('/').next().unwrap();
     let address: SocketAddr = host.parse().unwrap();
     let name = ServerName::from(address.ip());
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    tungstenite::client(url, StreamOwned::new(tls, stream)).unwrap().0
+    StreamOwned::new(tls, stream)
+}
+
+/// Is nobody listening there?
+pub fn is_refused(host: &str) -> bool {
+    let address: SocketAddr = host.parse().unwrap();
+    let error = TcpStream::connect(address).err();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// Waits a little for another process or thread.

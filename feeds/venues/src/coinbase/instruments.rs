@@ -83,10 +83,12 @@ fn is_open(f: &Fields<'_, '_>) -> Result<bool, DecodeError> {
 mod tests {
     use super::*;
 
-    const LIST: &str = r#"{"products":[
-        {"product_id":"BTC-USD","base_increment":"0.00000001","quote_increment":"0.01","quote_min_size":"1","quote_max_size":"150000000","base_min_size":"0.00000001","base_max_size":"3400","status":"online","trading_disabled":false,"post_only":false,"quote_currency_id":"USD","base_currency_id":"BTC","alias":"","alias_to":["BTC-USDC"],"price_increment":"0.01"},
-        {"product_id":"OLD-USD","base_increment":"1","quote_increment":"0.0001","base_min_size":"","base_max_size":"","status":"delisted","quote_currency_id":"USD","base_currency_id":"OLD"},
-        {"product_id":"NEW-USD","base_increment":"1","price_increment":"0.01","status":"online","post_only":true,"quote_currency_id":"USD","base_currency_id":"NEW"}]}"#;
+    const LIST: &str = concat!(
+        r#"{"products":["#,
+        r#"{"product_id":"BTC-USD","base_increment":"0.00000001","quote_increment":"0.01","quote_min_size":"1","quote_max_size":"150000000","base_min_size":"0.00000001","base_max_size":"3400","status":"online","trading_disabled":false,"post_only":false,"quote_currency_id":"USD","base_currency_id":"BTC","alias":"","alias_to":["BTC-USDC"],"price_increment":"0.01"},"#,
+        r#"{"product_id":"OLD-USD","base_increment":"1","quote_increment":"0.0001","base_min_size":"","base_max_size":"","status":"delisted","quote_currency_id":"USD","base_currency_id":"OLD"},"#,
+        r#"{"product_id":"NEW-USD","base_increment":"1","price_increment":"0.01","status":"online","post_only":true,"quote_currency_id":"USD","base_currency_id":"NEW"}]}"#,
+    );
 
     fn read(wanted: &[&str]) -> Result<Catalogue, CatalogueError> {
         parse(&[LIST.as_bytes().to_vec()], wanted)

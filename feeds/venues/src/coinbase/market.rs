@@ -15,7 +15,8 @@
 //! **Products.** `BTC-USD` and `BTC-USDC` share one book, and messages may carry either name: a
 //! product that is not in the table is looked up under its other name.
 //!
-//! Cost on a 2.x GHz core: a level about 40 ns (90 bytes of text each), a trade 0.2 us.
+//! Cost on the recording (release, one shared core): a level of a snapshot 29 ns (110 bytes of
+//! text), the snapshot of 46,000 levels 1.4 ms, a usual book change 0.3 us, a trade 0.2 us.
 
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, MarketEvent, Side};

@@ -13,7 +13,7 @@ use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, S
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Notice, Sink};
-use crate::number::rfc3339_ms;
+use crate::number::MinuteClock;
 use crate::scan::{Cursor, NamedBare};
 use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
 use crate::symbols::{Listed, SymbolTable};
@@ -33,6 +33,7 @@ const TRADE_LEN_MIN: usize = 100;
 pub struct KrakenMarket {
     symbols: SymbolTable,
     scratch: Scratch,
+    clock: MinuteClock,
     fallbacks: u64,
 }
 
@@ -43,6 +44,7 @@ impl KrakenMarket {
         Self {
             symbols: SymbolTable::new(table),
             scratch: Scratch::new(FALLBACK_LEN_MAX),
+            clock: MinuteClock::default(),
             fallbacks: 0,
         }
     }
@@ -74,7 +76,7 @@ impl KrakenMarket {
             Ok(block) => block,
             Err(e) => return Some(Err(e)),
         };
-        let Some(book) = scan_sides(c, &listed, block.levels_mut()) else {
+        let Some(book) = scan_sides(c, &listed, &mut self.clock, block.levels_mut()) else {
             sink.pool.give_back(block);
             return None;
         };
@@ -144,7 +146,7 @@ impl KrakenMarket {
         c.expect(b",\"trade_id\":")?;
         let id = c.integer()?;
         c.expect(b",\"timestamp\":\"")?;
-        let ms = rfc3339_ms(c.name()?)?;
+        let ms = self.clock.ms(c.name()?)?;
         c.expect(b"}")?;
         Some((listed, Trade { id, price, qty, aggressor, ms }))
     }
@@ -222,7 +224,12 @@ impl BookHead {
 }
 
 /// From behind the opening bracket of the bids to the end of the message.
-fn scan_sides(mut c: Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<BookHead> {
+fn scan_sides(
+    mut c: Cursor<'_>,
+    listed: &Listed,
+    clock: &mut MinuteClock,
+    out: &mut [Level],
+) -> Option<BookHead> {
     let (p, q) = (listed.price_decimals, listed.qty_decimals);
     let bids = c.levels_of::<NamedBare>(p, q, out)?;
     c.expect(b",\"asks\":[")?;
@@ -230,7 +237,7 @@ fn scan_sides(mut c: Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<B
     c.expect(b",\"checksum\":")?;
     let check = u32::try_from(c.integer()?).ok()?;
     // Snapshots of older servers have no time.
-    let ms = if c.take(b",\"timestamp\":\"") { rfc3339_ms(c.name()?)? } else { 0 };
+    let ms = if c.take(b",\"timestamp\":\"") { clock.ms(c.name()?)? } else { 0 };
     c.expect(b"}]}")?;
     c.finish()?;
     Some(BookHead { bids: bids as u32, asks: asks as u32, check, ms })

@@ -4,7 +4,6 @@
 //! Decides what is wrong with a message that the scanner refused, serves the rare ones, and is
 //! the scanner's oracle. Numbers come as their text ([`crate::json::Scratch::read_exact`]).
 
-use bot4_types::text::DecimalError;
 use bot4_types::{Level, LevelBlock, MarketBody, Side};
 
 use super::market::BookHead;
@@ -97,7 +96,7 @@ fn books(
             bids: bids.len() as u32,
             asks: asks.len() as u32,
             check: integer(f.number("checksum")?).ok_or(DecodeError::Schema)?,
-            ms: if f.has("timestamp") { time(&f)? } else { 0 },
+            ms: time(&f),
         };
         let block = levels(&bids, &asks, &listed, sink)?;
         stage(sink, input, &listed, head.ms, head.body(is_update, block))?;
@@ -209,7 +208,7 @@ fn trade(value: Node<'_, '_>, symbols: &mut SymbolTable) -> Read<(Listed, Trade)
             "sell" => Side::Sell,
             _ => return Err(DecodeError::Schema),
         },
-        ms: time(&f)?,
+        ms: time(&f),
     };
     f.text("ord_type")?;
     Ok((listed, trade))
@@ -224,9 +223,10 @@ fn listed(f: &Fields<'_, '_>, symbols: &mut SymbolTable) -> Read<Listed> {
     symbols.find(f.text("symbol")?.as_bytes()).ok_or(DecodeError::UnknownSymbol)
 }
 
-fn time(f: &Fields<'_, '_>) -> Read<i64> {
-    rfc3339_ms(f.text("timestamp")?.as_bytes())
-        .ok_or(DecodeError::Number(DecimalError::BadCharacter))
+/// The venue's time. Zero where there is none or none that can be read: no book or trade is given
+/// up for it.
+fn time(f: &Fields<'_, '_>) -> i64 {
+    f.text("timestamp").ok().and_then(|text| rfc3339_ms(text.as_bytes())).unwrap_or(0)
 }
 
 /// An integer of JSON, in the target's range.

@@ -91,10 +91,12 @@ fn entry(f: &Fields<'_, '_>) -> Result<Entry, DecodeError> {
 mod tests {
     use super::*;
 
-    const LIST: &str = r#"{"code":"0","msg":"","data":[
-        {"instId":"BTC-USDT","instType":"SPOT","baseCcy":"BTC","quoteCcy":"USDT","settleCcy":"","tickSz":"0.1","lotSz":"0.00000001","minSz":"0.00001","maxLmtSz":"9999999999","maxMktSz":"1000000","state":"live"},
-        {"instId":"NEW-USDT","instType":"SPOT","baseCcy":"","quoteCcy":"","tickSz":"","lotSz":"","minSz":"","state":"preopen"},
-        {"instId":"ETH-USDT-SWAP","instType":"SWAP","baseCcy":"","quoteCcy":"","settleCcy":"USDT","tickSz":"0.01","lotSz":"0.01","minSz":"0.01","maxLmtSz":"99999999999999999999","maxMktSz":"20000","state":"suspend"}]}"#;
+    const LIST: &str = concat!(
+        r#"{"code":"0","msg":"","data":["#,
+        r#"{"instId":"BTC-USDT","instType":"SPOT","baseCcy":"BTC","quoteCcy":"USDT","settleCcy":"","tickSz":"0.1","lotSz":"0.00000001","minSz":"0.00001","maxLmtSz":"9999999999","maxMktSz":"1000000","state":"live"},"#,
+        r#"{"instId":"NEW-USDT","instType":"SPOT","baseCcy":"","quoteCcy":"","tickSz":"","lotSz":"","minSz":"","state":"preopen"},"#,
+        r#"{"instId":"ETH-USDT-SWAP","instType":"SWAP","baseCcy":"","quoteCcy":"","settleCcy":"USDT","tickSz":"0.01","lotSz":"0.01","minSz":"0.01","maxLmtSz":"99999999999999999999","maxMktSz":"20000","state":"suspend"}]}"#,
+    );
 
     fn read(wanted: &[&str]) -> Result<Catalogue, CatalogueError> {
         parse(&[LIST.as_bytes().to_vec()], wanted)

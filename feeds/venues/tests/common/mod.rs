@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod corpus;
+pub mod mutate;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

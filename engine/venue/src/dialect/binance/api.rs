@@ -9,10 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Map, Value};
 
+use super::params::{Amount, Params};
 use crate::decimal::ONE;
 use crate::error::ApiError;
 use crate::exchange::Exchange;
-use super::params::{Amount, Params};
 use crate::recorded::RecordedBook;
 
 /// The one key that the venue knows.

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::api::{Call, Outcome};
 use super::api_trade::OrderName;
+use super::feed::snapshot_text;
+use super::params::Params;
 use crate::decimal::{text, wide_text};
 use crate::error::ApiError;
-use super::feed::snapshot_text;
 use crate::orders::{Order, OwnTrade};
-use super::params::Params;
 
 /// Most levels a side that `depth` gives.
 const DEPTH_MAX: u64 = 5_000;

@@ -1,11 +1,11 @@
 //! Trading methods: `order.place`, `order.test`, `order.cancel`, `openOrders.cancelAll`.
 
 use super::api::{Call, Outcome};
+use super::params::{Amount, Params};
 use crate::error::ApiError;
 use crate::exchange::Ticket;
 use crate::matching::{Side, Stp, Tif};
 use crate::orders::{Detail, Kind, Order, Status};
-use super::params::{Amount, Params};
 
 /// Everything that `order.place` reads.
 const KNOWN: [&str; 14] = [

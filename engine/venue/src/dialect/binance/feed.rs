@@ -6,10 +6,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
+use super::streams::{StreamId, Streams};
 use crate::decimal::push;
 use crate::exchange::{Market, Print};
 use crate::matching::{Book, Side};
-use super::streams::{StreamId, Streams};
 use crate::venue::{ConnId, Out, Text};
 
 type Top = [Option<(i64, i64)>; 2];

@@ -81,7 +81,7 @@ impl Live {
                 let first = 60_000_000 + 1_000_000 * depth as u64;
                 let u = *self.numbers.entry(topic).or_insert(first);
                 let book = self.books.entry(topic).or_insert_with(|| {
-                    let paced = Paced::new(topic.market, &market.book, depth, pace_ns(depth));
+                    let paced = Paced::new(&market.book, depth, pace_ns(depth));
                     Book { paced, u, told_ns: now_ns, engine_ms: now_ns / MS, seq }
                 });
                 join(&mut book.paced.conns, conn);
@@ -131,7 +131,8 @@ impl Live {
             }
             let changed: Changed = market.book.take_changed();
             self.lines[n].changed_ns = now_ns;
-            let all = Topic { market: n, kind: Kind::Book(0) }..=Topic { market: n, kind: Kind::Trade };
+            let all =
+                Topic { market: n, kind: Kind::Book(0) }..=Topic { market: n, kind: Kind::Trade };
             for book in self.books.range_mut(all).map(|(_, book)| book) {
                 book.paced.note(&changed, now_ns);
             }
@@ -147,7 +148,8 @@ impl Live {
         let line = &mut self.lines[group[0].market];
         let market = &desk.exchange.markets[group[0].market];
         if !line.trade_conns.is_empty() {
-            let ids: Vec<String> = group.iter().map(|print| trade_id(desk.rng, line, print)).collect();
+            let ids: Vec<String> =
+                group.iter().map(|print| trade_id(desk.rng, line, print)).collect();
             let text = trades_text(market, line, group, &ids, desk.now_ns / MS);
             desk.tell(&line.trade_conns, text);
         }

@@ -155,9 +155,14 @@ impl Dialect for Bybit {
                     Err(error) => words::answer(false, &error, &id, req_id, op, product),
                 }
             }
-            _ if !request.is_object() => {
-                words::answer(false, "Request not authorized or invalid json", &id, None, "", product)
-            }
+            _ if !request.is_object() => words::answer(
+                false,
+                "Request not authorized or invalid json",
+                &id,
+                None,
+                "",
+                product,
+            ),
             _ => words::answer(false, "error:op not found", &id, req_id, op, product),
         };
         desk.say(conn, answer);
@@ -224,7 +229,11 @@ impl Dialect for Bybit {
         if let Some(wanted) = wanted {
             list.retain(|instrument| instrument.symbol == wanted);
             if list.is_empty() {
-                return Some(Page::ok(words::failure(10001, "params error: symbol invalid", now_ms)));
+                return Some(Page::ok(words::failure(
+                    10001,
+                    "params error: symbol invalid",
+                    now_ms,
+                )));
             }
         }
         Some(Page::ok(words::instruments_page(product, &list, now_ms)))
@@ -239,13 +248,7 @@ impl Dialect for Bybit {
 
 impl Bybit {
     /// One bad topic refuses the whole request.
-    fn check(
-        &self,
-        desk: &Desk,
-        conn: ConnId,
-        topics: &[&str],
-        on: bool,
-    ) -> Result<(), String> {
+    fn check(&self, desk: &Desk, conn: ConnId, topics: &[&str], on: bool) -> Result<(), String> {
         let Some(at) = self.conns.get(&conn) else { return Ok(()) };
         if topics.is_empty() {
             return Err("Params Error".to_owned());

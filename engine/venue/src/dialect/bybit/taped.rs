@@ -161,9 +161,7 @@ fn snapshot_text(topic: &str, place: &Place, [bids, asks]: &[String; 2]) -> Stri
     };
     let cts = place.cts.map(|cts| format!(r#","cts":{cts}"#)).unwrap_or_default();
     format!(
-        concat!(
-            r#"{{"topic":"{}",{},"data":{{"s":"{}","b":[{}],"a":[{}],"u":{},"seq":{}}}{}}}"#
-        ),
+        concat!(r#"{{"topic":"{}",{},"data":{{"s":"{}","b":[{}],"a":[{}],"u":{},"seq":{}}}{}}}"#),
         topic, head, symbol, bids, asks, u, seq, cts
     )
 }

@@ -88,7 +88,11 @@ pub fn push_levels(
         out.push_str(if n == 0 { "[\"" } else { ",[\"" });
         push_number(out, price, digits[0]);
         out.push_str("\",\"");
-        if qty == 0 { out.push('0') } else { push_number(out, qty, digits[1]) }
+        if qty == 0 {
+            out.push('0')
+        } else {
+            push_number(out, qty, digits[1])
+        }
         out.push_str("\"]");
     }
 }
@@ -206,5 +210,7 @@ pub fn time(now_ns: u64) -> String {
 
 /// A refused plain request.
 pub fn failure(code: u32, msg: &str, now_ms: u64) -> String {
-    format!(r#"{{"retCode":{code},"retMsg":"{msg}","result":{{}},"retExtInfo":{{}},"time":{now_ms}}}"#)
+    format!(
+        r#"{{"retCode":{code},"retMsg":"{msg}","result":{{}},"retExtInfo":{{}},"time":{now_ms}}}"#
+    )
 }

@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 use crate::dialect::Desk;
 use crate::dialect::paced::Paced;
 use crate::dialect::stats::Stats;
-use crate::dialect::text::{
-    change_text, digits_of, fixed_text, trimmed, trimmed_text, wide_text,
-};
+use crate::dialect::text::{change_text, digits_of, fixed_text, trimmed, trimmed_text, wide_text};
 use crate::dialect::window::Changed;
 use crate::exchange::{Exchange, Market, Print};
 use crate::matching::Side;
@@ -60,7 +58,7 @@ impl Live {
         let line = &self.lines[n];
         match channel {
             "level2" => {
-                let fresh = || Paced::new(n, &market.book, usize::MAX, BOOK_NS);
+                let fresh = || Paced::new(&market.book, usize::MAX, BOOK_NS);
                 let paced = self.books.entry(n).or_insert_with(fresh);
                 let sides = [0, 1].map(|side| paced.window.levels(side).collect());
                 let changed_ns = if line.changed_ns == 0 { desk.now_ns } else { line.changed_ns };
@@ -168,10 +166,8 @@ fn book_text(kind: &str, product: &str, sides: &[Vec<(i64, i64)>; 2], changed_ns
     for (side, levels) in ["bid", "offer"].into_iter().zip(sides) {
         for &(price, qty) in levels {
             let comma = if std::mem::take(&mut first) { "" } else { "," };
-            let _ = write!(
-                out,
-                r#"{comma}{{"side":"{side}","event_time":"{time}","price_level":""#
-            );
+            let _ =
+                write!(out, r#"{comma}{{"side":"{side}","event_time":"{time}","price_level":""#);
             trimmed(&mut out, price);
             out.push_str(r#"","new_quantity":""#);
             trimmed(&mut out, qty);

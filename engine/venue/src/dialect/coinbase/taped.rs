@@ -16,7 +16,7 @@ use crate::tape::{Line, Tape};
 use crate::venue::{ConnId, Out, Text};
 
 use super::Conn;
-use super::words::{self, Product};
+use super::words::Product;
 
 /// Trades that a snapshot in mid-stream holds.
 const TRADES: usize = 100;
@@ -52,7 +52,8 @@ fn name(channel: &str, product: &str) -> String {
 
 /// Products that an event is about.
 fn products(event: &Value) -> BTreeSet<&str> {
-    let lists = ["trades", "tickers", "candles"].into_iter().filter_map(|key| event[key].as_array());
+    let lists =
+        ["trades", "tickers", "candles"].into_iter().filter_map(|key| event[key].as_array());
     let listed = lists.flatten().filter_map(|entry| entry["product_id"].as_str());
     listed.chain(event["product_id"].as_str()).collect()
 }
@@ -120,7 +121,9 @@ impl Taped {
         let seen = self.seen.get(product)?;
         let track = self.tracks.get(&name(channel, product))?;
         match channel {
-            "level2" if track.book.is_set => Some(book_text(product, &track.book, &seen.event_time)),
+            "level2" if track.book.is_set => {
+                Some(book_text(product, &track.book, &seen.event_time))
+            }
             "market_trades" if track.last.is_some() => {
                 let list: Vec<&str> = seen.trades.iter().map(String::as_str).collect();
                 Some(format!(r#"{{"type":"snapshot","trades":[{}]}}"#, list.join(",")))
@@ -259,7 +262,8 @@ impl Seen {
                 self.digits[n] = self.digits[n].max(digits(text));
             }
         }
-        if let (true, Some(price)) = (self.price.is_empty(), event["tickers"][0]["price"].as_str()) {
+        if let (true, Some(price)) = (self.price.is_empty(), event["tickers"][0]["price"].as_str())
+        {
             price.clone_into(&mut self.price);
         }
     }
@@ -277,8 +281,8 @@ impl Seen {
             }
             "ticker" => {
                 let tickers = event["tickers"].as_array().into_iter().flatten();
-                let own = tickers.filter(|ticker| ticker["product_id"] == product);
-                self.ticker = own.last().map(Value::to_string).or(self.ticker.take());
+                let mut own = tickers.filter(|ticker| ticker["product_id"] == product);
+                self.ticker = own.next_back().map(Value::to_string).or(self.ticker.take());
             }
             "level2" => {
                 let updates = event["updates"].as_array().into_iter().flatten();
@@ -321,8 +325,16 @@ fn book_text(product: &str, book: &TextBook, time: &str) -> String {
     for (side, word) in ["bid", "offer"].into_iter().enumerate() {
         for level in book.levels(side) {
             let parts = [
-                comma, r#"{"side":""#, word, r#"","event_time":""#, time, r#"","price_level":""#,
-                &level.price, r#"","new_quantity":""#, &level.qty, r#""}"#,
+                comma,
+                r#"{"side":""#,
+                word,
+                r#"","event_time":""#,
+                time,
+                r#"","price_level":""#,
+                &level.price,
+                r#"","new_quantity":""#,
+                &level.qty,
+                r#""}"#,
             ];
             parts.into_iter().for_each(|part| out.push_str(part));
             comma = ",";

@@ -7,8 +7,7 @@ use crate::dialect::text::{go_time, quoted, rfc3339};
 /// The service was up for so long when the venue started, ns: counters do not begin at 0.
 pub const UP_BEFORE_NS: u64 = 41_666_405_645_000;
 /// An unknown product.
-pub const NOT_FOUND: &str =
-    r#"{"error":"NOT_FOUND","error_details":"valid product_id is required","message":"valid product_id is required"}"#;
+pub const NOT_FOUND: &str = r#"{"error":"NOT_FOUND","error_details":"valid product_id is required","message":"valid product_id is required"}"#;
 
 pub fn error(message: &str) -> String {
     format!(r#"{{"type":"error","message":{}}}"#, quoted(message))

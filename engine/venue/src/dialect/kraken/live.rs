@@ -269,7 +269,7 @@ fn channel_text(channel: &str, kind: &str, data: &str) -> String {
 fn trade_data(market: &Market, print: &Print, digits: [u32; 2], now_ns: u64) -> String {
     let side = if print.buyer_maker { "sell" } else { "buy" };
     // The crowd's takers are limit orders that do not rest; some are told as market orders.
-    let kind = if print.taker % 3 == 0 { "limit" } else { "market" };
+    let kind = if print.taker.is_multiple_of(3) { "limit" } else { "market" };
     format!(
         concat!(
             r#"{{"symbol":"{}","side":"{}","price":{},"qty":{},"ord_type":"{}","#,

@@ -157,7 +157,8 @@ impl Dialect for Kraken {
             at.heard_ns = desk.now_ns;
         }
         let Ok(request @ Value::Object(_)) = serde_json::from_str::<Value>(text) else {
-            return desk.say(conn, words::refusal("", None, "JSON message malformed", "", desk.now_ns));
+            return desk
+                .say(conn, words::refusal("", None, "JSON message malformed", "", desk.now_ns));
         };
         let method = request["method"].as_str().unwrap_or_default();
         let id = request["req_id"].as_i64();

@@ -22,7 +22,6 @@ use super::{Channel, DEPTHS, Wish};
 struct Seen {
     price_digits: u32,
     qty_digits: u32,
-    levels: usize,
     changed_ns: u64,
 }
 
@@ -30,6 +29,8 @@ struct Seen {
 pub struct Taped {
     pub tracks: Tracks,
     pairs: BTreeMap<String, Seen>,
+    /// The smallest depth that every snapshot fits in: a short book says nothing of its own.
+    depth: u64,
     has_beats: bool,
     lines_left: u64,
 }
@@ -38,7 +39,8 @@ impl Taped {
     /// Looks the tape through.
     pub fn survey(tape: &Tape) -> io::Result<Self> {
         let (tracks, pairs) = (Tracks::default(), BTreeMap::new());
-        let mut taped = Self { tracks, pairs, has_beats: false, lines_left: 0 };
+        let mut taped = Self { tracks, pairs, depth: 10, has_beats: false, lines_left: 0 };
+        let mut levels = 0;
         for line in tape.lines()? {
             let line = line?;
             taped.lines_left += 1;
@@ -49,10 +51,13 @@ impl Taped {
                 if let Some(symbol) = entry["symbol"].as_str() {
                     taped.tracks.list(&name(channel, symbol), symbol);
                     let seen = taped.pairs.entry(symbol.to_owned()).or_default();
-                    seen.look(entry, value["type"] == "snapshot");
+                    let count = seen.look(entry);
+                    levels = levels.max(if value["type"] == "snapshot" { count } else { 0 });
                 }
             }
         }
+        let fits = DEPTHS.into_iter().find(|&depth| levels as u64 <= depth);
+        taped.depth = fits.unwrap_or(DEPTHS[DEPTHS.len() - 1]);
         if taped.pairs.is_empty() {
             let error = "no market in the recording (is it of this venue?)";
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
@@ -69,10 +74,10 @@ impl Taped {
         if wish.symbol.is_empty() {
             return Ok(());
         }
-        let Some(seen) = self.pairs.get(wish.symbol) else {
+        if !self.pairs.contains_key(wish.symbol) {
             return Err(format!("Currency pair not supported {}", wish.symbol));
-        };
-        if wish.channel == Channel::Book && wish.depth != seen.depth() {
+        }
+        if wish.channel == Channel::Book && wish.depth != self.depth {
             return Err("Subscription depth not supported".to_owned());
         }
         Ok(())
@@ -128,8 +133,8 @@ impl Taped {
                     track.book.start_over();
                 }
                 apply(&mut track.book, entry);
+                track.book.cut(usize::try_from(self.depth).unwrap_or(usize::MAX));
                 if let Some(seen) = self.pairs.get_mut(symbol) {
-                    track.book.cut(usize::try_from(seen.depth()).unwrap_or(usize::MAX));
                     seen.changed_ns = desk.now_ns;
                 }
             }
@@ -148,23 +153,18 @@ impl Taped {
 }
 
 impl Seen {
-    fn look(&mut self, entry: &Value, snapshot: bool) {
+    /// Learns the digits of an entry; how many levels its longer side has.
+    fn look(&mut self, entry: &Value) -> usize {
+        let mut most = 0;
         for side in ["bids", "asks"] {
             let levels = entry[side].as_array().map_or(&[][..], Vec::as_slice);
-            if snapshot {
-                self.levels = self.levels.max(levels.len());
-            }
+            most = most.max(levels.len());
             for level in levels.iter().filter_map(level) {
                 self.price_digits = self.price_digits.max(digits(&level.price));
                 self.qty_digits = self.qty_digits.max(digits(&level.qty));
             }
         }
-    }
-
-    /// The smallest depth that the snapshots fit in.
-    fn depth(&self) -> u64 {
-        let fits = DEPTHS.into_iter().find(|&depth| self.levels as u64 <= depth);
-        fits.unwrap_or(DEPTHS[DEPTHS.len() - 1])
+        most
     }
 
     fn pair<'a>(&self, symbol: &'a str) -> Pair<'a> {

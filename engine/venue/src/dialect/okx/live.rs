@@ -111,7 +111,7 @@ impl Live {
         if let Some(channel) = Channel::named(channel) {
             let (seq, told_ns) = (line.seq, desk.now_ns);
             let book = self.books.entry((n, channel)).or_insert_with(|| {
-                let paced = Paced::new(n, &market.book, channel.depth(), channel.pace_ns());
+                let paced = Paced::new(&market.book, channel.depth(), channel.pace_ns());
                 Book { paced, seq, told_ns }
             });
             join(&mut book.paced.conns, conn);
@@ -248,11 +248,7 @@ impl Live {
 }
 
 /// `["price","size","0","orders"]` entries joined by commas.
-fn levels_text(
-    book: &Exchanged,
-    side: Side,
-    levels: impl Iterator<Item = (i64, i64)>,
-) -> String {
+fn levels_text(book: &Exchanged, side: Side, levels: impl Iterator<Item = (i64, i64)>) -> String {
     let mut out = String::new();
     for (n, (price, qty)) in levels.enumerate() {
         out.push_str(if n == 0 { "[\"" } else { ",[\"" });

@@ -15,7 +15,10 @@ pub fn acknowledgement(op: &str, id: Option<&str>, arg: &str, conn_id: &str) -> 
 
 pub fn error(id: Option<&str>, code: &str, msg: &str, conn_id: &str) -> String {
     let msg = quoted(msg);
-    format!(r#"{{{}"event":"error","msg":{msg},"code":"{code}","connId":"{conn_id}"}}"#, id_text(id))
+    format!(
+        r#"{{{}"event":"error","msg":{msg},"code":"{code}","connId":"{conn_id}"}}"#,
+        id_text(id)
+    )
 }
 
 /// About 60 s before a connection is closed for an upgrade.

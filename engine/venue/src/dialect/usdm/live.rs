@@ -196,9 +196,7 @@ fn push_levels(out: &mut String, levels: impl Iterator<Item = (i64, i64)>, digit
 fn head(market: &Market, ids: (u64, u64), now_ms: u64) -> String {
     let (first, last, previous) = chain(ids);
     format!(
-        concat!(
-            r#"{{"e":"depthUpdate","E":{},"T":{},"s":"{}","U":{},"u":{},"pu":{},"b":["#
-        ),
+        concat!(r#"{{"e":"depthUpdate","E":{},"T":{},"s":"{}","U":{},"u":{},"pu":{},"b":["#),
         now_ms, now_ms, market.spec.name, first, last, previous
     )
 }
@@ -246,7 +244,11 @@ fn ticker_text(market: &Market, line: &Line, now_ms: u64) -> String {
     let id = stretched(market.book.update_id());
     let mut out = format!(r#"{{"e":"bookTicker","u":{id},"s":"{}""#, market.spec.name);
     let [(bid, bid_qty), (ask, ask_qty)] = line.top.map(Option::unwrap_or_default);
-    push_values(&mut out, line, &[("b", bid, 0), ("B", bid_qty, 1), ("a", ask, 0), ("A", ask_qty, 1)]);
+    push_values(
+        &mut out,
+        line,
+        &[("b", bid, 0), ("B", bid_qty, 1), ("a", ask, 0), ("A", ask_qty, 1)],
+    );
     let _ = write!(out, r#","T":{now_ms},"E":{now_ms}}}"#);
     out
 }

@@ -87,6 +87,8 @@ impl Dialect for Usdm {
             self.conns.insert(conn, Role::Api);
             return Ok(());
         }
+        // The streams of books and trades also live below `/public`.
+        let path = path.strip_prefix("/public").unwrap_or(path);
         let combined = path == "/stream";
         let listed = parameter(query, "streams").unwrap_or_default();
         let names = if combined { listed.as_str() } else { raw_names(path)? };
@@ -186,7 +188,10 @@ impl Usdm {
     /// The snapshot of a book.
     fn depth(&self, desk: &Desk, symbol: &str, limit: &str) -> Result<String, (i32, &'static str)> {
         if symbol.is_empty() {
-            return Err((-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."));
+            return Err((
+                -1102,
+                "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
+            ));
         }
         let limit = limit.parse().ok().filter(|limit| LIMITS.contains(limit));
         let limit: usize = limit.ok_or((-4021, "Invalid depth limit."))?;

@@ -16,6 +16,9 @@ use crate::venue::Out;
 
 use super::words::Contract;
 
+/// Ends of the names of depth streams.
+const PACES: [&str; 4] = ["", "@500ms", "@100ms", "@0ms"];
+
 #[derive(Default)]
 struct Market {
     book: TextBook,
@@ -95,12 +98,20 @@ impl Taped {
         if let (true, Some(market)) = (is_depth, self.markets.get_mut(symbol)) {
             market.apply(&data);
         }
-        let Some(id) = streams.id(&stream) else { return };
-        let told = streams.texts(id, |_| text.to_owned());
+        let mut names = vec![stream];
         if is_depth {
-            desk.tell_depth(symbol, told);
-        } else {
-            desk.out.extend(told.into_iter().map(|(conn, text)| (conn, Out::Text(text))));
+            // Recorded at one pace; whoever asked for another one is served at this one.
+            let lower = symbol.to_lowercase();
+            let others = PACES.into_iter().map(|end| format!("{lower}@depth{end}"));
+            names.extend(others.filter(|name| *name != names[0]).collect::<Vec<_>>());
+        }
+        for id in names.iter().filter_map(|name| streams.id(name)) {
+            let told = streams.texts(id, |_| text.to_owned());
+            if is_depth {
+                desk.tell_depth(symbol, told);
+            } else {
+                desk.out.extend(told.into_iter().map(|(conn, text)| (conn, Out::Text(text))));
+            }
         }
     }
 

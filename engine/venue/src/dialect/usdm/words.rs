@@ -43,7 +43,9 @@ pub fn exchange_info(contracts: &[Contract], now_ms: u64) -> String {
     let symbols: Vec<Value> = contracts.iter().map(contract).collect();
     let assets: Vec<Value> = ["USDT", "BNB"]
         .into_iter()
-        .map(|asset| json!({"asset": asset, "marginAvailable": true, "autoAssetExchange": "-10000"}))
+        .map(
+            |asset| json!({"asset": asset, "marginAvailable": true, "autoAssetExchange": "-10000"}),
+        )
         .collect();
     json!({
         "timezone": "UTC", "serverTime": now_ms, "futuresType": "U_MARGINED",
