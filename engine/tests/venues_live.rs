@@ -171,7 +171,6 @@ fn recordings_served_over_tls_give_the_books_they_give_offline() {
     let Some(recordings) = recordings() else { return };
     for (name, file, speed) in [
         ("okx", "okx_v5_btcusdt_20220513/ws.feed.gz", "10"),
-        ("okx", "okx_v5_mixed_20210722/ws.feed.gz", "10"),
         ("bybit", "bybit_v5_spot_20260809/ws.feed.gz", "10"),
         ("coinbase", "coinbase_at_20260809/ws.feed.gz", "10"),
         ("binance", "binance_spot_btcusdt_20240808/btcusdt_20240808.gz", "100"),

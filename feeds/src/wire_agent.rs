@@ -85,11 +85,14 @@ pub struct WireAgent {
     line: Line,
     /// Of two numbers that the stream connection has in turn, the second one.
     other_side: bool,
-    /// The stream connection shall be replaced: its server goes away, or a book can be mended in
-    /// no other way.
+    /// The stream connection shall be replaced: a book can be mended in no other way.
     fresh_wanted: bool,
-    /// No connection is replaced before this.
-    handover_not_before: Nanos,
+    /// The stream connection shall be replaced: its server goes away.
+    leaving: bool,
+    /// End of the last handover.
+    handed_over_at: Option<Nanos>,
+    /// From there to one for the sake of a book.
+    handover_spacing: Nanos,
     /// The successor was lost while the parser followed both.
     abandoned: bool,
     /// Reading is stopped for want of room since then.
@@ -152,7 +155,9 @@ impl WireAgent {
             line: Line::default(),
             other_side: false,
             fresh_wanted: false,
-            handover_not_before: Nanos::ZERO,
+            leaving: false,
+            handed_over_at: None,
+            handover_spacing: Nanos::ZERO,
             abandoned: false,
             blocked_since: None,
             catching_up: false,
@@ -282,6 +287,7 @@ impl WireAgent {
         self.line.up = false;
         self.blocked_since = None;
         self.fresh_wanted = false;
+        self.leaving = false;
         self.desk.clear();
     }
 

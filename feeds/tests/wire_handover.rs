@@ -351,3 +351,25 @@ fn too_many_streams_for_one_connection_are_refused_with_the_numbers() {
     let fault = agent.start(Nanos::ZERO).expect_err("refused");
     assert!(fault.what.contains("6 streams") && fault.what.contains("allows 5"), "{fault}");
 }
+
+/// A book that never gets what it waits for must not wear out the venue with connections.
+#[test]
+fn replacements_that_do_not_help_become_rare() {
+    let session = Session { resubscribes: false, ..Session::streamed() };
+    let mut rig = open(session, config(10));
+    rig.turns(4_000);
+    for second in 0..300 {
+        rig.ask(0, ResyncReason::SnapshotTimeout);
+        for _ in 0..10 {
+            publish(&mut rig, "x");
+            rig.turns(100);
+        }
+        if second == 100 {
+            assert!(rig.count("handovers") <= 4, "{} in 100 s", rig.count("handovers"));
+        }
+    }
+    let handovers = rig.count("handovers");
+    assert!((3..=6).contains(&handovers), "{handovers} in five minutes");
+    assert_eq!(rig.count("line_downs"), 0);
+    rig.finish();
+}

@@ -8,7 +8,7 @@ use crate::sync::SyncConfig;
 /// Configuration of one book agent.
 ///
 /// Memory an instrument: `2 * (8 * window_steps + 43 * far_levels)` bytes of ladder,
-/// 16 bytes a buffered level, 40 a quote and 8 KiB of trade ids; 7.0 MB with the defaults, of
+/// 16 bytes a buffered level, 40 a quote and 8 KiB of trade ids; 8.7 MB with the defaults, of
 /// which the far stores' share is touched only as far as it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookConfig {

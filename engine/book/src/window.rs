@@ -249,7 +249,7 @@ mod tests {
     /// Random sets at every alignment of the base, each small size and one above a summary word.
     #[test]
     fn behaves_like_a_sorted_map_within_its_steps() {
-        for (seed, steps) in [(1, 128usize), (2, 512), (3, 4_096), (4, 16_384)] {
+        for (seed, steps) in [(1, 128usize), (2, 512), (3, 4_096), (4, 16_384), (5, 262_144)] {
             let mut rng = SplitMix64::new(seed);
             for round in 0..40i64 {
                 let (mut window, mut twin) = (Window::new(steps), BTreeMap::new());

@@ -44,6 +44,8 @@ pub struct Scout {
     nameless: Vec<u64>,
     /// Most levels a side in the first snapshot of a symbol.
     levels: usize,
+    /// Changes of the books name their predecessor, as only Binance's futures do.
+    futures: bool,
 }
 
 impl Scout {
@@ -51,7 +53,8 @@ impl Scout {
     #[must_use]
     pub fn new(venue: Venue, only: Option<&str>) -> Self {
         let only = only.map(str::to_owned);
-        Self { venue, only, seen: Vec::new(), last: 0, nameless: Vec::new(), levels: 0 }
+        let seen = Vec::new();
+        Self { venue, only, seen, last: 0, nameless: Vec::new(), levels: 0, futures: false }
     }
 
     /// A message of the stream.
@@ -78,6 +81,13 @@ impl Scout {
             None if name.is_none() => self.nameless.push(book.id),
             None => {}
         }
+    }
+
+    /// Said to be Binance Spot, yet the messages are those of its USD-margined futures, whose
+    /// books follow another rule.
+    #[must_use]
+    pub const fn is_futures(&self) -> bool {
+        self.futures && matches!(self.venue, Venue::Binance)
     }
 
     /// The symbols with books, in order of appearance; all symbols where none has one.
@@ -156,6 +166,7 @@ impl Scout {
         if seen.first_id.is_none() && find(text, b"\"depthUpdate\"").is_some() {
             seen.books += 1;
             seen.first_id = number_behind(text, b"\"U\":");
+            self.futures |= find(text, b"\"pu\":").is_some();
         }
     }
 

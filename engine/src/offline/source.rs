@@ -132,6 +132,10 @@ pub struct Message<'a> {
     pub text: &'a [u8],
 }
 
+/// Said when a recording of futures was called one of Spot.
+const FUTURES_NOTE: &str =
+    "the messages are those of USD-margined futures (`pu`): read as --venue binance-usdm";
+
 /// All messages of some files, in order, and what the first pass found.
 pub struct Recording {
     venue: Venue,
@@ -179,6 +183,11 @@ impl Recording {
             notes.push(format!("frames are missing at {} places", first.broken));
         }
         let FirstPass { scout, owners, cache, messages, .. } = first;
+        if scout.is_futures() {
+            let mut recording = Self::read(Venue::BinanceUsdm, files, snapshots, only)?;
+            recording.notes.push(FUTURES_NOTE.to_owned());
+            return Ok(recording);
+        }
         let owners = name_owners(owners, &scout);
         let (table, shards, depth_max) = match known {
             Some(known) => (known.table, known.shards, known.depth_max),

@@ -115,3 +115,18 @@ fn no_symbol_is_an_error_with_a_mend() {
     let error = Recording::read(Venue::Binance, &[dir.path().to_owned()], None, None);
     assert!(error.err().expect("refused").to_string().contains("capture's folder"));
 }
+
+/// The futures' books follow another rule; a wrong `--venue` must not give a wrong book.
+#[test]
+fn futures_called_spot_are_read_as_futures() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("futures");
+    let change = "{\"stream\":\"b@depth\",\"data\":{\"e\":\"depthUpdate\",\"E\":1,\"T\":1,\"s\":\"B\",\
+                  \"U\":5,\"u\":6,\"pu\":3,\"b\":[[\"1.5\",\"2.25\"]],\"a\":[]}}";
+    std::fs::write(&path, format!("1 {change}\n")).expect("written");
+    let recording = Recording::read(Venue::Binance, &[path], None, None).expect("readable");
+    assert_eq!(recording.venue(), Venue::BinanceUsdm);
+    assert!(recording.notes().iter().any(|note| note.contains("binance-usdm")));
+    let instrument = recording.table().all()[0];
+    assert_eq!((instrument.price_decimals, instrument.qty_decimals), (1, 2));
+}

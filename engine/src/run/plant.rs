@@ -1,7 +1,7 @@
 //! Planted mistakes: a strategy that depends on something no journal holds. A test aid: a replay
 //! that does not find them proves nothing.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
 use bot4_lanes::Clock;
 use bot4_signals::{Actions, Strategy, View};
@@ -52,7 +52,7 @@ struct Planted {
 impl Planted {
     fn sits_out(&self, view: &View<'_>) -> bool {
         match self.plant {
-            Plant::Clock => self.clock.now().0 / 1_000 % 2 == 0,
+            Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
         }
     }
@@ -61,7 +61,7 @@ impl Planted {
 /// The instrument with the least hash under random keys: the first in a map that iterates by them.
 fn first_in_random_order(table: &InstrumentTable) -> Option<InstrumentId> {
     #[expect(clippy::disallowed_types, reason = "the random order is what is planted")]
-    let keys: RandomState = RandomState::new();
+    let keys = std::hash::RandomState::new();
     table.all().iter().map(|i| i.id).min_by_key(|id| keys.hash_one(id.0))
 }
 

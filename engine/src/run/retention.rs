@@ -143,7 +143,7 @@ mod tests {
             },
         );
         let (_never, timer) = channel::<()>();
-        let wait = || drop(timer.recv_timeout(Duration::from_millis(100)));
+        let wait = || assert!(timer.recv_timeout(Duration::from_millis(100)).is_err());
         for n in 1..3 {
             assert_eq!(acts.load(Ordering::SeqCst), n - 1, "nothing without a new segment");
             segments.fetch_add(5, Ordering::SeqCst);

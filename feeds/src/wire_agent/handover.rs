@@ -36,8 +36,12 @@ use super::{Links, WireAgent};
 const OVERLAP: Nanos = Nanos::from_secs(2);
 /// A successor that stays silent for this long while the old connection speaks is given up.
 const QUIET_MAX: Nanos = Nanos::from_secs(20);
-/// From the end of one handover to the beginning of the next one.
+/// From the end of one handover to the beginning of the next one, shortest. For the sake of a book
+/// it doubles with each that follows soon, so that a venue which never sends what a book waits for
+/// is not worn out with connections.
 const SPACING: Nanos = Nanos::from_secs(10);
+/// The longest.
+const SPACING_MAX: Nanos = Nanos::from_secs(600);
 
 /// A stream connection's successor.
 pub(super) struct Handover {
@@ -69,8 +73,10 @@ impl WireAgent {
     }
 
     fn is_handover_due(&self, now: Nanos, links: &Links) -> bool {
-        let wanted = self.fresh_wanted || links.stream.is_due_for_renewal(now);
-        wanted && self.line.is_told() && !self.abandoned && now >= self.handover_not_before
+        let apart = |span| self.handed_over_at.is_none_or(|at| now.since(at) >= span);
+        let ends = self.leaving || links.stream.is_due_for_renewal(now);
+        let wanted = ends || (self.fresh_wanted && apart(self.handover_spacing));
+        wanted && self.line.is_told() && !self.abandoned && apart(SPACING)
     }
 
     /// Reads the successor. The parser is told before its first message where it has to know.
@@ -143,8 +149,11 @@ impl WireAgent {
             links.stream.close(now, &mut self.pool);
             links.stream = next.link;
         }
-        self.fresh_wanted = false;
-        self.handover_not_before = now + SPACING;
+        let twice = Nanos(2 * self.handover_spacing.0);
+        let soon = self.handed_over_at.is_some_and(|at| now.since(at) <= twice);
+        self.handover_spacing = if soon { twice.min(SPACING_MAX) } else { SPACING };
+        self.handed_over_at = Some(now);
+        (self.fresh_wanted, self.leaving) = (false, false);
         self.count(Count::Handovers, 1);
         self.count(Count::Renewals, 1);
         true

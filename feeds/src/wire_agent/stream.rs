@@ -80,7 +80,7 @@ impl WireAgent {
         match end {
             ReadEnd::Dry => self.blocked_since = None,
             ReadEnd::Blocked => self.blocked(now),
-            ReadEnd::Notice => self.fresh_wanted = true,
+            ReadEnd::Notice => self.leaving = true,
             ReadEnd::Lost(error) => {
                 self.stream_lost(now, links, error);
                 return done + 1;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod dialects;
+pub mod recordings;
 pub mod wire;
 
 use base64::Engine as _;

@@ -11,7 +11,7 @@
 //! * **Trade ids.** Spot numbers its trades; of a UUID the two halves are folded into one number,
 //!   so that a repeated trade keeps its id. They do not count up.
 //!
-//! Cost: about 10 ns a level and 60 ns a message.
+//! Cost: about 13 ns a level and 65 ns a message.
 
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};

@@ -6,7 +6,7 @@
 //! ends at the quote in one word; a bare number of a venue that prints all decimals ends that many
 //! bytes behind its point. Then come up to eight digits on each side of the point, then the
 //! reference parser. Bare numbers follow the grammar of JSON: no leading zero, a digit behind the
-//! point. Cost: 5 to 10 ns a level.
+//! point. Cost: about 13 ns a level.
 
 use bot4_types::Level;
 use bot4_types::text::parse_units;

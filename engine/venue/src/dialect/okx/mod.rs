@@ -125,7 +125,7 @@ impl Dialect for Okx {
         self.conns.remove(&conn);
         match &mut self.source {
             Source::Live(live) => live.forget(conn),
-            Source::Taped(taped) => taped.tracks.forget(conn),
+            Source::Taped(taped) => taped.forget(conn),
         }
     }
 
@@ -200,7 +200,7 @@ impl Dialect for Okx {
     fn is_heard(&self) -> bool {
         match &self.source {
             Source::Live(_) => false,
-            Source::Taped(taped) => taped.tracks.is_heard(),
+            Source::Taped(taped) => taped.is_heard(),
         }
     }
 

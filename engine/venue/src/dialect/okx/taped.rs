@@ -1,4 +1,7 @@
 //! A recording in OKX's words, served verbatim, argument by argument.
+//!
+//! A tape of a tick-by-tick book also serves whoever asks for `books` of that instrument (the
+//! same levels at another pace): the lines are the recorded ones but for the channel's name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +12,7 @@ use crate::dialect::Desk;
 use crate::dialect::paced::{join, leave};
 use crate::dialect::taped::{TextBook, Tracks, digits, push_lists};
 use crate::tape::{Line, Tape};
-use crate::venue::ConnId;
+use crate::venue::{ConnId, Text};
 
 use super::live::old_checksum;
 use super::words::{CODE_FIRST, Instrument};
@@ -26,6 +29,8 @@ struct Place {
 /// See the module.
 pub struct Taped {
     pub tracks: Tracks,
+    /// Who asked for `books` of an instrument whose tick-by-tick book was recorded.
+    renamed: BTreeMap<String, Vec<ConnId>>,
     places: BTreeMap<String, Place>,
     digits: BTreeMap<String, [u32; 2]>,
 }
@@ -44,8 +49,9 @@ fn is_whole(channel: &str) -> bool {
 impl Taped {
     /// Looks the tape through.
     pub fn survey(tape: &Tape) -> io::Result<Self> {
-        let (tracks, places, digits) = (Tracks::default(), BTreeMap::new(), BTreeMap::new());
-        let mut taped = Self { tracks, places, digits };
+        let (tracks, renamed) = (Tracks::default(), BTreeMap::new());
+        let (places, digits) = (BTreeMap::new(), BTreeMap::new());
+        let mut taped = Self { tracks, renamed, places, digits };
         for line in tape.lines()? {
             let line = line?;
             let value: Value = serde_json::from_str(&line.json).unwrap_or_default();
@@ -68,16 +74,40 @@ impl Taped {
     /// Recorded, or a quiet channel of a recorded instrument.
     pub fn is_known(&self, channel: &str, inst: &str) -> bool {
         self.tracks.has(&format!("{channel} {inst}"))
+            || self.stand_in(&format!("{channel} {inst}")).is_some()
             || matches!(channel, "instruments" | "status")
             || (matches!(channel, "trades" | "tickers") && self.tracks.has_market(inst))
     }
 
+    /// The recorded track that serves `books` of an instrument without a track of its own.
+    fn stand_in(&self, name: &str) -> Option<String> {
+        let inst = name.strip_prefix("books ").filter(|_| !self.tracks.has(name))?;
+        let recorded = ["books-l2-tbt", "books50-l2-tbt"].map(|c| format!("{c} {inst}"));
+        recorded.into_iter().find(|name| self.tracks.has(name))
+    }
+
+    /// Does anybody listen to anything?
+    pub fn is_heard(&self) -> bool {
+        self.tracks.is_heard() || self.renamed.values().any(|conns| !conns.is_empty())
+    }
+
+    /// Takes a connection off every track.
+    pub fn forget(&mut self, conn: ConnId) {
+        self.tracks.forget(conn);
+        self.renamed.retain(|_, conns| !leave(conns, conn));
+    }
+
     pub fn join(&mut self, desk: &mut Desk, conn: ConnId, name: &str) {
-        let Some(track) = self.tracks.get(name) else { return };
-        join(&mut track.conns, conn);
+        let stand_in = self.stand_in(name);
+        let recorded = stand_in.as_deref().unwrap_or(name);
+        let Some(track) = self.tracks.get(recorded) else { return };
+        match &stand_in {
+            Some(recorded) => join(self.renamed.entry(recorded.clone()).or_default(), conn),
+            None => join(&mut track.conns, conn),
+        }
         let (channel, inst) = name.split_once(' ').unwrap_or((name, ""));
         if track.book.is_set && !is_whole(channel) {
-            let place = self.places.get(name).cloned().unwrap_or_default();
+            let place = self.places.get(recorded).cloned().unwrap_or_default();
             desk.say(conn, snapshot_text(channel, inst, &track.book, &place));
         } else if (channel == "tickers" || is_whole(channel))
             && let Some(last) = &track.last
@@ -87,6 +117,9 @@ impl Taped {
     }
 
     pub fn leave(&mut self, conn: ConnId, name: &str) {
+        if let Some(conns) = self.stand_in(name).and_then(|name| self.renamed.get_mut(&name)) {
+            leave(conns, conn);
+        }
         if let Some(track) = self.tracks.get(name) {
             leave(&mut track.conns, conn);
         }
@@ -114,7 +147,15 @@ impl Taped {
                 };
                 self.places.insert(name.clone(), place);
             }
-            return desk.tell_depth_all(inst, &track.conns, line.json.clone());
+            let verbatim = Text::from(line.json.as_str());
+            let mut told: Vec<(ConnId, Text)> =
+                track.conns.iter().map(|&conn| (conn, verbatim.clone())).collect();
+            if let Some(conns) = self.renamed.get(&name) {
+                let head = format!(r#""channel":"{channel}""#);
+                let text = Text::from(line.json.replacen(&head, r#""channel":"books""#, 1));
+                told.extend(conns.iter().map(|&conn| (conn, text.clone())));
+            }
+            return desk.tell_depth(inst, told);
         }
         track.last = Some(line.json.as_str().into());
         if is_whole(channel) {
