@@ -12,6 +12,10 @@
 //! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
 //!                                             every lane --> counters and histograms --> telemetry
 //! ```
+//!
+//! Wire and parse lane `i` keep connection `i`. Which instruments a connection carries and which
+//! book lane keeps them is the run's [`Shards`](bot4_types::Shards); with two lines both carry all.
+//! After an outage `wire.0` tells `wire.1` by a word of its own that the venue can be reached.
 
 use bot4_lanes::topology::{Flow, LinkRow, Topology, WhenFull};
 

@@ -26,6 +26,15 @@ struct Rig {
 
 impl Rig {
     fn new(room: usize, blocks: [usize; 3]) -> Self {
+        Self::over(decoder(), Shards::round_robin(3, 2, 1), room, blocks)
+    }
+
+    fn over(
+        decoder: Box<dyn MarketDecoder>,
+        shards: Shards,
+        room: usize,
+        blocks: [usize; 3],
+    ) -> Self {
         let metrics = Metrics::in_memory();
         let (frames, frames_rx) = ring(128);
         let (slots_tx, slots) = ring(128);
@@ -33,7 +42,8 @@ impl Rig {
         let (blocks_tx, blocks_rx) = (0..2).map(|_| ring(64)).unzip();
         let ports =
             ParsePorts { frames: frames_rx, slots: slots_tx, market: market_tx, blocks: blocks_rx };
-        let mut agent = ParseAgent::new(ports, decoder(), &metrics, 0).with_blocks(blocks);
+        let agent = ParseAgent::new(ports, decoder, &metrics, 0);
+        let mut agent = agent.with_blocks(blocks).with_shards(shards);
         agent.start(Nanos::ZERO).expect("starts");
         let probe = Probe::logical();
         Self { agent, metrics, frames, slots, market, blocks: blocks_tx, probe }
@@ -95,6 +105,47 @@ fn events_reach_the_book_of_their_instrument_with_their_stamps() {
         assert_eq!(rig.counted(name), n, "{name}");
     }
     assert_eq!(rig.agent.wire_to_parse_ns.max(), 4_000);
+}
+
+#[test]
+fn the_table_says_to_which_book_an_instrument_goes() {
+    let mut shards = Shards::round_robin(3, 2, 1);
+    shards.put_book(InstrumentId(0), 1);
+    let mut rig = Rig::over(decoder(), shards, 64, [8, 1, 1]);
+    rig.send(FrameKind::Market, &trade("BTCUSDT", 1), 10);
+    rig.send(FrameKind::Market, &trade("ETHUSDT", 2), 10);
+    rig.work(20);
+    assert!(rig.market[0].pop().is_none());
+    let seen = [rig.market[1].pop(), rig.market[1].pop()].map(|e| e.map(|e| e.instrument.0));
+    assert_eq!(seen, [Some(0), Some(1)]);
+}
+
+/// Coinbase numbers its connection's messages: a hole concerns the instruments of every book.
+#[test]
+fn a_hole_of_the_connection_is_told_to_every_book() {
+    let mut table = InstrumentTable::new();
+    for name in ["BTC-USD", "ETH-USD"] {
+        let symbol = Symbol::new(name).expect("short");
+        table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+    }
+    let decoder = Venue::Coinbase.market_decoder(&table).expect("in this build");
+    let mut rig = Rig::over(decoder, Shards::round_robin(2, 2, 1), 64, [8, 1, 1]);
+    let beat = |n: u64| {
+        format!(
+            r#"{{"channel":"heartbeats","client_id":"","timestamp":"2026-08-09T21:05:48.854Z","sequence_num":{n},"events":[{{"current_time":"2026-08-09 21:05:48.8 +0000 UTC m=+1.2","heartbeat_counter":{n}}}]}}"#
+        )
+    };
+    rig.send(FrameKind::LineUp, "", 5);
+    for n in [0, 1, 3] {
+        rig.send(FrameKind::Market, &beat(n), 10);
+    }
+    rig.work(20);
+    for ring in &mut rig.market {
+        assert!(matches!(ring.pop().map(|e| e.body), Some(MarketBody::LineUp)));
+        let gap = ring.pop().expect("told");
+        assert!(matches!(gap.body, MarketBody::LineGap) && gap.conn == ConnId(4));
+        assert!(ring.pop().is_none());
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_connection_is_replaced_before_its_life_ends() {
     let life = Nanos::from_secs(100);
     let mut rig = open(Session::requested(6_000), WireConfig { life, ..config(8) });
     for _ in 0..101_000 {
-        if rig.now.millis() % 100 == 0 {
+        if rig.now.millis().is_multiple_of(100) {
             publish(&mut rig, "tick");
         }
         rig.turn();

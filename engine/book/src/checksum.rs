@@ -207,7 +207,8 @@ mod tests {
                 book.set(side, price, qty).expect("room");
                 twin.set(side, price, qty);
             }
-            let sides = |n| [Side::Buy, Side::Sell].map(|s| twin.iter(s).take(n).collect::<Vec<_>>());
+            let first = |s, n| twin.iter(s).take(n).collect::<Vec<_>>();
+            let sides = |n| [Side::Buy, Side::Sell].map(|s| first(s, n));
             let [bids, asks] = sides(10);
             let flat = |l: &Level| format!("{}{}", l.price, l.qty);
             let text: String = asks.iter().chain(&bids).map(flat).collect();

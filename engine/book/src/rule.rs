@@ -63,6 +63,8 @@ pub(crate) const fn verdict(rule: SequenceRule, at: &Position, head: &DiffHead) 
         SequenceRule::FirstThenPrev => first_then_prev(at, head),
         SequenceRule::Prev => prev(at, head),
         SequenceRule::Successor => successor(at, head),
+        // The same time is a repeat, which changes nothing, or another change of that instant.
+        SequenceRule::Unnumbered if head.last < at.id && head.last > 0 => Verdict::Gap,
         SequenceRule::Unnumbered => Verdict::Fits,
     }
 }
@@ -194,5 +196,8 @@ mod tests {
         assert_eq!(verdict(Successor, &at(100), &head(102, 102, 0)), Gap);
         assert_eq!(verdict(Successor, &at(100), &head(2, 2, 0)), Gap, "a snapshot 1 was lost");
         assert_eq!(verdict(Unnumbered, &at(0), &head(0, 0, 0)), Fits);
+        assert_eq!(verdict(Unnumbered, &at(100), &head(0, 0, 0)), Fits, "no time");
+        assert_eq!(verdict(Unnumbered, &at(100), &head(100, 100, 0)), Fits);
+        assert_eq!(verdict(Unnumbered, &at(100), &head(99, 99, 0)), Gap, "out of order");
     }
 }

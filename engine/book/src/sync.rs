@@ -6,7 +6,7 @@
 //!                                     ^  ask again, keep the buffer            |  |   | streamed
 //!                                     '--- snapshot too old, failed, timed out |  '---' snapshot
 //!                     snapshot fits                                            v
-//!   Live <------------------------ Stale <--- gap, crossed, checksum, damaged, lines down, capacity
+//!   Live <------------------------ Stale <--- gap, crossed, checksum, damaged, line, capacity
 //! ```
 //!
 //! * **Snapshots that are asked for.** While a book is not live its diffs are copied into a buffer
@@ -502,7 +502,8 @@ impl BookSync {
 
     /// `head` is in the book from here on.
     fn advance(&mut self, head: &DiffHead) {
-        if !matches!(self.rules.sequence, SequenceRule::Unnumbered) {
+        // A message without a time says nothing about the order.
+        if head.last > 0 || !matches!(self.rules.sequence, SequenceRule::Unnumbered) {
             self.at.advance(head);
         }
     }

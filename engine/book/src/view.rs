@@ -1,7 +1,7 @@
 //! What one instrument's book says to the stages behind it and to reports.
 
 use bot4_types::limits::TOP_LEVELS;
-use bot4_types::{ChecksumRule, Level, Mark, Side, Top};
+use bot4_types::{ChecksumRule, Level, Mark, SequenceRule, Side, Top};
 
 use crate::instrument::InstrumentBook;
 use crate::oracle::Quote;
@@ -59,7 +59,9 @@ impl InstrumentBook {
     /// The book as `bot4 book` prints it. Allocates: not for the hot path.
     pub(crate) fn summary(&self, checkpoint: Option<u64>) -> BookSummary {
         let (ladder, of) = (&self.ladder, &self.instrument);
-        let id = |id: u64| (id > 0).then_some(id);
+        // A time in the place of a number is not the venue's number.
+        let is_numbered = self.rules.sequence != SequenceRule::Unnumbered;
+        let id = |id: u64| (id > 0 && is_numbered).then_some(id);
         let best = |side| ladder.best(side).map(|level| level_text(level, of));
         let has_checksums = self.rules.checksum != ChecksumRule::None;
         BookSummary {

@@ -190,6 +190,18 @@ impl Pump {
         self.table.all().iter().filter_map(|i| self.book.summary(i.id)).collect()
     }
 
+    /// The book agent, for a closer look than a summary gives.
+    #[must_use]
+    pub const fn books(&self) -> &BookAgent {
+        &self.book
+    }
+
+    /// The instruments.
+    #[must_use]
+    pub const fn table(&self) -> &InstrumentTable {
+        &self.table
+    }
+
     /// What was fed.
     #[must_use]
     pub const fn stats(&self) -> PumpStats {

@@ -150,7 +150,7 @@ fn patiently<T>(
 struct Finals {
     /// None in a run that observes.
     execution: Option<Box<ExecutionAgent>>,
-    books: Vec<Box<BookAgent>>,
+    books: Vec<BookAgent>,
     risk: Box<RiskAgent>,
     journal: Box<JournalAgent>,
     control: Box<ControlAgent>,
@@ -165,7 +165,7 @@ impl Finals {
             let any: Box<dyn Any> = agent;
             match role {
                 "execution" => execution = any.downcast().ok(),
-                role if role.starts_with("book.") => books.extend(any.downcast().ok()),
+                role if role.starts_with("book.") => books.extend(any.downcast().ok().map(|b| *b)),
                 "risk" => risk = any.downcast().ok(),
                 "journal" => journal = any.downcast().ok(),
                 "control" => control = any.downcast().ok(),
@@ -439,7 +439,7 @@ fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
 }
 
 /// The books at the end, in the order of the instruments.
-fn book_lines(c: &Closing<'_>, books: &[Box<BookAgent>]) -> Vec<serde_json::Value> {
+fn book_lines(c: &Closing<'_>, books: &[BookAgent]) -> Vec<serde_json::Value> {
     let of = |id| books.iter().find_map(|b| b.summary(id));
     let all = c.opening.info.table.all().iter().filter_map(|i| of(i.id));
     all.map(|summary| crate::cli::book::line_of(c.venue, &summary)).collect()

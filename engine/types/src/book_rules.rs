@@ -23,7 +23,9 @@ pub enum SequenceRule {
     /// snapshot starts the count afresh, also with 1.
     Successor,
     /// No number in a book's messages. Loss shows by the checksum (Kraken) or by the
-    /// connection's own numbering, which the decoder checks (Coinbase).
+    /// connection's own numbering, which the decoder checks (Coinbase). Where `last` is not zero
+    /// it is the venue's time in Unix us, which must not go back: two messages in the wrong
+    /// order can agree with their checksums.
     Unnumbered,
 }
 

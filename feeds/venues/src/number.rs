@@ -127,6 +127,19 @@ pub fn rfc3339_ms(text: &[u8]) -> Option<i64> {
     Some(seconds * 1_000 + millis_of(tail)?)
 }
 
+/// Microseconds within the millisecond of an RFC 3339 time that [`rfc3339_ms`] has read; zero
+/// where it has fewer digits.
+#[must_use]
+pub fn rfc3339_us_of_ms(text: &[u8]) -> u64 {
+    let digit = |at: usize| match text.get(at) {
+        Some(d @ b'0'..=b'9') => u64::from(d - b'0'),
+        _ => 0,
+    };
+    // `2026-08-24T22:21:57.110183Z`: the fraction begins behind 20 characters.
+    let [a, b, c] = [23, 24, 25].map(digit);
+    if text.get(23).is_some_and(u8::is_ascii_digit) { a * 100 + b * 10 + c } else { 0 }
+}
+
 /// Reads times that mostly share their minute: its start is remembered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MinuteClock {

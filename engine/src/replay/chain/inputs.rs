@@ -93,12 +93,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parameters_read_back_to_the_bit(a in 1e-9f64..1e12, b in 1e-9f64..1e12, ns in 0u64..1 << 50) {
+        fn parameters_read_back_to_the_bit(
+            a in 1e-9f64..1e12, b in 1e-9f64..1e12, ns in 0u64..1 << 50,
+        ) {
             let life = Duration::from_nanos(ns);
+            let taker = StrategyConfig::EmaCross { notional: a, band_share: b, cooldown: life };
             let inputs = ChainInputs {
                 venue: "binance".into(),
                 strategies: vec![
-                    StrategyRow(StrategyConfig::EmaCross { notional: a, band_share: b, cooldown: life }),
+                    StrategyRow(taker),
                     StrategyRow(StrategyConfig::MarketMaker {
                         quote_notional: b,
                         spread_share: a / b,

@@ -13,7 +13,7 @@ use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, S
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Notice, Sink};
-use crate::number::MinuteClock;
+use crate::number::{MinuteClock, rfc3339_us_of_ms};
 use crate::scan::{Cursor, NamedBare};
 use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
 use crate::symbols::{Listed, SymbolTable};
@@ -209,16 +209,20 @@ pub(super) struct BookHead {
     pub(super) asks: u32,
     pub(super) check: u32,
     pub(super) ms: i64,
+    /// The rest of the venue's time below the millisecond.
+    pub(super) us: u64,
 }
 
 impl BookHead {
-    /// Updates carry no number: the ids stay zero.
+    /// Updates carry no number; their order shows by the venue's time in us, which never went
+    /// back in a recording. Zero where there is no time.
     pub(super) const fn body(self, is_update: bool, block: LevelBlock) -> MarketBody {
         let (bids, asks, check) = (self.bids, self.asks, Some(self.check));
+        let last = self.ms.unsigned_abs() * 1_000 + self.us;
         if is_update {
-            MarketBody::Depth { first: 0, last: 0, prev: 0, check, bids, asks, block }
+            MarketBody::Depth { first: last, last, prev: 0, check, bids, asks, block }
         } else {
-            MarketBody::Snapshot { last: 0, check, bids, asks, block }
+            MarketBody::Snapshot { last, check, bids, asks, block }
         }
     }
 }
@@ -237,10 +241,12 @@ fn scan_sides(
     c.expect(b",\"checksum\":")?;
     let check = u32::try_from(c.integer()?).ok()?;
     // Snapshots of older servers have no time.
-    let ms = if c.take(b",\"timestamp\":\"") { clock.ms(c.name()?)? } else { 0 };
+    let time = if c.take(b",\"timestamp\":\"") { Some(c.name()?) } else { None };
+    let ms = time.map_or(Some(0), |text| clock.ms(text))?;
+    let us = time.map_or(0, rfc3339_us_of_ms);
     c.expect(b"}]}")?;
     c.finish()?;
-    Some(BookHead { bids: bids as u32, asks: asks as u32, check, ms })
+    Some(BookHead { bids: bids as u32, asks: asks as u32, check, ms, us })
 }
 
 /// Places of a block that the message needs at most: short messages by their length, long ones by

@@ -9,7 +9,7 @@ use bot4_types::{Level, LevelBlock, MarketBody, Side};
 use super::market::BookHead;
 use crate::json::{Fields, FieldsExt, List, Node};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
-use crate::number::{json_units, rfc3339_ms};
+use crate::number::{json_units, rfc3339_ms, rfc3339_us_of_ms};
 use crate::stage::{Trade, stage, unstage};
 use crate::symbols::{Listed, SymbolTable};
 
@@ -92,11 +92,13 @@ fn books(
         let f = entry.as_object().ok_or(DecodeError::Schema)?;
         let listed = listed(&f, symbols)?;
         let (bids, asks) = (f.list("bids")?, f.list("asks")?);
+        let ms = time(&f);
         let head = BookHead {
             bids: bids.len() as u32,
             asks: asks.len() as u32,
             check: integer(f.number("checksum")?).ok_or(DecodeError::Schema)?,
-            ms: time(&f),
+            ms,
+            us: if ms == 0 { 0 } else { us_of_ms(&f) },
         };
         let block = levels(&bids, &asks, &listed, sink)?;
         stage(sink, input, &listed, head.ms, head.body(is_update, block))?;
@@ -227,6 +229,11 @@ fn listed(f: &Fields<'_, '_>, symbols: &mut SymbolTable) -> Read<Listed> {
 /// up for it.
 fn time(f: &Fields<'_, '_>) -> i64 {
     f.text("timestamp").ok().and_then(|text| rfc3339_ms(text.as_bytes())).unwrap_or(0)
+}
+
+/// What a time has below its millisecond.
+fn us_of_ms(f: &Fields<'_, '_>) -> u64 {
+    f.text("timestamp").map_or(0, |text| rfc3339_us_of_ms(text.as_bytes()))
 }
 
 /// An integer of JSON, in the target's range.

@@ -94,9 +94,10 @@ impl Taped {
         Ok(taped)
     }
 
-    /// Does the tape bring its own heartbeats (still)?
+    /// Does the tape bring its own heartbeats? Then none are added, not even after its end: what
+    /// is served is what was recorded.
     pub fn beats(&self) -> bool {
-        self.has_beats && self.lines_left > 0
+        self.has_beats
     }
 
     /// Will the tape acknowledge this channel?

@@ -32,18 +32,16 @@ pub struct Taped {
     /// The smallest depth that every snapshot fits in: a short book says nothing of its own.
     depth: u64,
     has_beats: bool,
-    lines_left: u64,
 }
 
 impl Taped {
     /// Looks the tape through.
     pub fn survey(tape: &Tape) -> io::Result<Self> {
         let (tracks, pairs) = (Tracks::default(), BTreeMap::new());
-        let mut taped = Self { tracks, pairs, depth: 10, has_beats: false, lines_left: 0 };
+        let mut taped = Self { tracks, pairs, depth: 10, has_beats: false };
         let mut levels = 0;
         for line in tape.lines()? {
             let line = line?;
-            taped.lines_left += 1;
             let value = message(&line.json);
             let channel = value["channel"].as_str().unwrap_or_default();
             taped.has_beats |= channel == "heartbeat";
@@ -65,9 +63,10 @@ impl Taped {
         Ok(taped)
     }
 
-    /// Does the tape bring its own heartbeats (still)?
+    /// Does the tape bring its own heartbeats? Then none are added, not even after its end: what
+    /// is served is what was recorded.
     pub fn beats(&self) -> bool {
-        self.has_beats && self.lines_left > 0
+        self.has_beats
     }
 
     pub fn check(&self, wish: &Wish) -> Result<(), String> {
@@ -117,7 +116,6 @@ impl Taped {
 
     /// One line: answers and statuses were for the recorder, everything else is for listeners.
     pub fn play(&mut self, desk: &mut Desk, line: &Line, beating: &[ConnId]) {
-        self.lines_left = self.lines_left.saturating_sub(1);
         let value = message(&line.json);
         let channel = value["channel"].as_str().unwrap_or_default();
         if channel == "heartbeat" {
