@@ -10,9 +10,9 @@
 //! ```
 //!
 //! * [`wire_agent::WireAgent`] owns a venue's market data sockets for its share of the
-//!   instruments: connecting, reconnecting, deframing into slots, snapshot requests within the
-//!   venue's weight. It never looks into a message, except to recognise the notice that the
-//!   server goes away.
+//!   instruments: connecting, reconnecting, replacing a connection without a gap, deframing into
+//!   slots, snapshot requests and subscriptions within the venue's limits. It never looks into a
+//!   message, except to recognise the notice that the server goes away.
 //! * [`parse_agent`] turns the bytes into integer events.
 //! * [`bot4_wire::backoff`] says when to try again.
 //!
