@@ -12,7 +12,7 @@ use bot4::replay::report::ReplayReport;
 use bot4::replay::verify;
 use bot4::{sim, topology as t};
 use bot4_capture::{CaptureOptions, CaptureReader, CaptureWriter, FrameHead, Item};
-use bot4_journal::segment::{encode_entry, entry_bytes, file_name};
+use bot4_journal::segment::{SEAL_BYTES, encode_entry, entry_bytes, file_name};
 use bot4_journal::{Reader, Record};
 use bot4_types::log::Body as _;
 use bot4_types::turn::TURN_BYTES;
@@ -199,6 +199,37 @@ fn an_altered_byte_of_a_frame_is_found() {
     let difference = report.difference.as_ref().expect("a difference");
     assert!(difference.place.is_some() && report.chain.is_some(), "{report}");
     println!("{report}");
+}
+
+/// Takes the seal off the journal's end: the engine was killed.
+fn unseal(dir: &Path) {
+    let last = records(dir).last().map_or(1, |r| r.segment);
+    let path = dir.join("journal").join(file_name(last));
+    let bytes = std::fs::read(&path).expect("a segment");
+    std::fs::write(&path, &bytes[..bytes.len() - SEAL_BYTES]).expect("written");
+    let _ = std::fs::remove_file(dir.join(bot4::replay::ended::FILE));
+}
+
+/// The end of a killed run's journal is ragged, but its middle is not: an agent that waits there
+/// for a message that does not come has parted from the run.
+#[test]
+fn a_killed_run_that_stands_still_before_its_end_is_found() {
+    let dir = captured();
+    unseal(dir.path());
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_same() && !report.closed, "{report}");
+    // From the middle on, one parser finds nothing to pass on.
+    let mut silent = frames(dir.path(), 0);
+    let middle = silent.len() / 2;
+    let market = |(head, _): &&mut (FrameHead, Vec<u8>)| head.kind == FrameKind::Market;
+    for (_, text) in silent[middle..].iter_mut().filter(market) {
+        *text = br#"{"result":null,"id":1}"#.to_vec();
+    }
+    write_frames(dir.path(), 0, &silent, None);
+    let report = verify(dir.path()).expect("readable");
+    let difference = report.difference.as_ref().expect("a difference");
+    assert!(difference.what.contains("the chain stands still"), "{report}");
+    assert!(difference.place.is_some(), "{report}");
 }
 
 #[test]

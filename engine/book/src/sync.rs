@@ -396,6 +396,9 @@ impl BookSync {
             return lost;
         }
         self.line_lost();
+        // Requests are slowed down for the sake of one connection's trouble. A new connection is
+        // paced by the connects that the venue allows, and its books must not wait for the past.
+        self.gap = self.config.request_gap_min;
         if !self.was_live {
             self.state = BookState::Syncing;
         }
