@@ -4,6 +4,7 @@
 mod common;
 mod observer;
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
 use bot4_types::Nanos;
@@ -166,14 +167,15 @@ fn doubled(venue: Venue, symbols: [&str; 2]) {
 /// Runs `test` at every venue of `venues` at the same time.
 fn at_each(
     venues: Vec<(Venue, [&'static str; 2])>,
-    test: impl Fn(Venue, [&str; 2]) + Copy + Send + std::panic::UnwindSafe,
+    test: impl Fn(Venue, [&str; 2]) + Copy + Send + UnwindSafe + RefUnwindSafe,
 ) {
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for (venue, symbols) in venues {
             let failed = &failed;
             scope.spawn(move || {
-                if let Err(e) = std::panic::catch_unwind(move || test(venue, symbols)) {
+                let run = move || observer::unstarved(venue.name(), || test(venue, symbols));
+                if let Err(e) = std::panic::catch_unwind(run) {
                     let text = e.downcast_ref::<String>().cloned().unwrap_or_default();
                     failed.lock().expect("unpoisoned").push(text);
                 }

@@ -12,7 +12,7 @@ use bot4::replay::report::ReplayReport;
 use bot4::replay::verify;
 use bot4::{sim, topology as t};
 use bot4_capture::{CaptureOptions, CaptureReader, CaptureWriter, FrameHead, Item};
-use bot4_journal::segment::{SEAL_BYTES, encode_entry, entry_bytes, file_name};
+use bot4_journal::segment::{Header, SEAL_BYTES, encode_entry, entry_bytes, file_name};
 use bot4_journal::{Reader, Record};
 use bot4_types::log::Body as _;
 use bot4_types::turn::TURN_BYTES;
@@ -179,6 +179,15 @@ fn write_frames(dir: &Path, index: usize, all: &[(FrameHead, Vec<u8>)], lost: Op
     writer.finish().expect("written");
 }
 
+fn is_quote((head, text): &(FrameHead, Vec<u8>)) -> bool {
+    head.kind == FrameKind::Market && text.windows(12).any(|w| w == b"@bookTicker\"")
+}
+
+/// Where `text` goes on behind `mark`.
+fn after(text: &[u8], mark: &[u8]) -> usize {
+    text.windows(mark.len()).position(|w| w == mark).expect("the field") + mark.len()
+}
+
 #[test]
 fn an_altered_byte_of_a_frame_is_found() {
     let dir = captured();
@@ -186,13 +195,10 @@ fn an_altered_byte_of_a_frame_is_found() {
     write_frames(dir.path(), 0, &all, None);
     assert!(verify(dir.path()).expect("readable").is_same(), "written anew, all is as it was");
     // A digit of a best price: the quotes' stream moves marks and decisions at once.
-    let is_quote = |(head, text): &(FrameHead, Vec<u8>)| {
-        head.kind == FrameKind::Market && text.windows(12).any(|w| w == b"@bookTicker\"")
-    };
     let middle = (all.len() / 2..all.len()).find(|i| is_quote(&all[*i])).expect("a quote");
     let mut altered = all;
     let text = &mut altered[middle].1;
-    let price = text.windows(5).position(|w| w == b",\"b\":").expect("a bid") + 6;
+    let price = after(text, b",\"b\":") + 1;
     text[price + 1] = if text[price + 1] == b'1' { b'0' } else { b'1' };
     write_frames(dir.path(), 0, &altered, None);
     let report = verify(dir.path()).expect("readable");
@@ -205,8 +211,10 @@ fn an_altered_byte_of_a_frame_is_found() {
 fn unseal(dir: &Path) {
     let last = records(dir).last().map_or(1, |r| r.segment);
     let path = dir.join("journal").join(file_name(last));
-    let bytes = std::fs::read(&path).expect("a segment");
-    std::fs::write(&path, &bytes[..bytes.len() - SEAL_BYTES]).expect("written");
+    let mut bytes = std::fs::read(&path).expect("a segment");
+    bytes.truncate(bytes.len() - SEAL_BYTES);
+    bytes.resize(Header::decode(&bytes).expect("a header").segment_bytes as usize, 0);
+    std::fs::write(&path, bytes).expect("written");
     let _ = std::fs::remove_file(dir.join(bot4::replay::ended::FILE));
 }
 
@@ -218,18 +226,16 @@ fn a_killed_run_that_stands_still_before_its_end_is_found() {
     unseal(dir.path());
     let report = verify(dir.path()).expect("readable");
     assert!(report.is_same() && !report.closed, "{report}");
-    // From the middle on, one parser finds nothing to pass on.
-    let mut silent = frames(dir.path(), 0);
-    let middle = silent.len() / 2;
-    let market = |(head, _): &&mut (FrameHead, Vec<u8>)| head.kind == FrameKind::Market;
-    for (_, text) in silent[middle..].iter_mut().filter(market) {
-        *text = br#"{"result":null,"id":1}"#.to_vec();
-    }
-    write_frames(dir.path(), 0, &silent, None);
+    // Signal: best prices of the first book. A book that had lost some would leave it like this.
+    let all = packs(dir.path(), "signal");
+    let (record, turns) = all.iter().skip(all.len() / 2).find(|(_, t)| t.len() > 2).expect("one");
+    let mut altered = turns.clone();
+    altered[1].samples[0] += 6_000;
+    put_turns(dir.path(), record, &altered);
     let report = verify(dir.path()).expect("readable");
     let difference = report.difference.as_ref().expect("a difference");
     assert!(difference.what.contains("the chain stands still"), "{report}");
-    assert!(difference.place.is_some(), "{report}");
+    assert_eq!(place_of(&report), (lane_of("signal"), u64::from(turns[1].seq)), "{report}");
 }
 
 #[test]

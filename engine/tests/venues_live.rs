@@ -31,6 +31,29 @@ fn config(venue: Venue, endpoints: &Value, symbols: &[&str], lines: usize) -> St
     )
 }
 
+/// A lane that did not get its CPU for this long, and neither did the venue: the run is made
+/// again. What it was promised does not hold on such a machine.
+const STARVED_AFTER_NS: u64 = 500_000_000;
+
+/// Observes by the configuration `toml`: the report and what was said on stderr.
+fn observed(name: &str, state: &Path, toml: &Path) -> (Value, String) {
+    let file = state.join("report.json");
+    for attempt in 0.. {
+        let out =
+            output(bot4(state).args(["run", "--config"]).arg(toml).arg("--report").arg(&file));
+        let errors = stderr(&out);
+        assert_eq!(out.status.code(), Some(0), "{name}: {errors}");
+        let report = report(&file);
+        let lanes = report["lanes"].as_array().expect("lanes");
+        let gap_ns = lanes.iter().filter_map(|l| l["gap_ns_max"].as_u64()).max().unwrap_or(0);
+        if gap_ns < STARVED_AFTER_NS || attempt == 3 {
+            return (report, errors);
+        }
+        println!("{name}: a lane waited {} ms for its CPU: once more", gap_ns / 1_000_000);
+    }
+    unreachable!("the last attempt returns")
+}
+
 /// What must hold of every observed run.
 fn check(name: &str, report: &Value, symbols: usize) {
     let books = report["books"].as_array().expect("books");
@@ -54,16 +77,11 @@ fn every_venue_is_observed_by_one_line_or_two() {
         let (_venue, endpoints) =
             started(bot4(state.path()).args(["venue", "--venue", venue.name()]));
         for lines in 1..=(1 + usize::from(venue.rules().is_mergeable())) {
-            let (file, toml) =
-                (state.path().join("report.json"), state.path().join("observe.toml"));
+            let toml = state.path().join("observe.toml");
             std::fs::write(&toml, config(venue, &endpoints, &symbols, lines)).expect("written");
-            let out = output(
-                bot4(state.path()).args(["run", "--config"]).arg(&toml).arg("--report").arg(&file),
-            );
-            let errors = stderr(&out);
-            assert_eq!(out.status.code(), Some(0), "{}: {errors}", venue.name());
+            let (report, errors) = observed(venue.name(), state.path(), &toml);
             assert!(!errors.contains("warning: the"), "instruments are as they were: {errors}");
-            check(venue.name(), &report(&file), symbols.len());
+            check(venue.name(), &report, symbols.len());
         }
     }
 }
@@ -72,15 +90,13 @@ fn every_venue_is_observed_by_one_line_or_two() {
 fn an_embedded_venue_is_observed_without_any_host() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
-    let (file, toml) = (state.path().join("report.json"), state.path().join("observe.toml"));
+    let toml = state.path().join("observe.toml");
     let text = "[run]\nfor = \"3s\"\nlanes = 1\n[venue]\nname = \"binance\"\nmode = \"observe\"\n\
                 embedded = true\nsymbols = [\"BTCUSDT\", \"ETHUSDT\", \"SOLUSDT\"]\n\
                 [[shard]]\nsymbols = [\"BTCUSDT\"]\nwire = 1\nbook = 1\n";
     std::fs::write(&toml, text).expect("written");
-    let out =
-        output(bot4(state.path()).args(["run", "--config"]).arg(&toml).arg("--report").arg(&file));
-    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
-    check("binance", &report(&file), 3);
+    let (report, _) = observed("binance", state.path(), &toml);
+    check("binance", &report, 3);
 }
 
 /// The books of `bot4 book` over `file`, by symbol.
@@ -152,7 +168,7 @@ fn served(venue: Venue, file: &Path, speed: &str) {
         if levels != seen {
             (seen, quiet_since) = (levels, o.clock.now());
         }
-        o.all_live() && o.clock.now().since(quiet_since) > Nanos::from_millis(2_500)
+        o.all_live() && o.clock.now().since(quiet_since) > Nanos::from_secs(4)
     });
     for (i, (wanted, book)) in expected.iter().zip(observer.summaries()).enumerate() {
         let crc = top20_crc32(&observer, i, wanted);
@@ -182,7 +198,8 @@ fn recordings_served_over_tls_give_the_books_they_give_offline() {
     ] {
         let venue = Venue::from_name(name).expect("a venue");
         if venues().iter().any(|(v, _)| *v == venue) {
-            served(venue, &recordings.join(file), speed);
+            let file = recordings.join(file);
+            observer::unstarved(name, || served(venue, &file, speed));
         }
     }
 }

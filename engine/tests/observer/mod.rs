@@ -40,6 +40,31 @@ fn is_simulated(venue: Venue) -> bool {
     bot4_venue::run(&options, &stop, |_| {}).is_ok()
 }
 
+thread_local! {
+    /// The longest time between two turns of this thread's observer.
+    static GAP_MAX: std::cell::Cell<Nanos> = const { std::cell::Cell::new(Nanos::ZERO) };
+}
+
+/// A machine that stops an observer for this long also stops the venue beside it: silence then
+/// says nothing about the engine.
+const STARVED_AFTER: Nanos = Nanos::from_millis(400);
+/// How often a starved observation is made again.
+const TRIES: usize = 4;
+
+/// Runs `test`; again where it failed while this thread did not get its CPU.
+pub fn unstarved(name: &str, test: impl Fn() + std::panic::RefUnwindSafe) {
+    for _ in 1..TRIES {
+        GAP_MAX.set(Nanos::ZERO);
+        let Err(failure) = std::panic::catch_unwind(&test) else { return };
+        let gap = GAP_MAX.get();
+        if gap < STARVED_AFTER {
+            std::panic::resume_unwind(failure);
+        }
+        println!("{name}: this machine stopped the observer for {} ms: once more", gap.millis());
+    }
+    test();
+}
+
 /// How the observer watches.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -70,6 +95,7 @@ pub struct Observer {
     pub metrics: Metrics,
     pub clock: Clock,
     probe: Probe,
+    last_turn: Nanos,
     pub table: InstrumentTable,
 }
 
@@ -124,7 +150,9 @@ impl Observer {
         }
         let book = BookAgent::new(0, &shards, &table, config, ports, &metrics);
         let probe = Probe::live(clock.clone());
-        let mut observer = Self { wires, parses, book, tops, marks, metrics, clock, probe, table };
+        let last_turn = clock.now();
+        let mut observer =
+            Self { wires, parses, book, tops, marks, metrics, clock, probe, last_turn, table };
         observer.start();
         observer
     }
@@ -139,6 +167,8 @@ impl Observer {
     /// One turn of every agent. Lets other processes work when there is nothing to do.
     pub fn cycle(&mut self) {
         let now = self.clock.now();
+        let gap = now.since(std::mem::replace(&mut self.last_turn, now));
+        GAP_MAX.set(GAP_MAX.get().max(gap));
         let mut done = 0;
         for (wire, parse) in self.wires.iter_mut().zip(&mut self.parses) {
             done += wire.work(now, &mut self.probe).expect("no fault");

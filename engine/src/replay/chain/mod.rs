@@ -25,8 +25,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use bot4_journal::Reader;
+use bot4_lanes::recorded::BEAT;
 use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
-use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Resync, TurnRecord};
+use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Nanos, Resync, TurnRecord};
 
 use super::inputs::RunInputs;
 use super::report::{FirstDifference, Place};
@@ -39,6 +40,10 @@ use frames::FrameFeed;
 use inputs::ChainInputs;
 use report::ChainReport;
 use tape::Tape;
+
+/// By how much the records of two agents of a killed run may end apart, with room for a lane that
+/// was held between its look at the clock and at its rings.
+const RAGGED: Nanos = BEAT;
 
 /// Why nothing goes on.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ struct Actor {
     next: Option<TurnRecord>,
     /// Its number; the records before it have run.
     turns: u32,
+    /// When the last one that has run began.
+    last: Nanos,
     over: bool,
 }
 
@@ -140,7 +147,8 @@ impl Chain {
             let agent = build(role, &parts, &metrics, &mut rings).map_err(|e| e.to_string())?;
             let gate = rings.close_gate().unwrap_or_default();
             let lane = t::LOG_TURNS + i as u8;
-            actors.push(Actor { role, lane, agent, gate, next: None, turns: 0, over: false });
+            let (next, turns, last, over) = (None, 0, Nanos::ZERO, false);
+            actors.push(Actor { role, lane, agent, gate, next, turns, last, over });
         }
         Ok(Self {
             actors,
@@ -312,24 +320,26 @@ impl Chain {
         Some((record, link.to_owned()))
     }
 
-    /// Agent `i` waits for one whose records or frames end, directly or by way of others.
+    /// Agent `i` waits for one whose records or frames end, directly or by way of others. What a
+    /// turn saw was made by turns that began before it: an agent that ran on for longer than
+    /// [`RAGGED`] behind the turn that waits for it has made all it ever will.
     fn leads_to_an_end(&self, i: usize) -> bool {
         let table = t::topology();
         let mut reached = vec![i];
         let mut at = 0;
         while let Some(&i) = reached.get(at) {
             at += 1;
-            if self.actors[i].over {
-                return true;
-            }
-            let Some((_, link)) = self.waits(i) else { continue };
+            let Some((record, link)) = self.waits(i) else { continue };
             let Some(row) = table.links.iter().find(|l| l.name == link) else { continue };
             let role = self.actors[i].role;
             let peer = if row.from == role { row.to } else { row.from };
-            let place = self.actors.iter().position(|a| a.role == peer);
-            // What is not replayed gives whatever there is.
-            let Some(place) = place else { return true };
-            if !reached.contains(&place) {
+            // What is not replayed gives whatever there is, and `feed` tells when it ends.
+            let Some(place) = self.actors.iter().position(|a| a.role == peer) else { continue };
+            let peer = &self.actors[place];
+            if peer.over && peer.last <= record.now + RAGGED {
+                return true;
+            }
+            if !peer.over && !reached.contains(&place) {
                 reached.push(place);
             }
         }
@@ -339,7 +349,7 @@ impl Chain {
 
 impl Actor {
     fn done(&mut self) {
-        self.next = None;
+        self.last = self.next.take().map_or(self.last, |record| record.now);
         self.turns += 1;
     }
 

@@ -117,11 +117,7 @@ impl TcpConnector {
 }
 
 impl Connector for TcpConnector {
-    fn connect(
-        &mut self,
-        endpoint: &Endpoint,
-        now: Nanos,
-    ) -> Result<Box<dyn Stream>, StreamError> {
+    fn connect(&mut self, endpoint: &Endpoint, now: Nanos) -> Result<Box<dyn Stream>, StreamError> {
         let address = self.address(endpoint, now)?;
         let name = ServerName::try_from(endpoint.server_name().to_owned())
             .map_err(|_| StreamError::BadName)?;
