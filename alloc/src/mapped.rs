@@ -162,15 +162,17 @@ impl FileRanges {
     }
 
     /// Makes the pages of up to `len` bytes from `from` writable without a fault. Also takes the
-    /// pages that a sync has just written back.
+    /// pages that a sync has just written back. Kernels before 5.14 cannot do it without writing
+    /// to the pages, which is the owner's right alone.
     ///
     /// # Errors
-    /// When memory (or the cgroup's share of it) runs out.
+    /// `InvalidInput` (`EINVAL`) on such a kernel; `ENOMEM` when memory (or the cgroup's share of
+    /// it) runs out.
     pub fn populate(&self, from: usize, len: usize) -> io::Result<()> {
         let from = from.min(self.region.len());
         let from = from - from % PAGE;
         let len = len.min(self.region.len() - from);
-        if len == 0 { Ok(()) } else { self.region.populate(from, len) }
+        if len == 0 { Ok(()) } else { self.region.advise(from, len, libc::MADV_POPULATE_WRITE) }
     }
 
     /// The file, for syncing it as a whole and cutting it when nobody writes it any longer.
@@ -204,6 +206,15 @@ impl MappedFile {
     fn over(file: File, path: &Path, len: usize) -> io::Result<Self> {
         let region = mapped(&file, len).inspect_err(|_| discard(path))?;
         Ok(Self { region: Arc::new(region), file })
+    }
+
+    /// Makes all pages writable without a fault again, after a sync has written them back. On
+    /// every kernel.
+    ///
+    /// # Errors
+    /// When memory (or the cgroup's share of it) runs out.
+    pub fn populate(&mut self) -> io::Result<()> {
+        self.region.populate(0, self.region.len())
     }
 
     /// The handle for a helper thread. The mapping lives until it is dropped too.

@@ -15,7 +15,6 @@ use bot4_types::{
     ConnId, FrameKind, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody,
     Nanos, Symbol, Trail,
 };
-use bot4_venues::stage::give_back;
 use bot4_venues::{BlockPool, Input, MarketDecoder, Sink, Venue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -51,7 +50,8 @@ impl Dialect {
     }
 
     /// Decimals of price and quantity.
-    const fn decimals(self) -> (u8, u8) {
+    #[must_use]
+    pub const fn decimals(self) -> (u8, u8) {
         match self {
             Self::Kraken => (1, 8),
             Self::Bybit => (1, 6),
@@ -236,14 +236,19 @@ impl Change {
             other => panic!("a change of the book, not {other:?}"),
         }
     }
+
+    /// Gives the block of a change back to the pool.
+    #[inline]
+    pub fn give_back(&mut self, block: LevelBlock) {
+        self.sink.pool.give_back(block);
+    }
 }
 
 impl Case for Change {
     #[inline]
     fn call(&mut self) {
-        let (block, count) = black_box(self.read_next());
-        let body = MarketBody::Trades { count: count as u32, block };
-        give_back(&mut self.sink, body);
+        let (block, _) = black_box(self.read_next());
+        self.give_back(block);
     }
 }
 
@@ -262,7 +267,7 @@ mod tests {
                     let told = cases.each_mut().map(|case| {
                         let (block, count) = case.read_next();
                         let levels = block.levels()[..count].to_vec();
-                        case.sink.pool.give_back(block);
+                        case.give_back(block);
                         levels
                     });
                     assert_eq!(told[0].len(), levels);

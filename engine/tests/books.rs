@@ -168,6 +168,28 @@ fn a_missing_update_is_noticed() {
     assert_eq!(line["state"], "stale");
 }
 
+/// Two venues in one stream, a torn line: what the books lack is told.
+#[test]
+fn messages_of_another_venue_are_told() {
+    let state = tempfile::tempdir().expect("a folder");
+    let file = state.path().join("mixed.feed");
+    let spot = |id: u64| {
+        format!(r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":{id},"u":{id},"b":[],"a":[]}}"#)
+    };
+    let other = r#"{"topic":"orderbook.50.BTCUSDT","ts":1,"type":"delta","data":{}}"#;
+    let told = |lines: &[String]| {
+        std::fs::write(&file, lines.join("\r\n")).expect("written");
+        let out = output(bot4(state.path()).args(["book", "--venue", "binance"]).arg(&file));
+        assert!(!out.stdout.is_empty(), "{}", stderr(&out));
+        stderr(&out)
+    };
+    assert_eq!(told(&[spot(1), spot(2)]), "");
+    let torn = spot(3)[..40].to_owned();
+    let said = told(&[spot(1), other.to_owned(), spot(2), torn]);
+    let want = "warning: 2 messages could not be read (error_json 1, error_schema 1)";
+    assert!(said.contains(want), "{said}");
+}
+
 #[test]
 fn replay_tells_its_rate() {
     let Some(recordings) = recordings() else { return };

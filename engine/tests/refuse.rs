@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{bot4, config, output, stderr, venue};
+use common::{Killed, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::Path;
 
 fn refused(state: &Path, text: &str, wanted: &[&str]) {
@@ -81,4 +81,22 @@ fn a_wrong_key() {
     let error = stderr(&out);
     assert_eq!(out.status.code(), Some(2), "{error}");
     assert!(error.contains("session.logon") && error.contains("help"), "{error}");
+}
+
+/// Nobody writes into the pipe: the venue waits for its market and can still be stopped.
+#[test]
+fn a_market_that_never_comes_can_be_stopped() {
+    let state = tempfile::tempdir().expect("a folder");
+    let pipe = state.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let child = bot4(state.path()).args(["venue", "--market"]).arg(&pipe).spawn();
+    let mut venue = Killed(child.expect("the venue starts"));
+    sleep(1_000);
+    signal(&venue.0, "-TERM");
+    let ended = (0..300).any(|_| {
+        sleep(100);
+        venue.0.try_wait().expect("a child").is_some()
+    });
+    assert!(ended, "it did not end by SIGTERM");
 }

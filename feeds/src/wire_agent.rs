@@ -87,6 +87,11 @@ pub struct WireAgent {
     other_side: bool,
     /// The stream connection shall be replaced: a book can be mended in no other way.
     fresh_wanted: bool,
+    /// Snapshot requests without an answer yet.
+    answers_owed: u32,
+    /// Some of them were made before the stream was lost: what they answer is older than what the
+    /// books have missed.
+    answers_void: bool,
     /// The stream connection shall be replaced: its server goes away.
     leaving: bool,
     /// End of the last handover.
@@ -155,6 +160,8 @@ impl WireAgent {
             line: Line::default(),
             other_side: false,
             fresh_wanted: false,
+            answers_owed: 0,
+            answers_void: false,
             leaving: false,
             handed_over_at: None,
             handover_spacing: Nanos::ZERO,
@@ -288,6 +295,7 @@ impl WireAgent {
         self.blocked_since = None;
         self.fresh_wanted = false;
         self.leaving = false;
+        self.answers_void |= self.answers_owed > 0;
         self.desk.clear();
     }
 

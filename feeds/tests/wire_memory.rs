@@ -300,3 +300,29 @@ fn check_lines(got: &[(FrameKind, String)], seed: u64) {
         }
     }
 }
+
+/// A snapshot that was asked for before the stream was lost lacks what was lost with it: its
+/// answer must not reach the books of the new stream.
+#[test]
+fn an_answer_from_before_the_stream_was_lost_is_not_taken() {
+    let mut rig = Rig::open(11);
+    rig.ask(0, ResyncReason::Start);
+    rig.until("the request is there", |r| r.asked().len() == 1);
+    let old = rig.api().expect("open").index;
+    let stream = rig.stream().expect("open").index;
+    rig.network.cut(stream);
+    rig.until("the stream is another one", |r| {
+        r.agent.is_up() && r.stream().is_some_and(|s| s.index != stream)
+    });
+    for peer in rig.peers.iter_mut().filter(|p| p.index == old && p.server.is_open()) {
+        peer.server.send("late answer");
+    }
+    rig.until("requests have a new connection", |r| r.api().is_some_and(|a| a.index != old));
+    rig.turns(200);
+    assert!(rig.got.iter().all(|(kind, _)| *kind != FrameKind::Snapshot), "{:?}", rig.got);
+    rig.ask(0, ResyncReason::Gap);
+    rig.until("asked anew", |r| r.asked().len() == 2);
+    rig.api().expect("open").server.send("answer");
+    rig.until("answered", |r| r.got.iter().any(|(_, text)| text == "answer"));
+    rig.finish();
+}

@@ -1,4 +1,4 @@
-//! Eight lanes of `f64` on three instruction sets. The only file with intrinsics.
+//! Eight lanes of `f64` on three instruction sets. The only file with intrinsics of numbers.
 //!
 //! Every method is one correctly rounded operation a lane, so any two implementations give the
 //! same bits (but for the payload of a NaN, which [`Vector::settled`] makes canonical).

@@ -6,20 +6,24 @@
 //! whole input before its speed is of interest; the program ends with 1 when one does not.
 
 mod book;
+mod dialect;
 mod parse;
 
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use bot4_bench::case::Case;
+use bot4_bench::dialect::{Change, Dialect};
 use bot4_bench::flow::Flow;
 use bot4_bench::machine::Machine;
+use bot4_bench::parse::Reader;
 use bot4_bench::report::Run;
 use bot4_bench::roster::recorded_what;
 use bot4_bench::runner::{self, Plan};
 use bot4_bench::{Group, Named, texts};
 use bot4_lanes::Clock;
 use clap::Parser;
+use dialect::Numbers;
 
 /// Rivals beside our parts.
 #[derive(Parser)]
@@ -56,6 +60,14 @@ fn groups() -> Result<Vec<Group>, String> {
         ];
         groups.push(Group { name: name.into(), what: what.into(), cases });
     }
+    for (name, dialect, levels) in [
+        ("rivals/kraken2", Dialect::Kraken, 2),
+        ("rivals/kraken20", Dialect::Kraken, 20),
+        ("rivals/bybit8", Dialect::Bybit, 8),
+        ("rivals/bybit20", Dialect::Bybit, 20),
+    ] {
+        groups.push(changes(name, dialect, levels)?);
+    }
     let Some(flow) = Flow::recorded().map(Rc::new) else {
         eprintln!("rivals/book skipped: no shared data");
         return Ok(groups);
@@ -68,6 +80,23 @@ fn groups() -> Result<Vec<Group>, String> {
     ];
     groups.push(Group { name: "rivals/book".into(), what: recorded_what(&flow), cases });
     Ok(groups)
+}
+
+/// Book changes of `levels` levels in another venue's shape.
+fn changes(name: &str, dialect: Dialect, levels: usize) -> Result<Group, String> {
+    let feed = Rc::new(dialect.changes(256, levels, 5));
+    let mut rivals = vec![("sonic_rs_typed", Numbers::Text)];
+    if dialect == Dialect::Kraken {
+        rivals.push(("sonic_rs_floats", Numbers::Float));
+    }
+    let mut cases = Vec::new();
+    for (name, numbers) in rivals {
+        dialect::agree(dialect, numbers, &feed)?;
+        cases.push(named(name, dialect::Sonic::new(dialect, numbers, &feed)));
+    }
+    cases.push(named("bot4", Change::new(dialect, Reader::Scanner, &feed)));
+    let what = format!("{}: change of {levels} levels", dialect.venue().name());
+    Ok(Group { name: name.into(), what, cases })
 }
 
 fn main() -> ExitCode {

@@ -257,7 +257,7 @@ impl BookAgent {
                 book.snapshot(ledger, Whole { last: *last, check: *check, bids, asks }, stamp)
             }
             MarketBody::Quote { id, bid, ask } => {
-                book.quote(ledger, Quote { id: *id, bid: *bid, ask: *ask }, stamp.trail)
+                book.quote(ledger, Quote { id: *id, bid: *bid, ask: *ask }, stamp)
             }
             MarketBody::SnapshotFailed => {
                 book.snapshot_failed(ledger);

@@ -16,7 +16,9 @@ use crate::far::Full;
 use crate::ladder::{Ladder, granularity};
 use crate::oracle::{Quote, TickerOracle};
 use crate::report::BookSummary;
-use crate::sync::{BookSync, DepthStep, ReplayStep, SnapshotStep};
+use crate::rule::is_restart;
+use crate::step::{DepthStep, ReplayStep, SnapshotStep};
+use crate::sync::BookSync;
 use crate::tally::{Count, Tally};
 use crate::trades::TradeFilter;
 
@@ -174,7 +176,7 @@ impl InstrumentBook {
 
     /// A snapshot. Returns whether the stages behind must hear of it.
     pub(crate) fn snapshot(&mut self, ledger: &mut Ledger, whole: Whole<'_>, stamp: Stamp) -> bool {
-        let before = self.state();
+        let (before, was) = (self.state(), self.update_id());
         let step = self.sync.snapshot(stamp.line, whole.last);
         match step {
             SnapshotStep::Unwanted => self.count(ledger, Count::Ignored, 1),
@@ -183,6 +185,9 @@ impl InstrumentBook {
             SnapshotStep::Adopt => {
                 let Whole { bids, asks, check, .. } = whole;
                 self.count(ledger, Count::Snapshots, 1);
+                if whole.last < was {
+                    self.oracle.clear(); // the venue counts anew
+                }
                 self.count(ledger, Count::Levels, (bids.len() + asks.len()) as u64);
                 self.venue_ms = stamp.venue_ms;
                 self.ladder.reset(granularity(bids, asks, self.instrument.tick));
@@ -223,6 +228,9 @@ impl InstrumentBook {
         self.count(ledger, Count::Applied, 1);
         self.venue_ms = head.venue_ms;
         self.touch(head.trail);
+        if self.rules.sequence == SequenceRule::Prev && is_restart(head) {
+            self.oracle.clear();
+        }
         let sound = self.sound(ledger, fits, head.check);
         if sound {
             let level = |side| self.ladder.best(side).unwrap_or_default();
@@ -284,8 +292,11 @@ impl InstrumentBook {
     }
 
     /// A best quote. Returns whether the stages behind must hear of it.
-    pub(crate) fn quote(&mut self, ledger: &Ledger, quote: Quote, trail: Trail) -> bool {
+    pub(crate) fn quote(&mut self, ledger: &Ledger, quote: Quote, stamp: Stamp) -> bool {
         self.count(ledger, Count::Quotes, 1);
+        if self.sync.lines.is_earlier(stamp.line) {
+            return false; // its number means nothing any more
+        }
         let newest = self.oracle.newest().map_or(0, |q| q.id);
         let verdicts = self.oracle.quote(quote);
         self.count(ledger, Count::TickerEqual, verdicts.equal);
@@ -293,7 +304,7 @@ impl InstrumentBook {
         let news =
             self.state() == BookState::Live && quote.id > newest && quote.id > self.sync.book_id();
         if news {
-            self.touch(trail);
+            self.touch(stamp.trail);
         }
         news
     }
@@ -305,7 +316,7 @@ impl InstrumentBook {
         line: usize,
         print: TradePrint,
     ) -> Option<TradePrint> {
-        if !self.trades.is_new(line, print.id) {
+        if !self.trades.is_new(line, print.id, print.venue_ms) {
             self.count(ledger, Count::TradesRepeated, 1);
             return None;
         }
@@ -353,6 +364,8 @@ impl InstrumentBook {
             self.sync.line_down(stamp.line)
         };
         if lost {
+            let gap = !up && before == BookState::Live && self.sync.reason() == StaleReason::Gap;
+            self.count(ledger, Count::Gaps, u64::from(gap));
             self.oracle.clear();
             self.touch(stamp.trail);
         }

@@ -53,7 +53,7 @@ pub(crate) const fn is_restart(head: &DiffHead) -> bool {
 
 /// A number this far below `id` is not late: the venue's count was restarted.
 pub(crate) const fn is_far_below(number: u64, id: u64) -> bool {
-    number < id / 2
+    number < id && number <= id / 2
 }
 
 /// What the update `head` is to a book at `at`.

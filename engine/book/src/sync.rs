@@ -22,13 +22,16 @@
 //! Requests are paced: the first at once, the next ones at a distance that doubles up to a bound
 //! and shrinks again after a quiet time, whatever the cause.
 
+use core::cmp::Ordering;
+
 use bot4_types::{
     BookRules, BookState, Level, Nanos, ResyncReason, SequenceRule, SnapshotSource, StaleReason,
 };
 
 use crate::buffer::{DiffBuffer, DiffHead, Taken};
-use crate::lines::Lines;
-use crate::rule::{Position, Verdict, is_far_below, verdict};
+use crate::lines::{Heard, Lines};
+use crate::rule::{Position, Verdict, is_far_below, is_restart, verdict};
+use crate::step::{DepthStep, ReplayStep, SnapshotStep};
 
 /// Bounds and pace of synchronisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,59 +64,6 @@ impl Default for SyncConfig {
     }
 }
 
-/// What to do with a diff.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DepthStep {
-    /// Apply its levels now, then call [`BookSync::replay`] if [`BookSync::is_holding`].
-    Apply,
-    /// Kept until a snapshot fits.
-    Buffered,
-    /// Kept until the other line brings what is missing before it.
-    Held,
-    /// Before the stream's snapshot: of no use.
-    Dropped,
-    /// At or before the snapshot: the book contains it.
-    StaleDropped,
-    /// At or before the book: a repeat.
-    Duplicate,
-    /// The other line was first.
-    Late,
-    /// Updates are missing before it: the book is stale, the diff is kept where that helps.
-    Gap,
-    /// The buffer was full: it starts again from this diff.
-    Overflow,
-    /// Its connection is down or not listened to: ignored.
-    LineDown,
-}
-
-/// What to do with a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotStep {
-    /// Load it, then call [`BookSync::replay`] until it is done.
-    Adopt,
-    /// It does not reach the buffered diffs; another one is asked for.
-    TooOld,
-    /// The book contains it: a repeat, or a second line that starts.
-    Known,
-    /// Nobody waits for one.
-    Unwanted,
-}
-
-/// What comes next after a snapshot was loaded or a hole was filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplayStep {
-    /// Apply these levels of [`BookSync::buffered`].
-    Apply(DiffHead, usize),
-    /// The snapshot contains it.
-    StaleDropped,
-    /// A repeat.
-    Duplicate,
-    /// Updates are missing within the buffer: not live, what follows the hole is kept.
-    Gap,
-    /// The book is live.
-    Done,
-}
-
 /// The state machine of one instrument.
 #[derive(Debug)]
 pub struct BookSync {
@@ -124,12 +74,12 @@ pub struct BookSync {
     was_live: bool,
     at: Position,
     snapshot_id: u64,
-    /// A snapshot below this id cannot mend the book.
-    floor_id: u64,
     pub(crate) lines: Lines,
     buffer: DiffBuffer,
     /// When the hole that diffs in the buffer of a live book wait for was found.
     held_since: Option<Nanos>,
+    /// Since when the only line that is up brings nothing but what the book contains.
+    behind_since: Option<Nanos>,
     wanted: Option<ResyncReason>,
     /// When an unanswered request counts as lost; [`Nanos::MAX`] when none is open.
     deadline: Nanos,
@@ -143,6 +93,7 @@ impl BookSync {
     /// later.
     #[must_use]
     pub fn new(config: SyncConfig, rules: BookRules, lines: usize) -> Self {
+        let streamed = rules.snapshots == SnapshotSource::Streamed;
         Self {
             config,
             rules,
@@ -151,10 +102,10 @@ impl BookSync {
             was_live: false,
             at: Position::default(),
             snapshot_id: 0,
-            floor_id: 0,
-            lines: Lines::new(lines, rules.is_mergeable()),
+            lines: Lines::new(lines, rules.is_mergeable(), rules.is_mergeable() && streamed),
             buffer: DiffBuffer::new(config.events_max, config.levels_max),
             held_since: None,
+            behind_since: None,
             wanted: None,
             deadline: Nanos::MAX,
             last_request: None,
@@ -210,9 +161,12 @@ impl BookSync {
         if !self.lines.is_heard(line) {
             return DepthStep::LineDown;
         }
-        let repeat = self.lines.note(line, &head);
+        let heard = self.lines.note(line, &head);
         if self.state == BookState::Live {
-            return self.depth_live(head, levels, repeat, now);
+            return match heard {
+                Heard::Earlier => DepthStep::Late,
+                _ => self.depth_live(line, head, levels, heard == Heard::Repeat, now),
+            };
         }
         if self.is_streamed() {
             self.state = self.state_of_waiting();
@@ -223,7 +177,7 @@ impl BookSync {
             self.ask(ResyncReason::Start);
         }
         if self.lines.are_merged() && self.buffer.knows(&head) {
-            return if repeat { DepthStep::Duplicate } else { DepthStep::Late };
+            return if heard == Heard::Repeat { DepthStep::Duplicate } else { DepthStep::Late };
         }
         if self.buffer.push(head, levels) {
             return DepthStep::Buffered;
@@ -235,6 +189,7 @@ impl BookSync {
 
     fn depth_live(
         &mut self,
+        line: usize,
         head: DiffHead,
         levels: &[Level],
         repeat: bool,
@@ -243,14 +198,43 @@ impl BookSync {
         let copy = self.lines.are_merged() && !repeat;
         match verdict(self.rules.sequence, &self.at, &head) {
             Verdict::Fits => {
+                self.behind_since = None;
                 self.advance(&head);
                 DepthStep::Apply
+            }
+            Verdict::Old if copy && self.is_left_behind(now) => {
+                self.gap_found();
+                if !self.is_streamed() {
+                    self.buffer.push(head, levels);
+                }
+                DepthStep::Gap
             }
             Verdict::Old if copy => DepthStep::Late,
             Verdict::Old if head.last <= self.snapshot_id => DepthStep::StaleDropped,
             Verdict::Old => DepthStep::Duplicate,
+            // Far below the book, yet of its count.
+            Verdict::Gap
+                if copy
+                    && self.is_streamed()
+                    && head.last <= self.at.id
+                    && !is_restart(&head)
+                    && self.lines.is_in_step(line) =>
+            {
+                DepthStep::Late
+            }
             Verdict::Gap => self.depth_ahead(head, levels, copy, now),
         }
+    }
+
+    /// The only line that is up has brought old numbers for longer than it may lag: it counts
+    /// from elsewhere, or lost what the book misses.
+    fn is_left_behind(&mut self, now: Nanos) -> bool {
+        if !self.lines.is_alone() {
+            self.behind_since = None;
+            return false;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        now.since(since) >= self.config.hold_max
     }
 
     /// A diff behind a hole: the other line may fill it, or the book starts over.
@@ -290,9 +274,14 @@ impl BookSync {
             return SnapshotStep::Unwanted;
         }
         self.deadline = Nanos::MAX;
+        if self.lines.are_merged() {
+            self.buffer.retain(|d| !is_far_below(last, d.last)); // of another count
+        }
         let start = Position::at_snapshot(last);
-        let gap = |d: &DiffHead| verdict(self.rules.sequence, &start, d) == Verdict::Gap;
-        if last < self.floor_id || self.buffer.first().is_some_and(gap) {
+        let fits = |d: &DiffHead| verdict(self.rules.sequence, &start, d) != Verdict::Gap;
+        // Where nothing waits, what follows the snapshot must be still to come.
+        let reaches = self.buffer.first().map_or_else(|| self.lines.may_follow(last), fits);
+        if !reaches {
             self.state = self.state_of_waiting();
             self.ask(ResyncReason::SnapshotTooOld);
             return SnapshotStep::TooOld;
@@ -302,28 +291,27 @@ impl BookSync {
 
     /// A snapshot of the stream itself replaces the book, unless two lines tell that it is old.
     fn streamed(&mut self, line: usize, last: u64) -> SnapshotStep {
-        let was = self.lines.note_snapshot(line, last);
-        let live = self.state == BookState::Live;
-        if self.lines.are_merged() {
-            if is_far_below(last, was) {
-                // The line counts anew: what waits from before will never be reached.
-                self.buffer.retain(|d| !is_far_below(last, d.last));
-                self.held_since = self.held_since.filter(|_| self.buffer.len() > 0);
-            }
-            let book = if live { self.at.id } else { self.floor_id };
-            if last < book && !is_far_below(last, book) {
-                return SnapshotStep::Known;
-            }
-        }
-        if live && last > 0 && last == self.at.id {
+        let live = (self.state == BookState::Live).then_some(self.at.id);
+        let count = self.lines.note_snapshot(line, last, live);
+        // A count that starts anew twice can be at its first number both times.
+        let same = last > 1 && live == Some(last);
+        let past = live.is_some_and(|id| last < id) && count == Ordering::Equal;
+        let earlier = live.is_some() && count == Ordering::Less;
+        if same || (self.lines.are_merged() && (past || earlier)) {
             return SnapshotStep::Known;
         }
+        if count == Ordering::Greater {
+            // What waits from before the restart will never be reached.
+            self.buffer.retain(|d| !is_far_below(last, d.last));
+        }
+        self.lines.follow(line);
         self.adopt(last)
     }
 
     fn adopt(&mut self, last: u64) -> SnapshotStep {
         self.wanted = None;
         self.deadline = Nanos::MAX;
+        (self.held_since, self.behind_since) = (None, None);
         self.at = Position::at_snapshot(last);
         self.snapshot_id = last;
         SnapshotStep::Adopt
@@ -334,6 +322,8 @@ impl BookSync {
     pub fn replay(&mut self, now: Nanos) -> ReplayStep {
         match self.buffer.take(self.rules.sequence, &self.at) {
             Some(Taken::Fits(head, at)) => {
+                // The hole behind it is a new one.
+                self.held_since = self.held_since.map(|_| now);
                 self.advance(&head);
                 ReplayStep::Apply(head, at)
             }
@@ -345,7 +335,7 @@ impl BookSync {
                 self.live()
             }
             None if self.lines.may_fill(self.at.id) => {
-                self.held_since = Some(now);
+                self.held_since.get_or_insert(now);
                 self.live()
             }
             None => {
@@ -379,9 +369,10 @@ impl BookSync {
     /// stale, unless the other line carries it; one that is not live will find the hole by
     /// itself. Returns whether anything changed.
     pub fn doubt(&mut self, line: usize, reason: StaleReason) -> bool {
+        self.lines.doubt(line);
         let doubtful = self.state == BookState::Live
             && self.lines.is_heard(line)
-            && !self.lines.is_covered_without(line);
+            && !self.lines.is_covered_without(line, self.at.id);
         if doubtful {
             self.fail(reason);
         }
@@ -413,10 +404,15 @@ impl BookSync {
     /// A connection is down or silent. Returns whether the book starts over for that.
     pub fn line_down(&mut self, line: usize) -> bool {
         let heard = self.lines.is_heard(line);
-        let covered = self.lines.is_covered_without(line);
+        let covered = self.lines.is_covered_without(line, self.at.id);
         self.lines.down(line);
         if !heard {
             return false;
+        }
+        if let Some(newest) = self.lines.newest().filter(|_| self.lines.are_merged()) {
+            // What only the lost line brought, the other one brings as well, or never.
+            self.buffer.retain(|d| d.last <= newest);
+            self.held_since = self.held_since.filter(|_| self.buffer.len() > 0);
         }
         if covered && self.state == BookState::Live {
             let hopeless = self.is_holding() && !self.lines.may_fill(self.at.id);
@@ -434,7 +430,8 @@ impl BookSync {
         if another {
             // A merged line that has said nothing yet will begin with its own snapshot.
             self.state = self.state_of_waiting();
-            let comes = self.is_streamed() && self.lines.are_merged();
+            let silent = self.lines.newest().is_none();
+            let comes = self.is_streamed() && self.lines.are_merged() && silent;
             self.wanted = (!comes).then_some(ResyncReason::Start);
         }
         true
@@ -509,6 +506,9 @@ impl BookSync {
         if head.last > 0 || !matches!(self.rules.sequence, SequenceRule::Unnumbered) {
             self.at.advance(head);
         }
+        if is_restart(head) {
+            self.lines.follow_restart();
+        }
     }
 
     fn ask(&mut self, reason: ResyncReason) {
@@ -525,8 +525,7 @@ impl BookSync {
     }
 
     fn start_over(&mut self, reason: StaleReason) {
-        self.held_since = None;
-        self.floor_id = self.at.id;
+        (self.held_since, self.behind_since) = (None, None);
         self.state = self.state_of_waiting();
         if self.was_live {
             self.reason = reason;
@@ -541,13 +540,12 @@ impl BookSync {
         });
     }
 
-    /// A new connection may reach a venue that counts from elsewhere: no floor remains.
+    /// Nothing of what the lost connection brought remains.
     fn line_lost(&mut self) {
         self.buffer.clear();
-        self.held_since = None;
+        (self.held_since, self.behind_since) = (None, None);
         self.wanted = None;
         self.deadline = Nanos::MAX;
-        self.floor_id = 0;
         if self.was_live {
             self.state = BookState::Stale;
             self.reason = StaleReason::Line;

@@ -3,7 +3,8 @@
 //! A venue numbers the trades of an instrument. Numbers that were seen lie in a table of fixed
 //! size at the place that their low bits name, so consecutive numbers never push each other out
 //! before [`RECENT`] later ones. Where a venue's numbers grow, one further back than that is old
-//! as well; where they are no counter (hashes of text), the table alone decides.
+//! as well, unless its time says that the venue began to count anew; where they are no counter
+//! (hashes of text), the table alone decides.
 //!
 //! Cost: a load, a compare and a store a trade.
 
@@ -17,6 +18,8 @@ const RECENT: usize = 1_024;
 pub(crate) struct TradeFilter {
     recent: Vec<u64>,
     newest: u64,
+    /// The newest venue time, Unix ms.
+    newest_ms: i64,
     /// The last number by each line.
     by_line: [u64; LINES_MAX],
     /// Numbers have grown on every line so far.
@@ -26,11 +29,13 @@ pub(crate) struct TradeFilter {
 impl TradeFilter {
     /// Allocates its table; nothing later.
     pub(crate) fn new() -> Self {
-        Self { recent: vec![0; RECENT], newest: 0, by_line: [0; LINES_MAX], grows: true }
+        let recent = vec![0; RECENT];
+        Self { recent, newest: 0, newest_ms: 0, by_line: [0; LINES_MAX], grows: true }
     }
 
-    /// Whether trade `id` by `line` is new. Zero is no number: such trades are always new.
-    pub(crate) fn is_new(&mut self, line: usize, id: u64) -> bool {
+    /// Whether trade `id` of venue time `venue_ms` by `line` is new. Zero is no number: such trades
+    /// are always new.
+    pub(crate) fn is_new(&mut self, line: usize, id: u64, venue_ms: i64) -> bool {
         if id == 0 {
             return true;
         }
@@ -41,10 +46,14 @@ impl TradeFilter {
         let last = core::mem::replace(&mut self.by_line[line], id);
         self.grows &= id > last;
         if self.grows && self.newest.saturating_sub(id) >= RECENT as u64 {
-            return false;
+            if venue_ms <= self.newest_ms {
+                return false;
+            }
+            self.newest = id;
         }
         *place = id;
         self.newest = self.newest.max(id);
+        self.newest_ms = self.newest_ms.max(venue_ms);
         true
     }
 
@@ -70,7 +79,7 @@ mod tests {
             if next[line] > 20_000 || ahead > 900 {
                 continue;
             }
-            if rng.below(10) > 0 && filter.is_new(line, next[line]) {
+            if rng.below(10) > 0 && filter.is_new(line, next[line], 0) {
                 passed[next[line] as usize] += 1;
             }
             next[line] += 1;
@@ -84,13 +93,13 @@ mod tests {
     fn far_older_ones_are_repeats_where_numbers_grow() {
         let mut filter = TradeFilter::new();
         for id in 5_000..9_000 {
-            assert!(filter.is_new(0, id));
+            assert!(filter.is_new(0, id, 0));
         }
         filter.line_up(0);
-        assert!(!filter.is_new(0, 5_100), "a list of recent trades after a reconnect");
-        assert!(!filter.is_new(0, 8_999));
-        assert!(filter.is_new(0, 9_000));
-        assert!(filter.is_new(0, 0) && filter.is_new(0, 0), "no number, no verdict");
+        assert!(!filter.is_new(0, 5_100, 0), "a list of recent trades after a reconnect");
+        assert!(!filter.is_new(0, 8_999, 0));
+        assert!(filter.is_new(0, 9_000, 0));
+        assert!(filter.is_new(0, 0, 0) && filter.is_new(0, 0, 0), "no number, no verdict");
     }
 
     #[test]
@@ -98,8 +107,8 @@ mod tests {
         let (mut filter, mut rng) = (TradeFilter::new(), SplitMix64::new(8));
         for _ in 0..10_000 {
             let id = rng.next_u64() | 1;
-            assert!(filter.is_new(0, id));
-            assert!(!filter.is_new(1, id));
+            assert!(filter.is_new(0, id, 0));
+            assert!(!filter.is_new(1, id, 0));
         }
     }
 }

@@ -11,7 +11,8 @@ const DOUBT_EVERY: Nanos = Nanos::from_secs(1);
 const WAY_MAX: Nanos = Nanos::from_millis(200);
 /// A stamp from the future is refused, so the clock is kept this much behind.
 const BEHIND_NS: i64 = 1_000_000;
-/// A jump beyond this is not drift: it is counted and not followed.
+/// A jump beyond this is not drift: it is counted, and followed only where the venue refuses
+/// requests for their time.
 const JUMP_MAX_NS: i64 = 5_000_000_000;
 
 /// The mapping from the lane's time to the venue's.
@@ -20,7 +21,9 @@ pub struct VenueClock {
     wall: Wall,
     asked_at: Nanos,
     doubted: bool,
-    /// Answers that would have moved the clock by more than five seconds.
+    /// The venue refused the present mapping, and no answer has corrected it since.
+    refused: bool,
+    /// Answers that said more than five seconds otherwise.
     pub jumps: u64,
 }
 
@@ -28,7 +31,7 @@ impl VenueClock {
     /// A clock that was measured before the run.
     #[must_use]
     pub const fn new(wall: Wall) -> Self {
-        Self { wall, asked_at: Nanos::ZERO, doubted: false, jumps: 0 }
+        Self { wall, asked_at: Nanos::ZERO, doubted: false, refused: false, jumps: 0 }
     }
 
     /// Venue time at `now`, Unix ms.
@@ -52,6 +55,7 @@ impl VenueClock {
     /// in a way that its clock does not count. Asked again at once, at most every second.
     pub const fn doubt(&mut self) {
         self.doubted = true;
+        self.refused = true;
     }
 
     /// The venue said that it was `venue_ms`; asked at `sent`, heard at `heard`. The stamp is taken
@@ -65,8 +69,13 @@ impl VenueClock {
         let origin = venue_ms.saturating_mul(1_000_000).saturating_sub(middle) - BEHIND_NS;
         if origin.saturating_sub(self.wall.origin_unix_ns).saturating_abs() > JUMP_MAX_NS {
             self.jumps += 1;
-            return;
+            // Two witnesses: the venue's time, and its refusal of ours. Without following, a
+            // machine that was suspended could not even cancel.
+            if !self.refused {
+                return;
+            }
         }
+        self.refused = false;
         self.wall.origin_unix_ns = origin;
     }
 }
@@ -112,6 +121,24 @@ mod tests {
         clock.learned(Nanos::ZERO, Nanos::from_millis(300), ORIGIN / 1_000_000 + 450);
         clock.learned(Nanos::ZERO, Nanos::from_millis(10), ORIGIN / 1_000_000 + 60_000);
         assert_eq!((clock.unix_ms(Nanos::ZERO), clock.jumps), (before, 1));
+    }
+
+    #[test]
+    fn a_jump_is_followed_once_the_venue_refuses_our_time() {
+        let (mut clock, later) = (clock(), ORIGIN / 1_000_000 + 60_000);
+        let hear = |clock: &mut VenueClock| {
+            clock.learned(Nanos::ZERO, Nanos::from_millis(10), later);
+            clock.unix_ms(Nanos::from_millis(5)) - later
+        };
+        clock.doubt();
+        // A slow answer corrects nothing, so the next one still may.
+        clock.learned(Nanos::ZERO, Nanos::from_millis(300), later);
+        assert!((-2..=0).contains(&hear(&mut clock)));
+        assert_eq!(clock.jumps, 1);
+        // Corrected: without another refusal the next jump is not followed.
+        clock.learned(Nanos::ZERO, Nanos::from_millis(10), later + 90_000);
+        assert!((-2..=0).contains(&hear(&mut clock)));
+        assert_eq!(clock.jumps, 2);
     }
 
     #[test]

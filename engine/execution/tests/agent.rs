@@ -238,6 +238,32 @@ fn a_halt_cancels_what_is_open_before_it_faults() {
     assert!(rig.counter("reports_lost") > 0);
 }
 
+/// A machine that was suspended for a minute by a clock that does not count it: the venue refuses
+/// the logon for its time, is asked for its own, and is believed.
+#[test]
+fn a_clock_that_stood_still_is_put_right_by_the_venue() {
+    let mut rig = Rig::ready(11);
+    rig.live(1, 71);
+    rig.venue.orders.insert(rig::client(1), state(1, 71, "NEW", 0));
+    let untimely = (400, -1021, "Timestamp for this request is outside of the recvWindow.", 0);
+    rig.venue.refusals.insert("session.logon".into(), untimely);
+    rig.venue.cut();
+    rig.until("asked for the time", |rig| !rig.venue.asked_for("time").is_empty());
+    assert!(!rig.is_ready());
+    rig.venue.refusals.clear();
+    let id = rig.venue.asked_for("time")[0].id;
+    let stood = 60_000;
+    let venue_ms = rig::START_MS + rig.now.millis() as i64 + stood;
+    rig.venue.respond(id, serde_json::json!({"serverTime": venue_ms}));
+    rig.until("ready", Rig::is_ready);
+    let logons = rig.venue.asked_for("session.logon");
+    let stamp = |ask: &rig::venue::Ask| ask.params["timestamp"].as_i64().expect("a stamp");
+    let off = stamp(logons.last().expect("one")) - venue_ms;
+    assert!((-20..=20).contains(&off), "{off} ms");
+    // Nothing was sent twice.
+    assert_eq!(rig.venue.asked_for("order.place").len(), 1);
+}
+
 /// Whatever step of the session stays without an answer: the next connection does it all again.
 #[test]
 fn silence_in_any_state_of_the_session_ends_in_a_new_one() {

@@ -44,6 +44,7 @@
 pub mod agent;
 pub mod decode;
 pub mod hash;
+pub mod lock;
 pub mod reader;
 pub mod recover;
 pub mod remove;

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use bot4_types::Nanos;
 
+use crate::lock::{lock_of, take_lock};
 use crate::reader::{FlawKind, OpenEnd, Reader};
 use crate::report::{VerifyReport, Watch, verify_watched};
 use crate::segment::{self, RESERVE_NAME, SEAL_BYTES, SealKind};
-use crate::writer::{JournalError, lock_of, take_lock};
+use crate::writer::JournalError;
 
 /// What a recovery found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,19 @@
 //! Removing a finished run's journal. Only files of the journal's own names are touched.
+//!
+//! A journal without its first segments reads as damaged, so a removal begins with a mark. Whoever
+//! asks for the [`footprint`] of a marked one finishes the removal and finds nothing.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::lock::{LOCK_NAME, take_lock};
 use crate::segment::{self, RESERVE_NAME};
-use crate::writer::{JournalError, LOCK_NAME, take_lock};
+use crate::writer::JournalError;
+
+/// Name of the mark in a journal directory whose journal is being removed.
+const MARK_NAME: &str = "journal.removed";
 
 /// What a journal takes on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +24,16 @@ pub struct Footprint {
     pub changed: SystemTime,
 }
 
-/// What the journal in `dir` takes; `None` when no segment lies there.
+/// What the journal in `dir` takes; `None` when no segment lies there, or its removal has begun.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn footprint(dir: &Path) -> io::Result<Option<Footprint>> {
+    if dir.join(MARK_NAME).exists() {
+        // Where that fails, or somebody else is at it, the next look tries again.
+        let _ = remove(dir);
+        return Ok(None);
+    }
     let mut found: Option<Footprint> = None;
     for path in segments(dir)? {
         let meta = fs::metadata(path)?;
@@ -41,9 +53,14 @@ pub fn remove(dir: &Path) -> Result<(), JournalError> {
     let disk = |e| JournalError::Disk("remove a journal", e);
     // Held until the end: no engine can begin here meanwhile.
     let _lock = take_lock(dir)?;
+    let mark = dir.join(MARK_NAME);
+    File::create(&mark).map_err(disk)?;
+    // After a power failure, too, the mark is there before a segment is missing.
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)?;
     for path in segments(dir).map_err(disk)? {
         fs::remove_file(path).map_err(disk)?;
     }
+    fs::remove_file(mark).map_err(disk)?;
     fs::remove_file(dir.join(LOCK_NAME)).map_err(disk)?;
     match fs::remove_dir(dir) {
         Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(disk(e)),

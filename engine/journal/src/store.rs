@@ -122,13 +122,13 @@ impl DirStore {
     }
 
     fn make(&self, index: u32, bytes: usize) -> io::Result<Prepared> {
-        let map = MappedFile::create(&self.path(index), bytes)?;
+        let mut map = MappedFile::create(&self.path(index), bytes)?;
         let ranges = map.ranges()?;
         // The zeros and the name go to disk now, so that the first sync of a record is short and
         // writes no metadata. That takes all pages from the lane: they are given back.
         ranges.file().sync_all()?;
         sync_dir(&self.dir)?;
-        ranges.populate(0, bytes)?;
+        map.populate()?;
         let flush = DataFile { ranges, failed: AtomicBool::new(false) };
         Ok(Prepared { index, area: Box::new(Mapped(map)), flush: Arc::new(flush) })
     }
@@ -188,7 +188,7 @@ impl Flush for DataFile {
 
     fn sync_part(&self, from: usize, to: usize) -> io::Result<()> {
         self.once(|| self.ranges.sync(from, to))?;
-        // Without memory for it, the lane's next store to such a page faults: no more than that.
+        // Where that cannot be done, the lane's next store to such a page faults, and no more.
         let _ = self.ranges.populate(to, AHEAD_BYTES);
         Ok(())
     }

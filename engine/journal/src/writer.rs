@@ -17,7 +17,7 @@
 //! system call except waking a helper.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,10 @@ use std::time::Duration;
 use bot4_types::{LogEntry, Nanos};
 
 use crate::agent::{JournalConfig, JournalStats};
+use crate::lock::take_lock;
 use crate::segment::{self, HEADER_BYTES, Header, SEAL_BYTES, SEGMENT_BYTES_MIN, SealKind};
 use crate::store::{Area, DirStore, Done, Flush, Job, Jobs, Prepared, Store};
 
-/// Name of the lock file in a journal directory.
-pub const LOCK_NAME: &str = "journal.lock";
 /// Records may stay unsynced this long.
 pub const SYNC_NS_MAX: u64 = 5_000_000;
 /// And this many bytes of them.
@@ -488,7 +487,7 @@ impl JournalWriter {
             Done::Retired(index, result) => {
                 self.answered();
                 if result.is_err() {
-                    self.distrust(index, None)?;
+                    self.distrust(index, now)?;
                 }
                 ("finish a segment", result)
             }
@@ -524,13 +523,17 @@ impl JournalWriter {
         let (left, synced) = self.left;
         if let Some(current) = self.current.as_mut().filter(|c| left == index && c.index > index) {
             current.distrust_previous(synced);
+            // A power failure must not find the note missing because no record came after it.
+            self.unsynced_since = self.unsynced_since.or(now);
         }
         Ok(())
     }
 
-    /// Leaves segment `index` for the next one, if it is the one in use and there is a next.
+    /// Leaves segment `index` for the next one, if it is the one in use and there is a next. One
+    /// that holds no record yet has nothing to lose: a disk that refuses every sync would be
+    /// given segment after segment.
     fn leave(&mut self, index: u32, now: Nanos) -> Result<(), JournalError> {
-        let in_use = self.current.as_ref().is_some_and(|c| c.index == index);
+        let in_use = self.current.as_ref().is_some_and(|c| c.index == index && c.records > 0);
         if !in_use || !self.has_next() || !self.syncs.has_room() {
             return Ok(());
         }
@@ -559,22 +562,6 @@ fn no_room() -> JournalError {
 
 fn blocked(doing: &'static str) -> JournalError {
     JournalError::Stalled(doing, BLOCKING_WAIT_MAX.as_nanos() as u64)
-}
-
-/// Takes the directory for this process. The lock is the kernel's: it ends with the process,
-/// however that ends.
-pub(crate) fn take_lock(dir: &Path) -> Result<File, JournalError> {
-    let lock = lock_of(dir).map_err(|e| JournalError::Disk("open lock file", e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.to_owned())),
-        Err(TryLockError::Error(e)) => Err(JournalError::Disk("lock the directory", e)),
-    }
-}
-
-/// The lock file of `dir`, made when missing, not locked.
-pub(crate) fn lock_of(dir: &Path) -> std::io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_NAME))
 }
 
 fn has_segments(dir: &Path) -> std::io::Result<bool> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use bot4_journal::segment::{HEADER_BYTES, Header};
@@ -155,6 +155,8 @@ struct Faults {
     sync_fails: AtomicBool,
     create_fails: AtomicBool,
     sync_hangs: AtomicBool,
+    /// Syncs that went well.
+    synced: AtomicU64,
 }
 
 struct FailingStore {
@@ -202,7 +204,9 @@ impl Flush for FailingFlush {
         if self.faults.sync_fails.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5)); // EIO
         }
-        self.inner.sync()
+        self.inner.sync()?;
+        self.faults.synced.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -334,6 +338,62 @@ fn a_failed_sync_latches_the_kill_and_the_journal_goes_on_in_a_new_segment() {
     let report = verify(dir.path()).expect("readable");
     assert!(report.is_clean() && report.records == 2, "{report}");
     assert_eq!(report.segments, 2, "one record in each: {report}");
+}
+
+#[test]
+fn the_note_of_a_failed_sync_reaches_the_disk_without_another_record() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold, control) = guarded(dir.path(), 4096);
+    faults.sync_fails.store(true, Ordering::SeqCst);
+    assert!(rig.log(0, 1));
+    let killed = (0..20).any(|_| rig.turn(MS).is_ok() && control.phase() == Phase::Kill);
+    assert_eq!((killed, rig.agent.stats().segments), (true, 2));
+    faults.sync_fails.store(false, Ordering::SeqCst);
+    let before = faults.synced.load(Ordering::SeqCst);
+    (0..20).for_each(|_| assert!(rig.turn(MS).is_ok()));
+    assert_eq!(faults.synced.load(Ordering::SeqCst), before + 1, "the new segment's header");
+    rig.agent.close(Nanos(rig.now));
+}
+
+/// The note of a failed sync is itself synced; where that fails, too, no segment is begun for it.
+#[test]
+fn a_disk_that_refuses_every_sync_takes_a_segment_for_each_record_at_most() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut rig, faults, _hold, _control) = guarded(dir.path(), 4096);
+    faults.sync_fails.store(true, Ordering::SeqCst);
+    for order in 1..=3 {
+        assert!(rig.log(0, order));
+        (0..100).for_each(|_| assert!(rig.turn(MS).is_ok()));
+        assert_eq!(rig.agent.stats().segments, 1 + order);
+    }
+    rig.agent.close(Nanos(rig.now));
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_sound(), "{report}");
+    assert_eq!((report.records, report.unsynced), (3, 3), "{report}");
+}
+
+/// Somebody who asks whether a journal is in use does not keep its owner out.
+#[test]
+fn a_look_at_the_lock_keeps_nobody_out() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut rig = Rig::at(dir.path(), 4096, false);
+    assert!(rig.log(0, 1));
+    rig.agent.close(Nanos(rig.now));
+    drop(rig);
+    let (over, looks) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                let _ = bot4_journal::is_in_use(dir.path());
+                looks.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let recover = |()| bot4_journal::recover(dir.path(), &mut |_, _| {}).map(drop);
+        let attempts = std::iter::from_fn(|| (looks.load(Ordering::SeqCst) < 10_000).then_some(()));
+        let refused = attempts.map(recover).find_map(Result::err);
+        over.store(true, Ordering::SeqCst);
+        assert!(refused.is_none(), "{}", refused.expect("one"));
+    });
 }
 
 /// A synced record, one behind a failed sync, and one in the segment after it.

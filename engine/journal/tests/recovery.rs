@@ -137,3 +137,23 @@ fn only_what_the_journal_made_is_removed() {
     remove(&journal).expect("removed");
     assert!(!journal.exists());
 }
+
+/// A half-removed journal would read as a damaged one, and keep its account from trading.
+#[test]
+fn a_removal_that_was_cut_short_is_finished_by_the_next_look() {
+    let dir = folder();
+    let journal = dir.path().join("journal");
+    left_behind(&journal, 150);
+    let before = footprint(&journal).expect("readable").expect("a journal");
+    assert!(before.bytes > 3 * 4096);
+    // What cannot be unlinked stands in its way, as the end of the process would.
+    let third = journal.join("00000003.b4j");
+    fs::remove_file(&third).expect("there");
+    fs::create_dir(&third).expect("made");
+    assert!(remove(&journal).is_err());
+    assert!(!journal.join("00000001.b4j").exists() && journal.exists());
+    fs::remove_dir(&third).expect("removed");
+    fs::write(&third, b"a segment").expect("written");
+    assert_eq!(footprint(&journal).expect("readable"), None);
+    assert!(!journal.exists());
+}

@@ -157,6 +157,42 @@ fn a_gated_ring_grants_its_sample() {
     holds_and_finds(a_gated_ring_grants);
 }
 
+/// The same for chunks: a sample is granted whole, in one push or pop.
+fn a_gated_ring_grants_chunks() {
+    let (mut tx, mut rx) = gated_ring::<u32>(2);
+    let mut writes = TurnGate::new();
+    writes.writes("out", &tx);
+    let writer = thread::spawn(move || {
+        let mut left = [1, 2, 3].into_iter();
+        while left.len() > 0 {
+            let (room, _) = writes.sample();
+            let wanted = left.len().min(usize::from(room[0]));
+            assert_eq!(tx.push_all(&mut left), wanted);
+            thread::yield_now();
+        }
+        assert_eq!(writes.starved(), None);
+    });
+    let mut reads = TurnGate::new();
+    reads.reads("in", &rx);
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let (waiting, _) = reads.sample();
+        let taken = rx.pop_while(2, |message| {
+            seen.push(*message);
+            true
+        });
+        assert_eq!((taken, rx.pop()), (usize::from(waiting[0]), None));
+        thread::yield_now();
+    }
+    assert_eq!((seen, reads.starved()), (vec![1, 2, 3], None));
+    writer.join().expect("no panic");
+}
+
+#[test]
+fn a_gated_ring_grants_its_sample_in_chunks() {
+    holds_and_finds(a_gated_ring_grants_chunks);
+}
+
 /// A slot goes out by one ring and comes home by another, as frames and level blocks do: its
 /// bytes are never seen half written and the slot is never lost or doubled.
 fn slot_round_trip() {
@@ -214,6 +250,30 @@ fn kill_publishes() {
 #[test]
 fn the_kill_word_publishes_its_reason() {
     holds_and_finds(kill_publishes);
+}
+
+/// The same for an agent whose turns are sampled: it obeys what the sample took.
+fn a_sampled_kill_publishes() {
+    let (control, why) = (Control::new(), Plain::new());
+    let mut gate = TurnGate::new();
+    let seen = gate.control(&control);
+    let (writer, reason) = (control, why.clone());
+    let lane = thread::spawn(move || {
+        reason.write(7);
+        writer.kill();
+    });
+    let (_, sampled) = gate.sample();
+    assert_eq!(seen.phase(), sampled, "the phase stands still within a turn");
+    if seen.phase() == Phase::Kill {
+        assert_eq!(why.read(), 7);
+    }
+    lane.join().expect("no panic");
+    assert_eq!((seen.phase(), gate.sample().1), (sampled, Phase::Kill));
+}
+
+#[test]
+fn a_sampled_kill_word_publishes_its_reason() {
+    holds_and_finds(a_sampled_kill_publishes);
 }
 
 /// Two writers raise different bits; none undoes the other, and a kill seen stays.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bot4_book::BookSummary;
+use bot4_venues::DecodeError;
 use serde_json::{Value, json};
 
 use super::{Outcome, exit};
@@ -58,10 +59,27 @@ pub fn run(args: &Args) -> Outcome {
     if pump.stats().too_long > 0 {
         eprintln!("warning: {} messages are longer than a frame", pump.stats().too_long);
     }
+    if let Some(unread) = unread(&pump) {
+        eprintln!("warning: {unread}\nhelp: check that --venue matches the recording");
+    }
     let summaries: Vec<BookSummary> = pump.summaries().into_iter().filter(wanted).collect();
     summaries.iter().for_each(|s| print(venue, s, args.json));
     let live = summaries.iter().all(|s| s.state == "live");
     Ok(if live { exit::DONE } else { exit::FAILED })
+}
+
+/// Messages that are none of the venue's, in words. Those of symbols that nobody asked for are
+/// none of these.
+fn unread(pump: &Pump) -> Option<String> {
+    let count = |name: &str| pump.metrics().total_of("parse.", name);
+    let unknown = DecodeError::UnknownSymbol.index();
+    let kinds = DecodeError::NAMES
+        .iter()
+        .enumerate()
+        .filter(|(i, name)| *i != unknown && name.starts_with("error_") && count(name) > 0);
+    let kinds: Vec<String> = kinds.map(|(_, name)| format!("{name} {}", count(name))).collect();
+    let all = count("decode_errors") - count(DecodeError::NAMES[unknown]);
+    (all > 0).then(|| format!("{all} messages could not be read ({})", kinds.join(", ")))
 }
 
 fn print(venue: &str, s: &BookSummary, as_json: bool) {

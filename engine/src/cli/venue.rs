@@ -1,9 +1,10 @@
 //! `bot4 venue`
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bot4_venue::{MarketChoice, VenueOptions};
 
@@ -57,8 +58,10 @@ pub struct Args {
 /// # Errors
 /// A refusal when an option is bad or the address is taken.
 pub fn run(args: Args) -> Outcome {
-    let stop = Arc::new(AtomicBool::new(false));
+    // Until the venue listens nobody looks at the flag, and a market from a pipe may never come.
+    let (stop, waits) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, waits.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
     }
     let market = match args.market.as_str() {
@@ -69,6 +72,8 @@ pub fn run(args: Args) -> Outcome {
         file => MarketChoice::File { path: file.into(), trade: args.trade },
     };
     let (market, venue, _lines) = as_lines(market, args.venue)?;
+    let is_pipe = matches!(&market, MarketChoice::File { path, .. } if is_pipe(path));
+    waits.store(is_pipe, Ordering::Relaxed);
     let options = VenueOptions {
         listen: args.listen,
         venue,
@@ -83,10 +88,15 @@ pub fn run(args: Args) -> Outcome {
         ..VenueOptions::default()
     };
     let announce = |ready: &bot4_venue::Ready| {
+        waits.store(false, Ordering::Relaxed);
         println!("{}", serde_json::to_string(ready).unwrap_or_default());
     };
     bot4_venue::run(&options, &stop, announce).map_err(|e| format!("error: venue: {e}"))?;
     Ok(exit::DONE)
+}
+
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// The venue reads lines: a capture is put into a file of lines, which lives as long as the third

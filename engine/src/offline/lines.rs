@@ -13,6 +13,11 @@ use super::source::SourceError;
 
 /// Bytes read from the disk at a time.
 const BUFFER: usize = 256 * 1024;
+/// Longest line in bytes: many times the longest message. More is no recording, and a packed file
+/// of a few kB may hold a line that fills the memory.
+const LINE_LEN_MAX: usize = 128 * 1024 * 1024;
+/// What some editors put before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// First bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -64,19 +69,25 @@ impl LineFile {
     #[allow(clippy::should_implement_trait, reason = "a line borrows the buffer")]
     pub fn next(&mut self) -> Result<Option<Line<'_>>, SourceError> {
         loop {
-            self.line.clear();
-            let n = self.lines.read_until(b'\n', &mut self.line);
+            let fits = read_line(&mut self.lines, &mut self.line, LINE_LEN_MAX);
             let wrong = |error| SourceError::Io { path: self.path.clone(), error };
-            if n.map_err(wrong)? == 0 {
+            let fits = fits.map_err(wrong)?;
+            if self.line.is_empty() {
                 return Ok(None);
             }
             self.number += 1;
+            let wrong =
+                |what| SourceError::Line { path: self.path.clone(), line: self.number, what };
+            if !fits {
+                return Err(wrong("longer than 128 MiB"));
+            }
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             let line = self.line.trim_ascii();
             if line.is_empty() {
                 continue;
             }
-            let wrong =
-                |what| SourceError::Line { path: self.path.clone(), line: self.number, what };
             if let Some((recv_ns, skip)) = split_line(line).map_err(wrong)? {
                 // Found again below: what `trim_ascii` gave would borrow the line through the loop.
                 let (number, text) = (self.number, &self.line.trim_ascii()[skip..]);
@@ -103,6 +114,13 @@ impl Read for Counted {
         self.read.set(self.read.get() + n as u64);
         Ok(n)
     }
+}
+
+/// Reads a line of at most `len_max` bytes into `line`, empty at the end; false: it goes on.
+fn read_line(lines: &mut dyn BufRead, line: &mut Vec<u8>, len_max: usize) -> io::Result<bool> {
+    line.clear();
+    lines.take(len_max as u64 + 1).read_until(b'\n', line)?;
+    Ok(line.len() <= len_max)
 }
 
 /// Receive time and length of the prefix before the JSON; `None` for what the client sent.
@@ -142,6 +160,36 @@ mod tests {
         assert!(split_line(b"hello").is_err());
         assert!(split_line(b"17 hello").is_err());
         assert!(split_line(b"99999999999999999999999 {}").is_err());
+    }
+
+    #[test]
+    fn no_line_fills_the_memory() {
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        let mut line = Vec::new();
+        assert!(!read_line(&mut endless, &mut line, 1_000).expect("readable"));
+        assert_eq!(line.len(), 1_001);
+        let mut text = &b"four\nfive5\nx"[..];
+        let mut next = || {
+            let fits = read_line(&mut text, &mut line, 5).expect("readable");
+            (fits, line.len())
+        };
+        assert_eq!([next(), next(), next()], [(true, 5), (false, 6), (true, 1)]);
+        assert_eq!(next(), (true, 0), "the end");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a");
+        for (text, at) in [("\u{FEFF}{\"a\":1}\n", 1), ("\u{FEFF}\n{\"a\":1}", 2)] {
+            std::fs::write(&path, text).expect("written");
+            let mut file = LineFile::open(&path).expect("opened");
+            let line = file.next().expect("readable").expect("a line");
+            assert_eq!((line.number, line.text), (at, &b"{\"a\":1}"[..]));
+        }
+        std::fs::write(&path, "{}\n\u{FEFF}{}").expect("written");
+        let mut file = LineFile::open(&path).expect("opened");
+        assert!(file.next().is_ok() && file.next().is_err(), "only before the first line");
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub struct RiskState {
     pub positions: Vec<i64>,
     /// Expected balance of each asset, 10^-16, as text.
     pub balances: Vec<String>,
+    /// Realised profit of each instrument at average cost, as text: what the limit on losses
+    /// looks at. Runs of earlier versions did not write it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub realized: Vec<String>,
 }
 
 impl RiskState {
@@ -75,6 +79,7 @@ impl RiskState {
     pub fn of(core: &RiskCore, table: &InstrumentTable) -> Self {
         let ledger = core.ledger();
         let net = |i: &Instrument| ledger.total(i.id).map_or(0, |e| clamped(e.position.qty).0);
+        let realized = |i: &Instrument| ledger.total(i.id).map_or(0, |e| e.position.realized);
         let held = |a: usize| ledger.expected_balance(AssetId(a as u8)).to_string();
         Self {
             checked: core.checked(),
@@ -82,6 +87,7 @@ impl RiskState {
             fills: ledger.counts().fills,
             positions: table.all().iter().map(net).collect(),
             balances: (0..table.assets_len()).map(held).collect(),
+            realized: table.all().iter().map(|i| realized(i).to_string()).collect(),
         }
     }
 
@@ -92,7 +98,10 @@ impl RiskState {
             let (run, here) = (self.checked, other.checked);
             return Some(format!("the run took {run} decisions, the journal leads to {here}"));
         }
-        (self != other)
+        let told = !self.realized.is_empty();
+        let realized = if told { other.realized.clone() } else { Vec::new() };
+        let other = Self { realized, ..other.clone() };
+        (*self != other)
             .then(|| format!("the run ended in {self:?}, the journal leads to {other:?}"))
     }
 }
@@ -116,5 +125,23 @@ impl EndState {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_compared_and_what_was_not_is_not() {
+        let text = r#"{"checked": 3, "decision_hash": "ff", "fills": 2, "positions": [5],
+                       "balances": ["7"], "realized": ["11"]}"#;
+        let ended: RiskState = serde_json::from_str(text).expect("a state");
+        assert_eq!(ended.difference(&ended), None);
+        let other = RiskState { realized: vec!["12".into()], ..ended.clone() };
+        assert!(ended.difference(&other).is_some_and(|what| what.contains("12")));
+        let earlier = text.replace(r#", "realized": ["11"]"#, "");
+        let earlier: RiskState = serde_json::from_str(&earlier).expect("an earlier one");
+        assert_eq!(earlier.difference(&other), None);
     }
 }

@@ -121,6 +121,10 @@ pub fn is_capture(path: &Path) -> bool {
     if path.is_dir() {
         return resume::list(path).is_ok_and(|files| !files.is_empty());
     }
+    // To open a pipe would wait for its writer, and to close it again would take its text away.
+    if !path.is_file() {
+        return false;
+    }
     let mut first = [0; MAGIC.len()];
     let begins = File::open(path).and_then(|f| f.read_exact_at(&mut first, 0)).is_ok();
     (begins && first == MAGIC) || path.extension().is_some_and(|e| e == "b4c")

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::block::header_at;
 use crate::index::{self, Entry};
+use crate::reader::DamageKind;
 
 /// What an opened folder held already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
         let number = name
             .strip_prefix("capture-")
             .and_then(|n| n.strip_suffix(".b4c"))
-            .and_then(|n| n.parse().ok());
+            .and_then(|n| n.parse().ok())
+            .filter(|number| file_path(dir, *number) == path);
         if let Some(number) = number {
             files.push((number, path));
         }
@@ -79,7 +81,7 @@ pub(crate) fn find(dir: &Path) -> io::Result<Place> {
 }
 
 /// Cuts `path` behind its last block that checks. Damage before that block stays: it may hold
-/// what a person can still read.
+/// what a person can still read. Blocks of another version are no damage: the file is refused.
 fn cut_torn(path: &Path) -> io::Result<(Vec<Entry>, u64)> {
     let file = File::options().read(true).write(true).open(path)?;
     let len = file.metadata()?.len();
@@ -91,6 +93,10 @@ fn cut_torn(path: &Path) -> io::Result<(Vec<Entry>, u64)> {
         entries.pop();
     }
     let end = entries.last().map_or(0, Entry::end);
+    if end < len && header_at(&file, end, len)? == Err(DamageKind::Version) {
+        let what = format!("{}: {}", path.display(), DamageKind::Version.name());
+        return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+    }
     if end < len {
         file.set_len(end)?;
     }

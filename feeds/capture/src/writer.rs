@@ -118,7 +118,7 @@ impl CaptureWriter {
     ///
     /// # Errors
     /// What the file system says; [`io::ErrorKind::WouldBlock`] when another writer has the
-    /// folder open.
+    /// folder open; [`io::ErrorKind::Unsupported`] when a recorder of another version wrote last.
     pub fn open(dir: &Path, options: CaptureOptions) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let lock = File::open(dir)?;
@@ -126,7 +126,8 @@ impl CaptureWriter {
         let place = resume::find(dir)?;
         let next_frame = place.resumed.frames;
         let session = place.resumed.sessions.saturating_add(1);
-        let next_file = place.last.as_ref().map_or(1, |(number, _)| number + 1);
+        let last_file = place.last.as_ref().map_or(0, |(number, _)| *number);
+        let next_file = last_file.checked_add(1).ok_or(io::ErrorKind::FileTooLarge)?;
         let mut writer = Self {
             dir: dir.to_owned(),
             _lock: lock,
@@ -350,10 +351,11 @@ impl CaptureWriter {
             }
         }
         let path = file_path(&self.dir, self.next_file);
-        let file = File::options().write(true).create_new(true).open(&path)?;
+        // The index first: whichever of the two the disk refuses, the next try finds no file.
         let index = index::rewrite(&path, &[])?;
+        let file = File::options().write(true).create_new(true).open(&path)?;
         self.open = Some(OpenFile { file, index, len: 0, entries: 0, first_recv: None });
-        self.next_file += 1;
+        self.next_file = self.next_file.saturating_add(1);
         self.totals.files += 1;
         Ok(())
     }

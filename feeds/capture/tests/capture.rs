@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use bot4_capture::{CaptureOptions, CaptureReader, CaptureWriter, Lost, is_capture, link};
+use bot4_capture::{
+    CaptureOptions, CaptureReader, CaptureWriter, HEADER_LEN, Lost, is_capture, link,
+};
 use bot4_types::Nanos;
 use common::{EPOCH, Told, append, folder, frame, read, rest, small, write};
 use proptest::prelude::*;
@@ -112,6 +114,72 @@ fn a_torn_block_is_cut_and_the_capture_goes_on() {
         let after = read(dir.path());
         assert_eq!((after.frames, after.damage.len(), after.lost_damage), (all(0, 80), 0, 0));
     }
+}
+
+/// The disk refuses the second file's index for a while: nothing of the capture is given up.
+#[test]
+fn a_file_that_could_not_be_begun_is_begun_later() {
+    let dir = folder();
+    let options = CaptureOptions { file_bytes: 1_000, ..small() };
+    let mut writer = CaptureWriter::open(dir.path(), options).expect("opened");
+    let in_the_way = dir.path().join("capture-000002.b4x");
+    fs::create_dir(&in_the_way).expect("made");
+    let mut taken = 0;
+    let failed = (0..200).any(|n| {
+        let (head, text) = frame(n);
+        let answer = writer.append(head, &[&text]);
+        taken += u64::from(answer.is_ok());
+        answer.is_err()
+    });
+    assert!(failed, "the second file cannot have its index");
+    assert!(writer.flush().is_err());
+    fs::remove_dir(&in_the_way).expect("removed");
+    writer.flush().expect("the disk takes it again");
+    append(&mut writer, taken + 1, taken + 20);
+    writer.finish().expect("finished");
+    let told = read(dir.path());
+    let rest: Vec<u64> = all(0, taken).into_iter().chain(all(taken + 1, taken + 20)).collect();
+    assert_eq!((told.frames, told.lost_recorder), (rest, 1));
+    assert_eq!((told.damage.len(), told.lost_damage), (0, 0));
+}
+
+/// An older recorder in a newer one's folder: what it cannot read is not rubbish to be cut.
+#[test]
+fn blocks_of_another_version_are_never_cut_off() {
+    let dir = folder();
+    write(dir.path(), small(), 0, 60);
+    let path = dir.path().join("capture-000001.b4c");
+    let mut bytes = fs::read(&path).expect("there");
+    let stored = u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes"));
+    let mut newer = bytes[..HEADER_LEN + stored as usize].to_vec();
+    newer[4] = 2;
+    let crc = crc32c::crc32c(&newer[..68]);
+    newer[68..72].copy_from_slice(&crc.to_le_bytes());
+    bytes.extend(&newer);
+    for bytes in [newer, bytes] {
+        fs::write(&path, &bytes).expect("written");
+        let refused = CaptureWriter::open(dir.path(), small()).err().expect("refused");
+        assert_eq!(refused.kind(), std::io::ErrorKind::Unsupported, "{refused}");
+        assert_eq!(fs::read(&path).expect("there"), bytes);
+    }
+}
+
+/// Files whose names only look like a capture's are none.
+#[test]
+fn only_the_recorders_own_names_are_files_of_the_capture() {
+    let dir = folder();
+    write(dir.path(), small(), 0, 60);
+    let bytes = fs::read(dir.path().join("capture-000001.b4c")).expect("there");
+    for name in ["capture-1.b4c", "capture-+00002.b4c", "capture-0000003.b4c"] {
+        fs::write(dir.path().join(name), &bytes[..100]).expect("written");
+    }
+    let told = read(dir.path());
+    assert_eq!((told.frames, told.damage.len()), (all(0, 60), 0));
+    write(dir.path(), small(), 60, 80);
+    assert_eq!(read(dir.path()).frames, all(0, 80));
+    fs::write(dir.path().join("capture-4294967295.b4c"), b"").expect("written");
+    let next = CaptureWriter::open(dir.path(), small()).map(|_| ());
+    assert!(next.is_err(), "there is no number behind the last");
 }
 
 /// Every byte of a small capture changed, one at a time: no changed frame is handed out, what is

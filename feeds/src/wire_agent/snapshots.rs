@@ -21,6 +21,10 @@ impl WireAgent {
     /// when the stream is up, so an outage is probed by one connection.
     pub(super) fn work_snapshots(&mut self, now: Nanos, links: &mut Links, probe: &Probe) -> usize {
         let Some(link) = &mut links.snapshots else { return 0 };
+        if self.answers_void {
+            link.renew(now, &mut self.pool);
+            self.answers_gone();
+        }
         let mut done = self.send_requests(now, link);
         if done == 0 && now.since(links.snapshots_polled_at) < SNAPSHOT_POLL_EVERY {
             return 0;
@@ -28,6 +32,7 @@ impl WireAgent {
         links.snapshots_polled_at = now;
         if link.is_due_for_renewal(now) && self.desk.waiting() == 0 {
             link.renew(now, &mut self.pool);
+            self.answers_gone();
             self.count(Count::Renewals, 1);
         }
         match link.drive(now, &mut *self.connector, &mut self.budget, self.line.up) {
@@ -47,7 +52,10 @@ impl WireAgent {
             let instrument = &self.config.instruments[place];
             self.session.snapshot_request(instrument, &mut self.text);
             match link.send(now, &self.text) {
-                Ok(true) => self.count(Count::SnapshotsRequested, 1),
+                Ok(true) => {
+                    self.answers_owed += 1;
+                    self.count(Count::SnapshotsRequested, 1);
+                }
                 // Not taken: the venue does not read. Ask again in its turn.
                 Ok(false) => {
                     let reason = ResyncReason::SnapshotFailed;
@@ -80,8 +88,10 @@ impl WireAgent {
                         self.pool.put(slot);
                         self.count(Count::ShutdownNotices, 1);
                         link.renew(now, &mut self.pool);
+                        self.answers_gone();
                         break;
                     }
+                    self.answers_owed = self.answers_owed.saturating_sub(1);
                     self.count(Count::SnapshotsReceived, 1);
                     self.push_message(slot, received.len, received.t0, FrameKind::Snapshot, conn);
                 }
@@ -95,7 +105,13 @@ impl WireAgent {
         done
     }
 
+    /// The connection is another one: no answer to an earlier request can come.
+    const fn answers_gone(&mut self) {
+        (self.answers_owed, self.answers_void) = (0, false);
+    }
+
     fn snapshots_lost(&mut self, now: Nanos, link: &mut Link, error: ConnError) {
+        self.answers_gone();
         self.count_error(&error, link.is_open());
         link.drop_line(now, &error, &mut self.pool);
         self.last_error = Some(error);

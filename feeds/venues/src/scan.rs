@@ -12,8 +12,10 @@
 use bot4_types::Level;
 use bot4_types::text::parse_units;
 
+mod fixed;
 mod short;
 
+pub(crate) use fixed::Masked;
 pub use short::{LevelShape, NamedBare, QuotedPair};
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -55,29 +57,30 @@ const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGH
 }
 
-/// The number of eight digits, first digit in the lowest byte.
-#[inline]
+/// The number of eight digits, first digit in the lowest byte; zero bytes count as the digit 0.
+#[inline(always)]
 const fn eight_digits(word: u64) -> u64 {
-    let pairs = word.wrapping_sub(ZEROS);
-    let pairs = (pairs.wrapping_mul(10)).wrapping_add(pairs >> 8) & 0x00FF_00FF_00FF_00FF;
-    let quads = (pairs.wrapping_mul(100)).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
-    (quads.wrapping_mul(10_000)).wrapping_add(quads >> 32) & 0xFFFF_FFFF
+    // Each product adds a digit, pair or quad, times its power, to the next one above it.
+    let pairs = (word & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul(10 * 256 + 1) >> 8;
+    let quads = (pairs & 0x00FF_00FF_00FF_00FF).wrapping_mul(100 * 65_536 + 1) >> 16;
+    (quads & 0x0000_FFFF_0000_FFFF).wrapping_mul((10_000 << 32) + 1) >> 32
 }
 
 /// The number of the first `count` (1 to 8) bytes of `word`, which are digits.
-#[inline]
+#[inline(always)]
 const fn leading_digits(word: u64, count: u32) -> u64 {
-    // Shifts the digits to the end and fills up with '0' in front. Wrapping: no checks needed.
-    let shift = 64u32.wrapping_sub(count.wrapping_mul(8));
-    let fill = ZEROS & 1u64.wrapping_shl(shift).wrapping_sub(1);
-    eight_digits(word.wrapping_shl(shift) | fill)
+    // Shifts the digits to the end, zeros in front. Wrapping: no checks needed.
+    eight_digits(word.wrapping_shl(64u32.wrapping_sub(count.wrapping_mul(8))))
 }
 
 /// How many digits `word` starts with.
 #[inline(always)]
 const fn digit_count(word: u64) -> u32 {
+    // A digit is now 0..=9. Carries go up only: the lowest mark is exact.
+    let x = word ^ ZEROS;
+    let marks = (x.wrapping_add(0x7676_7676_7676_7676) | x) & HIGH;
     // Without a mark all 64 bits are zero: eight digits.
-    non_digits(word).trailing_zeros() / 8
+    marks.trailing_zeros() / 8
 }
 
 /// The units of a number whose whole part is the first `count` (1 to 8) digits of `head` and
@@ -136,6 +139,18 @@ impl<'a> Cursor<'a> {
     /// An unsigned integer of at most 18 digits without leading zeros.
     #[inline]
     pub fn integer(&mut self) -> Option<u64> {
+        let mut long = self.clone();
+        if let Some(value) = long.long_integer()
+            && !self.bytes.get(long.at).is_some_and(u8::is_ascii_digit)
+        {
+            self.at = long.at;
+            return Some(value);
+        }
+        self.integer_any()
+    }
+
+    /// As [`Cursor::integer`], word by word.
+    fn integer_any(&mut self) -> Option<u64> {
         let start = self.at;
         let mut value = 0u64;
         loop {
@@ -397,11 +412,32 @@ mod tests {
             }
         }
 
+        /// Naive twin: byte by byte; digits with anything behind them.
+        #[test]
+        fn leading_digits_are_counted_and_read(digits in "[0-9]{0,8}", any in any::<[u8; 8]>()) {
+            let mut bytes = any;
+            bytes[..digits.len()].copy_from_slice(digits.as_bytes());
+            let count = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+            let word = u64::from_le_bytes(bytes);
+            prop_assert_eq!(digit_count(word) as usize, count);
+            if count > 0 {
+                let twin: u64 = std::str::from_utf8(&bytes[..count])
+                    .expect("ASCII")
+                    .parse()
+                    .expect("digits");
+                prop_assert_eq!(leading_digits(word, count as u32), twin);
+            }
+        }
+
         /// Naive twin: the standard parser.
         #[test]
-        fn integers_read_back(value in 0u64..1_000_000_000_000_000_000, padding in "[,0-9]{0,20}") {
+        fn integers_read_back(
+            value in prop_oneof![0u64..1_000_000_000_000_000_000, 0u64..10_000_000_000_000_000],
+            padding in "[,0-9]{0,20}",
+        ) {
             let text = format!("{value},{padding}");
             let mut cursor = Cursor::new(text.as_bytes(), text.len());
+            prop_assert_eq!(cursor.clone().integer_any(), Some(value));
             prop_assert_eq!(cursor.integer(), Some(value));
             prop_assert_eq!(cursor.byte(), Some(b','));
         }

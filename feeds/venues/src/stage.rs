@@ -3,7 +3,7 @@
 //! Invariant: a level block that does not travel with an event is back in the pool. Cost: none
 //! beyond the copy of an event.
 
-use bot4_types::{Level, LevelBlock, MarketBody, MarketEvent, Side};
+use bot4_types::{InstrumentId, Level, LevelBlock, MarketBody, MarketEvent, Side};
 
 use crate::market::{DecodeError, Decoded, Input, Sink};
 use crate::symbols::Listed;
@@ -23,8 +23,22 @@ pub fn stage(
     venue_ms: i64,
     body: MarketBody,
 ) -> Result<(), DecodeError> {
-    let event =
-        MarketEvent { trail: input.trail, body, venue_ms, instrument: listed.id, conn: input.conn };
+    stage_of(sink, input, listed.id, venue_ms, body)
+}
+
+/// As [`stage`], of the instrument with this id.
+///
+/// # Errors
+/// As [`stage`].
+#[inline]
+pub fn stage_of(
+    sink: &mut Sink,
+    input: &Input<'_>,
+    instrument: InstrumentId,
+    venue_ms: i64,
+    body: MarketBody,
+) -> Result<(), DecodeError> {
+    let event = MarketEvent { trail: input.trail, body, venue_ms, instrument, conn: input.conn };
     sink.push(event).map_err(|refused| {
         give_back(sink, refused.body);
         DecodeError::Full

@@ -89,10 +89,28 @@ fn a_hole_is_told_once_and_a_new_connection_starts_anew() {
     assert_eq!(tell(42, &mut bench), (Ok(Decoded::Events), 1, 2));
     assert_eq!(tell(43, &mut bench), (Ok(Decoded::Events), 0, 1));
     assert_eq!(tell(43, &mut bench), (Ok(Decoded::Ignored(Ignored::Repeat)), 0, 0));
-    assert_eq!(tell(0, &mut bench), (Ok(Decoded::Ignored(Ignored::Repeat)), 0, 0));
+    assert_eq!(tell(41, &mut bench), (Ok(Decoded::Ignored(Ignored::Repeat)), 0, 0), "late");
+    assert_eq!(tell(44, &mut bench), (Ok(Decoded::Events), 0, 1));
     bench.fast.line_up(ConnId(3));
     bench.general.line_up(ConnId(3));
     assert_eq!(tell(0, &mut bench), (Ok(Decoded::Events), 0, 1));
+}
+
+/// Recordings of two connections read as one, and a number gone wrong: what comes behind must not
+/// pass for repeats until its numbers have caught up.
+#[test]
+fn a_count_that_began_anew_is_a_hole() {
+    for (seen, then) in [(500, [0, 1, 2]), (1_000_000_000_000_000_000, [18, 19, 20])] {
+        let mut bench = bench();
+        let mut tell = |number: u64| {
+            let text = update(number, "BTC-USD", &level("bid", "1", "1"));
+            let (_, events) = bench.both(text.as_bytes(), 0);
+            (events.iter().filter(|e| e.contains("LineGap")).count(), events.len())
+        };
+        assert_eq!(tell(seen), (0, 1));
+        assert_eq!(then.map(&mut tell), [(1, 2), (0, 1), (0, 1)], "{seen}");
+        assert_eq!(tell(seen + 1), (1, 2), "{seen}");
+    }
 }
 
 /// What one book's suspect tells is no hole; what nobody can tell is one.
@@ -108,6 +126,12 @@ fn refused_messages_leave_a_hole_unless_their_book_is_known() {
     let bad = level("ask", "1", "1");
     assert!(!next_is_gap(&update(1, "BTC-USD", &bad), DecodeError::Schema));
     assert!(!next_is_gap(&update(1, "XRP-USD", &bad), DecodeError::UnknownSymbol));
+    // The product stands behind more levels than the suspect looks at.
+    let levels = [level("bid", "1", "1").as_str(); 5].join(",");
+    let turned = format!(
+        r#"{{"channel":"l2_data","sequence_num":1,"events":[{{"type":"update","updates":[{levels},{bad}],"product_id":"BTC-USD"}}]}}"#
+    );
+    assert!(next_is_gap(&turned, DecodeError::Schema));
     let good = update(1, "BTC-USD", &level("bid", "1", "1"));
     assert!(next_is_gap(&good[..good.len() - 1], DecodeError::Json));
     let two = good.replace("]}]}", r#"]},{"type":"update","product_id":"XRP-USD","updates":[]}]}"#);

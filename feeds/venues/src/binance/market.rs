@@ -5,11 +5,14 @@
 //! general reader in `market_json`, which also tells what is wrong. Levels are written straight
 //! into the block that travels to the book.
 //!
+//! Trades and quotes of streams that were seen before take a shorter way, see `known`.
+//!
 //! Cost on a 2.x GHz core: book change of 20 levels below 0.5 us, trade and quote below 0.1 us.
 
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
+use super::known::{Kind, KnownStreams};
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
@@ -49,6 +52,7 @@ const ENVELOPE_LEN: usize = 100;
 pub struct BinanceMarket {
     flavour: Flavour,
     symbols: SymbolTable,
+    known: KnownStreams,
     scratch: Scratch,
     fallbacks: u64,
 }
@@ -70,6 +74,7 @@ impl BinanceMarket {
         Self {
             flavour,
             symbols: SymbolTable::new(table),
+            known: KnownStreams::new(table.all().len()),
             scratch: Scratch::new(FALLBACK_LEN_MAX),
             fallbacks: 0,
         }
@@ -127,6 +132,7 @@ impl BinanceMarket {
         input: &Input<'_>,
         sink: &mut Sink,
     ) -> Scanned {
+        let head = c.passed();
         let id = c.integer()?;
         c.expect(b",\"s\":\"")?;
         let listed = self.symbols.find(c.name()?)?;
@@ -147,6 +153,7 @@ impl BinanceMarket {
         }
         c.expect(close)?;
         c.finish()?;
+        self.known.learn(Kind::Quote, head, input, &listed);
         Some(stage(sink, input, &listed, time as i64, MarketBody::Quote { id, bid, ask }))
     }
 
@@ -157,6 +164,7 @@ impl BinanceMarket {
         input: &Input<'_>,
         sink: &mut Sink,
     ) -> Scanned {
+        let head = c.passed();
         let time = c.integer()?;
         // Futures have the trade's own time here.
         let is_futures = c.take(b",\"T\":");
@@ -196,6 +204,7 @@ impl BinanceMarket {
         c.truth()?;
         c.expect(close)?;
         c.finish()?;
+        self.known.learn(Kind::Trade, head, input, &listed);
         let body = trade_body(id, price, qty, buyer_is_maker);
         Some(stage(sink, input, &listed, time as i64, body))
     }
@@ -364,6 +373,9 @@ impl MarketDecoder for BinanceMarket {
     fn decode(&mut self, input: Input<'_>, sink: &mut Sink) -> Result<Decoded, DecodeError> {
         if !sink.has_room() {
             return Err(DecodeError::Full);
+        }
+        if let Some((id, time, body)) = self.known.read(&input) {
+            return stage::stage_of(sink, &input, id, unix_ms(time), body).map(|()| Decoded::Events);
         }
         match self.scan(&input, sink) {
             Some(Ok(())) => Ok(Decoded::Events),

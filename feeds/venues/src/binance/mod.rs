@@ -16,6 +16,7 @@ use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
 
 pub mod errors;
 pub mod instruments;
+mod known;
 pub mod market;
 mod market_json;
 pub mod orders;

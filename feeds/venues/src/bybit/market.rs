@@ -78,9 +78,9 @@ impl BybitMarket {
     ) -> Scanned {
         let (is_delta, ts) = scan_envelope(&mut c)?;
         c.expect(b",\"data\":{\"s\":\"")?;
-        if c.name()? != symbol {
-            return None;
-        }
+        // The name has no quote in it: the same name again needs no other look.
+        c.expect(symbol)?;
+        c.expect(b"\"")?;
         let listed = self.symbols.find(symbol)?;
         c.expect(b",\"b\":[")?;
         let mut block = match block_for(levels_bound(input), sink)? {

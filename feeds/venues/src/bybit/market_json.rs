@@ -82,7 +82,8 @@ fn book(
         return Ok(Decoded::Ignored(Ignored::PartialDepth));
     }
     // `orderbook.full` and its like.
-    if !depth.bytes().all(|b| b.is_ascii_digit()) {
+    let is_number = depth.bytes().all(|b| b.is_ascii_digit());
+    if !is_number || depth.is_empty() || depth.starts_with('0') {
         return Ok(Decoded::Ignored(Ignored::Other));
     }
     let (is_delta, ts) = envelope(root)?;

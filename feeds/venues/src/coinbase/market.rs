@@ -5,10 +5,11 @@
 //! into the block that travels to the book, bids from the front and asks from the back.
 //!
 //! **Numbers.** Every message is held against its connection's count ([`super::sequence`]). A
-//! hole stages a [`MarketBody::LineGap`] before the message's own events; a number that was there
-//! already makes the message void. A message counts as received when its events are staged, or
-//! when it is refused for a reason that [`MarketDecoder::suspect`] can pin to its one book;
-//! after any other refusal the next message shows a hole, and every book starts afresh.
+//! hole, and a count that began anew, stages a [`MarketBody::LineGap`] before the message's own
+//! events; a number that was there already makes the message void. A message counts as received
+//! when its events are staged, or when it is refused for a reason that concerns no book of ours or
+//! one that [`MarketDecoder::suspect`] can name; after any other refusal the next message shows a
+//! hole, and every book starts afresh.
 //!
 //! **Times.** An unreadable time is no time; a book is not given up for it.
 //!
@@ -252,22 +253,27 @@ impl MarketDecoder for CoinbaseMarket {
     }
 
     fn suspect(&self, text: &[u8]) -> Option<InstrumentId> {
-        let head = &text[..text.len().min(320)];
-        let value = |key: &[u8]| {
-            let at = head.windows(key.len()).position(|w| w == key)? + key.len();
-            let len = head[at..].iter().position(|b| *b == b'"')?;
-            Some(&head[at..at + len])
-        };
-        if value(b"\"channel\":\"")? != b"l2_data" {
-            return None;
-        }
-        let name = value(b"\"product_id\":\"")?;
-        self.products.0.peek(name).or_else(|| self.products.alias(name)).map(|l| l.id)
+        suspect(&self.products, text)
     }
 
     fn fallbacks(&self) -> u64 {
         self.fallbacks
     }
+}
+
+/// The book that a message which could not be decoded may have changed, by its first bytes.
+pub(super) fn suspect(products: &Products, text: &[u8]) -> Option<InstrumentId> {
+    let head = &text[..text.len().min(320)];
+    let value = |key: &[u8]| {
+        let at = head.windows(key.len()).position(|w| w == key)? + key.len();
+        let len = head[at..].iter().position(|b| *b == b'"')?;
+        Some(&head[at..at + len])
+    };
+    if value(b"\"channel\":\"")? != b"l2_data" {
+        return None;
+    }
+    let name = value(b"\"product_id\":\"")?;
+    products.0.peek(name).or_else(|| products.alias(name)).map(|l| l.id)
 }
 
 fn head<'a>(c: &mut Cursor<'a>) -> Option<Head<'a>> {

@@ -5,7 +5,7 @@
 
 use bot4_types::{Level, LevelBlock, MarketBody};
 
-use super::market::{Products, aggressor, book_body, stage_gap};
+use super::market::{Products, aggressor, book_body, stage_gap, suspect};
 use super::sequence::{Place, Sequence};
 use crate::json::{Fields, FieldsExt, List, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
@@ -37,7 +37,10 @@ impl Reader<'_, '_> {
         let is_gap = match place {
             Place::Next => false,
             Place::Hole => true,
-            Place::Repeat => return Ok(Decoded::Ignored(Ignored::Repeat)),
+            Place::Repeat => {
+                self.sequence.repeated(conn, number);
+                return Ok(Decoded::Ignored(Ignored::Repeat));
+            }
         };
         if is_gap {
             stage_gap(self.input, self.sink)?;
@@ -50,9 +53,12 @@ impl Reader<'_, '_> {
             }
             Err(e) => {
                 unstage(self.sink, self.kept);
-                // One event concerns one book, which the suspect names; what else was lost here
-                // must show as a hole.
-                if !is_gap && events.len() == 1 && !e.is_retry() {
+                // One event concerns one book: none of ours, or one that the suspect names. What
+                // else was lost here must show as a hole.
+                let is_told = e == DecodeError::UnknownSymbol
+                    || channel != "l2_data"
+                    || suspect(self.products, self.input.text()).is_some();
+                if !is_gap && events.len() == 1 && !e.is_retry() && is_told {
                     self.sequence.passed(conn, number);
                 }
                 Err(e)

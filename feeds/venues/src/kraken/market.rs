@@ -215,10 +215,10 @@ pub(super) struct BookHead {
 
 impl BookHead {
     /// Updates carry no number; their order shows by the venue's time in us, which never went
-    /// back in a recording. Zero where there is no time.
+    /// back in a recording. Zero where there is no time, or none of after 1970.
     pub(super) const fn body(self, is_update: bool, block: LevelBlock) -> MarketBody {
         let (bids, asks, check) = (self.bids, self.asks, Some(self.check));
-        let last = self.ms.unsigned_abs() * 1_000 + self.us;
+        let last = if self.ms > 0 { self.ms.unsigned_abs() * 1_000 + self.us } else { 0 };
         if is_update {
             MarketBody::Depth { first: last, last, prev: 0, check, bids, asks, block }
         } else {

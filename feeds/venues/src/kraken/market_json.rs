@@ -98,7 +98,7 @@ fn books(
             asks: asks.len() as u32,
             check: integer(f.number("checksum")?).ok_or(DecodeError::Schema)?,
             ms,
-            us: if ms == 0 { 0 } else { us_of_ms(&f) },
+            us: us_of_ms(&f),
         };
         let block = levels(&bids, &asks, &listed, sink)?;
         stage(sink, input, &listed, head.ms, head.body(is_update, block))?;
