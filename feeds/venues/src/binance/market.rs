@@ -375,7 +375,8 @@ impl MarketDecoder for BinanceMarket {
             return Err(DecodeError::Full);
         }
         if let Some((id, time, body)) = self.known.read(&input) {
-            return stage::stage_of(sink, &input, id, unix_ms(time), body).map(|()| Decoded::Events);
+            return stage::stage_of(sink, &input, id, unix_ms(time), body)
+                .map(|()| Decoded::Events);
         }
         match self.scan(&input, sink) {
             Some(Ok(())) => Ok(Decoded::Events),
