@@ -18,8 +18,10 @@ static ONE: Mutex<()> = Mutex::new(());
 
 /// Longest time from the venue's return to live books.
 const BACK_WITHIN: Nanos = Nanos::from_secs(5);
-/// A connection that lived this long proved good, so the next outage is a fresh one.
-const PROVEN_MS: u64 = 5_100;
+/// Time between two outages of a long run: a connection that lived this long proved good, and the
+/// three connects or so that an outage costs stay within what a venue allows in five minutes.
+/// Beyond that the engine would have to wait, and rightly.
+const PROVEN_MS: u64 = 10_500;
 
 /// Ways in which a connection can be lost, as the venue's control line names them.
 const KINDS: [&str; 7] =
