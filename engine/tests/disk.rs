@@ -369,7 +369,7 @@ fn the_start_after_a_failed_sync_relies_on_what_was_synced_and_trades() {
     let state = tempfile::tempdir().expect("a folder");
     let (_venue, endpoints) = common::venue(state.path(), "127.0.0.1:0");
     let toml = state.path().join("trade.toml");
-    let text = common::config(&endpoints, None) + "\n[journal]\nstall_max = \"30s\"\n";
+    let text = common::config(&endpoints, None);
     std::fs::write(&toml, text).expect("written");
     let options = failing_sync("100");
     let nowhere = Path::new("/dev/null");

@@ -22,7 +22,9 @@ fn compute_lanes_make_no_system_call_and_no_page_fault() {
     let out = output(
         bot4(state.path())
             .args(["run", "--for", "5s", "--lanes", "12", "--seccomp-compute", "--report"])
-            .arg(&file),
+            .arg(&file)
+            .arg("--config")
+            .arg(common::demo(state.path())),
     );
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     let report = report(&file);
@@ -59,6 +61,8 @@ fn spawn(command: &mut Command, state: &Path, lanes: &str, length: &str) -> Chil
     command
         .args(["run", "--for", length, "--lanes", lanes, "--report"])
         .arg(state.join("report.json"))
+        .arg("--config")
+        .arg(common::demo(state))
         .arg("--ready-file")
         .arg(state.join("ready.json"))
         .stdout(Stdio::null())

@@ -14,6 +14,7 @@ fn a_journal_that_loses_its_disk_halts_the_engine() {
     let demo = include_str!("../../deploy/config/demo.toml");
     let toml = demo
         .replace("segment_mib = 16 ", "segment_mib = 1 ")
+        .replace("stall_max = \"250ms\"", "stall_max = \"30s\"")
         .replace("# dir = \"journal\"", &format!("dir = \"{}\"", journals.display()));
     let (file, config) = (state.path().join("report.json"), state.path().join("trade.toml"));
     std::fs::write(&config, toml).expect("written");

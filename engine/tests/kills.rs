@@ -54,7 +54,7 @@ impl Scene {
         let listen = endpoints["market"].as_str().expect("a URL");
         let listen = listen.trim_start_matches("wss://").to_owned();
         let toml = state.path().join("trade.toml");
-        let text = config(&endpoints, None) + "\n[journal]\nsegment_mib = 1\nstall_max = \"30s\"\n";
+        let text = config(&endpoints, None) + "segment_mib = 1\n";
         std::fs::write(&toml, text).expect("written");
         Self { state, toml, venue, listen, seen: BTreeSet::new() }
     }
@@ -326,7 +326,8 @@ fn a_killed_run_leaves_nothing_of_its_embedded_venue() {
     let temporary = tempfile::tempdir().expect("a folder");
     let engine = |length: &str| {
         let mut command = bot4(state.path());
-        command.args(["run", "--lanes", "2", "--for", length]);
+        command.args(["run", "--lanes", "2", "--for", length, "--config"]);
+        command.arg(common::demo(state.path()));
         command.env("TMPDIR", temporary.path()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     };

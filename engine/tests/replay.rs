@@ -312,6 +312,8 @@ fn a_killed_run_replays_as_far_as_its_journal_goes() {
     let mut engine = bot4(state)
         .args(["run", "--for", "5m", "--lanes", "2", "--ready-file"])
         .arg(&ready)
+        .arg("--config")
+        .arg(common::demo(state))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

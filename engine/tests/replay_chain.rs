@@ -259,8 +259,8 @@ fn a_missing_capture_is_told() {
 
 /// The demo's configuration with `capture = true`.
 fn demo(state: &Path) -> PathBuf {
-    let path = state.join("capture.toml");
-    let text = include_str!("../../deploy/config/demo.toml");
+    let path = common::demo(state);
+    let text = std::fs::read_to_string(&path).expect("written before");
     std::fs::write(&path, text.replacen("[run]\n", "[run]\ncapture = true\n", 1)).expect("written");
     path
 }

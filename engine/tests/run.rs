@@ -21,6 +21,8 @@ fn run_with(lanes: &str) {
         bot4(state.path())
             .args(["run", "--for", "5s", "--lanes", lanes, "--report"])
             .arg(&file)
+            .arg("--config")
+            .arg(common::demo(state.path()))
             .arg("--ready-file")
             .arg(&ready),
     );
@@ -88,6 +90,8 @@ fn signals_stop_in_order() {
         let mut child = bot4(state.path())
             .args(["run", "--for", "5m", "--lanes", "2", "--report"])
             .arg(&file)
+            .arg("--config")
+            .arg(common::demo(state.path()))
             .arg("--ready-file")
             .arg(&ready)
             .stdout(Stdio::null())
@@ -115,9 +119,9 @@ fn nothing_is_left_beside_the_run_folder() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
     let work = tempfile::tempdir().expect("a folder");
-    let out = output(
-        bot4(state.path()).current_dir(work.path()).args(["run", "--for", "1s", "--lanes", "1"]),
-    );
+    let mut command = bot4(state.path());
+    command.current_dir(work.path()).args(["run", "--for", "1s", "--lanes", "1", "--config"]);
+    let out = output(command.arg(common::demo(state.path())));
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     assert_eq!(std::fs::read_dir(work.path()).expect("readable").count(), 0);
 }

@@ -25,7 +25,8 @@ fn config(venue: Venue, endpoints: &Value, symbols: &[&str], lines: usize) -> St
         .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
     format!(
         "[run]\nfor = \"4s\"\nlanes = 2\n\n[venue]\nname = \"{}\"\nmode = \"observe\"\n\
-         symbols = {symbols:?}\nlines = {lines}\nrefresh = \"1s\"\n{}",
+         symbols = {symbols:?}\nlines = {lines}\nrefresh = \"1s\"\n{}\
+         [journal]\nstall_max = \"30s\"\n",
         venue.name(),
         hosts.collect::<String>()
     )
@@ -93,7 +94,8 @@ fn an_embedded_venue_is_observed_without_any_host() {
     let toml = state.path().join("observe.toml");
     let text = "[run]\nfor = \"3s\"\nlanes = 1\n[venue]\nname = \"binance\"\nmode = \"observe\"\n\
                 embedded = true\nsymbols = [\"BTCUSDT\", \"ETHUSDT\", \"SOLUSDT\"]\n\
-                [[shard]]\nsymbols = [\"BTCUSDT\"]\nwire = 1\nbook = 1\n";
+                [[shard]]\nsymbols = [\"BTCUSDT\"]\nwire = 1\nbook = 1\n\
+                [journal]\nstall_max = \"30s\"\n";
     std::fs::write(&toml, text).expect("written");
     let (report, _) = observed("binance", state.path(), &toml);
     check("binance", &report, 3);

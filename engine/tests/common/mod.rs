@@ -110,6 +110,17 @@ pub fn started(command: &mut Command) -> (Killed, Value) {
     (Killed(child), serde_json::from_str(&line).expect("endpoints"))
 }
 
+/// A disk that also takes what a build writes may be silent for longer than a trading disk may.
+const PATIENCE: &str = "stall_max = \"30s\"";
+
+/// The embedded default with patience for the disk, as a file in `state`.
+pub fn demo(state: &Path) -> PathBuf {
+    let demo = include_str!("../../../deploy/config/demo.toml");
+    let path = state.join("demo.toml");
+    std::fs::write(&path, demo.replace("stall_max = \"250ms\"", PATIENCE)).expect("written");
+    path
+}
+
 /// A configuration that trades at the venue with these endpoints.
 pub fn config(endpoints: &Value, ca: Option<&str>) -> String {
     let of = |name: &str| endpoints[name].as_str().expect("text").to_owned();
@@ -118,7 +129,8 @@ pub fn config(endpoints: &Value, ca: Option<&str>) -> String {
         "[run]\nfor = \"6s\"\nlanes = 2\n\n[venue]\nname = \"binance\"\n\
          symbols = [\"BTCUSDT\", \"ETHUSDT\"]\nmarket = \"{}\"\napi = \"{}\"\nca = \"{ca}\"\n\
          api_key = \"{}\"\nprivate_key = \"{}\"\ndead_man = \"none_available\"\n\n\
-         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n",
+         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
+         [journal]\n{PATIENCE}\n",
         of("market"),
         of("api"),
         of("api_key"),
