@@ -12,7 +12,7 @@ use bot4_venues::{BlockPool, Input, MarketDecoder, Sink};
 
 use crate::case::Case;
 use crate::texts::{Feed, SYMBOL};
-use crate::typed;
+use crate::typed::{self, SerdeJson};
 
 /// Which reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Parse {
         self.next = if self.next + 1 == self.feed.len() { 0 } else { self.next + 1 };
         let trail = Trail::start(Nanos(1));
         if self.reader == Reader::SerdeTyped {
-            let event = typed::read(black_box(&bytes[..len]), trail, &mut self.sink.pool);
+            let event =
+                typed::read::<SerdeJson>(black_box(&bytes[..len]), trail, &mut self.sink.pool);
             return event.expect("the baseline reads every message");
         }
         let input = Input {

@@ -14,6 +14,22 @@ use crate::texts::SYMBOL;
 /// Decimals of prices and quantities on the wire.
 const DECIMALS: u8 = 8;
 
+/// A library that reads JSON into typed structs.
+pub trait Json {
+    /// `text` as a `T` that may borrow from it.
+    fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T>;
+}
+
+/// serde_json: the baseline.
+#[derive(Clone, Copy, Debug)]
+pub struct SerdeJson;
+
+impl Json for SerdeJson {
+    fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+        serde_json::from_slice(text).ok()
+    }
+}
+
 #[derive(Deserialize)]
 struct Combined<T> {
     data: T,
@@ -69,19 +85,19 @@ struct Quote<'a> {
 
 /// Reads one combined-stream message; `None` when it is not one, or its number is not.
 #[must_use]
-pub fn read(text: &[u8], trail: Trail, pool: &mut BlockPool) -> Option<MarketEvent> {
+pub fn read<J: Json>(text: &[u8], trail: Trail, pool: &mut BlockPool) -> Option<MarketEvent> {
     let name = text.strip_prefix(b"{\"stream\":\"")?;
     let kind = &name[name.iter().position(|b| *b == b'@')? + 1..];
     let (body, venue_ms) = match kind.first()? {
-        b'd' => depth(text, pool)?,
-        b't' => trade(text)?,
-        _ => quote(text)?,
+        b'd' => depth::<J>(text, pool)?,
+        b't' => trade::<J>(text)?,
+        _ => quote::<J>(text)?,
     };
     Some(MarketEvent { trail, body, venue_ms, instrument: InstrumentId(0), conn: ConnId(0) })
 }
 
-fn depth(text: &[u8], pool: &mut BlockPool) -> Option<(MarketBody, i64)> {
-    let Combined { data } = serde_json::from_slice::<Combined<Depth<'_>>>(text).ok()?;
+fn depth<J: Json>(text: &[u8], pool: &mut BlockPool) -> Option<(MarketBody, i64)> {
+    let Combined { data } = J::read::<Combined<Depth<'_>>>(text)?;
     known(data.symbol)?;
     let (bids, asks) = (data.bids.len() as u32, data.asks.len() as u32);
     let mut block = pool.take(data.bids.len() + data.asks.len())?;
@@ -94,16 +110,16 @@ fn depth(text: &[u8], pool: &mut BlockPool) -> Option<(MarketBody, i64)> {
     Some((body, data.time))
 }
 
-fn trade(text: &[u8]) -> Option<(MarketBody, i64)> {
-    let Combined { data } = serde_json::from_slice::<Combined<Trade<'_>>>(text).ok()?;
+fn trade<J: Json>(text: &[u8]) -> Option<(MarketBody, i64)> {
+    let Combined { data } = J::read::<Combined<Trade<'_>>>(text)?;
     known(data.symbol)?;
     let Level { price, qty } = level(data.price, data.qty)?;
     let aggressor = if data.buyer_is_maker { Side::Sell } else { Side::Buy };
     Some((MarketBody::Trade { id: data.id, price, qty, aggressor }, data.time))
 }
 
-fn quote(text: &[u8]) -> Option<(MarketBody, i64)> {
-    let Combined { data } = serde_json::from_slice::<Combined<Quote<'_>>>(text).ok()?;
+fn quote<J: Json>(text: &[u8]) -> Option<(MarketBody, i64)> {
+    let Combined { data } = J::read::<Combined<Quote<'_>>>(text)?;
     known(data.symbol)?;
     let (bid, ask) = (level(data.bid, data.bid_qty)?, level(data.ask, data.ask_qty)?);
     Some((MarketBody::Quote { id: data.id, bid, ask }, 0))

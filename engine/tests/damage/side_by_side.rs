@@ -234,7 +234,7 @@ impl Pair {
 
     /// A live book that differs is the one thing that must not be.
     fn compare(&mut self, id: InstrumentId) {
-        if self.is_live(id) && self.damage != Damage::Digit && !self.agree(id) {
+        if self.is_live(id) && !self.agree(id) {
             self.outcome.wrong += 1;
         }
     }

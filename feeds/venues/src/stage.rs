@@ -5,6 +5,7 @@
 
 use bot4_types::{InstrumentId, Level, LevelBlock, MarketBody, MarketEvent, Side};
 
+use crate::json::{List, Node};
 use crate::market::{DecodeError, Decoded, Input, Sink};
 use crate::symbols::Listed;
 
@@ -102,15 +103,45 @@ impl Trade {
         MarketBody::Trade { id, price, qty, aggressor }
     }
 
+    /// As it lies in a block. The number keeps all its bits.
+    #[must_use]
+    pub const fn pair(&self) -> TradePair {
+        let qty = if matches!(self.aggressor, Side::Sell) { -self.qty } else { self.qty };
+        [Level { price: self.price, qty }, Level { price: self.id as i64, qty: self.ms }]
+    }
+
     /// Writes trade number `at` of a [`MarketBody::Trades`]; `None` when the block is full.
     #[inline]
     pub fn write(&self, out: &mut [Level], at: usize) -> Option<()> {
-        let [trade, stamp] = out.get_mut(at * 2..at * 2 + 2)? else { return None };
-        let qty = if matches!(self.aggressor, Side::Sell) { -self.qty } else { self.qty };
-        *trade = Level { price: self.price, qty };
-        *stamp = Level { price: self.id as i64, qty: self.ms };
+        *out.get_mut(at * 2..)?.first_chunk_mut()? = self.pair();
         Some(())
     }
+}
+
+/// Both lists of a book message into one block, bids first, each level as `level` reads it; how
+/// many there are of each. For general readers.
+///
+/// # Errors
+/// That of the first bad level, or why there is no block; the block is back in the pool then.
+pub fn read_sides(
+    bids: &List<'_, '_>,
+    asks: &List<'_, '_>,
+    sink: &mut Sink,
+    level: impl Fn(Node<'_, '_>) -> Result<Level, DecodeError>,
+) -> Result<(LevelBlock, u32, u32), DecodeError> {
+    let count = bids.len() + asks.len();
+    let Some(mut block) = sink.pool.take(count) else { return Err(sink.pool.lack(count)) };
+    let all = bids.iter().chain(asks.iter());
+    for (place, value) in block.levels_mut().iter_mut().zip(all) {
+        match level(value) {
+            Ok(level) => *place = level,
+            Err(e) => {
+                sink.pool.give_back(block);
+                return Err(e);
+            }
+        }
+    }
+    Ok((block, bids.len() as u32, asks.len() as u32))
 }
 
 /// How many bytes of `text` are `wanted`, in a shape that compiles to vector code: a byte counts
@@ -124,13 +155,6 @@ pub fn count_byte(text: &[u8], wanted: u8) -> usize {
 /// One trade as it lies in a block: price and quantity, negative when the seller took; then number
 /// and time.
 pub type TradePair = [Level; 2];
-
-/// The pair of a trade; `time_ms` in Unix ms. Numbers keep all their bits.
-#[must_use]
-pub const fn trade_pair(id: u64, price: i64, qty: i64, aggressor: Side, time_ms: i64) -> TradePair {
-    let qty = if matches!(aggressor, Side::Sell) { -qty } else { qty };
-    [Level { price, qty }, Level { price: id as i64, qty: time_ms }]
-}
 
 /// Stages a message's only trade.
 ///

@@ -3,12 +3,13 @@
 //! Decides what is wrong with a message that the scanner refused, serves the rare ones, and is
 //! the scanner's oracle.
 
-use bot4_types::{InstrumentId, Level, LevelBlock, MarketBody};
+use bot4_types::{InstrumentId, Level, MarketBody};
 
 use super::market::{Flavour, IN_THE_BOOK, stage, trade_body};
-use crate::json::{Fields, FieldsExt, List, Node, text_of};
+use crate::json::{Fields, FieldsExt, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::market_units;
+use crate::stage::read_sides;
 use crate::symbols::{Listed, SymbolTable};
 
 type Read<T> = Result<T, DecodeError>;
@@ -114,7 +115,8 @@ impl Reader<'_, '_> {
         }
         let prev = if self.flavour.names_previous { f.unsigned("pu")? } else { 0 };
         let time = time(f)?;
-        let (block, bids, asks) = levels(&f.list("b")?, &f.list("a")?, &listed, self.sink)?;
+        let (block, bids, asks) =
+            read_sides(&f.list("b")?, &f.list("a")?, self.sink, |v| level(v, &listed))?;
         let body = MarketBody::Depth { first, last, prev, check: None, bids, asks, block };
         stage(self.sink, self.input, &listed, time, body)?;
         Ok(Decoded::Events)
@@ -122,7 +124,8 @@ impl Reader<'_, '_> {
 
     fn snapshot(&mut self, f: &Fields<'_, '_>, listed: Listed) -> Read<Decoded> {
         let last = f.unsigned("lastUpdateId")?;
-        let (block, bids, asks) = levels(&f.list("bids")?, &f.list("asks")?, &listed, self.sink)?;
+        let (block, bids, asks) =
+            read_sides(&f.list("bids")?, &f.list("asks")?, self.sink, |v| level(v, &listed))?;
         let body = MarketBody::Snapshot { last, check: None, bids, asks, block };
         stage(self.sink, self.input, &listed, f.signed("E").unwrap_or(0), body)?;
         Ok(Decoded::Events)
@@ -165,28 +168,6 @@ fn control(root: &Fields<'_, '_>) -> Read<Decoded> {
         return Ok(Decoded::Ignored(Ignored::ControlAnswer));
     }
     Err(DecodeError::Schema)
-}
-
-/// Both lists into one block; the block is back in the pool when a level is bad.
-fn levels(
-    bids: &List<'_, '_>,
-    asks: &List<'_, '_>,
-    listed: &Listed,
-    sink: &mut Sink,
-) -> Read<(LevelBlock, u32, u32)> {
-    let count = bids.len() + asks.len();
-    let Some(mut block) = sink.pool.take(count) else { return Err(sink.pool.lack(count)) };
-    let all = bids.iter().chain(asks.iter());
-    for (place, value) in block.levels_mut().iter_mut().zip(all) {
-        match level(value, listed) {
-            Ok(level) => *place = level,
-            Err(e) => {
-                sink.pool.give_back(block);
-                return Err(e);
-            }
-        }
-    }
-    Ok((block, bids.len() as u32, asks.len() as u32))
 }
 
 fn level(value: Node<'_, '_>, listed: &Listed) -> Read<Level> {

@@ -3,13 +3,13 @@
 //! Decides what is wrong with a message that the scanner refused, serves the rare ones, and is
 //! the scanner's oracle.
 
-use bot4_types::{Level, LevelBlock, MarketBody, Side};
+use bot4_types::{Level, MarketBody, Side};
 
 use super::market::{BookHead, trade_number};
-use crate::json::{Fields, FieldsExt, List, Node, text_of};
+use crate::json::{Fields, FieldsExt, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::market_units;
-use crate::stage::{Trade, stage};
+use crate::stage::{Trade, read_sides, stage};
 use crate::symbols::{Listed, SymbolTable};
 
 type Read<T> = Result<T, DecodeError>;
@@ -97,31 +97,9 @@ fn book(
         update: f.unsigned("u")?,
         ms: if time == 0 { ts } else { time },
     };
-    let block = levels(&bids, &asks, &listed, sink)?;
+    let (block, ..) = read_sides(&bids, &asks, sink, |value| level(value, &listed))?;
     stage(sink, input, &listed, head.ms, head.body(is_delta, block))?;
     Ok(Decoded::Events)
-}
-
-/// Both lists into one block; the block is back in the pool when a level is bad.
-fn levels(
-    bids: &List<'_, '_>,
-    asks: &List<'_, '_>,
-    listed: &Listed,
-    sink: &mut Sink,
-) -> Read<LevelBlock> {
-    let count = bids.len() + asks.len();
-    let Some(mut block) = sink.pool.take(count) else { return Err(sink.pool.lack(count)) };
-    let all = bids.iter().chain(asks.iter());
-    for (place, value) in block.levels_mut().iter_mut().zip(all) {
-        match level(value, listed) {
-            Ok(level) => *place = level,
-            Err(e) => {
-                sink.pool.give_back(block);
-                return Err(e);
-            }
-        }
-    }
-    Ok(block)
 }
 
 fn level(value: Node<'_, '_>, listed: &Listed) -> Read<Level> {

@@ -29,7 +29,7 @@ use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
 use crate::number::rfc3339_ms;
 use crate::scan::Cursor;
 use crate::stage::{
-    Scanned, Sides, TradePair, count_byte, stage, stage_trade, stage_trades, trade_pair, unstage,
+    Scanned, Sides, Trade, TradePair, count_byte, stage, stage_trade, stage_trades, unstage,
 };
 use crate::symbols::{Listed, SymbolTable};
 
@@ -351,7 +351,7 @@ fn trade(c: &mut Cursor<'_>, listed: &Listed) -> Option<TradePair> {
     c.expect(b",\"side\":\"")?;
     let aggressor = aggressor(c.name()?)?;
     c.expect(b"}")?;
-    Some(trade_pair(id, price, qty, aggressor, time_ms))
+    Some(Trade { id, price, qty, aggressor, ms: time_ms }.pair())
 }
 
 /// Who took, given the side of the order that rested.

@@ -10,7 +10,7 @@ use super::sequence::{Place, Sequence};
 use crate::json::{Fields, FieldsExt, List, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::{id_of, market_units, rfc3339_ms};
-use crate::stage::{Sides, TradePair, stage, stage_trade, stage_trades, trade_pair, unstage};
+use crate::stage::{Sides, Trade, TradePair, stage, stage_trade, stage_trades, unstage};
 use crate::symbols::Listed;
 
 type Read<T> = Result<T, DecodeError>;
@@ -216,7 +216,7 @@ fn trade(f: &Fields<'_, '_>, listed: &Listed) -> Read<TradePair> {
     let price = market_units(f.text("price")?, listed.price_decimals)?;
     let qty = market_units(f.text("size")?, listed.qty_decimals)?;
     let aggressor = aggressor(f.text("side")?.as_bytes()).ok_or(DecodeError::Schema)?;
-    Ok(trade_pair(id, price, qty, aggressor, time(f, "time")))
+    Ok(Trade { id, price, qty, aggressor, ms: time(f, "time") }.pair())
 }
 
 /// Unix ms; zero where the time is missing or unreadable.

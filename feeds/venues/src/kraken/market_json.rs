@@ -10,7 +10,7 @@ use super::market::BookHead;
 use crate::json::{Fields, FieldsExt, List, Node};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::{json_units, rfc3339_ms, rfc3339_us_of_ms};
-use crate::stage::{Trade, stage, unstage};
+use crate::stage::{Trade, read_sides, stage, unstage};
 use crate::symbols::{Listed, SymbolTable};
 
 type Read<T> = Result<T, DecodeError>;
@@ -100,32 +100,10 @@ fn books(
             ms,
             us: us_of_ms(&f),
         };
-        let block = levels(&bids, &asks, &listed, sink)?;
+        let (block, ..) = read_sides(&bids, &asks, sink, |value| level(value, &listed))?;
         stage(sink, input, &listed, head.ms, head.body(is_update, block))?;
     }
     Ok(Decoded::Events)
-}
-
-/// Both lists into one block; the block is back in the pool when a level is bad.
-fn levels(
-    bids: &List<'_, '_>,
-    asks: &List<'_, '_>,
-    listed: &Listed,
-    sink: &mut Sink,
-) -> Read<LevelBlock> {
-    let count = bids.len() + asks.len();
-    let Some(mut block) = sink.pool.take(count) else { return Err(sink.pool.lack(count)) };
-    let all = bids.iter().chain(asks.iter());
-    for (place, value) in block.levels_mut().iter_mut().zip(all) {
-        match level(value, listed) {
-            Ok(level) => *place = level,
-            Err(e) => {
-                sink.pool.give_back(block);
-                return Err(e);
-            }
-        }
-    }
-    Ok(block)
 }
 
 fn level(value: Node<'_, '_>, listed: &Listed) -> Read<Level> {

@@ -17,7 +17,7 @@ use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
 use crate::scan::Cursor;
-use crate::stage::{Scanned, TradePair, count_byte, stage, stage_trade, stage_trades, trade_pair};
+use crate::stage::{Scanned, Trade, TradePair, count_byte, stage, stage_trade, stage_trades};
 use crate::symbols::{Listed, SymbolTable};
 
 /// Longest message of the general reader: a snapshot of 400 levels a side has below 40 kB; room
@@ -363,7 +363,8 @@ fn trade(c: &mut Cursor<'_>, listed: &Listed) -> Option<TradePair> {
     if c.take(b",\"seqId\":") {
         c.integer()?;
     }
-    Some(trade_pair(id, price, qty, if buys { Side::Buy } else { Side::Sell }, time_ms))
+    let aggressor = if buys { Side::Buy } else { Side::Sell };
+    Some(Trade { id, price, qty, aggressor, ms: time_ms }.pair())
 }
 
 /// Levels that the message can hold: short messages by their length, long ones by their

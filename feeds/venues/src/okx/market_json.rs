@@ -3,13 +3,13 @@
 //! Decides what is wrong with a message that the scanner refused, serves the rare ones, and is
 //! the scanner's oracle.
 
-use bot4_types::{Level, LevelBlock, MarketBody, Side};
+use bot4_types::{Level, MarketBody, Side};
 
 use super::market::{BookHead, Numbering, Stated, is_book};
 use crate::json::{Fields, FieldsExt, List, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::{id_of, market_units};
-use crate::stage::{TradePair, stage, stage_trade, stage_trades, trade_pair};
+use crate::stage::{Trade, TradePair, read_sides, stage, stage_trade, stage_trades};
 use crate::symbols::{Listed, SymbolTable};
 
 type Read<T> = Result<T, DecodeError>;
@@ -76,7 +76,8 @@ impl Reader<'_, '_> {
         let checksum = if f.has("checksum") { f.signed("checksum")? } else { 0 };
         i32::try_from(checksum).map_err(|_| DecodeError::Schema)?;
         let head = BookHead { is_snapshot, time_ms: time(&f)?, checksum, stated };
-        let levels = self.levels(&f.list("bids")?, &f.list("asks")?, &listed)?;
+        let (bids, asks) = (f.list("bids")?, f.list("asks")?);
+        let levels = read_sides(&bids, &asks, self.sink, |value| level(value, &listed))?;
         let body = self.numbering.body(&listed, &head, levels).map_err(|block| {
             self.sink.pool.give_back(block);
             DecodeError::Schema
@@ -84,29 +85,6 @@ impl Reader<'_, '_> {
         stage(self.sink, self.input, &listed, head.time_ms, body)?;
         self.numbering.staged(&listed, &head);
         Ok(Decoded::Events)
-    }
-
-    /// Both lists into one block; the block is back in the pool when a level is bad.
-    fn levels(
-        &mut self,
-        bids: &List<'_, '_>,
-        asks: &List<'_, '_>,
-        listed: &Listed,
-    ) -> Read<(LevelBlock, u32, u32)> {
-        let count = bids.len() + asks.len();
-        let pool = &mut self.sink.pool;
-        let Some(mut block) = pool.take(count) else { return Err(pool.lack(count)) };
-        let all = bids.iter().chain(asks.iter());
-        for (place, value) in block.levels_mut().iter_mut().zip(all) {
-            match level(value, listed) {
-                Ok(level) => *place = level,
-                Err(e) => {
-                    pool.give_back(block);
-                    return Err(e);
-                }
-            }
-        }
-        Ok((block, bids.len() as u32, asks.len() as u32))
     }
 
     fn quote(&mut self, arg: &Fields<'_, '_>, data: &List<'_, '_>) -> Read<Decoded> {
@@ -190,7 +168,7 @@ fn trade(f: &Fields<'_, '_>, listed: &Listed) -> Read<TradePair> {
         "sell" => Side::Sell,
         _ => return Err(DecodeError::Schema),
     };
-    Ok(trade_pair(id, price, qty, aggressor, time(f)?))
+    Ok(Trade { id, price, qty, aggressor, ms: time(f)? }.pair())
 }
 
 /// The only entry of a message's data.
