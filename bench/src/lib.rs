@@ -60,6 +60,7 @@ pub mod runner;
 pub mod texts;
 pub mod trace;
 pub mod trip;
+pub mod turn;
 pub mod typed;
 
 pub use case::Case;

@@ -21,6 +21,7 @@ use crate::ring::{
 use crate::texts::{self, Feed};
 use crate::trace::{LEVELS, START_LEVELS, Trace};
 use crate::trip::{self, ChannelPort, LinePort, RingPort, Trip};
+use crate::turn::Turn;
 
 /// A case with its name.
 pub struct Named {
@@ -188,6 +189,14 @@ pub fn ring() -> Vec<Group> {
     let what = format!("{} messages of 64 B in and out, same thread", batch::MESSAGES);
     groups.push(group("ring/batch", what, batches));
     groups.push(group("ring/slot", "frame slot there and back, same thread", slots));
+    for (name, what, moves) in [
+        ("ring/turn", "turn over eight ring ends that finds nothing", false),
+        ("ring/turn8", "turn over eight ring ends that moves eight messages", true),
+    ] {
+        let cases =
+            vec![named("plain", Turn::plain(moves)), named("sampled", Turn::sampled(moves))];
+        groups.push(group(name, what, cases));
+    }
     groups.extend(round_trip());
     groups.push(group("histogram", "record of one value", record));
     groups.push(group("log_entry", "report into an entry of 256 B", log));
