@@ -1,7 +1,7 @@
 //! Which instructions to use: detected once, forced on request, never assumed.
 
 use crate::kernels::{
-    self, Change, Elementwise, Ema, EwmaVariance, Imbalance, Microprice, dot as dot_with,
+    Change, Dot, Each, Elementwise, Ema, EwmaVariance, Imbalance, Microprice, Operation,
 };
 use crate::vector::Scalar8;
 #[cfg(target_arch = "x86_64")]
@@ -90,7 +90,7 @@ impl Kernels {
     /// # Panics
     /// When the lengths differ.
     pub fn ema(self, average: &mut [f64], x: &[f64], alpha: &[f64]) {
-        self.each::<Ema, 2>(average, [x, alpha]);
+        self.each(Ema, average, [x, alpha]);
     }
 
     /// Realised variances: `v[i] = (1 - alpha[i]) v[i] + alpha[i] change[i]^2`. A weight of
@@ -99,7 +99,7 @@ impl Kernels {
     /// # Panics
     /// When the lengths differ.
     pub fn ewma_variance(self, variance: &mut [f64], change: &[f64], alpha: &[f64]) {
-        self.each::<EwmaVariance, 2>(variance, [change, alpha]);
+        self.each(EwmaVariance, variance, [change, alpha]);
     }
 
     /// Queue imbalances: `(bid_qty - ask_qty) / (bid_qty + ask_qty)`, zero where both are zero.
@@ -107,7 +107,7 @@ impl Kernels {
     /// # Panics
     /// When the lengths differ.
     pub fn imbalance(self, out: &mut [f64], bid_qty: &[f64], ask_qty: &[f64]) {
-        self.each::<Imbalance, 2>(out, [bid_qty, ask_qty]);
+        self.each(Imbalance, out, [bid_qty, ask_qty]);
     }
 
     /// Microprices: bid and ask weighed by the other side's quantity; the middle where both
@@ -123,7 +123,7 @@ impl Kernels {
         bid_qty: &[f64],
         ask_qty: &[f64],
     ) {
-        self.each::<Microprice, 4>(out, [bid, ask, bid_qty, ask_qty]);
+        self.each(Microprice, out, [bid, ask, bid_qty, ask_qty]);
     }
 
     /// Relative changes: `(x - before) / before`, zero where `before` is zero.
@@ -131,7 +131,7 @@ impl Kernels {
     /// # Panics
     /// When the lengths differ.
     pub fn change(self, out: &mut [f64], x: &[f64], before: &[f64]) {
-        self.each::<Change, 2>(out, [x, before]);
+        self.each(Change, out, [x, before]);
     }
 
     /// The dot product, summed in one fixed order at every level; zero for empty slices.
@@ -140,59 +140,46 @@ impl Kernels {
     /// When the lengths differ.
     #[must_use]
     pub fn dot(self, a: &[f64], b: &[f64]) -> f64 {
-        match self.level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the constructors admit a level only where the CPU has it.
-            Level::Avx512 => unsafe { dot_avx512(a, b) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the constructors admit a level only where the CPU has it.
-            Level::Avx2 => unsafe { dot_avx2(a, b) },
-            // SAFETY: the scalar level has no instructions that a CPU could lack.
-            _ => unsafe { dot_with::<Scalar8>(a, b) },
-        }
+        self.run(Dot { a, b })
     }
 
     #[inline]
-    fn each<O: Elementwise<N>, const N: usize>(self, out: &mut [f64], inputs: [&[f64]; N]) {
+    pub(crate) fn each<O: Elementwise<N>, const N: usize>(
+        self,
+        of: O,
+        out: &mut [f64],
+        inputs: [&[f64]; N],
+    ) {
+        self.run(Each { of, out, inputs });
+    }
+
+    #[inline]
+    pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
         match self.level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the constructors admit a level only where the CPU has it.
-            Level::Avx512 => unsafe { each_avx512::<O, N>(out, inputs) },
+            Level::Avx512 => unsafe { with_avx512(operation) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the constructors admit a level only where the CPU has it.
-            Level::Avx2 => unsafe { each_avx2::<O, N>(out, inputs) },
+            Level::Avx2 => unsafe { with_avx2(operation) },
             // SAFETY: the scalar level has no instructions that a CPU could lack.
-            _ => unsafe { kernels::each::<Scalar8, O, N>(out, inputs) },
+            _ => unsafe { operation.run::<Scalar8>() },
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn each_avx512<O: Elementwise<N>, const N: usize>(out: &mut [f64], inputs: [&[f64]; N]) {
+fn with_avx512<O: Operation>(operation: O) -> O::Output {
     // SAFETY: this function is compiled for, and only callable with, AVX-512F.
-    unsafe { kernels::each::<Avx512, O, N>(out, inputs) }
+    unsafe { operation.run::<Avx512>() }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn each_avx2<O: Elementwise<N>, const N: usize>(out: &mut [f64], inputs: [&[f64]; N]) {
+fn with_avx2<O: Operation>(operation: O) -> O::Output {
     // SAFETY: this function is compiled for, and only callable with, AVX2 and FMA.
-    unsafe { kernels::each::<Avx2, O, N>(out, inputs) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn dot_avx512(a: &[f64], b: &[f64]) -> f64 {
-    // SAFETY: this function is compiled for, and only callable with, AVX-512F.
-    unsafe { dot_with::<Avx512>(a, b) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn dot_avx2(a: &[f64], b: &[f64]) -> f64 {
-    // SAFETY: this function is compiled for, and only callable with, AVX2 and FMA.
-    unsafe { dot_with::<Avx2>(a, b) }
+    unsafe { operation.run::<Avx2>() }
 }
 
 #[cfg(test)]

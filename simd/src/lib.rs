@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   Kernels::best()          detected once, a Copy value that an agent keeps
-//!        |  .ema(..) .microprice(..) .dot(..)
+//!        |  .ema(..) .microprice(..) .dot(..) .quadratic(..) .rank1(..) .correlation(..)
 //!        v
 //!   dispatch  --match on Level-->  #[target_feature] wrapper   (thin, no arithmetic)
 //!                                        | inlines
@@ -17,10 +17,12 @@
 //! # Why the levels agree to the last bit
 //! A backtest on one machine and a live run on another must take the same decisions. So:
 //! * There are always **eight logical lanes**, whatever the register width. A sum is eight lane
-//!   sums (in four interleaved accumulators) joined by one fixed tree.
+//!   sums, in an order that each kernel states, joined by one fixed tree. How many rows are
+//!   worked on at once depends on the registers; the order of a row's sum does not.
 //! * Every product followed by a sum is a **fused multiply-add**, the scalar level included
-//!   ([`f64::mul_add`]). Only correctly rounded operations are used: add, subtract, divide, fma,
-//!   compare. No reciprocal estimates, no minimum or maximum (they disagree about NaN).
+//!   ([`f64::mul_add`]). Only correctly rounded operations are used: add, subtract, multiply,
+//!   divide, root, fma, compare. No reciprocal estimates, no minimum or maximum (they disagree
+//!   about NaN).
 //! * A tail shorter than eight runs through the same lanes, padded with zeros.
 //! * A NaN result is written as *the* canonical quiet NaN. The payload of a computed NaN is the
 //!   only thing IEEE 754 leaves open, and instruction sets use that freedom.
@@ -42,19 +44,22 @@
 //! [`marks`] finds quotes and digits in sixteen bytes of text: exact on every machine by nature.
 //!
 //! # Adding a kernel
-//! One file under `kernels/` (an `Elementwise` operation with its
-//! formula), one method on [`Kernels`], one row in the test runner with its naive oracle and the
-//! error bound between the two.
+//! One file under `kernels/` (an `Elementwise` operation with its formula, or an `Operation` of
+//! its own shape), one method on [`Kernels`], one row in the test runner with its naive oracle
+//! and the error bound between the two.
 
 mod column;
 mod dispatch;
 mod kernels;
 mod marks;
+mod matrix;
+mod tail;
 mod vector;
 
 pub use column::Column;
 pub use dispatch::{Kernels, Level};
 pub use marks::{Marks, marks};
+pub use tail::tail_mean;
 
 /// Logical lanes of every kernel: one 512-bit register of `f64`, one cache line.
 pub const LANES: usize = 8;

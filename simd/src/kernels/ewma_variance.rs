@@ -10,7 +10,7 @@ pub(crate) struct EwmaVariance;
 
 impl Elementwise<2> for EwmaVariance {
     #[inline(always)]
-    unsafe fn apply<V: Vector>(old: V, [change, alpha]: [V; 2]) -> V {
+    unsafe fn apply<V: Vector>(&self, old: V, [change, alpha]: [V; 2]) -> V {
         // SAFETY: the caller promises the instructions of `V`.
         unsafe { alpha.where_zero(old, alpha.fma(change.fms(change, old), old)) }
     }

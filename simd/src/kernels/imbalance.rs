@@ -8,7 +8,7 @@ pub(crate) struct Imbalance;
 
 impl Elementwise<2> for Imbalance {
     #[inline(always)]
-    unsafe fn apply<V: Vector>(_old: V, [bid_qty, ask_qty]: [V; 2]) -> V {
+    unsafe fn apply<V: Vector>(&self, _old: V, [bid_qty, ask_qty]: [V; 2]) -> V {
         // SAFETY: the caller promises the instructions of `V`.
         unsafe {
             let sum = bid_qty.add(ask_qty);

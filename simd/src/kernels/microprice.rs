@@ -10,7 +10,7 @@ pub(crate) struct Microprice;
 
 impl Elementwise<4> for Microprice {
     #[inline(always)]
-    unsafe fn apply<V: Vector>(_old: V, [bid, ask, bid_qty, ask_qty]: [V; 4]) -> V {
+    unsafe fn apply<V: Vector>(&self, _old: V, [bid, ask, bid_qty, ask_qty]: [V; 4]) -> V {
         // SAFETY: the caller promises the instructions of `V`.
         unsafe {
             let sum = bid_qty.add(ask_qty);
