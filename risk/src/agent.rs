@@ -27,6 +27,7 @@ use crate::pnl::Pnl;
 use crate::replay::phase_raw;
 use crate::risk_core::{Decision, RiskCore};
 use crate::stall::Stall;
+use crate::statistics::Upkeep;
 
 /// Messages of a link handled in a turn.
 const BATCH: usize = 64;
@@ -34,6 +35,8 @@ const BATCH: usize = 64;
 const INTENT_RECORDS: usize = 5;
 /// Records a report may need: turn, report; and control stays possible behind it.
 const REPORT_RECORDS: usize = 3;
+/// Records that work on the statistics needs beside its marks: turn and work.
+const UPKEEP_RECORDS: usize = 2;
 /// An output link full for this long halts the engine: its reader is gone.
 const STALL_NS_MAX: u64 = 100_000_000;
 /// The log may stall longer: its reader waits for the disk.
@@ -64,6 +67,8 @@ pub struct RiskAgent {
     ports: RiskPorts,
     newest: Box<[Mark]>,
     fresh: Box<[bool]>,
+    /// The instrument whose mark the next sample needs next.
+    sampled: usize,
     phase: Phase,
     turn_recorded: bool,
     told: u64,
@@ -89,6 +94,7 @@ impl RiskAgent {
             ports,
             newest: vec![Mark::default(); instruments].into_boxed_slice(),
             fresh: vec![false; instruments].into_boxed_slice(),
+            sampled: 0,
             phase: Phase::Run,
             turn_recorded: false,
             told: 0,
@@ -299,6 +305,40 @@ impl RiskAgent {
         Ok(())
     }
 
+    /// Does the work on the statistics that is due, recorded; waits while the log has no room.
+    fn maintain(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let intents_wait = self.ports.intents.peek().is_some();
+        let Some(upkeep) = self.core.upkeep_due(now, intents_wait) else { return Ok(0) };
+        if upkeep == Upkeep::Sample && !self.hand_in_sample(now)? {
+            return Ok(1);
+        }
+        if self.ports.log.room_ordinary() < UPKEEP_RECORDS {
+            return Ok(0);
+        }
+        self.open_turn(now)?;
+        self.record(LogKind::Statistics, now, |w| w.u8(upkeep as u8))?;
+        self.core.on_upkeep(upkeep);
+        self.sampled = 0;
+        Ok(1)
+    }
+
+    /// Hands in the marks of a sample, some in a turn; true when all are in. Those that the turns
+    /// before handed in may be older than this turn, by less than a mark may be.
+    fn hand_in_sample(&mut self, now: Nanos) -> Result<bool, Fault> {
+        let end = self.fresh.len().min(self.sampled + BATCH);
+        while self.sampled < end {
+            if self.ports.log.room_ordinary() <= UPKEEP_RECORDS {
+                return Ok(false);
+            }
+            if self.fresh[self.sampled] {
+                self.open_turn(now)?;
+                self.hand_in(InstrumentId(self.sampled as u16), now)?;
+            }
+            self.sampled += 1;
+        }
+        Ok(self.sampled == self.fresh.len())
+    }
+
     /// Reads the control word and records a change, when the log has room for it.
     fn read_phase(&mut self, now: Nanos) -> Result<(), Fault> {
         let phase = self.ports.control.phase();
@@ -406,11 +446,12 @@ impl Agent for RiskAgent {
         let reports = self.drain_reports(now)?;
         let marks = self.drain_marks();
         let intents = self.judge_intents(now, probe)?;
+        let upkeep = self.maintain(now)?;
         if reports + intents > 0 {
             self.publish();
         }
         self.watch(now)?;
-        Ok(reports + marks + intents)
+        Ok(reports + marks + intents + upkeep)
     }
 
     /// Hands in the newest marks, so that the final report is valued by them.

@@ -6,8 +6,9 @@
 use bot4_types::{ApprovedOrder, OrderAction, OrderIntent, RefuseReason, Trail};
 
 use crate::checks::{
-    CheckInput, balance, book, cancel, collar, duplicate, expiry, instrument, kill, mark_age,
-    notional, open_orders, position, price, rate, self_trade, session, size, stop, unknown,
+    CheckInput, balance, book, cancel, collar, correlation, duplicate, expiry, heat, instrument,
+    kill, mark_age, notional, open_orders, position, price, rate, self_trade, session, shortfall,
+    size, stop, unknown,
 };
 
 /// One line of a roster.
@@ -43,6 +44,9 @@ pub const PLACE_ROSTER: &[Check] = &[
     line("self_trade", self_trade::check),
     line("position", position::check),
     line("balance", balance::check),
+    line("correlation", correlation::check),
+    line("shortfall", shortfall::check),
+    line("heat", heat::check),
 ];
 
 /// What a cancel must pass, in this order.
@@ -139,6 +143,12 @@ mod tests {
             (R::Rate, |f| f.orders_taken = 10_000),
             (R::Position, |f| f.equity = None),
             (R::Balance, |f| f.balances.clear()),
+            (R::Correlation, |f| {
+                f.limits.statistics.correlation_from_e6 = 0;
+                f.held = crate::checks::fixture::ONE;
+            }),
+            (R::Shortfall, |f| f.limits.statistics.shortfall_equity_e6 = 1),
+            (R::Heat, |f| f.limits.statistics.heat_equity_e6 = 1),
         ];
         for (reason, change) in spoil {
             assert_eq!(Fixture::with(change).run(verdict), Err(*reason));

@@ -52,6 +52,7 @@ pub mod rate;
 pub mod replay;
 pub mod risk_core;
 mod stall;
+pub mod statistics;
 pub mod valuation;
 
 pub use agent::{RiskAgent, RiskPorts};
@@ -63,3 +64,4 @@ pub use limits::{LimitError, RiskLimits, units};
 pub use pnl::Pnl;
 pub use replay::{Decided, Difference, ReplayError, Replayer};
 pub use risk_core::{Decision, RiskCore};
+pub use statistics::{Statistics, StatisticsLimits, Upkeep};

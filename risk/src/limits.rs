@@ -8,6 +8,8 @@ use core::fmt;
 use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
 use bot4_types::limits::ORDERS_OPEN_MAX;
 
+use crate::statistics::StatisticsLimits;
+
 /// `whole` units of an asset as an [`Amount`].
 #[must_use]
 pub const fn units(whole: i64) -> Amount {
@@ -54,6 +56,8 @@ pub struct RiskLimits {
     pub open_orders_max: u32,
     /// How old the equity behind the position limit may get, ns.
     pub equity_age_ns_max: u64,
+    /// Correlation, tail and heat of the portfolio.
+    pub statistics: StatisticsLimits,
 }
 
 impl Default for RiskLimits {
@@ -76,6 +80,7 @@ impl Default for RiskLimits {
             open_orders_instrument_max: 64,
             open_orders_max: 512,
             equity_age_ns_max: 1_000_000_000,
+            statistics: StatisticsLimits::default(),
         }
     }
 }
@@ -103,6 +108,8 @@ pub enum LimitError {
     Rate,
     /// An open-order limit is zero or above [`ORDERS_OPEN_MAX`].
     OpenOrders,
+    /// See [`StatisticsLimits::validate`].
+    Statistics(&'static str),
 }
 
 /// Highest rate or burst that can be configured: keeps the buckets' arithmetic in 64 bits.
@@ -121,6 +128,7 @@ impl fmt::Display for LimitError {
             Self::MarketSlippage => "market_slippage_e4 must be within 0..10000 (10^-4)",
             Self::Rate => "every *_per_s and *_burst must be within 1..=1000000",
             Self::OpenOrders => "open-order limits must be within 1..=4096",
+            Self::Statistics(rule) => rule,
         })
     }
 }
@@ -157,7 +165,8 @@ impl RiskLimits {
                 LimitError::OpenOrders,
             ),
         ];
-        rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, error)| Err(error))
+        let broken = rules.into_iter().find(|(holds, _)| !holds).map(|(_, error)| error);
+        broken.map_or_else(|| self.statistics.validate().map_err(LimitError::Statistics), Err)
     }
 }
 

@@ -11,6 +11,7 @@ use bot4_types::{ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, 
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::risk_core::{Decision, RiskCore};
+use crate::statistics::Upkeep;
 
 /// Why a replay stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +219,7 @@ impl Replayer {
                 let decision = self.core.on_intent(&intent, self.phase);
                 self.decided = Some((intent.order, decision));
             }
+            LogKind::Statistics => self.core.on_upkeep(Upkeep::from_raw(body.u8()?)?),
             // A record that this lane never writes may stand where an input was.
             _ => return None,
         }

@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
 use crate::pnl::Pnl;
 use crate::rate::Rates;
+use crate::statistics::{Statistics, Upkeep};
 use crate::valuation::Valuation;
 
 /// Number of refuse reasons.
@@ -40,6 +41,7 @@ pub struct RiskCore {
     ledger: Ledger,
     valuation: Valuation,
     rates: Rates,
+    statistics: Statistics,
     valued_by: Box<[InstrumentId]>,
     assets: usize,
     equity: Option<Amount>,
@@ -74,6 +76,7 @@ impl RiskCore {
             strategies: config.strategies,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
+            statistics: Statistics::new(table, &config.limits.statistics),
             rates: Rates::new(&config.limits, config.strategies),
             valued_by: valued_by.into_boxed_slice(),
             assets,
@@ -100,13 +103,17 @@ impl RiskCore {
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         self.note_report(msg);
         match *msg {
-            ExecMsg::Order(report) => self.ledger.on_report(&report).then(|| {
-                // Our own record says whose order it is; the report decides only for strangers.
-                let own = self.ledger.order(report.order).map(|o| o.strategy);
-                let strategy = own.unwrap_or(report.strategy);
-                let position = self.ledger.position(strategy, report.instrument);
-                AccountReport::Order { report, position }
-            }),
+            ExecMsg::Order(report) => {
+                let news = self.ledger.on_report(&report);
+                self.statistics.follow(&self.ledger, report.instrument);
+                news.then(|| {
+                    // Our own record says whose order it is; the report decides for strangers.
+                    let own = self.ledger.order(report.order).map(|o| o.strategy);
+                    let strategy = own.unwrap_or(report.strategy);
+                    let position = self.ledger.position(strategy, report.instrument);
+                    AccountReport::Order { report, position }
+                })
+            }
             ExecMsg::Balance { asset, free, locked, .. } => {
                 self.ledger.on_balance(asset, free, locked);
                 None
@@ -122,6 +129,20 @@ impl RiskCore {
     pub fn on_mark(&mut self, mark: &Mark) {
         self.note_mark(mark);
         self.valuation.on_mark(mark);
+        self.statistics.on_mark(mark, &self.valuation);
+    }
+
+    /// Work on the statistics that is due at `now`; `intents_wait` when some do.
+    #[must_use]
+    pub fn upkeep_due(&self, now: Nanos, intents_wait: bool) -> Option<Upkeep> {
+        self.statistics.due(now, intents_wait)
+    }
+
+    /// Does work on the statistics, at the time of the turn. For a sample, the newest marks should
+    /// have been handed in.
+    pub fn on_upkeep(&mut self, upkeep: Upkeep) {
+        self.inputs = mixed(self.inputs, 1 << 8 | upkeep as u64);
+        self.statistics.maintain(upkeep, self.now, &self.ledger, &self.valuation);
     }
 
     /// Decides on `intent` and, when it is approved, makes its reservation.
@@ -171,6 +192,12 @@ impl RiskCore {
     #[must_use]
     pub const fn input_hash(&self) -> u64 {
         self.inputs
+    }
+
+    /// What the book can lose.
+    #[must_use]
+    pub const fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// The ledger.
@@ -231,6 +258,7 @@ impl RiskCore {
             ledger: &self.ledger,
             valuation: &self.valuation,
             rates: &self.rates,
+            statistics: &self.statistics,
             strategies: self.strategies,
             session_ready: self.session_ready,
             equity: self.equity,
@@ -245,6 +273,7 @@ impl RiskCore {
                 if !self.ledger.approve(intent) {
                     return false;
                 }
+                self.statistics.follow(&self.ledger, intent.instrument);
                 self.rates.take_order(intent.strategy, self.now);
                 self.placed += 1;
             }
@@ -269,6 +298,7 @@ impl RiskCore {
             sum = sum.saturating_add(value);
         }
         self.equity = Some(sum);
+        self.statistics.on_equity(self.equity);
         self.equity_at = self.now;
     }
 

@@ -65,7 +65,10 @@ pub fn decode(entry: &LogEntry) -> Decoded {
             intent().or_else(report).or_else(exec).or_else(|| order_number(body))
         }
         Some(LogKind::Report | LogKind::Learned | LogKind::Balance) => exec().or_else(report),
-        Some(LogKind::Turn | LogKind::Control | LogKind::Desk | LogKind::Turns) | None => None,
+        Some(
+            LogKind::Turn | LogKind::Control | LogKind::Desk | LogKind::Turns | LogKind::Statistics,
+        )
+        | None => None,
     };
     found.unwrap_or_else(|| Decoded::Raw(body.to_vec()))
 }

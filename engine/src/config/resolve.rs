@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bot4_lanes::idle::IdleKind;
 use bot4_lanes::placement::Wishes;
+use bot4_risk::StatisticsLimits;
 use toml::Spanned;
 
 use super::error::Issue;
@@ -82,6 +83,8 @@ pub struct RiskConfig {
     pub book_age_max: Duration,
     /// Asset in which equity is counted.
     pub equity_asset: bot4_types::Symbol,
+    /// Correlation, tail and heat.
+    pub statistics: StatisticsLimits,
 }
 
 /// A strategy as configured.
@@ -240,7 +243,36 @@ fn risk(risk: &schema::Risk) -> Result<RiskConfig, Issue> {
         )?,
         book_age_max: risk.book_age_max.0,
         equity_asset,
+        statistics: statistics(risk)?,
     })
+}
+
+/// Shares in 10^-6 from per cent.
+fn statistics(risk: &schema::Risk) -> Result<StatisticsLimits, Issue> {
+    let e6 = |pct: f64| (pct * 1e4).round() as i64;
+    let fallback = &risk.fallback_volatility_pct;
+    let history = bot4_portfolio::HISTORY as u32;
+    let correlation = up_to("correlation_max", &risk.correlation_max, 1.0)?;
+    let from = up_to("correlation_from_pct", &risk.correlation_from_pct, 100.0)?;
+    Ok(StatisticsLimits {
+        correlation_e4: (correlation * 1e4).round() as i64,
+        correlation_from_e6: e6(from),
+        shortfall_equity_e6: e6(up_to("shortfall_pct", &risk.shortfall_pct, 100.0)?),
+        heat_equity_e6: e6(up_to("heat_pct", &risk.heat_pct, 100.0)?),
+        fallback_volatility_e6: e6(positive("fallback_volatility_pct", fallback, 100.0)?).max(1),
+        history_min: bounded("history_min", &risk.history_min, 0, history, "returns")?,
+    })
+}
+
+/// A share, or zero where that means "none".
+fn up_to(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
+    let v = *value.get_ref();
+    // What rounds to nothing would read as "none".
+    if v == 0.0 || (1e-4..=max).contains(&v) {
+        return Ok(v);
+    }
+    let mend = format!("choose 0, or a number from 0.0001 to {max}");
+    Err(issue(value.span(), key, format!("{v} is out of range"), mend))
 }
 
 fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {

@@ -136,6 +136,18 @@ pub struct Risk {
     pub book_age_max: Span,
     /// Asset in which equity is counted.
     pub equity_asset: String,
+    /// Largest correlation of an order with the held book.
+    pub correlation_max: Spanned<f64>,
+    /// One-hour volatility of the book from which the correlation counts, per cent of equity.
+    pub correlation_from_pct: Spanned<f64>,
+    /// Largest one-hour expected shortfall at 99 %, per cent of equity.
+    pub shortfall_pct: Spanned<f64>,
+    /// Largest portfolio heat, per cent of equity.
+    pub heat_pct: Spanned<f64>,
+    /// One-hour volatility assumed without history, per cent.
+    pub fallback_volatility_pct: Spanned<f64>,
+    /// One-second returns before an instrument's own tail is believed.
+    pub history_min: Spanned<u32>,
 }
 
 impl Default for Risk {
@@ -149,6 +161,12 @@ impl Default for Risk {
             open_orders_max: Spanned::new(0..0, 200),
             book_age_max: Span(std::time::Duration::from_secs(2)),
             equity_asset: "USDT".to_owned(),
+            correlation_max: value(0.7),
+            correlation_from_pct: value(0.1),
+            shortfall_pct: value(1.0),
+            heat_pct: value(1.0),
+            fallback_volatility_pct: value(1.0),
+            history_min: Spanned::new(0..0, 300),
         }
     }
 }

@@ -47,6 +47,12 @@ fn mistakes_point_at_their_line() {
     mutate("seed = 1", "seed = ", &["trade.toml"]);
     mutate("keep = \"7d\"", "keep = \"a week\"", &["a week", "not a duration"]);
     mutate("disk_stop_pct = 95", "disk_stop_pct = 950", &["disk_stop_pct", "100"]);
+    mutate("correlation_max = 0.7", "correlation_max = 7", &["correlation_max", "0.0001 to 1"]);
+    mutate("shortfall_pct = 1.0", "shortfall_pct = -1.0", &["shortfall_pct", "0.0001 to 100"]);
+    mutate("heat_pct = 1.0", "heat_pct = nan", &["heat_pct", "NaN"]);
+    mutate("# history_min = 300", "history_min = 2000", &["history_min", "1024"]);
+    let fallback = "# fallback_volatility_pct = 1.0";
+    mutate(fallback, "fallback_volatility_pct = 0", &["fallback_volatility_pct", "above 0"]);
     mutate("seed = 1", "idle = \"sleep\"", &["sleep", "park"]);
     mutate("seed = 1", "exclusive_cores = 1", &["exclusive_cores"]);
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{RiskConfig, RiskLimits};
+use bot4_risk::{RiskConfig, RiskLimits, StatisticsLimits};
 use bot4_types::instrument::{Amount, PriceBand, TableError};
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
@@ -342,6 +342,29 @@ struct LimitsText {
     open_orders_instrument_max: u32,
     open_orders_max: u32,
     equity_age_ns_max: u64,
+    // A journal from before there were such limits replays without them.
+    #[serde(with = "StatisticsText", default = "no_statistics")]
+    statistics: StatisticsLimits,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StatisticsLimits", deny_unknown_fields)]
+struct StatisticsText {
+    correlation_e4: i64,
+    correlation_from_e6: i64,
+    shortfall_equity_e6: i64,
+    heat_equity_e6: i64,
+    fallback_volatility_e6: i64,
+    history_min: u32,
+}
+
+fn no_statistics() -> StatisticsLimits {
+    StatisticsLimits {
+        correlation_e4: 10_000,
+        shortfall_equity_e6: 0,
+        heat_equity_e6: 0,
+        ..StatisticsLimits::default()
+    }
 }
 
 #[cfg(test)]

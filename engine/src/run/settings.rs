@@ -48,7 +48,12 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
                 + 2 * MIB
         }
         "signal" => 4 * MIB + instruments * 64 * 1024,
-        "risk" => 6 * MIB + t::LOG * 256 + t::APPROVED * 112 + t::ACCOUNT * 144,
+        "risk" => {
+            let columns = instruments.next_multiple_of(8);
+            6 * MIB
+                + columns * (columns + bot4_portfolio::HISTORY) * 8 // covariances and scenarios
+                + t::LOG * 256 + t::APPROVED * 112 + t::ACCOUNT * 144
+        }
         "execution" => {
             12 * MIB // order table, private message, scratch of the JSON reader
                 + t::LOG * 256 + t::REPORTS * 144
@@ -95,6 +100,7 @@ pub fn limits_of(config: &RiskConfig) -> RiskLimits {
         strategy_orders_per_s: config.orders_per_second,
         strategy_orders_burst: config.orders_per_second,
         open_orders_max: config.open_orders_max,
+        statistics: config.statistics,
         ..RiskLimits::default()
     }
 }

@@ -49,6 +49,8 @@ pub enum LogKind {
     Desk = 12,
     /// Turns of one agent of the chain, packed; see [`crate::turn`].
     Turns = 13,
+    /// Risk brought its statistics up to date from the marks recorded before: what it did.
+    Statistics = 15,
 }
 
 impl LogKind {
@@ -69,6 +71,7 @@ impl LogKind {
             11 => Self::Control,
             12 => Self::Desk,
             13 => Self::Turns,
+            15 => Self::Statistics,
             _ => return None,
         })
     }
@@ -90,6 +93,7 @@ impl LogKind {
             Self::Control => "control",
             Self::Desk => "desk",
             Self::Turns => "turns",
+            Self::Statistics => "statistics",
         }
     }
 }

@@ -138,6 +138,12 @@ raw_enum! {
         NotOpen = 24 => "not_open",
         /// An increasing intent without a stop.
         MissingStop = 25 => "missing_stop",
+        /// The order's P&L is too much like that of a book that is held already.
+        Correlation = 26 => "correlation",
+        /// Expected shortfall could exceed its limit.
+        Shortfall = 27 => "shortfall",
+        /// Portfolio heat would exceed its limit.
+        Heat = 28 => "heat",
     }
 }
 

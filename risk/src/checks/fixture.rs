@@ -12,6 +12,7 @@ use super::CheckInput;
 use crate::ledger::Ledger;
 use crate::limits::{RiskLimits, units};
 use crate::rate::Rates;
+use crate::statistics::Statistics;
 use crate::valuation::Valuation;
 
 /// One unit at eight decimals.
@@ -33,6 +34,10 @@ pub struct Fixture {
     pub unknown: Vec<OrderId>,
     pub orders_taken: u32,
     pub cancels_taken: u32,
+    /// What the statistics hold of the instrument, quantity units.
+    pub held: i64,
+    /// The statistics were handed the mark.
+    pub statistics_mark: bool,
 }
 
 pub fn intent() -> OrderIntent {
@@ -96,6 +101,8 @@ impl Default for Fixture {
             unknown: Vec::new(),
             orders_taken: 0,
             cancels_taken: 0,
+            held: 0,
+            statistics_mark: true,
         }
     }
 }
@@ -131,6 +138,7 @@ impl Fixture {
         (0..self.cancels_taken).for_each(|_| rates.take_cancel(self.now));
         let mut valuation = Valuation::new(&table, AssetId(1));
         valuation.on_mark(&self.mark);
+        let statistics = self.statistics(&table, &mut ledger, &valuation);
         check(&CheckInput {
             now: self.now,
             phase: self.phase,
@@ -139,11 +147,48 @@ impl Fixture {
             ledger: &ledger,
             valuation: &valuation,
             rates: &rates,
+            statistics: &statistics,
             strategies: 2,
             session_ready: self.session_ready,
             equity: self.equity,
             order_last: self.order_last,
         })
+    }
+}
+
+impl Fixture {
+    /// The statistics of this world; what is held is bought first.
+    fn statistics(
+        &self,
+        table: &InstrumentTable,
+        ledger: &mut Ledger,
+        valuation: &Valuation,
+    ) -> Statistics {
+        let mut statistics = Statistics::new(table, &self.limits.statistics);
+        statistics.on_equity(self.equity);
+        if self.statistics_mark {
+            statistics.on_mark(&self.mark, valuation);
+        }
+        if self.held != 0 {
+            ledger.on_report(&bought(self.held));
+        }
+        statistics.follow(ledger, InstrumentId(0));
+        statistics
+    }
+}
+
+/// A fill of an order of another run.
+fn bought(qty: i64) -> bot4_types::OrderReport {
+    let slot =
+        crate::orders::OrderSlot::new(OrderId(1_000), InstrumentId(0), StrategyId(1), Side::Buy);
+    bot4_types::OrderReport {
+        cum_qty: Qty(qty),
+        last_qty: Qty(qty),
+        last_price: Price(100 * ONE),
+        trade_id: 1,
+        kind: bot4_types::ReportKind::Fill,
+        state: bot4_types::OrderState::Filled,
+        ..lost(&slot)
     }
 }
 

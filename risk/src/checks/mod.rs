@@ -11,14 +11,17 @@ use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
 use crate::money::mul_div;
 use crate::rate::Rates;
+use crate::statistics::Statistics;
 use crate::valuation::Valuation;
 
 pub mod balance;
 pub mod book;
 pub mod cancel;
 pub mod collar;
+pub mod correlation;
 pub mod duplicate;
 pub mod expiry;
+pub mod heat;
 pub mod instrument;
 pub mod kill;
 pub mod mark_age;
@@ -29,6 +32,7 @@ pub mod price;
 pub mod rate;
 pub mod self_trade;
 pub mod session;
+pub mod shortfall;
 pub mod size;
 pub mod stop;
 pub mod unknown;
@@ -53,6 +57,8 @@ pub struct CheckInput<'a> {
     pub valuation: &'a Valuation,
     /// The rate buckets.
     pub rates: &'a Rates,
+    /// What the book can lose.
+    pub statistics: &'a Statistics,
     /// Strategies in this run.
     pub strategies: usize,
     /// The order-entry session is ready.
