@@ -204,6 +204,13 @@ fn the_simulated_venue_knows_no_client_code() {
 }
 
 #[test]
+fn portfolio_mathematics_know_types_and_kernels_alone() {
+    let own = dependencies("risk/portfolio").into_iter().filter(|d| d.starts_with("bot4-"));
+    let own: Vec<String> = own.filter(|d| d != "bot4-types" && d != "bot4-simd").collect();
+    check("a tool for risk and signals must stay one", &own);
+}
+
+#[test]
 fn memory_and_kernels_know_no_domain() {
     for folder in ["alloc", "simd"] {
         let own: Vec<String> =

@@ -14,8 +14,6 @@
 
 use bot4_simd::{Column, Kernels};
 
-use crate::kernel;
-
 /// Matrix, book and the sums kept. See the module's page.
 #[derive(Clone, Debug)]
 pub(crate) struct Covariance {
@@ -105,12 +103,10 @@ impl Covariance {
     /// Takes in the returns `x` (padded), whose product with the book is `moved`.
     pub(crate) fn sample(&mut self, x: &[f64], moved: f64) {
         let (keep, add) = (self.keep, 1.0 - self.keep);
-        kernel::rank1(&mut self.matrix, x, keep, add);
+        self.kernels.rank1(&mut self.matrix, x, keep, add);
         if self.held > 0 {
             let scaled = add * moved;
-            for (s, x) in self.sums.iter_mut().zip(x) {
-                *s = scaled.mul_add(*x, keep * *s);
-            }
+            self.kernels.axpby(&mut self.sums, scaled, x, keep);
             self.variance = scaled.mul_add(moved, keep * self.variance);
         }
         self.updates += 1;
@@ -133,7 +129,7 @@ impl Covariance {
         let own = change * self.of(i);
         self.variance += change * 2.0f64.mul_add(self.sums[i], own);
         let row = &self.matrix[i * self.stride..(i + 1) * self.stride];
-        kernel::add_scaled(&mut self.sums, change, row);
+        self.kernels.axpy(&mut self.sums, change, row);
         self.updates += 1;
         change
     }
@@ -150,7 +146,7 @@ impl Covariance {
 
     /// Computes the kept sums anew and notes the drift.
     pub(crate) fn anchor(&mut self) {
-        kernel::mat_vec(self.kernels, &mut self.fresh, &self.matrix, &self.book);
+        self.kernels.mat_vec(&mut self.fresh, &self.matrix, &self.book);
         let variance = self.kernels.dot(&self.book, &self.fresh);
         self.drift_max = self.drift_max.max(self.drift(variance));
         std::mem::swap(&mut self.sums, &mut self.fresh);

@@ -48,7 +48,6 @@
 //! [`naive`] recomputes all of it from the whole history of returns; `tests/twin.rs` compares.
 
 mod covariance;
-mod kernel;
 pub mod naive;
 mod portfolio;
 pub mod sizing;

@@ -9,10 +9,10 @@
 //! instrument's worst losses are kept, both ways round. When a loss leaves the history, the lists
 //! that may hold it keep it (too high, never too low) until [`Tail::rescan`] comes to them.
 
-use bot4_simd::Column;
+use bot4_simd::{Column, Kernels};
 
+use crate::HISTORY;
 use crate::worst::Worst;
-use crate::{HISTORY, kernel};
 
 /// Lists built anew by one call of [`Tail::rescan`]: a bound on its time, some ten microseconds.
 const RESCANS: usize = 8;
@@ -20,6 +20,7 @@ const RESCANS: usize = 8;
 /// Scenarios and worst losses. See the module's page.
 #[derive(Clone, Debug)]
 pub(crate) struct Tail {
+    kernels: Kernels,
     returns: Column,
     pnl: Column,
     worst: Box<[[Worst; 2]]>,
@@ -34,6 +35,7 @@ impl Tail {
     /// An empty history of `instruments`. Allocates.
     pub(crate) fn new(instruments: usize) -> Self {
         Self {
+            kernels: Kernels::best(),
             returns: Column::new(instruments * HISTORY, 0.0),
             pnl: Column::new(HISTORY, 0.0),
             worst: vec![[Worst::default(); 2]; instruments].into_boxed_slice(),
@@ -87,7 +89,7 @@ impl Tail {
     /// The position in `i` changed by `change`.
     pub(crate) fn shift(&mut self, i: usize, change: f64) {
         let column = &self.returns[i * HISTORY..(i + 1) * HISTORY];
-        kernel::add_scaled(&mut self.pnl, change, column);
+        self.kernels.axpy(&mut self.pnl, change, column);
     }
 
     /// The book is flat.

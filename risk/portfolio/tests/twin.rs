@@ -118,7 +118,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn agrees_with_the_twin_after_every_event(seed in any::<u64>(), history_min in 0u32..80) {
         let mut rng = SplitMix64::new(seed);
