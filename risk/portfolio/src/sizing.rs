@@ -4,7 +4,7 @@
 //!   value = equity * min(1, 0.25 edge / variance)       Kelly (1956), in Thorp's form for returns
 //!         -> at most the room of the position limit
 //!         -> at most the room of the shortfall limit / shortfall of a unit of value
-//!         -> times 1 - correlation / correlation_max     no penalty below zero, nothing at the limit
+//!         -> times 1 - correlation / correlation_max   none below 0, nothing at the limit
 //!         -> times the drawdown scale
 //!         -> nothing, if that is less than the minimum
 //!         -> down to a lot

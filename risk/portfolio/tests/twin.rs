@@ -1,7 +1,7 @@
 //! The kept sums against the twin that computes everything from the whole history.
 //!
-//! Bounds. With `S = sum over instruments of |largest position so far| sigma_i` (what the book could
-//! at most have varied by), after any sequence of at most a thousand changes:
+//! Bounds. With `S = sum over instruments of |largest position so far| sigma_i` (what the book
+//! could at most have varied by), after any sequence of at most a thousand changes:
 //! * covariances within 1e-12 of the product of the volatilities;
 //! * volatility within 1e-6 of `S` (the square root halves the digits where a hedged book nearly
 //!   cancels), its square within 1e-11 of `S^2`;
