@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod config;
 pub mod offline;
+pub mod operator;
 pub mod record;
 pub mod replay;
 pub mod run;

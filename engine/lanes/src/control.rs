@@ -4,14 +4,17 @@
 //! panic), read by risk before every approval and by execution before every encode.
 //! Ordering: stores are `Release`, loads are `Acquire`; the pair makes whatever the writer did
 //! before raising the word visible to the lane that obeys it. Raising uses `fetch_or`, so two
-//! writers cannot undo each other; kill and drain latch. The pause alone falls again, by
-//! `fetch_and` of its own bit, and only the control lane raises and drops it.
+//! writers cannot undo each other; kill and drain latch. Two bits fall again, each by `fetch_and`
+//! of its own bit: the pause, which only the control lane raises and drops, and the halt, a kill
+//! that a person (or a latch of risk) asked for and only a person ends. A kill that a fault raised
+//! has a bit of its own and stays until the process ends.
 
 use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
 
 const KILL: u32 = 1;
 const DRAIN: u32 = 2;
 const PAUSE: u32 = 4;
+const HALT: u32 = 8;
 
 /// What the control word allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ struct Word(AtomicU32);
 const fn phase_of(word: u32) -> Phase {
     match word {
         0 => Phase::Run,
-        w if w & KILL != 0 => Phase::Kill,
+        w if w & (KILL | HALT) != 0 => Phase::Kill,
         w if w & DRAIN != 0 => Phase::Drain,
         _ => Phase::Pause,
     }
@@ -126,9 +129,26 @@ impl Control {
         }
     }
 
-    /// Latches the kill. Only a person clears it, by a new start.
+    /// Latches the kill for a fault. Only a person clears it, by a new start.
     pub fn kill(&self) {
         self.word.0.fetch_or(KILL, release());
+    }
+
+    /// Kills on request: the same effect as [`kill`](Self::kill), but the engine stays up with
+    /// its books live, and a person may end it by [`end_halt`](Self::end_halt).
+    pub fn halt(&self) {
+        self.word.0.fetch_or(HALT, release());
+    }
+
+    /// Ends a halt; a kill, a drain and a pause stay.
+    pub fn end_halt(&self) {
+        self.word.0.fetch_and(!HALT, release());
+    }
+
+    /// A fault has killed: no [`end_halt`](Self::end_halt) brings trading back in this process.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.word.0.load(acquire()) & KILL != 0
     }
 
     /// Starts the orderly stop.
@@ -168,5 +188,19 @@ mod tests {
         assert_eq!(reader.phase(), Phase::Kill);
         control.resume();
         assert_eq!(reader.phase(), Phase::Kill, "a latch does not fall");
+    }
+
+    #[test]
+    fn a_halt_falls_and_leaves_the_rest() {
+        let control = Control::new();
+        control.pause();
+        control.halt();
+        assert_eq!((control.phase(), control.has_failed()), (Phase::Kill, false));
+        control.end_halt();
+        assert_eq!(control.phase(), Phase::Pause);
+        control.halt();
+        control.kill();
+        control.end_halt();
+        assert_eq!((control.phase(), control.has_failed()), (Phase::Kill, true));
     }
 }

@@ -307,6 +307,41 @@ fn a_pause_that_falls_leaves_the_kill() {
     });
 }
 
+/// A person ends a halt while a lane fails: the fault's kill stays, whoever comes first.
+#[test]
+fn a_halt_that_ends_leaves_the_kill_of_a_fault() {
+    holds(|| {
+        let control = Control::new();
+        control.halt();
+        let other = control.clone();
+        let lane = thread::spawn(move || other.kill());
+        assert_eq!(control.phase(), Phase::Kill);
+        control.end_halt();
+        lane.join().expect("no panic");
+        assert_eq!((control.phase(), control.has_failed()), (Phase::Kill, true));
+    });
+}
+
+/// Whoever obeys the halt sees its reason; whoever trades again sees why it ended.
+fn halt_publishes() {
+    let (control, why) = (Control::new(), Plain::new());
+    let (writer, reason) = (control.clone(), why.clone());
+    let lane = thread::spawn(move || {
+        reason.write(7);
+        writer.halt();
+    });
+    if control.phase() == Phase::Kill {
+        assert_eq!(why.read(), 7);
+    }
+    lane.join().expect("no panic");
+    assert_eq!(control.phase(), Phase::Kill);
+}
+
+#[test]
+fn the_halt_publishes_its_reason() {
+    holds_and_finds(halt_publishes);
+}
+
 /// An order leaves only after its record's bytes lie in the segment.
 fn journaled_publishes() {
     let (journaled, segment) = (Journaled::new(), Plain::new());

@@ -3,12 +3,16 @@
 
 pub mod book;
 pub mod check;
+pub mod guard;
 pub mod journal;
+pub mod kill;
 pub mod latency;
 pub mod record;
 pub mod replay;
+pub mod resume;
 pub mod run;
 pub mod sim;
+pub mod status;
 pub mod venue;
 
 use std::path::{Path, PathBuf};
@@ -60,8 +64,17 @@ enum Command {
     Journal(journal::Args),
     /// Read latency histograms.
     Latency(latency::Args),
+    /// Stop trading now: no new order, everything open is cancelled, until `resume`.
+    Kill(kill::Args),
+    /// End a stop: only a person may, and says why.
+    Resume(resume::Args),
+    /// How the running engines are doing.
+    Status(status::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
     Sim(sim::Args),
+    /// Started by `run` beside an engine that trades: cancels its orders if it dies.
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -77,7 +90,11 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Latency(args) => latency::run(&args),
+        Command::Kill(args) => kill::run(&args),
+        Command::Resume(args) => resume::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Guard(args) => guard::run(&args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

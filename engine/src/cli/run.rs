@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     let options = RunOptions {
+        config: args.config.clone(),
         report: args.report.clone(),
         latency_dir: args.latency_dir.clone(),
         ready_file: args.ready_file.clone(),

@@ -6,7 +6,7 @@ use std::fmt;
 use bot4_lanes::Clock;
 use bot4_types::{InstrumentTable, Symbol, Wall};
 use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
-use bot4_venues::binance::orders::{self, Encoder, TradesFrom};
+use bot4_venues::binance::orders::{self, Encoder, Target, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
 };
@@ -178,6 +178,24 @@ impl ColdSession {
             ApiResult::EmptyList => Some(Vec::new()),
             _ => None,
         })
+    }
+
+    /// Cancels one order by the venue's number; one that is not open any more is fine.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn cancel_order(
+        &mut self,
+        symbol: &Symbol,
+        venue_order: u64,
+        table: &InstrumentTable,
+    ) -> Result<(), ColdError> {
+        let (what, target) = ("order.cancel", Target::Venue(venue_order));
+        let text = self.ask(what, |e, id, now, out| e.cancel(id, symbol, target, now, out))?;
+        match with_answer(what, &text, table, |_| Some(())) {
+            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(()),
+            other => other,
+        }
     }
 
     /// Cancels everything open of `symbol`; nothing open is fine.

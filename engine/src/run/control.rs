@@ -15,7 +15,8 @@ use std::time::Duration;
 use bot4_alloc::pressure::Level;
 use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
-use bot4_lanes::{Agent, Control, Fault, LaneHandle, LaneState, Metrics, Phase, Probe, StallWatch};
+use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
+use bot4_lanes::{Phase, Probe, StallWatch};
 use bot4_types::Nanos;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -101,7 +102,11 @@ pub struct ControlAgent {
     line: Option<ProgressBar>,
     ending: Option<Ending>,
     pauses: Pauses,
+    counters: Counters,
 }
+
+/// Looks of the control agent: the guard's proof of life.
+const COUNTERS: &[&str] = &["looks"];
 
 /// Trips that heal and stand now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,6 +122,7 @@ impl ControlAgent {
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
         Self {
+            counters: inputs.metrics.counters("control", COUNTERS),
             inputs,
             lanes: Vec::new(),
             watch: StallWatch::new(0, STALL_AFTER),
@@ -168,6 +174,7 @@ impl ControlAgent {
     }
 
     fn look(&mut self, now: Nanos) {
+        self.counters.add(0, 1);
         self.supervise_child(now);
         self.announce();
         let mut faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
@@ -187,8 +194,9 @@ impl ControlAgent {
         self.watch_disk(now);
         self.watch_memory(now);
         self.watch_instruments();
-        if self.inputs.control.phase() == Phase::Kill && !self.is_ending() {
-            // An agent latched it and goes on, as the journal does in trouble.
+        if self.inputs.control.has_failed() && !self.is_ending() {
+            // An agent latched it and goes on, as the journal does in trouble. A halt that a
+            // person or risk asked for is not that: the engine stays up.
             self.ending = Some(Ending::Failed(Vec::new()));
             self.drain(now);
         }
@@ -377,6 +385,7 @@ impl ControlAgent {
         let m = &self.inputs.metrics;
         let state = match self.stage {
             Stage::Starting => "synchronising",
+            _ if self.inputs.control.phase() == Phase::Kill => "stopped by a kill",
             _ => "trading",
         };
         line.set_message(format!(

@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub start_ms: i64,
     /// Process id.
     pub pid: u32,
+    /// The configuration that it was started with; none for the embedded default.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
 }
 
 /// An earlier run's folder and record.
@@ -92,7 +95,8 @@ pub fn mark_closed(dir: &Path, about: &Value) -> std::io::Result<()> {
 }
 
 /// The account is still there when its run has ended.
-fn lives_on(account: &str) -> bool {
+#[must_use]
+pub fn lives_on(account: &str) -> bool {
     account != EMBEDDED && account != OBSERVED
 }
 

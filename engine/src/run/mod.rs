@@ -46,6 +46,9 @@ use bot4_telemetry::report::RunReport;
 
 use crate::config::resolve::{Keys, Remote};
 use crate::config::{Config, VenueAccess};
+use crate::operator::guard::GuardFeed;
+use crate::operator::status::About;
+use crate::operator::{self, Latch, fence};
 use access::Access;
 use capture::CaptureSink;
 use child::VenueChild;
@@ -63,6 +66,8 @@ use takeover::{Settled, Takeover};
 /// What the caller wants beside the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
+    /// The file that the configuration was read from; none for the embedded default.
+    pub config: Option<PathBuf>,
     /// Where the report goes as JSON.
     pub report: Option<PathBuf>,
     /// Where histogram dumps go.
@@ -87,6 +92,17 @@ pub struct RunEnd {
     pub dir: PathBuf,
     /// Promises that did not hold, as sentences.
     pub broken: Vec<String>,
+    /// The account was compared with the venue, or there is none.
+    pub compared: bool,
+}
+
+impl RunEnd {
+    /// Nothing is open and nothing unknown at the venue, by its own word.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let orders = &self.report.orders;
+        orders.open_at_end == 0 && orders.unknown == 0 && self.compared
+    }
 }
 
 /// A run that ended in a safety halt and has no report, because an agent's final state is gone.
@@ -119,10 +135,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let remote = remote_of(config, child.as_ref());
     let access = Access::of(&remote)?;
     let account = history::account_of(config, &remote);
+    let latch = Latch::of(&account)?;
+    latch.permit().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, &account, &dir, wall.unix_ms(clock.now()))?;
     let opening = outcome::Opening::take(&clock, &access, config)?;
     settle(earlier, &clock, &access, &opening)?;
-    history::write_record(&dir, &record_of(config, &dir, account, &opening))?;
+    history::write_record(&dir, &record_of(config, options, &dir, account, &opening))?;
     for warning in plan.placement.warnings.iter().chain(&opening.notes) {
         eprintln!("warning: {warning}");
     }
@@ -161,6 +179,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
+    let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, latch)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
     let closing = outcome::Closing {
@@ -175,7 +194,45 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         venue: config.venue.venue.name(),
         trades: config.venue.trades(),
     };
-    outcome::close(&closing, ended)
+    let end = outcome::close(&closing, ended)?;
+    if end.is_clear() {
+        helper.finish();
+    }
+    Ok(end)
+}
+
+/// What a person may say while the run lasts, and the guard of its orders.
+fn operator(
+    config: &Config,
+    options: &RunOptions,
+    dir: &RunDir,
+    clock: &Clock,
+    control: &Control,
+    metrics: &Metrics,
+    latch: Latch,
+) -> Result<operator::Helper, String> {
+    let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
+    let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
+    let guard =
+        guard.map_err(|e| format!("error: the guard of the run's orders cannot start: {e}"))?;
+    let about = About {
+        run: dir.id.clone(),
+        account: latch.account().to_owned(),
+        venue: config.venue.venue.name(),
+        instruments: config.venue.symbols.len() as u64,
+    };
+    let inputs = operator::Inputs {
+        folder: dir.path.clone(),
+        about,
+        clock: clock.clone(),
+        control: control.clone(),
+        metrics: metrics.clone(),
+        latch,
+        guard,
+    };
+    operator::Helper::start(inputs).map_err(|e| {
+        format!("error: cannot open the control socket in {}: {e}", dir.path.display())
+    })
 }
 
 /// The embedded venue, where the configuration asks for it.
@@ -281,6 +338,7 @@ fn take_over(
 
 fn record_of(
     config: &Config,
+    options: &RunOptions,
     dir: &RunDir,
     account: String,
     opening: &outcome::Opening,
@@ -294,6 +352,7 @@ fn record_of(
         journal: wiring::journal_dir(config, dir),
         start_ms: opening.start_ms,
         pid: std::process::id(),
+        config: options.config.as_ref().and_then(|path| std::fs::canonicalize(path).ok()),
     }
 }
 

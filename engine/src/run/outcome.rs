@@ -271,7 +271,8 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     if broken.is_empty() {
         history::mark_closed(&c.dir.path, &serde_json::json!({"records": records}))?;
     }
-    Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken })
+    let compared = reconcile.is_some() || !c.trades;
+    Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
 }
 
 /// What went wrong with the journal, unless a fault has said so already.

@@ -170,7 +170,8 @@ mod tests {
         }
         let (id, account) = (id.to_owned(), account.to_owned());
         let symbols = Vec::new();
-        let record = RunRecord { id, epoch: 1, account, symbols, journal, start_ms: 0, pid: 1 };
+        let (start_ms, pid, config) = (0, 1, None);
+        let record = RunRecord { id, epoch: 1, account, symbols, journal, start_ms, pid, config };
         EarlierRun { path, record }
     }
 

@@ -1,0 +1,158 @@
+//! `bot4 kill`
+
+use std::time::Duration;
+
+use bot4_types::RunEpoch;
+use serde_json::{Value, json};
+
+use super::{Outcome, exit};
+use crate::config;
+use crate::operator::client::{ask, running};
+use crate::operator::guard::end_process;
+use crate::operator::latch::{By, Latch, LatchRecord};
+use crate::operator::message::{Request, checked_reason};
+use crate::operator::{fence, status};
+use crate::run::history::{EarlierRun, lives_on};
+
+/// Arguments of `bot4 kill`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Stops every engine of this user's state folder, or the one named by --run.\n\
+                        An engine that does not answer within a second is ended, and its orders are\n\
+                        cancelled by a session of their own.\n\n\
+                        Example: bot4 kill --reason \"the venue halts withdrawals\""
+)]
+pub struct Args {
+    /// Why, for whoever looks later.
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+    /// This run only (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long a kill waits for the last cancel.
+const SETTLE_WITHIN: u32 = 50;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Stops the engines.
+///
+/// # Errors
+/// A reason that cannot be kept, or no engine that runs.
+pub fn run(args: &Args) -> Outcome {
+    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let engines = engines(args.run.as_deref())?;
+    let mut all_clear = true;
+    for engine in &engines {
+        let (told, clear) = stop(engine, &reason);
+        all_clear &= clear;
+        if args.json {
+            println!("{told}");
+        } else {
+            println!("{}", sentence(&engine.record.id, &told));
+        }
+    }
+    Ok(if all_clear { exit::DONE } else { exit::FAILED })
+}
+
+/// The running engines, or the one called `run`.
+///
+/// # Errors
+/// When there is none.
+pub fn engines(run: Option<&str>) -> Result<Vec<EarlierRun>, String> {
+    let found: Vec<_> =
+        running().into_iter().filter(|e| run.is_none_or(|name| name == e.record.id)).collect();
+    if found.is_empty() {
+        let which = run.map_or_else(|| "no engine runs".to_owned(), |r| format!("no run `{r}`"));
+        return Err(format!(
+            "error: {which} in {}\nhelp: `bot4 status` lists the running ones; XDG_STATE_HOME \
+             names the state folder",
+            crate::run::dirs::state_home().display()
+        ));
+    }
+    Ok(found)
+}
+
+/// Stops one engine: by its socket, else from outside. What was done, and whether nothing of it is
+/// open any more.
+fn stop(engine: &EarlierRun, reason: &str) -> (Value, bool) {
+    let request = Request::Kill { reason: reason.to_owned() };
+    if let Ok(reply) = ask(&engine.path, &request) {
+        return settled(engine, reply.status);
+    }
+    eprintln!(
+        "run {} (process {}) does not answer: it is ended, its orders are cancelled from here",
+        engine.record.id, engine.record.pid
+    );
+    end_process(engine.record.pid);
+    let latched = latch(engine, reason);
+    let fenced = outside(engine);
+    let clear = fenced.as_ref().is_ok_and(|v| v["left"] == 0) && latched.is_ok();
+    let fenced = fenced.unwrap_or_else(|e| json!({"error": e}));
+    let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": false,
+                      "latched": latched.is_ok(), "outside": fenced});
+    (told, clear)
+}
+
+/// Looks until nothing is open, for a while.
+fn settled(engine: &EarlierRun, mut status: Value) -> (Value, bool) {
+    for _ in 0..SETTLE_WITHIN {
+        if status["orders"]["open"] == 0 {
+            break;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+        if let Ok(reply) = ask(&engine.path, &Request::Status) {
+            status = reply.status;
+        }
+    }
+    let open = status["orders"]["open"].clone();
+    let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": true,
+                      "phase": status["phase"], "open": open, "latch": status["latch"]});
+    let clear = open == 0 && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
+    (told, clear)
+}
+
+fn latch(engine: &EarlierRun, reason: &str) -> Result<(), String> {
+    let clock = bot4_lanes::Clock::monotonic();
+    let record = LatchRecord {
+        by: By::Operator,
+        reason: reason.to_owned(),
+        at_ms: clock.wall().unix_ms(clock.now()),
+        run: engine.record.id.clone(),
+    };
+    let mut latch = Latch::of(&engine.record.account).map_err(|e| e.to_string())?;
+    latch.set(record).map_err(|e| e.to_string())
+}
+
+/// Cancels the orders of an engine that is gone.
+fn outside(engine: &EarlierRun) -> Result<Value, String> {
+    if !lives_on(&engine.record.account) {
+        // Its venue was its own child, or it had no account.
+        return Ok(json!({"cancelled": 0, "left": 0}));
+    }
+    let path = engine.record.config.as_ref().ok_or("the run does not name its configuration")?;
+    let config = config::load(path).map_err(|e| e.to_string())?;
+    let fenced = fence::cancel(&config, RunEpoch(engine.record.epoch));
+    fenced.map(fence::Fenced::to_json).map_err(|e| e.to_string())
+}
+
+fn sentence(run: &str, told: &Value) -> String {
+    if told["answered"] == true {
+        return format!(
+            "run {run}: stopped; {} orders open; `bot4 resume --reason \"...\"` ends the stop",
+            told["open"]
+        );
+    }
+    match told["outside"]["error"].as_str() {
+        Some(e) => format!(
+            "run {run}: its process was ended, BUT ITS ORDERS MAY BE OPEN: {e}\nlook at the venue"
+        ),
+        None => format!(
+            "run {run}: its process was ended; {} orders cancelled from here, {} left",
+            told["outside"]["cancelled"], told["outside"]["left"]
+        ),
+    }
+}

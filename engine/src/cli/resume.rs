@@ -1,0 +1,66 @@
+//! `bot4 resume`
+
+use serde_json::json;
+
+use super::{Outcome, exit};
+use crate::operator::client::{ask, running};
+use crate::operator::latch::Latch;
+use crate::operator::message::{Request, checked_reason};
+
+/// Arguments of `bot4 resume`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Ends the stop of running engines, and the latches that keep engines from\n\
+                        starting.\n\nExample: bot4 resume --reason \"line mended, account looked at\""
+)]
+pub struct Args {
+    /// Why it is safe; kept beside the reason of the stop.
+    #[arg(long)]
+    reason: String,
+    /// This run only (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Ends stops.
+///
+/// # Errors
+/// A reason that cannot be kept, or a latch that cannot be read.
+pub fn run(args: &Args) -> Outcome {
+    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let (mut ended, mut refused) = (Vec::new(), Vec::new());
+    for engine in running() {
+        if args.run.as_ref().is_some_and(|name| *name != engine.record.id) {
+            continue;
+        }
+        let request = Request::Resume { reason: reason.clone() };
+        match ask(&engine.path, &request) {
+            Ok(reply) => match reply.error {
+                None => ended.push(engine.record.id),
+                Some(why) => refused.push(format!("run {}: {why}", engine.record.id)),
+            },
+            Err(e) => refused.push(format!("run {} does not answer: {e}", engine.record.id)),
+        }
+    }
+    // What stands now belongs to engines that do not run, or refused.
+    if args.run.is_none() && refused.is_empty() {
+        for mut latch in Latch::all_standing()? {
+            let clock = bot4_lanes::Clock::monotonic();
+            latch.clear(&reason, clock.wall().unix_ms(clock.now()))?;
+            ended.push(latch.account().to_owned());
+        }
+    }
+    if args.json {
+        println!("{}", json!({"ended": ended, "refused": refused}));
+    } else {
+        ended.iter().for_each(|what| println!("{what}: may trade"));
+        if ended.is_empty() && refused.is_empty() {
+            println!("nothing is stopped");
+        }
+    }
+    refused.iter().for_each(|why| eprintln!("refused: {why}"));
+    Ok(if refused.is_empty() { exit::DONE } else { exit::FAILED })
+}

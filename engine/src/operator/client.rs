@@ -1,0 +1,54 @@
+//! The asking side: which engines run here, and one question to one of them.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::helper::has_socket;
+use super::message::{Reply, Request};
+use super::path::connect;
+use crate::run::history::{self, EarlierRun};
+
+/// An engine that says nothing for this long does not answer.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Asks the engine whose run lies in `folder`.
+///
+/// # Errors
+/// When nobody listens or nothing comes within [`ANSWER_WITHIN`].
+pub fn ask(folder: &Path, request: &Request) -> std::io::Result<Reply> {
+    let mut stream = connect(folder)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    stream.write_all(&text)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// Runs of this state folder whose engine lives, oldest first.
+#[must_use]
+pub fn running() -> Vec<EarlierRun> {
+    history::all().into_iter().filter(is_running).collect()
+}
+
+/// The run's process lives and is an engine that made a socket: a number may have been given to
+/// another process since.
+fn is_running(run: &EarlierRun) -> bool {
+    let alive = Path::new("/proc").join(run.record.pid.to_string()).exists();
+    alive && has_socket(&run.path) && is_ours(run.record.pid)
+}
+
+/// The process runs a program of our name.
+fn is_ours(pid: u32) -> bool {
+    let mine = std::env::current_exe().ok();
+    let theirs = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let name = |p: &std::path::PathBuf| {
+        // A binary that was replaced while it runs shows so.
+        let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        name.trim_end_matches(" (deleted)").to_owned()
+    };
+    mine.as_ref().map(name) == theirs.as_ref().map(name)
+}

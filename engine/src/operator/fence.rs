@@ -1,0 +1,72 @@
+//! Cancels a run's orders from outside it, by a session of its own: for an engine that is gone or
+//! does not answer. Only orders that carry the run's epoch are touched; those of a newer run, or
+//! of another program, stay.
+
+use bot4_lanes::Clock;
+use bot4_types::RunEpoch;
+use serde_json::{Value, json};
+
+use crate::config::resolve::Remote;
+use crate::config::{Config, VenueAccess};
+use crate::run::access::Access;
+use crate::run::cold::{ColdError, ColdSession};
+
+/// Rounds of asking and cancelling: an order may be on its way while we ask.
+const ROUNDS: usize = 3;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fenced {
+    /// Cancels sent.
+    pub cancelled: usize,
+    /// Orders of the run that were still open at the last look.
+    pub left: usize,
+}
+
+impl Fenced {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(self) -> Value {
+        json!({"cancelled": self.cancelled, "left": self.left})
+    }
+}
+
+/// The hosts and keys of `config`, where its account outlives an engine.
+#[must_use]
+pub fn remote_of(config: &Config) -> Option<&Remote> {
+    match &config.venue.access {
+        VenueAccess::Remote(remote) if config.venue.trades() => Some(remote),
+        _ => None,
+    }
+}
+
+/// Cancels every open order of the run `epoch` at the venue of `config`.
+///
+/// # Errors
+/// When the venue cannot be asked: then nobody knows what is open there.
+pub fn cancel(config: &Config, epoch: RunEpoch) -> Result<Fenced, ColdError> {
+    let remote = remote_of(config).ok_or(ColdError::NoKeys)?;
+    let clock = Clock::start();
+    let mut cold = ColdSession::open(&clock, &Access::of(remote)?, config.seed)?;
+    let table = cold.instruments(&config.venue.symbols)?.table;
+    let mut fenced = Fenced::default();
+    for _ in 0..ROUNDS {
+        let open = cold.open_orders(&table)?;
+        let ours: Vec<_> =
+            open.iter().filter(|o| o.client.own().is_some_and(|(e, _)| e == epoch)).collect();
+        fenced.left = ours.len();
+        if ours.is_empty() {
+            return Ok(fenced);
+        }
+        for order in ours {
+            cold.cancel_order(&order.symbol, order.venue_order, &table)?;
+            fenced.cancelled += 1;
+        }
+    }
+    fenced.left = cold
+        .open_orders(&table)?
+        .iter()
+        .filter(|o| o.client.own().is_some_and(|(e, _)| e == epoch))
+        .count();
+    Ok(fenced)
+}

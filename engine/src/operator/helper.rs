@@ -1,0 +1,333 @@
+//! The helper thread: listens at the control socket, watches the triggers and what risk latches,
+//! raises the halt, and keeps the guard fed.
+//!
+//! It may be slow; it is never in an order's way. It raises the halt before anything that can
+//! block, so that a full disk or a slow client cannot hold it up.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bot4_lanes::{Clock, Control, Metrics, Phase};
+use mio::net::UnixListener;
+use mio::{Events, Interest, Poll, Token};
+
+use super::guard::GuardFeed;
+use super::latch::{By, Latch, LatchRecord, name_of};
+use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
+use super::path::{SOCKET, Within};
+use super::status::{self, About};
+use super::trigger::Triggers;
+
+/// Between two looks at triggers and latches; a request wakes at once.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A client says its line within this, and takes the answer within this, or is dropped.
+const CLIENT_PATIENCE: Duration = Duration::from_millis(500);
+const LISTENER: Token = Token(0);
+
+/// What the helper works with.
+pub struct Inputs {
+    /// The run's folder: the socket lies there.
+    pub folder: PathBuf,
+    /// What the status tells of the run.
+    pub about: About,
+    /// The engine's clock.
+    pub clock: Clock,
+    /// The kill word.
+    pub control: Control,
+    /// Counters of all agents.
+    pub metrics: Metrics,
+    /// The account's latch.
+    pub latch: Latch,
+    /// The guard, where there is one.
+    pub guard: Option<GuardFeed>,
+}
+
+/// The running helper. Dropping it ends the thread; the guard then takes the run for dead unless
+/// [`finish`](Self::finish) was called.
+pub struct Helper {
+    end: Arc<AtomicBool>,
+    in_order: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Helper {
+    /// Opens the socket and starts the thread.
+    ///
+    /// # Errors
+    /// When the socket, the signal handler or the thread cannot be had.
+    pub fn start(inputs: Inputs) -> std::io::Result<Self> {
+        let (end, in_order) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let mut desk = Desk::new(inputs, end.clone(), in_order.clone())?;
+        let work = move || desk.run();
+        let thread = std::thread::Builder::new().name("operator".to_owned()).spawn(work)?;
+        Ok(Self { end, in_order, thread: Some(thread) })
+    }
+
+    /// Nothing of the run is open at the venue: its guard may go.
+    pub fn finish(self) {
+        // Relaxed: the release of the drop below publishes it.
+        self.in_order.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire in the thread's loop.
+        self.end.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Desk {
+    inputs: Inputs,
+    triggers: Triggers,
+    listener: UnixListener,
+    poll: Poll,
+    /// Keeps the socket's short name valid.
+    _within: Within,
+    end: Arc<AtomicBool>,
+    in_order: Arc<AtomicBool>,
+    risk_latches: u64,
+}
+
+impl Desk {
+    fn new(
+        inputs: Inputs,
+        end: Arc<AtomicBool>,
+        in_order: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let within = Within::open(&inputs.folder, SOCKET)?;
+        let mut listener = UnixListener::bind(within.path())?;
+        // The folder is 0700 already; the socket says so itself too.
+        let owner_alone = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(within.path(), owner_alone)?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let triggers = Triggers::watch()?;
+        let risk_latches = 0;
+        Ok(Self { inputs, triggers, listener, poll, _within: within, end, in_order, risk_latches })
+    }
+
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(4);
+        // Acquire: pairs with the release of the handle's drop.
+        while !self.end.load(Ordering::Acquire) {
+            // An interrupted wait is a look like any other.
+            let _ = self.poll.poll(&mut events, Some(LOOK_EVERY));
+            self.look();
+            while let Ok((stream, _)) = self.listener.accept() {
+                self.serve(stream.into());
+            }
+        }
+        let _ = std::fs::remove_file(self.inputs.folder.join(SOCKET));
+        // Relaxed: `end` was read with acquire after it was written.
+        if self.in_order.load(Ordering::Relaxed)
+            && let Some(guard) = &mut self.inputs.guard
+        {
+            guard.closed();
+        }
+    }
+
+    /// Triggers, latches of risk, the guard's beat.
+    fn look(&mut self) {
+        if let Some((by, reason)) = self.triggers.pulled() {
+            self.halt(by, &reason);
+        }
+        let latches = self.inputs.metrics.total_of("risk", "latches");
+        if latches > self.risk_latches {
+            self.risk_latches = latches;
+            let reason = format!("risk latched: {}", latched_reasons(&self.inputs.metrics));
+            self.halt(By::Risk, &reason);
+        }
+        let (now, looks) =
+            (self.inputs.clock.now(), self.inputs.metrics.total_of("control", "looks"));
+        if let Some(guard) = &mut self.inputs.guard {
+            guard.beat(now, looks);
+        }
+    }
+
+    /// Raises the halt; the first reason stays.
+    fn halt(&mut self, by: By, reason: &str) {
+        if self.inputs.control.phase() == Phase::Kill && self.inputs.latch.standing().is_some() {
+            return;
+        }
+        self.inputs.control.halt();
+        eprintln!("trading is stopped (by {}): {reason}", name_of(by));
+        let record = LatchRecord {
+            by,
+            reason: reason.to_owned(),
+            at_ms: self.unix_ms(),
+            run: self.inputs.about.run.clone(),
+        };
+        if let Err(e) = self.inputs.latch.set(record) {
+            eprintln!("warning: the stop is in force, but could not be written down: {e}");
+        }
+    }
+
+    /// Ends the halt, if a person may end it.
+    fn resume(&mut self, reason: &str) -> Result<(), String> {
+        if self.inputs.control.has_failed() {
+            return Err("a lane failed: this process will not trade again; start a new run after \
+                        a look at its report"
+                .to_owned());
+        }
+        if self.triggers.kill_file_stands() {
+            let file = self.triggers.kill_file().display();
+            return Err(format!("{file} exists: remove it first"));
+        }
+        let at_ms = self.unix_ms();
+        let cleared = self.inputs.latch.clear(reason, at_ms);
+        cleared.map_err(|e| format!("the latch cannot be removed: {e}; the stop stays"))?;
+        self.inputs.control.end_halt();
+        eprintln!("trading goes on: {reason}");
+        Ok(())
+    }
+
+    /// One client: a line in, a line out.
+    fn serve(&mut self, mut stream: UnixStream) {
+        let asked = read_line(&mut stream).and_then(|line| {
+            serde_json::from_slice(&line).map_err(|e| format!("not a request: {e}"))
+        });
+        let done = asked.and_then(|request| self.obey(&request));
+        let inputs = &self.inputs;
+        let latch = inputs.latch.standing();
+        let status = status::of(&inputs.about, &inputs.control, &inputs.metrics, latch);
+        let reply = Reply { error: done.err(), status };
+        if let Ok(mut text) = serde_json::to_vec(&reply) {
+            text.push(b'\n');
+            // A client that went away has nothing to hear.
+            let _ = stream.write_all(&text);
+        }
+    }
+
+    fn obey(&mut self, request: &Request) -> Result<(), String> {
+        match request {
+            Request::Status => Ok(()),
+            Request::Kill { reason } => {
+                // Even a bad reason stops: then ask for a better one.
+                let checked = checked_reason(reason);
+                let told = checked.clone().unwrap_or_else(|_| "no reason given".to_owned());
+                self.halt(By::Operator, &told);
+                Ok(())
+            }
+            Request::Resume { reason } => {
+                let reason = checked_reason(reason)?;
+                self.resume(&reason)
+            }
+        }
+    }
+
+    fn unix_ms(&self) -> i64 {
+        self.inputs.clock.wall().unix_ms(self.inputs.clock.now())
+    }
+}
+
+/// What risk latched, by name.
+fn latched_reasons(metrics: &Metrics) -> String {
+    let named = ["drawdown", "drift", "runaway"];
+    let standing: Vec<_> = named
+        .into_iter()
+        .filter(|name| metrics.total_of("risk", &format!("latched_{name}")) > 0)
+        .collect();
+    standing.join(", ")
+}
+
+fn read_line(stream: &mut UnixStream) -> Result<Vec<u8>, String> {
+    let set = stream
+        .set_nonblocking(false)
+        .and_then(|()| stream.set_read_timeout(Some(CLIENT_PATIENCE)))
+        .and_then(|()| stream.set_write_timeout(Some(CLIENT_PATIENCE)));
+    set.map_err(|e| format!("the socket: {e}"))?;
+    let mut line = Vec::new();
+    let mut chunk = [0; 512];
+    while !line.ends_with(b"\n") {
+        let n = stream.read(&mut chunk).map_err(|e| format!("no request came: {e}"))?;
+        if n == 0 {
+            return Err("the request has no end".to_owned());
+        }
+        line.extend_from_slice(&chunk[..n]);
+        if line.len() > REQUEST_LEN_MAX {
+            return Err(format!("the request is longer than {REQUEST_LEN_MAX} bytes"));
+        }
+    }
+    Ok(line)
+}
+
+/// The socket of the run in `folder` is there: an engine listens, or was killed.
+#[must_use]
+pub fn has_socket(folder: &Path) -> bool {
+    folder.join(SOCKET).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::client::ask;
+
+    fn started(folder: &Path) -> (Helper, Control) {
+        let control = Control::new();
+        let about = About {
+            run: "1-2".to_owned(),
+            account: "embedded".to_owned(),
+            venue: "binance",
+            instruments: 1,
+        };
+        let inputs = Inputs {
+            folder: folder.to_owned(),
+            about,
+            clock: Clock::monotonic(),
+            control: control.clone(),
+            metrics: Metrics::in_memory(),
+            latch: Latch::of("embedded").expect("no file"),
+            guard: None,
+        };
+        (Helper::start(inputs).expect("a socket"), control)
+    }
+
+    #[test]
+    fn a_kill_and_a_resume_over_the_socket() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (helper, control) = started(folder.path());
+        let kill = Request::Kill { reason: "line cut".to_owned() };
+        let reply = ask(folder.path(), &kill).expect("an answer");
+        assert_eq!((reply.error, control.phase()), (None, Phase::Kill));
+        assert_eq!(reply.status["latch"]["reason"], "line cut");
+        assert_eq!(reply.status["resumable"], true);
+        let empty = Request::Resume { reason: " ".to_owned() };
+        assert!(ask(folder.path(), &empty).expect("an answer").error.is_some());
+        assert_eq!(control.phase(), Phase::Kill, "no reason, no resume");
+        let resume = Request::Resume { reason: "line mended".to_owned() };
+        let reply = ask(folder.path(), &resume).expect("an answer");
+        assert_eq!((reply.error, control.phase()), (None, Phase::Run));
+        control.kill();
+        let refused = ask(folder.path(), &resume).expect("an answer").error;
+        assert!(refused.is_some_and(|e| e.contains("will not trade again")));
+        drop(helper);
+        assert!(!has_socket(folder.path()), "the socket goes with its engine");
+    }
+
+    #[test]
+    fn hostile_clients_change_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_helper, control) = started(folder.path());
+        let long = vec![b'x'; REQUEST_LEN_MAX + 1_000];
+        for text in [b"{}\n".as_slice(), b"\xff\xfe\n", b"{\"do\":\"dance\"}\n", b"", &long] {
+            let mut stream = crate::operator::path::connect(folder.path()).expect("connected");
+            let _ = stream.write_all(text);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer);
+            assert!(answer.is_empty() || answer.contains("\"error\""), "{answer}");
+        }
+        assert_eq!(control.phase(), Phase::Run);
+        assert!(ask(folder.path(), &Request::Status).expect("an answer").error.is_none());
+    }
+}

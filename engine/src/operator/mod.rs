@@ -1,0 +1,32 @@
+//! What a person, or a latch of risk, may say to a running engine: stop trading, trade again, how
+//! do you do. And what happens when the engine cannot hear it any more.
+//!
+//! ```text
+//! bot4 kill|resume|status --socket, mode 0600--> helper thread --halt bit--> kill word --> risk,
+//! SIGUSR1, kill file -------------------------->   |   ^                                execution
+//!                                     latch file <-'   '-- counters: latches of risk, beats
+//! guard process <--beats, "closed"-- helper thread
+//!       '--engine gone or hanging--> session of its own: cancels that run's orders
+//! bot4 kill --no answer in 1 s--> ends the process, then the same session
+//! ```
+//!
+//! * The helper is a thread of its own, so that a kill works while the control lane hangs. The
+//!   kill word is raised first; everything slower (the file, the answer) comes after it.
+//! * A halt is **latched** ([`latch`]): it lies on the disk, outlives the process, and only
+//!   `bot4 resume --reason` ends it. Until then a start is refused with exit code 78.
+//! * The engine stays up under a halt: books live, orders cancelled, account kept.
+//! * [`fence`] cancels from outside, and only orders that carry the dead run's epoch.
+
+pub mod client;
+pub mod fence;
+pub mod guard;
+pub mod helper;
+pub mod latch;
+pub mod message;
+pub mod path;
+pub mod status;
+pub mod trigger;
+
+pub use helper::{Helper, Inputs};
+pub use latch::{By, Latch, LatchRecord};
+pub use message::{Reply, Request};

@@ -1,0 +1,193 @@
+//! A person stops an engine and lets it go on; a stop outlives the process; an engine that does not
+//! answer, or dies, leaves no order at the venue.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+
+use common::{bot4, check_account, config, number, output, report, sleep, stderr, venue};
+use serde_json::Value;
+
+/// An engine that trades at a venue of its own process, which outlives it.
+struct Rig {
+    state: tempfile::TempDir,
+    config: std::path::PathBuf,
+    endpoints: Value,
+    _venue: common::Killed,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let (venue, endpoints) = venue(state.path(), "127.0.0.1:0");
+        let path = state.path().join("trade.toml");
+        let text = config(&endpoints, None).replace("for = \"6s\"\n", "");
+        std::fs::write(&path, text).expect("written");
+        Self { state, config: path, endpoints, _venue: venue }
+    }
+
+    fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    fn start(&self, report: &str) -> common::Killed {
+        let engine = bot4(self.state())
+            .args(["run", "--config"])
+            .arg(&self.config)
+            .arg("--report")
+            .arg(self.state().join(report))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let engine = common::Killed(engine);
+        self.until("orders are sent", |s| sent(s) > 20);
+        engine
+    }
+
+    /// The status of the one engine that runs.
+    fn status(&self) -> Value {
+        let out = output(bot4(self.state()).args(["status", "--json"]));
+        let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
+        first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..300 {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            sleep(100);
+        }
+        panic!("not within 30 s: {what}; {}", self.status());
+    }
+
+    fn say(&self, args: &[&str]) -> Output {
+        output(bot4(self.state()).args(args))
+    }
+
+    fn latch_file(&self) -> Option<String> {
+        let accounts = std::fs::read_dir(self.state().join("bot4/accounts")).ok()?;
+        let latch = accounts.flatten().map(|a| a.path().join("latch.json")).find(|p| p.exists())?;
+        std::fs::read_to_string(latch).ok()
+    }
+}
+
+fn sent(status: &Value) -> u64 {
+    status["orders"]["sent"].as_u64().unwrap_or(0)
+}
+
+fn signal(engine: &Child, name: &str) {
+    let pid = engine.id().to_string();
+    let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status();
+    assert!(done.expect("kill runs").success());
+}
+
+fn ended(engine: &mut common::Killed) -> Option<i32> {
+    engine.0.wait().expect("it ends").code()
+}
+
+#[test]
+fn a_person_stops_it_and_lets_it_go_on() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    let out = rig.say(&["kill", "--reason", "a look at the line", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let status = rig.status();
+    assert_eq!((&status["phase"], number(&status, "/orders/open")), (&"kill".into(), 0));
+    let (before, latch) = (sent(&status), rig.latch_file().expect("a latch on the disk"));
+    assert!(latch.contains("a look at the line"), "{latch}");
+    sleep(1_000);
+    let later = rig.status();
+    assert_eq!(sent(&later), before, "not one order under a kill");
+    assert!(number(&later, "/market/messages") > number(&status, "/market/messages"));
+    assert_eq!(rig.say(&["resume", "--reason", "  "]).status.code(), Some(2));
+    let out = rig.say(&["resume", "--reason", "the line is good"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert_eq!(rig.latch_file(), None);
+    rig.until("it trades again", |s| sent(s) > before + 20 && s["phase"] == "run");
+    // A signal and a file stop as well; the file holds as long as it is there.
+    signal(&engine.0, "USR1");
+    rig.until("stopped by the signal", |s| s["latch"]["by"] == "signal");
+    let file = rig.state().join("bot4/KILL");
+    std::fs::write(&file, "").expect("written");
+    let refused = rig.say(&["resume", "--reason", "again"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    std::fs::remove_file(&file).expect("removed");
+    let out = rig.say(&["resume", "--reason", "again"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0), "a stop that ended is no halt");
+    check_account(&report(&rig.state().join("report.json")));
+}
+
+#[test]
+fn a_stop_outlives_the_process() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    assert_eq!(rig.say(&["kill", "--reason", "enough"]).status.code(), Some(0));
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(79), "a person must look");
+    check_account(&report(&rig.state().join("report.json")));
+    let run = ["run", "--for", "1s", "--config", rig.config.to_str().expect("UTF-8")];
+    let refused = rig.say(&run);
+    assert_eq!(refused.status.code(), Some(78));
+    let error = stderr(&refused);
+    assert!(error.contains("enough") && error.contains("bot4 resume"), "{error}");
+    assert_eq!(rig.say(&["status"]).status.code(), Some(1), "a latch stands");
+    assert_eq!(rig.say(&["resume", "--reason", "looked at it"]).status.code(), Some(0));
+    let run = rig.say(&run);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_ended_and_its_orders_go() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    signal(&engine.0, "STOP");
+    let out = rig.say(&["kill", "--reason", "it hangs", "--json"]);
+    let told: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(out.status.code(), Some(0), "{told} {}", stderr(&out));
+    assert_eq!((&told["answered"], &told["outside"]["left"]), (&false.into(), &0.into()));
+    assert_eq!(ended(&mut engine), None, "ended by a signal");
+    assert!(rig.latch_file().is_some_and(|l| l.contains("it hangs")));
+    assert_eq!(open_at_the_venue(&rig), 0);
+}
+
+/// The guard notices a death by itself.
+#[test]
+fn an_engine_that_dies_leaves_no_order() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    rig.until("orders are open", |s| number(s, "/orders/open") > 0);
+    signal(&engine.0, "KILL");
+    assert_eq!(ended(&mut engine), None);
+    let run = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten().next();
+    let told = run.expect("one run").path().join("guard.json");
+    for _ in 0..100 {
+        if told.exists() {
+            break;
+        }
+        sleep(100);
+    }
+    let told = std::fs::read_to_string(told).expect("the guard told what it did");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["outcome"]["left"], 0, "{told}");
+    assert_eq!(open_at_the_venue(&rig), 0);
+    // No latch: the next start reconciles and trades.
+    let mut next = rig.start("next.json");
+    signal(&next.0, "INT");
+    assert_eq!(ended(&mut next), Some(0));
+    check_account(&report(&rig.state().join("next.json")));
+}
+
+/// Orders that the venue holds open, by its own word.
+fn open_at_the_venue(rig: &Rig) -> u64 {
+    let args = ["run", "--reconcile-only", "--json", "--config"];
+    let out = output(bot4(rig.state()).args(args).arg(&rig.config));
+    let told: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert!(!told["notes"].to_string().contains("were cancelled"), "{told} {}", rig.endpoints);
+    told["earlier"]["open_at_venue"].as_u64().unwrap_or(0)
+}
