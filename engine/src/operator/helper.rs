@@ -69,10 +69,10 @@ impl Helper {
         Ok(Self { end, in_order, thread: Some(thread) })
     }
 
-    /// Nothing of the run is open at the venue: its guard may go.
-    pub fn finish(self) {
+    /// Ends. `clear`: nothing of the run is open at the venue, so its guard may go.
+    pub fn finish(self, clear: bool) {
         // Relaxed: the release of the drop below publishes it.
-        self.in_order.store(true, Ordering::Relaxed);
+        self.in_order.store(clear, Ordering::Relaxed);
     }
 }
 

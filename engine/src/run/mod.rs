@@ -141,9 +141,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let opening = outcome::Opening::take(&clock, &access, config)?;
     settle(earlier, &clock, &access, &opening)?;
     history::write_record(&dir, &record_of(config, options, &dir, account, &opening))?;
-    for warning in plan.placement.warnings.iter().chain(&opening.notes) {
-        eprintln!("warning: {warning}");
-    }
+    plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let control = Control::new();
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
     let mut wired = wiring::wire(&wiring::Inputs {
@@ -161,9 +159,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         disk: None,
     })?;
     let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
-    if options.trap_syscalls {
-        wired.trap_syscalls(&plan);
-    }
+    wired.trap_syscalls(options.trap_syscalls, &plan);
     let _keeper = keeper(config, &wired.metrics, &clock)?;
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
@@ -194,11 +190,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         venue: config.venue.venue.name(),
         trades: config.venue.trades(),
     };
-    let end = outcome::close(&closing, ended)?;
-    if end.is_clear() {
-        helper.finish();
-    }
-    Ok(end)
+    outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
 }
 
 /// What a person may say while the run lasts, and the guard of its orders.

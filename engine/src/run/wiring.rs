@@ -134,10 +134,11 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
 }
 
 impl Wired {
-    /// Makes lanes of compute roles trap system calls after warm-up: a test aid.
-    pub fn trap_syscalls(&mut self, plan: &Plan) {
+    /// Makes lanes of compute roles trap system calls after warm-up, where that is `wanted`: a
+    /// test aid.
+    pub fn trap_syscalls(&mut self, wanted: bool, plan: &Plan) {
         for (spec, lane) in self.lanes.iter_mut().zip(&plan.placement.lanes) {
-            spec.trap_syscalls = lane.is_compute();
+            spec.trap_syscalls = wanted && lane.is_compute();
         }
     }
 
