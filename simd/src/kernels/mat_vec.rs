@@ -29,64 +29,64 @@ impl Operation for MatVec<'_> {
         // SAFETY: the caller promises the instructions of `V`.
         unsafe {
             for (i, sums) in whole.iter_mut().enumerate() {
-                let rows = eight(&upper[i * LANES * x.len()..], x.len());
-                V::sums(eight_products::<V>(rows, x)).settled().store(sums);
+                let rows = &upper[i * LANES * x.len()..];
+                V::sums(eight_products::<V>(rows, x, 0)).settled().store(sums);
             }
-            if !rest.is_empty() {
-                let mut rows: [&[Block]; LANES] = [&[]; LANES];
-                for (i, row) in rows.iter_mut().take(rest.len()).enumerate() {
-                    *row = &lower[i * x.len()..][..x.len()];
-                }
-                // A missing row repeats the first: nobody reads its sum.
-                for i in rest.len()..LANES {
-                    rows[i] = rows[0];
-                }
+            for (i, sum) in rest.iter_mut().enumerate() {
+                let [lanes] = products::<V, 1>(&lower[i * x.len()..], x, 0);
+                let none = V::splat(0.0);
                 let mut sums = [0.0; LANES];
-                V::sums(eight_products::<V>(rows, x)).settled().store(&mut sums);
-                rest.copy_from_slice(&sums[..rest.len()]);
+                V::sums([lanes, none, none, none, none, none, none, none])
+                    .settled()
+                    .store(&mut sums);
+                *sum = sums[0];
             }
         }
     }
 }
 
-/// The first eight rows of `width` blocks.
-#[inline(always)]
-pub(super) fn eight(matrix: &[Block], width: usize) -> [&[Block]; LANES] {
-    [0, 1, 2, 3, 4, 5, 6, 7].map(|i| &matrix[i * width..][..width])
-}
-
-/// Lane sums of eight rows times `x`; all are as long as `x`.
+/// Lane sums of the first eight rows of `matrix` times `x`, from block `from` on; rows are as
+/// long as `x`.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-pub(super) unsafe fn eight_products<V: Vector>(rows: [&[Block]; LANES], x: &[Block]) -> [V; LANES] {
-    let [a, b, c, d, e, f, g, h] = rows;
+pub(super) unsafe fn eight_products<V: Vector>(
+    matrix: &[Block],
+    x: &[Block],
+    from: usize,
+) -> [V; LANES] {
     // SAFETY: the caller promises the instructions of `V`.
     unsafe {
         if V::WIDE {
-            return products::<V, LANES>(rows, x);
+            return products::<V, LANES>(matrix, x, from);
         }
-        let [a, b, c, d] = products::<V, 4>([a, b, c, d], x);
-        let [e, f, g, h] = products::<V, 4>([e, f, g, h], x);
+        let [a, b, c, d] = products::<V, 4>(matrix, x, from);
+        let [e, f, g, h] = products::<V, 4>(&matrix[4 * x.len()..], x, from);
         [a, b, c, d, e, f, g, h]
     }
 }
 
-/// Lane sums of `N` rows times `x`.
+/// As [`eight_products`], of `N` rows.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn products<V: Vector, const N: usize>(rows: [&[Block]; N], x: &[Block]) -> [V; N] {
-    let rows = rows.map(|row| &row[..x.len()]);
-    // SAFETY: the caller promises the instructions of `V`.
+unsafe fn products<V: Vector, const N: usize>(
+    matrix: &[Block],
+    x: &[Block],
+    from: usize,
+) -> [V; N] {
+    let width = x.len();
+    let matrix = &matrix[..N * width];
+    // SAFETY: the caller promises the instructions of `V`; `j < width` and `row < N` keep the
+    // index below the length asserted above.
     unsafe {
         let mut sums = [V::splat(0.0); N];
-        for (j, x) in x.iter().enumerate() {
-            let x = V::load(x);
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                *sum = V::load(&row[j]).fma(x, *sum);
+        for j in from..width {
+            let x = V::load(x.get_unchecked(j));
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(matrix.get_unchecked(row * width + j)).fma(x, *sum);
             }
         }
         sums

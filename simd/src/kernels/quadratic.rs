@@ -7,7 +7,7 @@
 //! `((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))` lane by lane, then the tree of
 //! [`Vector::sums`].
 
-use super::mat_vec::{eight, eight_products};
+use super::mat_vec::eight_products;
 use super::{Operation, blocks, settled, tree};
 use crate::LANES;
 use crate::vector::Vector;
@@ -30,16 +30,18 @@ impl Operation for Quadratic<'_> {
         assert!(matrix.len() == w.len() * w.len(), "a quadratic form has a square matrix");
         let (matrix, w) = (blocks(matrix), blocks(w));
         let width = w.len();
-        // SAFETY: the caller promises the instructions of `V`.
+        // SAFETY: the caller promises the instructions of `V`; `i < LANES` and `b < width` keep
+        // the index below the length of `rows`.
         unsafe {
             let mut sums = [V::splat(0.0); LANES];
             for (b, own) in w.iter().enumerate() {
-                let rows = eight(&matrix[b * LANES * width..], width);
-                let right = eight_products::<V>(rows.map(|row| &row[b + 1..]), &w[b + 1..]);
+                let rows = &matrix[b * LANES * width..][..LANES * width];
+                let right = eight_products::<V>(rows, w, b + 1);
                 let lanes = V::load(own);
-                for (i, (row, right)) in rows.into_iter().zip(right).enumerate() {
-                    let whole = V::load(&row[b]).fma(lanes, right.add(right));
-                    sums[i] = V::splat(own[i]).fma(whole, sums[i]);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let block = V::load(rows.get_unchecked(i * width + b));
+                    let whole = block.fma(lanes, right[i].add(right[i]));
+                    *sum = V::splat(own[i]).fma(whole, *sum);
                 }
             }
             let [a, b, c, d, e, f, g, h] = sums;

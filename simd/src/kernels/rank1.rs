@@ -3,7 +3,8 @@
 //! symmetric to the last bit stays so, and a diagonal that is not negative stays so where `keep`
 //! and `add` are not negative.
 //!
-//! Four rows at a time share the blocks of `y`. Bound by the stores: one block a cycle.
+//! Four rows at a time share the blocks of `y`, and one look for a NaN: it would be left in the sum of
+//! all new blocks. Bound by the stores: one block a cycle.
 
 use super::{Operation, blocks, blocks_mut};
 use crate::vector::{Block, Vector};
@@ -32,34 +33,47 @@ impl Operation for Rank1<'_> {
         let (left, x) = (x.as_chunks::<ROWS>().0, blocks(x));
         let root = add.abs().sqrt();
         let signed = root.copysign(add);
-        let rows = blocks_mut(matrix).chunks_exact_mut((ROWS * x.len()).max(1));
+        let groups = blocks_mut(matrix).chunks_exact_mut((ROWS * x.len()).max(1));
         // SAFETY: the caller promises the instructions of `V`.
         unsafe {
-            for (rows, left) in rows.zip(left) {
-                let left = left.map(|x| V::splat(x * signed));
-                four_rows(rows, x, left, V::splat(root), V::splat(keep));
+            for (rows, left) in groups.zip(left) {
+                let left = left.map(|x| x * signed);
+                if group(rows, x, left, V::splat(root), V::splat(keep)) {
+                    rows.iter_mut().for_each(|m| V::load(m).settled().store(m));
+                }
             }
         }
     }
 }
 
-/// `rows = keep rows + left (root x)'`.
+/// `rows = keep rows + left (root x)'`; returns whether there may be a NaN.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn four_rows<V: Vector>(rows: &mut [Block], x: &[Block], left: [V; ROWS], root: V, keep: V) {
-    let (upper, lower) = rows.split_at_mut(2 * x.len());
-    let (first, second) = upper.split_at_mut(x.len());
-    let (third, fourth) = lower.split_at_mut(x.len());
-    let columns = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth)).zip(x);
-    for (((a, b), (c, d)), x) in columns {
-        // SAFETY: the caller promises the instructions of `V`.
-        unsafe {
+unsafe fn group<V: Vector>(
+    rows: &mut [Block],
+    x: &[Block],
+    left: [f64; ROWS],
+    root: V,
+    keep: V,
+) -> bool {
+    let width = x.len();
+    let rows = &mut rows[..ROWS * width];
+    // SAFETY: the caller promises the instructions of `V`; `j < width` and `row < ROWS` keep the
+    // index below the length asserted above.
+    unsafe {
+        let mut sums = [V::splat(0.0); ROWS];
+        for (j, x) in x.iter().enumerate() {
             let y = V::load(x).mul(root);
-            for (m, left) in [a, b, c, d].into_iter().zip(left) {
-                left.fma(y, V::load(m).mul(keep)).settled().store(m);
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let m = rows.get_unchecked_mut(row * width + j);
+                let new = V::splat(left[row]).fma(y, V::load(m).mul(keep));
+                new.store(m);
+                *sum = sum.add(new);
             }
         }
+        let [a, b, c, d] = sums;
+        a.add(b).add(c.add(d)).any_nan()
     }
 }

@@ -124,6 +124,12 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn any_nan(self) -> bool {
+        // SAFETY: the caller promises AVX2; registers only.
+        unsafe { _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_UNORD_Q>(self.0, self.1)) != 0 }
+    }
+
+    #[inline(always)]
     unsafe fn settled(self) -> Self {
         // SAFETY: the caller promises AVX2; registers only.
         unsafe {

@@ -99,6 +99,12 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn any_nan(self) -> bool {
+        // SAFETY: the caller promises AVX-512F; registers only.
+        unsafe { _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(self.0, self.0) != 0 }
+    }
+
+    #[inline(always)]
     unsafe fn settled(self) -> Self {
         // SAFETY: the caller promises AVX-512F; registers only.
         unsafe {

@@ -68,6 +68,8 @@ pub(crate) trait Vector: Copy {
             even.add(l[1].add(l[5]).add(l[3].add(l[7])))
         }
     }
+    /// Some lane is NaN.
+    unsafe fn any_nan(self) -> bool;
     /// Every NaN replaced by the canonical quiet NaN.
     unsafe fn settled(self) -> Self;
 }

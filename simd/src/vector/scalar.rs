@@ -102,6 +102,11 @@ impl Vector for Scalar8 {
     }
 
     #[inline(always)]
+    unsafe fn any_nan(self) -> bool {
+        self.0.iter().any(|v| v.is_nan())
+    }
+
+    #[inline(always)]
     unsafe fn settled(mut self) -> Self {
         for v in &mut self.0 {
             if v.is_nan() {
