@@ -4,7 +4,8 @@
 //!   parse ---.                                  .--> benches/*.rs    criterion: mean of a loop
 //!   book  ---+--> roster: groups of cases ------|
 //!   gate  ---|    (first case is the baseline)  '--> bin/latency     percentiles of single calls
-//!   ring  ---'                                       and ratios over interleaved rounds
+//!   ring  ---|                                       and ratios over interleaved rounds
+//!   kernels -'
 //! ```
 //!
 //! A [`Case`] is one operation that can be called again and again. Everything that the operation
@@ -31,11 +32,11 @@
 //! case's loop), printed with the lowest and the highest round. Above one is faster than the
 //! baseline.
 //!
-//! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps
-//! of the lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the
-//! copy of a ready record (log entry), a `BufWriter` over a file (journal). The readers and the
-//! books of a group are held to the same
-//! results by tests before their speed is of interest.
+//! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps of
+//! the lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the copy
+//! of a ready record (log entry), a `BufWriter` over a file (journal), plain loops (kernels). The
+//! readers and the books of a group are held to the same results by tests before their speed is of
+//! interest.
 //!
 //! How the inputs look: [`texts`] prints market messages in the venue's shape (and takes a real
 //! mix from `shared/recordings` beside the project when it is there), [`trace`] draws a book's
@@ -51,6 +52,7 @@ pub mod dialect;
 pub mod flow;
 pub mod gate;
 pub mod journal;
+pub mod kernels;
 pub mod machine;
 pub mod parse;
 pub mod report;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bot4_book::{Ladder, NaiveBook};
+use bot4_simd::{Kernels, Level};
 
 use crate::batch::{
     self, ChannelSingles, QueueSingles, RingChunks, RingInPlace, RingSingles, RtrbChunks,
@@ -13,6 +14,7 @@ use crate::dialect::{Change, Dialect};
 use crate::flow::Flow;
 use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
 use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
+use crate::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
 use crate::parse::{Parse, Reader};
 use crate::ring::{
     ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop, SlotChannelTrip,
@@ -224,8 +226,57 @@ fn round_trip() -> Option<Group> {
     Some(group("ring/round_trip", what, cases))
 }
 
+/// A kernel at every level of this machine behind its baselines.
+fn levels(
+    name: &str,
+    what: String,
+    portfolio: &Rc<Portfolio>,
+    mut cases: Vec<Named>,
+    kernel: fn(&Rc<Portfolio>, Kernels) -> Kernel,
+) -> Group {
+    for kernels in Level::ALL.into_iter().filter_map(Kernels::at) {
+        cases.push(named(kernels.level().name(), kernel(portfolio, kernels)));
+    }
+    group(name, what, cases)
+}
+
+/// The mathematics of a portfolio.
+#[must_use]
+pub fn kernels() -> Vec<Group> {
+    let p = &Portfolio::draw();
+    let (n, best) = (INSTRUMENTS, Kernels::best());
+    let one = |name, case: Plain| vec![named(name, case)];
+    let anew = vec![
+        named("anew", Plain::covariance(p)),
+        named("anew_by_kernel", Kernel::correlation(p, best)),
+        named("plain", Plain::rank1(p)),
+    ];
+    let pairs = format!("correlations of {n} instruments from {SAMPLES} samples");
+    let update = format!("one sample into covariances of {n}, or those of {SAMPLES} anew");
+    let worst = format!("P&L of {n} positions in {SAMPLES} samples, mean of the worst 1 %");
+    let (ema, form, product) = (
+        format!("moving averages of {n} instruments"),
+        format!("w'Mw of {n}"),
+        format!("Mw of {n}"),
+    );
+    vec![
+        levels("kernels/ema", ema, p, one("plain", Plain::ema(p)), Kernel::ema),
+        levels("kernels/form", form, p, one("plain", Plain::quadratic(p)), Kernel::quadratic),
+        levels("kernels/product", product, p, one("plain", Plain::mat_vec(p)), Kernel::mat_vec),
+        levels(
+            "kernels/correlation",
+            pairs,
+            p,
+            one("plain", Plain::correlation(p)),
+            Kernel::correlation,
+        ),
+        levels("kernels/rank1", update, p, anew, Kernel::rank1),
+        levels("kernels/shortfall", worst, p, one("plain", Plain::shortfall(p)), Kernel::shortfall),
+    ]
+}
+
 /// Everything.
 #[must_use]
 pub fn all() -> Vec<Group> {
-    [parse(), book(), gate(), ring()].into_iter().flatten().collect()
+    [parse(), book(), gate(), ring(), kernels()].into_iter().flatten().collect()
 }

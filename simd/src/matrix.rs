@@ -42,7 +42,8 @@ impl Kernels {
     }
 
     /// `w' M w` of a symmetric `M`: only the blocks of eight by eight on the diagonal and right of
-    /// it are read. `w.len()` is a multiple of eight.
+    /// it are read. `w.len()` is a multiple of eight. Within `(w.len() / 8 + 4) eps sum |w m w|` of
+    /// the exact form.
     ///
     /// # Panics
     /// When the shapes do not fit.
@@ -54,7 +55,8 @@ impl Kernels {
     /// `M = keep * M + add * x x'`, the update of an exponentially weighted covariance. A
     /// symmetric `M` stays symmetric to the last bit; its diagonal stays not negative where it
     /// was, with `keep` and `add` not negative. A negative `add` takes a sample away. `x.len()`
-    /// is a multiple of eight.
+    /// is a multiple of eight. Each number is within `3 eps (|keep m| + |add x x|)` of the exact
+    /// one.
     ///
     /// # Panics
     /// When the shapes do not fit.
@@ -67,10 +69,11 @@ impl Kernels {
     /// has `columns` rows and columns and is symmetric to the last bit; `scratch` is one row longer
     /// than `samples` and holds nothing of interest afterwards.
     ///
-    /// All are in -1..=1 with ones on the diagonal. A constant column (or one whose squared
-    /// deviations vanish, below 1e-154) has correlation zero with every other, and so has padding.
-    /// A column with a NaN or an infinity (or whose squared deviations overflow) has NaN
-    /// everywhere, on the diagonal too.
+    /// Within `eps (samples + 12 r)` of the exact correlation, where `r` is the larger of the two
+    /// columns' largest `|x|` in standard deviations. All are in -1..=1 with ones on the diagonal.
+    /// A constant column (or one whose squared deviations vanish, below 1e-154) has correlation
+    /// zero with every other, and so has padding. A column with a NaN or an infinity (or whose
+    /// squared deviations overflow) has NaN everywhere, on the diagonal too.
     ///
     /// # Panics
     /// When the shapes do not fit.

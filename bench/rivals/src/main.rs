@@ -1,12 +1,16 @@
 //! Other engines' parts beside ours, interleaved in one run: `cargo run --release -- --date D`.
 //!
-//! Parsing: sonic-rs into typed structs that borrow from the text. Books: hftbacktest's vector
-//! over a range of interest; levels outside its range are lost to it, here it is given a range
-//! of 40 % around the start, which favours it. Every rival must agree with our result on the
-//! whole input before its speed is of interest; the program ends with 1 when one does not.
+//! Parsing: sonic-rs into typed structs that borrow from the text. Books: hftbacktest's vector over
+//! a range of interest; levels outside its range are lost to it, here it is given a range of 40 %
+//! around the start, which favours it. Matrices: nalgebra's of fixed size, faer's products (it
+//! picks its instructions at run time as we do; nalgebra has those it is compiled for, so a second
+//! look with `RUSTFLAGS="-C target-cpu=native"` is fair to it). Every rival must agree with our
+//! result on the whole input before its speed is of interest; the program ends with 1 when one does
+//! not.
 
 mod book;
 mod dialect;
+mod matrix;
 mod parse;
 
 use std::process::ExitCode;
@@ -15,6 +19,7 @@ use std::rc::Rc;
 use bot4_bench::case::Case;
 use bot4_bench::dialect::{Change, Dialect};
 use bot4_bench::flow::Flow;
+use bot4_bench::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
 use bot4_bench::machine::Machine;
 use bot4_bench::parse::Reader;
 use bot4_bench::report::Run;
@@ -22,6 +27,7 @@ use bot4_bench::roster::recorded_what;
 use bot4_bench::runner::{self, Plan};
 use bot4_bench::{Group, Named, texts};
 use bot4_lanes::Clock;
+use bot4_simd::Kernels;
 use clap::Parser;
 use dialect::Numbers;
 
@@ -37,6 +43,9 @@ struct Args {
     /// Milliseconds for a case in a round.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     ms: u64,
+    /// Only groups whose name starts with this, for example `rivals/form`.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 fn named(name: &'static str, case: impl Case + 'static) -> Named {
@@ -68,6 +77,7 @@ fn groups() -> Result<Vec<Group>, String> {
     ] {
         groups.push(changes(name, dialect, levels)?);
     }
+    groups.extend(matrices()?);
     let Some(flow) = Flow::recorded().map(Rc::new) else {
         eprintln!("rivals/book skipped: no shared data");
         return Ok(groups);
@@ -80,6 +90,30 @@ fn groups() -> Result<Vec<Group>, String> {
     ];
     groups.push(Group { name: "rivals/book".into(), what: recorded_what(&flow), cases });
     Ok(groups)
+}
+
+/// The mathematics of a portfolio.
+fn matrices() -> Result<Vec<Group>, String> {
+    let p = &Portfolio::draw();
+    matrix::agree(p)?;
+    let best = Kernels::best();
+    let forms = vec![
+        named("nalgebra_fixed", matrix::Fixed::new(p)),
+        named("faer", matrix::FaerForm::new(p)),
+        named("plain", Plain::quadratic(p)),
+        named("bot4", Kernel::quadratic(p, best)),
+    ];
+    let correlations = vec![
+        named("faer_half", matrix::Correlations::new(p, true)),
+        named("faer_all", matrix::Correlations::new(p, false)),
+        named("plain", Plain::correlation(p)),
+        named("bot4", Kernel::correlation(p, best)),
+    ];
+    let what = format!("correlations of {INSTRUMENTS} instruments from {SAMPLES} samples");
+    Ok(vec![
+        Group { name: "rivals/form".into(), what: format!("w'Mw of {INSTRUMENTS}"), cases: forms },
+        Group { name: "rivals/correlation".into(), what, cases: correlations },
+    ])
 }
 
 /// Book changes of `levels` levels in another venue's shape.
@@ -108,6 +142,7 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    groups.retain(|group| group.name.starts_with(&args.only));
     let clock = Clock::start();
     let plan = Plan { rounds: usize::from(args.rounds), ms: args.ms };
     let mut run = Run {

@@ -3,8 +3,8 @@
 //! symmetric to the last bit stays so, and a diagonal that is not negative stays so where `keep`
 //! and `add` are not negative.
 //!
-//! Four rows at a time share the blocks of `y`, and one look for a NaN: it would be left in the sum of
-//! all new blocks. Bound by the stores: one block a cycle.
+//! Four rows at a time share the blocks of `y`, and one look for a NaN: it would be left in the sum
+//! of all new blocks. Bound by the stores: one block a cycle.
 
 use super::{Operation, blocks, blocks_mut};
 use crate::vector::{Block, Vector};
