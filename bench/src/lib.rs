@@ -33,10 +33,10 @@
 //! baseline.
 //!
 //! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps of
-//! the lanes' clock (gate), crossbeam-channel `bounded` (rings), hdrhistogram (histogram), the copy
-//! of a ready record (log entry), a `BufWriter` over a file (journal), plain loops (kernels). The
-//! readers and the books of a group are held to the same results by tests before their speed is of
-//! interest.
+//! the lanes' clock, and a gate of a mutex, hash maps and floats (gate), crossbeam-channel
+//! `bounded` (rings), hdrhistogram (histogram), the copy of a ready record (log entry), a
+//! `BufWriter` over a file (journal), plain loops (kernels). The readers and the books of a group
+//! are held to the same results by tests before their speed is of interest.
 //!
 //! How the inputs look: [`texts`] prints market messages in the venue's shape (and takes a real
 //! mix from `shared/recordings` beside the project when it is there), [`trace`] draws a book's
@@ -55,6 +55,7 @@ pub mod journal;
 pub mod kernels;
 pub mod machine;
 pub mod parse;
+pub mod plain_gate;
 pub mod report;
 pub mod ring;
 pub mod roster;

@@ -87,6 +87,7 @@ impl Run {
             "loop_ns": f.loop_ns,
             "tail_ns": tail(&f.tail_ns),
             "ratio": { "median": f.ratio[0], "low": f.ratio[1], "high": f.ratio[2] },
+            "design_notes": if f.noted.is_empty() { Value::Null } else { f.noted.into() },
         })
     }
 
@@ -145,8 +146,11 @@ fn line(f: &Figure) -> String {
     let stamped = if f.batch == 1 { "calls".to_owned() } else { format!("by {}", f.batch) };
     format!(
         "{:<18} {:>9.1} {p50:>9.digits$} {p99:>9.digits$} {p999:>9.digits$} {max:>10.digits$} \
-         {:>10} {stamped:>9}  {ratio:.places$}x ({low:.places$}..{high:.places$})\n",
-        f.case, f.loop_ns, f.samples,
+         {:>10} {stamped:>9}  {ratio:.places$}x ({low:.places$}..{high:.places$}){}\n",
+        f.case,
+        f.loop_ns,
+        f.samples,
+        if f.noted.is_empty() { String::new() } else { format!("  notes: {}", f.noted) },
     )
 }
 
@@ -163,6 +167,7 @@ mod tests {
             loop_ns,
             tail_ns: [1.0, 2.0, 3.0, 4.0],
             ratio: [ratio; 3],
+            noted: "3 us",
         };
         Run {
             date: "2026-01-02".into(),
@@ -177,7 +182,7 @@ mod tests {
     #[test]
     fn all_three_forms_hold_the_figures() {
         let run = run();
-        assert!(run.table().contains("4.00x (4.00..4.00)"));
+        assert!(run.table().contains("4.00x (4.00..4.00)  notes: 3 us"));
         assert_eq!(run.json()["figures"][1]["baseline"], "base");
         let csv = run.csv();
         let rows: Vec<&str> = csv.lines().filter(|l| !l.starts_with('#')).collect();

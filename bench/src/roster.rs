@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bot4_book::{Ladder, NaiveBook};
+use bot4_risk::gate::{self, CANCEL_ROSTER, PLACE_ROSTER};
 use bot4_simd::{Kernels, Level};
 
 use crate::batch::{
@@ -12,10 +13,11 @@ use crate::book::{Changes, Recorded, Snapshot};
 use crate::case::Case;
 use crate::dialect::{Change, Dialect};
 use crate::flow::Flow;
-use crate::gate::{Cancel, KillWord, Place, PlaceAndEnd, Stamps};
+use crate::gate::{Cancel, KillWord, LookUp, MarkIn, Part, Place, PlaceAndEnd, Stamps, no_check};
 use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
 use crate::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
 use crate::parse::{Parse, Reader};
+use crate::plain_gate::PlainPlace;
 use crate::ring::{
     ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop, SlotChannelTrip,
     SlotRoundTrip,
@@ -31,6 +33,16 @@ pub struct Named {
     pub name: &'static str,
     /// The case.
     pub case: Box<dyn Case>,
+    /// What the design notes give for it, if they do.
+    pub noted: &'static str,
+}
+
+impl Named {
+    /// The same with the design notes' figure beside it.
+    #[must_use]
+    pub fn noted(self, noted: &'static str) -> Self {
+        Self { noted, ..self }
+    }
 }
 
 /// Cases that are compared with each other.
@@ -44,7 +56,7 @@ pub struct Group {
 }
 
 fn named(name: &'static str, case: impl Case + 'static) -> Named {
-    Named { name, case: Box::new(case) }
+    Named { name, case: Box::new(case), noted: "" }
 }
 
 fn group(name: &str, what: impl Into<String>, cases: Vec<Named>) -> Group {
@@ -155,13 +167,37 @@ pub fn gate() -> Vec<Group> {
     let cases = vec![
         named("two_stamps", Stamps::<2>::default()),
         named("one_stamp", Stamps::<1>::default()),
-        named("kill_word", KillWord::default()),
+        named("kill_word", KillWord::default()).noted("3 ns"),
         named("cancel", Cancel::default()),
         named("place_young", Place::young()),
         named("place", Place::grown_up()),
         named("place_and_end", PlaceAndEnd::default()),
     ];
-    vec![group("gate", "decision of the risk core, approved", cases)]
+    let large = vec![
+        named("mutex_hash_f64", PlainPlace::default()),
+        named("place", Place::large()).noted("3 to 10 us"),
+    ];
+    let what = "new order approved, 64 instruments, 256 open orders; beside a gate of mutex, hash \
+                maps and floats";
+    let about = "one check of the large account, through a pointer; then rosters in one piece";
+    vec![
+        group("gate/small", "decision of the risk core, approved", cases),
+        group("gate/large", what, large),
+        group("gate/check", about, gate_parts()),
+    ]
+}
+
+fn gate_parts() -> Vec<Named> {
+    let mut parts = vec![named("no_check", Part::new(no_check))];
+    for check in PLACE_ROSTER.iter().chain(CANCEL_ROSTER) {
+        let noted = if check.name == "kill" { "3 ns" } else { "" };
+        parts.push(named(check.name, Part::new(check.run)).noted(noted));
+    }
+    parts.push(named("look_up", LookUp::default()));
+    parts.push(named("limit_checks", Part::new(gate::judge_limits)).noted("3 us"));
+    parts.push(named("place_roster", Part::new(gate::judge_place)).noted("3 to 10 us"));
+    parts.push(named("mark_in", MarkIn::default()));
+    parts
 }
 
 /// Rings, histogram, log entry, journal.

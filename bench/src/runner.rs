@@ -40,6 +40,8 @@ pub struct Figure {
     pub tail_ns: [f64; 4],
     /// How many times faster than the baseline: median, lowest and highest round.
     pub ratio: [f64; 3],
+    /// What the design notes give, if they do.
+    pub noted: &'static str,
 }
 
 /// The percentiles of [`Figure::tail_ns`] before the largest.
@@ -124,6 +126,7 @@ fn figure(group: &str, run: &Running<'_>, baseline: &[f64]) -> Figure {
         loop_ns: median(&mut run.loops_ns.clone()),
         tail_ns: tail(&run.samples, run.batch),
         ratio: [median_ratio, ends[0], ends[1]],
+        noted: run.named.noted,
     }
 }
 
@@ -159,7 +162,7 @@ mod tests {
     }
 
     fn chain(name: &'static str, steps: u64) -> Named {
-        Named { name, case: Box::new(Chain(steps)) }
+        Named { name, case: Box::new(Chain(steps)), noted: "" }
     }
 
     #[test]

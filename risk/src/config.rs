@@ -4,15 +4,20 @@ use core::fmt;
 
 use bot4_types::instrument::Amount;
 use bot4_types::limits::STRATEGIES_MAX;
-use bot4_types::{AssetId, InstrumentTable};
+use bot4_types::{AssetId, ControlMode, InstrumentTable};
 
 use crate::limits::{LimitError, RiskLimits};
+use crate::scopes::{LimitBook, Scopes};
 
 /// Everything the risk lane starts from.
 #[derive(Clone, Debug)]
 pub struct RiskConfig {
-    /// The limits.
+    /// The account's limits.
     pub limits: RiskLimits,
+    /// The limits of venue, strategies and instruments.
+    pub scopes: Scopes,
+    /// Who may increase risk at the start.
+    pub mode: ControlMode,
     /// The instruments and assets of the run.
     pub table: InstrumentTable,
     /// What is held at start, per asset.
@@ -59,6 +64,7 @@ impl RiskConfig {
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate().map_err(ConfigError::Limit)?;
+        self.scopes.validate().map_err(ConfigError::Limit)?;
         let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
         let held = self.balances.iter().map(|(asset, _)| *asset);
         for asset in pairs.chain(held).chain([self.quote]) {
@@ -74,6 +80,12 @@ impl RiskConfig {
         }
         Ok(())
     }
+
+    /// All limits with a row for each strategy and instrument.
+    #[must_use]
+    pub fn limit_book(&self) -> LimitBook {
+        LimitBook::new(&self.limits, &self.scopes, self.strategies, self.table.all().len())
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +97,15 @@ mod tests {
         let mut table = InstrumentTable::new();
         let quote = table.asset(Symbol::new("USDT").expect("short")).expect("room");
         let limits = RiskLimits::default();
-        RiskConfig { limits, table, balances: vec![(quote, 1)], quote, strategies: 1 }
+        RiskConfig {
+            limits,
+            scopes: Scopes::default(),
+            mode: ControlMode::FullAuto,
+            table,
+            balances: vec![(quote, 1)],
+            quote,
+            strategies: 1,
+        }
     }
 
     #[test]

@@ -1,14 +1,20 @@
-//! The gate: the ordered roster of checks, and the only place that seals an approval.
+//! The gate: the ordered rosters of checks, and the only place that seals an approval.
 //!
 //! Invariant: an [`ApprovedOrder`] exists only for an [`Approval`], and an [`Approval`] only for
-//! an intent that passed its whole roster. Cost: a walk over function pointers, every check O(1).
+//! an intent that passed its whole roster. There are three: a new order passes the
+//! [`PLACE_ROSTER`]; one that can only bring positions nearer to zero ([`CheckInput::reduces`])
+//! passes the shorter [`REDUCE_ROSTER`]; a cancel the [`CANCEL_ROSTER`]. The kill word is first.
+//!
+//! Cost: every check is O(1); a roster is compiled into one function, so that what several checks
+//! look up is looked up once.
 
 use bot4_types::{ApprovedOrder, OrderAction, OrderIntent, RefuseReason, Trail};
 
 use crate::checks::{
-    CheckInput, balance, book, cancel, collar, correlation, duplicate, expiry, heat, instrument,
-    kill, mark_age, notional, open_orders, position, price, rate, self_trade, session, shortfall,
-    size, stop, unknown,
+    CheckInput, balance, book, cancel, collar, correlation, daily_loss, drawdown, duplicate,
+    expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin, mark_age,
+    mode, net, notional, open_orders, position, price, rate, self_trade, session, shortfall, size,
+    stop, unknown, weight,
 };
 
 /// One line of a roster.
@@ -20,38 +26,110 @@ pub struct Check {
     pub run: fn(&CheckInput<'_>) -> Result<(), RefuseReason>,
 }
 
-const fn line(name: &'static str, run: fn(&CheckInput<'_>) -> Result<(), RefuseReason>) -> Check {
-    Check { name, run }
+/// Makes a roster twice from the same lines: a table for those who want to see or measure its
+/// checks one by one, and a function that runs them in order without a call between them.
+macro_rules! roster {
+    ($(#[$about:meta])* $table:ident, $run:ident: $($name:literal => $check:path,)+) => {
+        $(#[$about])*
+        pub const $table: &[Check] = &[$(Check { name: $name, run: $check },)+];
+
+        #[doc = concat!("Runs [`", stringify!($table), "`].\n\n# Errors\n")]
+        /// The reason of the first check that does not hold.
+        #[inline]
+        pub fn $run(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
+            $($check(input)?;)+
+            Ok(())
+        }
+    };
 }
 
-/// What a new order must pass, in this order.
-pub const PLACE_ROSTER: &[Check] = &[
-    line("kill", kill::check),
-    line("instrument", instrument::check),
-    line("session", session::check),
-    line("duplicate", duplicate::check),
-    line("expiry", expiry::check),
-    line("book", book::check),
-    line("mark_age", mark_age::check),
-    line("price", price::check),
-    line("collar", collar::check),
-    line("size", size::check),
-    line("notional", notional::check),
-    line("stop", stop::check),
-    line("rate", rate::check),
-    line("open_orders", open_orders::check),
-    line("unknown", unknown::check),
-    line("self_trade", self_trade::check),
-    line("position", position::check),
-    line("balance", balance::check),
-    line("correlation", correlation::check),
-    line("shortfall", shortfall::check),
-    line("heat", heat::check),
-];
+roster! {
+    /// What a new order must pass, in this order.
+    PLACE_ROSTER, judge_place:
+    "kill" => kill::check,
+    "mode" => mode::check,
+    "instrument" => instrument::check,
+    "session" => session::check,
+    "duplicate" => duplicate::check,
+    "expiry" => expiry::check,
+    "book" => book::check,
+    "mark_age" => mark_age::check,
+    "price" => price::check,
+    "collar" => collar::check,
+    "size" => size::check,
+    "notional" => notional::check,
+    "fat_size" => fat_size::check,
+    "fat_notional" => fat_notional::check,
+    "stop" => stop::check,
+    "rate" => rate::check,
+    "weight" => weight::check,
+    "open_orders" => open_orders::check,
+    "unknown" => unknown::check,
+    "self_trade" => self_trade::check,
+    "position" => position::check,
+    "gross" => gross::check,
+    "net" => net::check,
+    "leverage" => leverage::check,
+    "margin" => margin::check,
+    "daily_loss" => daily_loss::check,
+    "drawdown" => drawdown::check,
+    "balance" => balance::check,
+    "correlation" => correlation::check,
+    "shortfall" => shortfall::check,
+    "heat" => heat::check,
+}
 
-/// What a cancel must pass, in this order.
-pub const CANCEL_ROSTER: &[Check] =
-    &[line("cancel_open", cancel::check_open), line("cancel_rate", cancel::check_rate)];
+roster! {
+    /// What an order must pass that can only reduce, in this order. What bounds exposure and loss
+    /// is not here; a book that is not live stops it only where the market is its cause.
+    REDUCE_ROSTER, judge_reduce:
+    "kill" => kill::check,
+    "mode" => mode::check,
+    "instrument" => instrument::check,
+    "session" => session::check,
+    "duplicate" => duplicate::check,
+    "expiry" => expiry::check,
+    "book" => book::check,
+    "mark_age" => mark_age::check,
+    "price" => price::check,
+    "collar" => collar::check,
+    "size" => size::check,
+    "notional" => notional::check,
+    "fat_size" => fat_size::check,
+    "fat_notional" => fat_notional::check,
+    "rate" => rate::check,
+    "weight" => weight::check,
+    "open_orders" => open_orders::check,
+    "self_trade" => self_trade::check,
+    "balance" => balance::check,
+}
+
+roster! {
+    /// What a cancel must pass, in this order.
+    CANCEL_ROSTER, judge_cancel:
+    "cancel_open" => cancel::check_open,
+    "cancel_rate" => cancel::check_rate,
+    "cancel_weight" => cancel::check_weight,
+}
+
+roster! {
+    /// The checks of the place roster that hold an order against a limit of ours, by themselves:
+    /// what they cost together is a figure of the bench.
+    LIMIT_CHECKS, judge_limits:
+    "collar" => collar::check,
+    "fat_size" => fat_size::check,
+    "fat_notional" => fat_notional::check,
+    "rate" => rate::check,
+    "weight" => weight::check,
+    "open_orders" => open_orders::check,
+    "position" => position::check,
+    "gross" => gross::check,
+    "net" => net::check,
+    "leverage" => leverage::check,
+    "margin" => margin::check,
+    "daily_loss" => daily_loss::check,
+    "drawdown" => drawdown::check,
+}
 
 /// Proof that an intent passed its whole roster. Made here alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +163,10 @@ impl Approval {
 /// # Errors
 /// The reason of the first check that does not hold.
 pub fn judge(input: &CheckInput<'_>) -> Result<Approval, RefuseReason> {
-    let roster = match input.intent.action {
-        OrderAction::Place => PLACE_ROSTER,
-        OrderAction::Cancel => CANCEL_ROSTER,
-    };
-    for check in roster {
-        (check.run)(input)?;
+    match input.intent.action {
+        OrderAction::Cancel => judge_cancel(input)?,
+        OrderAction::Place if input.reduces() => judge_reduce(input)?,
+        OrderAction::Place => judge_place(input)?,
     }
     Ok(Approval { intent: *input.intent })
 }
@@ -99,6 +175,7 @@ pub fn judge(input: &CheckInput<'_>) -> Result<Approval, RefuseReason> {
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, intent};
+    use crate::limits::units;
     use bot4_lanes::Phase;
     use bot4_types::{OrderId, Side};
 
@@ -136,12 +213,24 @@ mod tests {
             (R::PriceCollar, |f| f.intent.price.0 = 104 * crate::checks::fixture::ONE),
             (R::Lot, |f| f.intent.qty.0 += 1),
             (R::SizeMin, |f| f.intent.qty.0 = 0),
-            (R::SizeMax, |f| f.limits.order_base_max = 1),
+            (R::SizeMax, |f| f.instrument.qty_max.0 = 1),
             (R::NotionalMin, |f| f.instrument.notional_min = i128::MAX),
-            (R::NotionalMax, |f| f.limits.order_value_max = 1),
+            (R::NotionalMax, |f| f.instrument.notional_max = 1),
+            (R::FatSize, |f| f.limits.order_base_max = 1),
+            (R::FatNotional, |f| f.limits.order_value_max = 1),
             (R::MissingStop, |f| f.intent.stop_ticks = 0),
             (R::Rate, |f| f.orders_taken = 10_000),
+            (R::Weight, |f| f.limits.weight_reserve = f.limits.weight_burst),
             (R::Position, |f| f.equity = None),
+            (R::Gross, |f| f.limits.gross_value_max = 1),
+            (R::Net, |f| f.limits.net_value_max = 1),
+            (R::Leverage, |f| f.limits.leverage_e4 = 1),
+            (R::Margin, |f| {
+                (f.limits.maintenance_e4, f.limits.margin_distance_e4) = (10_000, 10_000_000_000);
+            }),
+            (R::DailyLoss, |f| f.day_open = units(200_000)),
+            (R::Drawdown, |f| f.peak = units(200_000)),
+            (R::Mode, |f| f.mode = bot4_types::ControlMode::Emergency),
             (R::Balance, |f| f.balances.clear()),
             (R::Correlation, |f| {
                 f.limits.statistics.correlation_from_e6 = 0;

@@ -50,6 +50,7 @@ pub struct Ledger {
     totals: Box<[Exposure]>,
     cells: Box<[Exposure]>,
     open: usize,
+    open_by: Box<[u32]>,
     unknown: usize,
     approved_last: OrderId,
     orphans: Box<[(OrderId, InstrumentId, u64)]>,
@@ -83,6 +84,7 @@ impl Ledger {
             totals: vec![blank; instruments].into_boxed_slice(),
             cells: vec![blank; instruments * strategies].into_boxed_slice(),
             open: 0,
+            open_by: vec![0; strategies].into_boxed_slice(),
             unknown: 0,
             approved_last: OrderId(0),
             orphans: vec![(OrderId(0), InstrumentId(0), 0); ORPHANS_KEPT].into_boxed_slice(),
@@ -235,6 +237,12 @@ impl Ledger {
     #[must_use]
     pub const fn open_orders(&self) -> usize {
         self.open
+    }
+
+    /// Orders of `strategy` that are not ended.
+    #[must_use]
+    pub fn open_orders_of(&self, strategy: StrategyId) -> u32 {
+        self.open_by.get(usize::from(strategy.0)).copied().unwrap_or(0)
     }
 
     /// Orders of unknown fate.
@@ -397,10 +405,11 @@ impl Ledger {
 
     fn count_open(&mut self, place: u32, opened: bool) {
         let slot = *self.orders.slot(place);
-        self.each_exposure(&slot, |exposure| {
-            exposure.open =
-                if opened { exposure.open + 1 } else { exposure.open.saturating_sub(1) };
-        });
+        let counted = |n: u32| if opened { n + 1 } else { n.saturating_sub(1) };
+        self.each_exposure(&slot, |exposure| exposure.open = counted(exposure.open));
+        if let Some(open) = self.open_by.get_mut(usize::from(slot.strategy.0)) {
+            *open = counted(*open);
+        }
     }
 
     /// Changes the account's exposure and the strategy's in the instrument of `slot`.

@@ -35,9 +35,12 @@
 //! whole list of reports, the order table and its index are compared with maps.
 
 pub mod agent;
+pub mod aggregate;
+pub mod caps;
 pub mod checks;
 pub mod config;
 mod counters;
+pub mod equity;
 pub mod exposure;
 pub mod gate;
 pub mod ledger;
@@ -51,12 +54,14 @@ pub mod position;
 pub mod rate;
 pub mod replay;
 pub mod risk_core;
+pub mod scopes;
 mod stall;
 pub mod statistics;
 pub mod valuation;
 
 pub use agent::{RiskAgent, RiskPorts};
 pub use config::{ConfigError, RiskConfig};
+pub use equity::EquityPoint;
 pub use exposure::{Counts, Exposure};
 pub use gate::Approval;
 pub use ledger::Ledger;
@@ -64,4 +69,5 @@ pub use limits::{LimitError, RiskLimits, units};
 pub use pnl::Pnl;
 pub use replay::{Decided, Difference, ReplayError, Replayer};
 pub use risk_core::{Decision, RiskCore};
+pub use scopes::{LimitBook, ScopeLimits, Scopes};
 pub use statistics::{Statistics, StatisticsLimits, Upkeep};

@@ -7,17 +7,21 @@
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    AccountReport, AssetId, ExecMsg, InstrumentId, Mark, Nanos, OrderAction, OrderId, OrderIntent,
-    RefuseReason,
+    AccountReport, AssetId, ControlMode, ExecMsg, InstrumentId, Mark, Nanos, OrderAction, OrderId,
+    OrderIntent, RefuseReason,
 };
 
-use crate::checks::CheckInput;
+use crate::aggregate::Aggregate;
+use crate::caps::Caps;
+use crate::checks::{CheckInput, GateState};
 use crate::config::{ConfigError, RiskConfig};
+use crate::equity::EquityPoint;
 use crate::gate::{self, Approval};
 use crate::ledger::Ledger;
-use crate::limits::RiskLimits;
+use crate::limits::LimitError;
 use crate::pnl::Pnl;
 use crate::rate::Rates;
+use crate::scopes::LimitBook;
 use crate::statistics::{Statistics, Upkeep};
 use crate::valuation::Valuation;
 
@@ -36,15 +40,17 @@ pub enum Decision {
 /// The core. See the module's text.
 #[derive(Clone, Debug)]
 pub struct RiskCore {
-    limits: RiskLimits,
-    strategies: usize,
+    book: LimitBook,
+    mode: ControlMode,
+    caps: Caps,
     ledger: Ledger,
+    aggregate: Aggregate,
     valuation: Valuation,
     rates: Rates,
     statistics: Statistics,
     valued_by: Box<[InstrumentId]>,
     assets: usize,
-    equity: Option<Amount>,
+    equity: EquityPoint,
     equity_at: Nanos,
     now: Nanos,
     session_ready: bool,
@@ -71,16 +77,19 @@ impl RiskCore {
             (0..assets).filter_map(|a| valuation.instrument_of(AssetId(a as u8))).collect();
         valued_by.sort_unstable();
         valued_by.dedup();
-        Ok(Self {
-            limits: config.limits,
-            strategies: config.strategies,
+        let book = config.limit_book();
+        let mut core = Self {
+            mode: config.mode,
+            caps: Caps::new(&book, table, config.mode),
+            aggregate: Aggregate::new(table, config.strategies, config.quote),
+            rates: Rates::new(&book),
+            book,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
             statistics: Statistics::new(table, &config.limits.statistics),
-            rates: Rates::new(&config.limits, config.strategies),
             valued_by: valued_by.into_boxed_slice(),
             assets,
-            equity: None,
+            equity: EquityPoint::default(),
             equity_at: Nanos::ZERO,
             now: Nanos::ZERO,
             session_ready: false,
@@ -91,7 +100,9 @@ impl RiskCore {
             placed: 0,
             canceled: 0,
             refused: [0; REASONS],
-        })
+        };
+        core.spread_margins();
+        Ok(core)
     }
 
     /// A turn that consumes inputs begins at `now`.
@@ -104,12 +115,13 @@ impl RiskCore {
         self.note_report(msg);
         match *msg {
             ExecMsg::Order(report) => {
+                // Our own record says whose order it is; the report decides only for strangers.
+                let own = self.ledger.order(report.order).map(|o| (o.strategy, o.instrument));
+                let (strategy, at) = own.unwrap_or((report.strategy, report.instrument));
                 let news = self.ledger.on_report(&report);
-                self.statistics.follow(&self.ledger, report.instrument);
+                self.statistics.follow(&self.ledger, at);
+                self.aggregate.on_exposure(strategy, at, &self.ledger, &self.valuation);
                 news.then(|| {
-                    // Our own record says whose order it is; the report decides for strangers.
-                    let own = self.ledger.order(report.order).map(|o| o.strategy);
-                    let strategy = own.unwrap_or(report.strategy);
                     let position = self.ledger.position(strategy, report.instrument);
                     AccountReport::Order { report, position }
                 })
@@ -130,6 +142,7 @@ impl RiskCore {
         self.note_mark(mark);
         self.valuation.on_mark(mark);
         self.statistics.on_mark(mark, &self.valuation);
+        self.aggregate.on_mark(mark.instrument, &self.ledger, &self.valuation);
     }
 
     /// Work on the statistics that is due at `now`; `intents_wait` when some do.
@@ -145,13 +158,41 @@ impl RiskCore {
         self.statistics.maintain(upkeep, self.now, &self.ledger, &self.valuation);
     }
 
+    /// Another control mode: who may increase risk, and within which share of the limits.
+    pub fn set_mode(&mut self, mode: ControlMode) {
+        self.inputs = mixed(self.inputs, 1 << 32 | mode as u64);
+        self.mode = mode;
+        self.caps.resolve(&self.book, self.ledger.table(), mode, &self.equity);
+    }
+
+    /// Other limits from now on, all at once: `change` makes them of those that hold. What is
+    /// above a limit that is tighter now stays as it is, and does not grow.
+    ///
+    /// # Errors
+    /// The first limit that cannot be meant; the old ones stay.
+    pub fn change_limits(&mut self, change: &LimitBook) -> Result<(), LimitError> {
+        change.validate()?;
+        let old = self.book.account;
+        self.book.copy_from(change);
+        let account = &mut self.book.account;
+        // What a reservation is made of and how statistics are kept stays for the run.
+        account.fee_allowance_e6 = old.fee_allowance_e6;
+        account.market_slippage_e4 = old.market_slippage_e4;
+        account.statistics.fallback_volatility_e6 = old.statistics.fallback_volatility_e6;
+        account.statistics.history_min = old.statistics.history_min;
+        self.rates.reconfigure(&self.book, self.now);
+        self.caps.resolve(&self.book, self.ledger.table(), self.mode, &self.equity);
+        self.spread_margins();
+        Ok(())
+    }
+
     /// Decides on `intent` and, when it is approved, makes its reservation.
     pub fn on_intent(&mut self, intent: &OrderIntent, phase: Phase) -> Decision {
         let place = intent.action == OrderAction::Place;
         if place && self.equity_is_due(self.now) {
             self.refresh_equity();
         }
-        let verdict = gate::judge(&self.input(intent, phase));
+        let verdict = gate::judge(&CheckInput::new(&self.gate_state(phase), intent));
         self.checked += 1;
         let decision = match verdict {
             Ok(approval) if self.commit(intent) => Decision::Approved(approval),
@@ -172,7 +213,8 @@ impl RiskCore {
     /// intent the marks of [`Self::valued_by`] should be handed in.
     #[must_use]
     pub fn equity_is_due(&self, now: Nanos) -> bool {
-        self.equity.is_none() || now.since(self.equity_at).0 >= self.limits.equity_age_ns_max
+        let age_ns = now.since(self.equity_at).0;
+        self.equity.equity.is_none() || age_ns >= self.book.account.equity_age_ns_max
     }
 
     /// The instruments by whose marks assets are valued.
@@ -234,7 +276,37 @@ impl RiskCore {
     /// asset that can be valued had a mark.
     #[must_use]
     pub const fn equity(&self) -> Option<Amount> {
-        self.equity
+        self.equity.equity
+    }
+
+    /// Equity beside its peak and its day's start.
+    #[must_use]
+    pub const fn equity_point(&self) -> &EquityPoint {
+        &self.equity
+    }
+
+    /// Who may increase risk.
+    #[must_use]
+    pub const fn mode(&self) -> ControlMode {
+        self.mode
+    }
+
+    /// The limits as configured.
+    #[must_use]
+    pub const fn limit_book(&self) -> &LimitBook {
+        &self.book
+    }
+
+    /// The limits as resolved over scopes, mode and equity.
+    #[must_use]
+    pub const fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Exposure summed over instruments.
+    #[must_use]
+    pub const fn aggregate(&self) -> &Aggregate {
+        &self.aggregate
     }
 
     /// The order-entry session is ready.
@@ -249,20 +321,32 @@ impl RiskCore {
         Pnl::of(&self.ledger, &self.valuation)
     }
 
-    fn input<'a>(&'a self, intent: &'a OrderIntent, phase: Phase) -> CheckInput<'a> {
-        CheckInput {
+    /// What the gate decides by.
+    #[must_use]
+    #[inline]
+    pub const fn gate_state(&self, phase: Phase) -> GateState<'_> {
+        GateState {
             now: self.now,
             phase,
-            intent,
-            limits: &self.limits,
+            mode: self.mode,
+            limits: &self.book.account,
+            caps: &self.caps,
             ledger: &self.ledger,
+            aggregate: &self.aggregate,
             valuation: &self.valuation,
             rates: &self.rates,
             statistics: &self.statistics,
-            strategies: self.strategies,
             session_ready: self.session_ready,
-            equity: self.equity,
             order_last: self.order_last,
+        }
+    }
+
+    /// Gives the sums each instrument's maintenance margin.
+    fn spread_margins(&mut self) {
+        for i in 0..self.book.instruments.len() {
+            let id = InstrumentId(i as u16);
+            let e4 = self.caps.instrument(id).map_or(0, |caps| caps.maintenance_e4);
+            self.aggregate.set_maintenance(id, e4);
         }
     }
 
@@ -273,8 +357,10 @@ impl RiskCore {
                 if !self.ledger.approve(intent) {
                     return false;
                 }
-                self.statistics.follow(&self.ledger, intent.instrument);
-                self.rates.take_order(intent.strategy, self.now);
+                let (strategy, id) = (intent.strategy, intent.instrument);
+                self.aggregate.on_exposure(strategy, id, &self.ledger, &self.valuation);
+                self.statistics.follow(&self.ledger, id);
+                self.rates.take_order(strategy, id, self.now);
                 self.placed += 1;
             }
             OrderAction::Cancel => {
@@ -297,9 +383,10 @@ impl RiskCore {
             let Some(value) = self.valuation.value(asset, balance) else { return };
             sum = sum.saturating_add(value);
         }
-        self.equity = Some(sum);
-        self.statistics.on_equity(self.equity);
+        self.equity.take(sum);
+        self.statistics.on_equity(self.equity.equity);
         self.equity_at = self.now;
+        self.caps.on_equity(&self.equity);
     }
 
     fn fold(&mut self, intent: &OrderIntent, decision: &Decision) {

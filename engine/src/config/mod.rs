@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod resolve;
+pub mod risk;
 pub mod schema;
 pub mod value;
 pub mod venue;

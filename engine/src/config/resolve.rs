@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bot4_lanes::idle::IdleKind;
 use bot4_lanes::placement::Wishes;
-use bot4_risk::StatisticsLimits;
 use toml::Spanned;
 
 use super::error::Issue;
+pub use super::risk::RiskConfig;
 use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
 use super::venue;
@@ -66,27 +66,6 @@ pub struct DiskLimits {
     pub stop_pct: u32,
 }
 
-/// Limits as configured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RiskConfig {
-    /// Worst-case position in 10^-4 of equity.
-    pub position_e4: i64,
-    /// Largest order, quote units.
-    pub order_notional_max: f64,
-    /// Farthest price in 10^-4.
-    pub collar_e4: i64,
-    /// New orders a second.
-    pub orders_per_second: u32,
-    /// Open orders, all instruments.
-    pub open_orders_max: u32,
-    /// Oldest usable mark.
-    pub book_age_max: Duration,
-    /// Asset in which equity is counted.
-    pub equity_asset: bot4_types::Symbol,
-    /// Correlation, tail and heat.
-    pub statistics: StatisticsLimits,
-}
-
 /// A strategy as configured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StrategyConfig {
@@ -133,7 +112,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         seed: file.run.seed,
         wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
         capture: file.run.capture,
-        risk: risk(&file.risk)?,
+        risk: super::risk::resolve(&file.risk, strategies.len(), &venue.symbols)?,
         venue,
         strategies,
         segment_bytes: segment as usize * 1024 * 1024,
@@ -173,7 +152,7 @@ fn disk_limits(journal: &schema::Journal) -> Result<DiskLimits, Issue> {
     Ok(DiskLimits { warn_pct, stop_pct })
 }
 
-fn issue(
+pub(super) fn issue(
     span: Range<usize>,
     key: &'static str,
     what: impl Into<String>,
@@ -182,7 +161,7 @@ fn issue(
     Issue { span, key, what: what.into(), mend: mend.into() }
 }
 
-fn bounded(
+pub(super) fn bounded(
     key: &'static str,
     value: &Spanned<u32>,
     min: u32,
@@ -201,7 +180,7 @@ fn bounded(
     ))
 }
 
-fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
+pub(super) fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
     let v = *value.get_ref();
     if v.is_finite() && v > 0.0 && v <= max {
         return Ok(v);
@@ -212,67 +191,6 @@ fn positive(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Is
         format!("{v} is out of range"),
         format!("choose a number above 0, at most {max}"),
     ))
-}
-
-fn risk(risk: &schema::Risk) -> Result<RiskConfig, Issue> {
-    let Some(equity_asset) = bot4_types::Symbol::new(&risk.equity_asset) else {
-        return Err(issue(
-            0..0,
-            "equity_asset",
-            "not an asset name",
-            "name one asset, like \"USDT\"",
-        ));
-    };
-    Ok(RiskConfig {
-        position_e4: (positive("position_pct", &risk.position_pct, 100.0)? * 100.0).round() as i64,
-        order_notional_max: positive("order_notional_max", &risk.order_notional_max, 1e9)?,
-        collar_e4: (positive("collar_pct", &risk.collar_pct, 50.0)? * 100.0).round() as i64,
-        orders_per_second: bounded(
-            "orders_per_second",
-            &risk.orders_per_second,
-            1,
-            100_000,
-            "orders",
-        )?,
-        open_orders_max: bounded(
-            "open_orders_max",
-            &risk.open_orders_max,
-            1,
-            bot4_types::limits::ORDERS_OPEN_MAX as u32 / 2,
-            "orders",
-        )?,
-        book_age_max: risk.book_age_max.0,
-        equity_asset,
-        statistics: statistics(risk)?,
-    })
-}
-
-/// Shares in 10^-6 from per cent.
-fn statistics(risk: &schema::Risk) -> Result<StatisticsLimits, Issue> {
-    let e6 = |pct: f64| (pct * 1e4).round() as i64;
-    let fallback = &risk.fallback_volatility_pct;
-    let history = bot4_portfolio::HISTORY as u32;
-    let correlation = up_to("correlation_max", &risk.correlation_max, 1.0)?;
-    let from = up_to("correlation_from_pct", &risk.correlation_from_pct, 100.0)?;
-    Ok(StatisticsLimits {
-        correlation_e4: (correlation * 1e4).round() as i64,
-        correlation_from_e6: e6(from),
-        shortfall_equity_e6: e6(up_to("shortfall_pct", &risk.shortfall_pct, 100.0)?),
-        heat_equity_e6: e6(up_to("heat_pct", &risk.heat_pct, 100.0)?),
-        fallback_volatility_e6: e6(positive("fallback_volatility_pct", fallback, 100.0)?).max(1),
-        history_min: bounded("history_min", &risk.history_min, 0, history, "returns")?,
-    })
-}
-
-/// A share, or zero where that means "none".
-fn up_to(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<f64, Issue> {
-    let v = *value.get_ref();
-    // What rounds to nothing would read as "none".
-    if v == 0.0 || (1e-4..=max).contains(&v) {
-        return Ok(v);
-    }
-    let mend = format!("choose 0, or a number from 0.0001 to {max}");
-    Err(issue(value.span(), key, format!("{v} is out of range"), mend))
 }
 
 fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {

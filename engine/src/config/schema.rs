@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::risk::Risk;
 use super::value::{Lanes, Span};
 use super::venue::Mode;
 
@@ -116,59 +117,6 @@ pub struct Shard {
     pub wire: Option<Spanned<u32>>,
     /// Their book lane.
     pub book: Option<Spanned<u32>>,
-}
-
-/// `[risk]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Risk {
-    /// Worst-case position, per cent of equity.
-    pub position_pct: Spanned<f64>,
-    /// Largest order in quote units.
-    pub order_notional_max: Spanned<f64>,
-    /// Farthest price, per cent.
-    pub collar_pct: Spanned<f64>,
-    /// New orders a second.
-    pub orders_per_second: Spanned<u32>,
-    /// Open orders, all instruments.
-    pub open_orders_max: Spanned<u32>,
-    /// Oldest usable mark.
-    pub book_age_max: Span,
-    /// Asset in which equity is counted.
-    pub equity_asset: String,
-    /// Largest correlation of an order with the held book.
-    pub correlation_max: Spanned<f64>,
-    /// One-hour volatility of the book from which the correlation counts, per cent of equity.
-    pub correlation_from_pct: Spanned<f64>,
-    /// Largest one-hour expected shortfall at 99 %, per cent of equity.
-    pub shortfall_pct: Spanned<f64>,
-    /// Largest portfolio heat, per cent of equity.
-    pub heat_pct: Spanned<f64>,
-    /// One-hour volatility assumed without history, per cent.
-    pub fallback_volatility_pct: Spanned<f64>,
-    /// One-second returns before an instrument's own tail is believed.
-    pub history_min: Spanned<u32>,
-}
-
-impl Default for Risk {
-    fn default() -> Self {
-        let value = |v| Spanned::new(0..0, v);
-        Self {
-            position_pct: value(2.0),
-            order_notional_max: value(5_000.0),
-            collar_pct: value(1.0),
-            orders_per_second: Spanned::new(0..0, 400),
-            open_orders_max: Spanned::new(0..0, 200),
-            book_age_max: Span(std::time::Duration::from_secs(2)),
-            equity_asset: "USDT".to_owned(),
-            correlation_max: value(0.7),
-            correlation_from_pct: value(0.1),
-            shortfall_pct: value(1.0),
-            heat_pct: value(1.0),
-            fallback_volatility_pct: value(1.0),
-            history_min: Spanned::new(0..0, 300),
-        }
-    }
 }
 
 /// `[[strategy]]`. One flat table for every kind, so that errors keep their place; which keys

@@ -58,6 +58,58 @@ fn mistakes_point_at_their_line() {
 }
 
 #[test]
+fn mistakes_in_limits_point_at_their_line() {
+    mutate("mode = \"full_auto\"", "mode = \"auto\"", &["auto", "semi_auto"]);
+    mutate("drawdown_pct = 15.0", "drawdown_pct = 150.0", &["drawdown_pct", "100"]);
+    mutate("leverage_max = 1.0", "leverage_max = 0.0", &["leverage_max"]);
+    mutate("margin_distance = 1.5", "margin_distance = 0.9", &["margin_distance", "1000"]);
+    mutate("daily_loss_pct = 2.0", "daily_loss_pct = 0.001", &["daily_loss_pct", "too small"]);
+    mutate("weight_reserve = 4096", "weight_reserve = 8192", &["weight_reserve", "room"]);
+    mutate("gross_pct = 100.0", "gross_max = -1.0", &["gross_max"]);
+}
+
+#[test]
+fn rows_of_limits_say_of_what_and_point_at_their_line() {
+    let rows = |text: &str| DEMO.replacen("[[strategy]]\n", &format!("{text}\n[[strategy]]\n"), 1);
+    let wrong = |text: &str, wanted: &[&str]| {
+        let text = rows(text);
+        let error = refused(&text);
+        let line = 1 + text[..text.find("# here").expect("marked")].matches('\n').count();
+        assert!(error.contains(&format!("trade.toml:{line}:")), "line {line} in:\n{error}");
+        assert!(wanted.iter().all(|w| error.contains(w)), "{wanted:?} in:\n{error}");
+    };
+    wrong("[[risk.strategy]]\nstrategy = 3 # here", &["`strategy`", "2 strategies"]);
+    wrong("[[risk.strategy]]\ngross_pct = 5.0 # here", &["`strategy`", "whose"]);
+    wrong("[[risk.instrument]]\nsymbol = \"XRPUSDT\" # here", &["XRPUSDT", "[venue]"]);
+    wrong("[[risk.instrument]]\nnet_pct = 5.0 # here", &["`net_pct`", "belong"]);
+    wrong("[risk.venue]\nsymbol = \"BTCUSDT\" # here", &["`symbol`", "belong"]);
+    wrong("[risk.venue]\ncollar_pct = 99.0 # here", &["`collar_pct`", "50"]);
+    wrong("[risk.venue]\nleverage_max = 2.0 # here", &["leverage_max"]);
+    let twice = "[[risk.instrument]]\nsymbol = \"BTCUSDT\"\n";
+    wrong(
+        &format!("{twice}[[risk.instrument]]\nsymbol = \"BTCUSDT\" # here").replacen(
+            "symbol = \"BTCUSDT\"\n",
+            "symbol =  \"BTCUSDT\"\n",
+            1,
+        ),
+        &["without a row"],
+    );
+}
+
+#[test]
+fn rows_of_limits_reach_their_place() {
+    let rows = "[risk.venue]\ngross_pct = 50.0\n[[risk.strategy]]\nstrategy = 2\nnet_max = 7.5\n\
+                [[risk.instrument]]\nsymbol = \"ETHUSDT\"\norder_size_max = 0.25\n";
+    let text = DEMO.replacen("[[strategy]]\n", &format!("{rows}\n[[strategy]]\n"), 1);
+    let risk = parse(&text, Path::new("trade.toml")).expect("accepted").risk;
+    assert_eq!(risk.venue.gross_equity_e4, 5_000);
+    assert_eq!(risk.strategies[1].net_value_max, 75 * 10i128.pow(15));
+    assert_eq!(risk.strategies[0], bot4_risk::ScopeLimits::default());
+    let (name, limits) = &risk.instruments[0];
+    assert_eq!((name.as_str(), limits.order_base_max), ("ETHUSDT", 25 * 10i128.pow(14)));
+}
+
+#[test]
 fn a_missing_key_file_is_named() {
     let text = "[venue]\nname = \"binance\"\nsymbols = [\"BTCUSDT\"]\nmarket = \"wss://h:1\"\n\
                 api = \"wss://h:1/ws-api/v3\"\napi_key = \"k\"\nprivate_key = \"nowhere.pem\"\n\

@@ -8,12 +8,12 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{RiskConfig, RiskLimits, StatisticsLimits};
+use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes, StatisticsLimits};
 use bot4_types::instrument::{Amount, PriceBand, TableError};
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
-    AssetId, Instrument, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos, Price, Qty,
-    Symbol,
+    AssetId, ControlMode, Instrument, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos,
+    Price, Qty, Symbol,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use super::chain::inputs::ChainInputs;
 use crate::config::Config;
 
 /// Version of the document.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Longest document taken in: well above what the log link holds.
 const TEXT_MAX: usize = 1024 * 1024;
 
@@ -53,9 +53,14 @@ pub struct RunInputs {
     pub quote: u8,
     /// What was held at the start.
     pub balances: Vec<Held>,
-    /// The gate's limits.
+    /// The account's limits.
     #[serde(with = "LimitsText")]
     pub limits: RiskLimits,
+    /// The limits of venue, strategies and instruments; rows without any are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<ScopeRow>,
+    /// Who may increase risk at the start, by name.
+    pub mode: String,
     /// What the agents before risk started from, in a run that was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<ChainInputs>,
@@ -75,6 +80,50 @@ pub struct Held {
     /// Free and locked together, 10^-16.
     #[serde(with = "big")]
     pub amount: Amount,
+}
+
+/// A row of limits in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeRow {
+    /// `v` and 0 for the venue, `s` and the strategy's number, `i` and the instrument's.
+    of: (char, u16),
+    /// The limits.
+    #[serde(with = "ScopeText")]
+    limits: ScopeLimits,
+}
+
+impl ScopeRow {
+    fn all(scopes: &Scopes) -> Vec<Self> {
+        let rows = |kind, rows: &[ScopeLimits]| -> Vec<Self> {
+            let row =
+                |(n, limits): (usize, &ScopeLimits)| Self { of: (kind, n as u16), limits: *limits };
+            rows.iter().enumerate().map(row).collect()
+        };
+        let all = [rows('v', &[scopes.venue]), rows('s', &scopes.strategies)];
+        let all = all.into_iter().flatten().chain(rows('i', &scopes.instruments));
+        all.filter(|row| row.limits != ScopeLimits::default()).collect()
+    }
+
+    fn scopes(rows: &[Self], strategies: usize, instruments: usize) -> Result<Scopes, InputsError> {
+        let mut scopes = Scopes {
+            venue: ScopeLimits::default(),
+            strategies: vec![ScopeLimits::default(); strategies],
+            instruments: vec![ScopeLimits::default(); instruments],
+        };
+        for row in rows {
+            let n = usize::from(row.of.1);
+            let place = match row.of.0 {
+                'v' => Some(&mut scopes.venue),
+                's' => scopes.strategies.get_mut(n),
+                'i' => scopes.instruments.get_mut(n),
+                _ => None,
+            };
+            let wrong = || InputsError::Name(format!("{}{n}", row.of.0));
+            *place.ok_or_else(wrong)? = row.limits;
+        }
+        Ok(scopes)
+    }
 }
 
 /// What a run knows about itself beside its risk configuration.
@@ -142,6 +191,8 @@ impl RunInputs {
             quote: risk.quote.0,
             balances: risk.balances.iter().map(held).collect(),
             limits: risk.limits,
+            scopes: ScopeRow::all(&risk.scopes),
+            mode: risk.mode.name().to_owned(),
             chain: None,
         }
     }
@@ -162,8 +213,12 @@ impl RunInputs {
         for row in &self.instruments {
             table.push(row.0).map_err(InputsError::Table)?;
         }
+        let mode = ControlMode::ALL.iter().find(|m| m.name() == self.mode);
+        let (strategies, instruments) = (self.strategies, self.instruments.len());
         Ok(RiskConfig {
             limits: self.limits,
+            scopes: ScopeRow::scopes(&self.scopes, strategies, instruments)?,
+            mode: *mode.ok_or_else(|| InputsError::Name(self.mode.clone()))?,
             table,
             balances: self.balances.iter().map(|h| (AssetId(h.asset), h.amount)).collect(),
             quote: AssetId(self.quote),
@@ -342,8 +397,27 @@ struct LimitsText {
     open_orders_instrument_max: u32,
     open_orders_max: u32,
     equity_age_ns_max: u64,
-    // A journal from before there were such limits replays without them.
-    #[serde(with = "StatisticsText", default = "no_statistics")]
+    gross_equity_e4: i64,
+    #[serde(with = "big")]
+    gross_value_max: Amount,
+    net_equity_e4: i64,
+    #[serde(with = "big")]
+    net_value_max: Amount,
+    leverage_e4: i64,
+    maintenance_e4: i64,
+    margin_distance_e4: i64,
+    daily_loss_e4: i64,
+    #[serde(with = "big")]
+    daily_loss_value_max: Amount,
+    drawdown_e4: i64,
+    weight_per_s: u32,
+    weight_burst: u32,
+    weight_reserve: u32,
+    weight_place: u32,
+    weight_cancel: u32,
+    manual_share_e4: i64,
+    semi_auto_share_e4: i64,
+    #[serde(with = "StatisticsText")]
     statistics: StatisticsLimits,
 }
 
@@ -358,13 +432,26 @@ struct StatisticsText {
     history_min: u32,
 }
 
-fn no_statistics() -> StatisticsLimits {
-    StatisticsLimits {
-        correlation_e4: 10_000,
-        shortfall_equity_e6: 0,
-        heat_equity_e6: 0,
-        ..StatisticsLimits::default()
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ScopeLimits", deny_unknown_fields)]
+struct ScopeText {
+    #[serde(with = "big")]
+    order_value_max: Amount,
+    #[serde(with = "big")]
+    order_base_max: Amount,
+    collar_e4: i64,
+    position_equity_e4: i64,
+    #[serde(with = "big")]
+    position_value_max: Amount,
+    gross_equity_e4: i64,
+    #[serde(with = "big")]
+    gross_value_max: Amount,
+    net_equity_e4: i64,
+    #[serde(with = "big")]
+    net_value_max: Amount,
+    open_orders_max: u32,
+    orders_per_s: u32,
+    maintenance_e4: i64,
 }
 
 #[cfg(test)]
@@ -398,7 +485,34 @@ mod tests {
         }
         let balances = (0..ASSETS_MAX).map(|i| (AssetId(i as u8), i128::MAX)).collect();
         let limits = RiskLimits { order_base_max: i128::MAX, ..RiskLimits::default() };
-        RiskConfig { limits, table, balances, quote: AssetId(3), strategies: 32 }
+        let row = ScopeLimits {
+            order_value_max: i128::MAX,
+            order_base_max: i128::MAX,
+            collar_e4: i64::MIN,
+            position_equity_e4: i64::MIN,
+            position_value_max: i128::MAX,
+            gross_equity_e4: i64::MIN,
+            gross_value_max: i128::MAX,
+            net_equity_e4: i64::MIN,
+            net_value_max: i128::MAX,
+            open_orders_max: u32::MAX,
+            orders_per_s: u32::MAX,
+            maintenance_e4: i64::MIN,
+        };
+        let scopes = Scopes {
+            venue: row,
+            strategies: vec![row; 32],
+            instruments: vec![row; INSTRUMENTS_MAX],
+        };
+        RiskConfig {
+            limits,
+            scopes,
+            mode: ControlMode::SemiAuto,
+            table,
+            balances,
+            quote: AssetId(3),
+            strategies: 32,
+        }
     }
 
     fn about() -> About<'static> {
@@ -422,6 +536,7 @@ mod tests {
         let risk = back.risk_config().expect("a table");
         assert_eq!(risk.table.all(), config.table.all());
         assert_eq!((risk.balances, risk.limits), (config.balances, config.limits));
+        assert_eq!((risk.scopes, risk.mode), (config.scopes, config.mode));
         assert_eq!(risk.table.asset_name(AssetId(254)), "ASSET-000000254");
     }
 
@@ -432,10 +547,11 @@ mod tests {
         let text = |change: fn(&mut RunInputs)| {
             let mut inputs = RunInputs::of(&longest(), &about());
             (inputs.instruments, inputs.assets) = (Vec::new(), vec!["A".to_owned()]);
+            inputs.scopes.clear();
             change(&mut inputs);
             serde_json::to_string(&inputs).expect("plain") + "\n"
         };
-        assert_eq!(take(&text(|i| i.format = 2)), Err(InputsError::Format(2)));
+        assert_eq!(take(&text(|i| i.format = 1)), Err(InputsError::Format(1)));
         let unknown = text(|_| ()).replacen('{', "{\"leverage\":3,", 1);
         assert!(
             matches!(take(&unknown), Err(InputsError::Text(what)) if what.contains("leverage"))

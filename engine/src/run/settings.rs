@@ -2,14 +2,12 @@
 //! configuration words become the crates' own.
 
 use bot4_alloc::huge::Rung;
-use bot4_risk::RiskLimits;
 use bot4_signals::Strategy;
 use bot4_signals::strategy::{EmaCross, EmaCrossParams, MarketMaker, MarketMakerParams};
 use bot4_types::Nanos;
 use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL};
 
 use super::capture::RING_BYTES;
-use crate::config::resolve::RiskConfig;
 use crate::config::schema::HugePages;
 use crate::config::{Config, StrategyConfig};
 use crate::topology as t;
@@ -83,25 +81,6 @@ pub const fn rung_of(pages: HugePages) -> Rung {
         HugePages::Best | HugePages::Hugetlb => Rung::HugeTlb,
         HugePages::Thp => Rung::Thp,
         HugePages::None => Rung::Plain,
-    }
-}
-
-/// The gate's limits.
-#[must_use]
-pub fn limits_of(config: &RiskConfig) -> RiskLimits {
-    let amount = |quote: f64| (quote * 1e6).round() as i128 * 10i128.pow(10);
-    RiskLimits {
-        mark_age_ns_max: config.book_age_max.as_nanos() as u64,
-        collar_e4: config.collar_e4,
-        order_value_max: amount(config.order_notional_max),
-        position_equity_e4: config.position_e4,
-        orders_per_s: config.orders_per_second,
-        orders_burst: config.orders_per_second,
-        strategy_orders_per_s: config.orders_per_second,
-        strategy_orders_burst: config.orders_per_second,
-        open_orders_max: config.open_orders_max,
-        statistics: config.statistics,
-        ..RiskLimits::default()
     }
 }
 

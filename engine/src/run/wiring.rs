@@ -296,7 +296,9 @@ fn part_of(index: usize, in_use: &[usize], reach: &Reach) -> Part {
 /// What risk starts from; the journal holds the same.
 fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
     RiskConfig {
-        limits: settings::limits_of(&inputs.config.risk),
+        limits: inputs.config.risk.limits,
+        scopes: inputs.config.risk.scopes(&inputs.opening.info.table),
+        mode: inputs.config.risk.mode,
         table: inputs.opening.info.table.clone(),
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,

@@ -149,8 +149,8 @@ impl Run {
         let (taps, journaled) = (Taps::cut(&mut rings, options.plant), rings.journaled());
         let instruments = opening.info.table.all().len();
         let bounds = Bounds {
-            position_e4: config.risk.position_e4,
-            mark_age_max: Nanos(config.risk.book_age_max.as_nanos() as u64),
+            position_e4: config.risk.limits.position_equity_e4,
+            mark_age_max: Nanos(config.risk.limits.mark_age_ns_max),
         };
         let checks = Checks::new(instruments, bounds, venue.exchange().ids.order);
         let sink = capture.as_ref();

@@ -222,9 +222,13 @@ impl Swarm {
             StrategyConfig::MarketMaker { .. } => maker,
             StrategyConfig::EmaCross { .. } => taker,
         });
-        config.risk.position_e4 = self.position_e4;
-        config.risk.orders_per_second = self.orders_per_second;
-        config.risk.open_orders_max = self.open_orders_max;
+        let limits = &mut config.risk.limits;
+        limits.position_equity_e4 = self.position_e4;
+        (limits.orders_per_s, limits.orders_burst) =
+            (self.orders_per_second, self.orders_per_second);
+        limits.strategy_orders_per_s = self.orders_per_second;
+        limits.strategy_orders_burst = self.orders_per_second;
+        limits.open_orders_max = self.open_orders_max;
         config.segment_bytes = self.segment_bytes;
     }
 }

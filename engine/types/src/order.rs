@@ -110,11 +110,11 @@ raw_enum! {
         Lot = 10 => "lot",
         /// Quantity below the minimum.
         SizeMin = 11 => "size_min",
-        /// Quantity above the limit (fat finger).
+        /// Quantity above the venue's maximum.
         SizeMax = 12 => "size_max",
         /// Notional below the venue's minimum.
         NotionalMin = 13 => "notional_min",
-        /// Notional above the limit.
+        /// Notional above the venue's maximum.
         NotionalMax = 14 => "notional_max",
         /// Worst-case position would exceed the limit.
         Position = 15 => "position",
@@ -144,6 +144,40 @@ raw_enum! {
         Shortfall = 27 => "shortfall",
         /// Portfolio heat would exceed its limit.
         Heat = 28 => "heat",
+        /// The control mode allows only reductions, or only what an operator caused.
+        Mode = 29 => "mode",
+        /// Quantity above our own largest order (fat finger).
+        FatSize = 30 => "fat_size",
+        /// Value above our own largest order (fat finger).
+        FatNotional = 31 => "fat_notional",
+        /// Too much message weight in the window; what is left is for cancels.
+        Weight = 32 => "weight",
+        /// Worst-case gross exposure would exceed the limit.
+        Gross = 33 => "gross",
+        /// Worst-case net exposure would exceed the limit.
+        Net = 34 => "net",
+        /// Worst-case exposure would exceed the leverage allowed.
+        Leverage = 35 => "leverage",
+        /// Equity would come too near to the maintenance margin.
+        Margin = 36 => "margin",
+        /// The day's loss is at its limit.
+        DailyLoss = 37 => "daily_loss",
+        /// The fall from the highest equity is at its limit.
+        Drawdown = 38 => "drawdown",
+    }
+}
+
+raw_enum! {
+    /// Who may increase risk. Reductions and cancels pass in every mode.
+    ControlMode {
+        /// Nobody: only reductions and cancels.
+        Emergency = 0 => "emergency",
+        /// Only what an operator caused, within a share of every limit.
+        Manual = 1 => "manual",
+        /// Strategies and operators, within a share of every limit.
+        SemiAuto = 2 => "semi_auto",
+        /// Strategies and operators, within the limits.
+        FullAuto = 3 => "full_auto",
     }
 }
 

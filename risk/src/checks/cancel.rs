@@ -21,6 +21,13 @@ pub fn check_rate(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     if input.rates.allows_cancel(input.now) { Ok(()) } else { Err(RefuseReason::Rate) }
 }
 
+/// # Errors
+/// [`RefuseReason::Weight`]: not even the reserve holds what a cancel weighs.
+pub fn check_weight(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
+    let fits = input.rates.allows_weight(input.limits.weight_cancel, input.now);
+    if fits { Ok(()) } else { Err(RefuseReason::Weight) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +63,18 @@ mod tests {
         };
         assert_eq!(busy(5_000, 1), Ok(()));
         assert_eq!(busy(0, 2), Err(RefuseReason::Rate));
+    }
+
+    #[test]
+    fn cancels_may_use_the_reserve_of_weight() {
+        let busy = |cancels_taken| {
+            let mut fixture = cancel(1);
+            (fixture.limits.weight_burst, fixture.limits.weight_reserve) = (20, 15);
+            fixture.limits.weight_cancel = 5;
+            fixture.cancels_taken = cancels_taken;
+            fixture.run(check_weight)
+        };
+        assert_eq!(busy(3), Ok(()));
+        assert_eq!(busy(4), Err(RefuseReason::Weight));
     }
 }

@@ -1,5 +1,6 @@
 //! The price collar: our own limit on how far an order's price may lie from microprice and from
-//! the last trade. It catches a wrong price that every filter of the venue would let pass.
+//! the last trade, the tightest over account, venue, strategy and instrument. It catches a wrong
+//! price that every filter of the venue would let pass.
 
 use bot4_types::RefuseReason;
 
@@ -9,7 +10,8 @@ use super::CheckInput;
 /// [`RefuseReason::PriceCollar`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let mark = input.mark()?;
-    let (price, collar) = (input.intent.price.0, input.limits.collar_e4);
+    let caps = input.order_caps.ok_or(RefuseReason::PriceCollar)?;
+    let (price, collar) = (input.intent.price.0, caps.collar_e4);
     let near = |reference: i64| reference <= 0 || is_near(price, reference, collar);
     if near(mark.micro) && near(mark.last_trade) { Ok(()) } else { Err(RefuseReason::PriceCollar) }
 }
@@ -23,6 +25,7 @@ fn is_near(price: i64, reference: i64, collar_e4: i64) -> bool {
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, ONE};
+    use crate::scopes::ScopeLimits;
     use bot4_types::Price;
 
     #[test]
@@ -35,5 +38,15 @@ mod tests {
         let trade = |last| Fixture::with(|f| f.mark.last_trade = last).run(check);
         assert_eq!(trade(90 * ONE), Err(RefuseReason::PriceCollar));
         assert_eq!(trade(0), Ok(()), "no trade yet");
+        let row = |collar_e4| ScopeLimits { collar_e4, ..ScopeLimits::default() };
+        let tighter = |e4| {
+            let change = |f: &mut Fixture| {
+                f.scopes.instruments = vec![row(e4)];
+                f.intent.price = Price(101 * ONE);
+            };
+            Fixture::with(change).run(check)
+        };
+        assert_eq!(tighter(100), Ok(()));
+        assert_eq!(tighter(99), Err(RefuseReason::PriceCollar));
     }
 }

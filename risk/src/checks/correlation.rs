@@ -14,7 +14,7 @@ use super::CheckInput;
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let (statistics, limits) = (input.statistics, &input.limits.statistics);
     let none = limits.correlation_e4 >= 10_000;
-    if none || input.worst_after(input.total()) <= 0 {
+    if none || input.worst_after() <= 0 {
         return Ok(());
     }
     let (instrument, value) = (input.intent.instrument, statistics.value_of(input.intent));

@@ -3,15 +3,19 @@
 use bot4_lanes::Phase;
 use bot4_types::instrument::PriceBand;
 use bot4_types::{
-    AssetId, BookState, Cause, Instrument, InstrumentId, InstrumentTable, Mark, Nanos, OrderAction,
-    OrderId, OrderIntent, OrderKind, Price, Qty, RefuseReason, Side, StrategyId, Symbol, Tif,
-    Trail,
+    AssetId, BookState, Cause, ControlMode, Instrument, InstrumentId, InstrumentTable, Mark, Nanos,
+    OrderAction, OrderId, OrderIntent, OrderKind, Price, Qty, RefuseReason, Side, StrategyId,
+    Symbol, Tif, Trail,
 };
 
-use super::CheckInput;
+use super::{CheckInput, GateState};
+use crate::aggregate::Aggregate;
+use crate::caps::Caps;
+use crate::equity::EquityPoint;
 use crate::ledger::Ledger;
 use crate::limits::{RiskLimits, units};
 use crate::rate::Rates;
+use crate::scopes::{LimitBook, Scopes};
 use crate::statistics::Statistics;
 use crate::valuation::Valuation;
 
@@ -21,17 +25,24 @@ pub const ONE: i64 = 100_000_000;
 pub struct Fixture {
     pub now: Nanos,
     pub phase: Phase,
+    pub mode: ControlMode,
     pub intent: OrderIntent,
     pub limits: RiskLimits,
+    pub scopes: Scopes,
     pub instrument: Instrument,
     pub mark: Mark,
     pub balances: Vec<(AssetId, i128)>,
     pub session_ready: bool,
     pub equity: Option<i128>,
+    /// Equity at the day's start and at its highest; zero: as it is.
+    pub day_open: i128,
+    pub peak: i128,
     pub order_last: OrderId,
     /// Orders approved before; each then gets the reports of `before`.
     pub resting: Vec<OrderIntent>,
     pub unknown: Vec<OrderId>,
+    /// Those of `resting` that are filled at their price.
+    pub filled: Vec<OrderId>,
     pub orders_taken: u32,
     pub cancels_taken: u32,
     /// What the statistics hold of the instrument, quantity units.
@@ -81,8 +92,10 @@ impl Default for Fixture {
         Self {
             now,
             phase: Phase::Run,
+            mode: ControlMode::FullAuto,
             intent: intent(),
             limits: RiskLimits::default(),
+            scopes: Scopes::default(),
             instrument: instrument(),
             mark: Mark {
                 bid: 100 * ONE - ONE / 100,
@@ -96,9 +109,12 @@ impl Default for Fixture {
             balances: vec![(AssetId(0), units(100)), (AssetId(1), units(100_000))],
             session_ready: true,
             equity: Some(units(110_000)),
+            day_open: 0,
+            peak: 0,
             order_last: OrderId(99),
             resting: Vec::new(),
             unknown: Vec::new(),
+            filled: Vec::new(),
             orders_taken: 0,
             cancels_taken: 0,
             held: 0,
@@ -133,26 +149,62 @@ impl Fixture {
             let slot = *ledger.order(*order).expect("resting");
             ledger.on_report(&crate::checks::fixture::lost(&slot));
         }
-        let mut rates = Rates::new(&self.limits, 2);
-        (0..self.orders_taken).for_each(|_| rates.take_order(StrategyId(0), self.now));
+        for order in &self.filled {
+            let slot = *ledger.order(*order).expect("resting");
+            assert!(ledger.on_report(&filled(&slot)));
+        }
+        let book = LimitBook::new(&self.limits, &self.scopes, 2, 1);
+        let mut rates = Rates::new(&book);
+        let take = |rates: &mut Rates| rates.take_order(StrategyId(0), InstrumentId(0), self.now);
+        (0..self.orders_taken).for_each(|_| take(&mut rates));
         (0..self.cancels_taken).for_each(|_| rates.take_cancel(self.now));
         let mut valuation = Valuation::new(&table, AssetId(1));
         valuation.on_mark(&self.mark);
         let statistics = self.statistics(&table, &mut ledger, &valuation);
-        check(&CheckInput {
+        let mut caps = Caps::new(&book, &table, self.mode);
+        caps.on_equity(&self.point());
+        let mut aggregate = Aggregate::new(&table, 2, AssetId(1));
+        let maintenance_e4 = caps.instrument(InstrumentId(0)).map_or(0, |c| c.maintenance_e4);
+        aggregate.set_maintenance(InstrumentId(0), maintenance_e4);
+        aggregate.on_mark(InstrumentId(0), &ledger, &valuation);
+        let state = GateState {
             now: self.now,
             phase: self.phase,
-            intent: &self.intent,
+            mode: self.mode,
             limits: &self.limits,
+            caps: &caps,
             ledger: &ledger,
+            aggregate: &aggregate,
             valuation: &valuation,
             rates: &rates,
             statistics: &statistics,
-            strategies: 2,
             session_ready: self.session_ready,
-            equity: self.equity,
             order_last: self.order_last,
-        })
+        };
+        check(&CheckInput::new(&state, &self.intent))
+    }
+
+    fn point(&self) -> EquityPoint {
+        let mut point = EquityPoint::default();
+        let Some(equity) = self.equity else { return point };
+        let or = |given, own| if given == 0 { own } else { given };
+        point.take(or(self.day_open, equity));
+        point.take(or(self.peak, equity));
+        point.take(equity);
+        point
+    }
+}
+
+/// The report that fills the order of `slot`.
+pub fn filled(slot: &crate::orders::OrderSlot) -> bot4_types::OrderReport {
+    bot4_types::OrderReport {
+        cum_qty: Qty(slot.qty),
+        last_qty: Qty(slot.qty),
+        last_price: Price(slot.limit),
+        trade_id: slot.order.0,
+        kind: bot4_types::ReportKind::Fill,
+        state: bot4_types::OrderState::Filled,
+        ..lost(slot)
     }
 }
 

@@ -10,7 +10,7 @@ use super::CheckInput;
 /// [`RefuseReason::Heat`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let (statistics, max) = (input.statistics, input.limits.statistics.heat_equity_e6);
-    if max == 0 || input.worst_after(input.total()) <= 0 {
+    if max == 0 || input.worst_after() <= 0 {
         return Ok(());
     }
     let (instrument, value) = (input.intent.instrument, statistics.value_of(input.intent));

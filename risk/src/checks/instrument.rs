@@ -9,7 +9,7 @@ use super::CheckInput;
 /// [`RefuseReason::UnknownInstrument`] or [`RefuseReason::NotTradable`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let instrument = input.instrument()?;
-    if usize::from(input.intent.strategy.0) >= input.strategies {
+    if input.own.is_none() {
         return Err(RefuseReason::UnknownInstrument);
     }
     if instrument.tradable { Ok(()) } else { Err(RefuseReason::NotTradable) }

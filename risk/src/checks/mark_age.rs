@@ -1,4 +1,5 @@
-//! The newest mark is young enough: the second line behind a book's own state.
+//! The newest mark is young enough: the second line behind a book's own state, with the same
+//! exception.
 
 use bot4_types::RefuseReason;
 
@@ -8,7 +9,8 @@ use super::CheckInput;
 /// [`RefuseReason::BookStale`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let age_ns = input.now.since(input.mark()?.at).0;
-    if age_ns <= input.limits.mark_age_ns_max { Ok(()) } else { Err(RefuseReason::BookStale) }
+    let fits = age_ns <= input.limits.mark_age_ns_max || input.needs_no_book();
+    if fits { Ok(()) } else { Err(RefuseReason::BookStale) }
 }
 
 #[cfg(test)]

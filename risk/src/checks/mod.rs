@@ -4,27 +4,39 @@
 
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
-use bot4_types::{Instrument, Mark, Nanos, OrderId, OrderIntent, RefuseReason, Side};
+use bot4_types::{
+    Cause, ControlMode, Instrument, Mark, Nanos, OrderId, OrderIntent, Price, RefuseReason, Side,
+};
 
+use crate::aggregate::{Aggregate, Part, Worth};
+use crate::caps::{Caps, OrderCaps};
 use crate::exposure::Exposure;
 use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
-use crate::money::mul_div;
 use crate::rate::Rates;
 use crate::statistics::Statistics;
-use crate::valuation::Valuation;
+use crate::valuation::{Valuation, mark_price};
 
 pub mod balance;
 pub mod book;
 pub mod cancel;
 pub mod collar;
 pub mod correlation;
+pub mod daily_loss;
+pub mod drawdown;
 pub mod duplicate;
 pub mod expiry;
+pub mod fat_notional;
+pub mod fat_size;
+pub mod gross;
 pub mod heat;
 pub mod instrument;
 pub mod kill;
+pub mod leverage;
+pub mod margin;
 pub mod mark_age;
+pub mod mode;
+pub mod net;
 pub mod notional;
 pub mod open_orders;
 pub mod position;
@@ -36,47 +48,134 @@ pub mod shortfall;
 pub mod size;
 pub mod stop;
 pub mod unknown;
+pub mod weight;
 
 #[cfg(test)]
 pub(crate) mod fixture;
 
-/// Everything a check may look at.
+/// What the gate decides by, apart from the intent: the state of the risk core.
 #[derive(Clone, Copy)]
-pub struct CheckInput<'a> {
+pub struct GateState<'a> {
     /// The turn's time.
     pub now: Nanos,
     /// What the control word allows.
     pub phase: Phase,
-    /// The intent under judgement.
-    pub intent: &'a OrderIntent,
-    /// The limits.
+    /// Who may increase risk.
+    pub mode: ControlMode,
+    /// The account's limits as configured.
     pub limits: &'a RiskLimits,
+    /// The limits as resolved over scopes, mode and equity.
+    pub caps: &'a Caps,
     /// Positions, reservations, orders, instruments.
     pub ledger: &'a Ledger,
+    /// Exposure summed over instruments.
+    pub aggregate: &'a Aggregate,
     /// Marks and what assets are worth.
     pub valuation: &'a Valuation,
     /// The rate buckets.
     pub rates: &'a Rates,
     /// What the book can lose.
     pub statistics: &'a Statistics,
-    /// Strategies in this run.
-    pub strategies: usize,
     /// The order-entry session is ready.
     pub session_ready: bool,
-    /// Value of all balances in the reporting asset, `None` until every held asset has a mark.
-    pub equity: Option<Amount>,
     /// Highest order number of any intent to place so far.
     pub order_last: OrderId,
 }
 
+/// Everything a check may look at: the state, and the rows of its tables that the intent is
+/// about, looked up once. A row is `None` where instrument or strategy are not in the run.
+#[derive(Clone, Copy)]
+pub struct CheckInput<'a> {
+    /// The turn's time.
+    pub now: Nanos,
+    /// What the control word allows.
+    pub phase: Phase,
+    /// Who may increase risk.
+    pub mode: ControlMode,
+    /// The intent under judgement.
+    pub intent: &'a OrderIntent,
+    /// The account's limits as configured.
+    pub limits: &'a RiskLimits,
+    /// The limits as resolved over scopes, mode and equity.
+    pub caps: &'a Caps,
+    /// Positions, reservations, orders, instruments.
+    pub ledger: &'a Ledger,
+    /// Exposure summed over instruments.
+    pub aggregate: &'a Aggregate,
+    /// Marks and what assets are worth.
+    pub valuation: &'a Valuation,
+    /// The rate buckets.
+    pub rates: &'a Rates,
+    /// What the book can lose.
+    pub statistics: &'a Statistics,
+    /// The order-entry session is ready.
+    pub session_ready: bool,
+    /// Highest order number of any intent to place so far.
+    pub order_last: OrderId,
+    /// The limits of one order.
+    pub order_caps: Option<&'a OrderCaps>,
+    /// The account's exposure in the instrument.
+    pub total: Option<&'a Exposure>,
+    /// The strategy's exposure in the instrument.
+    pub own: Option<&'a Exposure>,
+    instrument: Option<&'a Instrument>,
+    mark: Option<&'a Mark>,
+    worth: Option<&'a Worth>,
+    worst_after: i128,
+    own_worst_after: i128,
+}
+
+/// A sum before an order, and what it would be after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Before.
+    pub before: Amount,
+    /// After, in the worst case.
+    pub after: Amount,
+}
+
 impl<'a> CheckInput<'a> {
+    /// What the checks look at for `intent`.
+    #[must_use]
+    #[inline]
+    pub fn new(state: &GateState<'a>, intent: &'a OrderIntent) -> Self {
+        let (strategy, id) = (intent.strategy, intent.instrument);
+        let (total, own) = (state.ledger.total(id), state.ledger.exposure(strategy, id));
+        let worst_after = |exposure: Option<&Exposure>| {
+            let worst = exposure.map_or(0, |e| e.worst(intent.side));
+            worst.saturating_add(i128::from(intent.qty.0))
+        };
+        Self {
+            now: state.now,
+            phase: state.phase,
+            mode: state.mode,
+            intent,
+            limits: state.limits,
+            caps: state.caps,
+            ledger: state.ledger,
+            aggregate: state.aggregate,
+            valuation: state.valuation,
+            rates: state.rates,
+            statistics: state.statistics,
+            session_ready: state.session_ready,
+            order_last: state.order_last,
+            order_caps: state.caps.order(strategy, id),
+            total,
+            own,
+            instrument: state.ledger.table().get(id),
+            mark: state.valuation.mark(id),
+            worth: state.aggregate.worth(id),
+            worst_after: worst_after(total),
+            own_worst_after: worst_after(own),
+        }
+    }
+
     /// The intent's instrument.
     ///
     /// # Errors
     /// [`RefuseReason::UnknownInstrument`].
     pub fn instrument(&self) -> Result<&'a Instrument, RefuseReason> {
-        let known = self.ledger.table().get(self.intent.instrument);
-        known.ok_or(RefuseReason::UnknownInstrument)
+        self.instrument.ok_or(RefuseReason::UnknownInstrument)
     }
 
     /// The newest mark of the intent's instrument.
@@ -84,32 +183,35 @@ impl<'a> CheckInput<'a> {
     /// # Errors
     /// [`RefuseReason::BookNotLive`] where there is none.
     pub fn mark(&self) -> Result<&'a Mark, RefuseReason> {
-        self.valuation.mark(self.intent.instrument).ok_or(RefuseReason::BookNotLive)
+        self.mark.ok_or(RefuseReason::BookNotLive)
     }
 
-    /// The worst-case position after this intent, positive in the direction of its side: above
-    /// zero it increases what may have to be closed again.
+    /// The account's worst-case position after this intent, positive in the direction of its
+    /// side: above zero it increases what may have to be closed again.
     #[must_use]
-    pub fn worst_after(&self, exposure: Option<&Exposure>) -> i128 {
-        let worst = exposure.map_or(0, |e| e.worst(self.intent.side));
-        worst.saturating_add(i128::from(self.intent.qty.0))
+    pub const fn worst_after(&self) -> i128 {
+        self.worst_after
     }
 
-    /// The account's exposure in the intent's instrument.
+    /// The same of the strategy.
     #[must_use]
-    pub fn total(&self) -> Option<&'a Exposure> {
-        self.ledger.total(self.intent.instrument)
+    pub const fn own_worst_after(&self) -> i128 {
+        self.own_worst_after
     }
 
-    /// The largest worst-case position in one instrument, in the reporting asset; `None` while
-    /// equity is not known.
+    /// The order can only bring positions nearer to zero, the account's and the strategy's: even
+    /// if everything open on its side fills, it does, and nothing on the other side does, neither
+    /// crosses zero. In any order of fills, the quantity that is held never grows by it.
     #[must_use]
-    pub fn position_limit(&self) -> Option<Amount> {
-        let share = mul_div(self.equity?, i128::from(self.limits.position_equity_e4), 10_000);
-        Some(match self.limits.position_value_max {
-            0 => share,
-            absolute => share.min(absolute),
-        })
+    pub const fn reduces(&self) -> bool {
+        self.worst_after <= 0 && self.own_worst_after <= 0
+    }
+
+    /// The order reduces and was not decided on market data: the operator, a timer or a report
+    /// caused it. A book that is not live does not hold it up.
+    #[must_use]
+    pub fn needs_no_book(&self) -> bool {
+        self.intent.cause != Cause::Market && self.reduces()
     }
 
     /// The intent buys.
@@ -117,4 +219,63 @@ impl<'a> CheckInput<'a> {
     pub fn is_buy(&self) -> bool {
         self.intent.side == Side::Buy
     }
+
+    /// Value of the order at its own price in the reporting asset; `None` when it cannot be told.
+    #[must_use]
+    #[inline]
+    pub fn intent_worth(&self) -> Option<Amount> {
+        self.worth?.at(i128::from(self.intent.qty.0), self.intent.price, self.valuation)
+    }
+
+    /// Value of the order at the dearer of its price and the mark.
+    #[must_use]
+    #[inline]
+    pub fn order_worth(&self) -> Option<Amount> {
+        self.worth_of(i128::from(self.intent.qty.0))
+    }
+
+    /// Value of the account's worst case after the order, at the dearer of its price and the
+    /// mark.
+    #[must_use]
+    #[inline]
+    pub fn worst_worth(&self) -> Option<Amount> {
+        self.worth_of(self.worst_after)
+    }
+
+    /// The same of the strategy.
+    #[must_use]
+    #[inline]
+    pub fn own_worst_worth(&self) -> Option<Amount> {
+        self.worth_of(self.own_worst_after)
+    }
+
+    /// The account's worst-case gross exposure.
+    #[must_use]
+    #[inline]
+    pub fn gross_after(&self) -> Option<Growth> {
+        let part = self.aggregate.part(self.intent.instrument)?;
+        Some(growth(self.aggregate.account().gross, part, self.worst_worth()?))
+    }
+
+    /// The strategy's worst-case gross exposure.
+    #[must_use]
+    #[inline]
+    pub fn own_gross_after(&self) -> Option<Growth> {
+        let strategy = self.intent.strategy;
+        let part = self.aggregate.cell(strategy, self.intent.instrument)?;
+        let before = self.aggregate.strategy(strategy)?.gross;
+        Some(growth(before, part, self.own_worst_worth()?))
+    }
+
+    #[inline]
+    fn worth_of(&self, qty: i128) -> Option<Amount> {
+        let mark = self.mark.and_then(mark_price).unwrap_or(Price(0));
+        self.worth?.at(qty, mark.max(self.intent.price), self.valuation)
+    }
+}
+
+/// One instrument's gross part grows to `worst`, if that is more.
+#[inline]
+fn growth(before: Amount, part: &Part, worst: Amount) -> Growth {
+    Growth { before, after: before + (worst - part.gross()).max(0) }
 }

@@ -1,11 +1,9 @@
 //! Value of the order: the venue's smallest and largest notional (market orders where its flags
-//! say so) and our own largest value in the reporting asset. A value that cannot be told is too
-//! large.
+//! say so).
 
 use bot4_types::{OrderKind, RefuseReason, notional};
 
 use super::CheckInput;
-use crate::money::quote_amount;
 
 /// # Errors
 /// [`RefuseReason::NotionalMin`] or [`RefuseReason::NotionalMax`].
@@ -20,19 +18,14 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     if bound && value > i.notional_max {
         return Err(RefuseReason::NotionalMax);
     }
-    let worth = input.valuation.value(i.quote, quote_amount(i, value));
-    match worth {
-        Some(worth) if worth <= input.limits.order_value_max => Ok(()),
-        _ => Err(RefuseReason::NotionalMax),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, ONE};
-    use crate::limits::units;
-    use bot4_types::{AssetId, Qty};
+    use bot4_types::Qty;
 
     #[test]
     fn the_smallest_notional_binds_market_orders_by_flag() {
@@ -51,10 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_is_the_venues_or_our_own() {
-        let own = |max| Fixture::with(|f| f.limits.order_value_max = max).run(check);
-        assert_eq!(own(units(100)), Ok(()));
-        assert_eq!(own(units(100) - 1), Err(RefuseReason::NotionalMax));
+    fn the_largest_binds_market_orders_by_flag() {
         let venue = |kind| {
             Fixture::with(|f| {
                 f.intent.kind = kind;
@@ -64,16 +54,5 @@ mod tests {
         };
         assert_eq!(venue(OrderKind::Limit), Err(RefuseReason::NotionalMax));
         assert_eq!(venue(OrderKind::Market), Ok(()));
-    }
-
-    #[test]
-    fn an_order_in_an_asset_without_value_is_refused() {
-        let odd = Fixture::with(|f| {
-            f.instrument.quote = AssetId(0);
-            f.mark.micro = 0;
-            f.mark.bid = 0;
-            f.mark.last_trade = 0;
-        });
-        assert_eq!(odd.run(check), Err(RefuseReason::NotionalMax));
     }
 }

@@ -1,4 +1,5 @@
-//! Open orders per instrument (ours and the venue's limit), in all, and room in the ledger.
+//! Open orders per instrument (ours and the venue's limit), per strategy, in all, and room in the
+//! ledger.
 
 use bot4_types::RefuseReason;
 
@@ -8,11 +9,15 @@ use super::CheckInput;
 /// [`RefuseReason::OpenOrders`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let instrument = input.instrument()?;
-    let here = input.total().map_or(0, |e| e.open);
+    let intent = input.intent;
+    let here = input.total.map_or(0, |e| e.open);
     let venue = instrument.orders_open_max;
-    let fits = here < input.limits.open_orders_instrument_max
+    let most_here = input.caps.instrument(intent.instrument).map_or(0, |caps| caps.open_orders);
+    let most_own = input.caps.strategy(intent.strategy).map_or(0, |caps| caps.open_orders);
+    let fits = here < most_here
         && (venue == 0 || here < venue)
-        && input.ledger.open_orders() < input.limits.open_orders_max as usize
+        && input.ledger.open_orders_of(intent.strategy) < most_own
+        && input.ledger.open_orders() < input.caps.account().open_orders as usize
         && input.ledger.has_room();
     if fits { Ok(()) } else { Err(RefuseReason::OpenOrders) }
 }
@@ -21,6 +26,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, intent};
+    use crate::scopes::ScopeLimits;
     use bot4_types::OrderId;
 
     fn with_two_open(change: impl FnOnce(&mut Fixture)) -> Result<(), RefuseReason> {
@@ -41,5 +47,10 @@ mod tests {
         assert_eq!(with_two_open(|f| f.limits.open_orders_instrument_max = 2), refused);
         assert_eq!(with_two_open(|f| f.limits.open_orders_max = 2), refused);
         assert_eq!(with_two_open(|f| f.instrument.orders_open_max = 2), refused);
+        let row = |open_orders_max| ScopeLimits { open_orders_max, ..ScopeLimits::default() };
+        assert_eq!(with_two_open(|f| f.scopes.venue = row(2)), refused);
+        assert_eq!(with_two_open(|f| f.scopes.instruments = vec![row(2)]), refused);
+        assert_eq!(with_two_open(|f| f.scopes.strategies = vec![row(2)]), refused);
+        assert_eq!(with_two_open(|f| f.scopes.strategies = vec![row(3), row(1)]), Ok(()));
     }
 }

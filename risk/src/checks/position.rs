@@ -1,29 +1,22 @@
-//! The worst-case position over held, open and unknown quantity stays within its limit: a share
-//! of equity per instrument, and an absolute value where one is set. An order that could not
-//! even in the worst case cross zero only reduces and passes. Without equity nothing increases.
+//! The worst-case position over held, open and unknown quantity stays within its limit: of the
+//! account in the instrument, and of the strategy; a share of equity, an absolute value where one
+//! is set. An order that could not even in the worst case cross zero only reduces and passes.
+//! Without equity nothing increases.
 
-use bot4_types::{Price, RefuseReason};
+use bot4_types::RefuseReason;
 
 use super::CheckInput;
-use crate::money::quote_amount;
-use crate::valuation::mark_price;
 
 /// # Errors
 /// [`RefuseReason::Position`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
-    let instrument = input.instrument()?;
-    let worst = input.worst_after(input.total());
-    if worst <= 0 {
-        return Ok(());
-    }
-    let limit = input.position_limit().ok_or(RefuseReason::Position)?;
-    let mark = mark_price(input.mark()?).unwrap_or(Price(0));
-    let price = i128::from(mark.max(input.intent.price).0);
-    let amount = quote_amount(instrument, worst.saturating_mul(price));
-    match input.valuation.value(instrument.quote, amount) {
-        Some(value) if value <= limit => Ok(()),
-        _ => Err(RefuseReason::Position),
-    }
+    let fits = (|| {
+        let account = input.caps.instrument(input.intent.instrument)?.position;
+        let own = input.caps.strategy(input.intent.strategy)?.position;
+        let account_fits = input.worst_after() <= 0 || input.worst_worth()? <= account;
+        Some(account_fits && (input.own_worst_after() <= 0 || input.own_worst_worth()? <= own))
+    })();
+    if fits == Some(true) { Ok(()) } else { Err(RefuseReason::Position) }
 }
 
 #[cfg(test)]
@@ -31,7 +24,8 @@ mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, ONE, intent};
     use crate::limits::units;
-    use bot4_types::{OrderId, OrderIntent, Qty};
+    use crate::scopes::ScopeLimits;
+    use bot4_types::{ControlMode, OrderId, OrderIntent, Qty};
 
     fn with_ten_open(change: impl FnOnce(&mut Fixture)) -> Result<(), RefuseReason> {
         let mut fixture = Fixture::with(|f| {
@@ -52,6 +46,29 @@ mod tests {
         assert_eq!(with_ten_open(|f| f.unknown = vec![OrderId(1)]), Ok(()));
         assert_eq!(with_ten_open(|f| f.equity = None), refused);
         assert_eq!(with_ten_open(|f| f.intent.qty = Qty(i64::MAX)), refused);
+    }
+
+    #[test]
+    fn scopes_bind_by_account_and_by_strategy() {
+        let refused = Err(RefuseReason::Position);
+        let row = |max| ScopeLimits { position_value_max: units(max), ..ScopeLimits::default() };
+        assert_eq!(with_ten_open(|f| f.scopes.instruments = vec![row(1_100)]), Ok(()));
+        assert_eq!(with_ten_open(|f| f.scopes.instruments = vec![row(1_099)]), refused);
+        assert_eq!(with_ten_open(|f| f.scopes.venue = row(1_099)), refused);
+        assert_eq!(with_ten_open(|f| f.scopes.strategies = vec![row(1_100)]), Ok(()));
+        assert_eq!(with_ten_open(|f| f.scopes.strategies = vec![row(1_099)]), refused);
+        let other = |f: &mut Fixture| {
+            f.scopes.strategies = vec![ScopeLimits::default(), row(100)];
+            f.intent.strategy.0 = 1;
+        };
+        assert_eq!(with_ten_open(other), Ok(()), "what the first holds is not the second's");
+        assert_eq!(with_ten_open(|f| f.mode = ControlMode::SemiAuto), Ok(()), "three quarters");
+        assert_eq!(with_ten_open(|f| f.mode = ControlMode::Manual), Ok(()), "1,100 is one half");
+        let more = |f: &mut Fixture| {
+            f.mode = ControlMode::Manual;
+            f.intent.qty.0 += 1;
+        };
+        assert_eq!(with_ten_open(more), refused);
     }
 
     #[test]

@@ -1,11 +1,9 @@
-//! Lot, smallest and largest size: the venue's filters and our own fat-finger limit. Market
-//! orders obey the plain and the market filters, as at the venue.
+//! Lot, smallest and largest size: the venue's filters. Market orders obey the plain and the
+//! market filters, as at the venue.
 
 use bot4_types::{OrderKind, Qty, RefuseReason};
 
 use super::CheckInput;
-use crate::money::base_amount;
-
 /// # Errors
 /// [`RefuseReason::Lot`], [`RefuseReason::SizeMin`] or [`RefuseReason::SizeMax`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
@@ -15,9 +13,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     if input.intent.kind == OrderKind::Market {
         filter(qty, i.market_lot, i.market_qty_min, i.market_qty_max)?;
     }
-    let own = input.limits.order_base_max;
-    let fits = own == 0 || base_amount(i, i128::from(qty.0)) <= own;
-    if fits { Ok(()) } else { Err(RefuseReason::SizeMax) }
+    Ok(())
 }
 
 /// One size filter; a zero disables its part.
@@ -38,7 +34,6 @@ fn filter(qty: Qty, lot: i64, min: Qty, max: Qty) -> Result<(), RefuseReason> {
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, ONE};
-    use crate::limits::units;
 
     #[test]
     fn filters_of_every_order() {
@@ -52,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn market_filters_and_the_own_limit() {
+    fn market_filters() {
         let market = |kind| {
             Fixture::with(|f| {
                 f.intent.kind = kind;
@@ -62,8 +57,5 @@ mod tests {
         };
         assert_eq!(market(OrderKind::Limit), Ok(()));
         assert_eq!(market(OrderKind::Market), Err(RefuseReason::SizeMax));
-        let own = |max| Fixture::with(|f| f.limits.order_base_max = max).run(check);
-        assert_eq!(own(units(1)), Ok(()));
-        assert_eq!(own(units(1) - 1), Err(RefuseReason::SizeMax));
     }
 }

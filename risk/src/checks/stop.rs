@@ -7,8 +7,7 @@ use super::CheckInput;
 /// # Errors
 /// [`RefuseReason::MissingStop`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
-    let own = input.ledger.exposure(input.intent.strategy, input.intent.instrument);
-    let increases = input.worst_after(own) > 0;
+    let increases = input.own_worst_after() > 0;
     if increases && input.intent.stop_ticks <= 0 {
         return Err(RefuseReason::MissingStop);
     }

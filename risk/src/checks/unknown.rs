@@ -7,9 +7,8 @@ use super::CheckInput;
 /// # Errors
 /// [`RefuseReason::Unknown`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
-    let total = input.total();
-    let unknown = total.map_or(0, |e| e.unknown[input.intent.side.index()]);
-    if unknown > 0 && input.worst_after(total) > 0 {
+    let unknown = input.total.map_or(0, |e| e.unknown[input.intent.side.index()]);
+    if unknown > 0 && input.worst_after() > 0 {
         return Err(RefuseReason::Unknown);
     }
     Ok(())

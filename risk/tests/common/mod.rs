@@ -1,12 +1,12 @@
 //! A small run: two instruments, three assets, and lives of orders as a venue would tell them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use bot4_risk::{RiskConfig, RiskLimits, units};
+use bot4_risk::{RiskConfig, RiskLimits, Scopes, units};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AssetId, BookState, Cause, DoneReason, Instrument, InstrumentId, InstrumentTable, Mark, Nanos,
-    OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind,
-    Side, StrategyId, Symbol, Tif, Trail,
+    AssetId, BookState, Cause, ControlMode, DoneReason, Instrument, InstrumentId, InstrumentTable,
+    Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty,
+    ReportKind, Side, StrategyId, Symbol, Tif, Trail,
 };
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::FileFailurePersistence;
@@ -48,7 +48,15 @@ pub fn balances() -> Vec<(AssetId, i128)> {
 }
 
 pub fn config(limits: RiskLimits) -> RiskConfig {
-    RiskConfig { limits, table: table(), balances: balances(), quote: USDT, strategies: STRATEGIES }
+    RiskConfig {
+        limits,
+        scopes: Scopes::default(),
+        mode: ControlMode::FullAuto,
+        table: table(),
+        balances: balances(),
+        quote: USDT,
+        strategies: STRATEGIES,
+    }
 }
 
 pub fn mark(instrument: u16, price: i64, at: Nanos) -> Mark {
