@@ -36,6 +36,7 @@
 
 pub mod agent;
 pub mod aggregate;
+pub mod breaker;
 pub mod caps;
 pub mod checks;
 pub mod config;

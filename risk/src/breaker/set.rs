@@ -1,0 +1,420 @@
+//! The risk lane's breakers: one machine per strategy and instrument, one for the venue.
+//!
+//! Fed with approvals and reports by [`RiskCore`](crate::RiskCore), in the order of the journal,
+//! with the turn's time: a replay opens and closes the same breakers. What an order's fate says
+//! about whom:
+//!
+//! | fate | strategy | instrument | venue |
+//! |---|---|---|---|
+//! | answered: accepted, filled, would have taken | success | success | success |
+//! | rejected: filter, balance, anything else | failure | failure | success |
+//! | refused by the venue's rate limit, or too late for it | failure | - | failure |
+//! | lost: its fate is not known | failure | failure | failure |
+//! | never sent: no budget, no room, expired | failure | - | - |
+//! | never sent: killed, no session | - | - | - |
+//!
+//! A strategy's closed breaker opens by its [`Monitor`], the others by their windows. Cost while
+//! all are closed: one compare an intent, one row an approval, a few additions a report.
+
+use bot4_types::instrument::Amount;
+use bot4_types::{
+    DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState, ReportKind, StrategyId,
+};
+
+use super::calls::{Call, Calls};
+use super::config::BreakerConfig;
+use super::global_state;
+use super::jitter::SeededJitter;
+use super::limits::BreakerLimits;
+use super::machine::{Machine, Ticket};
+use super::monitor::{Fate, Monitor, TripCause};
+use super::status::{Mode, State, Verdict};
+
+/// What the set has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BreakerCounts {
+    /// Strategies' breakers opened by their monitor, by [`TripCause`].
+    pub causes: [u64; TripCause::ALL.len()],
+    /// Breakers opened, by strategy, instrument, venue; failed probes included.
+    pub opened: [u64; 3],
+    /// Breakers closed again by their probes.
+    pub closed: u64,
+}
+
+/// Whose breakers a person means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerScope {
+    /// Every one.
+    All,
+    /// The strategy's.
+    Strategy(StrategyId),
+    /// The instrument's.
+    Instrument(InstrumentId),
+    /// The venue's.
+    Venue,
+}
+
+/// What a fill moved, in the reporting asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Booked {
+    /// Profit realised by closing.
+    pub realized: Amount,
+    /// Its fee.
+    pub fee: Amount,
+}
+
+/// The set. See the module's text.
+#[derive(Clone, Debug)]
+pub struct Breakers {
+    limits: BreakerLimits,
+    configs: [BreakerConfig; 3],
+    /// Strategies, then instruments, then the venue.
+    machines: Box<[Machine]>,
+    monitors: Box<[Monitor]>,
+    strategies: usize,
+    calls: Calls,
+    now: Nanos,
+    open: usize,
+    half_open: usize,
+    /// No open one is due before this.
+    due: Nanos,
+    counts: BreakerCounts,
+}
+
+/// Whose breaker stands against an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerLevel {
+    /// The strategy's.
+    Strategy,
+    /// The instrument's.
+    Instrument,
+    /// The venue's.
+    Venue,
+    /// More than half of all are open.
+    Global,
+}
+
+/// Those that have machines of their own.
+const LEVELS: [BreakerLevel; 3] =
+    [BreakerLevel::Strategy, BreakerLevel::Instrument, BreakerLevel::Venue];
+
+/// What is done with a ticket.
+#[derive(Clone, Copy)]
+enum Mark {
+    Success,
+    Failure,
+    Nothing,
+}
+
+/// What an order's fate says: the strategy's record, then the three breakers.
+type Fates = (Option<Fate>, [Mark; 3]);
+
+impl Breakers {
+    /// Closed breakers for so many strategies and instruments. Allocates once.
+    #[must_use]
+    pub fn new(limits: &BreakerLimits, strategies: usize, instruments: usize) -> Self {
+        let machines = vec![Machine::default(); strategies + instruments + 1];
+        Self {
+            limits: *limits,
+            configs: [limits.of_strategy(), limits.of_venue(), limits.of_venue()],
+            machines: machines.into_boxed_slice(),
+            monitors: vec![Monitor::default(); strategies].into_boxed_slice(),
+            strategies,
+            calls: Calls::new(),
+            now: Nanos::ZERO,
+            open: 0,
+            half_open: 0,
+            due: Nanos::MAX,
+            counts: BreakerCounts::default(),
+        }
+    }
+
+    /// A turn begins at `now`: breakers whose time is over recover.
+    #[inline]
+    pub fn on_turn(&mut self, now: Nanos) {
+        self.now = self.now.max(now);
+        if self.open > 0 && self.now >= self.due {
+            self.recover();
+        }
+    }
+
+    /// An order of `strategy` in `instrument` may be placed. Pure: nothing is taken.
+    ///
+    /// # Errors
+    /// Whose breaker stands against it; the global one only where none of its own recovers, so
+    /// that what is ill can always be tried.
+    #[inline]
+    pub fn permits(
+        &self,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+    ) -> Result<(), BreakerLevel> {
+        if self.open + self.half_open == 0 { Ok(()) } else { self.judge(strategy, instrument) }
+    }
+
+    /// Notes an approved order, and takes its tickets. An order that only reduces is approved
+    /// whatever the breakers say; where one is open it simply holds no ticket.
+    pub fn admit(&mut self, intent: &OrderIntent) {
+        let (strategy, instrument) = (intent.strategy, intent.instrument);
+        let tickets = LEVELS.map(|level| {
+            let index = self.index(level, strategy, instrument)?;
+            let (now, config) = (self.now, self.configs[level as usize]);
+            self.change(index, |machine| machine.admit(now, &config).ok())
+        });
+        let call = Call::new(intent.order, strategy, instrument, tickets);
+        if let Some(old) = self.calls.insert(call) {
+            self.settle(&old, [Mark::Nothing; 3]);
+        }
+    }
+
+    /// Takes in a report that the ledger has booked; `booked` is what it moved.
+    pub fn on_report(&mut self, report: &OrderReport, strategy: StrategyId, booked: Booked) {
+        let (now, limits) = (self.now, self.limits);
+        let Some(monitor) = self.monitors.get_mut(usize::from(strategy.0)) else { return };
+        let net = booked.realized.saturating_sub(booked.fee);
+        if net != 0 {
+            monitor.on_profit(net, now, &limits);
+        }
+        let mut settled = None;
+        if let Some(call) = self.calls.find(report.order) {
+            if report.kind == ReportKind::Sent && call.sent_at == Nanos::ZERO {
+                call.sent_at = report.at;
+            }
+            if report.kind == ReportKind::Acked && !call.judged && call.sent_at != Nanos::ZERO {
+                monitor.on_ack(report.at.since(call.sent_at).0, now, &limits);
+            }
+            call.closes |= booked.realized != 0;
+            call.net = call.net.saturating_add(net);
+            if report.state.is_terminal() && core::mem::take(&mut call.closes) {
+                monitor.on_closed(call.net);
+            }
+            if let Some((fate, marks)) = fates(report)
+                && !core::mem::replace(&mut call.judged, true)
+            {
+                if let Some(fate) = fate {
+                    monitor.on_fate(fate, now, &limits);
+                }
+                settled = Some((*call, marks));
+                call.tickets = [None; 3];
+            }
+        }
+        if let Some((call, marks)) = settled {
+            self.settle(&call, marks);
+        }
+        self.judge_strategy(strategy);
+    }
+
+    /// Closes the breakers of `scope` by hand and forgets what led to it.
+    pub fn reset(&mut self, scope: BreakerScope) {
+        for index in self.within(scope) {
+            self.change(index, Machine::reset);
+            if let Some(monitor) = self.monitors.get_mut(index) {
+                monitor.clear();
+            }
+        }
+    }
+
+    /// Opens the breakers of `scope` by hand; they heal as any other.
+    pub fn trip(&mut self, scope: BreakerScope) {
+        for index in self.within(scope) {
+            let (now, jitter) = (self.now, self.jitter(index));
+            let config = self.configs[usize::from(index >= self.strategies)];
+            self.change(index, |machine| machine.trip(now, &config, &jitter));
+        }
+    }
+
+    /// The state of all together.
+    #[must_use]
+    pub const fn global(&self) -> State {
+        global_state(self.machines.len(), self.open, self.half_open)
+    }
+
+    /// Breakers that are open and half-open.
+    #[must_use]
+    pub const fn unwell(&self) -> (usize, usize) {
+        (self.open, self.half_open)
+    }
+
+    /// The state of `strategy`'s breaker.
+    #[must_use]
+    pub fn of_strategy(&self, strategy: StrategyId) -> Option<State> {
+        let index = self.index(BreakerLevel::Strategy, strategy, InstrumentId(0))?;
+        Some(self.machines[index].state(self.now))
+    }
+
+    /// The state of `instrument`'s breaker.
+    #[must_use]
+    pub fn of_instrument(&self, instrument: InstrumentId) -> Option<State> {
+        let index = self.index(BreakerLevel::Instrument, StrategyId(0), instrument)?;
+        Some(self.machines[index].state(self.now))
+    }
+
+    /// The state of the venue's breaker.
+    #[must_use]
+    pub fn of_venue(&self) -> State {
+        self.machines[self.machines.len() - 1].state(self.now)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn counts(&self) -> &BreakerCounts {
+        &self.counts
+    }
+
+    #[cold]
+    fn judge(&self, strategy: StrategyId, instrument: InstrumentId) -> Result<(), BreakerLevel> {
+        let mut probes = false;
+        for level in LEVELS {
+            // Who is not in the tables is refused by other checks.
+            let Some(index) = self.index(level, strategy, instrument) else { continue };
+            let machine = &self.machines[index];
+            machine.permits(self.now, &self.configs[level as usize]).map_err(|_| level)?;
+            probes |= machine.state(self.now) == State::HalfOpen;
+        }
+        if self.global() == State::Open && !probes {
+            return Err(BreakerLevel::Global);
+        }
+        Ok(())
+    }
+
+    /// Opens the breaker of a strategy whose record breaks a rule.
+    fn judge_strategy(&mut self, strategy: StrategyId) {
+        let index = usize::from(strategy.0);
+        let Some(cause) = self.monitors[index].verdict(&self.limits) else { return };
+        let (now, config, jitter) = (self.now, self.configs[0], self.jitter(index));
+        if self.change(index, |machine| machine.trip(now, &config, &jitter)) {
+            self.counts.causes[cause as usize] += 1;
+            self.counts.opened[0] += 1;
+            self.monitors[index].clear();
+        }
+    }
+
+    /// Hands the tickets of `call` back.
+    fn settle(&mut self, call: &Call, marks: [Mark; 3]) {
+        for ((level, ticket), mark) in LEVELS.into_iter().zip(call.tickets).zip(marks) {
+            let Some(ticket) = ticket else { continue };
+            let Some(index) = self.index(level, call.strategy, call.instrument) else { continue };
+            match self.apply(level, index, ticket, mark) {
+                Some(Verdict::Opened) => self.counts.opened[level as usize] += 1,
+                Some(Verdict::Closed) => self.counts.closed += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        level: BreakerLevel,
+        index: usize,
+        ticket: Ticket,
+        mark: Mark,
+    ) -> Option<Verdict> {
+        let (now, config, jitter) = (self.now, self.configs[level as usize], self.jitter(index));
+        self.change(index, |machine| match mark {
+            Mark::Success => Some(machine.succeed(ticket, now, &config)),
+            Mark::Failure => Some(machine.fail(ticket, now, &config, &jitter)),
+            Mark::Nothing => {
+                machine.release(ticket);
+                None
+            }
+        })
+    }
+
+    #[cold]
+    fn recover(&mut self) {
+        self.due = Nanos::MAX;
+        for machine in &mut self.machines {
+            if machine.recover(self.now) {
+                self.open -= 1;
+                self.half_open += 1;
+            }
+            if let Mode::Open { until } = machine.mode() {
+                self.due = self.due.min(until.nanos());
+            }
+        }
+    }
+
+    /// Changes a machine and keeps the sums over all of them.
+    fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Machine) -> T) -> T {
+        let machine = &mut self.machines[index];
+        let before = machine.mode();
+        let result = change(machine);
+        let after = machine.mode();
+        if before != after {
+            let count = |mode| match mode {
+                Mode::Closed => (0, 0),
+                Mode::Open { .. } => (1, 0),
+                Mode::HalfOpen { .. } => (0, 1),
+            };
+            let (old, new) = (count(before), count(after));
+            self.open = self.open + new.0 - old.0;
+            self.half_open = self.half_open + new.1 - old.1;
+            if let Mode::Open { until } = after {
+                self.due = self.due.min(until.nanos());
+            }
+        }
+        result
+    }
+
+    fn within(&self, scope: BreakerScope) -> core::ops::Range<usize> {
+        let one = |level, strategy, instrument| {
+            self.index(level, strategy, instrument).map_or(0..0, |index| index..index + 1)
+        };
+        match scope {
+            BreakerScope::All => 0..self.machines.len(),
+            BreakerScope::Strategy(s) => one(BreakerLevel::Strategy, s, InstrumentId(0)),
+            BreakerScope::Instrument(i) => one(BreakerLevel::Instrument, StrategyId(0), i),
+            BreakerScope::Venue => one(BreakerLevel::Venue, StrategyId(0), InstrumentId(0)),
+        }
+    }
+
+    fn index(
+        &self,
+        level: BreakerLevel,
+        strategy: StrategyId,
+        instrument: InstrumentId,
+    ) -> Option<usize> {
+        let venue = self.machines.len() - 1;
+        let (index, end) = match level {
+            BreakerLevel::Strategy => (usize::from(strategy.0), self.strategies),
+            BreakerLevel::Instrument => (self.strategies + instrument.index(), venue),
+            BreakerLevel::Venue => (venue, venue + 1),
+            BreakerLevel::Global => return None,
+        };
+        (index < end).then_some(index)
+    }
+
+    const fn jitter(&self, index: usize) -> SeededJitter {
+        SeededJitter(self.limits.seed).nth(index as u64)
+    }
+}
+
+/// What `report` says about the order's fate, where it says anything. See the module's table.
+fn fates(report: &OrderReport) -> Option<Fates> {
+    use Mark::{Failure, Nothing, Success};
+    let answered = (Some(Fate::Answered), [Success; 3]);
+    let fates = match (report.kind, report.state, report.reason) {
+        (ReportKind::Acked | ReportKind::Fill | ReportKind::Found, ..) => answered,
+        (ReportKind::Lost, ..) => (Some(Fate::Failed), [Failure; 3]),
+        (ReportKind::Done, OrderState::Rejected, reason) => match reason {
+            DoneReason::WouldTake | DoneReason::SelfTrade => answered,
+            DoneReason::RateLimit | DoneReason::Window => {
+                (Some(Fate::Failed), [Failure, Nothing, Failure])
+            }
+            _ => (Some(Fate::Rejected), [Failure, Failure, Success]),
+        },
+        (ReportKind::Done, OrderState::NotSent, reason) => match reason {
+            DoneReason::Killed | DoneReason::NoSession => (None, [Nothing; 3]),
+            _ => (Some(Fate::Failed), [Failure, Nothing, Nothing]),
+        },
+        (ReportKind::Done, ..) => answered,
+        (ReportKind::Sent | ReportKind::CancelSent | ReportKind::CancelRejected, ..) => {
+            return None;
+        }
+    };
+    Some(fates)
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "set_tests.rs"]
+mod tests;
