@@ -120,7 +120,7 @@ proptest! {
                 Step::Trip => prop_assert_eq!(shared.trip(), own.trip(now, &config, &jitter)),
                 Step::Reset => {
                     shared.reset();
-                    own.reset();
+                    own.reset(now);
                 }
             }
             own.on_time(clock.now());

@@ -5,6 +5,7 @@ use bot4_wire::transport::memory::Network;
 use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
 
 use super::cold::ColdError;
+use super::guard::Guards;
 use crate::config::resolve::{self, Remote};
 
 /// What lies between the engine and the venue.
@@ -48,6 +49,8 @@ pub struct Access {
     pub keys: Option<Keys>,
     /// The network.
     pub net: Net,
+    /// The breakers in front of what is asked outside the lanes.
+    pub guards: Guards,
 }
 
 impl Access {
@@ -68,6 +71,7 @@ impl Access {
             rest: remote.rest.clone(),
             keys: remote.keys.as_ref().map(read).transpose()?,
             net: Net::tcp(remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File))?,
+            guards: Guards::default(),
         })
     }
 
@@ -75,7 +79,8 @@ impl Access {
     #[must_use]
     pub fn without_keys(&self) -> Self {
         let (market, api, rest) = (self.market.clone(), self.api.clone(), self.rest.clone());
-        Self { market, api, rest, keys: None, net: self.net.clone() }
+        let (net, guards) = (self.net.clone(), self.guards.clone());
+        Self { market, api, rest, keys: None, net, guards }
     }
 
     /// The WebSocket API's URL.

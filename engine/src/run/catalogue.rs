@@ -10,6 +10,7 @@ use bot4_wire::Endpoint;
 use super::access::Access;
 use super::chat::Chat;
 use super::cold::ColdError;
+use super::guard;
 use super::rest::RestClient;
 
 /// Asks `venue` for the instruments called `symbols`.
@@ -32,7 +33,10 @@ pub fn read(
             // The host's own path is that of the streams.
             let host = Endpoint::parse(&access.market).map_err(ColdError::Endpoint)?;
             let url = host.with_path(&path).map_err(ColdError::Endpoint)?.to_string();
-            by_channel(&mut Chat::open(clock, access, &url, seed)?, venue, &message, &wanted)
+            access.guards.ask(guard::MARKET, || {
+                let mut chat = Chat::open(clock, access, &url, seed)?;
+                by_channel(&mut chat, venue, &message, &wanted)
+            })
         }
     }
 }
@@ -47,9 +51,11 @@ fn by_api(
     const ID: u64 = 1;
     let mut request = Vec::new();
     orders::exchange_info(ID, wanted, &mut request);
-    let mut chat = Chat::open(clock, access, access.api()?, seed)?;
-    chat.send(&request)?;
-    let answer = chat.answer("exchangeInfo", |text| is_answer(text, ID).then(|| text.to_vec()))?;
+    let answer = access.guards.ask(guard::API, || {
+        let mut chat = Chat::open(clock, access, access.api()?, seed)?;
+        chat.send(&request)?;
+        chat.answer("exchangeInfo", |text| is_answer(text, ID).then(|| text.to_vec()))
+    })?;
     venue.catalogue(&[answer], wanted).map_err(ColdError::Instruments)
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use bot4_lanes::Clock;
+use bot4_risk::breaker::Refusal;
 use bot4_types::{InstrumentTable, Symbol, Wall};
 use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
 use bot4_venues::binance::orders::{self, Encoder, Target, TradesFrom};
@@ -17,6 +18,7 @@ use bot4_wire::{ConnError, EndpointError, RootsError};
 use super::access::Access;
 use super::catalogue::is_answer;
 use super::chat::Chat;
+use super::guard::{self, Guards};
 
 /// Trades in one answer; the venue allows this many.
 const TRADES_LIMIT: u16 = 1_000;
@@ -50,6 +52,8 @@ pub enum ColdError {
     NotInBuild(NotInBuild),
     /// A REST request: which, and what went wrong.
     Rest(String, String),
+    /// The endpoint failed too often and is not asked for now.
+    LeftAlone(&'static str, Refusal),
     /// The helper that looks up names cannot be started.
     Resolver(std::io::Error),
 }
@@ -60,7 +64,7 @@ impl ColdError {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Connection(_, error) => !error.is_refusal(),
-            Self::Timeout(_) => true,
+            Self::Timeout(_) | Self::LeftAlone(..) => true,
             _ => false,
         }
     }
@@ -98,6 +102,11 @@ impl fmt::Display for ColdError {
                 "error: cannot read {what}: {e}\nhelp: check `rest`, that the venue is up, and \
                  that `ca` is its authority"
             ),
+            Self::LeftAlone(endpoint, why) => write!(
+                f,
+                "error: the venue's {endpoint} endpoint is not asked: {why}\nhelp: wait some \
+                 seconds; the messages before tell what failed"
+            ),
             Self::Resolver(e) => write!(f, "error: cannot start the name lookup's helper: {e}"),
         }
     }
@@ -108,6 +117,7 @@ impl std::error::Error for ColdError {}
 /// A logged-on blocking session.
 pub struct ColdSession {
     chat: Chat,
+    guards: Guards,
     clock: Clock,
     wall: Wall,
     encoder: Encoder,
@@ -123,7 +133,10 @@ impl ColdSession {
     pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
         let encoder = Encoder::new(access.credentials()?, None);
         let mut session = Self {
-            chat: Chat::open(clock, access, access.api()?, seed)?,
+            chat: access
+                .guards
+                .ask(guard::API, || Chat::open(clock, access, access.api()?, seed))?,
+            guards: access.guards.clone(),
             clock: clock.clone(),
             wall: clock.wall(),
             encoder,
@@ -291,8 +304,11 @@ impl ColdSession {
         self.out.clear();
         let now = self.clock.now();
         write(&mut self.encoder, id, self.wall.unix_ms(now), &mut self.out);
-        self.chat.send(&self.out)?;
-        self.chat.answer(what, |text| is_answer(text, id).then(|| text.to_vec()))
+        let Self { chat, guards, out, .. } = self;
+        guards.ask(guard::API, || {
+            chat.send(out)?;
+            chat.answer(what, |text| is_answer(text, id).then(|| text.to_vec()))
+        })
     }
 }
 

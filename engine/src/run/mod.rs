@@ -21,6 +21,7 @@ pub mod cold;
 pub mod control;
 pub mod dirs;
 pub mod disk;
+pub mod guard;
 pub mod history;
 pub mod memory;
 pub mod observe;
@@ -56,6 +57,7 @@ use child::VenueChild;
 use control::{ControlAgent, Ending};
 use dirs::RunDir;
 use disk::DiskWatch;
+use guard::Tally;
 use history::RunRecord;
 use memory::MemoryWatch;
 use plan::Plan;
@@ -360,7 +362,12 @@ fn refresh_of(
     let (clock, access) = (clock.clone(), access.without_keys());
     let (venue, symbols, seed) =
         (config.venue.venue, config.venue.symbols.clone(), config.seed.wrapping_add(30));
-    let read = move || catalogue::read(&clock, &access, venue, &symbols, seed);
+    let tally = Tally::new(&access.guards, metrics);
+    let read = move || {
+        let read = catalogue::read(&clock, &access, venue, &symbols, seed);
+        tally.take();
+        read
+    };
     Refresh::start(every, Box::new(read), opening.info.table.clone(), metrics).map(Some)
 }
 

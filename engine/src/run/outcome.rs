@@ -136,11 +136,17 @@ fn patiently<T>(
     mut ask: impl FnMut() -> Result<T, ColdError>,
 ) -> Result<T, ColdError> {
     let until = clock.now() + PATIENCE;
+    let mut cause = None;
     loop {
         match ask() {
             Err(e) if e.is_passing() && clock.now() < until => {
+                // What failed is told in the end, not that it was left alone then.
+                if !matches!(e, ColdError::LeftAlone(..)) {
+                    cause = Some(e);
+                }
                 std::thread::park_timeout(std::time::Duration::from_millis(250));
             }
+            Err(e @ ColdError::LeftAlone(..)) => return Err(cause.unwrap_or(e)),
             other => return other,
         }
     }
@@ -222,6 +228,7 @@ pub struct Closing<'a> {
 /// When an agent's state is gone or the report cannot be written.
 pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error::Error>> {
     let Ended { agents, metrics, rung, stuck } = ended;
+    c.access.guards.disarm();
     let gone = agents.len() < c.plan.topology.roles.len();
     if gone {
         cancel_for_the_dead(c, &stuck);

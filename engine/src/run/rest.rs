@@ -8,6 +8,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::access::{Access, Net};
 use super::cold::ColdError;
+use super::guard::{self, Guards};
 
 /// Longest wait for one answer, connecting included.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,6 +19,7 @@ const ANSWER_LEN_MAX: u64 = 64 * 1024 * 1024;
 pub struct RestClient {
     agent: ureq::Agent,
     base: String,
+    guards: Guards,
 }
 
 impl RestClient {
@@ -58,17 +60,19 @@ impl RestClient {
             .proxy(None)
             .max_redirects(0)
             .build();
-        Ok(Self { agent: config.into(), base })
+        Ok(Self { agent: config.into(), base, guards: access.guards.clone() })
     }
 
     /// The body of the answer to a GET of `path`, which may carry a query.
     ///
     /// # Errors
-    /// When there is no answer, or its status is not 200.
+    /// When there is no answer, its status is not 200, or the host is left alone for now.
     pub fn get(&self, path: &str) -> Result<Vec<u8>, ColdError> {
         let url = format!("{}{path}", self.base);
         let wrong = |e: ureq::Error| ColdError::Rest(url.clone(), e.to_string());
-        let mut answer = self.agent.get(&url).call().map_err(wrong)?;
-        answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec().map_err(wrong)
+        self.guards.ask(guard::REST, || {
+            let mut answer = self.agent.get(&url).call().map_err(wrong)?;
+            answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec().map_err(wrong)
+        })
     }
 }

@@ -28,6 +28,7 @@ use crate::config::{self, Config};
 use crate::run::access::{Access, Keys, Net};
 use crate::run::capture::{CaptureSink, Streams};
 use crate::run::dirs::RunDir;
+use crate::run::guard::Guards;
 use crate::run::outcome::Opening;
 use crate::run::plan::Plan;
 use crate::run::wiring::{self, Rings};
@@ -142,6 +143,7 @@ impl Run {
                 key_path: "the simulator".to_owned(),
             }),
             net: Net::Memory(network.clone()),
+            guards: Guards::default(),
         };
         let (control, metrics) = (Control::new(), Metrics::in_memory());
         let disk = MemoryDisk::new(config.segment_bytes);

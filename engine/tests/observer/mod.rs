@@ -6,6 +6,7 @@ pub mod proxy;
 
 use bot4::run::access::{Access, Net};
 use bot4::run::catalogue;
+use bot4::run::guard::Guards;
 use bot4_book::{BookAgent, BookConfig, BookPorts, BookSummary};
 use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
 use bot4_feeds::{ParseAgent, ParsePorts};
@@ -115,6 +116,7 @@ impl Observer {
             rest: text(endpoints, "rest"),
             keys: None,
             net: Net::tcp(TlsRoots::File(ca)).expect("a helper"),
+            guards: Guards::default(),
         };
         let symbols: Vec<String> = symbols.iter().map(|s| (*s).to_owned()).collect();
         let found = catalogue::read(&clock, &access, venue, &symbols, options.seed);
@@ -295,6 +297,7 @@ impl ControlLine {
             rest: None,
             keys: None,
             net: Net::tcp(TlsRoots::File(ca)).expect("a helper"),
+            guards: Guards::default(),
         };
         let clock = Clock::start();
         let (mut connector, endpoint) = access.connector(&access.market).expect("a connector");

@@ -22,13 +22,13 @@ pub struct Ticket {
 pub struct Machine {
     status: Status,
     /// Time never turns back behind this.
-    latest: Nanos,
+    latest: Tick,
     window: OwnWindow,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { status: Status::START, latest: Nanos::ZERO, window: OwnWindow::new() }
+        Self { status: Status::START, latest: Tick::default(), window: OwnWindow::new() }
     }
 }
 
@@ -42,7 +42,7 @@ impl Machine {
     /// It is `now`: time does not turn back behind it while the breaker is not closed.
     pub fn on_time(&mut self, now: Nanos) {
         if self.status.mode != Mode::Closed {
-            self.advance(now);
+            self.raise(now);
         }
     }
 
@@ -86,8 +86,11 @@ impl Machine {
         match self.status.probe_passed(ticket.epoch, config.successes_to_close) {
             Some(next) => {
                 self.status = next;
-                let closed = next.mode == Mode::Closed;
-                if closed { Verdict::Closed } else { Verdict::Counted }
+                if next.mode != Mode::Closed {
+                    return Verdict::Counted;
+                }
+                self.raise(now);
+                Verdict::Closed
             }
             None => Verdict::Late,
         }
@@ -126,17 +129,18 @@ impl Machine {
 
     /// Opens it; false when it is open already.
     pub fn trip(&mut self, now: Nanos, config: &BreakerConfig, jitter: &impl Jitter) -> bool {
-        self.advance(now);
+        let now = self.raise(now);
         let epoch = self.status.epoch;
         let extra = jitter.extra_ns(epoch, config.jitter_ns_max());
-        let until = Tick::ceil(self.latest + Nanos(config.open_ns) + Nanos(extra));
+        let until = Tick::ceil(now + Nanos(config.open_ns) + Nanos(extra));
         let next = self.status.opened(epoch, until);
         self.status = next.unwrap_or(self.status);
         next.is_some()
     }
 
     /// Closes it by hand, with an empty window.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, now: Nanos) {
+        self.raise(now);
         self.status = self.status.reset();
     }
 
@@ -154,16 +158,17 @@ impl Machine {
     }
 
     fn record(&mut self, ticket: Ticket, now: Nanos, failed: bool) {
-        self.advance(now);
-        let at = Tick::floor(self.latest);
+        let at = Tick::floor(self.raise(now));
         self.window.record(Entry { at, epoch: ticket.epoch, failed });
     }
 
-    fn advance(&mut self, now: Nanos) {
-        self.latest = self.latest.max(now);
+    /// `now`, or the latest time seen when that is later.
+    fn raise(&mut self, now: Nanos) -> Nanos {
+        self.latest = self.tick(now);
+        now.max(self.latest.nanos())
     }
 
     fn tick(&self, now: Nanos) -> Tick {
-        Tick::floor(self.latest.max(now))
+        self.latest.max(Tick::floor(now))
     }
 }

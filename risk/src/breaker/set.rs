@@ -207,7 +207,8 @@ impl Breakers {
     /// Closes the breakers of `scope` by hand and forgets what led to it.
     pub fn reset(&mut self, scope: BreakerScope) {
         for index in self.within(scope) {
-            self.change(index, Machine::reset);
+            let now = self.now;
+            self.change(index, |machine| machine.reset(now));
             if let Some(monitor) = self.monitors.get_mut(index) {
                 monitor.clear();
             }

@@ -228,7 +228,7 @@ fn the_global_state_holds_back_the_healthy_and_lets_the_ill_be_tried() {
     assert_eq!((world.set.global(), world.set.unwell()), (H, (1, 3)), "without being asked");
     assert_eq!(world.set.permits(ONE, A), Ok(()));
     let healthy = [BreakerScope::Strategy(ONE), instrument(0), BreakerScope::Venue];
-    healthy.map(|scope| world.set.trip(scope));
+    healthy.into_iter().for_each(|scope| world.set.trip(scope));
     world.set.reset(instrument(0));
     world.set.reset(BreakerScope::Strategy(ONE));
     world.set.trip(BreakerScope::Strategy(TWO));
