@@ -10,6 +10,7 @@ use crate::batch::{
     self, ChannelSingles, QueueSingles, RingChunks, RingInPlace, RingSingles, RtrbChunks,
 };
 use crate::book::{Changes, Recorded, Snapshot};
+use crate::breaker::{Behind, Gate, GateUnwell, Own, Shared};
 use crate::case::Case;
 use crate::dialect::{Change, Dialect};
 use crate::flow::Flow;
@@ -180,10 +181,32 @@ pub fn gate() -> Vec<Group> {
     let what = "new order approved, 64 instruments, 256 open orders; beside a gate of mutex, hash \
                 maps and floats";
     let about = "one check of the large account, through a pointer; then rosters in one piece";
-    vec![
+    let mut groups = vec![
         group("gate/small", "decision of the risk core, approved", cases),
         group("gate/large", what, large),
         group("gate/check", about, gate_parts()),
+    ];
+    groups.extend(breaker());
+    groups
+}
+
+/// Circuit breakers, all closed but where told.
+#[must_use]
+pub fn breaker() -> Vec<Group> {
+    let permit = vec![
+        named("mutex", Behind::<false>::default()),
+        named("shared", Shared::<false>::default()).noted("47 ns"),
+        named("gate", Gate::default()).noted("47 ns"),
+        named("gate_one_open", GateUnwell::default()),
+    ];
+    let call = vec![
+        named("mutex", Behind::<true>::default()),
+        named("shared", Shared::<true>::default()).noted("47 + 52 ns"),
+        named("own", Own::default()),
+    ];
+    vec![
+        group("breaker/permit", "permit of a circuit breaker, nothing recorded", permit),
+        group("breaker/call", "permit and the success that follows", call),
     ]
 }
 

@@ -4,11 +4,12 @@
 //! a range of interest; levels outside its range are lost to it, here it is given a range of 40 %
 //! around the start, which favours it. Matrices: nalgebra's of fixed size, faer's products (it
 //! picks its instructions at run time as we do; nalgebra has those it is compiled for, so a second
-//! look with `RUSTFLAGS="-C target-cpu=native"` is fair to it). Every rival must agree with our
-//! result on the whole input before its speed is of interest; the program ends with 1 when one does
-//! not.
+//! look with `RUSTFLAGS="-C target-cpu=native"` is fair to it). Circuit breakers: failsafe and
+//! recloser. Every rival must agree with our result on the whole input before its speed is of
+//! interest; the program ends with 1 when one does not.
 
 mod book;
+mod breaker;
 mod dialect;
 mod matrix;
 mod parse;
@@ -78,6 +79,7 @@ fn groups() -> Result<Vec<Group>, String> {
         groups.push(changes(name, dialect, levels)?);
     }
     groups.extend(matrices()?);
+    groups.push(breakers()?);
     let Some(flow) = Flow::recorded().map(Rc::new) else {
         eprintln!("rivals/book skipped: no shared data");
         return Ok(groups);
@@ -114,6 +116,18 @@ fn matrices() -> Result<Vec<Group>, String> {
         Group { name: "rivals/form".into(), what: format!("w'Mw of {INSTRUMENTS}"), cases: forms },
         Group { name: "rivals/correlation".into(), what, cases: correlations },
     ])
+}
+
+/// A closed circuit breaker: permit and success.
+fn breakers() -> Result<Group, String> {
+    breaker::agree()?;
+    let cases = vec![
+        named("failsafe", breaker::Failsafe::new()),
+        named("recloser", breaker::Ring::new()),
+        named("bot4", bot4_bench::breaker::Shared::<true>::default()),
+    ];
+    let what = "permit and success of a closed circuit breaker";
+    Ok(Group { name: "rivals/breaker".into(), what: what.into(), cases })
 }
 
 /// Book changes of `levels` levels in another venue's shape.

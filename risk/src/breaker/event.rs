@@ -1,8 +1,9 @@
 //! What breakers tell: a bounded queue between those who call and whoever listens.
 //!
-//! The caller only pushes; a full queue drops the event and counts it. The callback runs where
-//! [`Events::deliver`] is called, and a panic in it ends there: it can neither block nor unwind
-//! into anybody who makes a call.
+//! The caller only pushes; a full queue drops the event and counts it. Refusals, of which there
+//! may be many, get half of the queue, so that they never crowd out a change of state. The
+//! callback runs where [`Events::deliver`] is called, and a panic in it ends there: it can neither
+//! block nor unwind into anybody who makes a call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -90,7 +91,9 @@ impl Events {
     }
 
     pub(crate) fn push(&self, event: Event) {
-        if !self.0.queue.push(event) {
+        let queue = &self.0.queue;
+        let crowds = matches!(event.change, Change::Refused(_)) && queue.is_half_full();
+        if crowds || !queue.push(event) {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -112,6 +115,18 @@ mod tests {
         let mut seen = Vec::new();
         assert_eq!(events.deliver(|e| seen.push(e.epoch)).told, 2);
         assert_eq!(seen, [0, 1]);
+    }
+
+    #[test]
+    fn refusals_leave_room_for_changes() {
+        let events = Events::bounded(4);
+        let refused = Change::Refused(Refusal::HalfOpenExhausted);
+        (0..9).for_each(|e| events.push(Event { change: refused, ..event(e) }));
+        events.push(event(9));
+        events.push(event(10));
+        let mut seen = Vec::new();
+        events.deliver(|e| seen.push(e.epoch));
+        assert_eq!((seen, events.dropped()), (vec![0, 1, 9, 10], 7));
     }
 
     #[test]

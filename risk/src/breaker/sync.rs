@@ -125,6 +125,10 @@ impl<T> Queue<T> {
         self.0.capacity()
     }
 
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.0.len() * 2 >= self.0.capacity()
+    }
+
     /// False when it is full.
     pub(crate) fn push(&self, value: T) -> bool {
         self.0.push(value).is_ok()
