@@ -5,8 +5,8 @@
 //! threads. The shared one never counts a failure too few: a failure is stored, *then* published
 //! by a read-modify-write of one common word, then the ring is counted. Of two failures that meet,
 //! the later one in that word's order sees the other's entry, so that the one that fills the
-//! measure opens the breaker. A writer that is overtaken by a whole ring (128 calls) may put an old entry
-//! over a young one; it is then one entry of 128.
+//! measure opens the breaker. A writer that is overtaken by a whole ring (128 calls) may put an
+//! old entry over a young one; it is then one entry of 128.
 
 use super::config::{BreakerConfig, WINDOW_CALLS_MAX};
 use super::status::Tick;
