@@ -61,6 +61,7 @@ pub mod report;
 pub mod ring;
 pub mod roster;
 pub mod runner;
+pub mod shapes;
 pub mod texts;
 pub mod trace;
 pub mod trip;

@@ -41,7 +41,9 @@
 //! where the baseline has no instruction for it: right, and slow.
 //!
 //! # Beside the numbers
-//! [`marks`] finds quotes and digits in sixteen bytes of text: exact on every machine by nature.
+//! [`TextKernels`] runs scanners of text at a level: where bytes stand among 64, what number
+//! sixteen digits are. [`marks`] finds quotes and digits in sixteen bytes. Exact by nature, so
+//! equal everywhere.
 //!
 //! # Adding a kernel
 //! One file under `kernels/` (an `Elementwise` operation with its formula, or an `Operation` of
@@ -54,12 +56,14 @@ mod kernels;
 mod marks;
 mod matrix;
 mod tail;
+mod text;
 mod vector;
 
 pub use column::Column;
 pub use dispatch::{Kernels, Level};
 pub use marks::{Marks, marks};
 pub use tail::tail_mean;
+pub use text::{DIGITS_MAX, DIGITS_WINDOW, Look, TEXT_WINDOW, TextKernels, TextTask};
 
 /// Logical lanes of every kernel: one 512-bit register of `f64`, one cache line.
 pub const LANES: usize = 8;

@@ -10,27 +10,28 @@
 
 mod book;
 mod breaker;
-mod dialect;
 mod matrix;
+mod messages;
 mod parse;
+mod shapes;
 
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use bot4_bench::case::Case;
-use bot4_bench::dialect::{Change, Dialect};
 use bot4_bench::flow::Flow;
 use bot4_bench::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
 use bot4_bench::machine::Machine;
-use bot4_bench::parse::Reader;
 use bot4_bench::report::Run;
 use bot4_bench::roster::recorded_what;
 use bot4_bench::runner::{self, Plan};
+use bot4_bench::shapes::{Kind, Scan, Shape};
 use bot4_bench::{Group, Named, texts};
 use bot4_lanes::Clock;
-use bot4_simd::Kernels;
+use bot4_simd::{Kernels, Level, TextKernels};
+use bot4_venues::Venue;
 use clap::Parser;
-use dialect::Numbers;
+use messages::Numbers;
 
 /// Rivals beside our parts.
 #[derive(Parser)]
@@ -70,13 +71,8 @@ fn groups() -> Result<Vec<Group>, String> {
         ];
         groups.push(Group { name: name.into(), what: what.into(), cases });
     }
-    for (name, dialect, levels) in [
-        ("rivals/kraken2", Dialect::Kraken, 2),
-        ("rivals/kraken20", Dialect::Kraken, 20),
-        ("rivals/bybit8", Dialect::Bybit, 8),
-        ("rivals/bybit20", Dialect::Bybit, 20),
-    ] {
-        groups.push(changes(name, dialect, levels)?);
+    for shape in Shape::all() {
+        groups.push(shaped(shape)?);
     }
     groups.extend(matrices()?);
     groups.push(breakers()?);
@@ -130,21 +126,29 @@ fn breakers() -> Result<Group, String> {
     Ok(Group { name: "rivals/breaker".into(), what: what.into(), cases })
 }
 
-/// Book changes of `levels` levels in another venue's shape.
-fn changes(name: &str, dialect: Dialect, levels: usize) -> Result<Group, String> {
-    let feed = Rc::new(dialect.changes(256, levels, 5));
+/// Messages of one shape: the rival, and ours at each level of this machine.
+fn shaped(shape: Shape) -> Result<Group, String> {
+    let count = if matches!(shape.kind, Kind::Change(_)) { 256 } else { 1_024 };
+    let feed = Rc::new(shape.feed(count, 5));
     let mut rivals = vec![("sonic_rs_typed", Numbers::Text)];
-    if dialect == Dialect::Kraken {
+    if shape.venue == Venue::Kraken && matches!(shape.kind, Kind::Change(_)) {
         rivals.push(("sonic_rs_floats", Numbers::Float));
     }
     let mut cases = Vec::new();
     for (name, numbers) in rivals {
-        dialect::agree(dialect, numbers, &feed)?;
-        cases.push(named(name, dialect::Sonic::new(dialect, numbers, &feed)));
+        shapes::agree(shape, numbers, &feed)?;
+        cases.push(named(name, shapes::Sonic::new(shape, numbers, &feed)));
     }
-    cases.push(named("bot4", Change::new(dialect, Reader::Scanner, &feed)));
-    let what = format!("{}: change of {levels} levels", dialect.venue().name());
-    Ok(Group { name: name.into(), what, cases })
+    for kernels in TextKernels::all() {
+        let name = match kernels.level() {
+            Level::Scalar => "bot4_scalar",
+            Level::Avx2 => "bot4_avx2",
+            Level::Avx512 => "bot4_avx512",
+        };
+        cases.push(named(name, Scan::new(shape, kernels, &feed)));
+    }
+    let what = format!("{}, {} B on average", shape.name(), feed.len_mean());
+    Ok(Group { name: format!("rivals/{}", shape.name()), what, cases })
 }
 
 fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 //! Invariant: an event is staged complete or not at all, and a level block is at every moment in
 //! exactly one place: the pool, a staged event, a ring or a book.
 
+use bot4_simd::TextKernels;
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::text::DecimalError;
 use bot4_types::{ConnId, FrameKind, InstrumentId, LevelBlock, MarketEvent, Trail};
@@ -171,6 +172,9 @@ pub trait MarketDecoder: Send {
 
     /// Messages that needed the general reader so far.
     fn fallbacks(&self) -> u64;
+
+    /// By which instructions its scanner reads.
+    fn kernels(&self) -> TextKernels;
 }
 
 /// Free level blocks by size class. Allocates only in [`BlockPool::new`].

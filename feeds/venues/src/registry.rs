@@ -2,9 +2,14 @@
 
 use core::fmt;
 
+use bot4_simd::TextKernels;
 use bot4_types::{BookRules, InstrumentTable};
 
-use crate::binance::{self, market::BinanceMarket, subscribe::BinanceSession};
+use crate::binance::{
+    self,
+    market::{BinanceMarket, SPOT},
+    subscribe::BinanceSession,
+};
 use crate::bybit::{self, Category};
 use crate::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 use crate::coinbase;
@@ -156,7 +161,8 @@ impl Venue {
         }
     }
 
-    /// A decoder of the venue's market data for the instruments of `table`.
+    /// A decoder of the venue's market data for the instruments of `table`, its scanner by the
+    /// fastest instructions of this CPU.
     ///
     /// # Errors
     /// [`NotInBuild`].
@@ -164,13 +170,25 @@ impl Venue {
         self,
         table: &InstrumentTable,
     ) -> Result<Box<dyn MarketDecoder>, NotInBuild> {
+        self.market_decoder_by(TextKernels::best(), table)
+    }
+
+    /// As [`market_decoder`](Self::market_decoder), its scanner by `kernels`.
+    ///
+    /// # Errors
+    /// [`NotInBuild`].
+    pub fn market_decoder_by(
+        self,
+        kernels: TextKernels,
+        table: &InstrumentTable,
+    ) -> Result<Box<dyn MarketDecoder>, NotInBuild> {
         match self {
-            Self::Binance => Ok(Box::new(BinanceMarket::new(table))),
-            Self::BinanceUsdm => Ok(Box::new(BinanceMarket::of(binance::usdm::FLAVOUR, table))),
-            Self::Okx => Ok(Box::new(okx::market::OkxMarket::new(table))),
-            Self::Coinbase => Ok(Box::new(coinbase::market::CoinbaseMarket::new(table))),
-            Self::Kraken => Ok(Box::new(kraken::market::KrakenMarket::new(table))),
-            Self::Bybit | Self::BybitLinear => Ok(Box::new(bybit::market::BybitMarket::new(table))),
+            Self::Binance => Ok(Box::new(BinanceMarket::of(SPOT, table, kernels))),
+            Self::BinanceUsdm => Ok(Box::new(BinanceMarket::of(binance::usdm::FLAVOUR, table, kernels))),
+            Self::Okx => Ok(Box::new(okx::market::OkxMarket::new(table, kernels))),
+            Self::Coinbase => Ok(Box::new(coinbase::market::CoinbaseMarket::new(table, kernels))),
+            Self::Kraken => Ok(Box::new(kraken::market::KrakenMarket::new(table, kernels))),
+            Self::Bybit | Self::BybitLinear => Ok(Box::new(bybit::market::BybitMarket::new(table, kernels))),
         }
     }
 

@@ -9,12 +9,16 @@
 //! have left anything. That is harmless, because it only moves forward and [`Cursor::finish`]
 //! demands that it stands exactly at the end.
 
+use bot4_simd::Look;
 use bot4_types::Level;
 use bot4_types::text::parse_units;
 
+mod dispatch;
 mod fixed;
 mod short;
+mod wide;
 
+pub(crate) use dispatch::{Scanner, scan_at};
 pub(crate) use fixed::Masked;
 pub use short::{LevelShape, NamedBare, QuotedPair};
 
@@ -95,18 +99,25 @@ const LEVEL_WINDOW: usize = 42;
 
 /// A place in a message.
 #[derive(Clone, Debug)]
-pub struct Cursor<'a> {
+pub struct Cursor<'a, L> {
+    look: L,
     bytes: &'a [u8],
     end: usize,
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a, L: Look> Cursor<'a, L> {
     /// A cursor at the start of the message `bytes[..len]`; what follows is padding.
     #[must_use]
-    #[inline]
-    pub fn new(bytes: &'a [u8], len: usize) -> Self {
-        Self { bytes, end: len.min(bytes.len()), at: 0 }
+    #[inline(always)]
+    pub fn new(look: L, bytes: &'a [u8], len: usize) -> Self {
+        Self { look, bytes, end: len.min(bytes.len()), at: 0 }
+    }
+
+    /// By what it looks.
+    #[inline(always)]
+    pub const fn look(&self) -> L {
+        self.look
     }
 
     /// Exactly `text` is next.
@@ -117,7 +128,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `text` is next and is taken, or nothing happens.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, text: &[u8]) -> bool {
         self.expect(text).is_some()
     }
@@ -131,13 +142,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// The cursor stands exactly at the end of the message.
-    #[inline]
+    #[inline(always)]
     pub fn finish(&self) -> Option<()> {
         (self.at == self.end).then_some(())
     }
 
     /// An unsigned integer of at most 18 digits without leading zeros.
-    #[inline]
+    #[inline(always)]
     pub fn integer(&mut self) -> Option<u64> {
         let mut long = self.clone();
         if let Some(value) = long.long_integer()
@@ -173,7 +184,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `true` or `false`.
-    #[inline]
+    #[inline(always)]
     pub fn truth(&mut self) -> Option<bool> {
         if self.take(b"true") {
             return Some(true);
@@ -182,8 +193,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The rest of a string of printable ASCII without escapes, its closing quote taken.
-    #[inline]
+    #[inline(always)]
     pub fn name(&mut self) -> Option<&'a [u8]> {
+        if self.look.is_wide()
+            && let Some(name) = self.name_wide()
+        {
+            return Some(name);
+        }
+        self.name_any()
+    }
+
+    /// As [`Cursor::name`], word by word.
+    fn name_any(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         while self.at - start <= NAME_LEN_MAX {
             let word = self.word(self.at)?;
@@ -206,6 +227,9 @@ impl<'a> Cursor<'a> {
     /// 10^-`decimals`. Not negative.
     #[inline(always)]
     pub fn decimal(&mut self, decimals: u8) -> Option<i64> {
+        if self.look.is_wide() {
+            return self.quoted(decimals);
+        }
         if decimals as u32 == CHUNK_DIGITS
             && let Some(value) = self.decimal_8()
         {
@@ -219,7 +243,7 @@ impl<'a> Cursor<'a> {
 
     /// The rest of a string that holds an unsigned integer of at most 18 digits without leading
     /// zeros, its closing quote taken (numbers, times and counts of venues that quote them).
-    #[inline]
+    #[inline(always)]
     pub fn integer_text(&mut self) -> Option<u64> {
         let value = self.integer()?;
         self.expect(b"\"")?;
@@ -227,7 +251,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A signed integer of at most 18 digits without leading zeros.
-    #[inline]
+    #[inline(always)]
     pub fn signed(&mut self) -> Option<i64> {
         let negative = self.take(b"-");
         let value = self.integer()? as i64;
@@ -251,14 +275,15 @@ impl<'a> Cursor<'a> {
 
     /// The rest of a list of levels, its closing bracket taken; the count of levels, which go to
     /// the front of `out`. `None` also when `out` is too small.
-    #[inline]
+    #[inline(always)]
     pub fn levels(
         &mut self,
         price_decimals: u8,
         qty_decimals: u8,
         out: &mut [Level],
     ) -> Option<usize> {
-        if (price_decimals as u32, qty_decimals as u32) != (CHUNK_DIGITS, CHUNK_DIGITS) {
+        let is_usual = (price_decimals as u32, qty_decimals as u32) == (CHUNK_DIGITS, CHUNK_DIGITS);
+        if self.look.is_wide() || !is_usual {
             return self.levels_of::<QuotedPair>(price_decimals, qty_decimals, out);
         }
         if self.take(b"]") {
@@ -397,9 +422,16 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Any level of this CPU.
+#[cfg(test)]
+fn looks() -> impl proptest::strategy::Strategy<Value = bot4_simd::TextKernels> {
+    proptest::sample::select(bot4_simd::TextKernels::all().collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_simd::TextKernels;
     use bot4_types::text::units_to_string;
     use proptest::prelude::*;
 
@@ -432,11 +464,12 @@ mod tests {
         /// Naive twin: the standard parser.
         #[test]
         fn integers_read_back(
+            look in looks(),
             value in prop_oneof![0u64..1_000_000_000_000_000_000, 0u64..10_000_000_000_000_000],
             padding in "[,0-9]{0,20}",
         ) {
             let text = format!("{value},{padding}");
-            let mut cursor = Cursor::new(text.as_bytes(), text.len());
+            let mut cursor = Cursor::new(look, text.as_bytes(), text.len());
             prop_assert_eq!(cursor.clone().integer_any(), Some(value));
             prop_assert_eq!(cursor.integer(), Some(value));
             prop_assert_eq!(cursor.byte(), Some(b','));
@@ -446,6 +479,7 @@ mod tests {
         /// usual shape, of any other, and of the usual shape with something before its quote.
         #[test]
         fn decimals_agree_with_the_reference(
+            look in looks(),
             text in prop_oneof![
                 "[0-9]{1,9}\\.[0-9]{8}\"", "[0-9.e-]{0,22}\"", "[0-9]{1,8}\\.[0-9]{8}[,5x]\"?",
                 "[0-9]{1,9}(\\.[0-9]{0,9})?[,x]?\"?",
@@ -454,7 +488,7 @@ mod tests {
             padding in 0usize..12,
         ) {
             let quoted = format!("{text}{}", "7".repeat(padding));
-            let mut cursor = Cursor::new(quoted.as_bytes(), text.len());
+            let mut cursor = Cursor::new(look, quoted.as_bytes(), text.len());
             let number = text.strip_suffix('"').filter(|n| !n.starts_with('-'));
             let twin = number.and_then(|n| parse_units(n.as_bytes(), decimals).ok());
             prop_assert_eq!(cursor.decimal(decimals), twin);
@@ -465,17 +499,17 @@ mod tests {
 
         /// Naive twin: the standard parser, which takes signs and leading zeros that JSON forbids.
         #[test]
-        fn signed_integers_and_quoted_ones_read_back(text in "-?[0-9]{1,19}\"?", pad in "[0-9]{0,9}") {
+        fn signed_integers_and_quoted_ones_read_back(look in looks(), text in "-?[0-9]{1,19}\"?", pad in "[0-9]{0,9}") {
             let padded = format!("{text}{pad}");
             let digits = text.trim_end_matches('"');
             let plain = digits.trim_start_matches('-');
             let usual = plain.len() <= 18 && (plain == "0" || !plain.starts_with('0'));
-            let mut cursor = Cursor::new(padded.as_bytes(), text.len());
+            let mut cursor = Cursor::new(look, padded.as_bytes(), text.len());
             let quoted = text.ends_with('"') && !text.starts_with('-') && usual;
             let twin = quoted.then(|| digits.parse::<u64>().expect("digits"));
             prop_assert_eq!(cursor.integer_text(), twin);
             if text.ends_with('"') {
-                let mut cursor = Cursor::new(padded.as_bytes(), text.len());
+                let mut cursor = Cursor::new(look, padded.as_bytes(), text.len());
                 let twin = (usual && digits != "-0").then(|| digits.parse::<i64>().expect("digits"));
                 prop_assert_eq!(cursor.signed(), twin);
             }
@@ -483,6 +517,7 @@ mod tests {
 
         #[test]
         fn levels_read_back(
+            look in looks(),
             levels in proptest::collection::vec((0i64..i64::MAX, 0i64..i64::MAX), 0..9),
             room in 0usize..9
         ) {
@@ -491,7 +526,7 @@ mod tests {
             };
             let text = levels.iter().map(pair).collect::<Vec<_>>().join(",") + "]";
             let mut out = vec![Level::default(); room];
-            let mut cursor = Cursor::new(text.as_bytes(), text.len());
+            let mut cursor = Cursor::new(look, text.as_bytes(), text.len());
             let count = cursor.levels(8, 8, &mut out);
             if levels.len() <= room {
                 prop_assert_eq!(count, Some(levels.len()));
@@ -506,18 +541,19 @@ mod tests {
         /// A level by one look and by its parts are the same, whatever byte is damaged.
         #[test]
         fn a_level_at_once_is_a_level_by_parts(
+            look in looks(),
             price in 0i64..10_000_000_000_000_000, qty in 0i64..10_000_000_000_000_000,
             at in 0usize..48, byte in prop_oneof![any::<u8>(), Just(b'"'), Just(b','), Just(b'1')],
         ) {
             let (price, qty) = (units_to_string(price, 8), units_to_string(qty, 8));
             let mut text = format!("[\"{price}\",\"{qty}\"],[\"1.0").into_bytes();
             text.resize(text.len() + 64, b'7');
-            prop_assert!(Cursor::new(&text, text.len()).level_8().is_some(), "undamaged");
+            prop_assert!(Cursor::new(look, &text, text.len()).level_8().is_some(), "undamaged");
             if let Some(place) = text.get_mut(at) {
                 *place = byte;
             }
-            let mut once = Cursor::new(&text, text.len());
-            let mut parts = Cursor::new(&text, text.len());
+            let mut once = Cursor::new(look, &text, text.len());
+            let mut parts = Cursor::new(look, &text, text.len());
             let mut by_parts = || {
                 parts.expect(b"[\"")?;
                 let price = parts.decimal_any(8)?;
@@ -536,10 +572,11 @@ mod tests {
 
         #[test]
         fn any_bytes_give_an_answer(
+            look in looks(),
             bytes in proptest::collection::vec(any::<u8>(), 0..80),
             len in 0usize..90,
         ) {
-            let cursor = Cursor::new(&bytes, len);
+            let cursor = Cursor::new(look, &bytes, len);
             let mut out = [Level::default(); 4];
             let _ = (cursor.clone().integer(), cursor.clone().name(), cursor.clone().truth());
             let _ = (cursor.clone().decimal(8), cursor.clone().levels(8, 3, &mut out));
@@ -548,7 +585,20 @@ mod tests {
 
     #[test]
     fn names_end_at_the_quote_and_hold_no_escapes() {
-        let read = |text: &'static str| Cursor::new(text.as_bytes(), text.len()).name();
+        for look in TextKernels::all() {
+            names_end(look);
+        }
+    }
+
+    fn names_end(look: TextKernels) {
+        let read = |text: &'static str| {
+            // With and without a window's room behind it.
+            let padded = format!("{text}{}", "7".repeat(64));
+            let wide = Cursor::new(look, padded.as_bytes(), text.len()).name().map(<[u8]>::to_vec);
+            let short = Cursor::new(look, text.as_bytes(), text.len()).name();
+            assert_eq!(short, wide.as_deref());
+            short
+        };
         assert_eq!(read("btcusdt@depth@100ms\",\"d"), Some(b"btcusdt@depth@100ms".as_slice()));
         assert_eq!(read("\""), Some(b"".as_slice()));
         for refused in ["abc", "a\\u0041\"", "a\u{1}b\"", "é\"", "aaaaaaaaaaaaaaa\\\""] {
@@ -559,7 +609,9 @@ mod tests {
     #[test]
     fn what_json_forbids_is_not_an_integer() {
         for refused in ["01", "", "-1", "1234567890123456789", "x"] {
-            assert_eq!(Cursor::new(refused.as_bytes(), refused.len()).integer(), None, "{refused}");
+            let mut cursor =
+                Cursor::new(TextKernels::best(), refused.as_bytes(), refused.len());
+            assert_eq!(cursor.integer(), None, "{refused}");
         }
     }
 }

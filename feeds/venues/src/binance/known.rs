@@ -11,6 +11,7 @@
 //! Invariant: what is read here the scanner would read with the same result; a head is only ever
 //! taken from a message that it has read. Everything else is `None`. Cost: half the scanner's.
 
+use bot4_simd::Look;
 use bot4_types::{InstrumentId, MarketBody, Side};
 
 use crate::market::Input;
@@ -76,7 +77,7 @@ impl KnownStreams {
 
     /// Reads a message of a stream that was seen.
     #[inline(always)]
-    pub fn read(&self, input: &Input<'_>) -> Option<Read> {
+    pub fn read<L: Look>(&self, look: L, input: &Input<'_>) -> Option<Read> {
         let head: &[u8; HEAD_BYTES] = input.bytes.first_chunk()?;
         let place = self.place(head);
         let mut stream = self.places.get(place)?;
@@ -86,7 +87,7 @@ impl KnownStreams {
                 return None;
             }
         }
-        let c = Cursor::standing(input.bytes, input.len, stream.head.len());
+        let c = Cursor::standing(look, input.bytes, input.len, stream.head.len());
         match stream.kind {
             Kind::Trade => stream.trade(c),
             Kind::Quote => stream.quote(c),
@@ -141,7 +142,7 @@ impl Stream {
     }
 
     #[inline(always)]
-    fn trade(&self, mut c: Cursor<'_>) -> Option<Read> {
+    fn trade<L: Look>(&self, mut c: Cursor<'_, L>) -> Option<Read> {
         let time = c.long_integer()?;
         c.known::<MID_WORDS, MID_BYTES>(&self.mid)?;
         let id = c.long_integer()?;
@@ -155,7 +156,7 @@ impl Stream {
     }
 
     #[inline(always)]
-    fn quote(&self, mut c: Cursor<'_>) -> Option<Read> {
+    fn quote<L: Look>(&self, mut c: Cursor<'_, L>) -> Option<Read> {
         let id = c.long_integer()?;
         c.known::<MID_WORDS, MID_BYTES>(&self.mid)?;
         let bid = c.pair_8(b"\",\"B\":\"", b"\",\"a\":\"")?;
@@ -173,6 +174,7 @@ mod tests {
     use bot4_types::limits::{FRAME_PADDING, INSTRUMENTS_MAX};
     use bot4_types::text::units_to_string;
     use bot4_types::{ConnId, FrameKind, Instrument, InstrumentTable, Nanos, Symbol, Trail};
+    use bot4_simd::TextKernels;
     use proptest::prelude::*;
 
     const SYMBOLS: [&str; 5] =
@@ -277,13 +279,13 @@ mod tests {
             bytes.resize(text.len() + FRAME_PADDING, b'7');
             let input = input(&bytes, text.len());
             let mut known = KnownStreams::new(SYMBOLS.len());
-            prop_assert!(known.read(&input).is_none());
+            prop_assert!(known.read(TextKernels::best(), &input).is_none());
             for _ in 0..3 {
                 known.learn(kind, &bytes[..head], &input, &listed);
             }
             let taken = known.places.iter().filter(|place| place.head.len() > 0).count();
             prop_assert_eq!(taken, 1, "a stream takes one place");
-            let read = known.read(&input).map(|(id, _, body)| (id, format!("{body:?}")));
+            let read = known.read(TextKernels::best(), &input).map(|(id, _, body)| (id, format!("{body:?}")));
             let twin = match kind {
                 Kind::Trade => {
                     let aggressor = if sold { Side::Sell } else { Side::Buy };

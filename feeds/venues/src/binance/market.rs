@@ -9,6 +9,7 @@
 //!
 //! Cost on a 2.x GHz core: book change of 20 levels below 0.5 us, trade and quote below 0.1 us.
 
+use bot4_simd::{Look, TextKernels, TextTask};
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
@@ -17,7 +18,7 @@ use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 use crate::number::unix_ms;
-use crate::scan::Cursor;
+use crate::scan::{Cursor, Scanner, scan_at};
 use crate::stage::{self, count_byte};
 use crate::symbols::{Listed, SymbolTable};
 
@@ -50,6 +51,7 @@ const ENVELOPE_LEN: usize = 100;
 
 /// Decodes market messages of Binance.
 pub struct BinanceMarket {
+    kernels: TextKernels,
     flavour: Flavour,
     symbols: SymbolTable,
     known: KnownStreams,
@@ -61,17 +63,29 @@ pub struct BinanceMarket {
 /// `None`: not this shape.
 type Scanned = Option<Result<(), DecodeError>>;
 
+impl Scanner for BinanceMarket {
+    #[inline(always)]
+    fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> stage::Scanned {
+        let staged = match self.known.read(look, input) {
+            Some((id, time, body)) => stage::stage_of(sink, input, id, unix_ms(time), body),
+            None => self.scan_any(look, input, sink)?,
+        };
+        Some(staged.map(|()| Decoded::Events))
+    }
+}
+
 impl BinanceMarket {
     /// A decoder of Spot for the instruments of `table`.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
-        Self::of(SPOT, table)
+        Self::of(SPOT, table, TextKernels::best())
     }
 
-    /// A decoder for the instruments of `table` of the market `flavour`.
+    /// A decoder for the instruments of `table` of the market `flavour`, its scanner by `kernels`.
     #[must_use]
-    pub fn of(flavour: Flavour, table: &InstrumentTable) -> Self {
+    pub fn of(flavour: Flavour, table: &InstrumentTable, kernels: TextKernels) -> Self {
         Self {
+            kernels,
             flavour,
             symbols: SymbolTable::new(table),
             known: KnownStreams::new(table.all().len()),
@@ -80,8 +94,9 @@ impl BinanceMarket {
         }
     }
 
-    fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
-        let mut c = Cursor::new(input.bytes, input.len);
+    #[inline(always)]
+    fn scan_any<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+        let mut c = Cursor::new(look, input.bytes, input.len);
         if c.take(b"{\"stream\":\"") {
             c.name()?;
             c.expect(b",\"data\":{")?;
@@ -101,9 +116,10 @@ impl BinanceMarket {
         self.scan_payload(c, b"}", input, sink)
     }
 
-    fn scan_payload(
+    #[inline(always)]
+    fn scan_payload<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         close: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -125,9 +141,10 @@ impl BinanceMarket {
         self.scan_trade(c, close, input, sink)
     }
 
-    fn scan_quote(
+    #[inline(always)]
+    fn scan_quote<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         close: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -157,9 +174,10 @@ impl BinanceMarket {
         Some(stage(sink, input, &listed, time as i64, MarketBody::Quote { id, bid, ask }))
     }
 
-    fn scan_trade(
+    #[inline(always)]
+    fn scan_trade<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         close: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -209,9 +227,10 @@ impl BinanceMarket {
         Some(stage(sink, input, &listed, time as i64, body))
     }
 
-    fn scan_agg_trade(
+    #[inline(always)]
+    fn scan_agg_trade<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         close: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -236,9 +255,10 @@ impl BinanceMarket {
         scan_trade_end(c, close, fields, &listed, input, sink)
     }
 
-    fn scan_depth(
+    #[inline(always)]
+    fn scan_depth<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         close: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -272,16 +292,18 @@ impl BinanceMarket {
     }
 
     /// `"id":` is taken: the answer to a snapshot request, whose id is the instrument's number.
-    fn scan_answer(&mut self, mut c: Cursor<'_>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    #[inline(always)]
+    fn scan_answer<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
         let id = u16::try_from(c.integer()?).ok()?;
         c.expect(b",\"status\":200,\"result\":{\"lastUpdateId\":")?;
         let listed = self.symbols.by_id(InstrumentId(id))?;
         self.scan_snapshot(c, Tail::Answer, listed, input, sink)
     }
 
-    fn scan_snapshot(
+    #[inline(always)]
+    fn scan_snapshot<L: Look>(
         &self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         tail: Tail<'_>,
         listed: Listed,
         input: &Input<'_>,
@@ -306,9 +328,10 @@ impl BinanceMarket {
 
     /// The two lists and what follows them, into a block of the pool. The block is back in the
     /// pool when the text has another shape.
-    fn scan_levels(
+    #[inline(always)]
+    fn scan_levels<L: Look>(
         &self,
-        c: Cursor<'_>,
+        c: Cursor<'_, L>,
         keys: &Keys<'_>,
         listed: &Listed,
         input: &Input<'_>,
@@ -322,7 +345,9 @@ impl BinanceMarket {
                 _ => None,
             };
         };
-        match fill(c, keys, listed, block.levels_mut()) {
+        let look = c.look();
+        let fill = Fill { c, keys, listed, out: block.levels_mut() };
+        match look.apart(fill) {
             Some((bids, asks)) => Some(Ok((block, bids, asks))),
             None => {
                 sink.pool.give_back(block);
@@ -344,8 +369,9 @@ impl BinanceMarket {
 }
 
 /// The end of a trade whose number, price, quantity and time are read.
-fn scan_trade_end(
-    mut c: Cursor<'_>,
+#[inline(always)]
+fn scan_trade_end<L: Look>(
+    mut c: Cursor<'_, L>,
     close: &[u8],
     [id, price, qty, time]: [i64; 4],
     listed: &Listed,
@@ -374,18 +400,10 @@ impl MarketDecoder for BinanceMarket {
         if !sink.has_room() {
             return Err(DecodeError::Full);
         }
-        if let Some((id, time, body)) = self.known.read(&input) {
-            return stage::stage_of(sink, &input, id, unix_ms(time), body)
-                .map(|()| Decoded::Events);
-        }
-        match self.scan(&input, sink) {
-            Some(Ok(())) => Ok(Decoded::Events),
-            Some(Err(e)) => Err(e),
-            None => {
-                self.fallbacks += 1;
-                self.decode_generally(input, sink)
-            }
-        }
+        scan_at(self.kernels, self, &input, sink).unwrap_or_else(|| {
+            self.fallbacks += 1;
+            self.decode_generally(input, sink)
+        })
     }
 
     fn decode_generally(
@@ -424,12 +442,16 @@ impl MarketDecoder for BinanceMarket {
         {
             return Some(listed.id);
         }
-        let id = Cursor::new(after(b"{\"id\":")?, usize::MAX).integer()?;
+        let id = Cursor::new(self.kernels, after(b"{\"id\":")?, usize::MAX).integer()?;
         self.symbols.by_id(InstrumentId(u16::try_from(id).ok()?)).map(|l| l.id)
     }
 
     fn fallbacks(&self) -> u64 {
         self.fallbacks
+    }
+
+    fn kernels(&self) -> TextKernels {
+        self.kernels
     }
 }
 
@@ -449,26 +471,36 @@ struct Keys<'a> {
     tail: Tail<'a>,
 }
 
-fn fill(
-    mut c: Cursor<'_>,
-    keys: &Keys<'_>,
-    listed: &Listed,
-    out: &mut [Level],
-) -> Option<(u32, u32)> {
-    let (p, q) = (listed.price_decimals, listed.qty_decimals);
-    let bids = c.levels(p, q, out)?;
-    c.expect(keys.between)?;
-    let asks = c.levels(p, q, &mut out[bids..])?;
-    match keys.tail {
-        Tail::Text(text) => c.expect(text)?,
-        Tail::Bare => c.expect(b"}")?,
-        Tail::Answer => scan_answer_tail(&mut c)?,
-    }
-    c.finish()?;
-    Some((bids as u32, asks as u32))
+/// The lists of a message and what follows them: levels into `out`.
+struct Fill<'a, L> {
+    c: Cursor<'a, L>,
+    keys: &'a Keys<'a>,
+    listed: &'a Listed,
+    out: &'a mut [Level],
 }
 
-fn scan_answer_tail(c: &mut Cursor<'_>) -> Option<()> {
+impl<L: Look> TextTask for Fill<'_, L> {
+    type Out = Option<(u32, u32)>;
+
+    #[inline(always)]
+    fn run<M: Look>(self, _: M) -> Self::Out {
+        let Self { mut c, keys, listed, out } = self;
+        let (p, q) = (listed.price_decimals, listed.qty_decimals);
+        let bids = c.levels(p, q, out)?;
+        c.expect(keys.between)?;
+        let asks = c.levels(p, q, &mut out[bids..])?;
+        match keys.tail {
+            Tail::Text(text) => c.expect(text)?,
+            Tail::Bare => c.expect(b"}")?,
+            Tail::Answer => scan_answer_tail(&mut c)?,
+        }
+        c.finish()?;
+        Some((bids as u32, asks as u32))
+    }
+}
+
+#[inline(always)]
+fn scan_answer_tail<L: Look>(c: &mut Cursor<'_, L>) -> Option<()> {
     c.expect(b"}")?;
     if c.take(b"}") {
         return Some(());

@@ -13,13 +13,14 @@
 //!
 //! Cost: about 13 ns a level and 65 ns a message.
 
+use bot4_simd::{Look, TextKernels};
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
-use crate::scan::{Cursor, QuotedPair};
+use crate::scan::{Cursor, QuotedPair, Scanner, scan_at};
 use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
 use crate::symbols::{Listed, SymbolTable};
 
@@ -36,24 +37,16 @@ const ENVELOPE_LEN: usize = 90;
 
 /// Decodes public market messages of Bybit, whatever the category.
 pub struct BybitMarket {
+    kernels: TextKernels,
     symbols: SymbolTable,
     scratch: Scratch,
     fallbacks: u64,
 }
 
-impl BybitMarket {
-    /// A decoder for the instruments of `table`.
-    #[must_use]
-    pub fn new(table: &InstrumentTable) -> Self {
-        Self {
-            symbols: SymbolTable::new(table),
-            scratch: Scratch::new(FALLBACK_LEN_MAX),
-            fallbacks: 0,
-        }
-    }
-
-    fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
-        let mut c = Cursor::new(input.bytes, input.len);
+impl Scanner for BybitMarket {
+    #[inline(always)]
+    fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+        let mut c = Cursor::new(look, input.bytes, input.len);
         c.expect(b"{\"topic\":\"")?;
         if c.take(b"orderbook.") {
             // Level 1 is no book: its messages show the best quotes only.
@@ -68,10 +61,24 @@ impl BybitMarket {
         let symbol = c.name()?;
         self.scan_trades(c, symbol, input, sink)
     }
+}
 
-    fn scan_book(
+impl BybitMarket {
+    /// A decoder for the instruments of `table`, its scanner by `kernels`.
+    #[must_use]
+    pub fn new(table: &InstrumentTable, kernels: TextKernels) -> Self {
+        Self {
+            kernels,
+            symbols: SymbolTable::new(table),
+            scratch: Scratch::new(FALLBACK_LEN_MAX),
+            fallbacks: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn scan_book<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         symbol: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -98,9 +105,10 @@ impl BybitMarket {
         Some(stage(sink, input, &listed, book.ms, body).map(|()| Decoded::Events))
     }
 
-    fn scan_trades(
+    #[inline(always)]
+    fn scan_trades<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         symbol: &[u8],
         input: &Input<'_>,
         sink: &mut Sink,
@@ -139,7 +147,7 @@ impl MarketDecoder for BybitMarket {
         if !sink.has_room() {
             return Err(DecodeError::Full);
         }
-        self.scan(&input, sink).unwrap_or_else(|| {
+        scan_at(self.kernels, self, &input, sink).unwrap_or_else(|| {
             self.fallbacks += 1;
             self.decode_generally(input, sink)
         })
@@ -170,6 +178,10 @@ impl MarketDecoder for BybitMarket {
 
     fn fallbacks(&self) -> u64 {
         self.fallbacks
+    }
+
+    fn kernels(&self) -> TextKernels {
+        self.kernels
     }
 }
 
@@ -223,7 +235,8 @@ pub fn trade_number(id: &[u8]) -> Option<u64> {
 }
 
 /// Type and time of the envelope, in either order: whether it is a delta, and `ts`.
-fn scan_envelope(c: &mut Cursor<'_>) -> Option<(bool, i64)> {
+#[inline(always)]
+fn scan_envelope<L: Look>(c: &mut Cursor<'_, L>) -> Option<(bool, i64)> {
     if c.take(b",\"ts\":") {
         let ts = c.integer()? as i64;
         c.expect(b",\"type\":\"")?;
@@ -235,7 +248,8 @@ fn scan_envelope(c: &mut Cursor<'_>) -> Option<(bool, i64)> {
     Some((is_delta, c.integer()? as i64))
 }
 
-fn scan_type(c: &mut Cursor<'_>) -> Option<bool> {
+#[inline(always)]
+fn scan_type<L: Look>(c: &mut Cursor<'_, L>) -> Option<bool> {
     if c.take(b"delta\"") {
         return Some(true);
     }
@@ -244,7 +258,8 @@ fn scan_type(c: &mut Cursor<'_>) -> Option<bool> {
 
 /// From behind the opening bracket of the bids to the end of the message. The time is `cts`, zero
 /// where there is none.
-fn scan_sides(mut c: Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<BookHead> {
+#[inline(always)]
+fn scan_sides<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, out: &mut [Level]) -> Option<BookHead> {
     let (p, q) = (listed.price_decimals, listed.qty_decimals);
     let bids = c.levels_of::<QuotedPair>(p, q, out)?;
     c.expect(b",\"a\":[")?;
@@ -261,8 +276,9 @@ fn scan_sides(mut c: Cursor<'_>, listed: &Listed, out: &mut [Level]) -> Option<B
 }
 
 /// The trades behind the first; how many there are in all and the time of the last.
-fn scan_more(
-    mut c: Cursor<'_>,
+#[inline(always)]
+fn scan_more<L: Look>(
+    mut c: Cursor<'_, L>,
     symbol: &[u8],
     listed: &Listed,
     first: &Trade,
@@ -282,7 +298,8 @@ fn scan_more(
 }
 
 /// A trade in the order of spot or in that of derivatives.
-fn scan_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+#[inline(always)]
+fn scan_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
     if c.take(b"{\"i\":\"") {
         scan_spot_trade(c, symbol, listed)
     } else {
@@ -291,7 +308,8 @@ fn scan_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trad
 }
 
 /// `{"i":"` is taken.
-fn scan_spot_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+#[inline(always)]
+fn scan_spot_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
     let id = trade_number(c.name()?)?;
     c.expect(b",\"T\":")?;
     let ms = c.integer()? as i64;
@@ -313,7 +331,8 @@ fn scan_spot_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option
     Some(Trade { id, price, qty, aggressor, ms })
 }
 
-fn scan_linear_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+#[inline(always)]
+fn scan_linear_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
     c.expect(b"{\"T\":")?;
     let ms = c.integer()? as i64;
     c.expect(b",\"s\":\"")?;
@@ -334,7 +353,8 @@ fn scan_linear_trade(c: &mut Cursor<'_>, symbol: &[u8], listed: &Listed) -> Opti
     Some(Trade { id, price, qty, aggressor, ms })
 }
 
-fn scan_side(c: &mut Cursor<'_>) -> Option<Side> {
+#[inline(always)]
+fn scan_side<L: Look>(c: &mut Cursor<'_, L>) -> Option<Side> {
     if c.take(b"Buy\"") {
         return Some(Side::Buy);
     }
@@ -342,7 +362,8 @@ fn scan_side(c: &mut Cursor<'_>) -> Option<Side> {
 }
 
 /// What stands at the end of a trade.
-fn scan_flags(c: &mut Cursor<'_>) -> Option<()> {
+#[inline(always)]
+fn scan_flags<L: Look>(c: &mut Cursor<'_, L>) -> Option<()> {
     c.expect(b",\"BT\":")?;
     c.truth()?;
     if c.take(b",\"RPI\":") {

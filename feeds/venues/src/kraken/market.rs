@@ -7,6 +7,7 @@
 //!
 //! Cost: about 13 ns a level and 65 ns a message.
 
+use bot4_simd::{Look, TextKernels};
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
@@ -14,7 +15,7 @@ use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Notice, Sink};
 use crate::number::{MinuteClock, rfc3339_us_of_ms};
-use crate::scan::{Cursor, NamedBare};
+use crate::scan::{Cursor, NamedBare, Scanner, scan_at};
 use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
 use crate::symbols::{Listed, SymbolTable};
 
@@ -31,26 +32,17 @@ const TRADE_LEN_MIN: usize = 100;
 
 /// Decodes market messages of Kraken v2.
 pub struct KrakenMarket {
+    kernels: TextKernels,
     symbols: SymbolTable,
     scratch: Scratch,
     clock: MinuteClock,
     fallbacks: u64,
 }
 
-impl KrakenMarket {
-    /// A decoder for the instruments of `table`.
-    #[must_use]
-    pub fn new(table: &InstrumentTable) -> Self {
-        Self {
-            symbols: SymbolTable::new(table),
-            scratch: Scratch::new(FALLBACK_LEN_MAX),
-            clock: MinuteClock::default(),
-            fallbacks: 0,
-        }
-    }
-
-    fn scan(&mut self, input: &Input<'_>, sink: &mut Sink) -> Scanned {
-        let mut c = Cursor::new(input.bytes, input.len);
+impl Scanner for KrakenMarket {
+    #[inline(always)]
+    fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+        let mut c = Cursor::new(look, input.bytes, input.len);
         c.expect(b"{\"channel\":\"")?;
         if c.take(b"book\",\"type\":\"") {
             return self.scan_book(c, input, sink);
@@ -62,8 +54,23 @@ impl KrakenMarket {
         c.finish()?;
         Some(Ok(Decoded::Ignored(Ignored::Heartbeat)))
     }
+}
 
-    fn scan_book(&mut self, mut c: Cursor<'_>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+impl KrakenMarket {
+    /// A decoder for the instruments of `table`, its scanner by `kernels`.
+    #[must_use]
+    pub fn new(table: &InstrumentTable, kernels: TextKernels) -> Self {
+        Self {
+            kernels,
+            symbols: SymbolTable::new(table),
+            scratch: Scratch::new(FALLBACK_LEN_MAX),
+            clock: MinuteClock::default(),
+            fallbacks: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn scan_book<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
         let is_update = c.take(b"update\"");
         if !is_update {
             c.expect(b"snapshot\"")?;
@@ -84,7 +91,8 @@ impl KrakenMarket {
         Some(stage(sink, input, &listed, book.ms, body).map(|()| Decoded::Events))
     }
 
-    fn scan_trades(&mut self, mut c: Cursor<'_>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    #[inline(always)]
+    fn scan_trades<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
         let (listed, first) = self.scan_trade(&mut c)?;
         if c.take(b"]}") {
             c.finish()?;
@@ -104,9 +112,10 @@ impl KrakenMarket {
     }
 
     /// The trades behind the first; how many there are in all and the time of the last.
-    fn scan_more(
+    #[inline(always)]
+    fn scan_more<L: Look>(
         &mut self,
-        mut c: Cursor<'_>,
+        mut c: Cursor<'_, L>,
         listed: &Listed,
         first: &Trade,
         out: &mut [Level],
@@ -127,7 +136,8 @@ impl KrakenMarket {
         Some((count as u32, ms))
     }
 
-    fn scan_trade(&mut self, c: &mut Cursor<'_>) -> Option<(Listed, Trade)> {
+    #[inline(always)]
+    fn scan_trade<L: Look>(&mut self, c: &mut Cursor<'_, L>) -> Option<(Listed, Trade)> {
         c.expect(b"{\"symbol\":\"")?;
         let listed = self.symbols.find(c.name()?)?;
         c.expect(b",\"side\":\"")?;
@@ -161,7 +171,7 @@ impl MarketDecoder for KrakenMarket {
         if !sink.has_room() {
             return Err(DecodeError::Full);
         }
-        self.scan(&input, sink).unwrap_or_else(|| {
+        scan_at(self.kernels, self, &input, sink).unwrap_or_else(|| {
             self.fallbacks += 1;
             self.decode_generally(input, sink)
         })
@@ -200,6 +210,10 @@ impl MarketDecoder for KrakenMarket {
     fn fallbacks(&self) -> u64 {
         self.fallbacks
     }
+
+    fn kernels(&self) -> TextKernels {
+        self.kernels
+    }
 }
 
 /// What a book message says beside its levels.
@@ -228,8 +242,9 @@ impl BookHead {
 }
 
 /// From behind the opening bracket of the bids to the end of the message.
-fn scan_sides(
-    mut c: Cursor<'_>,
+#[inline(always)]
+fn scan_sides<L: Look>(
+    mut c: Cursor<'_, L>,
     listed: &Listed,
     clock: &mut MinuteClock,
     out: &mut [Level],

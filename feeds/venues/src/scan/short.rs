@@ -8,7 +8,7 @@
 //! left goes to the reference parser. Bare numbers follow the grammar of JSON: no leading zero, a
 //! digit behind the point. Cost: about 13 ns a level.
 
-use bot4_simd::{Marks, marks};
+use bot4_simd::{Look, Marks, marks};
 use bot4_types::Level;
 use bot4_types::text::parse_units;
 
@@ -58,10 +58,10 @@ struct Short {
     end: usize,
 }
 
-impl Cursor<'_> {
+impl<L: Look> Cursor<'_, L> {
     /// The rest of a list of levels of shape `S`, its closing bracket taken; the count of levels,
     /// which go to the front of `out`. `None` also when `out` is too small.
-    #[inline]
+    #[inline(always)]
     pub fn levels_of<S: LevelShape>(
         &mut self,
         price_decimals: u8,
@@ -108,7 +108,12 @@ impl Cursor<'_> {
         price_decimals: u8,
         qty_decimals: u8,
     ) -> Option<(Level, usize)> {
-        match self.level_short::<S>(price_decimals, qty_decimals) {
+        let level = if self.look.is_wide() {
+            self.level_wide::<S>(price_decimals, qty_decimals)
+        } else {
+            self.level_short::<S>(price_decimals, qty_decimals)
+        };
+        match level {
             Some(level) => Some(level),
             None => self.clone().level_long::<S>(price_decimals, qty_decimals),
         }
@@ -116,8 +121,14 @@ impl Cursor<'_> {
 
     /// The rest of a string that holds a decimal number of any digits, its closing quote taken.
     /// Not negative.
-    #[inline]
+    #[inline(always)]
     pub fn quoted(&mut self, decimals: u8) -> Option<i64> {
+        if self.look.is_wide() {
+            return match self.quoted_wide(decimals) {
+                Some(units) => Some(units),
+                None => self.decimal_any(decimals),
+            };
+        }
         if let Some(short) = self.usual::<QuotedPair>(self.at, decimals)
             && self.bytes.get(short.end) == Some(&b'"')
         {
@@ -128,8 +139,14 @@ impl Cursor<'_> {
     }
 
     /// A bare number without exponent. Not negative.
-    #[inline]
+    #[inline(always)]
     pub fn bare(&mut self, decimals: u8) -> Option<i64> {
+        if self.look.is_wide() {
+            return match self.bare_wide(decimals) {
+                Some(units) => Some(units),
+                None => self.bare_any(decimals),
+            };
+        }
         if let Some(short) = self.usual::<NamedBare>(self.at, decimals)
             && !is_number_byte(*self.bytes.get(short.end)?)
         {
@@ -310,7 +327,9 @@ const fn is_number_byte(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::looks;
     use super::*;
+    use bot4_simd::TextKernels;
     use bot4_types::text::units_to_string;
     use proptest::prelude::*;
 
@@ -330,8 +349,10 @@ mod tests {
     }
 
     fn check<S: LevelShape>(text: &str, p: u8, q: u8) -> Result<(), TestCaseError> {
-        let ours = Cursor::new(text.as_bytes(), text.len()).level_at::<S>(p, q);
-        prop_assert_eq!(ours, twin::<S>(text, p, q), "{}", text);
+        for look in TextKernels::all() {
+            let ours = Cursor::new(look, text.as_bytes(), text.len()).level_at::<S>(p, q);
+            prop_assert_eq!(ours, twin::<S>(text, p, q), "{:?} {}", look, text);
+        }
         Ok(())
     }
 
@@ -365,7 +386,7 @@ mod tests {
             check::<NamedBare>(&format!("{{\"price\":{price},\"qty\":{qty}}}{tail}"), p, q)?;
         }
 
-        /// Whatever byte is damaged, the two ways of reading agree.
+        /// Whatever byte is damaged, the ways of reading agree.
         #[test]
         fn short_and_long_agree_on_damage(
             price in 0i64..1_000_000_000, qty in 0i64..1_000_000_000_000, at in 0usize..60,
@@ -379,9 +400,13 @@ mod tests {
                 text[at] = byte;
             }
             fn both<S: LevelShape>(text: &[u8]) -> Result<(), TestCaseError> {
-                let cursor = Cursor::new(text, text.len());
-                if let Some(short) = cursor.level_short::<S>(1, 8) {
-                    prop_assert_eq!(Some(short), cursor.level_long::<S>(1, 8));
+                for look in TextKernels::all() {
+                    let cursor = Cursor::new(look, text, text.len());
+                    let long = cursor.clone().level_long::<S>(1, 8);
+                    let wide = cursor.level_wide::<S>(1, 8);
+                    let short = cursor.level_short::<S>(1, 8);
+                    prop_assert!(wide.is_none() || wide == long, "{:?}", look);
+                    prop_assert!(short.is_none() || short == long);
                 }
                 Ok(())
             }
@@ -390,15 +415,15 @@ mod tests {
         }
 
         #[test]
-        fn single_numbers_agree_with_the_reference(text in number(), decimals in 0u8..13) {
+        fn single_numbers_agree_with_the_reference(look in looks(), text in number(), decimals in 0u8..13) {
             let legal = !text.starts_with('-');
             let twin = parse_units(text.as_bytes(), decimals).ok().filter(|_| legal);
             let quoted = format!("{text}\",\"x");
-            let mut cursor = Cursor::new(quoted.as_bytes(), quoted.len());
+            let mut cursor = Cursor::new(look, quoted.as_bytes(), quoted.len());
             prop_assert_eq!(cursor.quoted(decimals), twin);
             let bare = format!("{text},\"x");
             let strict = twin.filter(|_| crate::number::is_json_number(text.as_bytes()));
-            let mut cursor = Cursor::new(bare.as_bytes(), bare.len());
+            let mut cursor = Cursor::new(look, bare.as_bytes(), bare.len());
             prop_assert_eq!(cursor.bare(decimals), strict);
             if strict.is_some() {
                 prop_assert_eq!(cursor.byte(), Some(b','));
@@ -406,8 +431,8 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
-            let cursor = Cursor::new(&bytes, bytes.len());
+        fn any_bytes_give_an_answer(look in looks(), bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
+            let cursor = Cursor::new(look, &bytes, bytes.len());
             let mut out = [Level::default(); 3];
             let _ = (cursor.clone().quoted(3), cursor.clone().bare(9));
             let _ = cursor.clone().levels_of::<QuotedPair>(8, 3, &mut out);
@@ -417,15 +442,21 @@ mod tests {
 
     #[test]
     fn lists_end_where_they_end() {
+        for look in TextKernels::all() {
+            lists_end(look);
+        }
+    }
+
+    fn lists_end(look: TextKernels) {
         let text = br#"{"price":1.5,"qty":0.25},{"price":2,"qty":0.00000000}],"#;
         let mut out = [Level::default(); 2];
-        let mut cursor = Cursor::new(text, text.len());
+        let mut cursor = Cursor::new(look, text, text.len());
         assert_eq!(cursor.levels_of::<NamedBare>(1, 8, &mut out), Some(2));
         assert_eq!(out, [Level { price: 15, qty: 25_000_000 }, Level { price: 20, qty: 0 }]);
         assert_eq!(cursor.byte(), Some(b','));
-        let mut cursor = Cursor::new(text, text.len());
+        let mut cursor = Cursor::new(look, text, text.len());
         assert_eq!(cursor.levels_of::<NamedBare>(1, 8, &mut out[..1]), None, "no room");
-        let mut cursor = Cursor::new(b"]", 1);
+        let mut cursor = Cursor::new(look, b"]", 1);
         assert_eq!(cursor.levels_of::<QuotedPair>(1, 8, &mut []), Some(0));
     }
 }
