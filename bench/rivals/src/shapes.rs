@@ -154,7 +154,7 @@ impl Sonic {
                 let m::Message { data: [t] } = m::read::<Trades<'_>>(text)?;
                 known(t.symbol)?;
                 black_box(t.time);
-                let id = bot4_venues::bybit::market::trade_number(t.id.as_bytes())?;
+                let id = bot4_venues::bybit::trade_id::trade_number(t.id.as_bytes())?;
                 (id, self.level(t.price, t.qty)?, t.side == "Buy")
             }
             Venue::Okx => {
@@ -219,9 +219,10 @@ pub fn agree(shape: Shape, numbers: Numbers, feed: &Rc<Feed>) -> Result<(), Stri
                     (bids + asks) as usize == *count
                         && block.levels()[..*count] == told.levels()[..*count]
                 }
-                (MarketBody::Trade { id, price, qty, aggressor }, Told::Trade(theirs, level, side)) => {
-                    (id, price, qty, aggressor) == (theirs, &level.price, &level.qty, side)
-                }
+                (
+                    MarketBody::Trade { id, price, qty, aggressor },
+                    Told::Trade(theirs, level, side),
+                ) => (id, price, qty, aggressor) == (theirs, &level.price, &level.qty, side),
                 (MarketBody::Quote { id, bid, ask }, Told::Quote(theirs, b, a)) => {
                     (id, bid, ask) == (theirs, b, a)
                 }

@@ -184,11 +184,15 @@ impl Venue {
     ) -> Result<Box<dyn MarketDecoder>, NotInBuild> {
         match self {
             Self::Binance => Ok(Box::new(BinanceMarket::of(SPOT, table, kernels))),
-            Self::BinanceUsdm => Ok(Box::new(BinanceMarket::of(binance::usdm::FLAVOUR, table, kernels))),
+            Self::BinanceUsdm => {
+                Ok(Box::new(BinanceMarket::of(binance::usdm::FLAVOUR, table, kernels)))
+            }
             Self::Okx => Ok(Box::new(okx::market::OkxMarket::new(table, kernels))),
             Self::Coinbase => Ok(Box::new(coinbase::market::CoinbaseMarket::new(table, kernels))),
             Self::Kraken => Ok(Box::new(kraken::market::KrakenMarket::new(table, kernels))),
-            Self::Bybit | Self::BybitLinear => Ok(Box::new(bybit::market::BybitMarket::new(table, kernels))),
+            Self::Bybit | Self::BybitLinear => {
+                Ok(Box::new(bybit::market::BybitMarket::new(table, kernels)))
+            }
         }
     }
 

@@ -20,7 +20,7 @@ mod wide;
 
 pub(crate) use dispatch::{Scanner, scan_at};
 pub(crate) use fixed::Masked;
-pub use short::{LevelShape, NamedBare, QuotedPair};
+pub use short::{LevelShape, NamedBare, QuotedCounted, QuotedPair, QuotedUpdate};
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -49,7 +49,7 @@ const POW10: [u64; 11] = [
 
 /// Marks the bytes of `word` that are not digits, exactly.
 #[inline]
-const fn non_digits(word: u64) -> u64 {
+pub(crate) const fn non_digits(word: u64) -> u64 {
     let x = word ^ ZEROS;
     // A digit is now 0..=9. The sum cannot carry into the next byte.
     (((x & !HIGH) + 0x7676_7676_7676_7676) | x) & HIGH
@@ -63,7 +63,7 @@ const fn zero_bytes(word: u64) -> u64 {
 
 /// The number of eight digits, first digit in the lowest byte; zero bytes count as the digit 0.
 #[inline(always)]
-const fn eight_digits(word: u64) -> u64 {
+pub(crate) const fn eight_digits(word: u64) -> u64 {
     // Each product adds a digit, pair or quad, times its power, to the next one above it.
     let pairs = (word & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul(10 * 256 + 1) >> 8;
     let quads = (pairs & 0x00FF_00FF_00FF_00FF).wrapping_mul(100 * 65_536 + 1) >> 16;
@@ -609,8 +609,7 @@ mod tests {
     #[test]
     fn what_json_forbids_is_not_an_integer() {
         for refused in ["01", "", "-1", "1234567890123456789", "x"] {
-            let mut cursor =
-                Cursor::new(TextKernels::best(), refused.as_bytes(), refused.len());
+            let mut cursor = Cursor::new(TextKernels::best(), refused.as_bytes(), refused.len());
             assert_eq!(cursor.integer(), None, "{refused}");
         }
     }

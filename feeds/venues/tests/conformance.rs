@@ -4,6 +4,7 @@ mod common;
 
 use bot4_alloc::SealedAlloc;
 use bot4_alloc::seal::{AgentTag, Class, allocations, deallocations, enter, register, seal};
+use bot4_simd::TextKernels;
 use bot4_types::limits::{FRAME_PADDING, INSTRUMENTS_MAX};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{Instrument, InstrumentId, InstrumentTable, SnapshotSource, Symbol};
@@ -245,8 +246,6 @@ fn nothing_is_allocated_after_the_start() {
     let tag = sealed_tag();
     let mut rng = SplitMix64::new(3);
     for corpus in corpus::all() {
-        let mut bench = bench(&corpus);
-        bench.fast.start();
         let mut texts: Vec<Vec<u8>> = corpus.texts().map(<[u8]>::to_vec).collect();
         for _ in 0..300 {
             let line = corpus.lines[rng.below(corpus.lines.len() as u64) as usize].as_bytes();
@@ -261,17 +260,29 @@ fn nothing_is_allocated_after_the_start() {
             let len = text.len();
             text.resize(len + FRAME_PADDING, 0);
         }
-        let scope = enter(tag);
-        for text in texts.iter().chain(&texts) {
-            let len = text.len() - FRAME_PADDING;
-            let _ = bench.fast.decode(input(text, len), &mut bench.sink);
-            let _ = bench.fast.suspect(&text[..len]);
-            dispose(&mut bench.sink);
+        for kernels in TextKernels::all() {
+            allocates_nothing(&corpus, kernels, &texts, tag);
         }
-        drop(scope);
-        assert_eq!((allocations(tag), deallocations(tag)), (0, 0), "{}", corpus.venue.name());
-        assert!(bench.fast.fallbacks() > 0 && bench.free() == BLOCKS);
     }
+}
+
+/// All `texts` twice through a decoder by `kernels`.
+fn allocates_nothing(corpus: &Corpus, kernels: TextKernels, texts: &[Vec<u8>], tag: AgentTag) {
+    let decoder = corpus.venue.market_decoder_by(kernels, &corpus.table);
+    let (mut decoder, mut sink) = (decoder.expect("in build"), bench(corpus).sink);
+    assert_eq!(decoder.kernels(), kernels);
+    decoder.start();
+    let scope = enter(tag);
+    for text in texts.iter().chain(texts) {
+        let len = text.len() - FRAME_PADDING;
+        let _ = decoder.decode(input(text, len), &mut sink);
+        let _ = decoder.suspect(&text[..len]);
+        dispose(&mut sink);
+    }
+    drop(scope);
+    assert_eq!((allocations(tag), deallocations(tag)), (0, 0), "{}", corpus.venue.name());
+    assert!(decoder.fallbacks() > 0);
+    assert_eq!([0, 1, 2].map(|class| sink.pool.free(class)), BLOCKS);
 }
 
 fn instruments(count: usize) -> Vec<Instrument> {

@@ -87,9 +87,7 @@ impl Look for Wide256 {
     #[inline(always)]
     fn find(self, window: &[u8; TEXT_WINDOW], byte: u8) -> u64 {
         // SAFETY: `self` is proof of AVX2; registers only.
-        self.marked(window, |text| unsafe {
-            _mm256_cmpeq_epi8(text, _mm256_set1_epi8(byte as i8))
-        })
+        self.marked(window, |text| unsafe { _mm256_cmpeq_epi8(text, _mm256_set1_epi8(byte as i8)) })
     }
 
     #[inline(always)]

@@ -171,10 +171,10 @@ mod tests {
     use super::*;
     use crate::binance::market::BinanceMarket;
     use crate::market::{BlockPool, Decoded, MarketDecoder, Sink};
+    use bot4_simd::TextKernels;
     use bot4_types::limits::{FRAME_PADDING, INSTRUMENTS_MAX};
     use bot4_types::text::units_to_string;
     use bot4_types::{ConnId, FrameKind, Instrument, InstrumentTable, Nanos, Symbol, Trail};
-    use bot4_simd::TextKernels;
     use proptest::prelude::*;
 
     const SYMBOLS: [&str; 5] =

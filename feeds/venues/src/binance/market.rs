@@ -293,7 +293,12 @@ impl BinanceMarket {
 
     /// `"id":` is taken: the answer to a snapshot request, whose id is the instrument's number.
     #[inline(always)]
-    fn scan_answer<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    fn scan_answer<L: Look>(
+        &mut self,
+        mut c: Cursor<'_, L>,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
         let id = u16::try_from(c.integer()?).ok()?;
         c.expect(b",\"status\":200,\"result\":{\"lastUpdateId\":")?;
         let listed = self.symbols.by_id(InstrumentId(id))?;

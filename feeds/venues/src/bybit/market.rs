@@ -18,6 +18,7 @@ use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
 use super::market_json;
+use super::trade_id::trade_number;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 use crate::scan::{Cursor, QuotedPair, Scanner, scan_at};
@@ -205,35 +206,6 @@ impl BookHead {
     }
 }
 
-/// The number of a trade id: the id itself, or both halves of a UUID folded. `None` for any other
-/// text.
-#[must_use]
-pub fn trade_number(id: &[u8]) -> Option<u64> {
-    if id.len() <= 20 {
-        let digit =
-            |n: u64, b: &u8| n.checked_mul(10)?.checked_add(u64::from(b.wrapping_sub(b'0')));
-        let all = !id.is_empty() && id.iter().all(u8::is_ascii_digit);
-        return if all { id.iter().try_fold(0, digit) } else { None };
-    }
-    if id.len() != 36 {
-        return None;
-    }
-    let mut halves = [0u64; 2];
-    let mut digits = 0;
-    for (at, byte) in id.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let half = &mut halves[digits / 16];
-        *half = *half << 4 | u64::from(char::from(*byte).to_digit(16)?);
-        digits += 1;
-    }
-    Some(halves[0] ^ halves[1])
-}
-
 /// Type and time of the envelope, in either order: whether it is a delta, and `ts`.
 #[inline(always)]
 fn scan_envelope<L: Look>(c: &mut Cursor<'_, L>) -> Option<(bool, i64)> {
@@ -259,7 +231,11 @@ fn scan_type<L: Look>(c: &mut Cursor<'_, L>) -> Option<bool> {
 /// From behind the opening bracket of the bids to the end of the message. The time is `cts`, zero
 /// where there is none.
 #[inline(always)]
-fn scan_sides<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, out: &mut [Level]) -> Option<BookHead> {
+fn scan_sides<L: Look>(
+    mut c: Cursor<'_, L>,
+    listed: &Listed,
+    out: &mut [Level],
+) -> Option<BookHead> {
     let (p, q) = (listed.price_decimals, listed.qty_decimals);
     let bids = c.levels_of::<QuotedPair>(p, q, out)?;
     c.expect(b",\"a\":[")?;
@@ -309,7 +285,11 @@ fn scan_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) ->
 
 /// `{"i":"` is taken.
 #[inline(always)]
-fn scan_spot_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+fn scan_spot_trade<L: Look>(
+    c: &mut Cursor<'_, L>,
+    symbol: &[u8],
+    listed: &Listed,
+) -> Option<Trade> {
     let id = trade_number(c.name()?)?;
     c.expect(b",\"T\":")?;
     let ms = c.integer()? as i64;
@@ -332,7 +312,11 @@ fn scan_spot_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Liste
 }
 
 #[inline(always)]
-fn scan_linear_trade<L: Look>(c: &mut Cursor<'_, L>, symbol: &[u8], listed: &Listed) -> Option<Trade> {
+fn scan_linear_trade<L: Look>(
+    c: &mut Cursor<'_, L>,
+    symbol: &[u8],
+    listed: &Listed,
+) -> Option<Trade> {
     c.expect(b"{\"T\":")?;
     let ms = c.integer()? as i64;
     c.expect(b",\"s\":\"")?;
@@ -382,23 +366,4 @@ fn levels_bound(input: &Input<'_>) -> usize {
         return by_length;
     }
     count_byte(input.text(), b'[').saturating_sub(2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::trade_number;
-
-    #[test]
-    fn numbers_are_themselves_and_uuids_fold() {
-        assert_eq!(trade_number(b"2290000001189048101"), Some(2_290_000_001_189_048_101));
-        assert_eq!(trade_number(b"18446744073709551615"), Some(u64::MAX));
-        let uuid = b"20f43950-d8dd-5b31-9112-a178eb6023af";
-        assert_eq!(trade_number(uuid), Some(0x20f4_3950_d8dd_5b31 ^ 0x9112_a178_eb60_23af));
-        for wrong in
-            ["", "18446744073709551616", "12a", "20f43950-d8dd-5b31-9112-a178eb6023ag", "-1"]
-        {
-            assert_eq!(trade_number(wrong.as_bytes()), None, "{wrong}");
-        }
-        assert_eq!(trade_number(&[b'1'; 36]), None);
-    }
 }

@@ -5,7 +5,8 @@
 
 use bot4_types::{Level, MarketBody, Side};
 
-use super::market::{BookHead, trade_number};
+use super::market::BookHead;
+use super::trade_id::trade_number;
 use crate::json::{Fields, FieldsExt, Node, text_of};
 use crate::market::{DecodeError, Decoded, Ignored, Input, Notice, Sink};
 use crate::number::market_units;

@@ -23,6 +23,7 @@ pub mod instruments;
 pub mod market;
 mod market_json;
 pub mod subscribe;
+pub mod trade_id;
 
 /// A product: data, not a dialect of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,8 +27,8 @@ use super::market_json;
 use super::sequence::{Place, Sequence};
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
-use crate::number::rfc3339_ms;
-use crate::scan::{Cursor, Scanner, scan_at};
+use crate::number::MinuteClock;
+use crate::scan::{Cursor, QuotedUpdate, Scanner, scan_at};
 use crate::stage::{
     Scanned, Sides, Trade, TradePair, count_byte, stage, stage_trade, stage_trades, unstage,
 };
@@ -48,6 +48,7 @@ const ENVELOPE_LEN: usize = 100;
 /// Decodes market messages of Coinbase Advanced Trade.
 pub struct CoinbaseMarket {
     kernels: TextKernels,
+    clock: MinuteClock,
     products: Products,
     sequence: Sequence,
     scratch: Scratch,
@@ -115,7 +116,7 @@ impl Scanner for CoinbaseMarket {
     #[inline(always)]
     fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned {
         let mut c = Cursor::new(look, input.bytes, input.len);
-        let head = head(&mut c)?;
+        let head = head(&mut c, &mut self.clock)?;
         let kept = sink.len();
         let is_gap = match self.sequence.place(input.conn, head.number) {
             Place::Next => false,
@@ -156,6 +157,7 @@ impl CoinbaseMarket {
     pub fn new(table: &InstrumentTable, kernels: TextKernels) -> Self {
         Self {
             kernels,
+            clock: MinuteClock::default(),
             products: Products(SymbolTable::new(table)),
             sequence: Sequence::new(),
             scratch: Scratch::new(FALLBACK_LEN_MAX),
@@ -204,12 +206,17 @@ impl CoinbaseMarket {
     }
 
     #[inline(always)]
-    fn scan_trades<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    fn scan_trades<L: Look>(
+        &mut self,
+        mut c: Cursor<'_, L>,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
         c.expect(b"\"type\":\"update\",\"trades\":[{\"product_id\":\"")?;
         let name = c.name()?;
         let listed = self.products.find(name)?;
         let list = c.clone();
-        let first = trade(&mut c, &listed)?;
+        let first = trade(&mut c, &listed, &mut self.clock)?;
         if c.take(b"]}]}") {
             c.finish()?;
             return Some(stage_trade(first, &listed, input, sink));
@@ -219,7 +226,7 @@ impl CoinbaseMarket {
         let Some(mut block) = sink.pool.take(places) else {
             return Some(Err(sink.pool.lack(places)));
         };
-        match fill_trades(list, name, &listed, block.levels_mut()) {
+        match fill_trades(list, name, &listed, &mut self.clock, block.levels_mut()) {
             Some(count) => Some(stage_trades(block, count, &listed, input, sink)),
             None => {
                 sink.pool.give_back(block);
@@ -289,7 +296,7 @@ pub(super) fn suspect(products: &Products, text: &[u8]) -> Option<InstrumentId> 
 }
 
 #[inline(always)]
-fn head<'a, L: Look>(c: &mut Cursor<'a, L>) -> Option<Head<'a>> {
+fn head<'a, L: Look>(c: &mut Cursor<'a, L>, clock: &mut MinuteClock) -> Option<Head<'a>> {
     c.expect(b"{\"channel\":\"")?;
     let channel = c.name()?;
     // Printed until 2025.
@@ -297,7 +304,7 @@ fn head<'a, L: Look>(c: &mut Cursor<'a, L>) -> Option<Head<'a>> {
         c.name()?;
     }
     c.expect(b",\"timestamp\":\"")?;
-    let time_ms = rfc3339_ms(c.name()?).unwrap_or(0);
+    let time_ms = clock.ms(c.name()?).unwrap_or(0);
     c.expect(b",\"sequence_num\":")?;
     let number = c.integer()?;
     c.expect(b",\"events\":[{")?;
@@ -319,11 +326,8 @@ fn fill<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed, out: &mut [Level]) -> O
         }
         c.name()?;
         c.expect(b",\"price_level\":\"")?;
-        let price = c.decimal(listed.price_decimals)?;
-        c.expect(b",\"new_quantity\":\"")?;
-        let qty = c.decimal(listed.qty_decimals)?;
-        c.expect(b"}")?;
-        sides.push(is_bid, Level { price, qty })?;
+        let level = c.level_of::<QuotedUpdate>(listed.price_decimals, listed.qty_decimals)?;
+        sides.push(is_bid, level)?;
         match c.byte()? {
             b',' => {}
             b']' => return Some(sides.finish()),
@@ -338,10 +342,11 @@ fn fill_trades<L: Look>(
     mut c: Cursor<'_, L>,
     name: &[u8],
     listed: &Listed,
+    clock: &mut MinuteClock,
     out: &mut [Level],
 ) -> Option<usize> {
     for (i, pair) in out.chunks_exact_mut(2).enumerate() {
-        pair.copy_from_slice(&trade(&mut c, listed)?);
+        pair.copy_from_slice(&trade(&mut c, listed, clock)?);
         if !c.take(b",{\"product_id\":\"") {
             c.expect(b"]}]}")?;
             return c.finish().map(|()| i + 1);
@@ -355,7 +360,11 @@ fn fill_trades<L: Look>(
 
 /// The fields of a trade behind its product, and its brace.
 #[inline(always)]
-fn trade<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<TradePair> {
+fn trade<L: Look>(
+    c: &mut Cursor<'_, L>,
+    listed: &Listed,
+    clock: &mut MinuteClock,
+) -> Option<TradePair> {
     c.expect(b",\"trade_id\":\"")?;
     let id = c.integer_text()?;
     c.expect(b",\"price\":\"")?;
@@ -363,7 +372,7 @@ fn trade<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<TradePair> {
     c.expect(b",\"size\":\"")?;
     let qty = c.decimal(listed.qty_decimals)?;
     c.expect(b",\"time\":\"")?;
-    let time_ms = rfc3339_ms(c.name()?).unwrap_or(0);
+    let time_ms = clock.ms(c.name()?).unwrap_or(0);
     c.expect(b",\"side\":\"")?;
     let aggressor = aggressor(c.name()?)?;
     c.expect(b"}")?;

@@ -70,7 +70,12 @@ impl KrakenMarket {
     }
 
     #[inline(always)]
-    fn scan_book<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    fn scan_book<L: Look>(
+        &mut self,
+        mut c: Cursor<'_, L>,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
         let is_update = c.take(b"update\"");
         if !is_update {
             c.expect(b"snapshot\"")?;
@@ -92,7 +97,12 @@ impl KrakenMarket {
     }
 
     #[inline(always)]
-    fn scan_trades<L: Look>(&mut self, mut c: Cursor<'_, L>, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+    fn scan_trades<L: Look>(
+        &mut self,
+        mut c: Cursor<'_, L>,
+        input: &Input<'_>,
+        sink: &mut Sink,
+    ) -> Scanned {
         let (listed, first) = self.scan_trade(&mut c)?;
         if c.take(b"]}") {
             c.finish()?;

@@ -17,7 +17,7 @@ use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, S
 use super::market_json;
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
-use crate::scan::{Cursor, Scanner, scan_at};
+use crate::scan::{Cursor, QuotedCounted, Scanner, scan_at};
 use crate::stage::{Scanned, Trade, TradePair, count_byte, stage, stage_trade, stage_trades};
 use crate::symbols::{Listed, SymbolTable};
 
@@ -245,9 +245,10 @@ fn fill<L: Look>(
     listed: &Listed,
     out: &mut [Level],
 ) -> Option<(BookHead, u32, u32)> {
-    let asks = levels(&mut c, listed, out)?;
+    let (p, q) = (listed.price_decimals, listed.qty_decimals);
+    let asks = c.levels_of::<QuotedCounted>(p, q, out)?;
     c.expect(b",\"bids\":[")?;
-    let bids = levels(&mut c, listed, &mut out[asks..])?;
+    let bids = c.levels_of::<QuotedCounted>(p, q, &mut out[asks..])?;
     c.expect(b",\"ts\":\"")?;
     let time_ms = c.integer_text()? as i64;
     let checksum = if c.take(b",\"checksum\":") { c.signed()? } else { 0 };
@@ -264,46 +265,18 @@ fn fill<L: Look>(
     Some((BookHead { is_snapshot, time_ms, checksum, stated }, bids as u32, asks as u32))
 }
 
-/// The rest of a list of levels, its closing bracket taken.
 #[inline(always)]
-fn levels<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed, out: &mut [Level]) -> Option<usize> {
-    if c.take(b"]") {
-        return Some(0);
-    }
-    for (i, place) in out.iter_mut().enumerate() {
-        *place = level(c, listed)?;
-        match c.byte()? {
-            b',' => {}
-            b']' => return Some(i + 1),
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// `["price","quantity","0","orders"]`.
-#[inline(always)]
-fn level<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<Level> {
-    c.expect(b"[\"")?;
-    let price = c.decimal(listed.price_decimals)?;
-    c.expect(b",\"")?;
-    let qty = c.decimal(listed.qty_decimals)?;
-    c.expect(b",\"")?;
-    if !c.take(b"0\",\"") {
-        c.integer_text()?;
-        c.expect(b",\"")?;
-    }
-    c.integer_text()?;
-    c.expect(b"]")?;
-    Some(Level { price, qty })
-}
-
-#[inline(always)]
-fn scan_quote<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+fn scan_quote<L: Look>(
+    mut c: Cursor<'_, L>,
+    listed: &Listed,
+    input: &Input<'_>,
+    sink: &mut Sink,
+) -> Scanned {
     c.expect(b"\"asks\":[")?;
-    let ask = level(&mut c, listed)?;
+    let (p, q) = (listed.price_decimals, listed.qty_decimals);
+    let ask = c.level_of::<QuotedCounted>(p, q)?;
     c.expect(b"],\"bids\":[")?;
-    let bid = level(&mut c, listed)?;
+    let bid = c.level_of::<QuotedCounted>(p, q)?;
     c.expect(b"],\"ts\":\"")?;
     let time_ms = c.integer_text()? as i64;
     c.expect(b",\"seqId\":")?;
@@ -315,7 +288,12 @@ fn scan_quote<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, input: &Input<'_>,
 }
 
 #[inline(always)]
-fn scan_trades<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, input: &Input<'_>, sink: &mut Sink) -> Scanned {
+fn scan_trades<L: Look>(
+    mut c: Cursor<'_, L>,
+    listed: &Listed,
+    input: &Input<'_>,
+    sink: &mut Sink,
+) -> Scanned {
     let list = c.clone();
     let first = trade(&mut c, listed)?;
     if c.take(b"}]}") {

@@ -27,6 +27,8 @@ pub trait LevelShape {
     const CLOSE: &'static [u8];
     /// The numbers have no quotes.
     const BARE: bool;
+    /// A quoted integer and `]` follow: how many orders make up the quantity.
+    const COUNTED: bool = false;
 }
 
 /// `["price","quantity"]` (Bybit).
@@ -37,6 +39,29 @@ impl LevelShape for QuotedPair {
     const OPEN: &'static [u8] = b"[\"";
     const BETWEEN: &'static [u8] = b"\",\"";
     const CLOSE: &'static [u8] = b"\"]";
+    const BARE: bool = false;
+}
+
+/// `["price","quantity","0","orders"]` (OKX).
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedCounted;
+
+impl LevelShape for QuotedCounted {
+    const OPEN: &'static [u8] = b"[\"";
+    const BETWEEN: &'static [u8] = b"\",\"";
+    const CLOSE: &'static [u8] = b"\",\"0\",\"";
+    const BARE: bool = false;
+    const COUNTED: bool = true;
+}
+
+/// `"price","new_quantity":"quantity"}`, its first quote taken (Coinbase).
+#[derive(Clone, Copy, Debug)]
+pub struct QuotedUpdate;
+
+impl LevelShape for QuotedUpdate {
+    const OPEN: &'static [u8] = b"";
+    const BETWEEN: &'static [u8] = b"\",\"new_quantity\":\"";
+    const CLOSE: &'static [u8] = b"\"}";
     const BARE: bool = false;
 }
 
@@ -113,10 +138,35 @@ impl<L: Look> Cursor<'_, L> {
         } else {
             self.level_short::<S>(price_decimals, qty_decimals)
         };
-        match level {
-            Some(level) => Some(level),
-            None => self.clone().level_long::<S>(price_decimals, qty_decimals),
+        let (level, end) = match level {
+            Some(level) => level,
+            None => self.clone().level_long::<S>(price_decimals, qty_decimals)?,
+        };
+        if S::COUNTED { Some((level, self.count_end(end)?)) } else { Some((level, end)) }
+    }
+
+    /// Where the level ends whose count begins at `at`.
+    #[inline(always)]
+    fn count_end(&self, at: usize) -> Option<usize> {
+        let count = self.word(at)?;
+        let digits = digit_count(count);
+        let end = at + digits as usize + 2;
+        let is_usual = (digits.wrapping_sub(1) < 7) & ((digits == 1) | (count as u8 != b'0'));
+        let closes = self.bytes.get(end - 2..end)? == b"\"]";
+        if is_usual & closes {
+            return Some(end);
         }
+        self.count_end_any(at)
+    }
+
+    /// As [`Cursor::count_end`], of any count.
+    #[cold]
+    fn count_end_any(&self, at: usize) -> Option<usize> {
+        let mut c = self.clone();
+        c.at = at;
+        c.integer_text()?;
+        c.expect(b"]")?;
+        Some(c.at)
     }
 
     /// The rest of a string that holds a decimal number of any digits, its closing quote taken.

@@ -48,8 +48,12 @@ impl<'a, L: Look> Cursor<'a, L> {
         if !fits {
             return None;
         }
-        let price =
-            self.number::<S>(self.at + open, price_len, dots.wrapping_shr(open as u32), price_decimals)?;
+        let price = self.number::<S>(
+            self.at + open,
+            price_len,
+            dots.wrapping_shr(open as u32),
+            price_decimals,
+        )?;
         let qty = self.number::<S>(
             self.at + between,
             qty_len,

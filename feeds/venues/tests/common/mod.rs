@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod corpus;
+pub mod levels;
 pub mod mutate;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,10 @@ use bot4_types::{
     ConnId, FrameKind, Instrument, InstrumentId, InstrumentTable, LevelBlock, MarketBody,
     MarketEvent, Nanos, Symbol, Trail,
 };
+use bot4_venues::stage::give_back;
 use bot4_venues::{BlockPool, DecodeError, Decoded, Input, MarketDecoder, Sink, Venue};
+
+use levels::EveryLevel;
 
 /// Blocks of each class in a bench's pool.
 pub const BLOCKS: [usize; 3] = [17, 17, 2];
@@ -25,8 +29,8 @@ pub const CONN: ConnId = ConnId(3);
 /// What came of a message: the answer, and its events in words.
 pub type Outcome = (Result<Decoded, DecodeError>, Vec<String>);
 
-/// Two decoders of one venue: one as it runs, one by the general reader alone. Each has its own
-/// memory of what came before.
+/// Decoders of one venue: as they run, one for each instruction set, and one by the general
+/// reader alone. Each has its own memory of what came before.
 pub struct Bench {
     pub fast: Box<dyn MarketDecoder>,
     pub general: Box<dyn MarketDecoder>,
@@ -36,9 +40,10 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(venue: Venue, table: &InstrumentTable) -> Self {
-        let decoder = || venue.market_decoder(table).expect("in build");
+        let general = venue.market_decoder(table).expect("in build");
         let sink = Sink::new(BlockPool::new(BLOCKS));
-        Self { fast: decoder(), general: decoder(), sink, bytes: Vec::new() }
+        let fast = Box::new(EveryLevel::of(venue, table));
+        Self { fast, general, sink, bytes: Vec::new() }
     }
 
     /// The connection is new: nothing is left of its numbering.
@@ -226,14 +231,20 @@ pub fn outcome(answer: Result<Decoded, DecodeError>, sink: &mut Sink) -> Outcome
 
 /// An event in words; its block goes back.
 pub fn told(event: MarketEvent, sink: &mut Sink) -> String {
-    let mut pairs = |count: u32, block: LevelBlock| {
+    let text = described(&event);
+    give_back(sink, event.body);
+    text
+}
+
+/// An event in words.
+pub fn described(event: &MarketEvent) -> String {
+    let pairs = |count: u32, block: &LevelBlock| {
         let levels = &block.levels()[..count as usize];
         let pairs: Vec<(i64, i64)> = levels.iter().map(|l| (l.price, l.qty)).collect();
-        sink.pool.give_back(block);
         format!("{pairs:?}")
     };
     let head = format!("{} {}", event.instrument.0, event.venue_ms);
-    match event.body {
+    match &event.body {
         MarketBody::Depth { first, last, prev, check, bids, asks, block } => {
             let levels = pairs(bids + asks, block);
             format!("{head} depth {prev}:{first}..{last} {check:?} {bids}/{asks} {levels}")
