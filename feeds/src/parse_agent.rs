@@ -54,6 +54,10 @@ enum Count {
     Damaged,
     Fallback,
     DroppedNoBlock,
+    /// One at the level of the scanner in use, the others zero: scalar, AVX2, AVX-512.
+    ScannerScalar,
+    ScannerAvx2,
+    ScannerAvx512,
     DecodeErrors,
 }
 
@@ -72,6 +76,9 @@ pub const COUNTER_NAMES: &[&str] = &[
     "damaged",
     "fallback",
     "dropped_no_block",
+    "scanner_scalar",
+    "scanner_avx2",
+    "scanner_avx512",
     "decode_errors",
     DecodeError::NAMES[0],
     DecodeError::NAMES[1],
@@ -401,6 +408,9 @@ impl Agent for ParseAgent {
         }
         self.sink = Sink::new(BlockPool::new(self.block_counts));
         self.decoder.start();
+        let levels = [Count::ScannerScalar, Count::ScannerAvx2, Count::ScannerAvx512];
+        let scanner = levels[self.decoder.kernels().level() as usize];
+        self.counters.set(scanner as usize, 1);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use bot4_lanes::ring;
 use bot4_types::{ConnId, Instrument, InstrumentTable, Symbol};
-use bot4_venues::Venue;
+use bot4_venues::{TextKernels, Venue};
 use proptest::prelude::*;
 
 fn decoder() -> Box<dyn MarketDecoder> {
@@ -64,6 +64,21 @@ impl Rig {
 
     fn counted(&self, name: &str) -> u64 {
         self.metrics.total(name)
+    }
+}
+
+/// Which instructions the scanner reads by is seen in the counters.
+#[test]
+fn the_level_of_the_scanner_is_told() {
+    let names = ["scanner_scalar", "scanner_avx2", "scanner_avx512"];
+    for kernels in TextKernels::all() {
+        let decoder = Venue::Kraken.market_decoder_by(kernels, &InstrumentTable::new());
+        let shards = Shards::round_robin(3, 2, 1);
+        let rig = Rig::over(decoder.expect("in build"), shards, 32, [4, 1, 1]);
+        let told = names.map(|name| rig.counted(name));
+        let mut meant = [0; 3];
+        meant[kernels.level() as usize] = 1;
+        assert_eq!(told, meant, "{}", kernels.level().name());
     }
 }
 

@@ -218,7 +218,7 @@ impl<'a> Sides<'a> {
     }
 
     /// Adds one level; `None` when the block is full.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, is_bid: bool, level: Level) -> Option<()> {
         let free = self.levels.len() - self.asks;
         if self.bids == free {

@@ -1,8 +1,12 @@
 //! Seeded mutations of every venue's own messages, in runs that share a decoder's memory: the
-//! decoder as it runs and its general reader say the same of each, lose no block and never panic;
-//! and a message that has to wait for a block comes out as if it had not waited.
+//! scanner at every level of this CPU and the general reader say the same of each, lose no block
+//! and never panic; and a message that has to wait for a block comes out as if it had not waited.
 //!
-//! `BOT4_FUZZ_SECONDS` sets the length for each venue (default 1), `BOT4_FUZZ_SEED` the seed.
+//! `BOT4_FUZZ_SECONDS` sets the length for each venue (default 1), `BOT4_FUZZ_SEED` the seed,
+//! `BOT4_FUZZ_VENUE` the only venue, by its name in configurations.
+//!
+//! What is mutated: the golden messages and `corpus/<venue>.jsonl`, messages at the borders of
+//! what a scanner reads at once. An input that was found to be read wrongly is added there.
 
 mod common;
 
@@ -24,7 +28,9 @@ fn from_env(name: &str, default: u64) -> u64 {
 /// One message: often whole, so that state is built up; else edited, reshaped or spliced of two.
 fn message(rng: &mut SplitMix64, corpus: &Corpus) -> Vec<u8> {
     let any = |rng: &mut SplitMix64| {
-        corpus.lines[rng.below(corpus.lines.len() as u64) as usize].as_bytes().to_vec()
+        let seeds = corpus.lines.len() + corpus.kept.len();
+        let at = rng.below(seeds as u64) as usize;
+        corpus.lines.iter().chain(&corpus.kept).nth(at).expect("below").as_bytes().to_vec()
     };
     let text = any(rng);
     match rng.below(12) {
@@ -113,6 +119,12 @@ impl Waiting {
 
 #[expect(clippy::disallowed_methods, reason = "how long to go on is no matter of the decoders")]
 fn fuzz(venue: Venue) {
+    if let Ok(only) = std::env::var("BOT4_FUZZ_VENUE") {
+        assert!(Venue::from_name(&only).is_some(), "BOT4_FUZZ_VENUE: no venue is called `{only}`");
+        if only != venue.name() {
+            return;
+        }
+    }
     let seconds = from_env("BOT4_FUZZ_SECONDS", 1);
     let first = from_env("BOT4_FUZZ_SEED", 1);
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -125,7 +137,10 @@ fn fuzz(venue: Venue) {
         assert!(run.is_ok(), "{}: BOT4_FUZZ_SEED={seed}", venue.name());
         seed += 1;
     }
-    println!("{}: {} runs of {RUN} messages", venue.name(), seed - first);
+    let messages = (seed - first) * RUN;
+    let levels = bot4_venues::TextKernels::all().map(|kernels| kernels.level().name());
+    let levels: Vec<_> = levels.collect();
+    println!("{}: {messages} messages, no disagreement; levels {levels:?}", venue.name());
 }
 
 #[test]
@@ -146,7 +161,24 @@ fn kraken() {
 #[test]
 fn bybit() {
     fuzz(Venue::Bybit);
+}
+
+#[test]
+fn bybit_linear() {
     fuzz(Venue::BybitLinear);
+}
+
+/// The kept messages as they are.
+#[test]
+fn kept_messages_are_read_alike() {
+    for corpus in corpus::all() {
+        assert!(!corpus.kept.is_empty(), "{}", corpus.venue.name());
+        for text in &corpus.kept {
+            for filler in [0, b'7', b'"', 0xFF] {
+                Bench::new(corpus.venue, &corpus.table).both(text.as_bytes(), filler);
+            }
+        }
+    }
 }
 
 #[test]

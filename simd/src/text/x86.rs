@@ -2,6 +2,8 @@
 
 use core::arch::x86_64::*;
 
+// No closures around intrinsics: a closure has no instructions of its own to be compiled with, and
+// is not always inlined where they are.
 use super::private::Sealed;
 use super::{DIGITS_WINDOW, Look, TEXT_WINDOW, TextTask, run_avx2, run_avx512};
 
@@ -35,10 +37,10 @@ impl Sealed for Wide256 {}
 impl Sealed for Wide512 {}
 
 /// Sixteen zeros and sixteen bytes of ones: from place `n` on, ones in the last `n` of sixteen.
-static LAST: [u8; 33] = {
-    let mut bytes = [0; 33];
+static LAST: [u8; 32] = {
+    let mut bytes = [0; 32];
     let mut i = 16;
-    while i < 33 {
+    while i < 32 {
         bytes[i] = 0xFF;
         i += 1;
     }
@@ -64,16 +66,33 @@ unsafe fn joined(digits: __m128i) -> u64 {
 }
 
 impl Wide256 {
-    /// Both halves of `window` through `test`, which marks bytes by ones; a bit for each byte.
+    /// The bits of both halves' marks, which are ones in whole bytes.
     #[inline(always)]
-    fn marked(self, window: &[u8; TEXT_WINDOW], test: impl Fn(__m256i) -> __m256i) -> u64 {
-        // SAFETY: `self` is proof of AVX2; the window has both halves of 32 bytes, and the loads
-        // need no alignment.
+    fn bits(self, low: __m256i, high: __m256i) -> u64 {
+        // SAFETY: `self` is proof of AVX2; registers only.
         unsafe {
-            let at: *const __m256i = window.as_ptr().cast();
-            let low = _mm256_movemask_epi8(test(_mm256_loadu_si256(at))) as u32;
-            let high = _mm256_movemask_epi8(test(_mm256_loadu_si256(at.add(1)))) as u32;
-            u64::from(high) << 32 | u64::from(low)
+            let (low, high) = (_mm256_movemask_epi8(low), _mm256_movemask_epi8(high));
+            u64::from(high as u32) << 32 | u64::from(low as u32)
+        }
+    }
+
+    /// Both halves of `window`.
+    #[inline(always)]
+    fn halves(self, window: &[u8; TEXT_WINDOW]) -> (__m256i, __m256i) {
+        let at: *const __m256i = window.as_ptr().cast();
+        // SAFETY: `self` is proof of AVX2; the window has two times 32 bytes, and the loads need
+        // no alignment.
+        unsafe { (_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))) }
+    }
+
+    /// Ones in the bytes of `text` that are odd (see [`Look::odd`]).
+    #[inline(always)]
+    fn odd_bytes(self, text: __m256i) -> __m256i {
+        // SAFETY: `self` is proof of AVX2; registers only.
+        unsafe {
+            // As signed bytes, those above 0x7F are below the blank too.
+            let low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), text);
+            _mm256_or_si256(low, _mm256_cmpeq_epi8(text, _mm256_set1_epi8(b'\\' as i8)))
         }
     }
 }
@@ -86,36 +105,38 @@ impl Look for Wide256 {
 
     #[inline(always)]
     fn find(self, window: &[u8; TEXT_WINDOW], byte: u8) -> u64 {
+        let (low, high) = self.halves(window);
         // SAFETY: `self` is proof of AVX2; registers only.
-        self.marked(window, |text| unsafe { _mm256_cmpeq_epi8(text, _mm256_set1_epi8(byte as i8)) })
+        unsafe {
+            let wanted = _mm256_set1_epi8(byte as i8);
+            self.bits(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted))
+        }
     }
 
     #[inline(always)]
     fn odd(self, window: &[u8; TEXT_WINDOW]) -> u64 {
-        // SAFETY: `self` is proof of AVX2; registers only.
-        self.marked(window, |text| unsafe {
-            // As signed bytes, those above 0x7F are below the blank too.
-            let low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), text);
-            _mm256_or_si256(low, _mm256_cmpeq_epi8(text, _mm256_set1_epi8(b'\\' as i8)))
-        })
+        let (low, high) = self.halves(window);
+        self.bits(self.odd_bytes(low), self.odd_bytes(high))
     }
 
     #[inline(always)]
     fn digits(self, text: &[u8; DIGITS_WINDOW], count: u32, behind: u32) -> Option<u64> {
-        let last = |n: u32| LAST.get(n as usize..n as usize + 16);
-        let keep = last(count)?;
-        let tail = last(if behind == 0 { 16 } else { behind })?;
-        // SAFETY: `self` is proof of AVX2; the windows have sixteen bytes from each place that is
-        // read, and the loads need no alignment; the rest is in registers.
+        let tail = if behind == 0 { 16 } else { behind as usize };
+        let keep: &[u8; 16] = LAST.get(count as usize..)?.first_chunk()?;
+        let tail: &[u8; 16] = LAST.get(tail..)?.first_chunk()?;
+        let at: *const u8 = text.as_ptr();
+        // SAFETY: `self` is proof of AVX2; sixteen bytes are read of each, from the first or the
+        // second of seventeen, and the loads need no alignment; the rest is in registers.
         unsafe {
-            let load = |from: &[u8]| _mm_loadu_si128(from.as_ptr().cast());
-            let (whole, tail_text) = (load(&text[..16]), load(&text[1..]));
-            let digits = _mm_blendv_epi8(whole, tail_text, load(tail));
-            let digits = _mm_sub_epi8(digits, _mm_set1_epi8(b'0' as i8));
-            let digits = _mm_and_si128(digits, load(keep));
+            let (whole, tail_text) =
+                (_mm_loadu_si128(at.cast()), _mm_loadu_si128(at.add(1).cast()));
+            let (keep, tail) =
+                (_mm_loadu_si128(keep.as_ptr().cast()), _mm_loadu_si128(tail.as_ptr().cast()));
+            let digits = _mm_blendv_epi8(whole, tail_text, tail);
+            let digits = _mm_and_si128(_mm_sub_epi8(digits, _mm_set1_epi8(b'0' as i8)), keep);
             let nine = _mm_set1_epi8(9);
             let are = _mm_cmpeq_epi8(_mm_max_epu8(digits, nine), nine);
-            (_mm_movemask_epi8(are) == 0xFFFF).then(|| joined(digits))
+            if _mm_movemask_epi8(are) == 0xFFFF { Some(joined(digits)) } else { None }
         }
     }
 
@@ -167,7 +188,7 @@ impl Look for Wide512 {
             let digits = _mm_mask_blend_epi8(tail, whole, tail_text);
             let digits = _mm_maskz_sub_epi8(keep, digits, _mm_set1_epi8(b'0' as i8));
             let others = _mm_cmpgt_epu8_mask(digits, _mm_set1_epi8(9));
-            (others == 0).then(|| joined(digits))
+            if others == 0 { Some(joined(digits)) } else { None }
         }
     }
 

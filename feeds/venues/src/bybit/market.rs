@@ -23,7 +23,7 @@ use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 use crate::scan::{Cursor, QuotedPair, Scanner, scan_at};
 use crate::stage::{Scanned, Trade, block_for, count_byte, stage};
-use crate::symbols::{Listed, SymbolTable};
+use crate::symbols::{Listed, SymbolTable, same};
 
 /// Longest message of the general reader: a snapshot of 1,000 levels a side has 60 kB, 1,024
 /// trades have 200 kB.
@@ -87,7 +87,7 @@ impl BybitMarket {
         let (is_delta, ts) = scan_envelope(&mut c)?;
         c.expect(b",\"data\":{\"s\":\"")?;
         // The name has no quote in it: the same name again needs no other look.
-        c.expect(symbol)?;
+        c.expect_name(symbol)?;
         c.expect(b"\"")?;
         let listed = self.symbols.find(symbol)?;
         c.expect(b",\"b\":[")?;
@@ -304,7 +304,7 @@ fn scan_spot_trade<L: Look>(
         c.integer()?;
     }
     c.expect(b",\"s\":\"")?;
-    if c.name()? != symbol {
+    if !same(c.name()?, symbol) {
         return None;
     }
     scan_flags(c)?;
@@ -320,7 +320,7 @@ fn scan_linear_trade<L: Look>(
     c.expect(b"{\"T\":")?;
     let ms = c.integer()? as i64;
     c.expect(b",\"s\":\"")?;
-    if c.name()? != symbol {
+    if !same(c.name()?, symbol) {
         return None;
     }
     c.expect(b",\"S\":\"")?;

@@ -32,7 +32,7 @@ use crate::scan::{Cursor, QuotedUpdate, Scanner, scan_at};
 use crate::stage::{
     Scanned, Sides, Trade, TradePair, count_byte, stage, stage_trade, stage_trades, unstage,
 };
-use crate::symbols::{Listed, SymbolTable};
+use crate::symbols::{Listed, SymbolTable, same};
 
 /// Longest message of the general reader. Snapshots are longer: they need the scanner, and a
 /// change of their text shows as `error_too_large` at once. A reader for them would take a
@@ -351,7 +351,7 @@ fn fill_trades<L: Look>(
             c.expect(b"]}]}")?;
             return c.finish().map(|()| i + 1);
         }
-        if c.name()? != name {
+        if !same(c.name()?, name) {
             return None;
         }
     }

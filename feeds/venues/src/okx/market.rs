@@ -19,7 +19,7 @@ use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Ignored, Input, MarketDecoder, Sink};
 use crate::scan::{Cursor, QuotedCounted, Scanner, scan_at};
 use crate::stage::{Scanned, Trade, TradePair, count_byte, stage, stage_trade, stage_trades};
-use crate::symbols::{Listed, SymbolTable};
+use crate::symbols::{Listed, SymbolTable, same};
 
 /// Longest message of the general reader: a snapshot of 400 levels a side has below 40 kB; room
 /// for long numbers and future fields. Its tape and indexes take 28 bytes for each byte of this.
@@ -332,7 +332,7 @@ fn fill_trades<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, out: &mut [Level]
 #[inline(always)]
 fn trade<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<TradePair> {
     c.expect(b"\"instId\":\"")?;
-    if c.name()? != listed.symbol.as_bytes() {
+    if !same(c.name()?, listed.symbol.as_bytes()) {
         return None;
     }
     c.expect(b",\"tradeId\":\"")?;

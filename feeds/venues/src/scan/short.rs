@@ -27,6 +27,10 @@ pub trait LevelShape {
     const CLOSE: &'static [u8];
     /// The numbers have no quotes.
     const BARE: bool;
+    /// How many of the first byte of [`BETWEEN`](Self::BETWEEN) stand before the one that ends the
+    /// price, and of the first byte of [`CLOSE`](Self::CLOSE) before the one that ends the
+    /// quantity.
+    const BEFORE_ENDS: [u32; 2];
     /// A quoted integer and `]` follow: how many orders make up the quantity.
     const COUNTED: bool = false;
 }
@@ -40,6 +44,7 @@ impl LevelShape for QuotedPair {
     const BETWEEN: &'static [u8] = b"\",\"";
     const CLOSE: &'static [u8] = b"\"]";
     const BARE: bool = false;
+    const BEFORE_ENDS: [u32; 2] = [1, 3];
 }
 
 /// `["price","quantity","0","orders"]` (OKX).
@@ -51,6 +56,7 @@ impl LevelShape for QuotedCounted {
     const BETWEEN: &'static [u8] = b"\",\"";
     const CLOSE: &'static [u8] = b"\",\"0\",\"";
     const BARE: bool = false;
+    const BEFORE_ENDS: [u32; 2] = [1, 3];
     const COUNTED: bool = true;
 }
 
@@ -63,6 +69,7 @@ impl LevelShape for QuotedUpdate {
     const BETWEEN: &'static [u8] = b"\",\"new_quantity\":\"";
     const CLOSE: &'static [u8] = b"\"}";
     const BARE: bool = false;
+    const BEFORE_ENDS: [u32; 2] = [0, 4];
 }
 
 /// `{"price":price,"qty":quantity}` with bare numbers (Kraken v2).
@@ -74,6 +81,7 @@ impl LevelShape for NamedBare {
     const BETWEEN: &'static [u8] = b",\"qty\":";
     const CLOSE: &'static [u8] = b"}";
     const BARE: bool = true;
+    const BEFORE_ENDS: [u32; 2] = [0, 0];
 }
 
 /// A number and the place behind its last digit.

@@ -11,6 +11,16 @@ use bot4_types::Level;
 use super::short::LevelShape;
 use super::{Cursor, POW10};
 
+/// The place of the mark behind `count` others; 64 when there is none.
+#[inline(always)]
+fn place_after(marks: u64, count: u32) -> usize {
+    let mut marks = marks;
+    for _ in 0..count {
+        marks &= marks.wrapping_sub(1);
+    }
+    marks.trailing_zeros() as usize
+}
+
 /// Digits that an `i64` holds whatever they are.
 const UNITS_DIGITS_MAX: u32 = 18;
 
@@ -33,12 +43,14 @@ impl<'a, L: Look> Cursor<'a, L> {
         let qty_ends = self.look.find(window, S::CLOSE[0]);
         let dots = self.look.find(window, b'.');
         let open = S::OPEN.len();
-        let price_len = price_ends.wrapping_shr(open as u32).trailing_zeros();
-        let price_end = open + price_len as usize;
+        // Both at once: neither end waits for the other. Beyond the window where there is none.
+        let [before_price, before_qty] = S::BEFORE_ENDS;
+        let price_end = place_after(price_ends, before_price);
+        let qty_end = place_after(qty_ends, before_qty);
         let between = price_end + S::BETWEEN.len();
-        // Beyond the window the shift is a wrong one: told below.
-        let qty_len = qty_ends.wrapping_shr(between as u32).trailing_zeros();
-        let qty_end = between + qty_len as usize;
+        // Lengths that make no sense are refused with the number.
+        let price_len = price_end.wrapping_sub(open) as u32;
+        let qty_len = qty_end.wrapping_sub(between) as u32;
         let close = qty_end + S::CLOSE.len();
         let text = self.bytes.get(self.at..self.at + close)?;
         let fits = (qty_end < TEXT_WINDOW)
@@ -70,7 +82,7 @@ impl<'a, L: Look> Cursor<'a, L> {
     fn number<S: LevelShape>(&self, from: usize, len: u32, dots: u64, decimals: u8) -> Option<i64> {
         let whole = dots.trailing_zeros().min(len);
         // A point at the end is taken for a digit by this and refused.
-        let behind = (len - whole).saturating_sub(1);
+        let behind = len.wrapping_sub(whole).saturating_sub(1);
         let count = whole.wrapping_add(behind);
         let decimals = u32::from(decimals);
         let end = from.wrapping_add(len as usize);

@@ -10,13 +10,16 @@ use super::table;
 pub struct Corpus {
     pub venue: Venue,
     pub lines: Vec<&'static str>,
+    /// Messages at the borders of what a scanner reads at once, and what fuzzing has found.
+    pub kept: Vec<&'static str>,
     pub table: InstrumentTable,
     pub unknown_channel: &'static str,
 }
 
 /// One corpus for each venue in the build.
 ///
-/// A venue that is new in the build gets a file in `golden` and a line below.
+/// A venue that is new in the build gets a file in `golden`, one in `corpus`, and a line in each
+/// table below.
 pub fn all() -> Vec<Corpus> {
     Venue::ALL.into_iter().filter(|venue| venue.is_in_build()).map(of).collect()
 }
@@ -54,7 +57,20 @@ fn of(venue: Venue) -> Corpus {
             r#"{"stream":"btcusdt@new","data":{"e":"new"}}"#,
         ),
     };
-    Corpus { venue, lines: text.lines().collect(), table: table(names), unknown_channel }
+    let kept = kept(venue).lines().collect();
+    Corpus { venue, lines: text.lines().collect(), kept, table: table(names), unknown_channel }
+}
+
+const fn kept(venue: Venue) -> &'static str {
+    match venue {
+        Venue::Binance => include_str!("../corpus/binance.jsonl"),
+        Venue::BinanceUsdm => include_str!("../corpus/binance-usdm.jsonl"),
+        Venue::Kraken => include_str!("../corpus/kraken.jsonl"),
+        Venue::Bybit => include_str!("../corpus/bybit.jsonl"),
+        Venue::BybitLinear => include_str!("../corpus/bybit-linear.jsonl"),
+        Venue::Okx => include_str!("../corpus/okx.jsonl"),
+        Venue::Coinbase => include_str!("../corpus/coinbase.jsonl"),
+    }
 }
 
 impl Corpus {
