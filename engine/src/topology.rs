@@ -8,6 +8,7 @@
 //!                                                                       |                  v
 //!                                            account (reports + position) <-- risk <-- approved
 //!                                                                         reports <-- execution
+//!                     books[j] <-- signal <-- account     control --commands--> risk
 //! the chain (parse to risk) --turns[..]--> journal, in a run that is captured
 //! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
 //!                                             every lane --> counters and histograms --> telemetry
@@ -49,6 +50,10 @@ pub const APPROVED: usize = 256;
 pub const REPORTS: usize = 2_048;
 /// Account reports in flight.
 pub const ACCOUNT: usize = 2_048;
+/// Commands in flight: every instrument changed at once waits its turn at the control lane.
+pub const COMMANDS: usize = 64;
+/// What books are told in flight; the newest word of each instrument counts.
+pub const BOOK_ORDERS: usize = 64;
 /// Log records in flight, 256 B each.
 pub const LOG: usize = 8_192;
 
@@ -110,7 +115,9 @@ pub fn topology() -> Topology {
     for (j, book) in BOOK.into_iter().enumerate() {
         add(format!("tops[{j}]"), book, "signal", TOPS, Conflate, Forward);
         add(format!("marks[{j}]"), book, "risk", MARKS, Conflate, Forward);
+        add(format!("books[{j}]"), "signal", book, BOOK_ORDERS, Conflate, Feedback);
     }
+    add("commands".into(), "control", "risk", COMMANDS, Retry, Forward);
     add("intents".into(), "signal", "risk", INTENTS, StopInput, Forward);
     add("approved".into(), "risk", "execution", APPROVED, WaitOrFault, Forward);
     add("reports".into(), "execution", "risk", REPORTS, WaitOrFault, Feedback);
@@ -169,9 +176,9 @@ mod tests {
         let table = topology();
         assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.roles.len(), 12);
-        assert_eq!(table.links.len(), 27);
+        assert_eq!(table.links.len(), 30);
         let captured = topology_of(true);
-        assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 33));
+        assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 36));
         assert_eq!(topology_of(false), table);
     }
 }

@@ -1,8 +1,8 @@
 //! The risk lane's agent: ports around a [`RiskCore`].
 //!
-//! A turn drains reports first, then marks, then judges intents; each input is taken only when
+//! A turn drains reports first, then commands and marks, then judges intents; each input is taken only when
 //! every output it may need has room. What the log holds is exactly what the core was fed, in
-//! order: the turn's time, phase changes, reports, the marks a decision used, intents, decisions.
+//! order: the turn's time, phase changes, reports, commands, the marks a decision used, intents, decisions.
 //!
 //! Marks are conflated here: the newest waits outside the core and is handed in (and recorded)
 //! only when a decision is about to use it. Cost of an approval: four records, one of them the
@@ -14,13 +14,13 @@ use bot4_types::instrument::Amount;
 use bot4_types::log::{Body, Refusal, Writer};
 use bot4_types::{
     AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentId, LogEntry, LogKind, Mark, Nanos,
-    OrderAction, OrderIntent, Qty, RefuseReason, Stage, StrategyId,
+    OrderAction, OrderIntent, Qty, RefuseReason, RiskCommand, Stage, StrategyId,
 };
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    CANCELED, CHECKED, DRIFT, DUPLICATES, FILLS, FIXED, MARKS, NAMES, OPEN, PLACED, REFUSED,
-    REPORTS, UNKNOWN,
+    CANCELED, CHECKED, COMMANDS, DRIFT, DUPLICATES, FILLS, FIXED, MARKS, NAMES, OPEN, PLACED,
+    REFUSED, REPORTS, UNKNOWN,
 };
 use crate::gate::Approval;
 use crate::pnl::Pnl;
@@ -33,7 +33,7 @@ use crate::statistics::Upkeep;
 const BATCH: usize = 64;
 /// Records an intent may need: turn, control, mark, intent, decision.
 const INTENT_RECORDS: usize = 5;
-/// Records a report may need: turn, report; and control stays possible behind it.
+/// Records a report or command may need: turn, itself; and control stays possible behind it.
 const REPORT_RECORDS: usize = 3;
 /// Records that work on the statistics needs beside its marks: turn and work.
 const UPKEEP_RECORDS: usize = 2;
@@ -48,6 +48,8 @@ pub struct RiskPorts {
     pub marks: Vec<Rx<Mark>>,
     /// From execution; drained first, always.
     pub reports: Rx<ExecMsg>,
+    /// From the control lane.
+    pub commands: Rx<RiskCommand>,
     /// From the router.
     pub intents: Rx<OrderIntent>,
     /// To execution.
@@ -197,6 +199,34 @@ impl RiskAgent {
             }
         }
         Ok(BATCH)
+    }
+
+    /// Takes what the control lane says: rare, but never behind a decision that it concerns.
+    fn drain_commands(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut done = 0;
+        while self.ports.log.room() >= REPORT_RECORDS
+            && let Some(command) = self.ports.commands.pop()
+        {
+            self.open_turn(now)?;
+            self.record(LogKind::Command, now, |w| command.write(w))?;
+            self.core.on_command(&command);
+            self.counters.add(COMMANDS, 1);
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    /// Tells signal where instruments stand, as far as there is room: the newest word counts.
+    fn tell_news(&mut self) -> Result<usize, Fault> {
+        let mut done = 0;
+        while let Some(news) = self.core.news()
+            && self.ports.account.room() > 0
+        {
+            self.tell(AccountReport::Instrument(news))?;
+            self.core.heard(news.rules.instrument);
+            done += 1;
+        }
+        Ok(done)
     }
 
     /// Keeps the newest mark of each instrument. No output is needed, so no room is asked for.
@@ -443,7 +473,9 @@ impl Agent for RiskAgent {
 
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         self.turn_recorded = false;
+        let news = self.tell_news()?;
         let reports = self.drain_reports(now)?;
+        let commands = self.drain_commands(now)?;
         let marks = self.drain_marks();
         let intents = self.judge_intents(now, probe)?;
         let upkeep = self.maintain(now)?;
@@ -451,7 +483,7 @@ impl Agent for RiskAgent {
             self.publish();
         }
         self.watch(now)?;
-        Ok(reports + marks + intents + upkeep)
+        Ok(news + reports + commands + marks + intents + upkeep)
     }
 
     /// Hands in the newest marks, so that the final report is valued by them.

@@ -26,8 +26,10 @@ pub(crate) const DRIFT: usize = 8;
 pub(crate) const OPEN: usize = 9;
 /// Orders of unknown fate (gauge).
 pub(crate) const UNKNOWN: usize = 10;
+/// Commands of the control lane.
+pub(crate) const COMMANDS: usize = 11;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 11] = [
+pub(crate) const FIXED: [&str; 12] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -39,6 +41,7 @@ pub(crate) const FIXED: [&str; 11] = [
     "drift",
     "orders_open",
     "orders_unknown",
+    "commands",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

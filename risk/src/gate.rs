@@ -202,6 +202,8 @@ mod tests {
         let spoil: &[Spoil] = &[
             (R::Draining, |f| f.phase = Phase::Drain),
             (R::UnknownInstrument, |f| f.intent.instrument.0 = 7),
+            (R::InstrumentChanging, |f| f.changing = true),
+            (R::InstrumentPaused, |f| f.paused = true),
             (R::NotTradable, |f| f.instrument.tradable = false),
             (R::Session, |f| f.session_ready = false),
             (R::DuplicateId, |f| f.order_last = f.intent.order),

@@ -15,8 +15,8 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
-    AssetId, Instrument, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderKind,
-    OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId, notional,
+    AssetId, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderId, OrderIntent,
+    OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId, notional,
 };
 
 use crate::exposure::{Counts, Exposure};
@@ -261,6 +261,17 @@ impl Ledger {
     #[must_use]
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Gives an instrument new rules. False when there is none that they fit.
+    pub fn bind(&mut self, rules: &InstrumentRules) -> bool {
+        self.table.bind(rules)
+    }
+
+    /// No order of `instrument` can trade any more.
+    #[must_use]
+    pub fn is_at_rest(&self, instrument: InstrumentId) -> bool {
+        [Side::Buy, Side::Sell].iter().all(|side| self.best(instrument, *side).is_none())
     }
 
     /// The instruments.

@@ -5,6 +5,7 @@
 //!            marks (newest kept, handed in when used)
 //!              |
 //!  intents --> | RiskAgent: rings, log, room, stalls                 --> approved (sealed)
+//!  commands -> |   (changes of instruments, from the control lane)
 //!  reports --> |   '--> RiskCore: the decisions, a pure function     --> account reports
 //!  kill word-> |          |-- gate: roster of checks/<name>.rs       --> log: every input,
 //!              |          |-- ledger: positions, cash, reservations      every decision
@@ -38,6 +39,7 @@ pub mod agent;
 pub mod aggregate;
 pub mod breaker;
 pub mod caps;
+pub mod changes;
 pub mod checks;
 pub mod config;
 mod counters;
@@ -61,6 +63,7 @@ pub mod statistics;
 pub mod valuation;
 
 pub use agent::{RiskAgent, RiskPorts};
+pub use changes::Changes;
 pub use config::{ConfigError, RiskConfig};
 pub use equity::EquityPoint;
 pub use exposure::{Counts, Exposure};

@@ -7,7 +7,9 @@ use core::fmt;
 
 use bot4_lanes::Phase;
 use bot4_types::log::{Body, Reader, Refusal};
-use bot4_types::{ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, Trail};
+use bot4_types::{
+    ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, RiskCommand, Trail,
+};
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::risk_core::{Decision, RiskCore};
@@ -210,6 +212,7 @@ impl Replayer {
         match kind {
             LogKind::Turn => self.core.on_turn(Nanos(body.u64()?)),
             LogKind::Control => self.phase = phase_from_raw(body.u8()?)?,
+            LogKind::Command => self.core.on_command(&RiskCommand::read(&mut body)?),
             LogKind::Mark => self.core.on_mark(&Mark::read(&mut body)?),
             LogKind::Report => {
                 let _ = self.core.on_report(&ExecMsg::read(&mut body)?);

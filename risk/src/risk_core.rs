@@ -6,13 +6,15 @@
 
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
+use bot4_types::log::{BODY_MAX, Body as _, Writer};
 use bot4_types::{
-    AccountReport, AssetId, ControlMode, ExecMsg, InstrumentId, Mark, Nanos, OrderAction, OrderId,
-    OrderIntent, RefuseReason,
+    AccountReport, AssetId, ControlMode, ExecMsg, InstrumentId, InstrumentNews, InstrumentRules,
+    Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason, RiskCommand,
 };
 
 use crate::aggregate::Aggregate;
 use crate::caps::Caps;
+use crate::changes::Changes;
 use crate::checks::{CheckInput, GateState};
 use crate::config::{ConfigError, RiskConfig};
 use crate::equity::EquityPoint;
@@ -46,6 +48,7 @@ pub struct RiskCore {
     ledger: Ledger,
     aggregate: Aggregate,
     valuation: Valuation,
+    changes: Changes,
     rates: Rates,
     statistics: Statistics,
     valued_by: Box<[InstrumentId]>,
@@ -87,6 +90,7 @@ impl RiskCore {
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
             statistics: Statistics::new(table, &config.limits.statistics),
+            changes: Changes::new(table.all().len()),
             valued_by: valued_by.into_boxed_slice(),
             assets,
             equity: EquityPoint::default(),
@@ -113,6 +117,14 @@ impl RiskCore {
     /// Books a message of execution; returns what the strategies should hear of it.
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         self.note_report(msg);
+        let told = self.book_report(msg);
+        if let ExecMsg::Order(report) = msg {
+            self.finish_change(report.instrument);
+        }
+        told
+    }
+
+    fn book_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         match *msg {
             ExecMsg::Order(report) => {
                 // Our own record says whose order it is; the report decides only for strangers.
@@ -134,6 +146,52 @@ impl RiskCore {
                 self.session_ready = ready;
                 Some(AccountReport::Session { ready })
             }
+        }
+    }
+
+    /// Obeys a command of the control lane. One about an instrument that is not there, or rules
+    /// that do not fit it, change nothing: control knows the same table.
+    pub fn on_command(&mut self, command: &RiskCommand) {
+        self.note_command(command);
+        let known = self.ledger.table().get(command.instrument());
+        match command {
+            RiskCommand::Rules { rules, resync } if known.is_some_and(|i| rules.fit(i)) => {
+                self.changes.begin(rules, *resync);
+                self.finish_change(rules.instrument);
+            }
+            RiskCommand::Rules { .. } => {}
+            RiskCommand::Pause { instrument, why } => self.changes.pause(*instrument, Some(*why)),
+            RiskCommand::Resume { instrument } => self.changes.pause(*instrument, None),
+        }
+    }
+
+    /// The next instrument of which the stages before risk must hear; ask until there is none.
+    /// [`heard`](Self::heard) says that it was passed on.
+    #[must_use]
+    pub fn news(&self) -> Option<InstrumentNews> {
+        let id = self.changes.first_untold()?;
+        let pending = self.changes.pending(id).copied();
+        let now = InstrumentRules::of(self.ledger.table().get(id)?);
+        Some(InstrumentNews {
+            rules: pending.unwrap_or(now),
+            change: self.changes.count(id),
+            open: self.changes.check(id).is_ok(),
+            paused: self.changes.paused(id).is_some(),
+        })
+    }
+
+    /// What [`news`](Self::news) said of `instrument` is on its way.
+    pub fn heard(&mut self, instrument: InstrumentId) {
+        self.changes.told(instrument);
+    }
+
+    /// Binds the rules that wait, once no order of `instrument` can trade any more.
+    fn finish_change(&mut self, instrument: InstrumentId) {
+        if self.changes.pending(instrument).is_some()
+            && (!self.changes.is_closed(instrument) || self.ledger.is_at_rest(instrument))
+            && let Some(rules) = self.changes.take_pending(instrument)
+        {
+            self.ledger.bind(&rules);
         }
     }
 
@@ -334,6 +392,7 @@ impl RiskCore {
             ledger: &self.ledger,
             aggregate: &self.aggregate,
             valuation: &self.valuation,
+            changes: &self.changes,
             rates: &self.rates,
             statistics: &self.statistics,
             session_ready: self.session_ready,
@@ -435,6 +494,15 @@ impl RiskCore {
             ExecMsg::Session { at, ready } => [at.0, ready.into(), 0, 0, 0, 2],
         };
         self.inputs = words.into_iter().fold(self.inputs, mixed);
+    }
+
+    fn note_command(&mut self, command: &RiskCommand) {
+        let mut bytes = [0; BODY_MAX];
+        let mut writer = Writer::over(&mut bytes);
+        command.write(&mut writer);
+        let words = writer.written().div_ceil(8);
+        let words = bytes.as_chunks::<8>().0.iter().take(words).map(|w| u64::from_le_bytes(*w));
+        self.inputs = words.fold(self.inputs, mixed);
     }
 
     const fn mix(&mut self, word: u64) {

@@ -9,7 +9,7 @@ use bot4_types::log::{Body, Reader};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AccountReport, ApprovedOrder, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderAction, OrderId,
-    OrderIntent, OrderState, RefuseReason, ReportKind, Side, Stage, Trail,
+    OrderIntent, OrderState, RefuseReason, ReportKind, RiskCommand, Side, Stage, Trail,
 };
 use common::{Life, ONE, config, disturb, mark, place, report};
 
@@ -19,6 +19,7 @@ struct Bench {
     control: Control,
     marks: Tx<Mark>,
     reports: Tx<ExecMsg>,
+    commands: Tx<RiskCommand>,
     intents: Tx<OrderIntent>,
     approved: Rx<ApprovedOrder>,
     account: Rx<AccountReport>,
@@ -34,6 +35,7 @@ impl Bench {
     fn new(approved: usize, account: usize, log: usize) -> Self {
         let (marks_tx, marks_rx) = ring(64);
         let (reports_tx, reports_rx) = ring(256);
+        let (commands_tx, commands_rx) = ring(4);
         let (intents_tx, intents_rx) = ring(64);
         let (approved_tx, approved_rx) = ring(approved);
         let (account_tx, account_rx) = ring(account);
@@ -43,6 +45,7 @@ impl Bench {
         let ports = RiskPorts {
             marks: vec![marks_rx],
             reports: reports_rx,
+            commands: commands_rx,
             intents: intents_rx,
             approved: approved_tx,
             account: account_tx,
@@ -55,6 +58,7 @@ impl Bench {
             control,
             marks: marks_tx,
             reports: reports_tx,
+            commands: commands_tx,
             intents: intents_tx,
             approved: approved_rx,
             account: account_rx,

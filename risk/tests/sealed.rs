@@ -18,6 +18,7 @@ static GLOBAL: SealedAlloc = SealedAlloc;
 fn a_turn_allocates_nothing() {
     let (mut marks, marks_rx) = ring(64);
     let (mut reports, reports_rx) = ring(1_024);
+    let (_commands, commands_rx) = ring(4);
     let (mut intents, intents_rx) = ring(64);
     let (approved_tx, mut approved) = ring(64);
     let (account_tx, mut account) = ring(1_024);
@@ -25,6 +26,7 @@ fn a_turn_allocates_nothing() {
     let ports = RiskPorts {
         marks: vec![marks_rx],
         reports: reports_rx,
+        commands: commands_rx,
         intents: intents_rx,
         approved: approved_tx,
         account: account_tx,

@@ -9,8 +9,8 @@
 use bot4_lanes::{Agent, Fault, Metrics, Probe, Rx, Tx};
 use bot4_types::limits::INSTRUMENTS_MAX;
 use bot4_types::{
-    BookState, ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, Mark,
-    MarketBody, MarketEvent, Nanos, Resync, Shards, Side, StaleReason, TopMsg, TradePrint,
+    BookOrder, BookState, ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock,
+    Mark, MarketBody, MarketEvent, Nanos, Resync, Shards, Side, StaleReason, TopMsg, TradePrint,
 };
 
 use crate::buffer::DiffHead;
@@ -43,6 +43,8 @@ pub struct BookPorts {
     pub blocks: Vec<Tx<LevelBlock>>,
     /// Snapshot requests, one for each wire; may be empty offline, where nobody answers.
     pub resync: Vec<Tx<Resync>>,
+    /// From signal: what changed with an instrument; none offline.
+    pub orders: Option<Rx<BookOrder>>,
     /// To signal.
     pub tops: Tx<TopMsg>,
     /// To risk.
@@ -65,6 +67,7 @@ pub struct BookAgent {
     market: Vec<Rx<MarketEvent>>,
     blocks: Vec<Tx<LevelBlock>>,
     resync: Vec<Tx<Resync>>,
+    orders: Option<Rx<BookOrder>>,
     publisher: Publisher,
     ledger: Ledger,
     /// Books that are not live and may want a snapshot.
@@ -110,6 +113,7 @@ impl BookAgent {
             market: ports.market,
             blocks: ports.blocks,
             resync: ports.resync,
+            orders: ports.orders,
             publisher,
             ledger: Ledger { counters, checkpoint_every: 0, checkpoints: Vec::new() },
             restless: IndexSet::default(),
@@ -168,6 +172,20 @@ impl BookAgent {
         self.places.get(instrument.index()).filter(|p| **p != ELSEWHERE).map(|p| usize::from(*p))
     }
 
+    /// Instruments that changed: their books start over or stand still.
+    fn take_orders(&mut self, now: Nanos, probe: &Probe) -> usize {
+        let mut done = 0;
+        while let Some(order) = self.orders.as_mut().and_then(Rx::pop) {
+            done += 1;
+            let place = self.place(order.instrument).filter(|at| *at < self.books.len());
+            if let Some(at) = place {
+                let news = self.books[at].obey(&self.ledger, &order, now);
+                self.after(at, news, now, probe);
+            }
+        }
+        done
+    }
+
     /// Takes messages from the rings in turn, starting with another one each turn.
     fn take_batch(&mut self, now: Nanos, probe: &Probe) -> usize {
         let rings = self.market.len();
@@ -201,6 +219,10 @@ impl BookAgent {
             self.ledger.counters.add(Count::Ignored as usize, 1);
             return self.give_back(ring, event.body);
         };
+        if self.books[at].is_paused() {
+            self.books[at].count(&self.ledger, Count::Ignored, 1);
+            return self.give_back(ring, event.body);
+        }
         stamp.line = line;
         let news = match &event.body {
             MarketBody::Trade { id, price, qty, aggressor } => {
@@ -409,8 +431,9 @@ impl Agent for BookAgent {
 
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         let pushed = self.publisher.flush(&self.books, probe);
+        let obeyed = self.take_orders(now, probe);
         let asked = self.tend_restless(now, probe);
-        Ok(pushed + asked + self.take_batch(now, probe))
+        Ok(pushed + obeyed + asked + self.take_batch(now, probe))
     }
 
     fn close(&mut self, now: Nanos) {

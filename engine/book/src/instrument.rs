@@ -5,8 +5,8 @@
 
 use bot4_lanes::Counters;
 use bot4_types::{
-    BookRules, BookState, Instrument, Level, Nanos, ResyncReason, SequenceRule, Side, StaleReason,
-    TradePrint, Trail,
+    BookOrder, BookRules, BookState, Instrument, Level, Nanos, ResyncReason, SequenceRule, Side,
+    StaleReason, TradePrint, Trail,
 };
 
 use crate::buffer::DiffHead;
@@ -76,6 +76,8 @@ pub(crate) struct InstrumentBook {
     trades_missed: u32,
     /// How far the touch may go on each side before the book starts over.
     horizon: [Option<i64>; 2],
+    /// It stands still: what comes is not taken.
+    paused: bool,
     /// Until when its time as stale is counted.
     stale_until: Nanos,
 }
@@ -97,6 +99,7 @@ impl InstrumentBook {
             trades_missed: 0,
             rules,
             horizon: [None; 2],
+            paused: false,
             stale_until: Nanos::ZERO,
             instrument,
         }
@@ -354,6 +357,21 @@ impl InstrumentBook {
         self.sync.snapshot_failed();
     }
 
+    /// Its instrument changed: it starts over by the new rules, or stands still.
+    pub(crate) fn obey(&mut self, ledger: &Ledger, order: &BookOrder, now: Nanos) -> bool {
+        let before = self.state();
+        self.instrument.tick = order.tick;
+        self.paused = order.paused;
+        self.sync.begin_anew(StaleReason::Rules);
+        self.oracle.clear();
+        self.changed(ledger, before, now)
+    }
+
+    /// It stands still until told otherwise.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// One of its connections came up or went down.
     pub(crate) fn line(&mut self, ledger: &Ledger, up: bool, stamp: Stamp) -> bool {
         let before = self.state();
@@ -399,7 +417,7 @@ impl InstrumentBook {
 
     /// The snapshot request that is due now.
     pub(crate) fn request_due(&mut self, now: Nanos) -> Option<ResyncReason> {
-        self.sync.poll(now)
+        if self.paused { None } else { self.sync.poll(now) }
     }
 
     /// That request was sent.

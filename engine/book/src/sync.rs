@@ -365,6 +365,13 @@ impl BookSync {
         self.start_over(reason);
     }
 
+    /// Starts over for `reason` where a line is up; one that comes up does so by itself.
+    pub fn begin_anew(&mut self, reason: StaleReason) {
+        if self.lines.any_up() {
+            self.fail(reason);
+        }
+    }
+
     /// A message of `line` was damaged, or its connection lost some (`reason`): a live book is
     /// stale, unless the other line carries it; one that is not live will find the hole by
     /// itself. Returns whether anything changed.
@@ -536,6 +543,7 @@ impl BookSync {
             StaleReason::Capacity => ResyncReason::SnapshotFailed,
             StaleReason::Horizon => ResyncReason::Horizon,
             StaleReason::Checksum => ResyncReason::Checksum,
+            StaleReason::Rules => ResyncReason::Rules,
             StaleReason::Gap | StaleReason::Line | StaleReason::None => ResyncReason::Gap,
         });
     }

@@ -7,7 +7,7 @@
 use bot4_types::log::{Body, Reader, Refusal};
 use bot4_types::{
     BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, OrderId, OrderIntent, OrderReport,
-    RunEpoch, Side,
+    RiskCommand, RunEpoch, Side,
 };
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ pub enum Decoded {
     Exec(ExecMsg),
     /// A mark.
     Mark(Mark),
+    /// A command of the control lane.
+    Command(RiskCommand),
     /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
     Order(OrderId, u8),
     /// No body.
@@ -61,6 +63,7 @@ pub fn decode(entry: &LogEntry) -> Decoded {
         }
         Some(LogKind::Refused) => exact(body).map(Decoded::Refusal),
         Some(LogKind::Mark) => exact(body).map(Decoded::Mark),
+        Some(LogKind::Command) => exact(body).map(Decoded::Command),
         Some(LogKind::Intent | LogKind::Approved | LogKind::Sent) => {
             intent().or_else(report).or_else(exec).or_else(|| order_number(body))
         }
@@ -108,6 +111,7 @@ impl Decoded {
                 "instrument": m.instrument.0, "bid": m.bid, "ask": m.ask, "micro": m.micro,
                 "last_trade": m.last_trade, "received_at": m.at.0, "state": state_name(m.state),
             }),
+            Self::Command(command) => command_json(command),
             Self::Order(order, flag) => json!({
                 "order": order.0, "client_id": client(epoch, *order), "flag": flag,
             }),
@@ -115,6 +119,24 @@ impl Decoded {
             Self::Raw(bytes) => {
                 json!({ "hex": bytes.iter().map(|b| format!("{b:02x}")).collect::<String>() })
             }
+        }
+    }
+}
+
+fn command_json(command: &RiskCommand) -> Value {
+    match command {
+        RiskCommand::Rules { rules: r, resync } => json!({
+            "what": "rules", "instrument": r.instrument.0, "resync": resync,
+            "tradable": r.tradable, "tick": r.tick, "price_min": r.price_min.0,
+            "price_max": r.price_max.0, "lot": r.lot, "qty_min": r.qty_min.0,
+            "qty_max": r.qty_max.0, "notional_min": r.notional_min.to_string(),
+            "notional_max": r.notional_max.to_string(), "orders_open_max": r.orders_open_max,
+        }),
+        RiskCommand::Pause { instrument, why } => json!({
+            "what": "pause", "instrument": instrument.0, "reason": why.name(),
+        }),
+        RiskCommand::Resume { instrument } => {
+            json!({ "what": "resume", "instrument": instrument.0 })
         }
     }
 }

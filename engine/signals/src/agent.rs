@@ -4,14 +4,15 @@ use bot4_lanes::{Agent, Control, Counters, Fault, Metrics, Phase, Probe, Rx, Tx}
 use bot4_simd::Kernels;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{
-    AccountReport, Cause, InstrumentId, InstrumentTable, Nanos, OrderId, OrderIntent, StaleReason,
-    StrategyId, Top, TopMsg, TradePrint, Trail,
+    AccountReport, BookOrder, Cause, InstrumentId, InstrumentTable, Nanos, OrderId, OrderIntent,
+    StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
 };
 
 use crate::actions::{Actions, Turn};
 use crate::counters as c;
 use crate::features::{FeatureConfig, Features};
 use crate::market::{Market, Seen, View};
+use crate::relay::Relay;
 use crate::router::{Key, RouteConfig, Router};
 use crate::slot::Origin;
 use crate::strategy::Strategy;
@@ -58,6 +59,8 @@ pub struct SignalPorts {
     pub account: Rx<AccountReport>,
     /// To risk.
     pub intents: Tx<OrderIntent>,
+    /// To each book: what changed with an instrument.
+    pub books: Vec<Tx<BookOrder>>,
     /// The control word.
     pub control: Control,
 }
@@ -72,6 +75,7 @@ pub struct SignalAgent {
     router: Router,
     tops: Vec<Rx<TopMsg>>,
     account: Rx<AccountReport>,
+    relay: Relay,
     control: Control,
     /// Instruments that moved in this turn, in order of arrival, without repetition.
     moved: Vec<InstrumentId>,
@@ -102,6 +106,7 @@ impl SignalAgent {
             router,
             tops: ports.tops,
             account: ports.account,
+            relay: Relay::new(ports.books),
             control: ports.control,
             moved: Vec::new(),
             is_moved: Vec::new(),
@@ -128,6 +133,10 @@ impl SignalAgent {
             && let Some(report) = self.account.pop()
         {
             done += 1;
+            if let AccountReport::Instrument(news) = &report {
+                self.market.bind(&news.rules);
+                self.relay.hear(news);
+            }
             if let Some(key) = self.router.account(&report, turn) {
                 self.tell(key, &report, turn);
             }
@@ -283,6 +292,7 @@ impl Agent for SignalAgent {
             strategy.start(&table);
         }
         self.router.reserve(table, self.strategies.len());
+        self.relay.reserve(instruments);
         self.moved = Vec::with_capacity(instruments);
         self.is_moved = vec![false; instruments];
         self.was_live = vec![false; instruments];
@@ -296,6 +306,7 @@ impl Agent for SignalAgent {
         let running = phase == Phase::Run;
         self.router.obey(phase, turn);
         let mut done = self.drain_account(turn);
+        done += self.relay.flush();
         done += self.router.sweep(turn);
         if self.router.room() == 0 {
             self.counters.add(c::BLOCKED_NO_ROOM, 1);

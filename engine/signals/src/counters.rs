@@ -57,4 +57,6 @@ counters! {
     CANCELS_AGAIN = 21 => "cancels_again",
     /// Timer rounds.
     TIMERS = 22 => "signal_timers",
+    /// Times an instrument was closed for new orders.
+    CLOSED = 23 => "instruments_closed",
 }

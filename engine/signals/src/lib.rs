@@ -62,6 +62,7 @@ mod agent;
 pub mod counters;
 mod features;
 mod market;
+mod relay;
 mod router;
 mod rules;
 mod slot;

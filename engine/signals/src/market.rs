@@ -1,7 +1,8 @@
 //! The newest state of every instrument, and a strategy's window on it.
 
 use bot4_types::{
-    BookState, Instrument, InstrumentId, InstrumentTable, Level, Nanos, Qty, Side, Top, Trail,
+    BookState, Instrument, InstrumentId, InstrumentRules, InstrumentTable, Level, Nanos, Qty, Side,
+    Top, Trail,
 };
 
 use crate::features::{FeatureRow, Features};
@@ -48,6 +49,11 @@ impl Market {
     #[must_use]
     pub const fn table(&self) -> &InstrumentTable {
         &self.table
+    }
+
+    /// An instrument has other rules.
+    pub(crate) fn bind(&mut self, rules: &InstrumentRules) {
+        self.table.bind(rules);
     }
 
     /// Takes `top`; `None` when its instrument is not in the table.

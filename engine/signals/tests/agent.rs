@@ -538,6 +538,7 @@ fn too_many_strategies_are_refused_at_start() {
         tops: vec![],
         account: ring(1).1,
         intents: ring(1).0,
+        books: vec![],
         control: Control::new(),
     };
     let config = SignalConfig::new(strategies, OrderId(1));

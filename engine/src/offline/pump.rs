@@ -109,6 +109,7 @@ impl Pump {
             market: vec![market_rx],
             blocks: vec![blocks_tx],
             resync: vec![resync_tx],
+            orders: None,
             tops: tops_tx,
             marks: marks_tx,
         };

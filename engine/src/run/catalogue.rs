@@ -2,6 +2,7 @@
 //! REST, or by a channel of the market host. No key is needed for any of them.
 
 use bot4_lanes::Clock;
+use bot4_types::{InstrumentTable, PauseReason};
 use bot4_venues::binance::orders;
 use bot4_venues::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 use bot4_venues::registry::Venue;
@@ -39,6 +40,74 @@ pub fn read(
             })
         }
     }
+}
+
+/// What a later reading found.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The instruments that the venue lists, under ids of this reading.
+    pub table: InstrumentTable,
+    /// Symbols of the run that are not among them, and why.
+    pub without: Vec<(String, PauseReason)>,
+}
+
+/// Asks again for instruments that the venue once listed: one that it lists no more, or in a way
+/// that cannot be held, is found and set apart.
+///
+/// # Errors
+/// See [`ColdError`].
+pub fn read_again(
+    symbols: &[String],
+    mut read: impl FnMut(&[String]) -> Result<Catalogue, ColdError>,
+) -> Result<Reading, ColdError> {
+    let (mut left, mut without) = (symbols.to_vec(), Vec::new());
+    while !left.is_empty() {
+        let apart = match read(&left) {
+            Ok(catalogue) => return Ok(Reading { table: catalogue.table, without }),
+            Err(ColdError::Instruments(CatalogueError::Missing(symbol))) => {
+                vec![(symbol, PauseReason::Unlisted)]
+            }
+            Err(ColdError::Instruments(
+                CatalogueError::Symbol(symbol, _) | CatalogueError::Table(symbol, _),
+            )) => vec![(symbol, PauseReason::Units)],
+            Err(ColdError::Instruments(e)) if e.is_unknown_symbol() => {
+                let unlisted = |symbol| (symbol, PauseReason::Unlisted);
+                refused(&left, &mut read)?.into_iter().map(unlisted).collect()
+            }
+            Err(e) => return Err(e),
+        };
+        let before = left.len();
+        left.retain(|symbol| !apart.iter().any(|(name, _)| name == symbol));
+        if left.len() == before {
+            return Err(ColdError::Answer("the instruments"));
+        }
+        without.extend(apart);
+    }
+    Ok(Reading { table: InstrumentTable::new(), without })
+}
+
+/// Which of `symbols` the venue does not know, when it refused them all for one: by halves.
+fn refused(
+    symbols: &[String],
+    read: &mut impl FnMut(&[String]) -> Result<Catalogue, ColdError>,
+) -> Result<Vec<String>, ColdError> {
+    if let [symbol] = symbols {
+        return Ok(vec![symbol.clone()]);
+    }
+    let (first, second) = symbols.split_at(symbols.len() / 2);
+    let mut found = Vec::new();
+    for half in [first, second] {
+        match read(half) {
+            Ok(_) => {}
+            Err(ColdError::Instruments(e)) if e.is_unknown_symbol() => {
+                found.extend(refused(half, read)?);
+            }
+            // What else is wrong with this half shows when the rest is read.
+            Err(ColdError::Instruments(_)) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(found)
 }
 
 fn by_api(
@@ -92,4 +161,55 @@ fn by_channel(
             other => Some(other),
         })?;
     answer.map_err(ColdError::Instruments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::changes::tests::table;
+    use super::*;
+    use bot4_venues::limits::RateLimits;
+    use bot4_venues::market::DecodeError;
+
+    /// A venue that lists what `bad` says nothing about.
+    fn again(
+        bad: &[(&str, fn(&str) -> CatalogueError)],
+        names: &[&str],
+    ) -> (Result<Reading, ColdError>, usize) {
+        let symbols: Vec<String> = names.iter().map(|s| (*s).to_owned()).collect();
+        let mut reads = 0;
+        let read = |asked: &[String]| {
+            reads += 1;
+            for (name, error) in bad {
+                if asked.iter().any(|s| s == name) {
+                    return Err(ColdError::Instruments(error(name)));
+                }
+            }
+            Ok(Catalogue { table: table(|_| ()), limits: RateLimits::default(), server_ms: 0 })
+        };
+        let reading = read_again(&symbols, read);
+        (reading, reads)
+    }
+
+    #[test]
+    fn what_is_listed_no_more_is_set_apart_and_the_rest_is_read() {
+        let names = ["AAA", "BBB", "CCC", "DDD", "EEE"];
+        let missing = |s: &str| CatalogueError::Missing(s.to_owned());
+        let odd = |s: &str| CatalogueError::Symbol(s.to_owned(), DecodeError::Schema);
+        let (reading, _) = again(&[("BBB", missing), ("EEE", odd)], &names);
+        let without = reading.expect("the rest").without;
+        let told: Vec<_> = without.iter().map(|(s, why)| (s.as_str(), *why)).collect();
+        assert_eq!(told, [("BBB", PauseReason::Unlisted), ("EEE", PauseReason::Units)]);
+        let unknown = |_: &str| CatalogueError::Refused(-1121);
+        let (reading, reads) = again(&[("BBB", unknown), ("DDD", unknown)], &names);
+        let without = reading.expect("the rest").without;
+        assert_eq!(without.iter().map(|(s, _)| s.as_str()).collect::<Vec<_>>(), ["BBB", "DDD"]);
+        assert!(reads <= 9, "{reads} readings");
+        let (reading, _) = again(&[("AAA", unknown)], &["AAA"]);
+        let reading = reading.expect("nothing is listed");
+        assert_eq!((reading.table.all().len(), reading.without.len()), (0, 1));
+        let refuses = |_: &str| CatalogueError::Refused(-1003);
+        assert!(again(&[("AAA", refuses)], &names).0.is_err());
+        let other = |_: &str| CatalogueError::Missing("ZZZ".to_owned());
+        assert!(again(&[("AAA", other)], &names).0.is_err());
+    }
 }

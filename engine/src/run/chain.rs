@@ -97,6 +97,7 @@ fn book_agent(index: usize, parts: &Parts<'_>, metrics: &Metrics, rings: &mut Ri
         resync: rings.each_tx(t::WIRES, |i| format!("resync[{index}][{i}]")),
         tops: rings.tx(&format!("tops[{index}]")),
         marks: rings.tx(&format!("marks[{index}]")),
+        orders: Some(rings.rx(&format!("books[{index}]"))),
     };
     let config = BookConfig { rules: parts.venue.rules(), ..BookConfig::default() };
     BookAgent::new(index, parts.shards, parts.table, config, ports, metrics)
@@ -107,6 +108,7 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
         tops: rings.each_rx(t::BOOKS, |j| format!("tops[{j}]")),
         account: rings.rx("account"),
         intents: rings.tx("intents"),
+        books: rings.each_tx(t::BOOKS, |j| format!("books[{j}]")),
         control: rings.control(parts.control),
     };
     let planted = |strategy: Box<dyn Strategy>| match parts.plant {
@@ -130,6 +132,7 @@ fn risk_agent(
         approved: rings.tx("approved"),
         account: rings.tx("account"),
         log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
+        commands: rings.rx("commands"),
         control: rings.control(parts.control),
     };
     Ok(RiskAgent::new(parts.risk.clone(), ports, metrics)?)

@@ -16,8 +16,8 @@ use bot4_alloc::pressure::Level;
 use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
-use bot4_lanes::{Phase, Probe, StallWatch};
-use bot4_types::Nanos;
+use bot4_lanes::{Phase, Probe, StallWatch, Tx};
+use bot4_types::{Nanos, RiskCommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::child::VenueChild;
@@ -91,6 +91,8 @@ enum Stage {
 pub struct ControlAgent {
     inputs: Inputs,
     lanes: Vec<LaneHandle>,
+    /// To risk.
+    commands: Option<Tx<RiskCommand>>,
     watch: StallWatch,
     stage: Stage,
     started: Nanos,
@@ -113,8 +115,6 @@ const COUNTERS: &[&str] = &["looks"];
 struct Pauses {
     disk: bool,
     memory: bool,
-    /// Until the next start.
-    instruments: bool,
 }
 
 impl ControlAgent {
@@ -125,6 +125,7 @@ impl ControlAgent {
             counters: inputs.metrics.counters("control", COUNTERS),
             inputs,
             lanes: Vec::new(),
+            commands: None,
             watch: StallWatch::new(0, STALL_AFTER),
             stage: Stage::Starting,
             started: Nanos::ZERO,
@@ -139,8 +140,9 @@ impl ControlAgent {
         }
     }
 
-    /// Gives the agent its lanes, its own among them.
-    pub fn attach(&mut self, lanes: Vec<LaneHandle>) {
+    /// Gives the agent its lanes, its own among them, and its link to risk.
+    pub fn attach(&mut self, lanes: Vec<LaneHandle>, commands: Tx<RiskCommand>) {
+        self.commands = Some(commands);
         self.watch = StallWatch::new(lanes.len(), STALL_AFTER);
         self.lanes = lanes;
     }
@@ -254,7 +256,7 @@ impl ControlAgent {
 
     /// One bit of the control word for all that heal: it falls when none of them stands.
     fn pause_or_resume(&self) {
-        if self.pauses.disk || self.pauses.memory || self.pauses.instruments {
+        if self.pauses.disk || self.pauses.memory {
             self.inputs.control.pause();
         } else {
             self.inputs.control.resume();
@@ -275,13 +277,15 @@ impl ControlAgent {
         }
     }
 
-    /// Instruments whose rules changed: the engine goes on with those of its start.
+    /// Instruments whose rules changed: risk is told of each.
     fn watch_instruments(&mut self) {
-        let Some(news) = self.inputs.refresh.as_mut().and_then(Refresh::look) else { return };
-        self.say(&format!("warning: {}", news.what));
-        if news.stop {
-            self.pauses.instruments = true;
-            self.pause_or_resume();
+        let Some(refresh) = self.inputs.refresh.as_mut() else { return };
+        let news = refresh.look();
+        if let Some(commands) = self.commands.as_mut() {
+            refresh.pass_on(commands);
+        }
+        if let Some(what) = news {
+            self.say(&format!("warning: {what}"));
         }
     }
 

@@ -15,6 +15,7 @@ pub mod access;
 pub mod capture;
 pub mod catalogue;
 pub mod chain;
+pub mod changes;
 pub mod chat;
 pub mod child;
 pub mod cold;
@@ -52,6 +53,7 @@ use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use access::Access;
 use capture::CaptureSink;
+use changes::Known;
 use child::VenueChild;
 
 use control::{ControlAgent, Ending};
@@ -364,11 +366,14 @@ fn refresh_of(
         (config.venue.venue, config.venue.symbols.clone(), config.seed.wrapping_add(30));
     let tally = Tally::new(&access.guards, metrics);
     let read = move || {
-        let read = catalogue::read(&clock, &access, venue, &symbols, seed);
+        let read = catalogue::read_again(&symbols, |asked| {
+            catalogue::read(&clock, &access, venue, asked, seed)
+        });
         tally.take();
         read
     };
-    Refresh::start(every, Box::new(read), opening.info.table.clone(), metrics).map(Some)
+    let known = Known::new(opening.info.table.clone(), venue.rules().checksum);
+    Refresh::start(every, Box::new(read), known, metrics).map(Some)
 }
 
 fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {

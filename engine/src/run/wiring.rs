@@ -13,11 +13,11 @@ use bot4_journal::store::Store;
 use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
     Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
-    recorded,
+    Tx, recorded,
 };
 use bot4_risk::RiskConfig;
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
-use bot4_types::{ConnId, Nanos, Shards};
+use bot4_types::{ConnId, Nanos, RiskCommand, Shards};
 use bot4_wire::{Endpoint, WsConfig};
 
 use super::access::Access;
@@ -73,6 +73,7 @@ pub struct Wired {
     lanes: Vec<LaneSpec>,
     clock: Clock,
     control: Control,
+    commands: Tx<RiskCommand>,
 }
 
 /// What is left when all lanes have ended.
@@ -130,7 +131,8 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
         });
     }
     let (clock, control) = (inputs.clock.clone(), inputs.control.clone());
-    Ok(Wired { metrics, lanes, clock, control })
+    let commands = rings.tx("commands");
+    Ok(Wired { metrics, lanes, clock, control, commands })
 }
 
 impl Wired {
@@ -158,7 +160,7 @@ impl Wired {
         let main = Lane::new(first, self.clock, self.control, &self.metrics);
         let mut handles: Vec<LaneHandle> = vec![main.handle()];
         handles.extend(lanes.iter().map(Lane::handle));
-        supervisor.attach(handles);
+        supervisor.attach(handles, self.commands);
         let threads: Vec<LaneThread> =
             lanes.into_iter().map(Lane::spawn).collect::<std::io::Result<_>>()?;
         let main = main.with_agent(Box::new(supervisor), seal::register(Class::Cold));

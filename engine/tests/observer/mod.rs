@@ -143,6 +143,7 @@ impl Observer {
             market: ports.0,
             blocks: ports.1,
             resync: ports.2,
+            orders: None,
             tops: tops_tx,
             marks: marks_tx,
         };

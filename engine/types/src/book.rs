@@ -43,6 +43,8 @@ pub enum StaleReason {
     Horizon = 6,
     /// The venue's checksum of the book disagrees with ours.
     Checksum = 7,
+    /// The venue changed the instrument's rules, or it is paused.
+    Rules = 8,
 }
 
 /// The top of a book: book → signal, conflated.
@@ -150,6 +152,8 @@ pub enum ResyncReason {
     Horizon = 7,
     /// The venue's checksum of the book disagrees with ours.
     Checksum = 8,
+    /// The venue changed the instrument's rules.
+    Rules = 9,
 }
 
 /// A request for a fresh snapshot: book → wire.

@@ -2,6 +2,7 @@
 
 use crate::id::{AssetId, InstrumentId, Symbol};
 use crate::price::{Price, Qty};
+use crate::rules::InstrumentRules;
 
 /// Decimals of every asset amount in the engine ([`Amount`]); holds the exact product of two
 /// eight-decimal numbers.
@@ -221,6 +222,12 @@ impl InstrumentTable {
     #[must_use]
     pub fn get(&self, id: InstrumentId) -> Option<&Instrument> {
         self.instruments.get(id.index())
+    }
+
+    /// Gives their instrument new rules. False when there is none that they fit.
+    pub fn bind(&mut self, rules: &InstrumentRules) -> bool {
+        let instrument = self.instruments.get_mut(rules.instrument.index());
+        instrument.is_some_and(|i| rules.bind(i))
     }
 
     /// All instruments in the order of their ids.

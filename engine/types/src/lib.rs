@@ -20,6 +20,7 @@
 
 pub mod book;
 pub mod book_rules;
+pub mod command;
 pub mod id;
 pub mod instrument;
 pub mod limits;
@@ -28,6 +29,7 @@ pub mod market;
 pub mod order;
 pub mod price;
 pub mod rng;
+pub mod rules;
 pub mod shards;
 pub mod text;
 pub mod time;
@@ -36,6 +38,7 @@ pub mod turn;
 
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+pub use command::{BookOrder, InstrumentNews, PauseReason, RiskCommand};
 pub use id::{AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol};
 pub use instrument::{Instrument, InstrumentTable};
 pub use log::{LogEntry, LogKind};
@@ -45,6 +48,7 @@ pub use order::{
     OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Tif,
 };
 pub use price::{Price, Qty, Side, notional};
+pub use rules::InstrumentRules;
 pub use shards::{LINES_MAX, Shards};
 pub use time::{Nanos, Wall};
 pub use trail::{Stage, Trail};

@@ -49,6 +49,8 @@ pub enum LogKind {
     Desk = 12,
     /// Turns of one agent of the chain, packed; see [`crate::turn`].
     Turns = 13,
+    /// A command of the control lane, consumed by risk; see [`crate::command`].
+    Command = 14,
     /// Risk brought its statistics up to date from the marks recorded before: what it did.
     Statistics = 15,
 }
@@ -71,6 +73,7 @@ impl LogKind {
             11 => Self::Control,
             12 => Self::Desk,
             13 => Self::Turns,
+            14 => Self::Command,
             15 => Self::Statistics,
             _ => return None,
         })
@@ -94,6 +97,7 @@ impl LogKind {
             Self::Desk => "desk",
             Self::Turns => "turns",
             Self::Statistics => "statistics",
+            Self::Command => "command",
         }
     }
 }

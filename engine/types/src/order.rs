@@ -1,5 +1,6 @@
 //! Orders: intent, approval, report. Each type adds proof to the one before.
 
+use crate::command::InstrumentNews;
 use crate::id::{AssetId, InstrumentId, OrderId, StrategyId};
 use crate::instrument::Amount;
 use crate::price::{Price, Qty, Side};
@@ -164,6 +165,10 @@ raw_enum! {
         DailyLoss = 37 => "daily_loss",
         /// The fall from the highest equity is at its limit.
         Drawdown = 38 => "drawdown",
+        /// The venue changed its rules: they hold once what rests is gone.
+        InstrumentChanging = 39 => "instrument_changing",
+        /// The instrument is paused by the control lane.
+        InstrumentPaused = 40 => "instrument_paused",
     }
 }
 
@@ -438,6 +443,8 @@ pub enum AccountReport {
         /// Ready.
         ready: bool,
     },
+    /// An instrument has other rules, or is closed or open for new orders.
+    Instrument(InstrumentNews),
 }
 
 #[cfg(test)]

@@ -57,6 +57,17 @@ pub enum CatalogueError {
     Table(String, TableError),
 }
 
+/// Binance: invalid symbol.
+const INVALID_SYMBOL: i64 = -1121;
+
+impl CatalogueError {
+    /// The venue refused the whole request because of a symbol that it does not know.
+    #[must_use]
+    pub const fn is_unknown_symbol(&self) -> bool {
+        matches!(self, Self::Refused(INVALID_SYMBOL))
+    }
+}
+
 impl fmt::Display for CatalogueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

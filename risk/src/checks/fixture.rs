@@ -3,14 +3,15 @@
 use bot4_lanes::Phase;
 use bot4_types::instrument::PriceBand;
 use bot4_types::{
-    AssetId, BookState, Cause, ControlMode, Instrument, InstrumentId, InstrumentTable, Mark, Nanos,
-    OrderAction, OrderId, OrderIntent, OrderKind, Price, Qty, RefuseReason, Side, StrategyId,
-    Symbol, Tif, Trail,
+    AssetId, BookState, Cause, ControlMode, Instrument, InstrumentId, InstrumentRules,
+    InstrumentTable, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, PauseReason, Price,
+    Qty, RefuseReason, Side, StrategyId, Symbol, Tif, Trail,
 };
 
 use super::{CheckInput, GateState};
 use crate::aggregate::Aggregate;
 use crate::caps::Caps;
+use crate::changes::Changes;
 use crate::equity::EquityPoint;
 use crate::ledger::Ledger;
 use crate::limits::{RiskLimits, units};
@@ -49,6 +50,9 @@ pub struct Fixture {
     pub held: i64,
     /// The statistics were handed the mark.
     pub statistics_mark: bool,
+    /// New rules wait for resting orders to be gone.
+    pub changing: bool,
+    pub paused: bool,
 }
 
 pub fn intent() -> OrderIntent {
@@ -119,6 +123,8 @@ impl Default for Fixture {
             cancels_taken: 0,
             held: 0,
             statistics_mark: true,
+            changing: false,
+            paused: false,
         }
     }
 }
@@ -129,6 +135,17 @@ impl Fixture {
         let mut fixture = Self::default();
         change(&mut fixture);
         fixture
+    }
+
+    fn changes(&self) -> Changes {
+        let mut changes = Changes::new(1);
+        if self.changing {
+            changes.begin(&InstrumentRules::of(&self.instrument), true);
+        }
+        if self.paused {
+            changes.pause(self.instrument.id, Some(PauseReason::Unlisted));
+        }
+        changes
     }
 
     /// Builds the world and runs `check` in it.
@@ -176,6 +193,7 @@ impl Fixture {
             ledger: &ledger,
             aggregate: &aggregate,
             valuation: &valuation,
+            changes: &self.changes(),
             rates: &rates,
             statistics: &statistics,
             session_ready: self.session_ready,

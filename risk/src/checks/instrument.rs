@@ -1,4 +1,4 @@
-//! The instrument is in the table and the venue accepts orders for it. An intent of a strategy
+//! The instrument is in the table, not closed, and the venue accepts orders for it. An intent of a strategy
 //! outside the roster has no row in the ledger and is refused as an unknown instrument, too.
 
 use bot4_types::RefuseReason;
@@ -6,12 +6,14 @@ use bot4_types::RefuseReason;
 use super::CheckInput;
 
 /// # Errors
-/// [`RefuseReason::UnknownInstrument`] or [`RefuseReason::NotTradable`].
+/// [`RefuseReason::UnknownInstrument`], [`RefuseReason::InstrumentChanging`],
+/// [`RefuseReason::InstrumentPaused`] or [`RefuseReason::NotTradable`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let instrument = input.instrument()?;
     if input.own.is_none() {
         return Err(RefuseReason::UnknownInstrument);
     }
+    input.changes.check(instrument.id)?;
     if instrument.tradable { Ok(()) } else { Err(RefuseReason::NotTradable) }
 }
 
@@ -30,5 +32,9 @@ mod tests {
         assert_eq!(stranger.run(check), Err(RefuseReason::UnknownInstrument));
         let halted = Fixture::with(|f| f.instrument.tradable = false);
         assert_eq!(halted.run(check), Err(RefuseReason::NotTradable));
+        let changing = Fixture::with(|f| f.changing = true);
+        assert_eq!(changing.run(check), Err(RefuseReason::InstrumentChanging));
+        let paused = Fixture::with(|f| f.paused = true);
+        assert_eq!(paused.run(check), Err(RefuseReason::InstrumentPaused));
     }
 }

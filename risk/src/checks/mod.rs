@@ -10,6 +10,7 @@ use bot4_types::{
 
 use crate::aggregate::{Aggregate, Part, Worth};
 use crate::caps::{Caps, OrderCaps};
+use crate::changes::Changes;
 use crate::exposure::Exposure;
 use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
@@ -72,6 +73,8 @@ pub struct GateState<'a> {
     pub aggregate: &'a Aggregate,
     /// Marks and what assets are worth.
     pub valuation: &'a Valuation,
+    /// Which instruments are closed.
+    pub changes: &'a Changes,
     /// The rate buckets.
     pub rates: &'a Rates,
     /// What the book can lose.
@@ -104,6 +107,8 @@ pub struct CheckInput<'a> {
     pub aggregate: &'a Aggregate,
     /// Marks and what assets are worth.
     pub valuation: &'a Valuation,
+    /// Which instruments are closed.
+    pub changes: &'a Changes,
     /// The rate buckets.
     pub rates: &'a Rates,
     /// What the book can lose.
@@ -155,6 +160,7 @@ impl<'a> CheckInput<'a> {
             ledger: state.ledger,
             aggregate: state.aggregate,
             valuation: state.valuation,
+            changes: state.changes,
             rates: state.rates,
             statistics: state.statistics,
             session_ready: state.session_ready,

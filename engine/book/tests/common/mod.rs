@@ -7,8 +7,8 @@ use bot4_book::{BookAgent, BookConfig, BookPorts, DiffHead};
 use bot4_lanes::{Agent, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{
-    ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, Mark, MarketBody,
-    MarketEvent, Nanos, Resync, Shards, Side, Symbol, Top, TopMsg, TradePrint, Trail,
+    BookOrder, ConnId, Instrument, InstrumentId, InstrumentTable, Level, LevelBlock, Mark,
+    MarketBody, MarketEvent, Nanos, Resync, Shards, Side, Symbol, Top, TopMsg, TradePrint, Trail,
 };
 
 pub struct Bench {
@@ -16,6 +16,7 @@ pub struct Bench {
     pub market: Vec<Tx<MarketEvent>>,
     pub blocks: Vec<Rx<LevelBlock>>,
     pub resync: Vec<Rx<Resync>>,
+    pub orders: Tx<BookOrder>,
     pub tops: Rx<TopMsg>,
     pub marks: Rx<Mark>,
     pub metrics: Metrics,
@@ -105,6 +106,7 @@ impl Bench {
             resync_tx.push(tx);
             resync.push(rx);
         }
+        let (orders, orders_rx) = ring(4);
         let (tops_tx, tops) = ring(rooms.tops);
         let (marks_tx, marks) = ring(rooms.marks);
         let metrics = Metrics::in_memory();
@@ -112,6 +114,7 @@ impl Bench {
             market: market_rx,
             blocks: blocks_tx,
             resync: resync_tx,
+            orders: Some(orders_rx),
             tops: tops_tx,
             marks: marks_tx,
         };
@@ -124,6 +127,7 @@ impl Bench {
             market,
             blocks,
             resync,
+            orders,
             tops,
             marks,
             metrics,

@@ -74,6 +74,8 @@ pub struct Router {
     positions: Vec<Qty>,
     /// By instrument: its book is live.
     live: Vec<bool>,
+    /// By instrument: risk takes new orders of it.
+    open: Vec<bool>,
     waiting: VecDeque<usize>,
     next_order: u64,
     running: bool,
@@ -100,6 +102,7 @@ impl Router {
             slots: Vec::new(),
             positions: Vec::new(),
             live: Vec::new(),
+            open: Vec::new(),
             waiting: VecDeque::new(),
             next_order: first_order.0.max(1),
             running: true,
@@ -125,6 +128,7 @@ impl Router {
         }
         self.positions = vec![Qty(0); table.all().len() * strategies];
         self.live = vec![false; table.all().len()];
+        self.open = vec![true; table.all().len()];
         self.waiting = VecDeque::with_capacity(self.slots.len());
         self.table = table;
     }
@@ -219,10 +223,15 @@ impl Router {
         let Some(flag) = self.live.get_mut(instrument.index()) else { return };
         *flag = live;
         if !live {
-            let run = self.strategies * PARTS;
-            for at in instrument.index() * run..(instrument.index() + 1) * run {
-                self.drop_wish(at, origin, turn);
-            }
+            self.drop_wishes(instrument, origin, turn);
+        }
+    }
+
+    /// Nothing of `instrument` is wanted any more.
+    fn drop_wishes(&mut self, instrument: InstrumentId, origin: Origin, turn: Turn<'_>) {
+        let run = self.strategies * PARTS;
+        for at in instrument.index() * run..(instrument.index() + 1) * run {
+            self.drop_wish(at, origin, turn);
         }
     }
 
@@ -260,7 +269,8 @@ impl Router {
     /// New orders may be placed for this instrument.
     fn is_open(&self, instrument: InstrumentId) -> bool {
         let tradable = self.table.get(instrument).is_some_and(|i| i.tradable);
-        self.running && self.session && tradable && self.live[instrument.index()]
+        let at = instrument.index();
+        self.running && self.session && tradable && self.live[at] && self.open[at]
     }
 
     fn wish(

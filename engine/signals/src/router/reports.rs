@@ -5,8 +5,8 @@
 //! and its position still counts.
 
 use bot4_types::{
-    AccountReport, Cause, Nanos, OrderAction, OrderId, OrderReport, OrderState, RefuseReason,
-    ReportKind,
+    AccountReport, Cause, InstrumentNews, Nanos, OrderAction, OrderId, OrderReport, OrderState,
+    RefuseReason, ReportKind,
 };
 
 use super::{DOUBLINGS_MAX, Key, PARTS, Router};
@@ -43,6 +43,22 @@ impl Router {
                 }
                 Some(key)
             }
+            AccountReport::Instrument(news) => {
+                self.instrument(news, turn);
+                None
+            }
+        }
+    }
+
+    /// An instrument has other rules, or is closed or open. What rests in a closed one goes.
+    fn instrument(&mut self, news: &InstrumentNews, turn: Turn<'_>) {
+        let instrument = news.rules.instrument;
+        self.table.bind(&news.rules);
+        let Some(open) = self.open.get_mut(instrument.index()) else { return };
+        *open = news.open;
+        if !news.open {
+            self.counters.add(c::CLOSED, 1);
+            self.drop_wishes(instrument, Origin::other(Cause::Operator), turn);
         }
     }
 

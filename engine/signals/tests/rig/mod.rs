@@ -5,9 +5,9 @@ use bot4_lanes::{Agent, Control, Metrics, Probe, Rx, Tx, ring};
 use bot4_signals::{SignalAgent, SignalConfig, SignalPorts, Strategy};
 use bot4_types::book::{BookState, StaleReason};
 use bot4_types::{
-    AccountReport, AssetId, DoneReason, Instrument, InstrumentId, InstrumentTable, Level, Nanos,
-    OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind,
-    Side, Symbol, Top, TopMsg, Trail,
+    AccountReport, AssetId, BookOrder, DoneReason, Instrument, InstrumentId, InstrumentTable,
+    Level, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price,
+    Qty, ReportKind, Side, Symbol, Top, TopMsg, Trail,
 };
 
 /// One unit of price or quantity text at eight decimals.
@@ -38,6 +38,7 @@ pub struct Rig {
     pub tops: Tx<TopMsg>,
     pub account: Tx<AccountReport>,
     pub intents: Rx<OrderIntent>,
+    pub books: Rx<BookOrder>,
     pub control: Control,
     pub metrics: Metrics,
     pub probe: Probe,
@@ -55,17 +56,19 @@ impl Rig {
         let (tops, tops_rx) = ring(1_024);
         let (account, account_rx) = ring(1_024);
         let (intents_tx, intents) = ring(intents_room);
+        let (books_tx, books) = ring(8);
         let ports = SignalPorts {
             tops: vec![tops_rx],
             account: account_rx,
             intents: intents_tx,
+            books: vec![books_tx],
             control: control.clone(),
         };
         let mut agent = SignalAgent::new(config, table(), ports, &metrics);
         let now = Nanos::from_secs(1);
         agent.start(now).expect("starts");
         let probe = Probe::logical();
-        Self { agent, tops, account, intents, control, metrics, probe, now, id: 0 }
+        Self { agent, tops, account, intents, books, control, metrics, probe, now, id: 0 }
     }
 
     /// A rig whose session is ready.

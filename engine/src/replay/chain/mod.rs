@@ -3,7 +3,7 @@
 //! ```text
 //!  capture: frames --> parse.i --> book.j --> signal --> risk --its log--> == the run's journal?
 //!  journal: turns: what each turn of each of them saw, and when            ^
-//!           reports that risk consumed, in order --------------------------'
+//!           reports and commands that risk consumed, in order -------------'
 //! ```
 //! Rings and agents are those of the run ([`crate::run::chain`]); their gates are forced to what
 //! the turn records say ([`bot4_lanes::gate`]). A turn runs as soon as its rings hold what its
@@ -27,7 +27,7 @@ use std::path::Path;
 use bot4_journal::Reader;
 use bot4_lanes::recorded::BEAT;
 use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
-use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Nanos, Resync, TurnRecord};
+use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Nanos, Resync, RiskCommand, TurnRecord};
 
 use super::inputs::RunInputs;
 use super::report::{FirstDifference, Place};
@@ -74,6 +74,7 @@ struct World {
     frames: Vec<FrameFeed>,
     resync: Vec<Rx<Resync>>,
     reports: Tx<ExecMsg>,
+    commands: Tx<RiskCommand>,
     approved: Rx<ApprovedOrder>,
     log: Rx<LogEntry>,
 }
@@ -238,8 +239,13 @@ impl Chain {
                 ends.push(frames::LINKS[i]);
             }
         }
-        if i == self.actors.len() - 1 && !self.fill_reports() {
-            ends.push("reports");
+        if i == self.actors.len() - 1 {
+            if !self.fill_reports() {
+                ends.push("reports");
+            }
+            if !self.fill_commands(record) {
+                ends.push("commands");
+            }
         }
         ends
     }
@@ -250,6 +256,19 @@ impl Chain {
             let Some(message) = self.tape.next_report() else { return false };
             // Room was asked for.
             let _ = self.world.reports.push(message);
+        }
+        true
+    }
+
+    /// Gives risk the commands that its turn saw, once its other links hold what it saw of them:
+    /// the link of commands is its last. False when there are no more commands.
+    fn fill_commands(&mut self, record: &TurnRecord) -> bool {
+        let Some(risk) = self.actors.last() else { return true };
+        while risk.gate.lacks(&record.samples) == Some("commands") {
+            let Some(command) = self.tape.next_command() else { return false };
+            if self.world.commands.push(command).is_err() {
+                return true;
+            }
         }
         true
     }
@@ -377,6 +396,7 @@ impl World {
             frames,
             resync,
             reports: rings.tx("reports"),
+            commands: rings.tx("commands"),
             approved: rings.rx("approved"),
             log: rings.rx("log[risk]"),
         })

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bot4_journal::Reader;
 use bot4_types::log::{self, Body as _};
-use bot4_types::{ExecMsg, LogEntry, LogKind, TurnRecord};
+use bot4_types::{ExecMsg, LogEntry, LogKind, RiskCommand, TurnRecord};
 
 use crate::topology as t;
 
@@ -17,6 +17,7 @@ pub struct Tape {
     turns: [VecDeque<TurnRecord>; t::CHAIN.len()],
     risk: VecDeque<LogEntry>,
     reports: VecDeque<ExecMsg>,
+    commands: VecDeque<RiskCommand>,
     over: bool,
 }
 
@@ -29,6 +30,7 @@ impl Tape {
             turns: Default::default(),
             risk: VecDeque::new(),
             reports: VecDeque::new(),
+            commands: VecDeque::new(),
             over: false,
         }
     }
@@ -58,6 +60,13 @@ impl Tape {
         self.reports.pop_front()
     }
 
+    /// The next command that risk obeyed. They are rare: to be asked only when a turn saw one,
+    /// for where there is none the whole journal is read on.
+    pub fn next_command(&mut self) -> Option<RiskCommand> {
+        while self.commands.is_empty() && self.read_on() {}
+        self.commands.pop_front()
+    }
+
     /// Reads a record into its lane. False at the end, or where records are damaged.
     fn read_on(&mut self) -> bool {
         if self.over {
@@ -71,8 +80,10 @@ impl Tape {
         let mut body = log::Reader::over(entry.body());
         match entry.lane {
             t::LOG_RISK => {
-                if entry.kind == LogKind::Report as u8 {
-                    self.reports.extend(ExecMsg::read(&mut body));
+                match LogKind::from_raw(entry.kind) {
+                    Some(LogKind::Report) => self.reports.extend(ExecMsg::read(&mut body)),
+                    Some(LogKind::Command) => self.commands.extend(RiskCommand::read(&mut body)),
+                    _ => {}
                 }
                 self.risk.push_back(entry);
             }

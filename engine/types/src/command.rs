@@ -1,0 +1,178 @@
+//! What the control lane tells risk while the run goes on: control → risk.
+//!
+//! A command is an input like a report: risk records it in the journal before it obeys, and a
+//! replay feeds it again. One message holds one whole change. A change that does not fit one
+//! message goes in several, of which the last one commits, so that none is ever half obeyed.
+
+use crate::id::InstrumentId;
+use crate::log::{BODY_MAX, Body, Reader, Writer};
+use crate::rules::InstrumentRules;
+
+/// A command. The first byte of its body is its raw kind: 0, 1, 2 in the order of the variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RiskCommand {
+    /// An instrument has other rules. Ends a pause.
+    Rules {
+        /// The rules.
+        rules: InstrumentRules,
+        /// What rests was shaped by rules that hold no more: no new orders of the instrument until
+        /// they are gone, and its book starts over; then the rules hold and it trades again.
+        /// Without it the rules hold at once and nothing is withdrawn.
+        resync: bool,
+    },
+    /// No new orders of this instrument, and what rests is withdrawn.
+    Pause {
+        /// Which.
+        instrument: InstrumentId,
+        /// Why.
+        why: PauseReason,
+    },
+    /// Ends a pause.
+    Resume {
+        /// Which.
+        instrument: InstrumentId,
+    },
+}
+
+/// Why an instrument is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PauseReason {
+    /// The venue lists it no more.
+    Unlisted = 0,
+    /// Its new rules do not fit the units in which the run counts: the next start reads them.
+    Units = 1,
+}
+
+impl PauseReason {
+    /// The name used in dumps.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unlisted => "unlisted",
+            Self::Units => "units",
+        }
+    }
+
+    /// The reason whose `repr` is `raw`.
+    #[must_use]
+    pub const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Unlisted),
+            1 => Some(Self::Units),
+            _ => None,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<RiskCommand>() <= BODY_MAX);
+
+impl RiskCommand {
+    /// The instrument it is about.
+    #[must_use]
+    pub const fn instrument(&self) -> InstrumentId {
+        match self {
+            Self::Rules { rules, .. } => rules.instrument,
+            Self::Pause { instrument, .. } | Self::Resume { instrument } => *instrument,
+        }
+    }
+}
+
+impl Body for RiskCommand {
+    fn write(&self, w: &mut Writer<'_>) {
+        match self {
+            Self::Rules { rules, resync } => {
+                w.u8(0);
+                w.u8(u8::from(*resync));
+                rules.write(w);
+            }
+            Self::Pause { instrument, why } => {
+                w.u8(1);
+                w.u16(instrument.0);
+                w.u8(*why as u8);
+            }
+            Self::Resume { instrument } => {
+                w.u8(2);
+                w.u16(instrument.0);
+            }
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        Some(match r.u8()? {
+            0 => {
+                let resync = match r.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                };
+                Self::Rules { rules: InstrumentRules::read(r)?, resync }
+            }
+            1 => {
+                let instrument = InstrumentId(r.u16()?);
+                Self::Pause { instrument, why: PauseReason::from_raw(r.u8()?)? }
+            }
+            2 => Self::Resume { instrument: InstrumentId(r.u16()?) },
+            _ => return None,
+        })
+    }
+}
+
+/// Where an instrument stands: risk → signal, which tells its book. The newest word counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstrumentNews {
+    /// Its rules; those to come while they wait for resting orders to be gone.
+    pub rules: InstrumentRules,
+    /// Counts the changes of this instrument: with each one its book starts over.
+    pub change: u32,
+    /// New orders are possible, as far as the rules allow them.
+    pub open: bool,
+    /// It is paused: its book is not kept up.
+    pub paused: bool,
+}
+
+/// A book's part of it: signal → book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookOrder {
+    /// Which book.
+    pub instrument: InstrumentId,
+    /// Step of our prices, by which the ladder is laid out.
+    pub tick: i64,
+    /// Start over (false), or stand still until told otherwise (true).
+    pub paused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Symbol;
+    use crate::instrument::Instrument;
+    use crate::log::{LogEntry, LogKind};
+    use crate::time::Nanos;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..5) {
+            let instrument = InstrumentId(id);
+            let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
+            let command = match kind {
+                0 | 4 => {
+                    let rules = InstrumentRules::of(&bare);
+                    RiskCommand::Rules { rules, resync: kind == 0 }
+                }
+                1 => RiskCommand::Pause { instrument, why: PauseReason::Unlisted },
+                2 => RiskCommand::Pause { instrument, why: PauseReason::Units },
+                _ => RiskCommand::Resume { instrument },
+            };
+            prop_assert_eq!(command.instrument(), instrument);
+            let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));
+            prop_assert_eq!(RiskCommand::read(&mut Reader::over(entry.body())), Some(command));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..232)) {
+            let _ = RiskCommand::read(&mut Reader::over(&bytes));
+        }
+    }
+}
