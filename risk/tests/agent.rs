@@ -8,8 +8,9 @@ use bot4_risk::{ReplayError, Replayer, RiskAgent, RiskLimits, RiskPorts};
 use bot4_types::log::{Body, Reader};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AccountReport, ApprovedOrder, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderAction, OrderId,
-    OrderIntent, OrderState, RefuseReason, ReportKind, RiskCommand, Side, Stage, Trail,
+    AccountReport, ApprovedOrder, ExecMsg, InstrumentRules, LogEntry, LogKind, Mark, Nanos,
+    OrderAction, OrderId, OrderIntent, OrderState, PauseReason, RefuseReason, ReportKind,
+    RiskCommand, Side, Stage, Trail,
 };
 use common::{Life, ONE, config, disturb, mark, place, report};
 
@@ -162,6 +163,71 @@ fn a_kill_stops_orders_within_the_turn_and_lets_cancels_pass() {
     assert_eq!(b.counter("killed"), 1);
     let killed = b.agent.refused().find(|(r, _)| *r == RefuseReason::Killed);
     assert_eq!(killed, Some((RefuseReason::Killed, 1)));
+}
+
+/// New rules wait for the orders of their instrument; others trade on, and the journal replays.
+#[test]
+fn a_change_of_rules_closes_its_instrument_until_its_orders_are_gone() {
+    let mut b = Bench::new(8, 8, 256).ready();
+    b.account.pop();
+    b.intents.push(buy(1)).expect("room");
+    assert_eq!(b.turn(2), Ok(1));
+    assert!(b.approved.pop().is_some());
+    let table = &config(limits()).table;
+    let old = InstrumentRules::of(&table.all()[0]);
+    let rules = InstrumentRules { tick: 10 * ONE, ..old };
+    b.commands.push(RiskCommand::Rules { rules, resync: true }).expect("room");
+    // It comes before the intents of its turn.
+    b.intents.push(buy(2)).expect("room");
+    b.intents.push(place(3, 1, Side::Buy, 100 * ONE, ONE)).expect("room");
+    assert_eq!(b.turn(3), Ok(3));
+    assert_eq!(b.approved.pop().map(|o| o.intent().order), Some(OrderId(3)), "the other one");
+    let refused = |r: Option<AccountReport>| match r {
+        Some(AccountReport::Refused { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(b.account.pop()), RefuseReason::InstrumentChanging);
+    let news = |b: &mut Bench| match b.account.pop() {
+        Some(AccountReport::Instrument(news)) => (news.open, news.change, news.rules.tick),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(b.turn(4), Ok(1));
+    assert_eq!(news(&mut b), (false, 1, 10 * ONE));
+    assert_eq!(b.agent.core().ledger().table().all()[0].tick, old.tick, "not yet");
+    let gone = report(&buy(1), 1, ReportKind::Done, OrderState::Canceled, 0);
+    b.reports.push(ExecMsg::Order(gone)).expect("room");
+    assert_eq!(b.turn(5), Ok(1));
+    assert!(matches!(b.account.pop(), Some(AccountReport::Order { .. })));
+    b.intents.push(OrderIntent { price: bot4_types::Price(101 * ONE), ..buy(4) }).expect("room");
+    b.intents.push(buy(5)).expect("room");
+    assert_eq!(b.turn(6), Ok(3), "the news and two intents");
+    assert_eq!(news(&mut b), (true, 1, 10 * ONE));
+    assert_eq!(refused(b.account.pop()), RefuseReason::Tick);
+    assert_eq!(b.approved.pop().map(|o| o.intent().order), Some(OrderId(5)));
+    // Rules for nobody change nothing.
+    let lost = InstrumentRules { price_decimals: 1, ..rules };
+    b.commands.push(RiskCommand::Rules { rules: lost, resync: true }).expect("room");
+    let instrument = rules.instrument;
+    b.commands.push(RiskCommand::Pause { instrument, why: PauseReason::Unlisted }).expect("room");
+    b.intents.push(buy(6)).expect("room");
+    assert_eq!(b.turn(7), Ok(3));
+    assert_eq!(refused(b.account.pop()), RefuseReason::InstrumentPaused);
+    let records = b.records();
+    let mut replay = Replayer::new(&config(limits())).expect("valid");
+    records.iter().try_for_each(|entry| replay.feed(entry)).expect("the same");
+    assert_eq!(replay.decision_hash(), b.agent.decision_hash());
+    // A command that is not the one that was obeyed is found.
+    let mut replay = Replayer::new(&config(limits())).expect("valid");
+    let altered = records.iter().map(|entry| match LogKind::from_raw(entry.kind) {
+        Some(LogKind::Command) if entry.body().len() > 100 => {
+            let mut altered = *entry;
+            altered.body[60] ^= 1;
+            altered
+        }
+        _ => *entry,
+    });
+    let found = altered.into_iter().try_for_each(|entry| replay.feed(&entry));
+    assert!(found.is_err(), "{found:?}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod common;
 use bot4_book::{BookConfig, Count, SyncConfig};
 use bot4_lanes::Agent;
 use bot4_types::{
-    BookRules, BookState, ConnId, InstrumentId, LevelBlock, MarketBody, Nanos, ResyncReason, Stage,
-    StaleReason,
+    BookOrder, BookRules, BookState, ConnId, InstrumentId, LevelBlock, MarketBody, Nanos,
+    ResyncReason, Stage, StaleReason,
 };
 use common::{Bench, ROOMY, Rooms, level, table};
 
@@ -319,6 +319,42 @@ fn requests_wait_for_room_on_the_resync_link() {
     bench.after(SyncConfig::default().snapshot_timeout.millis());
     bench.work();
     assert_eq!(bench.drain().resync[0].reason, ResyncReason::SnapshotTimeout);
+}
+
+#[test]
+fn a_book_whose_instrument_changed_starts_over_and_a_paused_one_stands_still() {
+    let mut bench = live(&ROOMY);
+    let order = |k, paused| BookOrder { instrument: InstrumentId(k), tick: 5, paused };
+    bench.orders.push(order(1, false)).expect("room");
+    bench.orders.push(order(9, false)).expect("room"); // nobody's
+    bench.settle();
+    let out = bench.drain();
+    let [top] = out.tops[..] else { panic!("one top: {out:?}") };
+    assert_eq!((top.instrument, top.state), (InstrumentId(1), BookState::Stale));
+    assert_eq!(top.reason, StaleReason::Rules);
+    let asked: Vec<_> = out.resync.iter().map(|r| (r.instrument.0, r.reason)).collect();
+    assert_eq!(asked, [(1, ResyncReason::Rules)]);
+    bench.depth(0, (11, 11), &[level(101, 1)], &[]);
+    bench.settle();
+    assert_eq!(bench.drain().tops.len(), 1, "the other goes on");
+    bench.snapshot(1, 20, &BIDS, &ASKS);
+    bench.settle();
+    assert_eq!(bench.agent.state(InstrumentId(1)), Some(BookState::Live));
+    bench.drain();
+    bench.orders.push(order(1, true)).expect("room");
+    bench.settle();
+    bench.after(60_000);
+    bench.snapshot(1, 30, &BIDS, &ASKS);
+    bench.settle();
+    let out = bench.drain();
+    assert_eq!((out.tops.len(), out.resync.len()), (1, 0), "{out:?}");
+    assert_eq!(bench.agent.state(InstrumentId(1)), Some(BookState::Stale));
+    bench.orders.push(order(1, false)).expect("room");
+    bench.settle();
+    assert_eq!(bench.drain().resync.len(), 1);
+    bench.snapshot(1, 40, &BIDS, &ASKS);
+    bench.settle();
+    assert_eq!(bench.agent.state(InstrumentId(1)), Some(BookState::Live));
 }
 
 #[test]

@@ -5,9 +5,9 @@ mod rig;
 use bot4_lanes::{Rx, Tx, ring};
 use bot4_signals::{Actions, SignalConfig, Strategy, Verdict, View};
 use bot4_types::{
-    AccountReport, Cause, InstrumentId, Level, Nanos, OrderAction, OrderId, OrderKind, OrderState,
-    Price, Qty, RefuseReason, ReportKind, Side, Stage, StaleReason, StrategyId, Tif, TopMsg,
-    TradePrint, Trail,
+    AccountReport, Cause, InstrumentId, InstrumentNews, InstrumentRules, Level, Nanos, OrderAction,
+    OrderId, OrderKind, OrderState, Price, Qty, RefuseReason, ReportKind, Side, Stage, StaleReason,
+    StrategyId, Tif, TopMsg, TradePrint, Trail,
 };
 use rig::{ONE, Rig};
 
@@ -161,6 +161,33 @@ fn nothing_is_placed_before_the_session_is_ready() {
     order(&mut rig, &mut strings, quote);
     assert_eq!(rig.only().order, OrderId(2));
     assert_eq!(rig.count("blocked_closed"), 2);
+}
+
+#[test]
+fn a_closed_instrument_is_withdrawn_and_opens_with_its_new_rules() {
+    let (mut rig, mut strings) = stage();
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID + 7, 123_456));
+    let old = rig.only();
+    rig.ack(&old);
+    let mut rules = InstrumentRules::of(&rig::table().all()[0]);
+    (rules.tick, rules.lot) = (ONE, 100_000);
+    let news = |change, open| InstrumentNews { rules, change, open, paused: false };
+    rig.account.push(AccountReport::Instrument(news(1, false))).expect("room");
+    rig.turn();
+    let cancel = rig.only();
+    assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, old.order));
+    let told = rig.books.pop().map(|o| (o.instrument, o.tick, o.paused));
+    assert_eq!(told, Some((InstrumentId(0), ONE, false)));
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID, 123_456));
+    assert_eq!(strings.verdicts().last(), Some(&Verdict::Closed));
+    rig.canceled(&old);
+    rig.account.push(AccountReport::Instrument(news(1, true))).expect("room");
+    rig.turn();
+    assert!(rig.books.pop().is_none(), "the book has heard of this change");
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID - ONE / 2, 123_456));
+    let new = rig.only();
+    assert_eq!((new.price, new.qty), (Price(BID - ONE), Qty(100_000)));
+    assert_eq!(rig.count("instruments_closed"), 1);
 }
 
 #[test]
