@@ -170,11 +170,10 @@ mod tests {
     use bot4_venues::limits::RateLimits;
     use bot4_venues::market::DecodeError;
 
+    type Bad = (&'static str, fn(&str) -> CatalogueError);
+
     /// A venue that lists what `bad` says nothing about.
-    fn again(
-        bad: &[(&str, fn(&str) -> CatalogueError)],
-        names: &[&str],
-    ) -> (Result<Reading, ColdError>, usize) {
+    fn again(bad: &[Bad], names: &[&str]) -> (Result<Reading, ColdError>, usize) {
         let symbols: Vec<String> = names.iter().map(|s| (*s).to_owned()).collect();
         let mut reads = 0;
         let read = |asked: &[String]| {
