@@ -1,8 +1,9 @@
 //! The risk lane's agent: ports around a [`RiskCore`].
 //!
-//! A turn drains reports first, then commands and marks, then judges intents; each input is taken only when
-//! every output it may need has room. What the log holds is exactly what the core was fed, in
-//! order: the turn's time, phase changes, reports, commands, the marks a decision used, intents, decisions.
+//! A turn drains reports first, then commands and marks, then judges intents; each input is taken
+//! only when every output it may need has room. What the log holds is exactly what the core was
+//! fed, in order: the turn's time, phase changes, reports, commands, the marks a decision used,
+//! intents, decisions.
 //!
 //! Marks are conflated here: the newest waits outside the core and is handed in (and recorded)
 //! only when a decision is about to use it. Cost of an approval: four records, one of them the

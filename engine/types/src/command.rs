@@ -171,7 +171,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..232)) {
+        fn any_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..232),
+        ) {
             let _ = RiskCommand::read(&mut Reader::over(&bytes));
         }
     }

@@ -275,7 +275,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rules_read_back(n in any::<i128>(), v in any::<[i64; 4]>(), flags in any::<[bool; 3]>()) {
+        fn rules_read_back(
+            n in any::<i128>(),
+            v in any::<[i64; 4]>(),
+            flags in any::<[bool; 3]>(),
+        ) {
             let mut i = instrument(2, 8);
             (i.notional_min, i.notional_max, i.tick, i.lot) = (n, !n, v[0], v[1]);
             (i.band_sell.down_e4, i.qty_max, i.tradable) = (v[2], Qty(v[3]), flags[0]);

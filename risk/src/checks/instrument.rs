@@ -1,5 +1,6 @@
-//! The instrument is in the table, not closed, and the venue accepts orders for it. An intent of a strategy
-//! outside the roster has no row in the ledger and is refused as an unknown instrument, too.
+//! The instrument is in the table, not closed, and the venue accepts orders for it. An intent of a
+//! strategy outside the roster has no row in the ledger and is refused as an unknown instrument,
+//! too.
 
 use bot4_types::RefuseReason;
 
