@@ -8,8 +8,8 @@ use bot4_types::{ChecksumRule, Instrument, Level, Side};
 use crate::ladder::Ladder;
 
 /// Levels a side in a sum of each kind.
-const TOP_TEN: usize = 10;
-const INTERLEAVED: usize = 25;
+const TOP_TEN: usize = ChecksumRule::TopTen.levels();
+const INTERLEAVED: usize = ChecksumRule::Interleaved25.levels();
 /// Longest text of a number: 19 digits, or a point and the zeros before them, and a separator.
 const NUMBER_MAX: usize = 24;
 /// Room for the longest text: two numbers for each of 25 levels a side.

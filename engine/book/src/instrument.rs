@@ -197,7 +197,8 @@ impl InstrumentBook {
                 self.horizon = [bids, asks].map(|side| self.horizon_of(side));
                 let fits = self.ladder.set_all(Side::Buy, bids);
                 let fits = fits.and_then(|()| self.ladder.set_all(Side::Sell, asks));
-                if self.sound(ledger, fits, check) {
+                let counted = self.rules.counts_sum_of(bids.len(), asks.len());
+                if self.sound(ledger, fits, check, counted) {
                     self.replay(ledger, stamp.now);
                 }
                 self.touch(stamp.trail);
@@ -234,7 +235,7 @@ impl InstrumentBook {
         if self.rules.sequence == SequenceRule::Prev && is_restart(head) {
             self.oracle.clear();
         }
-        let sound = self.sound(ledger, fits, head.check);
+        let sound = self.sound(ledger, fits, head.check, true);
         if sound {
             let level = |side| self.ladder.best(side).unwrap_or_default();
             let top = Quote { id: head.last, bid: level(Side::Buy), ask: level(Side::Sell) };
@@ -250,14 +251,22 @@ impl InstrumentBook {
     }
 
     /// A book that lacks a level, disagrees with the venue's checksum or is crossed is not to be
-    /// shown.
-    fn sound(&mut self, ledger: &Ledger, fits: Result<(), Full>, check: Option<u32>) -> bool {
+    /// shown. A checksum that agrees is counted where `counted`.
+    fn sound(
+        &mut self,
+        ledger: &Ledger,
+        fits: Result<(), Full>,
+        check: Option<u32>,
+        counted: bool,
+    ) -> bool {
         if self.rules.depth_max > 0 {
             self.ladder.cut(self.rules.depth_max);
         }
         let (count, reason) = match fits {
             Err(Full) => (Count::Overflows, StaleReason::Capacity),
-            Ok(()) if !self.agrees(ledger, check) => (Count::ChecksumsBad, StaleReason::Checksum),
+            Ok(()) if !self.agrees(ledger, check, counted) => {
+                (Count::ChecksumsBad, StaleReason::Checksum)
+            }
             Ok(()) if self.ladder.crossed() => (Count::Crossed, StaleReason::Crossed),
             Ok(()) if self.is_beyond_horizon() => (Count::Horizons, StaleReason::Horizon),
             Ok(()) => return true,
@@ -268,11 +277,11 @@ impl InstrumentBook {
     }
 
     /// The venue's checksum, if it sent one, is that of our book.
-    fn agrees(&mut self, ledger: &Ledger, check: Option<u32>) -> bool {
+    fn agrees(&mut self, ledger: &Ledger, check: Option<u32>, counted: bool) -> bool {
         let rule = self.rules.checksum;
         let Some(want) = stated(rule, check) else { return true };
         let agrees = checksum(rule, &self.ladder, &self.instrument) == Some(want);
-        self.count(ledger, Count::ChecksumsOk, u64::from(agrees));
+        self.count(ledger, Count::ChecksumsOk, u64::from(agrees && counted));
         agrees
     }
 

@@ -38,7 +38,8 @@ pub struct BookSummary {
     pub gaps: u64,
     /// Times a live book had to start over.
     pub resyncs: u64,
-    /// Checksums that agreed, those of snapshots included; none where the venue has none.
+    /// Checksums that agreed: of every update that has one, and of snapshots as
+    /// [`bot4_types::SnapshotSums`] says; none where the venue has none.
     pub checksums_ok: Option<u64>,
     /// Checksums that did not.
     pub checksums_bad: Option<u64>,

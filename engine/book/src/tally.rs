@@ -39,7 +39,7 @@ tally! {
     BlocksLost "blocks_lost" "Level blocks whose way back was closed.",
     Unsynced "unsynced" "Diffs dropped because the stream had not sent its snapshot yet.",
     Repeats "snapshot_repeats" "Streamed snapshots that the book contained already.",
-    ChecksumsOk "checksums_ok" "Books that agreed with the venue's checksum.",
+    ChecksumsOk "checksums_ok" "Checksums that agreed; of snapshots as the venue's rules say.",
     ChecksumsBad "checksums_bad" "Books that did not.",
     TradesRepeated "trades_repeated" "Trades told before, by the other line or after a reconnect.",
     LineGaps "line_gaps" "Holes in a connection's own numbering, by instrument.",

@@ -6,7 +6,7 @@ use bot4_book::{BookConfig, Count, DiffHead, Ladder, NaiveBook, SyncConfig, chec
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     BookRules, BookState, ChecksumRule, Instrument, InstrumentId, Level, LevelBlock, MarketBody,
-    ResyncReason, SequenceRule, Side, SnapshotSource, StaleReason, Symbol,
+    ResyncReason, SequenceRule, Side, SnapshotSource, SnapshotSums, StaleReason, Symbol,
 };
 use common::{Bench, ROOMY, level};
 
@@ -22,6 +22,7 @@ const KRAKEN: BookRules = BookRules {
     sequence: SequenceRule::Unnumbered,
     snapshots: SnapshotSource::Streamed,
     checksum: ChecksumRule::TopTen,
+    snapshot_sums: SnapshotSums::Whole,
     depth_max: 10,
     snapshot_levels: 0,
 };
@@ -290,4 +291,32 @@ fn books_are_cut_and_summed_after_each_whole_message() {
     snapshot(&mut bench, &venue, venue.sum());
     assert_eq!(state(&bench).0, Some(BookState::Live));
     assert_eq!(bench.agent.count(IT, Count::ChecksumsBad), Some(2));
+}
+
+/// A deep snapshot's own sum vouches for its first levels: it is verified, and counts where the
+/// venue's rules say so. A wrong one counts in any case.
+#[test]
+fn sums_of_deep_snapshots_count_by_rule() {
+    let side = |step: i64| (1..=11).map(|i| level(10_000 + step * i, i)).collect::<Vec<_>>();
+    let (bids, asks) = (side(-1), side(1));
+    let sum = {
+        let mut twin = Ladder::new(128, 1_000);
+        twin.set_all(Side::Buy, &bids).expect("room");
+        twin.set_all(Side::Sell, &asks).expect("room");
+        let bare = Instrument::bare(IT, Symbol::new("A").expect("short"), 0);
+        checksum(ChecksumRule::TopTen, &twin, &bare).expect("a sum")
+    };
+    let counts = |snapshot_sums, (bids, asks): (&[Level], &[Level]), sum| {
+        let mut bench = bench(BookRules { snapshot_sums, depth_max: 100, ..KRAKEN });
+        bench.stated_snapshot(0, 0, Some(sum), bids, asks);
+        bench.settle();
+        let summary = bench.agent.summary(IT).expect("it");
+        (summary.checksums_ok, summary.checksums_bad, summary.state)
+    };
+    let deep = (&bids[..], &asks[..]);
+    assert_eq!(counts(SnapshotSums::Each, deep, sum), (Some(1), Some(0), "live"));
+    assert_eq!(counts(SnapshotSums::Whole, deep, sum), (Some(0), Some(0), "live"));
+    assert_eq!(counts(SnapshotSums::Whole, (&bids[..10], &asks[..10]), sum).0, Some(1));
+    assert_eq!(counts(SnapshotSums::Whole, (&bids[..10], deep.1), sum).0, Some(0), "one is deeper");
+    assert_eq!(counts(SnapshotSums::Whole, deep, sum ^ 1), (Some(0), Some(1), "waiting"));
 }

@@ -83,6 +83,7 @@ fn two_lines_and_checksums_allocate_nothing() {
         checksum: ChecksumRule::Interleaved25,
         depth_max: 20,
         snapshot_levels: 0,
+        ..BookRules::default()
     };
     let sync = SyncConfig { events_max: 16, levels_max: 64, ..SyncConfig::default() };
     let config =

@@ -13,7 +13,10 @@ use crate::offline::pump::PumpError;
 /// Arguments of `bot4 book`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  bot4 book --venue binance --json btcusdt_20240808.gz\n  \
-                  bot4 book --json CAPTURE_FOLDER")]
+                  bot4 book --json CAPTURE_FOLDER\n\nchecksums_ok counts the sums of updates, and \
+                  those of snapshots except at Kraken where a snapshot is deeper than the ten \
+                  levels under its sum. All are verified: a wrong one counts in checksums_bad and \
+                  makes the book stale.")]
 pub struct Args {
     /// Whose recording it is; a capture says it itself.
     #[arg(long)]

@@ -1,6 +1,8 @@
 //! What the tests of the whole program share: the binary, a state folder of its own, processes.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod recorded;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

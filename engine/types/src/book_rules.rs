@@ -55,6 +55,31 @@ pub enum ChecksumRule {
     Interleaved25,
 }
 
+impl ChecksumRule {
+    /// Levels a side that the sum is over, at most.
+    #[must_use]
+    pub const fn levels(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::TopTen => 10,
+            Self::Interleaved25 => 25,
+        }
+    }
+}
+
+/// Which snapshots' own checksums count among those that agreed. Every one is verified; one that
+/// does not agree counts, and the book is not shown, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotSums {
+    /// Each, as that of an update (OKX: snapshots have one fixed depth).
+    #[default]
+    Each,
+    /// Where the levels under the sum are the whole snapshot. Of a deeper one the sum vouches for
+    /// a part, so there only updates count (Kraken: the depth is the subscriber's choice, from the
+    /// ten levels of the sum to a hundred times as many).
+    Whole,
+}
+
 /// The rules of a venue's books.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BookRules {
@@ -64,6 +89,8 @@ pub struct BookRules {
     pub snapshots: SnapshotSource,
     /// Checksum.
     pub checksum: ChecksumRule,
+    /// Which sums of snapshots count.
+    pub snapshot_sums: SnapshotSums,
     /// Levels a side that a book is cut to after each message (Kraken: levels that fall out are
     /// not deleted by a message); zero: the venue deletes what falls out, or sends all.
     pub depth_max: usize,
@@ -74,6 +101,16 @@ pub struct BookRules {
 }
 
 impl BookRules {
+    /// The sum of a snapshot with so many levels counts when it agrees.
+    #[must_use]
+    pub const fn counts_sum_of(&self, bids: usize, asks: usize) -> bool {
+        let deepest = if bids > asks { bids } else { asks };
+        match self.snapshot_sums {
+            SnapshotSums::Each => true,
+            SnapshotSums::Whole => deepest <= self.checksum.levels(),
+        }
+    }
+
     /// Two lines of the same stream can be merged by number: first arrival wins.
     #[must_use]
     pub const fn is_mergeable(&self) -> bool {

@@ -12,7 +12,7 @@
 //! | [`usdm`] | what differs on the USD-M futures market |
 //! | [`usdm_instruments`] | its REST exchangeInfo |
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 pub mod errors;
 pub mod instruments;
@@ -95,6 +95,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::FirstLast,
     snapshots: SnapshotSource::Requested,
     checksum: ChecksumRule::None,
+    snapshot_sums: SnapshotSums::Each,
     depth_max: 0,
     snapshot_levels: SNAPSHOT_LEVELS as usize,
 };

@@ -11,7 +11,7 @@
 //! Sources: the Binance sheet, chapter 3; the venue's documentation of the USD-M streams, of the
 //! split of their addresses (March 2026) and of `depth` in the WebSocket API.
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 use super::Endpoints;
 use super::market::Flavour;
@@ -63,6 +63,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::FirstThenPrev,
     snapshots: SnapshotSource::Requested,
     checksum: ChecksumRule::None,
+    snapshot_sums: SnapshotSums::Each,
     depth_max: 0,
     snapshot_levels: SNAPSHOT_LEVELS as usize,
 };

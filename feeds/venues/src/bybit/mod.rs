@@ -17,7 +17,7 @@
 //! those of the book 100 ms later at most. `seq` would order the two, but a book's continuity is
 //! told by `u` alone.
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 pub mod instruments;
 pub mod market;
@@ -94,6 +94,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::Successor,
     snapshots: SnapshotSource::Streamed,
     checksum: ChecksumRule::None,
+    snapshot_sums: SnapshotSums::Each,
     depth_max: 0,
     snapshot_levels: 0,
 };

@@ -12,7 +12,7 @@
 //! books may have lost an update. Snapshots are whole books in one frame of megabytes. The ask
 //! side is called `offer`, and a trade's side is the maker's.
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 pub mod instruments;
 pub mod market;
@@ -53,6 +53,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::Unnumbered,
     snapshots: SnapshotSource::Streamed,
     checksum: ChecksumRule::None,
+    snapshot_sums: SnapshotSums::Each,
     depth_max: 0,
     snapshot_levels: 0,
 };

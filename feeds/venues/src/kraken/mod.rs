@@ -13,7 +13,7 @@
 //! Quotes are not subscribed: the book's own top is as fast, and the `ticker` channel names no
 //! place among the book's updates.
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 pub mod instruments;
 pub mod market;
@@ -56,6 +56,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::Unnumbered,
     snapshots: SnapshotSource::Streamed,
     checksum: ChecksumRule::TopTen,
+    snapshot_sums: SnapshotSums::Whole,
     depth_max: BOOK_DEPTH,
     snapshot_levels: 0,
 };

@@ -11,7 +11,7 @@
 //! when it is repeated; sides come asks first; texts of numbers have no trailing zeros; the
 //! keep-alive is the bare text `ping`, answered `pong`, neither JSON nor a control frame.
 
-use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource};
+use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
 pub mod instruments;
 pub mod market;
@@ -59,6 +59,7 @@ pub const RULES: BookRules = BookRules {
     sequence: SequenceRule::Prev,
     snapshots: SnapshotSource::Streamed,
     checksum: ChecksumRule::Interleaved25,
+    snapshot_sums: SnapshotSums::Each,
     // The venue sends removals for levels that fall out of the 400.
     depth_max: 0,
     snapshot_levels: 0,
