@@ -209,7 +209,7 @@ impl Venue {
             }
             Self::Okx => Ok(Box::new(okx::subscribe::OkxSession)),
             Self::Coinbase => Ok(Box::new(coinbase::subscribe::CoinbaseSession)),
-            Self::Kraken => Ok(Box::new(kraken::subscribe::KrakenSession)),
+            Self::Kraken => Ok(Box::new(kraken::subscribe::KrakenSession::default())),
             Self::Bybit => Ok(Box::new(bybit::subscribe::BybitSession::new(Category::Spot))),
             Self::BybitLinear => {
                 Ok(Box::new(bybit::subscribe::BybitSession::new(Category::Linear)))

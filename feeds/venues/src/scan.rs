@@ -20,7 +20,7 @@ mod fixed;
 mod short;
 mod wide;
 
-pub(crate) use dispatch::{Scanner, scan_at};
+pub use dispatch::{Scanner, scan_at};
 pub(crate) use fixed::Masked;
 pub use short::{LevelShape, NamedBare, QuotedCounted, QuotedPair, QuotedUpdate};
 

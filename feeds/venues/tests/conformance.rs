@@ -8,8 +8,9 @@ use bot4_simd::TextKernels;
 use bot4_types::limits::{FRAME_PADDING, INSTRUMENTS_MAX};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{Instrument, InstrumentId, InstrumentTable, SnapshotSource, Symbol};
-use bot4_venues::{DecodeError, Decoded, MarketSession, Sink, Venue};
+use bot4_venues::{DecodeError, Decoded, MarketSession, Sink};
 use common::corpus::{self, Corpus};
+use common::dialect::Dialect;
 use common::{BLOCKS, Bench, edited, input};
 use proptest::prelude::*;
 
@@ -268,8 +269,8 @@ fn nothing_is_allocated_after_the_start() {
 
 /// All `texts` twice through a decoder by `kernels`.
 fn allocates_nothing(corpus: &Corpus, kernels: TextKernels, texts: &[Vec<u8>], tag: AgentTag) {
-    let decoder = corpus.venue.market_decoder_by(kernels, &corpus.table);
-    let (mut decoder, mut sink) = (decoder.expect("in build"), bench(corpus).sink);
+    let mut decoder = corpus.venue.market_decoder_by(kernels, &corpus.table);
+    let mut sink = bench(corpus).sink;
     assert_eq!(decoder.kernels(), kernels);
     decoder.start();
     let scope = enter(tag);
@@ -290,8 +291,8 @@ fn instruments(count: usize) -> Vec<Instrument> {
     (0..count).map(|i| Instrument::bare(InstrumentId(i as u16), name(i), 8)).collect()
 }
 
-fn session(venue: Venue) -> Box<dyn MarketSession> {
-    venue.market_session(0).expect("in build")
+fn session(venue: Dialect) -> Box<dyn MarketSession> {
+    venue.market_session()
 }
 
 /// A text of a session: JSON, or the bare word of a ping.

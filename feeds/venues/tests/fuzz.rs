@@ -129,7 +129,7 @@ fn fuzz(venue: Venue) {
     let first = from_env("BOT4_FUZZ_SEED", 1);
     let end = Instant::now() + Duration::from_secs(seconds);
     let all = corpus::all();
-    let corpus = all.iter().find(|c| c.venue == venue).expect("each venue has a corpus");
+    let corpus = all.iter().find(|c| c.venue == venue.into()).expect("each venue has a corpus");
     let mut seed = first;
     while seed == first || Instant::now() < end {
         // A failure's output names the seed to start from.

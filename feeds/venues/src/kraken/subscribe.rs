@@ -11,8 +11,30 @@ use crate::json::write_text;
 use crate::session::{ConnectionLimits, KeepAlive, MarketSession};
 
 /// Market data connections of Kraken.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KrakenSession;
+#[derive(Clone, Copy, Debug)]
+pub struct KrakenSession {
+    depth: usize,
+}
+
+impl KrakenSession {
+    /// Books of `depth` levels a side, one of [`super::DEPTHS`]. The rules of the books that listen
+    /// must cut at the same depth.
+    #[must_use]
+    pub const fn of(depth: usize) -> Self {
+        Self { depth }
+    }
+
+    fn subscribe_book(self, instruments: &[Instrument]) -> Vec<u8> {
+        let rest = format!(r#","depth":{},"snapshot":true"#, self.depth);
+        request("subscribe", "book", instruments, &rest)
+    }
+}
+
+impl Default for KrakenSession {
+    fn default() -> Self {
+        Self::of(BOOK_DEPTH)
+    }
+}
 
 impl MarketSession for KrakenSession {
     fn stream_path(&self, _: &[Instrument]) -> String {
@@ -21,7 +43,7 @@ impl MarketSession for KrakenSession {
 
     fn on_open(&self, instruments: &[Instrument], out: &mut Vec<Vec<u8>>) {
         for some in instruments.chunks(SYMBOLS_PER_REQUEST) {
-            out.push(subscribe_book(some));
+            out.push(self.subscribe_book(some));
             // Without the last 50 trades of before, which are no news.
             out.push(request("subscribe", "trade", some, r#","snapshot":false"#));
         }
@@ -32,8 +54,8 @@ impl MarketSession for KrakenSession {
     fn resubscribe(&self, instrument: &Instrument, out: &mut Vec<Vec<u8>>) {
         let one = core::slice::from_ref(instrument);
         // The depth has to be given here too.
-        out.push(request("unsubscribe", "book", one, &format!(r#","depth":{BOOK_DEPTH}"#)));
-        out.push(subscribe_book(one));
+        out.push(request("unsubscribe", "book", one, &format!(r#","depth":{}"#, self.depth)));
+        out.push(self.subscribe_book(one));
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
@@ -75,11 +97,6 @@ fn request(method: &str, channel: &str, instruments: &[Instrument], rest: &str) 
     text
 }
 
-fn subscribe_book(instruments: &[Instrument]) -> Vec<u8> {
-    let rest = format!(r#","depth":{BOOK_DEPTH},"snapshot":true"#);
-    request("subscribe", "book", instruments, &rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,32 +116,34 @@ mod tests {
     fn books_with_snapshot_and_trades_without_are_asked_for() {
         let pair = [bare(0, "BTC/USD"), bare(1, "A\"\\\u{1}/B")];
         assert_eq!(
-            texts(|out| KrakenSession.on_open(&pair, out)),
+            texts(|out| KrakenSession::default().on_open(&pair, out)),
             [
                 r#"{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD","A\"\\\u0001/B"],"depth":100,"snapshot":true}}"#,
                 r#"{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD","A\"\\\u0001/B"],"snapshot":false}}"#,
             ]
         );
         let many: Vec<Instrument> = (0..250).map(|i| bare(i, &format!("A{i}/USD"))).collect();
-        assert_eq!(texts(|out| KrakenSession.on_open(&many, out)).len(), 6);
-        assert_eq!(texts(|out| KrakenSession.on_open(&[], out)).len(), 0);
+        assert_eq!(texts(|out| KrakenSession::default().on_open(&many, out)).len(), 6);
+        assert_eq!(texts(|out| KrakenSession::default().on_open(&[], out)).len(), 0);
     }
 
     #[test]
     fn a_fresh_snapshot_comes_by_subscribing_again() {
         assert_eq!(
-            texts(|out| KrakenSession.resubscribe(&bare(0, "BTC/USD"), out)),
+            texts(|out| KrakenSession::default().resubscribe(&bare(0, "BTC/USD"), out)),
             [
                 r#"{"method":"unsubscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":100}}"#,
                 r#"{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":100,"snapshot":true}}"#,
             ]
         );
-        assert_eq!(KrakenSession.snapshot_path(), None);
+        assert_eq!(KrakenSession::default().snapshot_path(), None);
+        let deep = texts(|out| KrakenSession::of(1_000).resubscribe(&bare(0, "BTC/USD"), out));
+        assert!(deep.iter().all(|text| text.contains(r#""depth":1000"#)), "{deep:?}");
     }
 
     #[test]
     fn the_proxy_is_heard_before_it_closes() {
-        let session = KrakenSession;
+        let session = KrakenSession::default();
         assert!(session.is_shutdown_notice(b"CloudFlare WebSocket proxy restarting"));
         assert!(!session.is_shutdown_notice(br#"{"channel":"heartbeat"}"#));
     }

@@ -6,14 +6,14 @@ use crate::market::{Input, Sink};
 use crate::stage::Scanned;
 
 /// A decoder's scanner of hot messages.
-pub(crate) trait Scanner {
+pub trait Scanner {
     /// Reads `input` by means of `look`; `None` when the general reader must.
     fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned;
 }
 
 /// Lets `scanner` read `input` with the instructions of `kernels`.
 #[inline(always)]
-pub(crate) fn scan_at(
+pub fn scan_at(
     kernels: TextKernels,
     scanner: &mut impl Scanner,
     input: &Input<'_>,

@@ -3,12 +3,16 @@
 use bot4_types::InstrumentTable;
 use bot4_venues::Venue;
 
+use super::dialect::Dialect;
 use super::table;
+
+/// Kinds of messages that no book needs, or only rarely: venue, outcome and text.
+pub const QUIET: &str = include_str!("../golden/quiet.tsv");
 
 /// A venue's own messages, the instruments they name, and a message of a channel that no build
 /// knows.
 pub struct Corpus {
-    pub venue: Venue,
+    pub venue: Dialect,
     pub lines: Vec<&'static str>,
     /// Messages at the borders of what a scanner reads at once, and what fuzzing has found.
     pub kept: Vec<&'static str>,
@@ -16,12 +20,33 @@ pub struct Corpus {
     pub unknown_channel: &'static str,
 }
 
-/// One corpus for each venue in the build.
+/// One corpus for each venue in the build, and that of the venue which exists for the tests.
 ///
 /// A venue that is new in the build gets a file in `golden`, one in `corpus`, and a line in each
 /// table below.
 pub fn all() -> Vec<Corpus> {
-    Venue::ALL.into_iter().filter(|venue| venue.is_in_build()).map(of).collect()
+    let of_build = Venue::ALL.into_iter().filter(|venue| venue.is_in_build());
+    of_build.map(of).chain([toy()]).collect()
+}
+
+fn toy() -> Corpus {
+    Corpus {
+        venue: Dialect::Toy,
+        lines: include_str!("../golden/toy.jsonl").lines().collect(),
+        kept: include_str!("../corpus/toy.jsonl").lines().collect(),
+        table: table(&[("BTC-USD", 3, 8), ("ETH-USD", 2, 4)]),
+        unknown_channel: r#"{"t":"new","s":"BTC-USD"}"#,
+    }
+}
+
+/// The rows of [`QUIET`] for a venue: outcome and text.
+pub fn quiet_of(venue: Venue) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let name = if venue == Venue::BybitLinear { Venue::Bybit.name() } else { venue.name() };
+    QUIET.lines().filter_map(move |row| {
+        let mut parts = row.splitn(3, '\t');
+        parts.next().filter(|of| *of == name)?;
+        Some((parts.next()?, parts.next()?))
+    })
 }
 
 fn of(venue: Venue) -> Corpus {
@@ -58,7 +83,8 @@ fn of(venue: Venue) -> Corpus {
         ),
     };
     let kept = kept(venue).lines().collect();
-    Corpus { venue, lines: text.lines().collect(), kept, table: table(names), unknown_channel }
+    let lines = text.lines().chain(quiet_of(venue).map(|(_, text)| text)).collect();
+    Corpus { venue: venue.into(), lines, kept, table: table(names), unknown_channel }
 }
 
 const fn kept(venue: Venue) -> &'static str {

@@ -3,17 +3,18 @@
 use bot4_simd::TextKernels;
 use bot4_types::{ConnId, InstrumentId, InstrumentTable, MarketEvent};
 use bot4_venues::stage::give_back;
-use bot4_venues::{DecodeError, Decoded, Input, MarketDecoder, Sink, Venue};
+use bot4_venues::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 
 use super::described;
+use super::dialect::Dialect;
 
 /// Decoders of one venue, scalar first. Each has its own memory of what came before.
 pub struct EveryLevel(Vec<Box<dyn MarketDecoder>>);
 
 impl EveryLevel {
     /// The decoders of `venue` at every level this CPU has.
-    pub fn of(venue: Venue, table: &InstrumentTable) -> Self {
-        let at = |kernels| venue.market_decoder_by(kernels, table).expect("in build");
+    pub fn of(venue: Dialect, table: &InstrumentTable) -> Self {
+        let at = |kernels| venue.market_decoder_by(kernels, table);
         Self(TextKernels::all().map(at).collect())
     }
 

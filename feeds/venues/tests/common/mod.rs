@@ -3,8 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod corpus;
+pub mod dialect;
 pub mod levels;
 pub mod mutate;
+#[path = "../toy/mod.rs"]
+pub mod toy;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -16,7 +19,8 @@ use bot4_types::{
     MarketEvent, Nanos, Symbol, Trail,
 };
 use bot4_venues::stage::give_back;
-use bot4_venues::{BlockPool, DecodeError, Decoded, Input, MarketDecoder, Sink, Venue};
+use bot4_venues::{BlockPool, DecodeError, Decoded, Input, MarketDecoder, Sink, TextKernels};
+use dialect::Dialect;
 
 use levels::EveryLevel;
 
@@ -39,10 +43,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new(venue: Venue, table: &InstrumentTable) -> Self {
-        let general = venue.market_decoder(table).expect("in build");
+    pub fn new(dialect: impl Into<Dialect>, table: &InstrumentTable) -> Self {
+        let dialect = dialect.into();
+        let general = dialect.market_decoder_by(TextKernels::best(), table);
         let sink = Sink::new(BlockPool::new(BLOCKS));
-        let fast = Box::new(EveryLevel::of(venue, table));
+        let fast = Box::new(EveryLevel::of(dialect, table));
         Self { fast, general, sink, bytes: Vec::new() }
     }
 
