@@ -16,154 +16,125 @@ mod side_by_side;
 #[path = "damage/words.rs"]
 mod words;
 
-use bot4_venues::registry::Venue;
-use common::recordings;
+use common::recorded;
 use side_by_side::{Damage, Outcome, run};
 
-/// A recording and how its venue can be checked.
+/// How a recording's venue can be checked.
 struct Case {
-    folder: &'static str,
-    venue: Venue,
-    /// One book message in so many is damaged.
+    name: &'static str,
+    /// One book message in so many is damaged, of each book.
     every: usize,
-    /// Levels a side that must agree while live; all of them where that is not said.
+    /// Levels a side that must agree while live: those under the checksum where nothing else
+    /// tells, else all.
     levels_max: usize,
     /// Book messages carry a number, so that repeats and holes show at once.
     numbered: bool,
-    /// A checksum over the levels that the recording changes.
+    /// A checksum over the levels that must agree.
     summed: bool,
 }
 
-const CASES: [Case; 8] = [
-    Case {
-        folder: "binance_spot_btcusdt_20240808",
-        venue: Venue::Binance,
-        every: 100,
-        levels_max: usize::MAX,
-        numbered: true,
-        summed: false,
-    },
-    Case {
-        folder: "binance_usdm_btcusdt_20240808",
-        venue: Venue::BinanceUsdm,
-        every: 100,
-        levels_max: usize::MAX,
-        numbered: true,
-        summed: false,
-    },
-    Case {
-        folder: "kraken_v2_btcusd_d10_20230730",
-        venue: Venue::Kraken,
-        every: 25,
-        levels_max: usize::MAX,
-        numbered: false,
-        summed: true,
-    },
-    Case {
-        folder: "kraken_v2shape_d1000_20210417",
-        venue: Venue::Kraken,
-        every: 100,
-        levels_max: 10,
-        numbered: false,
-        summed: false,
-    },
-    Case {
-        folder: "bybit_v5_spot_20260809",
-        venue: Venue::Bybit,
-        every: 25,
-        levels_max: usize::MAX,
-        numbered: true,
-        summed: false,
-    },
-    Case {
-        folder: "okx_v5_btcusdt_20220513",
-        venue: Venue::Okx,
-        every: 10,
-        levels_max: 25,
-        numbered: false,
-        summed: false,
-    },
-    Case {
-        folder: "okx_v5_mixed_20210722",
-        venue: Venue::Okx,
-        every: 100,
-        levels_max: 25,
-        numbered: false,
-        summed: false,
-    },
-    Case {
-        folder: "coinbase_at_20260809",
-        venue: Venue::Coinbase,
-        every: 50,
-        levels_max: usize::MAX,
-        numbered: true,
-        summed: false,
-    },
+const ALL: usize = usize::MAX;
+
+/// A row of the table below.
+const fn case(
+    name: &'static str,
+    every: usize,
+    levels_max: usize,
+    numbered: bool,
+    summed: bool,
+) -> Case {
+    Case { name, every, levels_max, numbered, summed }
+}
+
+/// Every hundredth message and more often where a recording is short.
+const CASES: [Case; 10] = [
+    case("binance_spot_btcusdt_20240808", 100, ALL, true, false),
+    case("binance_spot_multi_20210417", 10, ALL, true, false),
+    case("binance_spot_multi_20211012", 10, ALL, true, false),
+    case("binance_usdm_btcusdt_20240808", 100, ALL, true, false),
+    case("bybit_v5_spot_20260809", 25, ALL, true, false),
+    case("coinbase_at_20260809", 50, ALL, true, false),
+    case("kraken_v2_btcusd_d10_20230730", 25, ALL, false, true),
+    case("kraken_v2shape_d1000_20210417", 100, 10, false, true),
+    case("okx_v5_btcusdt_20220513", 10, 25, false, true),
+    case("okx_v5_mixed_20210722", 100, 25, false, true),
 ];
 
-fn outcome(case: &Case, damage: Damage) -> Option<Outcome> {
-    let folder = recordings()?.join(case.folder);
-    let outcome = run(case.venue, &folder, damage, case.every, case.levels_max);
-    println!("{:<32} {damage:?}: {outcome:?}", case.folder);
-    assert!(outcome.damaged > 0, "{} has book messages", case.folder);
-    assert_eq!(outcome.wrong, 0, "{} {damage:?}: a live book was wrong", case.folder);
-    assert_eq!(outcome.lost, 0, "{} {damage:?}: a snapshot did not mend it", case.folder);
-    Some(outcome)
+/// Runs every recording with `damage`, prints a row of each, and lets `check` judge it.
+fn each(damage: Damage, check: impl Fn(&Case, &Outcome)) {
+    println!(
+        "{:<32} {:<7} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6}",
+        "recording", "damage", "damaged", "noticed", "harmless", "later", "wrong", "lost"
+    );
+    for recorded in recorded::all() {
+        let name = recorded.name.as_str();
+        let case = CASES.iter().find(|case| case.name == name).expect("every recording has a row");
+        let o = run(&recorded, damage, case.every, case.levels_max);
+        println!(
+            "{name:<32} {:<7} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6}",
+            format!("{damage:?}"),
+            o.damaged,
+            o.noticed,
+            o.harmless,
+            o.later,
+            o.wrong,
+            o.lost
+        );
+        assert!(o.damaged > 0, "{name} has book messages");
+        assert_eq!(o.lost, 0, "{name} {damage:?}: a snapshot did not mend it");
+        check(case, &o);
+    }
 }
 
-/// A message that is missing is noticed at the next one of its book, wherever there is a number.
-/// Where there is only a checksum, a message that the next one repeats is no loss.
+/// What is missing or late is noticed by its number at the next message at the latest. Where there
+/// is only a checksum, it shows in the levels under it, or changed none of them.
+fn lost_or_late(case: &Case, o: &Outcome) {
+    assert_eq!(o.wrong, 0, "{}: a live book was wrong", case.name);
+    if case.numbered {
+        assert_eq!(o.noticed, o.damaged, "{}", case.name);
+    } else {
+        assert_eq!(o.noticed + o.harmless, o.damaged, "{}", case.name);
+        assert!(o.noticed > 0, "{}", case.name);
+    }
+}
+
 #[test]
 fn dropped_messages_are_noticed() {
-    for case in &CASES {
-        let Some(outcome) = outcome(case, Damage::Drop) else { return };
-        if case.numbered {
-            assert_eq!(outcome.noticed, outcome.damaged, "{}", case.folder);
-        } else if case.summed {
-            assert_eq!(outcome.noticed + outcome.harmless, outcome.damaged, "{}", case.folder);
-        }
-    }
+    each(Damage::Drop, lost_or_late);
 }
 
-/// Two messages in the wrong order are noticed at the first of them.
 #[test]
 fn swapped_messages_are_noticed() {
-    for case in &CASES {
-        let Some(outcome) = outcome(case, Damage::Swap) else { return };
-        if case.numbered {
-            assert_eq!(outcome.noticed, outcome.damaged, "{}", case.folder);
-        } else if case.summed {
-            assert_eq!(outcome.noticed + outcome.harmless, outcome.damaged, "{}", case.folder);
-        }
-    }
+    each(Damage::Swap, lost_or_late);
 }
 
 /// A message that comes twice changes nothing and costs no book.
 #[test]
 fn doubled_messages_are_ignored() {
-    for case in &CASES {
-        let Some(outcome) = outcome(case, Damage::Double) else { return };
-        assert_eq!(outcome.noticed, 0, "{}", case.folder);
-        assert_eq!(outcome.harmless, outcome.damaged, "{}", case.folder);
-    }
+    each(Damage::Double, |case, o| {
+        assert_eq!((o.noticed, o.later, o.wrong), (0, 0, 0), "{}", case.name);
+        assert_eq!(o.harmless, o.damaged, "{}", case.name);
+    });
 }
 
 /// Text that is not JSON makes its book stale at that message.
 #[test]
 fn broken_messages_are_noticed() {
-    for case in &CASES {
-        let Some(outcome) = outcome(case, Damage::Break) else { return };
-        assert_eq!(outcome.noticed, outcome.damaged, "{}", case.folder);
-    }
+    each(Damage::Break, |case, o| {
+        assert_eq!((o.noticed, o.wrong), (o.damaged, 0), "{}", case.name);
+    });
 }
 
-/// A changed digit is noticed where a checksum covers it. Elsewhere nothing in the message tells,
-/// and the books differ until the level changes again: that is counted, not hidden.
+/// A changed digit is noticed where a checksum covers it, at once or when it comes under it. In a
+/// message of another venue nothing tells, and the books differ until the level changes again:
+/// that is counted, not hidden.
 #[test]
 fn changed_digits_are_noticed_where_there_is_a_checksum() {
-    for case in CASES.iter().filter(|case| case.summed) {
-        let Some(outcome) = outcome(case, Damage::Digit) else { return };
-        assert_eq!(outcome.noticed + outcome.harmless, outcome.damaged, "{}", case.folder);
-        assert!(outcome.noticed > 0, "{}", case.folder);
-    }
+    each(Damage::Digit, |case, o| {
+        if case.summed {
+            assert_eq!(o.wrong, 0, "{}: a live book was wrong", case.name);
+            assert_eq!(o.noticed + o.harmless, o.damaged, "{}", case.name);
+            assert!(o.noticed > 0, "{}", case.name);
+        }
+    });
 }

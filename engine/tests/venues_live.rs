@@ -9,9 +9,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use bot4_types::{Level, Nanos, Side};
+use bot4::offline::{Pump, Recording};
+use bot4_book::{BookSummary, Ladder};
+use bot4_types::{BookState, Instrument, Nanos, Side, SnapshotSource};
 use bot4_venues::Venue;
-use common::{bot4, number, output, recordings, report, started, stderr};
+use common::recorded::{self, Recorded};
+use common::{Killed, bot4, number, output, report, started, stderr};
 use observer::{Observer, Options, proxy, venues};
 use serde_json::Value;
 
@@ -101,107 +104,177 @@ fn an_embedded_venue_is_observed_without_any_host() {
     check("binance", &report, 3);
 }
 
-/// The books of `bot4 book` over `file`, by symbol.
-fn offline(venue: Venue, file: &Path) -> Vec<Value> {
-    let state = tempfile::tempdir().expect("a folder");
-    let out =
-        output(bot4(state.path()).args(["book", "--json", "--venue", venue.name()]).arg(file));
-    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+/// The books that the recording gives offline, in the order of its table.
+fn offline(recorded: &Recorded) -> (Recording, Pump) {
+    let (venue, files) = (recorded.venue, &recorded.files);
+    let recording =
+        Recording::read(venue, files, recorded.snapshots.as_deref(), None).expect("readable");
+    let mut pump = Pump::new(&recording, 0).expect("a pump");
+    recording.play(|message| pump.feed(message)).expect("readable");
+    pump.settle().expect("no fault");
+    (recording, pump)
 }
 
-/// Digits behind the point of the best bid's price or quantity.
-fn digits(book: &Value, part: usize) -> usize {
-    let text = book["best_bid"][part].as_str().unwrap_or_default();
-    text.split_once('.').map_or(0, |(_, digits)| digits.len())
+/// A side's levels, best first, in units of 10^-18.
+fn levels(ladder: &Ladder, side: Side, of: &Instrument) -> Vec<[i128; 2]> {
+    let unit = |decimals: u8| 10i128.pow(18 - u32::from(decimals));
+    let (price, qty) = (unit(of.price_decimals), unit(of.qty_decimals));
+    ladder.iter(side).map(|l| [i128::from(l.price) * price, i128::from(l.qty) * qty]).collect()
 }
 
-/// The sum of the observed book's first levels, written with as many digits as offline, where no
-/// list of instruments says how many there are.
-fn top20_crc32(observer: &Observer, place: usize, wanted: &Value) -> u32 {
-    let instrument = observer.table.all()[place];
-    let ladder = observer.book.ladder(instrument.id).expect("a book");
-    let written = |units: i64, decimals: u8, digits: usize| {
-        let one = 10i64.pow(u32::from(decimals));
-        let fraction = format!("{:0width$}", units % one, width = usize::from(decimals));
-        let whole = units / one;
-        if digits == 0 { whole.to_string() } else { format!("{whole}.{:.digits$}", fraction) }
-    };
-    let side = |side| {
-        let mut levels = [Level::default(); 20];
-        ladder.top(side, &mut levels);
-        let there = levels.into_iter().filter(|l| l.qty > 0);
-        let text = there.map(|l| {
-            let price = written(l.price, instrument.price_decimals, digits(wanted, 0));
-            let qty = written(l.qty, instrument.qty_decimals, digits(wanted, 1));
-            format!("{price}:{qty}")
-        });
-        text.collect::<Vec<_>>().join("|")
-    };
-    let mut sum = flate2::Crc::new();
-    sum.update(format!("{}#{}", side(Side::Buy), side(Side::Sell)).as_bytes());
-    sum.sum()
+/// Where a snapshot was cut, its levels are known up to here: three quarters of the most.
+fn known_to(observer: &Observer, at: usize, side: Side, cut: usize) -> Option<i128> {
+    let of = observer.table.all()[at];
+    let levels = levels(observer.book.ladder(of.id).expect("a book"), side, &of);
+    let sure = cut / 4 * 3;
+    (cut > 0 && levels.len() >= sure).then(|| levels[sure - 1][0])
 }
 
-/// Serves `file` at `speed` through a proxy and compares the books at its end with those offline.
-fn served(venue: Venue, file: &Path, speed: &str) {
-    // A live table multiplies price and quantity exactly: 16 digits together.
-    let fits = |b: &Value| b["state"] == "live" && digits(b, 0) + digits(b, 1) <= 16;
-    let expected: Vec<Value> = offline(venue, file).into_iter().filter(fits).collect();
-    assert!(!expected.is_empty(), "{}", file.display());
-    let symbols: Vec<&str> = expected.iter().filter_map(|b| b["symbol"].as_str()).collect();
-    let state = tempfile::tempdir().expect("a folder");
-    let (_venue, endpoints) = started(
-        bot4(state.path())
-            .args(["venue", "--venue", venue.name(), "--speed", speed, "--market"])
-            .arg(file),
-    );
+/// Starts `recorded` at `speed` in a venue of its own behind a proxy, and an observer of all its
+/// books.
+fn serve(
+    recorded: &Recorded,
+    recording: &Recording,
+    speed: &str,
+    state: &Path,
+) -> (Killed, Observer) {
+    let mut command = bot4(state);
+    command.args(["venue", "--venue", recorded.venue.name(), "--speed", speed, "--market"]);
+    command.args(&recorded.files);
+    if let Some(path) = &recorded.snapshots {
+        command.arg("--snapshots").arg(path);
+    }
+    let (child, endpoints) = started(&mut command);
     let market = endpoints["market"].as_str().expect("a URL").trim_start_matches("wss://");
     let address: SocketAddr =
         market.split('/').next().unwrap_or_default().parse().expect("an address");
-    let port = Some(proxy::start(address, 11));
-    let options = Options { port, horizon: false, ..Options::default() };
-    let mut observer = Observer::new(venue, &endpoints, &symbols, &options);
+    // A table to trade with multiplies price and quantity exactly: 16 digits together. What was
+    // recorded with more is observed all the same.
+    let fits = |i: &Instrument| i.price_decimals + i.qty_decimals <= 16;
+    let table = (!recording.table().all().iter().all(fits)).then(|| recording.table().clone());
+    let options = Options {
+        port: Some(proxy::start(address, 11)),
+        horizon: false,
+        table,
+        depth: (recorded.venue == Venue::Kraken).then(|| recording.depth_max()),
+        ..Options::default()
+    };
+    let symbols = recording.symbols();
+    let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
+    let observer = Observer::new(recorded.venue, &endpoints, &symbols, &options);
+    (child, observer)
+}
+
+/// Serves a recording and compares every level of every book at its end with those offline.
+fn served(recorded: &Recorded, speed: &str) {
+    let (name, venue) = (&recorded.name, recorded.venue);
+    let (recording, pump) = offline(recorded);
+    let state = tempfile::tempdir().expect("a folder");
+    let (_venue, mut observer) = serve(recorded, &recording, speed, state.path());
+    let count = recording.table().all().len();
+    let streamed = venue.rules().snapshots == SnapshotSource::Streamed;
+    let cut = venue.rules().snapshot_levels;
+    let mut known: Vec<Option<[Option<i128>; 2]>> = vec![None; count];
     let (mut seen, mut quiet_since) = (0, observer.clock.now());
-    observer.until("the end of the recording", 120, |o| {
+    observer.until("the end of the recording", 240, |o| {
         // Heartbeats go on.
         let levels = o.count("book.", "levels");
         if levels != seen {
             (seen, quiet_since) = (levels, o.clock.now());
         }
+        for (at, known) in known.iter_mut().enumerate().filter(|(_, known)| known.is_none()) {
+            let id = o.table.all()[at].id;
+            if o.book.state(id) == Some(BookState::Live) {
+                *known = Some([Side::Buy, Side::Sell].map(|side| known_to(o, at, side, cut)));
+            }
+        }
         o.all_live() && o.clock.now().since(quiet_since) > Nanos::from_secs(4)
     });
-    for (i, (wanted, book)) in expected.iter().zip(observer.summaries()).enumerate() {
-        let crc = top20_crc32(&observer, i, wanted);
-        // Without numbers of its own a book shows the connection's, which are not the recording's.
-        let numbered = venue.rules().is_mergeable();
-        let id_of = |id: Option<u64>| id.filter(|_| numbered);
-        let found = (book.symbol.as_str(), id_of(book.final_update_id), u64::from(crc));
-        let id = id_of(wanted["final_update_id"].as_u64());
-        let name = wanted["symbol"].as_str().unwrap_or_default();
-        let crc = wanted["top20_crc32"].as_u64().expect("a sum");
-        assert_eq!(found, (name, id, crc), "{}: {wanted}", file.display());
-        assert_eq!((book.gaps, book.checksums_bad.unwrap_or(0)), (0, 0), "{name}");
+    let (offline, live) = (pump.summaries(), observer.summaries());
+    let mut compared = 0;
+    for (at, (want, book)) in offline.iter().zip(&live).enumerate() {
+        assert_eq!(want.symbol, book.symbol, "{name}");
+        let of = [recording.table().all()[at], observer.table.all()[at]];
+        let ladders = [pump.books().ladder(of[0].id), observer.book.ladder(of[1].id)];
+        let [want_ladder, ladder] = ladders.map(|ladder| ladder.expect("a book"));
+        for (n, side) in [Side::Buy, Side::Sell].into_iter().enumerate() {
+            let sure = known[at].and_then(|known| known[n]);
+            let within = |l: &[i128; 2]| match (sure, side) {
+                (None, _) => true,
+                (Some(edge), Side::Buy) => l[0] >= edge,
+                (Some(edge), Side::Sell) => l[0] <= edge,
+            };
+            let part = |mut levels: Vec<[i128; 2]>| {
+                levels.retain(within);
+                levels
+            };
+            let wanted = part(levels(want_ladder, side, &of[0]));
+            let got = part(levels(ladder, side, &of[1]));
+            let lacks = wanted.iter().filter(|l| !got.contains(l)).count();
+            let first = got.iter().zip(&wanted).position(|(a, b)| a != b);
+            let told = first.map(|i| (i, got[i], wanted[i]));
+            assert!(
+                got == wanted,
+                "{name} {} {side:?} down to {sure:?}: {} levels, not {}, {lacks} are not there; \
+                 first other one: {told:?}",
+                book.symbol,
+                got.len(),
+                wanted.len()
+            );
+            compared += got.len();
+        }
+        check_numbers(name, want, book, streamed, venue.rules().is_mergeable());
     }
-    println!("{}: {} books, {seen} levels", file.display(), expected.len());
+    println!("{name}: {count} books, {compared} levels equal, {seen} levels received");
 }
+
+/// What is counted on the way agrees as well.
+fn check_numbers(
+    name: &str,
+    want: &BookSummary,
+    book: &BookSummary,
+    streamed: bool,
+    numbered: bool,
+) {
+    let of = |s: &BookSummary| (s.gaps, s.resyncs, s.crossed, s.checksums_bad);
+    assert_eq!((book.state, of(book)), ("live", of(want)), "{name}: {book:?}");
+    if numbered {
+        assert_eq!(book.final_update_id, want.final_update_id, "{name}: {book:?}");
+    }
+    if streamed {
+        let of = |s: &BookSummary| (s.applied, s.checksums_ok);
+        assert_eq!(of(book), of(want), "{name}: {book:?}");
+    }
+}
+
+/// How much faster than recorded each is served: some seconds for all of them.
+fn speed_of(name: &str) -> &'static str {
+    match name {
+        "binance_spot_btcusdt_20240808" => "80",
+        "binance_usdm_btcusdt_20240808" => "40",
+        "coinbase_at_20260809" | "okx_v5_btcusdt_20220513" => "4",
+        _ => "10",
+    }
+}
+
+/// Recordings that are served at the same time: mostly they wait.
+const AT_ONCE: usize = 3;
 
 #[test]
 fn recordings_served_over_tls_give_the_books_they_give_offline() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(recordings) = recordings() else { return };
-    for (name, file, speed) in [
-        ("okx", "okx_v5_btcusdt_20220513/ws.feed.gz", "10"),
-        ("bybit", "bybit_v5_spot_20260809/ws.feed.gz", "10"),
-        ("coinbase", "coinbase_at_20260809/ws.feed.gz", "10"),
-        ("binance", "binance_spot_btcusdt_20240808/btcusdt_20240808.gz", "100"),
-        ("binance-usdm", "binance_usdm_btcusdt_20240808/btcusdt_20240808.gz", "100"),
-    ] {
-        let venue = Venue::from_name(name).expect("a venue");
-        if venues().iter().any(|(v, _)| *v == venue) {
-            let file = recordings.join(file);
-            observer::unstarved(name, || served(venue, &file, speed));
+    let slower = std::env::var("BOT4_SERVED_SPEED").ok();
+    let todo = Mutex::new(recorded::all());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(recorded) = next else { return };
+                    let speed = slower.as_deref().unwrap_or(speed_of(&recorded.name));
+                    observer::unstarved(&recorded.name, || served(&recorded, speed));
+                }
+            });
         }
-    }
+    });
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bot4_venue::{MarketChoice, VenueOptions};
 
@@ -14,7 +15,10 @@ use crate::record::instruments::CaptureInstruments;
 
 /// Arguments of `bot4 venue`.
 #[derive(clap::Args)]
-#[command(after_help = "Example: bot4 venue --listen 127.0.0.1:9443 --market btcusdt.gz --trade")]
+#[command(
+    after_help = "Examples:\n  bot4 venue --listen 127.0.0.1:9443 --market btcusdt.gz --trade\n  \
+                  bot4 venue --market ws.feed.gz --snapshots rest.jsonl.gz --speed 10"
+)]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -23,9 +27,12 @@ pub struct Args {
     /// Without it that of the capture to serve, else binance.
     #[arg(long)]
     venue: Option<String>,
-    /// `generated`, a recording (plain or .gz), or a capture.
-    #[arg(long, default_value = "generated")]
-    market: String,
+    /// `generated`, or recordings (plain or .gz) and captures in order, one stream.
+    #[arg(long, num_args = 1.., default_value = "generated")]
+    market: Vec<PathBuf>,
+    /// REST snapshots, merged by receive time.
+    #[arg(long)]
+    snapshots: Option<PathBuf>,
     /// Trade against the recording instead of serving it verbatim.
     #[arg(long)]
     trade: bool,
@@ -36,6 +43,9 @@ pub struct Args {
     /// control connection that the first line names.
     #[arg(long)]
     script: Option<PathBuf>,
+    /// Close each connection after this long, as venues do once a day.
+    #[arg(long, value_parser = super::duration, default_value = "24h")]
+    life: Duration,
     /// Seed of the generated market.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -64,14 +74,7 @@ pub fn run(args: Args) -> Outcome {
         signal_hook::flag::register_conditional_default(signal, waits.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    let market = match args.market.as_str() {
-        "generated" if args.trade => {
-            return Err("error: --trade needs a recording\nhelp: --market FILE --trade".into());
-        }
-        "generated" => MarketChoice::Generated,
-        file => MarketChoice::File { path: file.into(), trade: args.trade },
-    };
-    let (market, venue, _lines) = as_lines(market, args.venue)?;
+    let (market, venue, _lines) = market_of(&args)?;
     let is_pipe = matches!(&market, MarketChoice::File { path, .. } if is_pipe(path));
     waits.store(is_pipe, Ordering::Relaxed);
     let options = VenueOptions {
@@ -81,6 +84,7 @@ pub fn run(args: Args) -> Outcome {
         market,
         speed: args.speed,
         script: args.script,
+        life: args.life,
         seed: args.seed,
         state_dir: args.state,
         fresh: args.fresh,
@@ -99,29 +103,36 @@ fn is_pipe(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_fifo())
 }
 
-/// The venue reads lines: a capture is put into a file of lines, which lives as long as the third
-/// of what is given back.
-fn as_lines(
-    market: MarketChoice,
-    venue: Option<String>,
-) -> Result<(MarketChoice, String, Option<LinesFile>), Refusal> {
-    let or_binance = |venue: Option<String>| venue.unwrap_or_else(|| "binance".to_owned());
-    let (path, trade) = match market {
-        MarketChoice::File { path, trade } if bot4_capture::is_capture(&path) => (path, trade),
-        other => return Ok((other, or_binance(venue), None)),
+/// The market to serve and its venue. The venue reads one file of lines: captures, several files
+/// and snapshots are put into one, which lives as long as the third of what is given back.
+fn market_of(args: &Args) -> Result<(MarketChoice, String, Option<LinesFile>), Refusal> {
+    let named = args.venue.clone();
+    let (files, trade) = (&args.market, args.trade);
+    let first = match files.as_slice() {
+        [only] if only.as_os_str() == "generated" => {
+            if trade || args.snapshots.is_some() {
+                let what = "error: --trade and --snapshots need a recording\nhelp: --market FILE";
+                return Err(what.into());
+            }
+            return Ok((MarketChoice::Generated, named.unwrap_or_else(binance), None));
+        }
+        [only] if args.snapshots.is_none() && !bot4_capture::is_capture(only) => {
+            let market = MarketChoice::File { path: only.clone(), trade };
+            return Ok((market, named.unwrap_or_else(binance), None));
+        }
+        files => files.iter().find(|file| bot4_capture::is_capture(file)),
     };
-    let wrong = |e: std::io::Error| format!("error: --market {}: {e}", path.display());
-    let recorded = CaptureInstruments::read(&path).map_err(wrong)?.map(|known| known.venue.name());
-    if let (Some(asked), Some(recorded)) = (&venue, recorded)
-        && asked != recorded
-    {
-        let path = path.display();
-        return Err(format!(
-            "error: --market {path} was recorded at `{recorded}`\nhelp: --venue {recorded}"
-        )
-        .into());
-    }
-    let lines = LinesFile::of(&path).map_err(wrong)?;
-    let venue = or_binance(venue.or(recorded.map(str::to_owned)));
-    Ok((MarketChoice::File { path: lines.path(), trade }, venue, Some(lines)))
+    let recorded = first.map(|path| {
+        let known = CaptureInstruments::read(path);
+        known.map_err(|e| format!("error: --market {}: {e}", path.display()))
+    });
+    let recorded = recorded.transpose()?.flatten().map(|known| known.venue.name().to_owned());
+    let name = named.or(recorded).unwrap_or_else(binance);
+    let venue = super::venue_of(&name)?;
+    let lines = LinesFile::of(venue, files, args.snapshots.as_deref())?;
+    Ok((MarketChoice::File { path: lines.path(), trade }, name, Some(lines)))
+}
+
+fn binance() -> String {
+    "binance".to_owned()
 }

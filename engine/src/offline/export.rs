@@ -1,4 +1,5 @@
-//! A capture as lines: for readers that know the line formats alone, like the simulated venue.
+//! Recordings and captures as one file of lines: for readers that know the line formats alone and
+//! take one file, like the simulated venue.
 //!
 //! What goes out is what a market serves: messages as received, requested snapshots as
 //! `{"recv_ns","url","body"}` with their symbol. Line changes and losses have no line format.
@@ -9,31 +10,44 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use bot4_capture::{CaptureReader, FrameHead, Item};
-use bot4_types::{FrameKind, InstrumentId};
+use bot4_types::{InstrumentId, InstrumentTable};
+use bot4_venues::registry::Venue;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::record::instruments::CaptureInstruments;
+use super::source::{SourceError, capture_instruments};
+use super::walk::{Raw, RawKind, RestFile, Walk};
 
-/// The lines of a capture in a file without a name, which is gone with this value or its process.
+/// Lines in a file without a name, which is gone with this value or its process.
 pub struct LinesFile {
     file: File,
 }
 
 impl LinesFile {
-    /// Writes the lines of `capture` into the folder for temporary files. Damage is told on
-    /// stderr.
+    /// Writes `files`, one stream in the order given, with `snapshots` merged by receive time,
+    /// into the folder for temporary files. What a person should know is told on stderr.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn of(capture: &Path) -> io::Result<Self> {
-        let file = nameless()?;
+    /// What the disk says, or what is wrong with a file.
+    pub fn of(
+        venue: Venue,
+        files: &[PathBuf],
+        snapshots: Option<&Path>,
+    ) -> Result<Self, SourceError> {
+        let folder = std::env::temp_dir();
+        let wrong = |error| SourceError::Io { path: folder.clone(), error };
+        let known = capture_instruments(venue, files)?;
+        let table = known.map_or_else(InstrumentTable::new, |known| known.table);
+        let rest = snapshots.map(|path| RestFile::read(venue, path)).transpose()?;
+        let file = nameless().map_err(wrong)?;
         let mut out = GzEncoder::new(BufWriter::new(file), Compression::fast());
-        write_lines(capture, &mut out)?;
-        let file = out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut walk = Walk::new(venue, files, rest.as_ref());
+        walk.run(&mut |raw| write_line(&raw, &table, &mut out).map_err(wrong))?;
+        walk.into_notes().iter().for_each(|note| eprintln!("warning: {note}"));
+        let out = out.finish().map_err(wrong)?;
+        let file = out.into_inner().map_err(|e| wrong(e.into_error()))?;
         Ok(Self { file })
     }
 
@@ -69,50 +83,35 @@ struct Answer<'a> {
     result: &'a RawValue,
 }
 
-/// Writes the lines of `capture`.
-fn write_lines(capture: &Path, out: &mut impl Write) -> io::Result<()> {
-    let instruments = CaptureInstruments::read(capture)?;
-    let mut reader = CaptureReader::open(capture)?;
-    while let Some(item) = reader.next()? {
-        match item {
-            Item::Frame(head, text) => match head.kind {
-                FrameKind::Market => write_message(&head, text, out)?,
-                FrameKind::Snapshot => {
-                    write_snapshot(&head, text, instruments.as_ref(), out)?;
-                }
-                _ => {}
-            },
-            Item::Damage(damage) => eprintln!("warning: {damage}"),
-            Item::Lost(lost) => eprintln!("warning: {} frames are missing", lost.frames),
-            Item::Session(_) => {}
+fn write_line(raw: &Raw<'_>, table: &InstrumentTable, out: &mut impl Write) -> io::Result<()> {
+    match raw.kind {
+        RawKind::Market | RawKind::Snapshot(None) => write_message(raw, out),
+        RawKind::Snapshot(Some(symbol)) => write_snapshot(raw.recv_ns, symbol, raw.text, out),
+        RawKind::Answer => {
+            let Ok(answer) = serde_json::from_slice::<Answer<'_>>(raw.text) else { return Ok(()) };
+            let symbol = table.get(InstrumentId(answer.id)).map(|i| i.symbol);
+            let symbol = symbol.as_ref().map_or("", |s| s.as_str());
+            write_snapshot(raw.recv_ns, symbol, answer.result.get().as_bytes(), out)
         }
+        RawKind::Line(_) | RawKind::Broken => Ok(()),
     }
-    Ok(())
 }
 
-fn write_message(head: &FrameHead, text: &[u8], out: &mut impl Write) -> io::Result<()> {
+fn write_message(raw: &Raw<'_>, out: &mut impl Write) -> io::Result<()> {
     // Venues send plain words now and then, which no line format holds.
-    if text.first() != Some(&b'{') {
+    if raw.text.first() != Some(&b'{') {
         return Ok(());
     }
-    write!(out, "{} ", head.wall_unix_ns)?;
-    out.write_all(&one_line(text))?;
+    if raw.recv_ns != 0 {
+        write!(out, "{} ", raw.recv_ns)?;
+    }
+    out.write_all(&one_line(raw.text))?;
     out.write_all(b"\n")
 }
 
-fn write_snapshot(
-    head: &FrameHead,
-    text: &[u8],
-    instruments: Option<&CaptureInstruments>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(text) else { return Ok(()) };
-    let id = InstrumentId(answer.id);
-    let symbol = instruments.and_then(|known| known.table.get(id)).map(|i| i.symbol);
-    let symbol = symbol.as_ref().map_or("", |s| s.as_str());
-    let recv_ns = head.wall_unix_ns;
+fn write_snapshot(recv_ns: i64, symbol: &str, book: &[u8], out: &mut impl Write) -> io::Result<()> {
     write!(out, "{{\"recv_ns\":{recv_ns},\"url\":\"depth?symbol={symbol}\",\"body\":")?;
-    out.write_all(&one_line(answer.result.get().as_bytes()))?;
+    out.write_all(&one_line(book))?;
     out.write_all(b"}\n")
 }
 
@@ -128,10 +127,17 @@ fn one_line(text: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_capture::{CaptureOptions, CaptureWriter};
-    use bot4_types::{ConnId, Instrument, InstrumentTable, Nanos, Shards, Symbol};
-    use bot4_venues::Venue;
+    use crate::record::instruments::CaptureInstruments;
+    use bot4_capture::{CaptureOptions, CaptureWriter, FrameHead};
+    use bot4_types::{ConnId, FrameKind, Instrument, Nanos, Shards, Symbol};
     use std::io::Read;
+
+    fn text_of(lines: &LinesFile) -> String {
+        let mut text = String::new();
+        let file = File::open(lines.path()).expect("opened");
+        flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("text");
+        text
+    }
 
     #[test]
     fn a_capture_becomes_lines_that_can_be_read_twice() {
@@ -157,13 +163,31 @@ mod tests {
         add(4, FrameKind::Snapshot, r#"{"id":1,"status":200,"result":{"lastUpdateId":5},"x":[]}"#);
         add(5, FrameKind::Snapshot, r#"{"id":1,"status":429,"error":{}}"#);
         writer.finish().expect("finished");
-        let lines = LinesFile::of(dir.path()).expect("written");
+        let lines = LinesFile::of(venue, &[dir.path().to_owned()], None).expect("written");
         for _ in 0..2 {
-            let mut text = String::new();
-            let file = File::open(lines.path()).expect("opened");
-            flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("text");
             let snapshot = r#"{"recv_ns":11,"url":"depth?symbol=B","body":{"lastUpdateId":5}}"#;
-            assert_eq!(text, format!("9 {{\"a\": 1}}\n{snapshot}\n"));
+            assert_eq!(text_of(&lines), format!("9 {{\"a\": 1}}\n{snapshot}\n"));
         }
+    }
+
+    #[test]
+    fn files_of_every_format_become_one_stream() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let first = write("a", "10 {\"e\":1}\n12 > {\"op\":1}\n13 < {\"e\":2}\n");
+        let second = write("b", "{\"e\":3}\n20 {\"lastUpdateId\":7,\"bids\":[],\"asks\":[]}\n");
+        let rest = write(
+            "rest",
+            "{\"recv_ns\":12,\"url\":\"x/depth?symbol=A&limit=5\",\"body\":{\"lastUpdateId\":4}}\n",
+        );
+        let lines = LinesFile::of(Venue::Binance, &[first, second], Some(&rest)).expect("written");
+        let snapshot = r#"{"recv_ns":12,"url":"depth?symbol=A","body":{"lastUpdateId":4}}"#;
+        let nameless = r#"20 {"lastUpdateId":7,"bids":[],"asks":[]}"#;
+        let want = format!("10 {{\"e\":1}}\n{snapshot}\n13 {{\"e\":2}}\n{{\"e\":3}}\n{nameless}\n");
+        assert_eq!(text_of(&lines), want);
     }
 }

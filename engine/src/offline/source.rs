@@ -327,7 +327,7 @@ fn name_owners(owners: Vec<Option<String>>, scout: &Scout) -> Vec<Option<String>
 
 /// What the captures among `files` were recorded with; none where there is no capture, or none
 /// that tells.
-fn capture_instruments(
+pub(super) fn capture_instruments(
     venue: Venue,
     files: &[PathBuf],
 ) -> Result<Option<CaptureInstruments>, SourceError> {

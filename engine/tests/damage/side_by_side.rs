@@ -1,11 +1,10 @@
 //! One recording through two pumps, one of which is lied to.
 
-use std::path::{Path, PathBuf};
-
 use bot4::offline::{Message, Pump, Recording, SourceError, What};
 use bot4_types::{BookState, InstrumentId, Side};
 use bot4_venues::registry::Venue;
 
+use crate::common::recorded::Recorded;
 use crate::words;
 
 /// What happens to a message on its way.
@@ -30,10 +29,12 @@ pub struct Outcome {
     pub damaged: u64,
     /// Their book stopped being live by the next message of it.
     pub noticed: u64,
-    /// Their book stayed live and equal.
+    /// Their book stayed live and equal, as far as its venue vouches for it.
     pub harmless: u64,
     /// A live book differed from the undamaged one.
     pub wrong: u64,
+    /// Their book was noticed to be wrong later: what was changed came under the checksum.
+    pub later: u64,
     /// Books that a snapshot did not mend.
     pub lost: u64,
 }
@@ -53,15 +54,10 @@ enum OwnedWhat {
     Other,
 }
 
-/// Runs the recording of `folder`.
-pub fn run(
-    venue: Venue,
-    folder: &Path,
-    damage: Damage,
-    every: usize,
-    levels_max: usize,
-) -> Outcome {
-    let (recording, messages) = load(venue, folder);
+/// Runs a recording.
+pub fn run(recorded: &Recorded, damage: Damage, every: usize, levels_max: usize) -> Outcome {
+    let venue = recorded.venue;
+    let (recording, messages) = load(recorded);
     let (whole, hurt) =
         (Pump::new(&recording, 0).expect("a pump"), Pump::new(&recording, 0).expect("a pump"));
     let mut pair =
@@ -78,21 +74,15 @@ pub fn run(
         if due {
             pair.damage(message, &messages[at..], &mut at);
         } else {
-            pair.both(message);
+            pair.both(message, &messages[at..]);
         }
     }
     pair.outcome
 }
 
-fn load(venue: Venue, folder: &Path) -> (Recording, Vec<Owned>) {
-    let named = |name: &str| !name.ends_with(".md") && !name.ends_with(".json");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.file_name().and_then(|n| n.to_str()).is_some_and(named))
-        .collect();
-    files.sort();
-    let recording = Recording::read(venue, &files, None, None).expect("readable");
+fn load(recorded: &Recorded) -> (Recording, Vec<Owned>) {
+    let (venue, snapshots) = (recorded.venue, recorded.snapshots.as_deref());
+    let recording = Recording::read(venue, &recorded.files, snapshots, None).expect("readable");
     let table = recording.table().clone();
     let mut messages = Vec::new();
     recording
@@ -135,10 +125,15 @@ impl Pair {
         live(&self.whole) && live(&self.hurt)
     }
 
-    fn both(&mut self, message: &Owned) {
+    fn both(&mut self, message: &Owned, rest: &[Owned]) {
+        let was_live = message.changes.is_some_and(|id| self.is_live(id));
         feed(&mut self.whole, message, &message.text);
         feed(&mut self.hurt, message, &message.text);
         self.quiet += 1;
+        if was_live && message.changes.is_some_and(|id| self.has_stopped(id)) {
+            self.outcome.later += 1;
+            self.mend(message, rest);
+        }
         if let Some(id) = message.changes
             && (self.quiet < CLOSE_LOOK || self.quiet.is_multiple_of(LOOK_EVERY))
         {
@@ -150,12 +145,17 @@ impl Pair {
     fn damage(&mut self, message: &Owned, rest: &[Owned], at: &mut usize) {
         let Some(id) = message.changes else { return };
         let Some(next) = rest.iter().position(|m| m.changes == Some(id)) else {
-            return self.both(message);
+            return self.both(message, rest);
         };
-        let Some(given) = self.given(message) else { return self.both(message) };
+        let Some(given) = self.given(message) else { return self.both(message, rest) };
+        let before = self.whole.books().update_id(id);
+        feed(&mut self.whole, message, &message.text);
+        if self.venue.rules().is_mergeable() && self.whole.books().update_id(id) == before {
+            // Older than the snapshot: nobody needs it.
+            return feed(&mut self.hurt, message, &message.text);
+        }
         self.outcome.damaged += 1;
         self.quiet = 0;
-        feed(&mut self.whole, message, &message.text);
         for text in given {
             feed(&mut self.hurt, message, &text);
         }
@@ -219,7 +219,10 @@ impl Pair {
             let books = self.whole.books();
             let ladder = books.ladder(instrument.id).expect("a book");
             let last = books.update_id(instrument.id).unwrap_or(0);
-            let text = words::snapshot(self.venue, instrument, ladder, last, first + n as u64);
+            let time = std::str::from_utf8(&after.text).ok().and_then(words::time_of);
+            let time = time.unwrap_or("2020-01-01T00:00:00Z");
+            let number = first + n as u64;
+            let text = words::snapshot(self.venue, instrument, ladder, last, number, time);
             let what = match self.venue {
                 Venue::Binance | Venue::BinanceUsdm => {
                     What::Snapshot(Some(instrument.symbol.as_str()))

@@ -29,7 +29,11 @@ pub fn change_of(venue: Venue, text: &str) -> Option<String> {
 /// Another digit in place of the last one of the first level's quantity that is not zero;
 /// `None` when there is no such level.
 pub fn bent(venue: Venue, text: &str) -> Option<String> {
-    let key = if venue == Venue::Kraken { "\"qty\":" } else { "\",\"" };
+    let key = match venue {
+        Venue::Kraken => "\"qty\":",
+        Venue::Coinbase => "\"new_quantity\":\"",
+        _ => "\",\"",
+    };
     let mut from = 0;
     while let Some(at) = text[from..].find(key) {
         let start = from + at + key.len();
@@ -46,13 +50,14 @@ pub fn bent(venue: Venue, text: &str) -> Option<String> {
 }
 
 /// A snapshot of `ladder` as the venue would send it now. `id` is the number of the last update
-/// in it, `sequence` the connection's next number.
+/// in it, `sequence` the connection's next number, `time` that of the message before.
 pub fn snapshot(
     venue: Venue,
     instrument: &Instrument,
     ladder: &Ladder,
     id: u64,
     sequence: u64,
+    time: &str,
 ) -> String {
     let name = instrument.symbol.as_str();
     let side = |side, form: &dyn Fn(&str, &str) -> String| -> String {
@@ -74,7 +79,7 @@ pub fn snapshot(
         Venue::Kraken => format!(
             "{{\"channel\":\"book\",\"type\":\"snapshot\",\"data\":[{{\"symbol\":\"{name}\",\
              \"bids\":[{}],\"asks\":[{}],\"checksum\":{},\
-             \"timestamp\":\"2026-01-01T00:00:00.000000Z\"}}]}}",
+             \"timestamp\":\"{time}\"}}]}}",
             side(Side::Buy, &bare),
             side(Side::Sell, &bare),
             ten_best_sum(ladder)
@@ -116,6 +121,12 @@ pub fn sequence_of(text: &str) -> Option<u64> {
     let rest = &text[text.find("\"sequence_num\":")? + 15..];
     let end = rest.find(|c: char| !c.is_ascii_digit())?;
     rest[..end].parse().ok()
+}
+
+/// When the venue sent a message of Kraken.
+pub fn time_of(text: &str) -> Option<&str> {
+    let rest = &text[text.find("\"timestamp\":\"")? + 13..];
+    Some(&rest[..rest.find('"')?])
 }
 
 fn texts(level: Level, instrument: &Instrument) -> [String; 2] {

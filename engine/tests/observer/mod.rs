@@ -13,7 +13,8 @@ use bot4_feeds::{ParseAgent, ParsePorts};
 use bot4_lanes::{Agent, Clock, Metrics, Probe, Rx, ring};
 use bot4_types::limits::FRAME_LARGE;
 use bot4_types::{BookState, ConnId, InstrumentTable, Mark, Nanos, Shards, TopMsg};
-use bot4_venues::Venue;
+use bot4_venues::kraken::subscribe::KrakenSession;
+use bot4_venues::{MarketSession, Venue};
 use bot4_wire::{ConnState, Endpoint, TlsRoots, WsConfig, WsConnection};
 use serde_json::Value;
 
@@ -48,15 +49,16 @@ thread_local! {
 
 /// A machine that stops an observer for this long also stops the venue beside it: silence then
 /// says nothing about the engine.
-const STARVED_AFTER: Nanos = Nanos::from_millis(400);
+pub const STARVED_AFTER: Nanos = Nanos::from_millis(400);
 /// How often a starved observation is made again.
 const TRIES: usize = 4;
 
 /// Runs `test`; again where it failed while this thread did not get its CPU.
-pub fn unstarved(name: &str, test: impl Fn() + std::panic::RefUnwindSafe) {
+pub fn unstarved(name: &str, test: impl Fn()) {
     for _ in 1..TRIES {
         GAP_MAX.set(Nanos::ZERO);
-        let Err(failure) = std::panic::catch_unwind(&test) else { return };
+        let run = std::panic::AssertUnwindSafe(&test);
+        let Err(failure) = std::panic::catch_unwind(run) else { return };
         let gap = GAP_MAX.get();
         if gap < STARVED_AFTER {
             std::panic::resume_unwind(failure);
@@ -64,6 +66,11 @@ pub fn unstarved(name: &str, test: impl Fn() + std::panic::RefUnwindSafe) {
         println!("{name}: this machine stopped the observer for {} ms: once more", gap.millis());
     }
     test();
+}
+
+/// The longest time between two turns of this thread's observer since it was last asked.
+pub fn gap() -> Nanos {
+    GAP_MAX.replace(Nanos::ZERO)
 }
 
 /// How the observer watches.
@@ -77,12 +84,25 @@ pub struct Options {
     pub port: Option<u16>,
     /// Snapshots may be cut: the books start over near the cut.
     pub horizon: bool,
+    /// Instruments that are not asked for: those of a recording, whose decimals may be more than
+    /// the venue's list of instruments allows to trade with.
+    pub table: Option<InstrumentTable>,
+    /// Levels a side that Kraken's books are subscribed with, where it is not the usual number.
+    pub depth: Option<usize>,
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lines: 1, life: Nanos::MAX, port: None, horizon: true, seed: 7 }
+        Self {
+            lines: 1,
+            life: Nanos::MAX,
+            port: None,
+            horizon: true,
+            table: None,
+            depth: None,
+            seed: 7,
+        }
     }
 }
 
@@ -97,6 +117,8 @@ pub struct Observer {
     pub clock: Clock,
     probe: Probe,
     last_turn: Nanos,
+    /// When each connection was started.
+    connects: Vec<Nanos>,
     pub table: InstrumentTable,
 }
 
@@ -119,8 +141,11 @@ impl Observer {
             guards: Guards::default(),
         };
         let symbols: Vec<String> = symbols.iter().map(|s| (*s).to_owned()).collect();
-        let found = catalogue::read(&clock, &access, venue, &symbols, options.seed);
-        let table = found.unwrap_or_else(|e| panic!("{}: {e}", venue.name())).table;
+        let read = || {
+            let found = catalogue::read(&clock, &access, venue, &symbols, options.seed);
+            found.unwrap_or_else(|e| panic!("{}: {e}", venue.name())).table
+        };
+        let table = options.table.clone().unwrap_or_else(read);
         let metrics = Metrics::in_memory();
         let count = table.all().len();
         let shards = match options.lines {
@@ -151,11 +176,24 @@ impl Observer {
         if !options.horizon {
             config.rules.snapshot_levels = 0;
         }
+        config.rules.depth_max = options.depth.unwrap_or(config.rules.depth_max);
         let book = BookAgent::new(0, &shards, &table, config, ports, &metrics);
         let probe = Probe::live(clock.clone());
         let last_turn = clock.now();
-        let mut observer =
-            Self { wires, parses, book, tops, marks, metrics, clock, probe, last_turn, table };
+        let connects = Vec::new();
+        let mut observer = Self {
+            wires,
+            parses,
+            book,
+            tops,
+            marks,
+            metrics,
+            clock,
+            probe,
+            last_turn,
+            connects,
+            table,
+        };
         observer.start();
         observer
     }
@@ -194,28 +232,44 @@ impl Observer {
     pub fn until(&mut self, what: &str, seconds: u64, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.clock.now() + Nanos::from_secs(seconds);
         while !done(self) {
-            let errors: Vec<_> = self.wires.iter().map(WireAgent::last_error).collect();
-            let states: Vec<_> =
-                self.summaries().into_iter().map(|s| (s.symbol, s.state)).collect();
-            let wire = |name| (name, self.count("wire.", name));
-            let counts = ["connects", "line_ups", "line_downs", "handovers", "backpressured"];
-            assert!(
-                self.clock.now() < end,
-                "not in time: {what}; {errors:?}; {states:?}; {:?}",
-                counts.map(wire)
-            );
-            for _ in 0..16 {
-                self.cycle();
-            }
+            assert!(self.clock.now() < end, "not in time: {what}; {}", self.told());
+            self.cycle();
+            self.note_connects();
         }
+    }
+
+    /// How it stands, for a failure.
+    fn told(&self) -> String {
+        let errors: Vec<_> = self.wires.iter().map(WireAgent::last_error).collect();
+        let states: Vec<_> = self.summaries().into_iter().map(|s| (s.symbol, s.state)).collect();
+        let counts = ["connects", "line_ups", "line_downs", "handovers", "backpressured"];
+        let counts = counts.map(|name| (name, self.count("wire.", name)));
+        format!("{errors:?}; {states:?}; {counts:?}")
     }
 
     /// Turns for this long.
     pub fn turn_for(&mut self, ms: u64) {
         let end = self.clock.now() + Nanos::from_millis(ms);
         while self.clock.now() < end {
-            self.cycle();
+            for _ in 0..16 {
+                self.cycle();
+            }
+            self.note_connects();
         }
+    }
+
+    fn note_connects(&mut self) {
+        let count = self.count("wire.", "connects") as usize;
+        self.connects.resize(count, self.clock.now());
+    }
+
+    /// Most connections that were started within five minutes.
+    pub fn connects_in_5min(&self) -> usize {
+        let within = |from: &Nanos| {
+            let of = |at: &&Nanos| **at >= *from && at.since(*from) < Nanos::from_secs(300);
+            self.connects.iter().filter(of).count()
+        };
+        self.connects.iter().map(within).max().unwrap_or(0)
     }
 
     /// The books as `bot4 book` prints them.
@@ -272,7 +326,10 @@ fn line(
     let (market, market_rx) = ring(512);
     let (blocks, blocks_rx) = ring(8_192);
     let ports = WirePorts { frames: frames_tx, slots: slots_rx, resync: vec![resync_rx] };
-    let session = venue.market_session(0).expect("in the build");
+    let session: Box<dyn MarketSession> = match options.depth {
+        Some(depth) => Box::new(KrakenSession::of(depth)),
+        None => venue.market_session(0).expect("in the build"),
+    };
     let wire = WireAgent::new(config, ports, session, connector, metrics);
     let ports = ParsePorts { frames, slots, market: vec![market], blocks: vec![blocks_rx] };
     let decoder = venue.market_decoder(table).expect("in the build");

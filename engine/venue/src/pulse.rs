@@ -301,8 +301,7 @@ impl Venue {
         }
         for (&conn, at) in &self.conns {
             let pong = at.pong_due_ns.unwrap_or(u64::MAX);
-            let life = at.opened_ns.saturating_add(self.life_ns);
-            let due = at.next_ping_ns.min(pong).min(life);
+            let due = at.next_ping_ns.min(pong).min(at.end_ns(self.life_ns));
             if due < next.0 {
                 next = (due, Due::Conn(conn));
             }
@@ -384,9 +383,7 @@ impl Venue {
         let (ping_every, timeout, life) = (self.ping_every_ns, self.pong_timeout_ns, self.life_ns);
         let silenced = self.is_silenced(conn);
         let Some(at) = self.conns.get_mut(&conn) else { return };
-        if at.opened_ns.saturating_add(life) <= now_ns
-            || at.pong_due_ns.is_some_and(|due| due <= now_ns)
-        {
+        if at.end_ns(life) <= now_ns || at.pong_due_ns.is_some_and(|due| due <= now_ns) {
             self.out.push_back((conn, Out::Close(1000, "")));
             self.disconnect(conn);
             return;

@@ -38,6 +38,8 @@ pub struct VenueOptions {
     pub speed: f64,
     /// Timed faults, see [`crate::script`].
     pub script: Option<PathBuf>,
+    /// Connections are closed after this long.
+    pub life: Duration,
     /// Seed of the generated market.
     pub seed: u64,
     /// How lively the generated market is.
@@ -73,6 +75,7 @@ impl Default for VenueOptions {
             market: MarketChoice::Generated,
             speed: 1.0,
             script: None,
+            life: Duration::from_secs(86_400),
             seed: 1,
             activity: Activity::default(),
             state_dir: None,
@@ -134,6 +137,7 @@ pub fn run(
     config.old_checksum = options.old_checksum;
     config.market = market(options)?;
     config.script = faults(options)?;
+    config.life_ms = u64::try_from(options.life.as_millis()).unwrap_or(config.life_ms);
     let (stored, log) = state.account()?;
     let venue = Venue::new(config, stored)?;
     let tls = state.authority()?.server_config(options.listen.ip())?;

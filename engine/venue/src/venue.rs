@@ -98,7 +98,7 @@ pub struct Config {
     pub ping_every_ms: u64,
     /// A connection without a pong for this long is closed, ms.
     pub pong_timeout_ms: u64,
-    /// Connections are closed after this long, ms.
+    /// Connections but those of control are closed after this long, ms.
     pub life_ms: u64,
     /// One answer in this many follows its events instead of preceding them (0: never); the real
     /// venue gives no order.
@@ -160,6 +160,16 @@ pub(crate) struct Conn {
     /// When the last message that lags is due: nothing may overtake it.
     lagging_until_ns: u64,
     messages: Window,
+}
+
+impl Conn {
+    /// When the venue closes it for its age.
+    pub const fn end_ns(&self, life_ns: u64) -> u64 {
+        match self.role {
+            Role::Control => u64::MAX,
+            _ => self.opened_ns.saturating_add(life_ns),
+        }
+    }
 }
 
 /// The venue.
@@ -228,7 +238,7 @@ impl Venue {
                 rules.ping_every_ns.unwrap_or(NEVER_NS)
             },
             pong_timeout_ns: if own { pong_timeout_ns } else { rules.pong_timeout_ns },
-            life_ns: config.life_ms * 1_000_000,
+            life_ns: config.life_ms.saturating_mul(1_000_000),
             rules,
             connects: rules.connects.map(|(_, window_ms, _)| Window::new(window_ms)),
             dialect_rng: Rng::new(config.seed ^ 0x6469_616c_6563_7473),
