@@ -51,7 +51,7 @@ struct Args {
 }
 
 fn named(name: &'static str, case: impl Case + 'static) -> Named {
-    Named { name, case: Box::new(case) }
+    Named { name, case: Box::new(case), noted: "" }
 }
 
 fn groups() -> Result<Vec<Group>, String> {
