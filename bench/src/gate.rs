@@ -15,7 +15,7 @@ use bot4_lanes::{Clock, Control, Phase};
 use bot4_risk::checks::{CheckInput, GateState};
 use bot4_risk::limits::RATE_MAX;
 use bot4_risk::orders::ORDERS_RETIRED_MAX;
-use bot4_risk::{Decision, RiskConfig, RiskCore, RiskLimits, Scopes, units};
+use bot4_risk::{Decision, EquityStart, RiskConfig, RiskCore, RiskLimits, Scopes, units};
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
     AssetId, BookState, Cause, ControlMode, DoneReason, ExecMsg, Instrument, InstrumentId,
@@ -189,6 +189,7 @@ fn config(instruments: u64) -> RiskConfig {
         balances,
         quote: USDT,
         strategies: 1,
+        equity: EquityStart::default(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The risk lane's agent: ports around a [`RiskCore`].
 //!
-//! A turn drains reports first, then commands and marks, then judges intents; each input is taken
-//! only when every output it may need has room. What the log holds is exactly what the core was
-//! fed, in order: the turn's time, phase changes, reports, commands, the marks a decision used,
-//! intents, decisions.
+//! A turn drains reports first, then commands and marks, then judges intents, and draws a point of
+//! the equity curve once a second; each input is taken only when every output it may need has
+//! room. What the log holds is exactly what the core was fed, in order: the turn's time, phase
+//! changes, reports, commands, the marks a decision used, intents, decisions, points of the curve.
 //!
 //! Marks are conflated here: the newest waits outside the core and is handed in (and recorded)
 //! only when a decision is about to use it. Cost of an approval: four records, one of them the
@@ -12,7 +12,7 @@
 
 use bot4_lanes::{Agent, Control, Counters, Fault, LogTx, Metrics, Phase, Probe, Rx, Tx};
 use bot4_types::instrument::Amount;
-use bot4_types::log::{Body, Refusal, Writer};
+use bot4_types::log::{Body, EquityRecord, Refusal, Writer};
 use bot4_types::{
     AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentId, LogEntry, LogKind, Mark, Nanos,
     OrderAction, OrderIntent, Qty, RefuseReason, RiskCommand, Stage, StrategyId,
@@ -20,9 +20,11 @@ use bot4_types::{
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    CANCELED, CHECKED, COMMANDS, DRIFT, DUPLICATES, FILLS, FIXED, MARKS, NAMES, OPEN, PLACED,
-    REFUSED, REPORTS, UNKNOWN,
+    CANCELED, CHECKED, COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY,
+    EQUITY_PEAK, FILLS, FIXED, FUNDINGS, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED, REFUSED, REPORTS,
+    UNKNOWN, UNVALUED,
 };
+use crate::equity::in_e8;
 use crate::gate::Approval;
 use crate::pnl::Pnl;
 use crate::replay::phase_raw;
@@ -38,6 +40,8 @@ const INTENT_RECORDS: usize = 5;
 const REPORT_RECORDS: usize = 3;
 /// Records that work on the statistics needs beside its marks: turn and work.
 const UPKEEP_RECORDS: usize = 2;
+/// Records that a point of the equity curve needs beside its marks: turn and point.
+const POINT_RECORDS: usize = 2;
 /// An output link full for this long halts the engine: its reader is gone.
 const STALL_NS_MAX: u64 = 100_000_000;
 /// The log may stall longer: its reader waits for the disk.
@@ -370,6 +374,25 @@ impl RiskAgent {
         Ok(self.sampled == self.fresh.len())
     }
 
+    /// Draws a point of the equity curve once a second, intents or not: a fall must be seen while
+    /// nobody trades. Waits while the log has no room for it.
+    fn sample_equity(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let records = self.core.valued_by().len() + POINT_RECORDS;
+        if !self.core.curve().is_due(now) || self.ports.log.room_ordinary() < records {
+            return Ok(0);
+        }
+        self.open_turn(now)?;
+        for i in 0..self.core.valued_by().len() {
+            let instrument = self.core.valued_by()[i];
+            self.hand_in(instrument, now)?;
+        }
+        self.core.on_sample();
+        let point = equity_record(&self.core);
+        self.record(LogKind::Equity, now, |w| point.write(w))?;
+        self.publish_equity();
+        Ok(1)
+    }
+
     /// Reads the control word and records a change, when the log has room for it.
     fn read_phase(&mut self, now: Nanos) -> Result<(), Fault> {
         let phase = self.ports.control.phase();
@@ -459,7 +482,27 @@ impl RiskAgent {
         self.counters.set(DRIFT, counts.drift());
         self.counters.set(OPEN, ledger.open_orders() as u64);
         self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
+        self.counters.set(LOTS_MERGED, ledger.lots_merged());
+        self.counters.set(FUNDINGS, counts.fundings);
     }
+
+    fn publish_equity(&self) {
+        let p = self.core.equity_curve();
+        self.counters.set(EQUITY, in_e8(p.equity.unwrap_or(0), false));
+        self.counters.set(EQUITY_PEAK, in_e8(p.peak, true));
+        self.counters.set(DAY_OPEN, in_e8(p.day_open, true));
+        self.counters.set(DAY, u64::try_from(p.day).unwrap_or(0));
+        self.counters.set(DRAWDOWN, u64::try_from(p.drawdown_e4).unwrap_or(0));
+        self.counters.set(DAILY_LOSS, in_e8(p.daily_loss, true));
+        self.counters.set(UNVALUED, self.core.unvalued().count() as u64);
+    }
+}
+
+/// The newest point of the curve of `core` as its record.
+pub(crate) fn equity_record(core: &RiskCore) -> EquityRecord {
+    let p = core.equity_curve();
+    let (peak, day_open, day) = (p.peak, p.day_open, p.day);
+    EquityRecord { equity: p.equity.unwrap_or(0), peak, day_open, day }
 }
 
 #[cold]
@@ -480,11 +523,12 @@ impl Agent for RiskAgent {
         let marks = self.drain_marks();
         let intents = self.judge_intents(now, probe)?;
         let upkeep = self.maintain(now)?;
+        let sampled = self.sample_equity(now)?;
         if reports + intents > 0 {
             self.publish();
         }
         self.watch(now)?;
-        Ok(news + reports + commands + marks + intents + upkeep)
+        Ok(news + reports + commands + marks + intents + upkeep + sampled)
     }
 
     /// Hands in the newest marks, so that the final report is valued by them.

@@ -6,6 +6,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{AssetId, ControlMode, InstrumentTable};
 
+use crate::equity::EquityStart;
 use crate::limits::{LimitError, RiskLimits};
 use crate::scopes::{LimitBook, Scopes};
 
@@ -26,6 +27,8 @@ pub struct RiskConfig {
     pub quote: AssetId,
     /// Number of strategies.
     pub strategies: usize,
+    /// The wall clock, and what the account's last run left behind.
+    pub equity: EquityStart,
 }
 
 /// Why a configuration is refused.
@@ -33,8 +36,8 @@ pub struct RiskConfig {
 pub enum ConfigError {
     /// A limit that cannot be meant.
     Limit(LimitError),
-    /// The reporting asset, a balance's asset or an instrument's base or quote is not in the
-    /// table.
+    /// The reporting asset, the asset of a balance or flow, or an instrument's base or quote is
+    /// not in the table.
     UnknownAsset(AssetId),
     /// A start balance is negative.
     NegativeBalance(AssetId),
@@ -66,7 +69,7 @@ impl RiskConfig {
         self.limits.validate().map_err(ConfigError::Limit)?;
         self.scopes.validate().map_err(ConfigError::Limit)?;
         let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
-        let held = self.balances.iter().map(|(asset, _)| *asset);
+        let held = self.balances.iter().chain(&self.equity.flows).map(|(asset, _)| *asset);
         for asset in pairs.chain(held).chain([self.quote]) {
             if usize::from(asset.0) >= self.table.assets_len() {
                 return Err(ConfigError::UnknownAsset(asset));
@@ -105,6 +108,7 @@ mod tests {
             balances: vec![(quote, 1)],
             quote,
             strategies: 1,
+            equity: EquityStart::default(),
         }
     }
 
@@ -119,6 +123,8 @@ mod tests {
         assert_eq!(bad(|c| c.strategies = 0), Err(ConfigError::Strategies(0)));
         assert_eq!(bad(|c| c.strategies = 33), Err(ConfigError::Strategies(33)));
         assert_eq!(bad(|c| c.quote = AssetId(1)), Err(ConfigError::UnknownAsset(AssetId(1))));
+        let flow = bad(|c| c.equity.flows.push((AssetId(1), 1)));
+        assert_eq!(flow, Err(ConfigError::UnknownAsset(AssetId(1))));
         let negative = bad(|c| c.balances[0].1 = -1);
         assert_eq!(negative, Err(ConfigError::NegativeBalance(AssetId(0))));
         let limit = bad(|c| c.limits.collar_e4 = 0);

@@ -28,8 +28,26 @@ pub(crate) const OPEN: usize = 9;
 pub(crate) const UNKNOWN: usize = 10;
 /// Commands of the control lane.
 pub(crate) const COMMANDS: usize = 11;
+/// Equity in 10^-8 of the reporting asset, rounded down (gauge).
+pub(crate) const EQUITY: usize = 12;
+/// Its peak in the same unit, rounded up, earlier runs included (gauge).
+pub(crate) const EQUITY_PEAK: usize = 13;
+/// Equity at the beginning of the day in the same unit, rounded up (gauge).
+pub(crate) const DAY_OPEN: usize = 14;
+/// The UTC day, days since 1970-01-01 (gauge).
+pub(crate) const DAY: usize = 15;
+/// Fall from the peak in 10^-4, rounded up (gauge).
+pub(crate) const DRAWDOWN: usize = 16;
+/// What the day has lost in 10^-8 of the reporting asset, rounded up (gauge).
+pub(crate) const DAILY_LOSS: usize = 17;
+/// Fills that a full queue of lots took at a common average (gauge).
+pub(crate) const LOTS_MERGED: usize = 18;
+/// Held assets that no path of instruments values: they count nothing (gauge).
+pub(crate) const UNVALUED: usize = 19;
+/// Funding payments booked (gauge).
+pub(crate) const FUNDINGS: usize = 20;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 12] = [
+pub(crate) const FIXED: [&str; 21] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -42,6 +60,15 @@ pub(crate) const FIXED: [&str; 12] = [
     "orders_open",
     "orders_unknown",
     "commands",
+    "equity_e8",
+    "equity_peak_e8",
+    "equity_day_open_e8",
+    "equity_day",
+    "drawdown_e4",
+    "daily_loss_e8",
+    "lots_merged",
+    "assets_unvalued",
+    "fundings_applied",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

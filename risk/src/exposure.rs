@@ -27,7 +27,7 @@ impl Exposure {
     }
 }
 
-/// What happened to reports. Everything below `duplicates` is drift: it must be explained.
+/// What happened to reports. What [`Counts::drift`] sums must be explained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Fills booked.
@@ -44,6 +44,10 @@ pub struct Counts {
     pub strays: u64,
     /// Reports that contradict their order or are not numbers; not booked.
     pub invalid: u64,
+    /// Funding payments booked.
+    pub fundings: u64,
+    /// Funding payments dropped because they were booked before. Not drift.
+    pub fundings_doubled: u64,
     /// Fees paid with an asset that is not in the table (a discount): the fill is booked, the fee
     /// touches no balance that this run compares. Not drift.
     pub fees_elsewhere: u64,

@@ -6,11 +6,17 @@
 //!   quantity. What does not fit this is counted ([`Counts`]), never guessed away.
 //! * **Exposure is worst case.** Every order that is not proven ended counts in full, an
 //!   `Unknown` one too; an ended order whose fills are still to come counts what is missing.
-//! * **Balances are exact**: start + fills - fees, per asset, in `i128`.
+//! * **Balances are exact**: start + fills - fees + funding, per asset, in `i128`.
 //!
-//! Reports may come doubled or out of order: the state after a set of reports does not depend on
-//! their order (the naive twin in [`crate::naive`] proves it). Cost: O(1) an approval or report,
-//! see [`crate::orders`]. No allocation after construction.
+//! * **Two costs.** Every position is kept at average cost and first-in-first-out; for either,
+//!   `realized - cost` is the cash that its fills moved.
+//! * **Funding** is booked once by its number, in cash, apart from fills.
+//!
+//! Reports may come doubled or out of order: what is held, reserved and paid after a set of
+//! reports does not depend on their order (the naive twin in [`crate::naive`] proves it), nor
+//! does profit at a mark. How profit is split into realised and open does: that is told in the
+//! order of booking. Cost: O(1) an approval or report beside the lots that a fill closes, see
+//! [`crate::orders`] and [`crate::lots`]. No allocation after construction.
 
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
@@ -21,6 +27,7 @@ use bot4_types::{
 
 use crate::exposure::{Counts, Exposure};
 use crate::limits::RiskLimits;
+use crate::lots::{Fifo, LOTS_MAX, LotTable};
 use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
 use crate::orders::{Chain, OrderSlot, OrderTable};
 
@@ -33,11 +40,14 @@ struct Account {
     moved: Amount,
     reserved: Amount,
     fees: Amount,
+    funding: Amount,
     venue: Option<(Amount, Amount)>,
 }
 
 /// Orphan fills remembered against their own duplicates.
 const ORPHANS_KEPT: usize = 256;
+/// Funding payments remembered against their own duplicates: venues pay every few hours.
+const FUNDINGS_KEPT: usize = 1_024;
 
 /// The ledger. See the module's text.
 #[derive(Clone, Debug)]
@@ -49,6 +59,9 @@ pub struct Ledger {
     accounts: Box<[Account]>,
     totals: Box<[Exposure]>,
     cells: Box<[Exposure]>,
+    /// Queues in the order of `totals`, then of `cells`.
+    lots: LotTable,
+    fundings: Box<[(InstrumentId, u64)]>,
     open: usize,
     open_by: Box<[u32]>,
     unknown: usize,
@@ -83,6 +96,8 @@ impl Ledger {
             accounts,
             totals: vec![blank; instruments].into_boxed_slice(),
             cells: vec![blank; instruments * strategies].into_boxed_slice(),
+            lots: LotTable::new(instruments * (1 + strategies), LOTS_MAX),
+            fundings: vec![(InstrumentId(0), 0); FUNDINGS_KEPT].into_boxed_slice(),
             open: 0,
             open_by: vec![0; strategies].into_boxed_slice(),
             unknown: 0,
@@ -173,7 +188,36 @@ impl Ledger {
         }
     }
 
-    /// Start + fills - fees.
+    /// Books a funding payment: received (positive) or paid. False when it was booked before or
+    /// is none.
+    pub fn on_funding(
+        &mut self,
+        instrument: InstrumentId,
+        id: u64,
+        asset: AssetId,
+        amount: Amount,
+    ) -> bool {
+        let key = (instrument, id);
+        let kept = (self.counts.fundings as usize).min(FUNDINGS_KEPT);
+        if self.fundings[..kept].contains(&key) {
+            self.counts.fundings_doubled += 1;
+            return false;
+        }
+        let known = self.table.get(instrument).is_some() && self.account(asset).is_some();
+        if !known || amount.unsigned_abs() >= AMOUNT_SANE.unsigned_abs() {
+            self.counts.invalid += 1;
+            return false;
+        }
+        self.fundings[self.counts.fundings as usize % FUNDINGS_KEPT] = key;
+        self.counts.fundings += 1;
+        self.shift(asset, amount);
+        if let Some(account) = self.accounts.get_mut(usize::from(asset.0)) {
+            account.funding = account.funding.saturating_add(amount);
+        }
+        true
+    }
+
+    /// Start + fills - fees + funding.
     #[must_use]
     pub fn expected_balance(&self, asset: AssetId) -> Amount {
         self.account(asset).map_or(0, |a| a.start.saturating_add(a.moved))
@@ -197,6 +241,12 @@ impl Ledger {
         self.account(asset).map_or(0, |a| a.fees)
     }
 
+    /// Funding received in `asset`; what was paid counts negative.
+    #[must_use]
+    pub fn funding(&self, asset: AssetId) -> Amount {
+        self.account(asset).map_or(0, |a| a.funding)
+    }
+
     /// Free and locked as the venue last stated them.
     #[must_use]
     pub fn venue_balance(&self, asset: AssetId) -> Option<(Amount, Amount)> {
@@ -213,6 +263,24 @@ impl Ledger {
     #[must_use]
     pub fn exposure(&self, strategy: StrategyId, instrument: InstrumentId) -> Option<&Exposure> {
         self.cells.get(self.cell(strategy, instrument)?)
+    }
+
+    /// The account's position in `instrument` at first-in-first-out cost.
+    #[must_use]
+    pub fn fifo(&self, instrument: InstrumentId) -> Option<&Fifo> {
+        self.total(instrument).and_then(|_| self.lots.get(instrument.index()))
+    }
+
+    /// The position of `strategy` in `instrument` at first-in-first-out cost.
+    #[must_use]
+    pub fn strategy_fifo(&self, strategy: StrategyId, at: InstrumentId) -> Option<&Fifo> {
+        self.lots.get(self.totals.len() + self.cell(strategy, at)?)
+    }
+
+    /// Fills that a full queue of lots took at a common average; see [`crate::lots`].
+    #[must_use]
+    pub const fn lots_merged(&self) -> u64 {
+        self.lots.merged()
     }
 
     /// Net position of `strategy` in `instrument`, by fills (fees are kept apart).
@@ -364,8 +432,10 @@ impl Ledger {
         let Some(instrument) = self.table.get(report.instrument).copied() else { return };
         let (side, qty, price) = (report.side, report.last_qty, report.last_price);
         self.totals[instrument.id.index()].position.apply(side, qty, price);
-        if let Some(cell) = self.cell_mut(strategy, instrument.id) {
-            cell.position.apply(side, qty, price);
+        self.lots.apply(instrument.id.index(), side, qty, price);
+        if let Some(at) = self.cell(strategy, instrument.id).filter(|at| *at < self.cells.len()) {
+            self.cells[at].position.apply(side, qty, price);
+            self.lots.apply(self.totals.len() + at, side, qty, price);
         }
         let sign = i128::from(side.sign());
         self.shift(instrument.base, sign * base_amount(&instrument, i128::from(qty.0)));

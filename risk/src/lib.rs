@@ -8,9 +8,10 @@
 //!  commands -> |   (changes of instruments, from the control lane)
 //!  reports --> |   '--> RiskCore: the decisions, a pure function     --> account reports
 //!  kill word-> |          |-- gate: roster of checks/<name>.rs       --> log: every input,
-//!              |          |-- ledger: positions, cash, reservations      every decision
-//!              |          |-- rates: token buckets
-//!              |          '-- valuation: routes and marks -> equity
+//!              |          |-- ledger: positions, cash, reservations      every decision,
+//!              |          |-- rates: token buckets                        a point of equity
+//!              |          |-- valuation: paths and marks                  each second
+//!              |          '-- equity: curve, peak, day, drawdown
 //!              '---- replay: the same core, fed from a journal
 //! ```
 //!
@@ -48,6 +49,7 @@ pub mod exposure;
 pub mod gate;
 pub mod ledger;
 pub mod limits;
+pub mod lots;
 pub mod money;
 pub mod naive;
 pub mod order_index;
@@ -65,12 +67,12 @@ pub mod valuation;
 pub use agent::{RiskAgent, RiskPorts};
 pub use changes::Changes;
 pub use config::{ConfigError, RiskConfig};
-pub use equity::EquityPoint;
+pub use equity::{EquityCurve, EquityPoint, EquityStart};
 pub use exposure::{Counts, Exposure};
 pub use gate::Approval;
 pub use ledger::Ledger;
 pub use limits::{LimitError, RiskLimits, units};
-pub use pnl::Pnl;
+pub use pnl::{Gain, Pnl};
 pub use replay::{Decided, Difference, ReplayError, Replayer};
 pub use risk_core::{Decision, RiskCore};
 pub use scopes::{LimitBook, ScopeLimits, Scopes};

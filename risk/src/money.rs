@@ -35,6 +35,22 @@ pub fn mul_div_up(a: i128, b: i128, c: i128) -> i128 {
     if exact { low } else { low.saturating_add(1) }
 }
 
+/// `a * b / c` rounded down, towards minus infinity: for what is held. At most one unit below the
+/// exact quotient, also where the check for exactness would overflow.
+#[must_use]
+pub fn mul_div_floor(a: i128, b: i128, c: i128) -> i128 {
+    let low = mul_div(a, b, c);
+    let negative = c != 0 && a != 0 && b != 0 && ((a < 0) ^ (b < 0) ^ (c < 0));
+    let exact = low.checked_mul(c).zip(a.checked_mul(b)).is_some_and(|(x, y)| x == y);
+    if negative && !exact { low.saturating_sub(1) } else { low }
+}
+
+/// `a * b / c` rounded up, towards plus infinity: for what is owed or may be lost.
+#[must_use]
+pub fn mul_div_ceil(a: i128, b: i128, c: i128) -> i128 {
+    mul_div_floor(a.saturating_neg(), b, c).saturating_neg()
+}
+
 /// `qty` units of the instrument's base asset as an [`Amount`].
 #[must_use]
 pub fn base_amount(instrument: &Instrument, qty: i128) -> Amount {
@@ -82,6 +98,17 @@ mod tests {
         fn any_numbers_give_an_answer(a in any::<i128>(), b in any::<i128>(), c in any::<i128>()) {
             let _ = mul_div(a, b, c);
             let _ = mul_div_up(a, b, c);
+            let _ = (mul_div_floor(a, b, c), mul_div_ceil(a, b, c));
+        }
+
+        #[test]
+        fn floor_and_ceiling_enclose_the_quotient(
+            a in -(1i128 << 60)..(1i128 << 60), b in 0i128..(1i128 << 60),
+            c in 1i128..(1i128 << 60),
+        ) {
+            let (low, high) = (mul_div_floor(a, b, c), mul_div_ceil(a, b, c));
+            prop_assert_eq!(low, (a * b).div_euclid(c));
+            prop_assert_eq!(high, -((-a * b).div_euclid(c)));
         }
     }
 

@@ -1,5 +1,5 @@
 //! Profit and fees in the reporting asset, worked out when asked for. Sums saturate: a venue's
-//! absurd number must not stop the ledger.
+//! absurd number must not stop the ledger. Profit rounds down, fees round up.
 
 use bot4_types::AssetId;
 use bot4_types::instrument::Amount;
@@ -8,6 +8,15 @@ use crate::ledger::Ledger;
 use crate::money::quote_amount;
 use crate::valuation::{Valuation, mark_price};
 
+/// Profit at one kind of cost, in the reporting asset, before fees and funding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gain {
+    /// Realised by closing.
+    pub realized: Amount,
+    /// Of what is held, by the newest marks handed in.
+    pub unrealized: Amount,
+}
+
 /// Profit and fees in the reporting asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pnl {
@@ -15,9 +24,13 @@ pub struct Pnl {
     pub realized: Amount,
     /// Of what is held, by the newest marks handed in.
     pub unrealized: Amount,
+    /// The same first-in-first-out.
+    pub fifo: Gain,
     /// Fees paid, each converted by mark; a rebate counts negative.
     pub fees: Amount,
-    /// Parts left out because their asset has no route or no mark.
+    /// Funding received; what was paid counts negative.
+    pub funding: Amount,
+    /// Parts left out because their asset has no path or no mark.
     pub unvalued: u32,
 }
 
@@ -27,11 +40,19 @@ impl Pnl {
     pub fn of(ledger: &Ledger, valuation: &Valuation) -> Self {
         let mut pnl = Self::default();
         for instrument in ledger.table().all() {
-            let Some(exposure) = ledger.total(instrument.id) else { continue };
+            let (Some(exposure), Some(fifo)) =
+                (ledger.total(instrument.id), ledger.fifo(instrument.id))
+            else {
+                continue;
+            };
             let position = exposure.position;
-            let realized = quote_amount(instrument, position.realized);
-            pnl.realized =
-                pnl.realized.saturating_add(pnl.value(valuation, instrument.quote, realized));
+            let mut worth = |notional| {
+                let amount = quote_amount(instrument, notional);
+                pnl.value(valuation, instrument.quote, amount)
+            };
+            let (realized, fifo_realized) = (worth(position.realized), worth(fifo.realized));
+            pnl.realized = pnl.realized.saturating_add(realized);
+            pnl.fifo.realized = pnl.fifo.realized.saturating_add(fifo_realized);
             if position.qty == 0 {
                 continue;
             }
@@ -39,13 +60,20 @@ impl Pnl {
                 pnl.unvalued += 1;
                 continue;
             };
-            let open = quote_amount(instrument, position.unrealized(price));
-            pnl.unrealized =
-                pnl.unrealized.saturating_add(pnl.value(valuation, instrument.quote, open));
+            let mut worth = |notional| {
+                let amount = quote_amount(instrument, notional);
+                pnl.value(valuation, instrument.quote, amount)
+            };
+            let open = [position.unrealized(price), fifo.unrealized(price)].map(&mut worth);
+            pnl.unrealized = pnl.unrealized.saturating_add(open[0]);
+            pnl.fifo.unrealized = pnl.fifo.unrealized.saturating_add(open[1]);
         }
         for asset in (0..ledger.table().assets_len()).map(|a| AssetId(a as u8)) {
-            let fees = pnl.value(valuation, asset, ledger.fees(asset));
-            pnl.fees = pnl.fees.saturating_add(fees);
+            // A fee rounds up: what is owed, negated, rounds down.
+            let fees = pnl.value(valuation, asset, ledger.fees(asset).saturating_neg());
+            pnl.fees = pnl.fees.saturating_sub(fees);
+            let funding = pnl.value(valuation, asset, ledger.funding(asset));
+            pnl.funding = pnl.funding.saturating_add(funding);
         }
         pnl
     }

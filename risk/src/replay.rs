@@ -6,11 +6,12 @@
 use core::fmt;
 
 use bot4_lanes::Phase;
-use bot4_types::log::{Body, Reader, Refusal};
+use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
     ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, RiskCommand, Trail,
 };
 
+use crate::agent::equity_record;
 use crate::config::{ConfigError, RiskConfig};
 use crate::risk_core::{Decision, RiskCore};
 use crate::statistics::Upkeep;
@@ -36,6 +37,8 @@ pub enum ReplayError {
     /// The hash of all marks and messages before this turn is not the recorded one: one of them
     /// is not what the run took in.
     InputsDiffer(u64),
+    /// The point of the equity curve recorded here is not the one that the inputs lead to.
+    EquityDiffers(u64),
     /// A decision without its intent, or an intent without its decision before the next record.
     OutOfOrder(u64),
 }
@@ -54,6 +57,9 @@ impl fmt::Display for ReplayError {
             Self::InputsDiffer(seq) => {
                 write!(f, "the inputs before record {seq} are not those that the run took in")
             }
+            Self::EquityDiffers(seq) => {
+                write!(f, "the equity in record {seq} comes out differently")
+            }
             Self::OutOfOrder(seq) => write!(f, "record {seq} of the risk lane is out of order"),
         }
     }
@@ -71,6 +77,7 @@ impl ReplayError {
             | Self::Differs(seq)
             | Self::HashDiffers(seq)
             | Self::InputsDiffer(seq)
+            | Self::EquityDiffers(seq)
             | Self::OutOfOrder(seq) => seq,
         }
     }
@@ -160,6 +167,12 @@ impl Replayer {
             self.compare_hashes(entry)?;
         }
         let applied = if decision { self.compare(kind, entry)? } else { self.apply(kind, entry) };
+        if kind == LogKind::Equity && applied.is_some() {
+            let recorded = EquityRecord::read(&mut Reader::over(entry.body()));
+            if recorded != Some(equity_record(&self.core)) {
+                return Err(ReplayError::EquityDiffers(entry.seq));
+            }
+        }
         applied.ok_or(ReplayError::Damaged(entry.seq))
     }
 
@@ -223,6 +236,7 @@ impl Replayer {
                 self.decided = Some((intent.order, decision));
             }
             LogKind::Statistics => self.core.on_upkeep(Upkeep::from_raw(body.u8()?)?),
+            LogKind::Equity => self.core.on_sample(),
             // A record that this lane never writes may stand where an input was.
             _ => return None,
         }

@@ -17,7 +17,7 @@ use crate::caps::Caps;
 use crate::changes::Changes;
 use crate::checks::{CheckInput, GateState};
 use crate::config::{ConfigError, RiskConfig};
-use crate::equity::EquityPoint;
+use crate::equity::{EquityCurve, EquityPoint};
 use crate::gate::{self, Approval};
 use crate::ledger::Ledger;
 use crate::limits::LimitError;
@@ -53,8 +53,7 @@ pub struct RiskCore {
     statistics: Statistics,
     valued_by: Box<[InstrumentId]>,
     assets: usize,
-    equity: EquityPoint,
-    equity_at: Nanos,
+    curve: EquityCurve,
     now: Nanos,
     session_ready: bool,
     order_last: OrderId,
@@ -77,7 +76,7 @@ impl RiskCore {
         let valuation = Valuation::new(table, config.quote);
         let assets = table.assets_len();
         let mut valued_by: Vec<InstrumentId> =
-            (0..assets).filter_map(|a| valuation.instrument_of(AssetId(a as u8))).collect();
+            (0..assets).flat_map(|a| valuation.instruments_of(AssetId(a as u8))).collect();
         valued_by.sort_unstable();
         valued_by.dedup();
         let book = config.limit_book();
@@ -93,8 +92,7 @@ impl RiskCore {
             changes: Changes::new(table.all().len()),
             valued_by: valued_by.into_boxed_slice(),
             assets,
-            equity: EquityPoint::default(),
-            equity_at: Nanos::ZERO,
+            curve: EquityCurve::new(config.equity.clone()),
             now: Nanos::ZERO,
             session_ready: false,
             order_last: OrderId(0),
@@ -140,6 +138,10 @@ impl RiskCore {
             }
             ExecMsg::Balance { asset, free, locked, .. } => {
                 self.ledger.on_balance(asset, free, locked);
+                None
+            }
+            ExecMsg::Funding { id, instrument, asset, amount, .. } => {
+                self.ledger.on_funding(instrument, id, asset, amount);
                 None
             }
             ExecMsg::Session { ready, .. } => {
@@ -220,7 +222,7 @@ impl RiskCore {
     pub fn set_mode(&mut self, mode: ControlMode) {
         self.inputs = mixed(self.inputs, 1 << 32 | mode as u64);
         self.mode = mode;
-        self.caps.resolve(&self.book, self.ledger.table(), mode, &self.equity);
+        self.caps.resolve(&self.book, self.ledger.table(), mode, self.curve.point());
     }
 
     /// Other limits from now on, all at once: `change` makes them of those that hold. What is
@@ -239,9 +241,21 @@ impl RiskCore {
         account.statistics.fallback_volatility_e6 = old.statistics.fallback_volatility_e6;
         account.statistics.history_min = old.statistics.history_min;
         self.rates.reconfigure(&self.book, self.now);
-        self.caps.resolve(&self.book, self.ledger.table(), self.mode, &self.equity);
+        self.caps.resolve(&self.book, self.ledger.table(), self.mode, self.curve.point());
         self.spread_margins();
         Ok(())
+    }
+
+    /// Draws a point of the equity curve from the marks handed in, for the grid of a second.
+    /// What it came to is part of the decision hash.
+    pub fn on_sample(&mut self) {
+        self.refresh_equity();
+        self.curve.sample(self.now);
+        let p = *self.curve.point();
+        for amount in [p.equity.unwrap_or(-1), p.peak, p.day_open] {
+            self.mix(amount as u64);
+            self.mix((amount >> 64) as u64);
+        }
     }
 
     /// Decides on `intent` and, when it is approved, makes its reservation.
@@ -271,8 +285,8 @@ impl RiskCore {
     /// intent the marks of [`Self::valued_by`] should be handed in.
     #[must_use]
     pub fn equity_is_due(&self, now: Nanos) -> bool {
-        let age_ns = now.since(self.equity_at).0;
-        self.equity.equity.is_none() || age_ns >= self.book.account.equity_age_ns_max
+        let age_ns = now.since(self.curve.at()).0;
+        self.equity().is_none() || age_ns >= self.book.account.equity_age_ns_max
     }
 
     /// The instruments by whose marks assets are valued.
@@ -334,13 +348,7 @@ impl RiskCore {
     /// asset that can be valued had a mark.
     #[must_use]
     pub const fn equity(&self) -> Option<Amount> {
-        self.equity.equity
-    }
-
-    /// Equity beside its peak and its day's start.
-    #[must_use]
-    pub const fn equity_point(&self) -> &EquityPoint {
-        &self.equity
+        self.curve.point().equity
     }
 
     /// Who may increase risk.
@@ -365,6 +373,25 @@ impl RiskCore {
     #[must_use]
     pub const fn aggregate(&self) -> &Aggregate {
         &self.aggregate
+    }
+
+    /// The newest point of the equity curve: peak, day, drawdown, loss of the day.
+    #[must_use]
+    pub const fn equity_curve(&self) -> &EquityPoint {
+        self.curve.point()
+    }
+
+    /// The whole curve.
+    #[must_use]
+    pub const fn curve(&self) -> &EquityCurve {
+        &self.curve
+    }
+
+    /// Assets that are held and that no path of instruments values: they count nothing.
+    pub fn unvalued(&self) -> impl Iterator<Item = AssetId> + '_ {
+        (0..self.assets).map(|a| AssetId(a as u8)).filter(|asset| {
+            self.ledger.expected_balance(*asset) != 0 && !self.valuation.has_route(*asset)
+        })
     }
 
     /// The order-entry session is ready.
@@ -430,22 +457,29 @@ impl RiskCore {
         true
     }
 
-    /// Values all balances. An asset without any route counts nothing, which only tightens the
-    /// limit; one whose mark is missing leaves the equity as it was.
+    /// Values all balances. One whose mark is missing leaves the equity as it was.
     fn refresh_equity(&mut self) {
-        let mut sum: Amount = 0;
-        for asset in (0..self.assets).map(|a| AssetId(a as u8)) {
-            let balance = self.ledger.expected_balance(asset);
-            if balance == 0 || !self.valuation.has_route(asset) {
-                continue;
-            }
-            let Some(value) = self.valuation.value(asset, balance) else { return };
-            sum = sum.saturating_add(value);
+        let held = |asset| (asset, self.ledger.expected_balance(asset));
+        let assets = (0..self.assets).map(|a| held(AssetId(a as u8)));
+        let (equity, flows) = (self.worth(assets), self.worth(self.curve.flows().iter().copied()));
+        if let (Some(equity), Some(flows)) = (equity, flows) {
+            self.curve.rebase(flows);
+            self.curve.take(self.now, equity);
+            self.statistics.on_equity(Some(equity));
+            self.caps.on_equity(self.curve.point());
         }
-        self.equity.take(sum);
-        self.statistics.on_equity(self.equity.equity);
-        self.equity_at = self.now;
-        self.caps.on_equity(&self.equity);
+    }
+
+    /// What `amounts` are worth together, rounded down. An asset without any path counts nothing,
+    /// which only tightens limits; `None` while the mark of another is missing.
+    fn worth(&self, amounts: impl Iterator<Item = (AssetId, Amount)>) -> Option<Amount> {
+        let mut sum: Amount = 0;
+        for (asset, amount) in amounts {
+            if amount != 0 && self.valuation.has_route(asset) {
+                sum = sum.saturating_add(self.valuation.value(asset, amount)?);
+            }
+        }
+        Some(sum)
     }
 
     fn fold(&mut self, intent: &OrderIntent, decision: &Decision) {
@@ -492,6 +526,10 @@ impl RiskCore {
                 [at.0, asset.0.into(), free as u64, (free >> 64) as u64, locked as u64, 1]
             }
             ExecMsg::Session { at, ready } => [at.0, ready.into(), 0, 0, 0, 2],
+            ExecMsg::Funding { at, id, instrument, asset, amount } => {
+                let whose = u64::from(instrument.0) << 8 | u64::from(asset.0);
+                [at.0, id, whose, amount as u64, (amount >> 64) as u64, 3]
+            }
         };
         self.inputs = words.into_iter().fold(self.inputs, mixed);
     }

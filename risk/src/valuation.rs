@@ -1,27 +1,81 @@
 //! What assets are worth in the reporting asset, by the marks that were handed in.
 //!
 //! Only marks given by [`Valuation::on_mark`] count, so a valuation is a function of recorded
-//! inputs. Routes are found once: an asset is the reporting asset, or is traded against it.
+//! inputs. An asset is converted along a path of at most [`HOPS_MAX`] instruments. Paths are found
+//! once, at the start: the shortest first, then those that do without one or all of its
+//! instruments; the first whose marks are all there is used. Among equals the lower instrument
+//! numbers win, so equal tables have equal paths.
+//!
+//! Each hop rounds in the direction asked for: [`Valuation::value`] never to more equity,
+//! [`Valuation::value_up`] never to less exposure. Cost: a multiplication and a division a hop.
 
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, InstrumentId, InstrumentTable, Mark, Price};
 
-use crate::money::{mul_div, power_of_ten};
+use crate::money::{mul_div_ceil, mul_div_floor, power_of_ten};
 
-/// How an asset is valued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    /// It is the reporting asset.
-    Same,
-    /// Base of this instrument, whose quote is the reporting asset.
-    Base(InstrumentId),
-    /// Quote of this instrument, whose base is the reporting asset.
-    Quote(InstrumentId),
-    /// Not traded against the reporting asset.
-    None,
+/// Instruments on the longest path.
+pub const HOPS_MAX: usize = 3;
+/// Paths kept of an asset: the shortest and those that replace it while a mark is missing.
+pub const PATHS_MAX: usize = 5;
+
+/// One conversion on a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hop {
+    /// By whose price.
+    pub instrument: InstrumentId,
+    /// What comes in is the base asset and goes out as quote asset; else the other way round.
+    pub from_base: bool,
 }
 
-/// Routes and marks.
+/// A way from an asset to the reporting asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Path {
+    hops: [Hop; HOPS_MAX],
+    len: u8,
+}
+
+impl Path {
+    fn hops(&self) -> &[Hop] {
+        &self.hops[..usize::from(self.len)]
+    }
+
+    fn with(mut self, hop: Hop) -> Option<Self> {
+        *self.hops.get_mut(usize::from(self.len))? = hop;
+        self.len += 1;
+        Some(self)
+    }
+}
+
+/// The paths of an asset, best first. The reporting asset has one of no hop.
+#[derive(Clone, Copy, Debug, Default)]
+struct Route {
+    paths: [Path; PATHS_MAX],
+    count: u8,
+}
+
+impl Route {
+    fn paths(&self) -> &[Path] {
+        &self.paths[..usize::from(self.count)]
+    }
+
+    fn add(&mut self, path: Option<Path>) {
+        let Some(path) = path.filter(|p| !self.paths().contains(p)) else { return };
+        if let Some(place) = self.paths.get_mut(usize::from(self.count)) {
+            *place = path;
+            self.count += 1;
+        }
+    }
+}
+
+/// Where a conversion rounds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    Down,
+    Up,
+}
+
+/// Paths and marks.
 #[derive(Clone, Debug)]
 pub struct Valuation {
     routes: Box<[Route]>,
@@ -38,23 +92,12 @@ pub fn mark_price(mark: &Mark) -> Option<Price> {
 }
 
 impl Valuation {
-    /// Routes over `table` to the reporting asset `quote`. Allocates once.
+    /// Paths over `table` to the reporting asset `quote`. Allocates once.
     #[must_use]
     pub fn new(table: &InstrumentTable, quote: AssetId) -> Self {
-        let route = |asset: AssetId| {
-            if asset == quote {
-                return Route::Same;
-            }
-            let pair = |base, other| {
-                table.all().iter().find(|i| i.base == base && i.quote == other).map(|i| i.id)
-            };
-            pair(asset, quote)
-                .map(Route::Base)
-                .or_else(|| pair(quote, asset).map(Route::Quote))
-                .unwrap_or(Route::None)
-        };
+        let route = |i| route(table, AssetId(i as u8), quote);
         Self {
-            routes: (0..table.assets_len()).map(|i| route(AssetId(i as u8))).collect(),
+            routes: (0..table.assets_len()).map(route).collect(),
             marks: vec![Mark::default(); table.all().len()].into_boxed_slice(),
             price_scales: table.all().iter().map(|i| power_of_ten(i.price_decimals)).collect(),
         }
@@ -73,37 +116,53 @@ impl Valuation {
         self.marks.get(instrument.index())
     }
 
-    /// The instrument by whose marks `asset` is valued, if it needs one and there is one.
-    #[must_use]
-    pub fn instrument_of(&self, asset: AssetId) -> Option<InstrumentId> {
-        match self.routes.get(usize::from(asset.0)) {
-            Some(Route::Base(i) | Route::Quote(i)) => Some(*i),
-            _ => None,
-        }
+    /// The instruments by whose marks `asset` may be valued, those of its best path first; one
+    /// that several paths use comes several times.
+    pub fn instruments_of(&self, asset: AssetId) -> impl Iterator<Item = InstrumentId> + '_ {
+        let route = self.routes.get(usize::from(asset.0));
+        let paths = route.into_iter().flat_map(Route::paths);
+        paths.flat_map(|p| p.hops().iter().map(|hop| hop.instrument))
     }
 
-    /// There is a way to value `asset`, though its mark may not be there yet.
+    /// The hops of the best path of `asset`; empty for the reporting asset, `None` without a path.
+    #[must_use]
+    pub fn path(&self, asset: AssetId) -> Option<&[Hop]> {
+        self.routes.get(usize::from(asset.0))?.paths().first().map(Path::hops)
+    }
+
+    /// There is a way to value `asset`, though its marks may not be there yet.
     #[must_use]
     pub fn has_route(&self, asset: AssetId) -> bool {
-        self.routes.get(usize::from(asset.0)).is_some_and(|r| *r != Route::None)
+        self.path(asset).is_some()
     }
 
-    /// `amount` of `asset` in the reporting asset, rounded towards zero; `None` without a route
-    /// or a mark.
+    /// `amount` of `asset` in the reporting asset, rounded down; `None` without a path whose
+    /// marks are there.
     #[must_use]
     pub fn value(&self, asset: AssetId, amount: Amount) -> Option<Amount> {
-        match *self.routes.get(usize::from(asset.0))? {
-            Route::Same => Some(amount),
-            Route::Base(i) => {
-                let (price, scale) = self.price(i)?;
-                Some(mul_div(amount, price, scale))
-            }
-            Route::Quote(i) => {
-                let (price, scale) = self.price(i)?;
-                Some(mul_div(amount, scale, price))
-            }
-            Route::None => None,
-        }
+        self.convert(asset, amount, Round::Down)
+    }
+
+    /// As [`value`](Self::value), rounded up: for exposures and what is owed.
+    #[must_use]
+    pub fn value_up(&self, asset: AssetId, amount: Amount) -> Option<Amount> {
+        self.convert(asset, amount, Round::Up)
+    }
+
+    fn convert(&self, asset: AssetId, amount: Amount, round: Round) -> Option<Amount> {
+        let route = self.routes.get(usize::from(asset.0))?;
+        route.paths().iter().find_map(|path| self.along(path, amount, round))
+    }
+
+    fn along(&self, path: &Path, amount: Amount, round: Round) -> Option<Amount> {
+        path.hops().iter().try_fold(amount, |amount, hop| {
+            let (price, scale) = self.price(hop.instrument)?;
+            let (by, over) = if hop.from_base { (price, scale) } else { (scale, price) };
+            Some(match round {
+                Round::Down => mul_div_floor(amount, by, over),
+                Round::Up => mul_div_ceil(amount, by, over),
+            })
+        })
     }
 
     fn price(&self, instrument: InstrumentId) -> Option<(i128, i128)> {
@@ -112,39 +171,138 @@ impl Valuation {
     }
 }
 
+/// The shortest path of `asset`, then the shortest that use none of its instruments, or not one
+/// of them.
+fn route(table: &InstrumentTable, asset: AssetId, quote: AssetId) -> Route {
+    let mut route = Route::default();
+    let best = shortest(table, asset, quote, &[]);
+    route.add(best);
+    let used: Vec<InstrumentId> =
+        best.iter().flat_map(|p| p.hops().iter().map(|h| h.instrument)).collect();
+    if !used.is_empty() {
+        route.add(shortest(table, asset, quote, &used));
+    }
+    for instrument in &used {
+        route.add(shortest(table, asset, quote, &[*instrument]));
+    }
+    route
+}
+
+/// The shortest path from `from` to `to` over instruments that are not in `without`: a search by
+/// breadth, in the order of instrument numbers.
+fn shortest(
+    table: &InstrumentTable,
+    from: AssetId,
+    to: AssetId,
+    without: &[InstrumentId],
+) -> Option<Path> {
+    if from == to {
+        return Some(Path::default());
+    }
+    let mut reached = vec![from];
+    let mut front = vec![(from, Path::default())];
+    for _ in 0..HOPS_MAX {
+        let mut next = Vec::new();
+        for (asset, path) in front {
+            for i in table.all().iter().filter(|i| !without.contains(&i.id)) {
+                let there = match asset {
+                    a if a == i.base => i.quote,
+                    a if a == i.quote => i.base,
+                    _ => continue,
+                };
+                let hop = Hop { instrument: i.id, from_base: asset == i.base };
+                let Some(path) = path.with(hop) else { continue };
+                if there == to {
+                    return Some(path);
+                }
+                if !reached.contains(&there) {
+                    reached.push(there);
+                    next.push((there, path));
+                }
+            }
+        }
+        front = next;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::units;
     use bot4_types::{Instrument, Symbol};
+    use proptest::prelude::*;
 
-    fn table() -> (InstrumentTable, [AssetId; 4]) {
+    const ONE: i64 = 100_000_000;
+
+    /// A table of the pairs, each `base/quote`, and the number of an asset by name.
+    fn table(pairs: &[&str]) -> InstrumentTable {
         let mut table = InstrumentTable::new();
-        let name = |s| Symbol::new(s).expect("short");
-        let assets = ["BTC", "USDT", "EUR", "DOGE"].map(|a| table.asset(name(a)).expect("room"));
-        let mut pair = |symbol, base, quote| {
-            let bare = Instrument::bare(InstrumentId(0), name(symbol), 8);
+        let name = |s: &str| Symbol::new(s).expect("short");
+        for pair in pairs {
+            let (base, quote) = pair.split_once('/').expect("a pair");
+            let base = table.asset(name(base)).expect("room");
+            let quote = table.asset(name(quote)).expect("room");
+            let bare = Instrument::bare(InstrumentId(0), name(pair), 8);
             table.push(Instrument { base, quote, ..bare }).expect("room");
-        };
-        pair("BTCUSDT", assets[0], assets[1]);
-        pair("USDTEUR", assets[1], assets[2]);
-        (table, assets)
+        }
+        table
+    }
+
+    fn asset(table: &InstrumentTable, name: &str) -> AssetId {
+        table.find_asset(name.as_bytes()).expect("known")
+    }
+
+    fn mark(instrument: u16, micro: i64) -> Mark {
+        Mark { instrument: InstrumentId(instrument), micro, ..Mark::default() }
     }
 
     #[test]
     fn assets_are_valued_either_way_round() {
-        let (table, [btc, usdt, eur, doge]) = table();
+        let mut table = table(&["BTC/USDT", "USDT/EUR"]);
+        let doge = table.asset(Symbol::new("DOGE").expect("short")).expect("room");
+        let [btc, usdt, eur] = ["BTC", "USDT", "EUR"].map(|n| asset(&table, n));
         let mut v = Valuation::new(&table, usdt);
         assert_eq!(v.value(btc, units(2)), None);
-        let mark = |i, micro| Mark { instrument: InstrumentId(i), micro, ..Mark::default() };
-        v.on_mark(&mark(0, 50_000 * 100_000_000));
-        v.on_mark(&mark(1, 50_000_000));
+        v.on_mark(&mark(0, 50_000 * ONE));
+        v.on_mark(&mark(1, ONE / 2));
         v.on_mark(&mark(9, 1));
         assert_eq!(v.value(btc, units(2)), Some(units(100_000)));
         assert_eq!(v.value(usdt, units(3)), Some(units(3)));
         assert_eq!(v.value(eur, units(1)), Some(units(2)));
         assert_eq!((v.value(doge, units(1)), v.has_route(doge)), (None, false));
-        assert_eq!(v.instrument_of(eur), Some(InstrumentId(1)));
+        assert_eq!(v.instruments_of(eur).collect::<Vec<_>>(), [InstrumentId(1)]);
+        assert_eq!((v.path(usdt), v.path(doge)), (Some(&[][..]), None));
+    }
+
+    #[test]
+    fn a_path_of_three_hops_is_found_and_one_of_four_is_not() {
+        let table = table(&["A/B", "C/B", "C/D", "D/E"]);
+        let at = |to| Valuation::new(&table, asset(&table, to));
+        let mut v = at("D");
+        for (i, price) in [(0, 3 * ONE), (1, 2 * ONE), (2, 5 * ONE)] {
+            assert_eq!(v.value(asset(&table, "A"), units(4)), None);
+            v.on_mark(&mark(i, price));
+        }
+        // 4 A = 12 B = 6 C = 30 D.
+        assert_eq!(v.value(asset(&table, "A"), units(4)), Some(units(30)));
+        assert!(!at("E").has_route(asset(&table, "A")));
+        assert!(at("E").has_route(asset(&table, "B")));
+    }
+
+    #[test]
+    fn the_shortest_path_is_used_and_another_while_its_mark_is_missing() {
+        let table = table(&["A/BTC", "BTC/USDT", "A/USDT"]);
+        let (a, usdt) = (asset(&table, "A"), asset(&table, "USDT"));
+        let mut v = Valuation::new(&table, usdt);
+        assert_eq!(v.path(a).map(|hops| hops[0].instrument), Some(InstrumentId(2)));
+        v.on_mark(&mark(0, ONE / 1_000));
+        v.on_mark(&mark(1, 50_000 * ONE));
+        assert_eq!(v.value(a, units(1)), Some(units(50)));
+        v.on_mark(&mark(2, 51 * ONE));
+        assert_eq!(v.value(a, units(1)), Some(units(51)));
+        v.on_mark(&mark(2, 0));
+        assert_eq!(v.value(a, units(1)), Some(units(50)), "a book that lost its prices");
     }
 
     #[test]
@@ -153,5 +311,69 @@ mod tests {
         assert_eq!(mark_price(&mark), Some(Price(12)));
         assert_eq!(mark_price(&Mark { ask: 0, ..mark }), Some(Price(9)));
         assert_eq!(mark_price(&Mark::default()), None);
+    }
+
+    proptest! {
+        /// Against every simple path, tried one by one: the kept one is as short as any.
+        #[test]
+        fn no_path_is_shorter_than_the_one_kept(
+            edges in proptest::collection::vec((0u8..7, 0u8..7), 1..12),
+        ) {
+            let pairs: Vec<String> =
+                edges.iter().enumerate().map(|(n, (a, b))| format!("{a}/{b}{n}")).collect();
+            let mut table = InstrumentTable::new();
+            for i in 0..7 {
+                table.asset(Symbol::new(&format!("X{i}")).expect("short")).expect("room");
+            }
+            for (pair, (base, quote)) in pairs.iter().zip(&edges) {
+                let symbol = Symbol::new(pair).expect("short");
+                let bare = Instrument::bare(InstrumentId(0), symbol, 8);
+                let (base, quote) = (AssetId(*base), AssetId(*quote));
+                table.push(Instrument { base, quote, ..bare }).expect("room");
+            }
+            let v = Valuation::new(&table, AssetId(0));
+            for from in 0..7 {
+                let kept = v.path(AssetId(from)).map(<[Hop]>::len);
+                prop_assert_eq!(kept, (0..=HOPS_MAX).find(|n| reaches(&edges, from, *n)));
+                for path in v.routes[usize::from(from)].paths() {
+                    let end = path.hops().iter().fold(AssetId(from), |at, hop| {
+                        let i = table.get(hop.instrument).expect("known");
+                        let (here, there) =
+                            if hop.from_base { (i.base, i.quote) } else { (i.quote, i.base) };
+                        assert_eq!(at, here, "hops follow each other");
+                        there
+                    });
+                    prop_assert_eq!(end, AssetId(0));
+                }
+            }
+        }
+
+        /// Rounding down and up enclose the exact value, and differ by little.
+        #[test]
+        fn conversions_round_in_their_direction(
+            amount in -(1i128 << 60)..(1i128 << 60), p in 1i64..1 << 40, q in 1i64..1 << 40,
+        ) {
+            let table = table(&["A/B", "C/B"]);
+            let mut v = Valuation::new(&table, asset(&table, "C"));
+            v.on_mark(&mark(0, p));
+            v.on_mark(&mark(1, q));
+            let a = asset(&table, "A");
+            let (low, high) = (v.value(a, amount), v.value_up(a, amount));
+            let (low, high) = (low.expect("marks"), high.expect("marks"));
+            let (p, q) = (i128::from(p), i128::from(q));
+            let exact_low = (amount * p).div_euclid(q);
+            prop_assert!(low <= exact_low && exact_low <= high, "{low} {exact_low} {high}");
+            prop_assert!(high - low <= 2 + i128::from(ONE) / q + 1);
+        }
+    }
+
+    fn reaches(edges: &[(u8, u8)], from: u8, hops: usize) -> bool {
+        if hops == 0 {
+            return from == 0;
+        }
+        edges.iter().any(|(a, b)| {
+            (*a == from && reaches(edges, *b, hops - 1))
+                || (*b == from && reaches(edges, *a, hops - 1))
+        })
     }
 }

@@ -4,12 +4,14 @@ mod common;
 
 use bot4_lanes::metrics::Entry;
 use bot4_lanes::{Agent, Control, LogTx, Metrics, Probe, Rx, Tx, ring};
-use bot4_risk::{ReplayError, Replayer, RiskAgent, RiskLimits, RiskPorts};
+use bot4_risk::{
+    EquityStart, ReplayError, Replayer, RiskAgent, RiskConfig, RiskCore, RiskLimits, RiskPorts,
+};
 use bot4_types::log::{Body, Reader};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AccountReport, ApprovedOrder, ExecMsg, InstrumentRules, LogEntry, LogKind, Mark, Nanos,
-    OrderAction, OrderId, OrderIntent, OrderState, PauseReason, RefuseReason, ReportKind,
+    AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentRules, LogEntry, LogKind, Mark,
+    Nanos, OrderAction, OrderId, OrderIntent, OrderState, PauseReason, RefuseReason, ReportKind,
     RiskCommand, Side, Stage, Trail,
 };
 use common::{Life, ONE, config, disturb, mark, place, report};
@@ -398,4 +400,65 @@ fn an_unknown_order_closes_its_side() {
     b.turn(3).expect("no fault");
     assert_eq!((b.agent.open_orders(), b.agent.unknown_orders()), (1, 1));
     assert_eq!(b.counter("unknown"), 1);
+}
+
+/// A fall is seen while nobody trades, and a replay draws the same curve.
+#[test]
+fn the_curve_is_drawn_each_second_of_a_silent_run() {
+    let mut b = Bench::new(8, 8, 64).ready();
+    let mut journal = b.records();
+    for second in 1..=4u64 {
+        b.quote(second * 1_000);
+        let mut points = Vec::new();
+        for ms in [999, 1_003, 1_004] {
+            b.turn((second - 1) * 1_000 + ms).expect("no fault");
+            let records = b.records();
+            points.push(kinds(&records).iter().filter(|k| **k == LogKind::Equity).count());
+            journal.extend(records);
+        }
+        assert_eq!(points, [0, 1, 0], "once a second");
+    }
+    for instrument in 0..2 {
+        b.marks.push(mark(instrument, 80 * ONE, Nanos::from_millis(5_000))).expect("room");
+    }
+    b.turn(5_000).expect("no fault");
+    journal.extend(b.records());
+    // 100 units of base fell from 100 to 80: 28,000 of 30,000.
+    let p = *b.agent.core().equity_curve();
+    assert_eq!((p.equity, p.peak), (Some(bot4_risk::units(28_000)), bot4_risk::units(30_000)));
+    assert_eq!((p.drawdown_e4, p.daily_loss), (667, bot4_risk::units(2_000)));
+    assert_eq!(b.agent.core().curve().samples().count(), 5);
+    assert_eq!((b.counter("drawdown_e4"), b.counter("equity_e8")), (667, 28_000 * ONE as u64));
+    let mut replay = Replayer::new(&config(limits())).expect("valid");
+    assert!(journal.iter().all(|entry| replay.feed(entry).is_ok()));
+    assert_eq!(replay.core().equity_curve(), &p);
+    assert_eq!(replay.decision_hash(), b.agent.decision_hash());
+    // A point that is not what the marks lead to is found.
+    let mut altered = Replayer::new(&config(limits())).expect("valid");
+    let is_point = |e: &LogEntry| e.kind == LogKind::Equity as u8;
+    let last = journal.iter().rposition(is_point).expect("points");
+    journal[last].body[0] ^= 1;
+    let found = journal.iter().find_map(|entry| altered.feed(entry).err());
+    assert_eq!(found, Some(ReplayError::EquityDiffers(journal[last].seq)));
+}
+
+#[test]
+fn what_came_since_the_last_run_is_no_profit() {
+    let equity = EquityStart {
+        peak: bot4_risk::units(40_000),
+        flows: vec![(common::USDT, bot4_risk::units(-9_000)), (AssetId(0), bot4_risk::units(5))],
+        ..EquityStart::default()
+    };
+    let config = RiskConfig { equity, ..config(limits()) };
+    let mut core = RiskCore::new(&config).expect("valid");
+    core.on_turn(Nanos::from_secs(1));
+    core.on_sample();
+    assert_eq!(core.equity_curve().equity, None, "no mark yet");
+    for instrument in 0..2 {
+        core.on_mark(&mark(instrument, 100 * ONE, Nanos::from_secs(1)));
+    }
+    core.on_sample();
+    let p = core.equity_curve();
+    assert_eq!((p.equity, p.peak), (Some(bot4_risk::units(30_000)), bot4_risk::units(31_500)));
+    assert_eq!(p.drawdown_e4, 477);
 }

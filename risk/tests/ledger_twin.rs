@@ -233,3 +233,92 @@ fn a_fill_whose_fee_asset_is_not_in_the_table_is_booked() {
     assert_eq!((ledger.counts().fees_elsewhere, ledger.counts().invalid), (1, 0));
     assert_eq!((ledger.counts().drift(), ledger.settling_orders()), (0, 0));
 }
+
+/// Profit of the account in quote units at `price`, by both costs, and cash less cost.
+fn profits(ledger: &Ledger, price: i64) -> Vec<[i128; 4]> {
+    let of = |i: &bot4_types::Instrument| {
+        let average = ledger.total(i.id).expect("known").position;
+        let fifo = *ledger.fifo(i.id).expect("known");
+        let price = bot4_types::Price(price);
+        [
+            average.realized + average.unrealized(price),
+            fifo.realized + fifo.unrealized(price),
+            average.realized - average.cost,
+            fifo.realized - fifo.cost,
+        ]
+    };
+    ledger.table().all().iter().map(of).collect()
+}
+
+proptest! {
+    #![proptest_config(common::cases(200))]
+
+    /// Any order and any repetition of the same reports: the same holdings, and the same profit
+    /// at a mark by either cost. Only its split into realised and open follows the order.
+    #[test]
+    fn the_order_of_reports_changes_no_holding_and_no_profit(
+        seed in any::<u64>(), count in 1u64..20, price in 1i64..200,
+    ) {
+        let mut rng = SplitMix64::new(seed);
+        let limits = RiskLimits::default();
+        let fresh = || Ledger::new(&table(), STRATEGIES, &balances(), &limits);
+        let (mut plain, mut shuffled) = (fresh(), fresh());
+        let (mut told, mut trade) = (Vec::new(), 0);
+        for intent in orders(&mut rng, count) {
+            prop_assert!(plain.approve(&intent) && shuffled.approve(&intent));
+            told.extend(Life::draw(&intent, &mut rng, &mut trade));
+        }
+        told.iter().for_each(|report| { plain.on_report(report); });
+        let reach = told.len() as u64 + 1;
+        for report in disturb(&told, &mut rng, reach) {
+            shuffled.on_report(&report);
+            for [average, fifo, paid_average, paid_fifo] in profits(&shuffled, price * ONE) {
+                prop_assert_eq!((average, paid_average), (fifo, paid_fifo));
+            }
+        }
+        prop_assert_eq!(state_of(&plain), state_of(&shuffled));
+        prop_assert_eq!(profits(&plain, price * ONE), profits(&shuffled, price * ONE));
+        for s in (0..STRATEGIES).map(|s| StrategyId(s as u8)) {
+            for i in [InstrumentId(0), InstrumentId(1)] {
+                let fifo = shuffled.strategy_fifo(s, i).expect("known");
+                prop_assert_eq!(fifo.qty, i128::from(shuffled.position(s, i).0));
+            }
+        }
+    }
+}
+
+#[test]
+fn first_in_first_out_and_average_cost_split_profit_differently() {
+    let mut ledger = Ledger::new(&table(), STRATEGIES, &balances(), &RiskLimits::default());
+    let mut fill_at = |id, side, price| {
+        let intent = place(id, 0, side, price * ONE, ONE);
+        assert!(ledger.approve(&intent) && ledger.on_report(&fill(&intent, 1, ONE, ONE, id)));
+    };
+    fill_at(2, Side::Buy, 100);
+    fill_at(4, Side::Buy, 110);
+    fill_at(6, Side::Sell, 120);
+    let one = i128::from(ONE) * i128::from(ONE);
+    let average = ledger.total(InstrumentId(0)).expect("known").position;
+    let fifo = ledger.strategy_fifo(StrategyId(0), InstrumentId(0)).expect("known");
+    assert_eq!((average.realized, average.cost), (15 * one, 105 * one));
+    assert_eq!((fifo.realized, fifo.cost), (20 * one, 110 * one));
+    assert_eq!(ledger.strategy_fifo(StrategyId(1), InstrumentId(0)).map(|f| f.qty), Some(0));
+}
+
+#[test]
+fn funding_is_booked_once_in_cash_and_apart_from_fills() {
+    let mut ledger = Ledger::new(&table(), STRATEGIES, &balances(), &RiskLimits::default());
+    let before = ledger.expected_balance(common::USDT);
+    let mut paid = |i, id, asset, amount| ledger.on_funding(InstrumentId(i), id, asset, amount);
+    assert!(paid(0, 7, common::USDT, -5));
+    assert!(!paid(0, 7, common::USDT, -5), "doubled");
+    assert!(paid(1, 7, common::USDT, 2), "another instrument's number");
+    assert!(!paid(9, 8, common::USDT, 1), "no such instrument");
+    assert!(!paid(0, 9, AssetId(9), 1), "no such asset");
+    assert!(!paid(0, 9, common::USDT, i128::MAX), "no number");
+    assert_eq!(ledger.expected_balance(common::USDT), before - 3);
+    assert_eq!((ledger.funding(common::USDT), ledger.fees(common::USDT)), (-3, 0));
+    let counts = ledger.counts();
+    assert_eq!((counts.fundings, counts.fundings_doubled, counts.invalid), (2, 1, 3));
+    assert_eq!(ledger.total(InstrumentId(0)).map(|e| e.position.qty), Some(0));
+}

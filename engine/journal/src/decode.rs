@@ -4,7 +4,7 @@
 //! its number); the layout whose bytes fit exactly is meant. What fits none is shown as hex, so
 //! a newer version's records are never hidden.
 
-use bot4_types::log::{Body, Reader, Refusal};
+use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
     BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, OrderId, OrderIntent, OrderReport,
     RiskCommand, RunEpoch, Side,
@@ -26,6 +26,8 @@ pub enum Decoded {
     Mark(Mark),
     /// A command of the control lane.
     Command(RiskCommand),
+    /// A point of the equity curve.
+    Equity(EquityRecord),
     /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
     Order(OrderId, u8),
     /// No body.
@@ -72,6 +74,7 @@ pub fn decode(entry: &LogEntry) -> Decoded {
             LogKind::Turn | LogKind::Control | LogKind::Desk | LogKind::Turns | LogKind::Statistics,
         )
         | None => None,
+        Some(LogKind::Equity) => exact(body).map(Decoded::Equity),
     };
     found.unwrap_or_else(|| Decoded::Raw(body.to_vec()))
 }
@@ -104,6 +107,10 @@ impl Decoded {
                 "what": "balance", "learned_at": at.0, "asset": asset.0,
                 "free_e16": free.to_string(), "locked_e16": locked.to_string(),
             }),
+            Self::Exec(ExecMsg::Funding { at, id, instrument, asset, amount }) => json!({
+                "what": "funding", "learned_at": at.0, "id": id, "instrument": instrument.0,
+                "asset": asset.0, "amount_e16": amount.to_string(),
+            }),
             Self::Exec(ExecMsg::Session { at, ready }) => {
                 json!({ "what": "session", "learned_at": at.0, "ready": ready })
             }
@@ -114,6 +121,10 @@ impl Decoded {
             Self::Command(command) => command_json(command),
             Self::Order(order, flag) => json!({
                 "order": order.0, "client_id": client(epoch, *order), "flag": flag,
+            }),
+            Self::Equity(p) => json!({
+                "equity_e16": p.equity.to_string(), "peak_e16": p.peak.to_string(),
+                "day_open_e16": p.day_open.to_string(), "day": p.day,
             }),
             Self::Empty => Value::Null,
             Self::Raw(bytes) => {

@@ -15,6 +15,8 @@ pub enum Verdict {
     Busy,
     /// Not now: stopping, session not ready, book not live, or instrument not tradable.
     Closed,
+    /// A stop is closing this strategy's position in the instrument, or has just done so.
+    Stopped,
     /// After a refusal the slot pauses for some milliseconds.
     BackOff,
     /// Price outside the instrument's bounds.

@@ -4,8 +4,8 @@ use bot4_lanes::{Agent, Control, Counters, Fault, Metrics, Phase, Probe, Rx, Tx}
 use bot4_simd::Kernels;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{
-    AccountReport, BookOrder, Cause, InstrumentId, InstrumentTable, Nanos, OrderId, OrderIntent,
-    StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
+    AccountReport, BookOrder, Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderId,
+    OrderIntent, StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
 };
 
 use crate::actions::{Actions, Turn};
@@ -34,6 +34,8 @@ pub struct SignalConfig {
     pub routing: RouteConfig,
     /// How often [`Strategy::on_timer`] is called.
     pub timer: Nanos,
+    /// What strategies hold from an earlier run.
+    pub held: Vec<HeldPosition>,
 }
 
 impl SignalConfig {
@@ -46,6 +48,7 @@ impl SignalConfig {
             features: FeatureConfig::default(),
             routing: RouteConfig::default(),
             timer: Nanos::from_millis(100),
+            held: Vec::new(),
         }
     }
 }
@@ -70,6 +73,7 @@ pub struct SignalAgent {
     strategies: Vec<Box<dyn Strategy>>,
     feature_config: FeatureConfig,
     timer: Nanos,
+    held: Vec<HeldPosition>,
     timer_due: Nanos,
     market: Market,
     router: Router,
@@ -101,6 +105,7 @@ impl SignalAgent {
             strategies: config.strategies,
             feature_config: config.features,
             timer: config.timer,
+            held: config.held,
             timer_due: Nanos::ZERO,
             market: Market::new(table, empty),
             router,
@@ -180,10 +185,14 @@ impl SignalAgent {
                 self.counters.add(c::TOPS_UNUSABLE, 1);
                 self.was_live[at] = true;
                 self.router.book(id, true, Origin::market(top.trail), turn);
+                self.router.touch(id, [0; 2], Origin::market(top.trail), turn);
             }
             Seen::Usable => {
                 self.was_live[at] = true;
-                self.router.book(id, true, Origin::market(top.trail), turn);
+                let (origin, touch) = (Origin::market(top.trail), [top.quote_bid, top.quote_ask]);
+                self.router.book(id, true, origin, turn);
+                // Stops before strategies: what they wish here is refused from now on.
+                self.router.touch(id, touch.map(|level| level.price), origin, turn);
                 if !self.is_moved[at] {
                     self.is_moved[at] = true;
                     self.moved.push(id);
@@ -293,6 +302,7 @@ impl Agent for SignalAgent {
         }
         self.router.reserve(table, self.strategies.len());
         self.relay.reserve(instruments);
+        self.router.take_over(&self.held);
         self.moved = Vec::with_capacity(instruments);
         self.is_moved = vec![false; instruments];
         self.was_live = vec![false; instruments];

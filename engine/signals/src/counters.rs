@@ -59,4 +59,10 @@ counters! {
     TIMERS = 22 => "signal_timers",
     /// Times an instrument was closed for new orders.
     CLOSED = 23 => "instruments_closed",
+    /// Stops that the touch crossed.
+    STOPS_TRIGGERED = 24 => "stops_triggered",
+    /// Positions too small to be closed: below a minimum of the venue.
+    STOPS_DUST = 25 => "stops_dust",
+    /// Wishes refused while a stop closes a position, or in the pause after it.
+    BLOCKED_STOP = 26 => "blocked_stop",
 }

@@ -30,6 +30,8 @@
 //!   filters; every intent has a protective stop distance and an expiry;
 //! * nothing is placed while the control word says anything but run, while the session is not
 //!   ready, or on an instrument whose book is not live; then what rests is cancelled;
+//! * every net position has a guarded stop over all of it, which the router closes by itself
+//!   (`router/guard.rs`), whatever its strategy does;
 //! * an order of one strategy never takes an order of another: the take pulls the quote first.
 //!
 //! # Stale data

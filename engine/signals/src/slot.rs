@@ -65,6 +65,8 @@ pub(crate) struct OrderSlot {
     pub price: Price,
     pub qty: Qty,
     pub filled: Qty,
+    /// Distance of its protective stop.
+    pub stop_ticks: i32,
     /// When it was asked for.
     pub since: Nanos,
     /// Back-off after a refusal, or when to repeat a cancel: nothing is sent before.
@@ -98,6 +100,7 @@ impl OrderSlot {
             price: Price(0),
             qty: Qty(0),
             filled: Qty(0),
+            stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,
             settle_at: Nanos::ZERO,

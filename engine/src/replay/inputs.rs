@@ -8,12 +8,12 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes, StatisticsLimits};
+use bot4_risk::{EquityStart, RiskConfig, RiskLimits, ScopeLimits, Scopes, StatisticsLimits};
 use bot4_types::instrument::{Amount, PriceBand, TableError};
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
     AssetId, ControlMode, Instrument, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos,
-    Price, Qty, Symbol,
+    Price, Qty, Symbol, Wall,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,9 @@ pub struct RunInputs {
     pub quote: u8,
     /// What was held at the start.
     pub balances: Vec<Held>,
+    /// What the equity curve started from; journals of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equity: Option<EquityRow>,
     /// The account's limits.
     #[serde(with = "LimitsText")]
     pub limits: RiskLimits,
@@ -126,6 +129,56 @@ impl ScopeRow {
     }
 }
 
+/// What an equity curve starts from, in the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EquityRow {
+    /// Unix time of the engine's time zero, ns.
+    pub wall_unix_ns: i64,
+    /// Highest equity of the account's earlier runs, 10^-16.
+    #[serde(with = "big")]
+    pub peak: Amount,
+    /// UTC day of `day_open`, days since 1970-01-01.
+    pub day: i64,
+    /// Equity at the beginning of that day, 10^-16.
+    #[serde(with = "big")]
+    pub day_open: Amount,
+    /// What came to or left the account since its last run.
+    pub flows: Vec<Held>,
+}
+
+impl EquityRow {
+    fn of(start: &EquityStart) -> Self {
+        Self {
+            wall_unix_ns: start.wall.origin_unix_ns,
+            peak: start.peak,
+            day: start.day,
+            day_open: start.day_open,
+            flows: start.flows.iter().map(Held::of).collect(),
+        }
+    }
+
+    fn start(&self) -> EquityStart {
+        EquityStart {
+            wall: Wall { origin_unix_ns: self.wall_unix_ns },
+            peak: self.peak,
+            day: self.day,
+            day_open: self.day_open,
+            flows: self.flows.iter().map(Held::pair).collect(),
+        }
+    }
+}
+
+impl Held {
+    fn of(&(asset, amount): &(AssetId, Amount)) -> Self {
+        Self { asset: asset.0, amount }
+    }
+
+    const fn pair(&self) -> (AssetId, Amount) {
+        (AssetId(self.asset), self.amount)
+    }
+}
+
 /// What a run knows about itself beside its risk configuration.
 #[derive(Clone, Debug)]
 pub struct About<'a> {
@@ -176,7 +229,6 @@ impl RunInputs {
     pub fn of(risk: &RiskConfig, about: &About<'_>) -> Self {
         let table = &risk.table;
         let name = |i: usize| table.asset_name(AssetId(i as u8)).to_owned();
-        let held = |&(asset, amount): &(AssetId, Amount)| Held { asset: asset.0, amount };
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -189,7 +241,8 @@ impl RunInputs {
             assets: (0..table.assets_len()).map(name).collect(),
             instruments: table.all().iter().map(|i| Row(*i)).collect(),
             quote: risk.quote.0,
-            balances: risk.balances.iter().map(held).collect(),
+            balances: risk.balances.iter().map(Held::of).collect(),
+            equity: Some(EquityRow::of(&risk.equity)),
             limits: risk.limits,
             scopes: ScopeRow::all(&risk.scopes),
             mode: risk.mode.name().to_owned(),
@@ -220,9 +273,10 @@ impl RunInputs {
             scopes: ScopeRow::scopes(&self.scopes, strategies, instruments)?,
             mode: *mode.ok_or_else(|| InputsError::Name(self.mode.clone()))?,
             table,
-            balances: self.balances.iter().map(|h| (AssetId(h.asset), h.amount)).collect(),
+            balances: self.balances.iter().map(Held::pair).collect(),
             quote: AssetId(self.quote),
             strategies: self.strategies,
+            equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
         })
     }
 
@@ -483,7 +537,14 @@ mod tests {
             };
             table.push(instrument).expect("room");
         }
-        let balances = (0..ASSETS_MAX).map(|i| (AssetId(i as u8), i128::MAX)).collect();
+        let balances: Vec<_> = (0..ASSETS_MAX).map(|i| (AssetId(i as u8), i128::MAX)).collect();
+        let equity = EquityStart {
+            wall: Wall { origin_unix_ns: i64::MIN },
+            peak: i128::MAX,
+            day: i64::MIN,
+            day_open: i128::MAX,
+            flows: balances.clone(),
+        };
         let limits = RiskLimits { order_base_max: i128::MAX, ..RiskLimits::default() };
         let row = ScopeLimits {
             order_value_max: i128::MAX,
@@ -512,6 +573,7 @@ mod tests {
             balances,
             quote: AssetId(3),
             strategies: 32,
+            equity,
         }
     }
 
@@ -537,6 +599,7 @@ mod tests {
         assert_eq!(risk.table.all(), config.table.all());
         assert_eq!((risk.balances, risk.limits), (config.balances, config.limits));
         assert_eq!((risk.scopes, risk.mode), (config.scopes, config.mode));
+        assert_eq!(risk.equity, config.equity);
         assert_eq!(risk.table.asset_name(AssetId(254)), "ASSET-000000254");
     }
 

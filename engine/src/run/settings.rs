@@ -2,10 +2,11 @@
 //! configuration words become the crates' own.
 
 use bot4_alloc::huge::Rung;
+use bot4_risk::lots::LOTS_MAX;
 use bot4_signals::Strategy;
 use bot4_signals::strategy::{EmaCross, EmaCrossParams, MarketMaker, MarketMakerParams};
 use bot4_types::Nanos;
-use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL};
+use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL, STRATEGIES_MAX};
 
 use super::capture::RING_BYTES;
 use crate::config::schema::HugePages;
@@ -50,7 +51,10 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
             let columns = instruments.next_multiple_of(8);
             6 * MIB
                 + columns * (columns + bot4_portfolio::HISTORY) * 8 // covariances and scenarios
-                + t::LOG * 256 + t::APPROVED * 112 + t::ACCOUNT * 144
+                + t::LOG * 256
+                + t::APPROVED * 112
+                + t::ACCOUNT * 144
+                + instruments * (STRATEGIES_MAX + 1) * LOTS_MAX * 32 // lots of each position
         }
         "execution" => {
             12 * MIB // order table, private message, scratch of the JSON reader

@@ -15,7 +15,7 @@ use bot4_lanes::{
     Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
     Tx, recorded,
 };
-use bot4_risk::RiskConfig;
+use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, Nanos, RiskCommand, Shards};
 use bot4_wire::{Endpoint, WsConfig};
@@ -305,6 +305,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,
         strategies: inputs.config.strategies.len().max(1),
+        equity: EquityStart { wall: inputs.opening.wall, ..EquityStart::default() },
     }
 }
 

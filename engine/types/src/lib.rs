@@ -44,8 +44,8 @@ pub use instrument::{Instrument, InstrumentTable};
 pub use log::{LogEntry, LogKind};
 pub use market::{Frame, FrameKind, Level, LevelBlock, MarketBody, MarketEvent, Slot};
 pub use order::{
-    AccountReport, ApprovedOrder, Cause, ControlMode, DoneReason, ExecMsg, OrderAction,
-    OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Tif,
+    AccountReport, ApprovedOrder, Cause, ControlMode, DoneReason, ExecMsg, HeldPosition,
+    OrderAction, OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Tif,
 };
 pub use price::{Price, Qty, Side, notional};
 pub use rules::InstrumentRules;

@@ -53,6 +53,8 @@ pub enum LogKind {
     Command = 14,
     /// Risk brought its statistics up to date from the marks recorded before: what it did.
     Statistics = 15,
+    /// Risk drew a point of the equity curve from the marks recorded before it.
+    Equity = 16,
 }
 
 impl LogKind {
@@ -75,6 +77,7 @@ impl LogKind {
             13 => Self::Turns,
             14 => Self::Command,
             15 => Self::Statistics,
+            16 => Self::Equity,
             _ => return None,
         })
     }
@@ -98,6 +101,7 @@ impl LogKind {
             Self::Turns => "turns",
             Self::Statistics => "statistics",
             Self::Command => "command",
+            Self::Equity => "equity",
         }
     }
 }
@@ -356,6 +360,14 @@ impl Body for ExecMsg {
                 w.u64(at.0);
                 w.u8(u8::from(*ready));
             }
+            Self::Funding { at, id, instrument, asset, amount } => {
+                w.u8(3);
+                w.u64(at.0);
+                w.u64(*id);
+                w.u16(instrument.0);
+                w.u8(asset.0);
+                w.i128(*amount);
+            }
         }
     }
 
@@ -369,6 +381,13 @@ impl Body for ExecMsg {
                 Self::Balance { at, asset, free, locked: r.i128()? }
             }
             2 => Self::Session { at: Nanos(r.u64()?), ready: r.u8()? != 0 },
+            3 => Self::Funding {
+                at: Nanos(r.u64()?),
+                id: r.u64()?,
+                instrument: InstrumentId(r.u16()?),
+                asset: AssetId(r.u8()?),
+                amount: r.i128()?,
+            },
             _ => return None,
         })
     }
@@ -424,6 +443,33 @@ impl Body for Refusal {
     }
 }
 
+/// A point of the equity curve as a record body, amounts of the reporting asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EquityRecord {
+    /// Value of all balances.
+    pub equity: Amount,
+    /// Highest so far, in earlier runs too.
+    pub peak: Amount,
+    /// Equity at the beginning of the day.
+    pub day_open: Amount,
+    /// UTC day, days since 1970-01-01.
+    pub day: i64,
+}
+
+impl Body for EquityRecord {
+    fn write(&self, w: &mut Writer<'_>) {
+        w.i128(self.equity);
+        w.i128(self.peak);
+        w.i128(self.day_open);
+        w.i64(self.day);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let (equity, peak, day_open) = (r.i128()?, r.i128()?, r.i128()?);
+        Some(Self { equity, peak, day_open, day: r.i64()? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -457,8 +503,12 @@ mod tests {
         #[test]
         fn bodies_read_back(order in any::<u64>(), cum in any::<i64>(), fee in any::<i128>()) {
             let msg = ExecMsg::Order(report(order, cum, fee));
-            let entry = LogEntry::new(LogKind::Report, Nanos(1), |w| msg.write(w));
-            prop_assert_eq!(ExecMsg::read(&mut Reader::over(entry.body())), Some(msg));
+            let (instrument, asset) = (InstrumentId(3), AssetId(1));
+            let paid = ExecMsg::Funding { at: Nanos(2), id: order, instrument, asset, amount: fee };
+            for msg in [msg, paid] {
+                let entry = LogEntry::new(LogKind::Report, Nanos(1), |w| msg.write(w));
+                prop_assert_eq!(ExecMsg::read(&mut Reader::over(entry.body())), Some(msg));
+            }
         }
 
         #[test]

@@ -404,6 +404,19 @@ pub enum ExecMsg {
         /// Amount locked in open orders.
         locked: Amount,
     },
+    /// A funding payment of a position, as derivatives have it: not a fill, yet cash.
+    Funding {
+        /// When it was learned.
+        at: Nanos,
+        /// The venue's number of the payment, unique for the instrument.
+        id: u64,
+        /// For a position in which instrument.
+        instrument: InstrumentId,
+        /// What it was paid in.
+        asset: AssetId,
+        /// Received (positive) or paid (negative).
+        amount: Amount,
+    },
     /// The order-entry session is ready to trade, or not.
     Session {
         /// When.
@@ -414,6 +427,29 @@ pub enum ExecMsg {
 }
 
 const _: () = assert!(size_of::<ExecMsg>() <= 144);
+
+/// A position that a strategy holds at the start, from an earlier run of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldPosition {
+    /// Whose.
+    pub strategy: StrategyId,
+    /// In which instrument.
+    pub instrument: InstrumentId,
+    /// Net quantity; negative is short.
+    pub qty: Qty,
+    /// What it cost (long, positive) or brought (short, negative), in units of
+    /// 10^-(price + quantity decimals).
+    pub cost: i128,
+}
+
+impl HeldPosition {
+    /// Average price of its entry, rounded towards zero; zero for a flat position.
+    #[must_use]
+    pub fn entry(&self) -> Price {
+        let price = self.cost.checked_div(i128::from(self.qty.0)).unwrap_or(0);
+        Price(i64::try_from(price).unwrap_or(i64::MAX).max(0))
+    }
+}
 
 /// What strategies learn of their orders: risk → signal, after the ledger has booked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

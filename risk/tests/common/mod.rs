@@ -1,7 +1,7 @@
 //! A small run: two instruments, three assets, and lives of orders as a venue would tell them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use bot4_risk::{RiskConfig, RiskLimits, Scopes, units};
+use bot4_risk::{EquityStart, RiskConfig, RiskLimits, Scopes, units};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AssetId, BookState, Cause, ControlMode, DoneReason, Instrument, InstrumentId, InstrumentTable,
@@ -56,6 +56,7 @@ pub fn config(limits: RiskLimits) -> RiskConfig {
         balances: balances(),
         quote: USDT,
         strategies: STRATEGIES,
+        equity: EquityStart::default(),
     }
 }
 

@@ -5,16 +5,18 @@
 //! stands in a list of waiting slots and is tried again each turn, at most [`RETRIES`] a turn.
 //! Cost: a wish touches its slot and the slots of its instrument (one contiguous run).
 
+mod guard;
 mod reports;
 
 use std::collections::VecDeque;
 
 use bot4_lanes::{Counters, Phase, Tx};
 use bot4_types::{
-    Cause, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent, OrderKind,
-    Price, Qty, Side, Stage, StrategyId, Tif, Trail,
+    Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent,
+    OrderKind, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
 };
 
+use self::guard::Guard;
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::rules;
@@ -44,6 +46,10 @@ pub struct RouteConfig {
     pub cancel_again: Nanos,
     /// Distance of the protective stop in hundredths of a percent of the price.
     pub stop_bps: u32,
+    /// How far through the touch a stop's closing order may trade, in hundredths of a percent.
+    pub stop_slip_bps: u32,
+    /// After a stop has closed a position its strategy pauses in the instrument for this long.
+    pub stop_pause: Nanos,
 }
 
 impl Default for RouteConfig {
@@ -55,6 +61,8 @@ impl Default for RouteConfig {
             backoff: Nanos::from_millis(20),
             cancel_again: Nanos::from_secs(1),
             stop_bps: 100,
+            stop_slip_bps: 30,
+            stop_pause: Nanos::from_secs(5),
         }
     }
 }
@@ -72,6 +80,12 @@ pub struct Router {
     slots: Vec<OrderSlot>,
     /// By instrument, then strategy.
     positions: Vec<Qty>,
+    /// By instrument, then strategy.
+    guards: Vec<Guard>,
+    /// Places in `positions` that a stop is closing.
+    closing: Vec<usize>,
+    /// By instrument: best bid and ask, zero while they may not be traded on.
+    touches: Vec<[i64; 2]>,
     /// By instrument: its book is live.
     live: Vec<bool>,
     /// By instrument: risk takes new orders of it.
@@ -101,6 +115,9 @@ impl Router {
             strategies: 0,
             slots: Vec::new(),
             positions: Vec::new(),
+            guards: Vec::new(),
+            closing: Vec::new(),
+            touches: Vec::new(),
             live: Vec::new(),
             open: Vec::new(),
             waiting: VecDeque::new(),
@@ -126,11 +143,27 @@ impl Router {
                 }
             }
         }
-        self.positions = vec![Qty(0); table.all().len() * strategies];
+        let pairs = table.all().len() * strategies;
+        self.positions = vec![Qty(0); pairs];
+        self.guards = vec![Guard::default(); pairs];
+        self.closing = Vec::with_capacity(pairs);
+        self.touches = vec![[0; 2]; table.all().len()];
         self.live = vec![false; table.all().len()];
         self.open = vec![true; table.all().len()];
         self.waiting = VecDeque::with_capacity(self.slots.len());
         self.table = table;
+    }
+
+    /// Takes over `held` from an earlier run. Stops stand at the configured distance from what
+    /// the position cost.
+    pub(crate) fn take_over(&mut self, held: &[HeldPosition]) {
+        for position in held {
+            let Some(pair) = self.pair((position.strategy, position.instrument)) else { continue };
+            self.positions[pair] = position.qty;
+            if position.qty.0 != 0 {
+                self.protect(pair, position.entry(), 0, true);
+            }
+        }
     }
 
     /// Intents that can be pushed now.
@@ -183,6 +216,10 @@ impl Router {
         turn: Turn<'_>,
     ) -> Verdict {
         let Some(p) = self.pair(key) else { return Verdict::Closed };
+        if self.guards[p].stops(turn.now) {
+            self.counters.add(c::BLOCKED_STOP, 1);
+            return Verdict::Stopped;
+        }
         let expires = turn.now + self.config.wish_life;
         self.wish(p * PARTS + side.index(), side, price, qty, expires, origin, turn)
     }
@@ -198,6 +235,10 @@ impl Router {
         turn: Turn<'_>,
     ) -> Verdict {
         let Some(p) = self.pair(key) else { return Verdict::Closed };
+        if self.guards[p].stops(turn.now) {
+            self.counters.add(c::BLOCKED_STOP, 1);
+            return Verdict::Stopped;
+        }
         if self.is_taking(key) {
             return Verdict::Busy;
         }
@@ -223,6 +264,7 @@ impl Router {
         let Some(flag) = self.live.get_mut(instrument.index()) else { return };
         *flag = live;
         if !live {
+            self.touches[instrument.index()] = [0; 2];
             self.drop_wishes(instrument, origin, turn);
         }
     }
@@ -258,6 +300,7 @@ impl Router {
             self.slots[at].queued = false;
             self.settle(at, turn, false);
         }
+        self.close_on(turn);
         before.saturating_sub(self.intents.room()) + self.changes
     }
 
@@ -409,6 +452,7 @@ impl Router {
         self.counters.add(if slot.take { c::TAKES } else { c::QUOTES }, 1);
         let slot = &mut self.slots[at];
         slot.state = SlotState::Pending;
+        slot.stop_ticks = intent.stop_ticks;
         slot.order = order;
         slot.price = wish.price;
         slot.qty = wish.qty;

@@ -26,12 +26,15 @@ impl Router {
             AccountReport::Order { report, position } => {
                 let key = (report.strategy, report.instrument);
                 let pair = self.pair(key)?;
-                self.positions[pair] = *position;
+                let before = std::mem::replace(&mut self.positions[pair], *position);
                 self.counters.add(c::FILLS, u64::from(report.kind == ReportKind::Fill));
-                match self.slot_of(pair, report.order) {
+                let slot = self.slot_of(pair, report.order);
+                let ticks = slot.map_or(0, |at| self.slots[at].stop_ticks);
+                match slot {
                     Some(at) => self.reported(at, report, turn),
                     None => self.counters.add(c::REPORTS_LATE, 1),
                 }
+                self.position_moved(pair, before, report, ticks, turn);
                 Some(key)
             }
             AccountReport::Refused { order, action, instrument, strategy, reason } => {
@@ -68,6 +71,7 @@ impl Router {
     }
 
     fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
+        self.closing_reported(at, report);
         let slot = &mut self.slots[at];
         slot.filled = slot.filled.max(report.cum_qty);
         if report.state.is_terminal() {
@@ -102,7 +106,10 @@ impl Router {
 
     fn refused(&mut self, at: usize, action: OrderAction, reason: RefuseReason, turn: Turn<'_>) {
         match (action, reason) {
-            (OrderAction::Place, _) => self.ended(at, OrderState::NotSent, turn),
+            (OrderAction::Place, _) => {
+                self.closing_refused(at, reason);
+                self.ended(at, OrderState::NotSent, turn);
+            }
             // The ledger is the authority on what is open; its report came before this, or never.
             (OrderAction::Cancel, RefuseReason::NotOpen) => {
                 self.ended(at, OrderState::Canceled, turn);

@@ -24,7 +24,9 @@ impl Checker for Time {
         onward("execution's log", &mut self.execution, log, view.now)?;
         let reports = view.seen.reports.iter().map(|m| match m {
             ExecMsg::Order(report) => report.at,
-            ExecMsg::Balance { at, .. } | ExecMsg::Session { at, .. } => *at,
+            ExecMsg::Balance { at, .. }
+            | ExecMsg::Funding { at, .. }
+            | ExecMsg::Session { at, .. } => *at,
         });
         onward("reports", &mut self.reports, reports, view.now)
     }

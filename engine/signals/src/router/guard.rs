@@ -1,0 +1,253 @@
+//! The guarded stop: one for each strategy and instrument, over its whole net position.
+//!
+//! A fill that opens or adds sets the stop at its price less the distance that its order carried
+//! (`stop_ticks`); a stop only tightens while the position lives. When the touch that would take
+//! the position crosses the stop, the router closes it: the strategy's quotes are pulled, its
+//! wishes are refused, and an IOC order for all that is held goes through the gate like any
+//! other. It is repeated until nothing is held, whatever the strategy does or does not do. Then
+//! the strategy pauses in this instrument.
+//!
+//! A position that the venue would not take back, because it is below a minimum, cannot be closed:
+//! its stop rests until a fill makes it larger. Nothing is sent while the engine may not place
+//! orders (kill, drain, pause) or the book is not live: the touch is not known then.
+//!
+//! Cost: two comparisons a strategy and top. No allocation.
+
+use bot4_types::{
+    Cause, DoneReason, InstrumentId, Nanos, OrderReport, Price, Qty, RefuseReason, ReportKind, Side,
+};
+
+use super::{Key, PARTS, Router, TAKE};
+use crate::actions::{Turn, Verdict};
+use crate::counters as c;
+use crate::rules;
+use crate::slot::{Origin, SlotState, Wish};
+
+/// A closing order is halved this often at most, when it is refused for its size.
+const HALVINGS_MAX: u32 = 20;
+
+/// The stop of a strategy in an instrument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Guard {
+    /// Price units; zero while there is none.
+    stop: i64,
+    /// It was crossed: the position is being closed.
+    pub triggered: bool,
+    /// The closing order is this often halved: it was refused for its size.
+    halved: u32,
+    /// The strategy pauses here until then.
+    paused_until: Nanos,
+}
+
+impl Guard {
+    /// Wishes of the strategy are refused.
+    pub fn stops(&self, now: Nanos) -> bool {
+        self.triggered || now < self.paused_until
+    }
+}
+
+impl Router {
+    /// The stop price that covers the net position of `key`, while there is one.
+    #[must_use]
+    pub fn stop(&self, key: Key) -> Option<Price> {
+        let guard = self.guards.get(self.pair(key)?)?;
+        (guard.stop > 0).then_some(Price(guard.stop))
+    }
+
+    /// The touch of `instrument` is `bid` and `ask`, zero where it may not be traded on.
+    pub(crate) fn touch(
+        &mut self,
+        instrument: InstrumentId,
+        touch: [i64; 2],
+        origin: Origin,
+        turn: Turn<'_>,
+    ) {
+        let Some(held) = self.touches.get_mut(instrument.index()) else { return };
+        *held = touch;
+        let first = instrument.index() * self.strategies;
+        for pair in first..first + self.strategies {
+            self.watch(pair, origin, turn);
+        }
+    }
+
+    /// The position of `pair` was `before` and is what the table says, by `report` of an order
+    /// that carried a stop at a distance of `ticks` (zero: not known).
+    pub(super) fn position_moved(
+        &mut self,
+        pair: usize,
+        before: Qty,
+        report: &OrderReport,
+        ticks: i32,
+        turn: Turn<'_>,
+    ) {
+        let now = self.positions[pair];
+        if now == before {
+            return;
+        }
+        if now.0 == 0 {
+            return self.flat(pair, turn);
+        }
+        let price = if report.last_price.0 > 0 { report.last_price } else { report.price };
+        let turned = now.0.signum() != before.0.signum();
+        if turned {
+            self.flat(pair, turn);
+            self.guards[pair].paused_until = Nanos::ZERO;
+        }
+        let fresh = turned || self.guards[pair].stop == 0;
+        if fresh || now.abs() > before.abs() {
+            self.protect(pair, price, ticks, fresh);
+        }
+        self.watch(pair, Origin::other(Cause::Report), turn);
+    }
+
+    /// Sets the stop of `pair` for an entry at `price`, or tightens it. Without a distance of its
+    /// own (`ticks` is zero) the configured one counts.
+    pub(super) fn protect(&mut self, pair: usize, price: Price, ticks: i32, fresh: bool) {
+        let instrument = InstrumentId((pair / self.strategies) as u16);
+        let Some(rules) = self.table.get(instrument) else { return };
+        let usual = rules::stop_ticks(rules, price, self.config.stop_bps);
+        let ticks = if ticks > 0 { ticks } else { usual };
+        let distance = i64::from(ticks).saturating_mul(rules.tick.max(1));
+        let long = self.positions[pair].0 > 0;
+        let guard = &mut self.guards[pair];
+        guard.stop = match (long, fresh) {
+            (true, true) => price.0.saturating_sub(distance).max(1),
+            (true, false) => guard.stop.max(price.0.saturating_sub(distance)),
+            (false, true) => price.0.saturating_add(distance),
+            (false, false) => guard.stop.min(price.0.saturating_add(distance)),
+        };
+    }
+
+    /// Nothing is held any more: the stop is done.
+    fn flat(&mut self, pair: usize, turn: Turn<'_>) {
+        let pause = self.config.stop_pause;
+        let guard = &mut self.guards[pair];
+        let paused_until = if guard.triggered { turn.now + pause } else { guard.paused_until };
+        *guard = Guard { paused_until, ..Guard::default() };
+    }
+
+    /// Begins to close the position of `pair` when the touch has crossed its stop.
+    fn watch(&mut self, pair: usize, origin: Origin, turn: Turn<'_>) {
+        let (guard, position) = (self.guards[pair], self.positions[pair]);
+        if guard.triggered || guard.stop == 0 || position.0 == 0 {
+            return;
+        }
+        let [bid, ask] = self.touches[pair / self.strategies];
+        let crossed = match position.0 > 0 {
+            true => bid > 0 && bid <= guard.stop,
+            false => ask > 0 && ask >= guard.stop,
+        };
+        if crossed {
+            self.guards[pair].triggered = true;
+            self.closing.push(pair);
+            self.changes += 1;
+            self.counters.add(c::STOPS_TRIGGERED, 1);
+            for at in pair * PARTS..(pair + 1) * PARTS {
+                self.drop_wish(at, origin, turn);
+            }
+            self.close_position(pair, origin, turn);
+        }
+    }
+
+    /// Goes on closing what was crossed. Called each turn.
+    pub(super) fn close_on(&mut self, turn: Turn<'_>) {
+        let mut at = 0;
+        while let Some(pair) = self.closing.get(at).copied() {
+            if self.guards[pair].triggered {
+                self.close_position(pair, Origin::other(Cause::Timer), turn);
+            }
+            if self.guards[pair].triggered {
+                at += 1;
+            } else {
+                self.closing.swap_remove(at);
+                self.changes += 1;
+            }
+        }
+    }
+
+    /// Asks for an order that closes all of `pair`, unless one is on its way or must wait.
+    fn close_position(&mut self, pair: usize, origin: Origin, turn: Turn<'_>) {
+        let at = pair * PARTS + TAKE;
+        let slot = &self.slots[at];
+        let busy = slot.state != SlotState::Free || slot.wish.is_some();
+        if busy || turn.now < slot.retry_at || !self.is_open(slot.instrument) {
+            return;
+        }
+        let (instrument, position) = (slot.instrument, self.positions[pair]);
+        let Some(rules) = self.table.get(instrument) else { return };
+        let side = if position.0 > 0 { Side::Sell } else { Side::Buy };
+        let price = self.closing_price(instrument, side);
+        let largest = if rules.qty_max.0 > 0 { rules.qty_max.0 } else { i64::MAX };
+        let qty = (position.abs().0 >> self.guards[pair].halved.min(62)).min(largest);
+        match rules::shape(rules, side, price, Qty(qty)) {
+            Ok((price, qty)) => {
+                let expires = turn.now + self.config.intent_life;
+                let slot = &mut self.slots[at];
+                slot.side = side;
+                slot.wish = Some(Wish { price, qty, expires });
+                slot.origin = origin;
+                self.changes += 1;
+                self.settle(at, turn, true);
+            }
+            Err(verdict) => self.cannot_close(pair, verdict, turn),
+        }
+    }
+
+    /// The price at which a position is given up: through the touch by the configured share.
+    fn closing_price(&self, instrument: InstrumentId, side: Side) -> Price {
+        let [bid, ask] = self.touches[instrument.index()];
+        let touch = if side == Side::Sell { bid } else { ask };
+        let share = i128::from(touch) * i128::from(self.config.stop_slip_bps) / 10_000;
+        let slip = i64::try_from(share).unwrap_or(i64::MAX);
+        Price(touch.saturating_add(side.sign().saturating_mul(slip)))
+    }
+
+    /// No order of this size and price can be: smaller, later or not at all.
+    fn cannot_close(&mut self, pair: usize, verdict: Verdict, turn: Turn<'_>) {
+        self.changes += 1;
+        let later = turn.now + self.config.cancel_again;
+        let guard = &mut self.guards[pair];
+        match verdict {
+            Verdict::SizeMax | Verdict::NotionalMax if guard.halved < HALVINGS_MAX => {
+                guard.halved += 1;
+            }
+            // What was halved too often begins anew; what is whole and too small is dust.
+            _ if guard.halved > 0 => {
+                guard.halved = 0;
+                self.slots[pair * PARTS + TAKE].retry_at = later;
+            }
+            Verdict::SizeMin | Verdict::NotionalMin => {
+                *guard = Guard::default();
+                self.counters.add(c::STOPS_DUST, 1);
+            }
+            _ => self.slots[pair * PARTS + TAKE].retry_at = later,
+        }
+    }
+
+    /// A closing order of `pair` was refused by the gate.
+    pub(super) fn closing_refused(&mut self, at: usize, reason: RefuseReason) {
+        use RefuseReason as R;
+        if matches!(reason, R::Balance | R::SizeMax | R::NotionalMax | R::Position) {
+            self.halve(at);
+        }
+    }
+
+    /// A closing order was reported on: what the venue refused for its size is halved, what it
+    /// filled makes room for more.
+    pub(super) fn closing_reported(&mut self, at: usize, report: &OrderReport) {
+        let sized = matches!(report.reason, DoneReason::Balance | DoneReason::Filter);
+        if report.state.is_terminal() && report.cum_qty.0 == 0 && sized {
+            self.halve(at);
+        } else if report.kind == ReportKind::Fill {
+            let guard = &mut self.guards[at / PARTS];
+            guard.halved = guard.halved.saturating_sub(1);
+        }
+    }
+
+    fn halve(&mut self, at: usize) {
+        let guard = &mut self.guards[at / PARTS];
+        if at % PARTS == TAKE && guard.triggered {
+            guard.halved = (guard.halved + 1).min(HALVINGS_MAX);
+        }
+    }
+}
