@@ -11,11 +11,11 @@ use bot4_execution::ExecutionAgent;
 use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
 use bot4_lanes::{Agent, Clock, Control, Metrics, Phase};
-use bot4_risk::RiskAgent;
+use bot4_risk::{RiskAgent, RiskCore};
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
-use bot4_types::{AssetId, Nanos, Symbol, Wall};
+use bot4_types::{AssetId, InstrumentTable, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
 use super::access::Access;
@@ -411,6 +411,16 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             realized: amount_text(pnl.realized),
             unrealized: amount_text(pnl.unrealized),
             fees: amount_text(pnl.fees),
+            funding: amount_text(pnl.funding),
+        },
+        pnl_fifo: report::Gain {
+            realized: amount_text(pnl.fifo.realized),
+            unrealized: amount_text(pnl.fifo.unrealized),
+        },
+        equity: equity_of(finals.risk.core(), &c.opening.info.table),
+        stops: report::Stops {
+            triggered: m.total_of("signal", "stops_triggered"),
+            dust: m.total_of("signal", "stops_dust"),
         },
         latency_ns: hist::latency_summaries(m),
         t0_source: "user".to_owned(),
@@ -422,6 +432,18 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             lost: journal.lost,
         },
         ..RunReport::default()
+    }
+}
+
+/// The run's equity by the marks that were handed in last.
+fn equity_of(core: &RiskCore, table: &InstrumentTable) -> report::Equity {
+    let (curve, point) = (core.curve(), core.equity_curve());
+    report::Equity {
+        open: amount_text(curve.open()),
+        close: amount_text(point.equity.unwrap_or(0)),
+        peak: amount_text(point.peak),
+        drawdown_pct: curve.drawdown_e4_max() as f64 / 100.0,
+        unvalued: core.unvalued().map(|a| table.asset_name(a).to_owned()).collect(),
     }
 }
 

@@ -42,6 +42,15 @@ pub struct RunReport {
     pub reconcile: Reconcile,
     /// Profit and loss.
     pub pnl: Pnl,
+    /// The same profit, first-in-first-out.
+    #[serde(default)]
+    pub pnl_fifo: Gain,
+    /// What the account was worth.
+    #[serde(default)]
+    pub equity: Equity,
+    /// Guarded stops.
+    #[serde(default)]
+    pub stops: Stops,
     /// Latency by stage and tag.
     pub latency_ns: BTreeMap<String, Summary>,
     /// What `t0` is: `kernel` (receive stamp) or `user` (stamp right after the read).
@@ -220,6 +229,42 @@ pub struct Pnl {
     pub unrealized: String,
     /// Fees paid.
     pub fees: String,
+    /// Funding received; what was paid counts negative.
+    #[serde(default)]
+    pub funding: String,
+}
+
+/// Profit as exact decimal text in the quote asset, fees not deducted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gain {
+    /// Of closed positions.
+    pub realized: String,
+    /// Of open positions at the last mark.
+    pub unrealized: String,
+}
+
+/// The equity curve of the run as exact decimal text in the quote asset.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Equity {
+    /// First value.
+    pub open: String,
+    /// Last value.
+    pub close: String,
+    /// Highest value, in earlier runs of the account too where they are known.
+    pub peak: String,
+    /// Deepest fall from the peak, per cent of it.
+    pub drawdown_pct: f64,
+    /// Held assets that no path of instruments values: they count nothing.
+    pub unvalued: Vec<String>,
+}
+
+/// Guarded stops.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stops {
+    /// Crossed by the market: the position was closed.
+    pub triggered: u64,
+    /// Positions too small to be closed.
+    pub dust: u64,
 }
 
 /// The journal.
@@ -304,7 +349,8 @@ impl RunReport {
              orders    {} sent · {} acked · {} rejected · {} canceled · {} filled · {} unknown · {} open at end\n\
              fills     {} applied · {} duplicates dropped\n\
              reconcile {} orders · {} positions · {} balances differ\n\
-             pnl       realized {} · unrealized {} · fees {}\n\n",
+             pnl       realized {} · unrealized {} · fees {}\n\
+             equity    {} to {} · peak {} · drawdown {:.2} % · {} stops triggered\n\n",
             self.duration_s,
             m.messages,
             m.levels,
@@ -331,6 +377,11 @@ impl RunReport {
             p.realized,
             p.unrealized,
             p.fees,
+            self.equity.open,
+            self.equity.close,
+            self.equity.peak,
+            self.equity.drawdown_pct,
+            self.stops.triggered,
         );
     }
 }
@@ -423,7 +474,10 @@ mod tests {
             "fills": ["applied", "duplicates_dropped"],
             "risk": ["checked", "approved", "refused"],
             "reconcile": ["orders_differ", "positions_differ", "balances_differ"],
-            "pnl": ["realized", "unrealized", "fees"],
+            "pnl": ["realized", "unrealized", "fees", "funding"],
+            "pnl_fifo": ["realized", "unrealized"],
+            "equity": ["open", "close", "peak", "drawdown_pct", "unvalued"],
+            "stops": ["triggered", "dust"],
             "journal": ["records", "bytes", "lost"],
         });
         for (block, fields) in contract.as_object().expect("object") {
