@@ -16,7 +16,7 @@
 
 use serde_json::json;
 
-use crate::script;
+use crate::script::{self, Fault};
 use crate::venue::{ConnId, Out, Role, Venue};
 
 /// What the control connection counts and knows.
@@ -44,7 +44,13 @@ impl Venue {
                 "down": self.pulse.is_down(), "silent": self.pulse.is_silent(), "at_ns": at_ns,
             })
         } else {
+            let unknown = |fault: &Fault| {
+                fault.market().is_some_and(|symbol| self.exchange.market(symbol).is_none())
+            };
             match script::fault(command) {
+                Ok(fault) if unknown(&fault) => {
+                    json!({"error": format!("no market `{}`", fault.market().unwrap_or_default())})
+                }
                 Ok(fault) => {
                     self.strike(fault);
                     json!({"done": command, "at_ns": at_ns})

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::account::{Account, Balance, Fees, Settlement};
+use crate::change::Listing;
 use crate::decimal::value_ceil;
 use crate::error::ApiError;
 use crate::filters::{self, Candidate};
@@ -293,7 +294,11 @@ impl Exchange {
             last_price: market.last_price,
             open_orders: self.orders.open_count(ticket.market),
         };
-        filters::check(&market.spec, &candidate)?;
+        match market.spec.listing {
+            Listing::Trading => filters::check(&market.spec, &candidate)?,
+            Listing::Halted => return Err(ApiError::new(-1013, "Market is closed.")),
+            Listing::Unlisted => return Err(ApiError::new(-1121, "Invalid symbol.")),
+        }
         let duplicate = ticket
             .client_id
             .as_deref()

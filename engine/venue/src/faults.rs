@@ -50,6 +50,16 @@ impl Venue {
                     }
                 }
             }
+            Fault::Filters(symbol, change) => {
+                if let Some(market) = self.exchange.market(&symbol) {
+                    change.apply(&mut self.exchange.markets[market].spec);
+                }
+            }
+            Fault::List(symbol, listing) => {
+                if let Some(market) = self.exchange.market(&symbol) {
+                    self.exchange.markets[market].spec.listing = listing;
+                }
+            }
             Fault::RestartFeed => self.speak(|dialect, desk| dialect.restart_feed(desk)),
         }
     }

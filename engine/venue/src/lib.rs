@@ -48,6 +48,7 @@
 //! its events here, so that clients learn to cope.
 
 pub mod account;
+pub mod change;
 pub mod control;
 pub mod decimal;
 pub mod dialect;

@@ -343,7 +343,8 @@ impl Venue {
         let now_ns = self.pulse.now_ns;
         let Source::Generated(crowds) = &mut self.pulse.source else { return };
         let market = &self.exchange.markets[n];
-        let act = crowds[n].act(&market.spec, &market.book);
+        let open = market.spec.is_open();
+        let act = if open { crowds[n].act(&market.spec, &market.book) } else { None };
         let late = until_ns.saturating_sub(now_ns) > LAG_MAX_NS;
         crowds[n].plan(if late { until_ns } else { now_ns });
         match act {

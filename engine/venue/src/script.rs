@@ -28,6 +28,8 @@
 //! 63s  wrong-checksum BTCUSDT  the next depth message has a wrong checksum
 //! 64s  cross-depth BTCUSDT     the next depth message holds a bid above every ask
 //! 65s  broken-json BTCUSDT     the next depth message lacks its second half
+//! 66s  filters BTCUSDT tick=0.05 lot=0.001   other filters from now on, see [`crate::change`]
+//! 67s  list BTCUSDT halted     no new orders; `unlisted`: not in the list; `trading`: as before
 //! ```
 //!
 //! The depth faults, `fin`, `reset`, `freeze`, `stall` and `close` take the number of a market
@@ -36,6 +38,7 @@
 
 use std::fmt;
 
+use crate::change::{FilterChange, Listing};
 use crate::dialect::tamper::DepthFault;
 
 /// What goes wrong.
@@ -79,6 +82,10 @@ pub enum Fault {
     Lag(u64, usize),
     /// The venue's data service restarts.
     RestartFeed,
+    /// A market has other filters.
+    Filters(String, FilterChange),
+    /// A market is halted, taken from the list, or back.
+    List(String, Listing),
 }
 
 /// How a connection ends.
@@ -112,6 +119,17 @@ pub struct ScriptError {
     pub line: usize,
     /// What is wrong and what would be right.
     pub what: String,
+}
+
+impl Fault {
+    /// The market whose rules it changes.
+    #[must_use]
+    pub fn market(&self) -> Option<&str> {
+        match self {
+            Self::Filters(symbol, _) | Self::List(symbol, _) => Some(symbol),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ScriptError {
@@ -160,7 +178,8 @@ const KNOWN: &str = "drop-connections, silent D, lose-depth SYMBOL [N], repeat-d
                      repeat-report, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
                      close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
                      swap-depth SYMBOL [N], damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], \
-                     cross-depth SYMBOL [N], broken-json SYMBOL [N]";
+                     cross-depth SYMBOL [N], broken-json SYMBOL [N], \
+                     filters SYMBOL NAME=VALUE..., list SYMBOL trading|halted|unlisted";
 
 fn timed(words: &[&str]) -> Result<Timed, String> {
     let at_ns = duration_ns(words[0])
@@ -220,6 +239,15 @@ impl Words<'_> {
                 (Fault::Lag(self.duration()?, line), 2)
             }
             "restart-feed" => (Fault::RestartFeed, 0),
+            "filters" => {
+                let change = FilterChange::parse(self.1.get(1..).unwrap_or_default())?;
+                (Fault::Filters(self.symbol()?, change), usize::MAX)
+            }
+            "list" => {
+                let listing = self.1.get(1).copied().and_then(Listing::from_name);
+                let listing = listing.ok_or("`list` needs trading, halted or unlisted")?;
+                (Fault::List(self.symbol()?, listing), 2)
+            }
             name => return Err(format!("unknown fault `{name}`; one of: {KNOWN}")),
         };
         match self.1.get(words_most) {
@@ -235,15 +263,18 @@ impl Words<'_> {
     }
 
     fn depth(&self, fault: DepthFault) -> Result<Fault, String> {
-        let name = self.0;
-        let symbol = self.1.first().map(|symbol| symbol.to_uppercase());
-        let symbol = symbol
-            .ok_or_else(|| format!("`{name}` needs a symbol, for example `{name} BTCUSDT`"))?;
+        let symbol = self.symbol()?;
         Ok(match (fault, self.line(1)?) {
             (DepthFault::Lose, None) => Fault::LoseDepth(symbol),
             (DepthFault::Repeat, None) => Fault::RepeatDepth(symbol),
             (fault, line) => Fault::Depth(fault, symbol, line),
         })
+    }
+
+    fn symbol(&self) -> Result<String, String> {
+        let name = self.0;
+        let symbol = self.1.first().map(|symbol| symbol.to_uppercase());
+        symbol.ok_or_else(|| format!("`{name}` needs a symbol, for example `{name} BTCUSDT`"))
     }
 
     /// The number of a connection, if there is one at this place.
@@ -276,7 +307,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 27);
+        assert_eq!(faults.len(), 29);
         assert_eq!(faults[1].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }
@@ -291,6 +322,8 @@ mod tests {
         assert!(error("5s exit now").contains("`now` is too much"));
         assert!(error("5s fin x").contains("not the number of a connection"));
         assert!(error("5s close 99").contains("needs a code"));
+        assert!(error("5s list BTCUSDT open").contains("needs trading, halted"));
+        assert!(error("5s filters").contains("needs"));
         assert!(error("5s lag 5ms").contains("needs a connection"));
         assert_eq!(parse("# nothing\n\n"), Ok(vec![]));
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::change::Listing;
 use crate::decimal::{ONE, text};
 
 /// One listed market. Every number is in units of 10^-8.
@@ -17,6 +18,9 @@ pub struct SymbolSpec {
     pub tick: i64,
     /// `LOT_SIZE` step of quantities.
     pub lot: i64,
+    /// Tick and lot with the most digits so far: where texts have a fixed number of digits, the
+    /// levels of before must find room, too.
+    pub finest: (i64, i64),
     /// `PRICE_FILTER` bounds.
     pub price_bounds: (i64, i64),
     /// `LOT_SIZE` bounds.
@@ -30,6 +34,8 @@ pub struct SymbolSpec {
     pub percent: i64,
     /// `MAX_NUM_ORDERS` open at a time.
     pub orders_max: usize,
+    /// Whether it is listed, and open.
+    pub listing: Listing,
     /// Where a generated market starts.
     pub start_price: i64,
     /// Typical quantity of one resting order of a generated market.
@@ -46,12 +52,14 @@ impl SymbolSpec {
             quote: quote.to_owned(),
             tick,
             lot,
+            finest: (tick, lot),
             price_bounds: (tick, 1_000_000 * ONE),
             qty_bounds: (lot, 9_000_000 * ONE),
             market_qty_max: 9_000_000 * ONE,
             notional_bounds: (5 * ONE, 9_000_000 * ONE),
             percent: 5,
             orders_max: 200,
+            listing: Listing::Trading,
             start_price: 100 * ONE,
             unit_qty: 10 * ONE,
         }
@@ -79,11 +87,23 @@ impl SymbolSpec {
         ]
     }
 
+    /// It is in the venue's list.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listing != Listing::Unlisted
+    }
+
+    /// It takes new orders.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.listing == Listing::Trading
+    }
+
     /// The entry of `exchangeInfo.symbols`.
     #[must_use]
     pub fn info(&self) -> Value {
         json!({
-            "symbol": self.name, "status": "TRADING",
+            "symbol": self.name, "status": if self.is_open() { "TRADING" } else { "BREAK" },
             "baseAsset": self.base, "baseAssetPrecision": 8,
             "quoteAsset": self.quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,

@@ -21,7 +21,7 @@ mod paced;
 pub mod stats;
 pub mod tamper;
 mod taped;
-mod text;
+pub(crate) mod text;
 mod usdm;
 pub mod window;
 

@@ -17,14 +17,15 @@ impl Call<'_> {
     pub(crate) fn exchange_info(&mut self, params: &Params) -> Outcome {
         let mut wanted = Vec::new();
         if let Some(symbol) = params.text_if_sent("symbol")? {
-            wanted.push(self.market_of(symbol)?);
+            wanted.push(self.listed_market_of(symbol)?);
         }
         for symbol in params.value("symbols").and_then(Value::as_array).into_iter().flatten() {
-            wanted.push(self.market_of(symbol.as_str().unwrap_or_default())?);
+            wanted.push(self.listed_market_of(symbol.as_str().unwrap_or_default())?);
         }
         self.charge(20)?;
         if wanted.is_empty() {
             wanted = (0..self.exchange.markets.len()).collect();
+            wanted.retain(|m| self.exchange.markets[*m].spec.is_listed());
         }
         let symbols: Vec<Value> =
             wanted.into_iter().map(|m| self.exchange.markets[m].spec.info()).collect();
@@ -34,6 +35,13 @@ impl Call<'_> {
             "exchangeFilters": [], "symbols": symbols, "sors": [],
         });
         Ok(info.to_string())
+    }
+
+    /// As `market_of`, for lists: one that is not listed is unknown.
+    fn listed_market_of(&self, symbol: &str) -> Result<usize, ApiError> {
+        let market = self.market_of(symbol)?;
+        let listed = self.exchange.markets[market].spec.is_listed();
+        if listed { Ok(market) } else { Err(ApiError::new(-1121, "Invalid symbol.")) }
     }
 
     pub(crate) fn depth(&mut self, params: &Params) -> Outcome {

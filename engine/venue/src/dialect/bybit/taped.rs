@@ -126,6 +126,7 @@ impl Taped {
             let quote = ["USDT", "USDC", "USD"].into_iter().find(|q| symbol.ends_with(q));
             let quote = quote.unwrap_or("USDT");
             Instrument {
+                is_open: true,
                 symbol: symbol.clone(),
                 base: symbol.trim_end_matches(quote).to_owned(),
                 quote: quote.to_owned(),

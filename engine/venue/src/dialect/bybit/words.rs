@@ -74,7 +74,7 @@ pub fn digits(spec: &SymbolSpec, product: Product) -> [Option<u32>; 2] {
     match product {
         Product::Spot => [None, None],
         // Contracts print at least two digits of the price.
-        Product::Linear => [Some(digits_of(spec.tick).max(2)), Some(digits_of(spec.lot))],
+        Product::Linear => [Some(digits_of(spec.finest.0).max(2)), Some(digits_of(spec.finest.1))],
     }
 }
 
@@ -105,11 +105,19 @@ pub struct Instrument {
     pub tick: String,
     pub lot: String,
     pub price_scale: u32,
+    pub is_open: bool,
+}
+
+impl Instrument {
+    fn status(&self) -> &'static str {
+        if self.is_open { "Trading" } else { "Closed" }
+    }
 }
 
 pub fn instruments(exchange: &Exchange, product: Product) -> Vec<Instrument> {
     let listed = exchange.markets.iter().map(|market| &market.spec);
-    let of_product = listed.filter(|spec| Product::of_market(&spec.name).0 == product);
+    let of_product =
+        listed.filter(|spec| spec.is_listed() && Product::of_market(&spec.name).0 == product);
     let list = of_product.map(|spec| {
         let price_scale = digits(spec, product)[0].unwrap_or(digits_of(spec.tick));
         let tick = match product {
@@ -123,6 +131,7 @@ pub fn instruments(exchange: &Exchange, product: Product) -> Vec<Instrument> {
             tick,
             lot: trimmed_text(spec.lot),
             price_scale,
+            is_open: spec.is_open(),
         }
     });
     list.collect()
@@ -157,7 +166,7 @@ fn push_spot(out: &mut String, n: usize, at: &Instrument) {
         out,
         concat!(
             r#"{{"symbolId":{},"symbol":"{}","baseCoin":"{}","quoteCoin":"{}","innovation":"0","#,
-            r#""status":"Trading","marginTrading":"utaOnly","stTag":"0","#,
+            r#""status":"{}","marginTrading":"utaOnly","stTag":"0","#,
             r#""lotSizeFilter":{{"basePrecision":"{}","quotePrecision":"0.0000001","#,
             r#""minOrderQty":"{}","maxOrderQty":"1000000","minOrderAmt":"5","#,
             r#""maxOrderAmt":"8000000","maxLimitOrderQty":"1000000","#,
@@ -170,6 +179,7 @@ fn push_spot(out: &mut String, n: usize, at: &Instrument) {
         symbol,
         base,
         quote,
+        at.status(),
         lot,
         lot,
         tick
@@ -177,11 +187,11 @@ fn push_spot(out: &mut String, n: usize, at: &Instrument) {
 }
 
 fn push_linear(out: &mut String, at: &Instrument) {
-    let Instrument { symbol, base, quote, tick, lot, price_scale } = at;
+    let Instrument { symbol, base, quote, tick, lot, price_scale, .. } = at;
     let _ = write!(
         out,
         concat!(
-            r#"{{"symbol":"{}","contractType":"LinearPerpetual","status":"Trading","#,
+            r#"{{"symbol":"{}","contractType":"LinearPerpetual","status":"{}","#,
             r#""baseCoin":"{}","quoteCoin":"{}","launchTime":"1585526400000","#,
             r#""deliveryTime":"0","deliveryFeeRate":"","priceScale":"{}","#,
             r#""leverageFilter":{{"minLeverage":"1","maxLeverage":"100.00","#,
@@ -192,7 +202,16 @@ fn push_linear(out: &mut String, at: &Instrument) {
             r#""minNotionalValue":"5"}},"unifiedMarginTrade":true,"fundingInterval":480,"#,
             r#""settleCoin":"{}"}}"#
         ),
-        symbol, base, quote, price_scale, tick, tick, lot, lot, quote
+        symbol,
+        at.status(),
+        base,
+        quote,
+        price_scale,
+        tick,
+        tick,
+        lot,
+        lot,
+        quote
     );
 }
 

@@ -145,6 +145,7 @@ impl Live {
 
     pub fn products(&self, exchange: &Exchange) -> Vec<Product> {
         let listed = exchange.markets.iter().zip(&self.lines);
+        let listed = listed.filter(|(market, _)| market.spec.is_listed());
         let product = listed.map(|(market, line)| Product {
             id: market.spec.name.clone(),
             price: trimmed_text(line.stats.last),
@@ -154,6 +155,7 @@ impl Live {
             high: trimmed_text(line.stats.high),
             low: trimmed_text(line.stats.low),
             change: percent_text(&line.stats),
+            is_open: market.spec.is_open(),
         });
         product.collect()
     }

@@ -242,6 +242,7 @@ impl Taped {
             n => format!("0.{}1", "0".repeat(n as usize - 1)),
         };
         let listed = self.seen.iter().map(|(id, seen)| Product {
+            is_open: true,
             id: id.clone(),
             price: seen.price.clone(),
             volume: "0".to_owned(),

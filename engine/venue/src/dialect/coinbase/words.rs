@@ -55,11 +55,12 @@ pub struct Product {
     pub high: String,
     pub low: String,
     pub change: String,
+    pub is_open: bool,
 }
 
 impl Product {
     pub fn text(&self) -> String {
-        let Self { id, price, volume, tick, lot, high, low, change } = self;
+        let Self { id, price, volume, tick, lot, high, low, change, is_open } = self;
         let (base, quote) = id.split_once('-').unwrap_or((id, "USD"));
         let (base_name, quote_name) = match (base, quote) {
             ("BTC", "USD") => ("Bitcoin", "US Dollar"),
@@ -75,7 +76,7 @@ impl Product {
                 r#""quote_max_size":"150000000","base_min_size":"{lot}","base_max_size":"100000","#,
                 r#""base_name":"{base_name}","quote_name":"{quote_name}","watched":false,"#,
                 r#""is_disabled":false,"new":false,"status":"online","cancel_only":false,"#,
-                r#""limit_only":false,"post_only":false,"trading_disabled":false,"#,
+                r#""limit_only":false,"post_only":false,"trading_disabled":{disabled},"#,
                 r#""auction_mode":false,"product_type":"SPOT","quote_currency_id":"{quote}","#,
                 r#""base_currency_id":"{base}","fcm_trading_session_details":null,"#,
                 r#""mid_market_price":"","alias":"","alias_to":[{alias}],"#,
@@ -88,6 +89,7 @@ impl Product {
                 r#""best_bid_price":"","best_ask_price":"","high_24h":"{high}","low_24h":"{low}"}}"#
             ),
             id = id,
+            disabled = !is_open,
             price = price,
             change = change,
             volume = volume,

@@ -52,7 +52,7 @@ impl Live {
             stats: Stats::new(market.last_price),
             top: top(market),
             changed_ns: 0,
-            digits: [digits_of(market.spec.tick), digits_of(market.spec.lot)],
+            digits: digits(market),
         };
         Self { markets: exchange.markets.iter().map(tape).collect(), views: BTreeMap::new() }
     }
@@ -66,7 +66,8 @@ impl Live {
 
     pub fn join(&mut self, desk: &mut Desk, conn: ConnId, wish: &Wish) {
         if wish.channel == Channel::Instrument {
-            let pairs: Vec<Pair> = desk.exchange.markets.iter().map(pair).collect();
+            let pairs: Vec<Pair> =
+                desk.exchange.markets.iter().filter(|m| m.spec.is_listed()).map(pair).collect();
             return desk.say(conn, words::instruments(&pairs));
         }
         let Some(n) = desk.exchange.market(wish.symbol) else { return };
@@ -144,6 +145,7 @@ impl Live {
         let changed = desk.exchange.markets[n].book.take_changed();
         let tape = &mut self.markets[n];
         tape.changed_ns = desk.now_ns;
+        tape.digits = digits(&desk.exchange.markets[n]);
         for ((_, _), view) in self.views.range_mut((n, 0)..=(n, u64::MAX)) {
             let market = &desk.exchange.markets[n];
             let moves = view.window.follow(&market.book, &changed);
@@ -201,6 +203,11 @@ fn top(market: &Market) -> [Option<(i64, i64)>; 2] {
     [market.book.best(Side::Buy), market.book.best(Side::Sell)]
 }
 
+fn digits(market: &Market) -> [u32; 2] {
+    let (tick, lot) = market.spec.finest;
+    [digits_of(tick), digits_of(lot)]
+}
+
 fn pair(market: &Market) -> Pair<'_> {
     let spec = &market.spec;
     let (price_digits, qty_digits) = (digits_of(spec.tick), digits_of(spec.lot));
@@ -210,6 +217,7 @@ fn pair(market: &Market) -> Pair<'_> {
         qty_digits,
         tick: fixed_text(spec.tick, price_digits),
         lot: fixed_text(spec.lot, qty_digits),
+        is_open: spec.is_open(),
     }
 }
 

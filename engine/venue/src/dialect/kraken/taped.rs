@@ -171,6 +171,7 @@ impl Seen {
             n => format!("0.{}1", "0".repeat(n as usize - 1)),
         };
         Pair {
+            is_open: true,
             symbol,
             price_digits: self.price_digits,
             qty_digits: self.qty_digits,

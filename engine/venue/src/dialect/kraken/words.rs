@@ -105,6 +105,7 @@ pub struct Pair<'a> {
     pub qty_digits: u32,
     pub tick: String,
     pub lot: String,
+    pub is_open: bool,
 }
 
 /// The snapshot of the instrument channel.
@@ -122,15 +123,16 @@ pub fn instruments(pairs: &[Pair]) -> String {
             listed.push(',');
         }
         let (symbol, tick, lot) = (pair.symbol, &pair.tick, &pair.lot);
+        let status = if pair.is_open { "online" } else { "cancel_only" };
         let _ = write!(
             listed,
             concat!(
-                r#"{{"symbol":"{}","base":"{}","quote":"{}","status":"online","#,
+                r#"{{"symbol":"{}","base":"{}","quote":"{}","status":"{}","#,
                 r#""qty_precision":{},"qty_increment":{},"price_precision":{},"#,
                 r#""cost_precision":5,"marginable":false,"has_index":true,"cost_min":0.50,"#,
                 r#""tick_size":{},"price_increment":{},"qty_min":{}}}"#
             ),
-            symbol, base, quote, pair.qty_digits, lot, pair.price_digits, tick, tick, lot
+            symbol, base, quote, status, pair.qty_digits, lot, pair.price_digits, tick, tick, lot
         );
     }
     let asset = |id: &&str| {

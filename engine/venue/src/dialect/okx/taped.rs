@@ -173,6 +173,7 @@ impl Taped {
         };
         let listed = self.digits.iter().zip(CODE_FIRST..);
         let instrument = listed.map(|((inst, [price, qty]), code)| Instrument {
+            is_open: true,
             id: inst.clone(),
             code,
             tick: step(*price),

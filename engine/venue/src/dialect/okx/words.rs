@@ -42,6 +42,7 @@ pub struct Instrument {
     pub code: u64,
     pub tick: String,
     pub lot: String,
+    pub is_open: bool,
 }
 
 impl Instrument {
@@ -62,11 +63,13 @@ pub const CODE_FIRST: u64 = 189_535;
 
 pub fn instruments(exchange: &Exchange) -> Vec<Instrument> {
     let listed = exchange.markets.iter().zip(CODE_FIRST..);
+    let listed = listed.filter(|(market, _)| market.spec.is_listed());
     let instrument = listed.map(|(market, code)| Instrument {
         id: market.spec.name.clone(),
         code,
         tick: trimmed_text(market.spec.tick),
         lot: trimmed_text(market.spec.lot),
+        is_open: market.spec.is_open(),
     });
     instrument.collect()
 }
@@ -87,7 +90,7 @@ pub fn instruments_page(list: &[Instrument]) -> String {
         let (base_ccy, quote_ccy) = if spot { (base, quote) } else { ("", "") };
         let settle = if spot { "" } else { quote };
         let family = if spot { String::new() } else { format!("{base}-{quote}") };
-        let Instrument { id, code, tick, lot } = at;
+        let Instrument { id, code, tick, lot, is_open } = at;
         let (multiplier, value) = (contract("1"), contract("0.01"));
         let value_ccy = if spot { "" } else { base };
         let _ = write!(
@@ -105,7 +108,7 @@ pub fn instruments_page(list: &[Instrument]) -> String {
                 r#""maxTwapSz":"9999999999.0000000000000000","minSz":"{}","#,
                 r#""openType":"fix_price","optType":"","posLmtAmt":"","posLmtPct":"","#,
                 r#""preMktSwTime":"","quoteCcy":"{}","ruleType":"normal","settleCcy":"{}","#,
-                r#""state":"live","stk":"","tickSz":"{}","tradeQuoteCcyList":["{}"],"#,
+                r#""state":"{}","stk":"","tickSz":"{}","tradeQuoteCcyList":["{}"],"#,
                 r#""uly":"{}","upcChg":[]}}"#
             ),
             base_ccy,
@@ -121,6 +124,7 @@ pub fn instruments_page(list: &[Instrument]) -> String {
             lot,
             quote_ccy,
             settle,
+            if *is_open { "live" } else { "suspend" },
             tick,
             quote,
             family

@@ -98,6 +98,7 @@ impl Live {
     pub fn tick(&mut self, desk: &mut Desk, streams: &Streams) {
         let (now_ns, now_ms) = (desk.now_ns, desk.now_ms());
         for (line, market) in self.lines.iter_mut().zip(&desk.exchange.markets) {
+            line.digits = digits_in(market);
             let digits = line.digits;
             for pace in &mut line.paces {
                 if pace.due_ns.is_none_or(|due| due > now_ns) {
@@ -168,8 +169,12 @@ fn line(market: &Market, streams: &mut Streams) -> Line {
         changed: Default::default(),
     });
     let top = [market.book.best(Side::Buy), market.book.best(Side::Sell)];
-    let digits = [price_digits(market.spec.tick), digits_of(market.spec.lot)];
-    Line { trade, agg_trade, ticker, top, paces, digits }
+    Line { trade, agg_trade, ticker, top, paces, digits: digits_in(market) }
+}
+
+fn digits_in(market: &Market) -> [u32; 2] {
+    let (tick, lot) = market.spec.finest;
+    [price_digits(tick), digits_of(lot)]
 }
 
 /// The venue's id of a book's update.

@@ -138,6 +138,7 @@ impl Taped {
             let quote = quote.unwrap_or("USDT");
             let [price_digits, qty_digits] = market.digits;
             Contract {
+                is_open: true,
                 symbol: symbol.clone(),
                 base: symbol.trim_end_matches(quote).to_owned(),
                 quote: quote.to_owned(),

@@ -14,6 +14,7 @@ pub struct Contract {
     pub lot: String,
     pub price_digits: u32,
     pub qty_digits: u32,
+    pub is_open: bool,
 }
 
 /// Contracts print at least two digits of the price.
@@ -22,7 +23,8 @@ pub fn price_digits(tick: i64) -> u32 {
 }
 
 pub fn contracts(exchange: &Exchange) -> Vec<Contract> {
-    let listed = exchange.markets.iter().map(|market| {
+    let listed = exchange.markets.iter().filter(|market| market.spec.is_listed());
+    let listed = listed.map(|market| {
         let spec = &market.spec;
         let (price_digits, qty_digits) = (price_digits(spec.tick), digits_of(spec.lot));
         Contract {
@@ -33,6 +35,7 @@ pub fn contracts(exchange: &Exchange) -> Vec<Contract> {
             lot: fixed_text(spec.lot, qty_digits),
             price_digits,
             qty_digits,
+            is_open: spec.is_open(),
         }
     });
     listed.collect()
@@ -64,7 +67,7 @@ fn contract(at: &Contract) -> Value {
     json!({
         "symbol": at.symbol, "pair": at.symbol, "contractType": "PERPETUAL",
         "deliveryDate": 4_133_404_800_000_u64, "onboardDate": 1_569_398_400_000_u64,
-        "status": "TRADING", "maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000",
+        "status": if at.is_open { "TRADING" } else { "SETTLING" }, "maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000",
         "baseAsset": at.base, "quoteAsset": at.quote, "marginAsset": at.quote,
         "pricePrecision": at.price_digits, "quantityPrecision": at.qty_digits,
         "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN",
