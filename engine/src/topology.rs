@@ -8,7 +8,7 @@
 //!                                                                       |                  v
 //!                                            account (reports + position) <-- risk <-- approved
 //!                                                                         reports <-- execution
-//!                     books[j] <-- signal <-- account     control --commands--> risk
+//!                book.j <-- books[j] <-- signal         control --commands--> risk
 //! the chain (parse to risk) --turns[..]--> journal, in a run that is captured
 //! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
 //!                                             every lane --> counters and histograms --> telemetry

@@ -14,14 +14,15 @@ use bot4_lanes::{Agent, Control, Counters, Fault, LogTx, Metrics, Phase, Probe, 
 use bot4_types::instrument::Amount;
 use bot4_types::log::{Body, EquityRecord, Refusal, Writer};
 use bot4_types::{
-    AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentId, LogEntry, LogKind, Mark, Nanos,
-    OrderAction, OrderIntent, Qty, RefuseReason, RiskCommand, Stage, StrategyId,
+    AccountReport, ApprovedOrder, AssetId, DoneReason, ExecMsg, InstrumentId, LogEntry, LogKind,
+    Mark, Nanos, OrderAction, OrderIntent, Qty, RefuseReason, ReportKind, RiskCommand, Stage,
+    StrategyId,
 };
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
     CANCELED, CHECKED, COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY,
-    EQUITY_PEAK, FILLS, FIXED, FUNDINGS, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED, REFUSED, REPORTS,
+    EQUITY_PEAK, FILLS, FILTERED, FIXED, FUNDINGS, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED, REFUSED, REPORTS,
     UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
@@ -199,6 +200,7 @@ impl RiskAgent {
             self.open_turn(now)?;
             self.record(LogKind::Report, now, |w| msg.write(w))?;
             self.counters.add(REPORTS, 1);
+            self.counters.add(FILTERED, u64::from(is_filtered(&msg)));
             if let Some(report) = self.core.on_report(&msg) {
                 self.tell(report)?;
             }
@@ -503,6 +505,12 @@ pub(crate) fn equity_record(core: &RiskCore) -> EquityRecord {
     let p = core.equity_curve();
     let (peak, day_open, day) = (p.peak, p.day_open, p.day);
     EquityRecord { equity: p.equity.unwrap_or(0), peak, day_open, day }
+}
+
+/// The venue refused an order by one of its filters: they may not be what we think.
+const fn is_filtered(msg: &ExecMsg) -> bool {
+    let ExecMsg::Order(report) = msg else { return false };
+    matches!((report.kind, report.reason), (ReportKind::Done, DoneReason::Filter))
 }
 
 #[cold]

@@ -46,8 +46,10 @@ pub(crate) const LOTS_MERGED: usize = 18;
 pub(crate) const UNVALUED: usize = 19;
 /// Funding payments booked (gauge).
 pub(crate) const FUNDINGS: usize = 20;
+/// Orders that the venue refused by one of its filters.
+pub(crate) const FILTERED: usize = 21;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 21] = [
+pub(crate) const FIXED: [&str; 22] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -69,6 +71,7 @@ pub(crate) const FIXED: [&str; 21] = [
     "lots_merged",
     "assets_unvalued",
     "fundings_applied",
+    "orders_filtered",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

@@ -195,7 +195,7 @@ impl ControlAgent {
         }
         self.watch_disk(now);
         self.watch_memory(now);
-        self.watch_instruments();
+        self.watch_instruments(now);
         if self.inputs.control.has_failed() && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble. A halt that a
             // person or risk asked for is not that: the engine stays up.
@@ -278,8 +278,9 @@ impl ControlAgent {
     }
 
     /// Instruments whose rules changed: risk is told of each.
-    fn watch_instruments(&mut self) {
+    fn watch_instruments(&mut self, now: Nanos) {
         let Some(refresh) = self.inputs.refresh.as_mut() else { return };
+        refresh.note_filtered(self.inputs.metrics.total_of("risk", "orders_filtered"), now);
         let news = refresh.look();
         if let Some(commands) = self.commands.as_mut() {
             refresh.pass_on(commands);

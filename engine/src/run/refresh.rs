@@ -1,16 +1,19 @@
 //! The list of instruments is read again while the run goes on. What changed is told, and risk
 //! gets a command for each instrument it concerns; the others trade on ([`super::changes`]).
 //!
+//! A reading comes early when the venue refuses an order by a filter: the rules may be others
+//! than we think.
+//!
 //! A helper thread asks, because asking blocks; the control lane looks for its news and passes
 //! the commands on as its link to risk has room.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bot4_lanes::{Counters, Metrics, Tx};
-use bot4_types::RiskCommand;
+use bot4_types::{Nanos, RiskCommand};
 
 use super::catalogue::Reading;
 use super::changes::Known;
@@ -22,14 +25,23 @@ const READS: usize = 0;
 const ERRORS: usize = 1;
 const CHANGED: usize = 2;
 
+/// Shortest time between two early readings: it is a heavy request.
+const EARLY_GAP: Nanos = Nanos::from_secs(1);
+
 /// Asks for the instruments once.
 pub type Read = Box<dyn FnMut() -> Result<Reading, ColdError> + Send>;
 
 /// Reads now and then, beside the lanes.
 pub struct Refresh {
     answers: Receiver<Result<Reading, String>>,
-    /// Dropping it ends the helper.
-    _end: SyncSender<()>,
+    /// Asks for a reading before its time; dropping it ends the helper.
+    early: SyncSender<()>,
+    /// Orders refused by a filter when last looked at.
+    filtered: u64,
+    /// An early reading is wanted.
+    wanted: bool,
+    /// No early reading before.
+    early_at: Nanos,
     known: Known,
     /// For risk, not sent yet.
     commands: VecDeque<RiskCommand>,
@@ -49,9 +61,9 @@ impl Refresh {
         metrics: &Metrics,
     ) -> std::io::Result<Self> {
         let (answer, answers) = sync_channel(1);
-        let (end, ended) = sync_channel::<()>(1);
+        let (early, due) = sync_channel::<()>(1);
         let work = move || {
-            while ended.recv_timeout(every) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while due.recv_timeout(every) != Err(RecvTimeoutError::Disconnected) {
                 if answer.send(read().map_err(|e| e.to_string())).is_err() {
                     return;
                 }
@@ -60,7 +72,17 @@ impl Refresh {
         let helper = std::thread::Builder::new().name("instruments".to_owned()).spawn(work)?;
         let counters = metrics.counters("control", COUNTERS);
         let commands = VecDeque::new();
-        Ok(Self { answers, _end: end, known, commands, counters, _helper: helper })
+        Ok(Self {
+            answers,
+            early,
+            filtered: 0,
+            wanted: false,
+            early_at: Nanos::ZERO,
+            known,
+            commands,
+            counters,
+            _helper: helper,
+        })
     }
 
     /// What is new since the last look, as a sentence for a person; the same is told once.
@@ -80,6 +102,17 @@ impl Refresh {
                 Some(format!("the instruments could not be read again: {first}"))
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// The venue has refused this many orders by a filter: one more asks for a reading soon.
+    pub fn note_filtered(&mut self, orders: u64, now: Nanos) {
+        self.wanted |= std::mem::replace(&mut self.filtered, orders) != orders;
+        if self.wanted && now >= self.early_at {
+            self.wanted = false;
+            self.early_at = now + EARLY_GAP;
+            // Full: a reading is asked for already.
+            let _ = self.early.try_send(());
         }
     }
 
@@ -131,5 +164,28 @@ mod tests {
             watch.pass_on(&mut risk);
         }
         assert_eq!(instruments, [0, 1]);
+    }
+
+    #[test]
+    fn a_refusal_by_a_filter_asks_for_a_reading_at_once_and_not_for_many() {
+        let metrics = Metrics::in_memory();
+        let known = Known::new(table(|_| ()), ChecksumRule::None);
+        let (count, reads) = sync_channel(64);
+        let read = move || {
+            let _ = count.try_send(());
+            Ok(reading(|_| ()))
+        };
+        let never = Duration::from_secs(3_600);
+        let mut watch = Refresh::start(never, Box::new(read), known, &metrics).expect("a thread");
+        let read_within = |ms| reads.recv_timeout(Duration::from_millis(ms)).is_ok();
+        watch.note_filtered(0, Nanos::from_secs(1));
+        assert!(!read_within(20), "nothing was refused");
+        watch.note_filtered(1, Nanos::from_secs(1));
+        assert!(read_within(5_000));
+        watch.note_filtered(9, Nanos::from_millis(1_500));
+        assert!(!read_within(20), "too soon");
+        watch.note_filtered(9, Nanos::from_secs(2));
+        while watch.answers.try_recv().is_ok() {}
+        assert!(read_within(5_000), "it was not forgotten");
     }
 }
