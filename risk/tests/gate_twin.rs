@@ -439,6 +439,9 @@ fn a_million_events_lead_both_gates_to_the_same_answers() {
         RefuseReason::Shortfall,
         RefuseReason::Heat,
         RefuseReason::NotTradable,
+        // No instrument changes in this world; `tests/agent.rs` has one that does.
+        RefuseReason::InstrumentChanging,
+        RefuseReason::InstrumentPaused,
         RefuseReason::SizeMax,
         RefuseReason::NotionalMin,
         RefuseReason::NotionalMax,
