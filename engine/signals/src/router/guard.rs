@@ -8,7 +8,7 @@
 //! the strategy pauses in this instrument.
 //!
 //! A position that the venue would not take back, because it is below a minimum, cannot be closed:
-//! its stop rests until a fill makes it larger. Nothing is sent while the engine may not place
+//! its stop rests until a fill or the price makes it large enough. Nothing is sent while the engine may not place
 //! orders (kill, drain, pause) or the book is not live: the touch is not known then.
 //!
 //! Cost: two comparisons a strategy and top. No allocation.
@@ -33,6 +33,8 @@ pub(crate) struct Guard {
     stop: i64,
     /// It was crossed: the position is being closed.
     pub triggered: bool,
+    /// What is held is below a minimum of the venue.
+    dust: bool,
     /// The closing order is this often halved: it was refused for its size.
     halved: u32,
     /// The strategy pauses here until then.
@@ -94,6 +96,7 @@ impl Router {
             self.guards[pair].paused_until = Nanos::ZERO;
         }
         let fresh = turned || self.guards[pair].stop == 0;
+        self.guards[pair].dust = false;
         if fresh || now.abs() > before.abs() {
             self.protect(pair, price, ticks, fresh);
         }
@@ -137,8 +140,9 @@ impl Router {
             true => bid > 0 && bid <= guard.stop,
             false => ask > 0 && ask >= guard.stop,
         };
-        if crossed {
+        if crossed && (!guard.dust || self.closing_order(pair).is_ok()) {
             self.guards[pair].triggered = true;
+            self.guards[pair].dust = false;
             self.closing.push(pair);
             self.changes += 1;
             self.counters.add(c::STOPS_TRIGGERED, 1);
@@ -173,14 +177,8 @@ impl Router {
         if busy || turn.now < slot.retry_at || !self.is_open(slot.instrument) {
             return;
         }
-        let (instrument, position) = (slot.instrument, self.positions[pair]);
-        let Some(rules) = self.table.get(instrument) else { return };
-        let side = if position.0 > 0 { Side::Sell } else { Side::Buy };
-        let price = self.closing_price(instrument, side);
-        let largest = if rules.qty_max.0 > 0 { rules.qty_max.0 } else { i64::MAX };
-        let qty = (position.abs().0 >> self.guards[pair].halved.min(62)).min(largest);
-        match rules::shape(rules, side, price, Qty(qty)) {
-            Ok((price, qty)) => {
+        match self.closing_order(pair) {
+            Ok((side, price, qty)) => {
                 let expires = turn.now + self.config.intent_life;
                 let slot = &mut self.slots[at];
                 slot.side = side;
@@ -191,6 +189,18 @@ impl Router {
             }
             Err(verdict) => self.cannot_close(pair, verdict, turn),
         }
+    }
+
+    /// Side, price and quantity of the order that closes `pair`, or why there is none.
+    fn closing_order(&self, pair: usize) -> Result<(Side, Price, Qty), Verdict> {
+        let instrument = InstrumentId((pair / self.strategies) as u16);
+        let rules = self.table.get(instrument).ok_or(Verdict::Closed)?;
+        let position = self.positions[pair];
+        let side = if position.0 > 0 { Side::Sell } else { Side::Buy };
+        let price = self.closing_price(instrument, side);
+        let largest = if rules.qty_max.0 > 0 { rules.qty_max.0 } else { i64::MAX };
+        let qty = (position.abs().0 >> self.guards[pair].halved.min(62)).min(largest);
+        rules::shape(rules, side, price, Qty(qty)).map(|(price, qty)| (side, price, qty))
     }
 
     /// The price at which a position is given up: through the touch by the configured share.
@@ -217,7 +227,7 @@ impl Router {
                 self.slots[pair * PARTS + TAKE].retry_at = later;
             }
             Verdict::SizeMin | Verdict::NotionalMin => {
-                *guard = Guard::default();
+                (guard.triggered, guard.dust) = (false, true);
                 self.counters.add(c::STOPS_DUST, 1);
             }
             _ => self.slots[pair * PARTS + TAKE].retry_at = later,
