@@ -82,7 +82,6 @@ fn two_lines_and_checksums_allocate_nothing() {
         snapshots: SnapshotSource::Streamed,
         checksum: ChecksumRule::Interleaved25,
         depth_max: 20,
-        snapshot_levels: 0,
         ..BookRules::default()
     };
     let sync = SyncConfig { events_max: 16, levels_max: 64, ..SyncConfig::default() };

@@ -1,8 +1,8 @@
 //! A venue that exists for the tests alone, made by the steps of `ADDING.md` and of nothing else:
 //! the page's proof. The rules in `conformance.rs` bind it like a venue of the registry.
 //!
-//! What is particular here: one short word names a message (`t`), numbers are quoted, each update of
-//! a book is one more than the one before, and a snapshot is an update that says `full`.
+//! What is particular here: one short word names a message (`t`), numbers are quoted, each update
+//! of a book is one more than the one before, and a snapshot is an update that says `full`.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 pub mod instruments;
