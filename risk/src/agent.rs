@@ -27,6 +27,7 @@ use crate::counters::{
 };
 use crate::equity::in_e8;
 use crate::gate::Approval;
+use crate::headrooms_due::HeadroomsDue;
 use crate::pnl::Pnl;
 use crate::replay::phase_raw;
 use crate::risk_core::{Decision, RiskCore};
@@ -43,6 +44,8 @@ const REPORT_RECORDS: usize = 3;
 const UPKEEP_RECORDS: usize = 2;
 /// Records that a point of the equity curve needs beside its marks: turn and point.
 const POINT_RECORDS: usize = 2;
+/// Account reports that headroom leaves room for: it can wait, they cannot.
+const HEADROOM_ROOM: usize = 16;
 /// An output link full for this long halts the engine: its reader is gone.
 const STALL_NS_MAX: u64 = 100_000_000;
 /// The log may stall longer: its reader waits for the disk.
@@ -80,6 +83,7 @@ pub struct RiskAgent {
     phase: Phase,
     turn_recorded: bool,
     told: u64,
+    headrooms: HeadroomsDue,
     approved_stall: Stall,
     account_stall: Stall,
     log_stall: Stall,
@@ -106,6 +110,7 @@ impl RiskAgent {
             phase: Phase::Run,
             turn_recorded: false,
             told: 0,
+            headrooms: HeadroomsDue::new(instruments),
             approved_stall: Stall::default(),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
@@ -201,6 +206,11 @@ impl RiskAgent {
             self.record(LogKind::Report, now, |w| msg.write(w))?;
             self.counters.add(REPORTS, 1);
             self.counters.add(FILTERED, u64::from(is_filtered(&msg)));
+            if let ExecMsg::Order(report) = &msg
+                && report.kind == ReportKind::Fill
+            {
+                self.headrooms.want(report.instrument);
+            }
             if let Some(report) = self.core.on_report(&msg) {
                 self.tell(report)?;
             }
@@ -340,6 +350,22 @@ impl RiskAgent {
             self.hand_in(instrument, now)?;
         }
         Ok(())
+    }
+
+    /// Tells the strategies what is left for sizing, where that is due and the link has room to
+    /// spare.
+    fn tell_headrooms(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut done = self.headrooms.look(now);
+        while self.ports.account.room() > HEADROOM_ROOM
+            && done < BATCH
+            && let Some(instrument) = self.headrooms.next()
+        {
+            done += 1;
+            if let Some(headroom) = self.core.headroom(instrument) {
+                self.tell(AccountReport::Headroom(headroom))?;
+            }
+        }
+        Ok(done)
     }
 
     /// Does the work on the statistics that is due, recorded; waits while the log has no room.
@@ -536,7 +562,8 @@ impl Agent for RiskAgent {
             self.publish();
         }
         self.watch(now)?;
-        Ok(news + reports + commands + marks + intents + upkeep + sampled)
+        let told = self.tell_headrooms(now)?;
+        Ok(news + reports + commands + marks + intents + upkeep + sampled + told)
     }
 
     /// Hands in the newest marks, so that the final report is valued by them.

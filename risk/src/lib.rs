@@ -47,6 +47,8 @@ mod counters;
 pub mod equity;
 pub mod exposure;
 pub mod gate;
+mod headroom;
+mod headrooms_due;
 pub mod ledger;
 pub mod limits;
 pub mod lots;

@@ -8,8 +8,8 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::log::{BODY_MAX, Body as _, Writer};
 use bot4_types::{
-    AccountReport, AssetId, ControlMode, ExecMsg, InstrumentId, InstrumentNews, InstrumentRules,
-    Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason, RiskCommand,
+    AccountReport, AssetId, ControlMode, ExecMsg, Headroom, InstrumentId, InstrumentNews,
+    InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason, RiskCommand,
 };
 
 use crate::aggregate::Aggregate;
@@ -19,6 +19,7 @@ use crate::checks::{CheckInput, GateState};
 use crate::config::{ConfigError, RiskConfig};
 use crate::equity::{EquityCurve, EquityPoint};
 use crate::gate::{self, Approval};
+use crate::headroom;
 use crate::ledger::Ledger;
 use crate::limits::LimitError;
 use crate::pnl::Pnl;
@@ -312,6 +313,12 @@ impl RiskCore {
     #[must_use]
     pub const fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// What is left for sizing in `instrument`; `None` while equity or its value is not known.
+    #[must_use]
+    pub fn headroom(&self, instrument: InstrumentId) -> Option<Headroom> {
+        headroom::of(&self.gate_state(Phase::Run), self.curve.point(), instrument)
     }
 
     /// The ledger.

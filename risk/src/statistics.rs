@@ -173,6 +173,13 @@ impl Statistics {
         self.equity * (share_e6 as f64 / 1e6)
     }
 
+    /// What of a limit of `max_e6` of equity an increase may use, where the control mode grants
+    /// `share_e4` of every limit.
+    #[must_use]
+    pub fn allowed(&self, max_e6: i64, share_e4: i64) -> f64 {
+        self.share(max_e6) * (share_e4 as f64 / 1e4)
+    }
+
     /// Takes in a new equity.
     pub fn on_equity(&mut self, equity: Option<Amount>) {
         self.equity = equity.map_or(f64::NAN, whole);

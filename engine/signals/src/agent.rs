@@ -142,6 +142,10 @@ impl SignalAgent {
                 self.market.bind(&news.rules);
                 self.relay.hear(news);
             }
+            if let AccountReport::Headroom(headroom) = report {
+                self.market.leave(&headroom);
+                continue;
+            }
             if let Some(key) = self.router.account(&report, turn) {
                 self.tell(key, &report, turn);
             }

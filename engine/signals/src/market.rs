@@ -1,8 +1,9 @@
 //! The newest state of every instrument, and a strategy's window on it.
 
+use bot4_portfolio::{Caps, Stake};
 use bot4_types::{
-    BookState, Instrument, InstrumentId, InstrumentRules, InstrumentTable, Level, Nanos, Qty, Side,
-    Top, Trail,
+    BookState, Headroom, Instrument, InstrumentId, InstrumentRules, InstrumentTable, Level, Nanos,
+    Qty, Side, Top, Trail,
 };
 
 use crate::features::{FeatureRow, Features};
@@ -23,6 +24,8 @@ pub struct Market {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     top: Top,
+    /// What risk leaves for sizing, once it told.
+    headroom: Option<Headroom>,
     /// Live, two-sided and uncrossed: may be shown.
     usable: bool,
 }
@@ -41,7 +44,8 @@ pub(crate) enum Seen {
 impl Market {
     /// A market without tops. Allocates; nothing later does.
     pub(crate) fn new(table: InstrumentTable, features: Features) -> Self {
-        let rows = table.all().iter().map(|i| Row { top: nothing(i.id), usable: false }).collect();
+        let empty = |id| Row { top: nothing(id), headroom: None, usable: false };
+        let rows = table.all().iter().map(|i| empty(i.id)).collect();
         Self { table, rows, features }
     }
 
@@ -79,6 +83,20 @@ impl Market {
     #[must_use]
     pub fn top(&self, instrument: InstrumentId) -> Option<&Top> {
         self.rows.get(instrument.index()).filter(|r| r.usable).map(|r| &r.top)
+    }
+
+    /// Takes what risk leaves for sizing.
+    pub(crate) fn leave(&mut self, headroom: &Headroom) {
+        if let Some(row) = self.rows.get_mut(headroom.instrument.index()) {
+            row.headroom = Some(*headroom);
+        }
+    }
+
+    /// What risk leaves for sizing in `instrument`, as it told last, at most 100 ms ago while its
+    /// link has room; `None` before the first time.
+    #[must_use]
+    pub fn headroom(&self, instrument: InstrumentId) -> Option<&Headroom> {
+        self.rows.get(instrument.index())?.headroom.as_ref()
     }
 
     /// The features of `instrument` as of its last usable top; all zero where there is none.
@@ -200,5 +218,44 @@ impl<'a> View<'a> {
         let middle = 0.5 * (self.bid().price as f64 + self.ask().price as f64);
         let scale = 10f64.powi(i32::from(i.price_decimals) + i32::from(i.qty_decimals));
         Qty(((value * scale / middle) as i64).min(QTY_MAX)).to_lot(i.lot)
+    }
+
+    /// What risk leaves for sizing in this instrument; `None` before it told.
+    #[must_use]
+    pub fn headroom(&self) -> Option<&'a Headroom> {
+        self.market.headroom(self.instrument.id)
+    }
+
+    /// The quantity to **hold** on `side`, whole lots, by a quarter of Kelly's fraction under every
+    /// cap of [`bot4_portfolio::sizing`]; zero without an edge and before risk told its headroom.
+    ///
+    /// `edge` is the expected return over the strategy's own horizon as a share of the price, fees
+    /// deducted, `variance` that of the return over the same horizon ([`Self::variance_over`] when
+    /// the strategy knows none). What the strategy holds on `side` already counts as room: it asks
+    /// for a position, not for a trade. `minimum` is the least worth of it in the reporting asset.
+    #[must_use]
+    pub fn kelly_qty(&self, side: Side, edge: f64, variance: f64, minimum: f64) -> Qty {
+        let Some(room) = self.headroom() else { return Qty(0) };
+        let held = (side.sign() * self.position.0).max(0) as f64 * room.unit_value;
+        let unit_shortfall = room.unit_shortfall[side.index()];
+        let caps = Caps {
+            equity: room.equity,
+            position: room.position[side.index()] + held,
+            shortfall: room.shortfall + held * unit_shortfall,
+            unit_shortfall,
+            correlation: room.correlation_of(side),
+            correlation_max: room.correlation_max,
+            drawdown_scale: room.drawdown_scale,
+            minimum,
+        };
+        Stake { edge, variance }.qty(&caps, room.unit_value, self.instrument.lot)
+    }
+
+    /// Variance of the return over `horizon` by risk's one-second volatility and the square root of
+    /// time; not a number, which sizes nothing, before risk told.
+    #[must_use]
+    pub fn variance_over(&self, horizon: Nanos) -> f64 {
+        let sigma = self.headroom().map_or(f64::NAN, |room| room.sigma);
+        sigma * sigma * (horizon.0 as f64 / 1e9)
     }
 }

@@ -90,6 +90,8 @@ pub enum StrategyConfig {
         band_share: f64,
         /// Least time between two orders of an instrument.
         cooldown: Duration,
+        /// Sized by edge and variance under risk's caps, `notional` at most.
+        kelly: bool,
     },
 }
 
@@ -226,6 +228,7 @@ fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     foreign("market_maker", "notional", s.notional.as_ref().map(Spanned::span))?;
     foreign("market_maker", "band_share", s.band_share.as_ref().map(Spanned::span))?;
     foreign("market_maker", "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
+    foreign("market_maker", "sizing", s.sizing.as_ref().map(Spanned::span))?;
     let quote = s.quote_notional.as_ref();
     let position = s.position_max_notional.as_ref();
     let requote_ticks = s
@@ -253,5 +256,17 @@ fn ema_cross(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
         notional: or_default("notional", s.notional.as_ref(), 300.0, 1e9)?,
         band_share: or_default("band_share", s.band_share.as_ref(), 0.1, 100.0)?,
         cooldown: s.cooldown.as_ref().map_or(Duration::from_millis(250), |v| v.get_ref().0),
+        kelly: s.sizing.as_ref().map_or(Ok(false), is_kelly)?,
     })
+}
+
+fn is_kelly(sizing: &Spanned<String>) -> Result<bool, Issue> {
+    match sizing.get_ref().as_str() {
+        "fixed" => Ok(false),
+        "kelly" => Ok(true),
+        other => {
+            let what = format!("`{other}` is not a way of sizing");
+            Err(issue(sizing.span(), "sizing", what, "choose fixed or kelly"))
+        }
+    }
 }

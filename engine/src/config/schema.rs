@@ -142,6 +142,8 @@ pub struct Strategy {
     pub band_share: Option<Spanned<f64>>,
     /// Taker: least time between two orders of an instrument.
     pub cooldown: Option<Spanned<Span>>,
+    /// Taker: `fixed` or `kelly`.
+    pub sizing: Option<Spanned<String>>,
 }
 
 /// `[journal]`

@@ -51,6 +51,8 @@ fn mistakes_point_at_their_line() {
     mutate("shortfall_pct = 1.0", "shortfall_pct = -1.0", &["shortfall_pct", "0.0001 to 100"]);
     mutate("heat_pct = 1.0", "heat_pct = nan", &["heat_pct", "NaN"]);
     mutate("# history_min = 300", "history_min = 2000", &["history_min", "1024"]);
+    mutate("# sizing = \"fixed\"", "sizing = \"all\"", &["sizing", "fixed or kelly"]);
+    mutate("spread_share = 0.35", "sizing = \"kelly\"", &["sizing", "market_maker"]);
     let fallback = "# fallback_volatility_pct = 1.0";
     mutate(fallback, "fallback_volatility_pct = 0", &["fallback_volatility_pct", "above 0"]);
     mutate("seed = 1", "idle = \"sleep\"", &["sleep", "park"]);

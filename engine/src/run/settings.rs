@@ -53,7 +53,7 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
                 + columns * (columns + bot4_portfolio::HISTORY) * 8 // covariances and scenarios
                 + t::LOG * 256
                 + t::APPROVED * 112
-                + t::ACCOUNT * 144
+                + t::ACCOUNT * 208
                 + instruments * (STRATEGIES_MAX + 1) * LOTS_MAX * 32 // lots of each position
         }
         "execution" => {
@@ -112,11 +112,12 @@ pub fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
             life_min: Nanos(quote_life_min.as_nanos() as u64),
             ..MarketMakerParams::default()
         })),
-        StrategyConfig::EmaCross { notional, band_share, cooldown } => {
+        StrategyConfig::EmaCross { notional, band_share, cooldown, kelly } => {
             Box::new(EmaCross::new(EmaCrossParams {
                 position_worth: notional,
                 band_share,
                 pause: Nanos(cooldown.as_nanos() as u64),
+                kelly,
                 ..EmaCrossParams::default()
             }))
         }

@@ -21,6 +21,7 @@
 pub mod book;
 pub mod book_rules;
 pub mod command;
+pub mod headroom;
 pub mod id;
 pub mod instrument;
 pub mod limits;
@@ -39,6 +40,7 @@ pub mod turn;
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 pub use command::{BookOrder, InstrumentNews, PauseReason, RiskCommand};
+pub use headroom::Headroom;
 pub use id::{AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol};
 pub use instrument::{Instrument, InstrumentTable};
 pub use log::{LogEntry, LogKind};

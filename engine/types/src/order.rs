@@ -1,6 +1,7 @@
 //! Orders: intent, approval, report. Each type adds proof to the one before.
 
 use crate::command::InstrumentNews;
+use crate::headroom::Headroom;
 use crate::id::{AssetId, InstrumentId, OrderId, StrategyId};
 use crate::instrument::Amount;
 use crate::price::{Price, Qty, Side};
@@ -452,7 +453,7 @@ impl HeldPosition {
 }
 
 /// What strategies learn of their orders: risk → signal, after the ledger has booked it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AccountReport {
     /// A report and the position after it.
     Order {
@@ -481,7 +482,11 @@ pub enum AccountReport {
     },
     /// An instrument has other rules, or is closed or open for new orders.
     Instrument(InstrumentNews),
+    /// What is left for sizing; conflated.
+    Headroom(Headroom),
 }
+
+const _: () = assert!(size_of::<AccountReport>() <= 208);
 
 #[cfg(test)]
 mod tests {

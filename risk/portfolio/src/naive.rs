@@ -107,6 +107,14 @@ impl NaivePortfolio {
         if scale <= 0.0 || value == 0.0 { 0.0 } else { value.signum() * together / scale }
     }
 
+    /// As [`crate::Portfolio::correlation_with_rest`].
+    #[must_use]
+    pub fn correlation_with_rest(&self, instrument: InstrumentId) -> f64 {
+        let mut rest = self.clone();
+        rest.book[instrument.index()] = 0.0;
+        rest.correlation(instrument, 1.0)
+    }
+
     /// Value at risk and expected shortfall over one second of `book` by history alone.
     #[must_use]
     pub fn tail_of(&self, book: &[f64]) -> (f64, f64) {

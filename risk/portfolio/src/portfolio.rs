@@ -274,6 +274,25 @@ impl Portfolio {
         (value.signum() * self.covariance.with_book(i) / scale).clamp(-1.0, 1.0)
     }
 
+    /// Correlation of a long position in `instrument` with the rest of the book, whatever is held
+    /// of the instrument itself: what a wish for a position, and not for a trade, is judged by.
+    #[must_use]
+    pub fn correlation_with_rest(&self, instrument: InstrumentId) -> f64 {
+        let i = instrument.index();
+        if i >= self.lines.len() || self.unsound > 0 {
+            return 1.0;
+        }
+        let (held, own) = (self.covariance.held(i), self.covariance.of(i));
+        let together = self.covariance.with_book(i) - held * own;
+        let whole = self.covariance.variance();
+        let rest = whole - held * 2.0f64.mul_add(self.covariance.with_book(i), -(held * own));
+        // What is left by cancellation is no book.
+        if rest <= 1e-9 * whole || own <= 0.0 {
+            return 0.0;
+        }
+        (together / (own * rest).sqrt()).clamp(-1.0, 1.0)
+    }
+
     /// An upper bound of the expected shortfall over one hour after an order of `value` in
     /// `instrument`, open orders included: `ES(w) + sum of open ones + |d| ES_i`.
     #[must_use]

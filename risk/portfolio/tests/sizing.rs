@@ -19,6 +19,10 @@ const FIELDS: [Field; 8] = [
     ("minimum", false, |c| &mut c.minimum),
 ];
 
+fn cases() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) }
+}
+
 fn caps() -> impl Strategy<Value = Caps> {
     let share = -0.2f64..1.2;
     (
@@ -52,7 +56,7 @@ fn stakes() -> impl Strategy<Value = Stake> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(cases())]
 
     #[test]
     fn never_larger_than_any_cap(

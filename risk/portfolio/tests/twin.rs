@@ -13,8 +13,16 @@ use bot4_portfolio::{ANCHOR_EVERY, HORIZON, Portfolio, PortfolioConfig};
 use bot4_types::InstrumentId;
 use bot4_types::rng::SplitMix64;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 const N: usize = 5;
+
+/// A seed that failed is kept beside the tests.
+fn cases() -> ProptestConfig {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/regressions/twin.txt");
+    let kept = FileFailurePersistence::Direct(kept);
+    ProptestConfig { failure_persistence: Some(Box::new(kept)), ..ProptestConfig::with_cases(16) }
+}
 
 /// Both, fed the same, and the scale of the bounds.
 struct Pair {
@@ -97,6 +105,17 @@ impl Pair {
             let (fast, naive) = (self.fast.correlation(id(i), d), self.naive.correlation(id(i), d));
             assert!((fast - naive).abs() <= 1e-6, "correlation: {fast} {naive}");
         }
+        let rest = self.rest_without(i);
+        if rest > 1e-3 * self.scale(0.0, i) {
+            let (fast, naive) =
+                (self.fast.correlation_with_rest(id(i)), self.naive.correlation_with_rest(id(i)));
+            assert!((fast - naive).abs() <= 1e-6, "with the rest: {fast} {naive}");
+        }
+    }
+
+    /// Volatility of the book without its position in `i`.
+    fn rest_without(&self, i: usize) -> f64 {
+        self.naive.volatility_after(id(i), -self.fast.held(id(i)))
     }
 
     fn compare_tail(&mut self, i: usize, d: f64) {
@@ -118,7 +137,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(cases())]
     #[test]
     fn agrees_with_the_twin_after_every_event(seed in any::<u64>(), history_min in 0u32..80) {
         let mut rng = SplitMix64::new(seed);

@@ -15,7 +15,8 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     }
     let (instrument, value) = (input.intent.instrument, statistics.value_of(input.intent));
     let after = statistics.book().heat_after(instrument, value);
-    if after <= statistics.share(max) { Ok(()) } else { Err(RefuseReason::Heat) }
+    let most = statistics.allowed(max, input.limits.share_e4(input.mode));
+    if after <= most { Ok(()) } else { Err(RefuseReason::Heat) }
 }
 
 #[cfg(test)]
@@ -39,6 +40,8 @@ mod tests {
     fn the_worst_of_each_side_counts() {
         let refused = Err(RefuseReason::Heat);
         assert_eq!(with(|_| ()), Ok(()));
+        let semi_auto = bot4_types::ControlMode::SemiAuto;
+        assert_eq!(with(|f| f.mode = semi_auto), refused, "half of every limit");
         assert_eq!(with(|f| f.limits.statistics.heat_equity_e6 = 109), refused);
         assert_eq!(with(|f| f.limits.statistics.heat_equity_e6 = 0), Ok(()));
         let sale_through_zero = |f: &mut Fixture| {

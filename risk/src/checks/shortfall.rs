@@ -17,7 +17,8 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     }
     let (instrument, value) = (input.intent.instrument, statistics.value_of(input.intent));
     let after = statistics.book().shortfall_after(instrument, value);
-    if after <= statistics.share(max) { Ok(()) } else { Err(RefuseReason::Shortfall) }
+    let most = statistics.allowed(max, input.limits.share_e4(input.mode));
+    if after <= most { Ok(()) } else { Err(RefuseReason::Shortfall) }
 }
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ mod tests {
     fn held_open_and_ordered_count() {
         let refused = Err(RefuseReason::Shortfall);
         assert_eq!(with(|_| ()), Ok(()));
+        let semi_auto = bot4_types::ControlMode::SemiAuto;
+        assert_eq!(with(|f| f.mode = semi_auto), refused, "half of every limit");
         assert_eq!(with(|f| f.limits.statistics.shortfall_equity_e6 = 726), refused);
         assert_eq!(with(|f| f.limits.statistics.shortfall_equity_e6 = 0), Ok(()));
         let no_open = |f: &mut Fixture| {

@@ -23,6 +23,8 @@ impl Router {
                 self.session = *ready;
                 None
             }
+            // The agent keeps it for the strategies.
+            AccountReport::Headroom(_) => None,
             AccountReport::Order { report, position } => {
                 let key = (report.strategy, report.instrument);
                 let pair = self.pair(key)?;

@@ -28,6 +28,12 @@ pub struct EmaCrossParams {
     pub warm_up: u32,
     /// Short positions are allowed; otherwise a cross downwards goes flat.
     pub short: bool,
+    /// Hold no more than a quarter of Kelly's fraction under risk's caps: see [`EmaCross::edge`].
+    pub kelly: bool,
+    /// Over which the distance of the averages is expected to be gained again.
+    pub horizon: Nanos,
+    /// Least worth of a position sized by `kelly`, in the reporting asset.
+    pub worth_min: f64,
 }
 
 impl Default for EmaCrossParams {
@@ -40,6 +46,9 @@ impl Default for EmaCrossParams {
             pause: Nanos::from_millis(250),
             warm_up: 60,
             short: true,
+            kelly: false,
+            horizon: Nanos::from_secs(10),
+            worth_min: 10.0,
         }
     }
 }
@@ -85,6 +94,24 @@ impl EmaCross {
         memory.trend
     }
 
+    /// What is expected of a position with the trend over the horizon: that the price goes as far
+    /// again as the averages lie apart. A share of the price.
+    fn edge(features: &FeatureRow) -> f64 {
+        (features.fast - features.slow).abs() / features.slow
+    }
+
+    /// The quantity to hold with `trend`, never more than the worth configured.
+    fn size(&self, trend: i8, view: &View<'_>) -> i64 {
+        let most = view.qty_worth(self.params.position_worth).0;
+        if !self.params.kelly {
+            return most;
+        }
+        let side = if trend < 0 { Side::Sell } else { Side::Buy };
+        let (edge, variance) =
+            (Self::edge(&view.features()), view.variance_over(self.params.horizon));
+        most.min(view.kelly_qty(side, edge, variance, self.params.worth_min).0)
+    }
+
     /// The limit of a take on `side`.
     fn limit(&self, side: Side, view: &View<'_>) -> Price {
         let quote = match side {
@@ -111,7 +138,7 @@ impl Strategy for EmaCross {
         let Some(mut memory) = self.memory.get(at).copied() else { return };
         let spread = (view.ask().price - view.bid().price) as f64;
         let trend = self.follow(&mut memory, &view.features(), spread);
-        let size = view.qty_worth(self.params.position_worth).0;
+        let size = self.size(trend, view);
         let held = if self.params.short { i64::from(trend) } else { i64::from(trend.max(0)) };
         let missing = (held * size).saturating_sub(view.position().0);
         // Half a position: the size moves with the price and is not traded after.

@@ -70,6 +70,8 @@ enum StrategyText {
         #[serde(with = "exact")]
         band_share: f64,
         cooldown: Duration,
+        #[serde(default)]
+        kelly: bool,
     },
 }
 
@@ -97,7 +99,8 @@ mod tests {
             a in 1e-9f64..1e12, b in 1e-9f64..1e12, ns in 0u64..1 << 50,
         ) {
             let life = Duration::from_nanos(ns);
-            let taker = StrategyConfig::EmaCross { notional: a, band_share: b, cooldown: life };
+            let (notional, band_share, cooldown, kelly) = (a, b, life, ns % 2 == 0);
+            let taker = StrategyConfig::EmaCross { notional, band_share, cooldown, kelly };
             let inputs = ChainInputs {
                 venue: "binance".into(),
                 strategies: vec![
