@@ -22,12 +22,13 @@ use bot4_types::{
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
     CANCELED, CHECKED, COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY,
-    EQUITY_PEAK, FILLS, FILTERED, FIXED, FUNDINGS, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED,
-    REFUSED, REPORTS, UNKNOWN, UNVALUED,
+    EQUITY_PEAK, FILLS, FILTERED, FIXED, FUNDINGS, LATCHED, LOTS_MERGED, MARKS, NAMES, OPEN,
+    PLACED, REFUSED, REPORTS, UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::gate::Approval;
 use crate::headrooms_due::HeadroomsDue;
+use crate::latch::LatchKind;
 use crate::pnl::Pnl;
 use crate::replay::phase_raw;
 use crate::risk_core::{Decision, RiskCore};
@@ -429,6 +430,7 @@ impl RiskAgent {
         }
         self.open_turn(now)?;
         self.record(LogKind::Control, now, |w| w.u8(phase_raw(phase)))?;
+        self.core.on_phase(phase);
         self.phase = phase;
         Ok(())
     }
@@ -512,6 +514,10 @@ impl RiskAgent {
         self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
         self.counters.set(LOTS_MERGED, ledger.lots_merged());
         self.counters.set(FUNDINGS, counts.fundings);
+        let latches = self.core.latches();
+        for kind in LatchKind::ALL {
+            self.counters.set(LATCHED + kind as usize, latches.raised(kind));
+        }
     }
 
     fn publish_equity(&self) {

@@ -48,8 +48,10 @@ pub(crate) const UNVALUED: usize = 19;
 pub(crate) const FUNDINGS: usize = 20;
 /// Orders that the venue refused by one of its filters.
 pub(crate) const FILTERED: usize = 21;
+/// Times that each latch was raised (gauges), in the order of [`crate::latch::LatchKind`].
+pub(crate) const LATCHED: usize = 22;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 22] = [
+pub(crate) const FIXED: [&str; 25] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -72,6 +74,9 @@ pub(crate) const FIXED: [&str; 22] = [
     "assets_unvalued",
     "fundings_applied",
     "orders_filtered",
+    "latched_drawdown",
+    "latched_drift",
+    "latched_runaway",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

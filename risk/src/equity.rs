@@ -54,6 +54,14 @@ pub struct EquityPoint {
 }
 
 impl EquityPoint {
+    /// A person has accepted the fall: the peak counts anew from the present equity.
+    fn accept(&mut self) {
+        if let Some(equity) = self.equity {
+            self.peak = equity;
+            self.take(equity);
+        }
+    }
+
     /// Takes in another value on the same day; the first opens the day unless it is open.
     pub fn take(&mut self, equity: Amount) {
         if self.equity.is_none() && self.day_open == 0 {
@@ -133,6 +141,11 @@ impl EquityCurve {
     #[must_use]
     pub const fn point(&self) -> &EquityPoint {
         &self.point
+    }
+
+    /// A person has accepted the fall: the peak counts anew from the present equity.
+    pub fn accept(&mut self) {
+        self.point.accept();
     }
 
     /// When equity was last known.

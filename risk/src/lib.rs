@@ -49,6 +49,7 @@ pub mod exposure;
 pub mod gate;
 mod headroom;
 mod headrooms_due;
+pub mod latch;
 pub mod ledger;
 pub mod limits;
 pub mod lots;

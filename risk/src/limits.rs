@@ -90,6 +90,10 @@ pub struct RiskLimits {
     pub weight_place: u32,
     /// Weight of a cancel.
     pub weight_cancel: u32,
+    /// Intents to place of one strategy within a second from which on it has run away.
+    pub runaway_intents_per_s: u32,
+    /// Refusals in a row, for reasons that only a mistake explains, that mean the same.
+    pub runaway_refused_row: u32,
     /// What an increase may use of every limit on size, exposure and the day's loss in the
     /// manual mode, 10^-4.
     pub manual_share_e4: i64,
@@ -134,6 +138,8 @@ impl Default for RiskLimits {
             weight_reserve: ORDERS_OPEN_MAX as u32,
             weight_place: 1,
             weight_cancel: 1,
+            runaway_intents_per_s: 20_000,
+            runaway_refused_row: 1_000,
             manual_share_e4: 5_000,
             semi_auto_share_e4: 7_500,
             statistics: StatisticsLimits::default(),

@@ -224,7 +224,10 @@ impl Replayer {
         let mut body = Reader::over(entry.body());
         match kind {
             LogKind::Turn => self.core.on_turn(Nanos(body.u64()?)),
-            LogKind::Control => self.phase = phase_from_raw(body.u8()?)?,
+            LogKind::Control => {
+                self.phase = phase_from_raw(body.u8()?)?;
+                self.core.on_phase(self.phase);
+            }
             LogKind::Command => self.core.on_command(&RiskCommand::read(&mut body)?),
             LogKind::Mark => self.core.on_mark(&Mark::read(&mut body)?),
             LogKind::Report => {

@@ -20,6 +20,7 @@ use crate::config::{ConfigError, RiskConfig};
 use crate::equity::{EquityCurve, EquityPoint};
 use crate::gate::{self, Approval};
 use crate::headroom;
+use crate::latch::{LatchKind, Latches};
 use crate::ledger::Ledger;
 use crate::limits::LimitError;
 use crate::pnl::Pnl;
@@ -52,6 +53,8 @@ pub struct RiskCore {
     changes: Changes,
     rates: Rates,
     statistics: Statistics,
+    latches: Latches,
+    phase: Phase,
     valued_by: Box<[InstrumentId]>,
     assets: usize,
     curve: EquityCurve,
@@ -91,6 +94,8 @@ impl RiskCore {
             valuation,
             statistics: Statistics::new(table, &config.limits.statistics),
             changes: Changes::new(table.all().len()),
+            latches: Latches::new(config.strategies),
+            phase: Phase::Run,
             valued_by: valued_by.into_boxed_slice(),
             assets,
             curve: EquityCurve::new(config.equity.clone()),
@@ -113,6 +118,19 @@ impl RiskCore {
         self.now = now;
     }
 
+    /// The control word changed. From kill to run: a person has ended the stop, and with it what
+    /// latched here; the highest equity counts anew from there.
+    pub fn on_phase(&mut self, phase: Phase) {
+        if self.phase == Phase::Kill && phase == Phase::Run {
+            if self.latches.is_standing(LatchKind::Drawdown) {
+                self.curve.accept();
+                self.caps.on_equity(self.curve.point());
+            }
+            self.latches.end(self.ledger.counts().drift());
+        }
+        self.phase = phase;
+    }
+
     /// Books a message of execution; returns what the strategies should hear of it.
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         self.note_report(msg);
@@ -130,6 +148,7 @@ impl RiskCore {
                 let own = self.ledger.order(report.order).map(|o| (o.strategy, o.instrument));
                 let (strategy, at) = own.unwrap_or((report.strategy, report.instrument));
                 let news = self.ledger.on_report(&report);
+                self.latches.on_drift(self.ledger.counts().drift());
                 self.statistics.follow(&self.ledger, at);
                 self.aggregate.on_exposure(strategy, at, &self.ledger, &self.valuation);
                 news.then(|| {
@@ -261,11 +280,21 @@ impl RiskCore {
 
     /// Decides on `intent` and, when it is approved, makes its reservation.
     pub fn on_intent(&mut self, intent: &OrderIntent, phase: Phase) -> Decision {
+        self.on_phase(phase);
         let place = intent.action == OrderAction::Place;
-        if place && self.equity_is_due(self.now) {
-            self.refresh_equity();
+        if place {
+            if self.equity_is_due(self.now) {
+                self.refresh_equity();
+            }
+            self.latches.on_place(intent.strategy, self.now, &self.book.account);
         }
+        // A latch kills from the decision that finds it on; the control word follows.
+        let phase = if self.latches.stands() { Phase::Kill } else { self.phase };
         let verdict = gate::judge(&CheckInput::new(&self.gate_state(phase), intent));
+        if place {
+            let told = verdict.map(|_| ());
+            self.latches.on_verdict(intent.strategy, told, &self.book.account);
+        }
         self.checked += 1;
         let decision = match verdict {
             Ok(approval) if self.commit(intent) => Decision::Approved(approval),
@@ -307,6 +336,12 @@ impl RiskCore {
     #[must_use]
     pub const fn input_hash(&self) -> u64 {
         self.inputs
+    }
+
+    /// What stops all trading.
+    #[must_use]
+    pub const fn latches(&self) -> &Latches {
+        &self.latches
     }
 
     /// What the book can lose.
@@ -474,6 +509,7 @@ impl RiskCore {
             self.curve.take(self.now, equity);
             self.statistics.on_equity(Some(equity));
             self.caps.on_equity(self.curve.point());
+            self.latches.on_equity(self.caps.drawdown_is_over);
         }
     }
 

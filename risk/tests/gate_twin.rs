@@ -71,6 +71,9 @@ impl Draw {
         let wide = self.one_in(2);
         let or = |wide_value: i64, value: i64| if wide { wide_value } else { value };
         RiskLimits {
+            // Here everybody asks at random.
+            runaway_intents_per_s: u32::MAX,
+            runaway_refused_row: u32::MAX,
             mark_age_ns_max: self.pick(&[300_000_000, u64::MAX]),
             collar_e4: self.pick(&[100, 300]),
             order_value_max: self.amount(&[300, 1_000, 100_000]),
@@ -192,6 +195,8 @@ struct World {
     gate: NaiveGate,
     waiting: Vec<OrderReport>,
     next: u64,
+    /// What a person has accepted.
+    drift: u64,
     trade: u64,
     reasons: BTreeMap<&'static str, u64>,
 }
@@ -215,7 +220,8 @@ impl World {
         let core = RiskCore::new(&config).expect("valid");
         let gate = NaiveGate::new(&table(), &book, &balances());
         let reasons = BTreeMap::new();
-        let mut world = Self { draw, core, gate, waiting: vec![], next: 1, trade: 0, reasons };
+        let mut world =
+            Self { draw, core, gate, waiting: vec![], next: 1, drift: 0, trade: 0, reasons };
         world.turn(1_000_000_000);
         world.session(true);
         for instrument in 0..3 {
@@ -282,6 +288,10 @@ impl World {
     }
 
     fn intent(&mut self) -> Option<OrderIntent> {
+        if self.gate.latched && self.draw.one_in(20) {
+            self.person();
+        }
+        self.see_phase();
         let mut intent = self.draw.intent(self.next, &self.gate);
         if self.draw.one_in(6) {
             intent.action = OrderAction::Cancel;
@@ -309,6 +319,21 @@ impl World {
         placed.then_some(intent)
     }
 
+    /// A person looks at what latched and lets it go on.
+    fn person(&mut self) {
+        for phase in [Phase::Kill, Phase::Run] {
+            self.gate.phase = phase;
+            self.see_phase();
+            self.core.on_phase(phase);
+        }
+    }
+
+    fn see_phase(&mut self) {
+        if self.gate.see_phase() {
+            self.drift = self.core.ledger().counts().drift();
+        }
+    }
+
     /// One of the reports on their way, mostly one of the oldest.
     fn report(&mut self) {
         if self.waiting.is_empty() {
@@ -319,6 +344,7 @@ impl World {
         let report = self.waiting.remove(self.draw.below(reach as u64) as usize);
         self.gate.on_report(&report);
         self.core.on_report(&ExecMsg::Order(report));
+        self.gate.latched |= self.core.ledger().counts().drift() > self.drift;
     }
 
     /// The core's state is what the whole list says.
@@ -446,6 +472,9 @@ fn a_million_events_lead_both_gates_to_the_same_answers() {
         RefuseReason::NotionalMin,
         RefuseReason::NotionalMax,
         RefuseReason::NoRoom,
+        // Changes of instruments have tests of their own.
+        RefuseReason::InstrumentChanging,
+        RefuseReason::InstrumentPaused,
     ];
     for reason in RefuseReason::ALL.iter().filter(|r| !elsewhere.contains(r)) {
         assert!(reasons.contains_key(reason.name()), "{} never came", reason.name());

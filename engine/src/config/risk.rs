@@ -56,6 +56,10 @@ pub struct Risk {
     pub daily_loss_pct: Spanned<f64>,
     /// The same in quote units.
     pub daily_loss_max: Option<Spanned<f64>>,
+    /// Intents of one strategy within a second that stop all trading.
+    pub runaway_intents: Spanned<u32>,
+    /// Refusals in a row for mistakes that do the same.
+    pub runaway_refused: Spanned<u32>,
     /// Fall from the highest equity, per cent.
     pub drawdown_pct: Spanned<f64>,
     /// Weight that a second gives back.
@@ -166,6 +170,8 @@ impl Default for Risk {
             maintenance_margin_pct: None,
             margin_distance: value(1.5),
             daily_loss_pct: value(2.0),
+            runaway_intents: Spanned::new(0..0, 20_000),
+            runaway_refused: Spanned::new(0..0, 1_000),
             daily_loss_max: None,
             drawdown_pct: value(15.0),
             weight_per_second: count(4_000),
@@ -285,11 +291,17 @@ fn account(risk: &Risk) -> Result<RiskLimits, Issue> {
         weight_reserve: reserve,
         weight_place: order_weight,
         weight_cancel: weight("cancel_weight", &risk.cancel_weight)?,
+        runaway_intents_per_s: runaway("runaway_intents", &risk.runaway_intents)?,
+        runaway_refused_row: runaway("runaway_refused", &risk.runaway_refused)?,
         manual_share_e4: e4("manual_pct", &risk.manual_pct, 100.0)?,
         semi_auto_share_e4: e4("semi_auto_pct", &risk.semi_auto_pct, 100.0)?,
         statistics: statistics(risk)?,
         ..RiskLimits::default()
     })
+}
+
+fn runaway(key: &'static str, value: &Spanned<u32>) -> Result<u32, Issue> {
+    bounded(key, value, 10, 10_000_000, "intents")
 }
 
 /// Shares in 10^-6 from per cent.

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bot4_lanes::{Clock, Control, Metrics, Phase};
+use bot4_risk::latch::LatchKind;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
 
@@ -95,7 +96,7 @@ struct Desk {
     _within: Within,
     end: Arc<AtomicBool>,
     in_order: Arc<AtomicBool>,
-    risk_latches: u64,
+    risk_latches: [u64; LatchKind::ALL.len()],
 }
 
 impl Desk {
@@ -112,7 +113,7 @@ impl Desk {
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let triggers = Triggers::watch()?;
-        let risk_latches = 0;
+        let risk_latches = [0; LatchKind::ALL.len()];
         Ok(Self { inputs, triggers, listener, poll, _within: within, end, in_order, risk_latches })
     }
 
@@ -141,11 +142,15 @@ impl Desk {
         if let Some((by, reason)) = self.triggers.pulled() {
             self.halt(by, &reason);
         }
-        let latches = self.inputs.metrics.total_of("risk", "latches");
-        if latches > self.risk_latches {
-            self.risk_latches = latches;
-            let reason = format!("risk latched: {}", latched_reasons(&self.inputs.metrics));
-            self.halt(By::Risk, &reason);
+        let raised = LatchKind::ALL
+            .map(|kind| self.inputs.metrics.total_of("risk", &format!("latched_{}", kind.name())));
+        if raised != self.risk_latches {
+            let new = LatchKind::ALL
+                .iter()
+                .filter(|k| raised[**k as usize] > self.risk_latches[**k as usize]);
+            let names: Vec<_> = new.map(|k| k.name()).collect();
+            self.risk_latches = raised;
+            self.halt(By::Risk, &format!("risk latched: {}", names.join(", ")));
         }
         let (now, looks) =
             (self.inputs.clock.now(), self.inputs.metrics.total_of("control", "looks"));
@@ -228,16 +233,6 @@ impl Desk {
     fn unix_ms(&self) -> i64 {
         self.inputs.clock.wall().unix_ms(self.inputs.clock.now())
     }
-}
-
-/// What risk latched, by name.
-fn latched_reasons(metrics: &Metrics) -> String {
-    let named = ["drawdown", "drift", "runaway"];
-    let standing: Vec<_> = named
-        .into_iter()
-        .filter(|name| metrics.total_of("risk", &format!("latched_{name}")) > 0)
-        .collect();
-    standing.join(", ")
 }
 
 fn read_line(stream: &mut UnixStream) -> Result<Vec<u8>, String> {

@@ -469,6 +469,8 @@ struct LimitsText {
     weight_reserve: u32,
     weight_place: u32,
     weight_cancel: u32,
+    runaway_intents_per_s: u32,
+    runaway_refused_row: u32,
     manual_share_e4: i64,
     semi_auto_share_e4: i64,
     #[serde(with = "StatisticsText")]

@@ -104,6 +104,10 @@ pub struct NaiveGate {
     pub equity_at: Nanos,
     pub peak: Amount,
     pub day_open: Amount,
+    /// Trading is stopped until a person ends it; the second: by a fall from the peak.
+    pub latched: bool,
+    fell: bool,
+    phase_seen: Phase,
     balances: Vec<(AssetId, Amount)>,
     order_last: OrderId,
     by_strategy: Vec<Rate>,
@@ -139,6 +143,9 @@ impl NaiveGate {
             equity_at: Nanos::ZERO,
             peak: 0,
             day_open: 0,
+            latched: false,
+            fell: false,
+            phase_seen: Phase::Run,
             balances: balances.to_vec(),
             order_last: OrderId(0),
             by_strategy: vec![Rate::default(); book.strategies.len()],
@@ -215,6 +222,23 @@ impl NaiveGate {
         }
         (self.equity, self.equity_at) = (Some(equity), self.now);
         self.peak = self.peak.max(equity);
+        if self.judge_fall().is_err() {
+            (self.latched, self.fell) = (true, true);
+        }
+    }
+
+    /// The phase as the core sees it at an intent: when a person ends a stop, what latched is
+    /// accepted. True when one has.
+    pub fn see_phase(&mut self) -> bool {
+        let ended = self.phase_seen == Phase::Kill && self.phase == Phase::Run;
+        if ended {
+            if let (true, Some(equity)) = (self.fell, self.equity) {
+                self.peak = equity;
+            }
+            (self.latched, self.fell) = (false, false);
+        }
+        self.phase_seen = self.phase;
+        ended
     }
 
     fn price(&self, instrument: usize) -> i128 {
@@ -346,6 +370,7 @@ impl NaiveGate {
 
     fn may_place(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
         match self.phase {
+            _ if self.latched => return Err(RefuseReason::Killed),
             Phase::Run => {}
             Phase::Kill => return Err(RefuseReason::Killed),
             _ => return Err(RefuseReason::Draining),
@@ -506,8 +531,13 @@ impl NaiveGate {
         };
         let loss_max = self.in_mode(shares.min(least(&[a.daily_loss_value_max], Amount::MAX)));
         ensure(loss < loss_max.max(1), RefuseReason::DailyLoss)?;
-        let fall_e8 = (self.peak - equity) * 10_000;
-        ensure(fall_e8 <= (i128::from(a.drawdown_e4) - 1) * self.peak, RefuseReason::Drawdown)
+        self.judge_fall()
+    }
+
+    fn judge_fall(&self) -> Verdict {
+        let fall_e8 = (self.peak - self.equity.unwrap_or(0)) * 10_000;
+        let limit = i128::from(self.book.account.drawdown_e4) - 1;
+        ensure(fall_e8 <= limit * self.peak, RefuseReason::Drawdown)
     }
 
     fn judge_balance(&self, intent: &OrderIntent) -> Verdict {
