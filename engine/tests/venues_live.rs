@@ -165,8 +165,18 @@ fn serve(
     (child, observer)
 }
 
-/// Serves a recording and compares every level of every book at its end with those offline.
-fn served(recorded: &Recorded, speed: &str) {
+/// Serves a recording and compares every level of every book at its end with those offline. A
+/// machine that cannot keep up with `speed` loses the connection, and rightly: half as fast then.
+fn served(recorded: &Recorded, mut speed: f64) {
+    while !kept_up(recorded, &speed.to_string()) {
+        speed /= 2.0;
+        println!("{}: this machine is too slow: again at {speed}", recorded.name);
+        assert!(speed >= 1.0, "{}: it cannot keep up with the market itself", recorded.name);
+    }
+}
+
+/// One try at `speed`; false when a connection was lost on the way.
+fn kept_up(recorded: &Recorded, speed: &str) -> bool {
     let (name, venue) = (&recorded.name, recorded.venue);
     let (recording, pump) = offline(recorded);
     let state = tempfile::tempdir().expect("a folder");
@@ -190,6 +200,9 @@ fn served(recorded: &Recorded, speed: &str) {
         }
         o.all_live() && o.clock.now().since(quiet_since) > Nanos::from_secs(4)
     });
+    if observer.count("wire.", "line_downs") > 0 {
+        return false;
+    }
     let (offline, live) = (pump.summaries(), observer.summaries());
     let mut compared = 0;
     for (at, (want, book)) in offline.iter().zip(&live).enumerate() {
@@ -226,6 +239,7 @@ fn served(recorded: &Recorded, speed: &str) {
         check_numbers(name, want, book, streamed, venue.rules().is_mergeable());
     }
     println!("{name}: {count} books, {compared} levels equal, {seen} levels received");
+    true
 }
 
 /// What is counted on the way agrees as well.
@@ -248,12 +262,12 @@ fn check_numbers(
 }
 
 /// How much faster than recorded each is served: some seconds for all of them.
-fn speed_of(name: &str) -> &'static str {
+fn speed_of(name: &str) -> f64 {
     match name {
-        "binance_spot_btcusdt_20240808" => "80",
-        "binance_usdm_btcusdt_20240808" => "40",
-        "coinbase_at_20260809" | "okx_v5_btcusdt_20220513" => "4",
-        _ => "10",
+        "binance_spot_btcusdt_20240808" => 60.0,
+        "binance_usdm_btcusdt_20240808" => 30.0,
+        "coinbase_at_20260809" | "okx_v5_btcusdt_20220513" => 4.0,
+        _ => 10.0,
     }
 }
 
@@ -264,6 +278,7 @@ const AT_ONCE: usize = 3;
 fn recordings_served_over_tls_give_the_books_they_give_offline() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let slower = std::env::var("BOT4_SERVED_SPEED").ok();
+    let slower = slower.map(|speed| speed.parse::<f64>().expect("a factor"));
     let todo = Mutex::new(recorded::all());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -271,7 +286,7 @@ fn recordings_served_over_tls_give_the_books_they_give_offline() {
                 loop {
                     let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let Some(recorded) = next else { return };
-                    let speed = slower.as_deref().unwrap_or(speed_of(&recorded.name));
+                    let speed = slower.unwrap_or_else(|| speed_of(&recorded.name));
                     observer::unstarved(&recorded.name, || served(&recorded, speed));
                 }
             });
