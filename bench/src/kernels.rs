@@ -101,6 +101,7 @@ impl Kernel {
             own.kernels.ema(average, black_box(own.portfolio.newest()), alpha);
         });
         own.scratch.fill(0.1);
+        own.out.fill(0.0);
         own
     }
 
@@ -181,13 +182,25 @@ impl Plain {
         &self.rows
     }
 
-    /// Moving averages of all instruments.
+    /// Moving averages of all instruments with one weight.
     #[must_use]
     pub fn ema(portfolio: &Rc<Portfolio>) -> Self {
         Self::new(portfolio, |own| {
             plain::ema(&mut own.average, black_box(own.portfolio.newest()), black_box(0.1));
             black_box(&own.average);
         })
+    }
+
+    /// Moving averages of all instruments as the kernel has them: a weight for each, zero holds.
+    #[must_use]
+    pub fn ema_held(portfolio: &Rc<Portfolio>) -> Self {
+        let mut own = Self::new(portfolio, |own| {
+            let (x, alpha) = (own.portfolio.newest(), &own.rows[0]);
+            plain::ema_held(&mut own.average, black_box(x), black_box(alpha));
+            black_box(&own.average);
+        });
+        own.rows[0].fill(0.1);
+        own
     }
 
     /// `w' M w`.
@@ -274,7 +287,9 @@ mod tests {
             assert!(kernel.out().iter().zip(&rows).all(|(a, b)| close(*a, *b)));
             assert!(kernel.out() != &p.covariance[..]);
         }
-        let numbers: [Pair; 3] = [
+        let numbers: [Pair; 5] = [
+            (Kernel::ema(&p, k), Plain::ema(&p)),
+            (Kernel::ema(&p, k), Plain::ema_held(&p)),
             (Kernel::quadratic(&p, k), Plain::quadratic(&p)),
             (Kernel::mat_vec(&p, k), Plain::mat_vec(&p)),
             (Kernel::shortfall(&p, k), Plain::shortfall(&p)),

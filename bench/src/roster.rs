@@ -310,6 +310,7 @@ pub fn kernels() -> Vec<Group> {
         named("anew_by_kernel", Kernel::correlation(p, best)),
         named("plain", Plain::rank1(p)),
     ];
+    let averages = vec![named("plain", Plain::ema(p)), named("plain_held", Plain::ema_held(p))];
     let pairs = format!("correlations of {n} instruments from {SAMPLES} samples");
     let update = format!("one sample into covariances of {n}, or those of {SAMPLES} anew");
     let worst = format!("P&L of {n} positions in {SAMPLES} samples, mean of the worst 1 %");
@@ -319,7 +320,7 @@ pub fn kernels() -> Vec<Group> {
         format!("Mw of {n}"),
     );
     vec![
-        levels("kernels/ema", ema, p, one("plain", Plain::ema(p)), Kernel::ema),
+        levels("kernels/ema", ema, p, averages, Kernel::ema),
         levels("kernels/form", form, p, one("plain", Plain::quadratic(p)), Kernel::quadratic),
         levels("kernels/product", product, p, one("plain", Plain::mat_vec(p)), Kernel::mat_vec),
         levels(

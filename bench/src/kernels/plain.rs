@@ -6,6 +6,14 @@ pub(super) fn ema(average: &mut [f64], x: &[f64], alpha: f64) {
     }
 }
 
+pub(super) fn ema_held(average: &mut [f64], x: &[f64], alpha: &[f64]) {
+    for ((average, x), alpha) in average.iter_mut().zip(x).zip(alpha) {
+        if *alpha != 0.0 {
+            *average += alpha * (x - *average);
+        }
+    }
+}
+
 pub(super) fn quadratic(rows: &[Vec<f64>], w: &[f64]) -> f64 {
     let mut sum = 0.0;
     for (row, wi) in rows.iter().zip(w) {
