@@ -8,8 +8,8 @@
 //! the strategy pauses in this instrument.
 //!
 //! A position that the venue would not take back, because it is below a minimum, cannot be closed:
-//! its stop rests until a fill or the price makes it large enough. Nothing is sent while the engine may not place
-//! orders (kill, drain, pause) or the book is not live: the touch is not known then.
+//! its stop rests until a fill or the price makes it large enough. Nothing is sent while the engine
+//! may not place orders (kill, drain, pause) or the book is not live: the touch is not known then.
 //!
 //! Cost: two comparisons a strategy and top. No allocation.
 

@@ -285,7 +285,8 @@ mod tests {
             }
             let taken = known.places.iter().filter(|place| place.head.len() > 0).count();
             prop_assert_eq!(taken, 1, "a stream takes one place");
-            let read = known.read(TextKernels::best(), &input).map(|(id, _, body)| (id, format!("{body:?}")));
+            let read = known.read(TextKernels::best(), &input);
+            let read = read.map(|(id, _, body)| (id, format!("{body:?}")));
             let twin = match kind {
                 Kind::Trade => {
                     let aggressor = if sold { Side::Sell } else { Side::Buy };

@@ -473,7 +473,9 @@ mod tests {
         }
 
         #[test]
-        fn single_numbers_agree_with_the_reference(look in looks(), text in number(), decimals in 0u8..13) {
+        fn single_numbers_agree_with_the_reference(
+            look in looks(), text in number(), decimals in 0u8..13,
+        ) {
             let legal = !text.starts_with('-');
             let twin = parse_units(text.as_bytes(), decimals).ok().filter(|_| legal);
             let quoted = format!("{text}\",\"x");
@@ -489,7 +491,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_an_answer(look in looks(), bytes in proptest::collection::vec(any::<u8>(), 0..90)) {
+        fn any_bytes_give_an_answer(
+            look in looks(), bytes in proptest::collection::vec(any::<u8>(), 0..90),
+        ) {
             let cursor = Cursor::new(look, &bytes, bytes.len());
             let mut out = [Level::default(); 3];
             let _ = (cursor.clone().quoted(3), cursor.clone().bare(9));
