@@ -183,6 +183,29 @@ fn an_engine_that_dies_leaves_no_order() {
     check_account(&report(&rig.state().join("next.json")));
 }
 
+/// A strategy that asks for nonsense stops all trading, by itself; what was open is cancelled, and
+/// the next start waits for a person.
+#[test]
+fn a_strategy_that_runs_away_is_stopped() {
+    let rig = Rig::new();
+    let text = std::fs::read_to_string(&rig.config).expect("written before");
+    let risk = "[risk]\nrunaway_refused = 20\n\n[[strategy]]";
+    std::fs::write(&rig.config, text.replacen("[[strategy]]", risk, 1)).expect("written");
+    let file = rig.state().join("report.json");
+    let run = ["run", "--plant", "runaway", "--for", "9s", "--config"];
+    let out = output(bot4(rig.state()).args(run).arg(&rig.config).arg("--report").arg(&file));
+    let told = stderr(&out);
+    assert_eq!(out.status.code(), Some(79), "{told}");
+    assert!(told.contains("stopped (by risk): risk latched: runaway"), "{told}");
+    let report = report(&file);
+    check_account(&report);
+    let refused = &report["risk"]["refused"];
+    assert!(refused.as_object().is_some_and(|r| !r.is_empty()), "{report}");
+    assert!(rig.latch_file().is_some_and(|l| l.contains("runaway")));
+    let next = output(bot4(rig.state()).args(["run", "--for", "1s", "--config"]).arg(&rig.config));
+    assert_eq!(next.status.code(), Some(78), "{}", stderr(&next));
+}
+
 /// Orders that the venue holds open, by its own word.
 fn open_at_the_venue(rig: &Rig) -> u64 {
     let args = ["run", "--reconcile-only", "--json", "--config"];

@@ -45,7 +45,8 @@ pub struct Args {
     /// a broken promise. For at least ten lanes: with fewer they share threads with sockets.
     #[arg(long, hide = true)]
     seccomp_compute: bool,
-    /// Test aid: every strategy depends on something that no journal holds (`clock`, `order`).
+    /// Test aid: every strategy depends on something that no journal holds (`clock`, `order`), or
+    /// runs away (`runaway`).
     #[arg(long, hide = true, value_parser = plant)]
     plant: Option<Plant>,
     /// Send no order: cancel what an earlier run left open, compare its journal with the venue,

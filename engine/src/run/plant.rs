@@ -1,11 +1,13 @@
-//! Planted mistakes: a strategy that depends on something no journal holds. A test aid: a replay
-//! that does not find them proves nothing.
+//! Planted mistakes. A test aid: a replay that does not find a strategy that depends on something
+//! no journal holds, and a risk lane that does not stop one that has run away, prove nothing.
 
 use std::hash::BuildHasher as _;
 
 use bot4_lanes::Clock;
 use bot4_signals::{Actions, Strategy, View};
-use bot4_types::{AccountReport, InstrumentId, InstrumentTable, StaleReason, TradePrint};
+use bot4_types::{
+    AccountReport, InstrumentId, InstrumentTable, Nanos, Price, Side, StaleReason, TradePrint,
+};
 
 /// What is planted into every strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +16,13 @@ pub enum Plant {
     Clock,
     /// It sits out the instrument that a map in random order lists first.
     Order,
+    /// From its second second on it asks, at every change, for sizes far above every limit.
+    Runaway,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Clock, Self::Order];
+    pub const ALL: [Self; 3] = [Self::Clock, Self::Order, Self::Runaway];
 
     /// The name on the command line and in a journal.
     #[must_use]
@@ -26,6 +30,7 @@ impl Plant {
         match self {
             Self::Clock => "clock",
             Self::Order => "order",
+            Self::Runaway => "runaway",
         }
     }
 
@@ -42,6 +47,11 @@ impl Plant {
     }
 }
 
+/// A strategy that runs away behaves until then.
+const RUNS_AWAY_AFTER: Nanos = Nanos::from_secs(3);
+/// Value of its orders, quote units.
+const FAR_TOO_MUCH: f64 = 250_000.0;
+
 struct Planted {
     plant: Plant,
     strategy: Box<dyn Strategy>,
@@ -54,6 +64,7 @@ impl Planted {
         match self.plant {
             Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
+            Plant::Runaway => false,
         }
     }
 }
@@ -76,7 +87,11 @@ impl Strategy for Planted {
     }
 
     fn on_top(&mut self, view: &View<'_>, orders: &mut Actions<'_>) {
-        if !self.sits_out(view) {
+        if self.plant == Plant::Runaway && self.clock.now() > RUNS_AWAY_AFTER {
+            for side in [Side::Buy, Side::Sell] {
+                orders.quote(side, Price(view.bid().price), view.qty_worth(FAR_TOO_MUCH));
+            }
+        } else if !self.sits_out(view) {
             self.strategy.on_top(view, orders);
         }
     }
