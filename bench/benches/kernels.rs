@@ -7,6 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 fn bench(criterion: &mut Criterion) {
     common::run(criterion, roster::kernels());
+    common::run(criterion, roster::portfolio());
 }
 
 criterion_group!(benches, bench);

@@ -47,6 +47,7 @@
 
 pub mod batch;
 pub mod book;
+pub mod book_risk;
 pub mod breaker;
 pub mod case;
 pub mod dialect;

@@ -10,6 +10,7 @@ use crate::batch::{
     self, ChannelSingles, QueueSingles, RingChunks, RingInPlace, RingSingles, RtrbChunks,
 };
 use crate::book::{Changes, Recorded, Snapshot};
+use crate::book_risk::{Kept, Questions, Recomputed, Size, Upkeep};
 use crate::breaker::{Behind, Gate, GateUnwell, Own, Shared};
 use crate::case::Case;
 use crate::dialect::{Change, Dialect};
@@ -223,6 +224,27 @@ fn gate_parts() -> Vec<Named> {
     parts
 }
 
+/// What risk knows of a book.
+#[must_use]
+pub fn portfolio() -> Vec<Group> {
+    let order = vec![
+        named("recomputed", Recomputed::default()),
+        named("kept", Kept::default()).noted("3.1 us"),
+        named("all_checks", Questions::default()),
+    ];
+    let upkeep = vec![
+        named("sample", Upkeep::sample()),
+        named("refresh", Upkeep::refresh()),
+        named("fill", Upkeep::fill()),
+    ];
+    let what = format!("variance and correlation of an order, {INSTRUMENTS} instruments");
+    vec![
+        group("portfolio/order", what, order),
+        group("portfolio/upkeep", "statistics of a book, off the order's way", upkeep),
+        group("portfolio/size", "a quarter of Kelly under every cap", vec![named("size", Size)]),
+    ]
+}
+
 /// Rings, histogram, log entry, journal.
 #[must_use]
 pub fn ring() -> Vec<Group> {
@@ -338,5 +360,5 @@ pub fn kernels() -> Vec<Group> {
 /// Everything.
 #[must_use]
 pub fn all() -> Vec<Group> {
-    [parse(), book(), gate(), ring(), kernels()].into_iter().flatten().collect()
+    [parse(), book(), gate(), ring(), kernels(), portfolio()].into_iter().flatten().collect()
 }
