@@ -8,16 +8,16 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{EquityStart, RiskConfig, RiskLimits, ScopeLimits, Scopes, StatisticsLimits};
-use bot4_types::instrument::{Amount, PriceBand, TableError};
+use bot4_risk::{EquityStart, RiskConfig, RiskLimits, ScopeLimits, Scopes};
+use bot4_types::instrument::{Amount, TableError};
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
-    AssetId, ControlMode, Instrument, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos,
-    Price, Qty, Symbol, Wall,
+    AssetId, ControlMode, Instrument, InstrumentTable, LogEntry, LogKind, Nanos, Symbol, Wall,
 };
 use serde::{Deserialize, Serialize};
 
 use super::chain::inputs::ChainInputs;
+use super::shapes::{InstrumentText, LimitsText, ScopeText, big};
 use crate::config::Config;
 
 /// Version of the document.
@@ -332,188 +332,12 @@ impl InputsText {
     }
 }
 
-/// 128 bits as decimal text: JSON numbers of other readers end at 53 bits.
-mod big {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(value: &i128, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(value)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<i128, D::Error> {
-        String::deserialize(d)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// A symbol as text.
-mod symbol {
-    use bot4_types::Symbol;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(value: &Symbol, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(value.as_str())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Symbol, D::Error> {
-        let text = String::deserialize(d)?;
-        Symbol::new(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a symbol")))
-    }
-}
-
-// Shapes of other crates' types. The derive names every field in both directions, so a field
-// that is added there does not compile here until it is journaled too.
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Price")]
-struct PriceText(i64);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Qty")]
-struct QtyText(i64);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "AssetId")]
-struct AssetText(u8);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "InstrumentId")]
-struct IdText(u16);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "PriceBand", deny_unknown_fields)]
-struct BandText {
-    up_e4: i64,
-    down_e4: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Instrument", deny_unknown_fields)]
-struct InstrumentText {
-    #[serde(with = "IdText")]
-    id: InstrumentId,
-    #[serde(with = "symbol")]
-    symbol: Symbol,
-    #[serde(with = "AssetText")]
-    base: AssetId,
-    #[serde(with = "AssetText")]
-    quote: AssetId,
-    price_decimals: u8,
-    qty_decimals: u8,
-    tradable: bool,
-    tick: i64,
-    #[serde(with = "PriceText")]
-    price_min: Price,
-    #[serde(with = "PriceText")]
-    price_max: Price,
-    lot: i64,
-    #[serde(with = "QtyText")]
-    qty_min: Qty,
-    #[serde(with = "QtyText")]
-    qty_max: Qty,
-    market_lot: i64,
-    #[serde(with = "QtyText")]
-    market_qty_min: Qty,
-    #[serde(with = "QtyText")]
-    market_qty_max: Qty,
-    #[serde(with = "big")]
-    notional_min: i128,
-    #[serde(with = "big")]
-    notional_max: i128,
-    notional_min_market: bool,
-    notional_max_market: bool,
-    #[serde(with = "BandText")]
-    band_buy: PriceBand,
-    #[serde(with = "BandText")]
-    band_sell: PriceBand,
-    orders_open_max: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "RiskLimits", deny_unknown_fields)]
-struct LimitsText {
-    mark_age_ns_max: u64,
-    collar_e4: i64,
-    #[serde(with = "big")]
-    order_value_max: Amount,
-    #[serde(with = "big")]
-    order_base_max: Amount,
-    position_equity_e4: i64,
-    #[serde(with = "big")]
-    position_value_max: Amount,
-    fee_allowance_e6: i64,
-    market_slippage_e4: i64,
-    strategy_orders_per_s: u32,
-    strategy_orders_burst: u32,
-    orders_per_s: u32,
-    orders_burst: u32,
-    cancels_per_s: u32,
-    cancels_burst: u32,
-    open_orders_instrument_max: u32,
-    open_orders_max: u32,
-    equity_age_ns_max: u64,
-    gross_equity_e4: i64,
-    #[serde(with = "big")]
-    gross_value_max: Amount,
-    net_equity_e4: i64,
-    #[serde(with = "big")]
-    net_value_max: Amount,
-    leverage_e4: i64,
-    maintenance_e4: i64,
-    margin_distance_e4: i64,
-    daily_loss_e4: i64,
-    #[serde(with = "big")]
-    daily_loss_value_max: Amount,
-    drawdown_e4: i64,
-    weight_per_s: u32,
-    weight_burst: u32,
-    weight_reserve: u32,
-    weight_place: u32,
-    weight_cancel: u32,
-    runaway_intents_per_s: u32,
-    runaway_refused_row: u32,
-    manual_share_e4: i64,
-    semi_auto_share_e4: i64,
-    #[serde(with = "StatisticsText")]
-    statistics: StatisticsLimits,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "StatisticsLimits", deny_unknown_fields)]
-struct StatisticsText {
-    correlation_e4: i64,
-    correlation_from_e6: i64,
-    shortfall_equity_e6: i64,
-    heat_equity_e6: i64,
-    fallback_volatility_e6: i64,
-    history_min: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "ScopeLimits", deny_unknown_fields)]
-struct ScopeText {
-    #[serde(with = "big")]
-    order_value_max: Amount,
-    #[serde(with = "big")]
-    order_base_max: Amount,
-    collar_e4: i64,
-    position_equity_e4: i64,
-    #[serde(with = "big")]
-    position_value_max: Amount,
-    gross_equity_e4: i64,
-    #[serde(with = "big")]
-    gross_value_max: Amount,
-    net_equity_e4: i64,
-    #[serde(with = "big")]
-    net_value_max: Amount,
-    open_orders_max: u32,
-    orders_per_s: u32,
-    maintenance_e4: i64,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::instrument::PriceBand;
     use bot4_types::limits::{ASSETS_MAX, INSTRUMENTS_MAX};
+    use bot4_types::{InstrumentId, Price, Qty};
 
     /// The longest document there can be: every table full of the longest names and numbers.
     fn longest() -> RiskConfig {

@@ -17,6 +17,7 @@ pub mod ended;
 pub mod inputs;
 pub mod links;
 pub mod report;
+mod shapes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -50,7 +50,7 @@ pub struct StrategyRow(#[serde(with = "StrategyText")] pub StrategyConfig);
 /// Parameters are finite numbers.
 impl Eq for StrategyRow {}
 
-// The shape of the configuration's type; see the remarks in `replay/inputs.rs`.
+// The shape of the configuration's type; see the remarks in `replay/shapes.rs`.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "StrategyConfig", rename_all = "snake_case", deny_unknown_fields)]
 enum StrategyText {
