@@ -133,11 +133,12 @@ fn tree(l: [f64; 8]) -> f64 {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }
 
-/// Lane sums of a row from block `from` on, left to right.
-fn lanes(row: &[f64], x: &[f64], from: usize) -> [f64; 8] {
+/// Lane sums of a row from block `from` on, left to right, all but that one counted `times`.
+fn lanes(row: &[f64], x: &[f64], from: usize, times: f64) -> [f64; 8] {
     let mut sums = [0.0; 8];
     for j in from * LANES..x.len() {
-        sums[j % 8] = f64::mul_add(row[j], x[j], sums[j % 8]);
+        let x = if j / LANES == from { x[j] } else { times * x[j] };
+        sums[j % 8] = f64::mul_add(row[j], x, sums[j % 8]);
     }
     sums
 }
@@ -145,12 +146,9 @@ fn lanes(row: &[f64], x: &[f64], from: usize) -> [f64; 8] {
 fn quadratic_in_the_stated_order(m: &[f64], w: &[f64]) -> f64 {
     let mut sums = [[0.0; 8]; 8];
     for (i, row) in m.chunks_exact(w.len()).enumerate() {
-        let block = i / LANES;
-        let right = lanes(row, w, block + 1);
+        let lanes = lanes(row, w, i / LANES, 2.0);
         for l in 0..LANES {
-            let j = block * LANES + l;
-            let whole = row[j].mul_add(w[j], right[l] + right[l]);
-            sums[i % 8][l] = w[i].mul_add(whole, sums[i % 8][l]);
+            sums[i % 8][l] = w[i].mul_add(lanes[l], sums[i % 8][l]);
         }
     }
     let [a, b, c, d, e, f, g, h] = sums;
@@ -166,7 +164,8 @@ fn products_are_summed_in_the_stated_order() {
         let mut number = random(columns as u64);
         let m = symmetric(columns, &mut number);
         let w = matrix(1, columns, &mut number);
-        let want: Vec<f64> = m.chunks_exact(w.len()).map(|row| tree(lanes(row, &w, 0))).collect();
+        let want: Vec<f64> =
+            m.chunks_exact(w.len()).map(|row| tree(lanes(row, &w, 0, 1.0))).collect();
         let form = quadratic_in_the_stated_order(&m, &w);
         for k in levels() {
             let mut got = vec![0.0; w.len()];

@@ -24,16 +24,19 @@ impl Operation for MatVec<'_> {
         let Self { out, matrix, x } = self;
         assert!(matrix.len() == out.len() * x.len(), "a matrix has a row for each output");
         let (matrix, x) = (blocks(matrix), blocks(x));
+        if x.is_empty() {
+            out.fill(0.0);
+            return;
+        }
         let (whole, rest) = out.as_chunks_mut::<LANES>();
         let (upper, lower) = matrix.split_at(whole.len() * LANES * x.len());
         // SAFETY: the caller promises the instructions of `V`.
         unsafe {
-            for (i, sums) in whole.iter_mut().enumerate() {
-                let rows = &upper[i * LANES * x.len()..];
-                V::sums(eight_products::<V>(rows, x, 0)).settled().store(sums);
+            for (sums, rows) in whole.iter_mut().zip(groups(upper, x.len())) {
+                V::sums(eight_products::<V, false>(rows, x, 0)).settled().store(sums);
             }
             for (i, sum) in rest.iter_mut().enumerate() {
-                let [lanes] = products::<V, 1>(&lower[i * x.len()..], x, 0);
+                let [lanes] = products::<V, 1, false>(&lower[i * x.len()..], x, 0);
                 let none = V::splat(0.0);
                 let mut sums = [0.0; LANES];
                 V::sums([lanes, none, none, none, none, none, none, none])
@@ -45,24 +48,30 @@ impl Operation for MatVec<'_> {
     }
 }
 
+/// Groups of eight rows of `width` blocks.
+#[inline(always)]
+pub(super) fn groups(matrix: &[Block], width: usize) -> impl Iterator<Item = &[Block]> {
+    matrix.chunks_exact((LANES * width).max(1))
+}
+
 /// Lane sums of the first eight rows of `matrix` times `x`, from block `from` on; rows are as
-/// long as `x`.
+/// long as `x`. With `TWICE` all blocks but the first count twice.
 ///
 /// # Safety
-/// The CPU has the instructions of `V`.
+/// The CPU has the instructions of `V`, and `from` is a block of `x`.
 #[inline(always)]
-pub(super) unsafe fn eight_products<V: Vector>(
+pub(super) unsafe fn eight_products<V: Vector, const TWICE: bool>(
     matrix: &[Block],
     x: &[Block],
     from: usize,
 ) -> [V; LANES] {
-    // SAFETY: the caller promises the instructions of `V`.
+    // SAFETY: the caller promises the instructions of `V` and the block.
     unsafe {
         if V::WIDE {
-            return products::<V, LANES>(matrix, x, from);
+            return products::<V, LANES, TWICE>(matrix, x, from);
         }
-        let [a, b, c, d] = products::<V, 4>(matrix, x, from);
-        let [e, f, g, h] = products::<V, 4>(&matrix[4 * x.len()..], x, from);
+        let [a, b, c, d] = products::<V, 4, TWICE>(matrix, x, from);
+        let [e, f, g, h] = products::<V, 4, TWICE>(&matrix[4 * x.len()..], x, from);
         [a, b, c, d, e, f, g, h]
     }
 }
@@ -70,25 +79,47 @@ pub(super) unsafe fn eight_products<V: Vector>(
 /// As [`eight_products`], of `N` rows.
 ///
 /// # Safety
-/// The CPU has the instructions of `V`.
+/// The CPU has the instructions of `V`, and `from` is a block of `x`.
 #[inline(always)]
-unsafe fn products<V: Vector, const N: usize>(
+unsafe fn products<V: Vector, const N: usize, const TWICE: bool>(
     matrix: &[Block],
     x: &[Block],
     from: usize,
 ) -> [V; N] {
     let width = x.len();
-    let matrix = &matrix[..N * width];
-    // SAFETY: the caller promises the instructions of `V`; `j < width` and `row < N` keep the
-    // index below the length asserted above.
+    assert!(matrix.len() / N >= width, "a matrix has its rows");
+    // SAFETY: the caller promises the instructions of `V` and that `from < width`; there are `N`
+    // rows of `width` blocks by the assertion.
     unsafe {
         let mut sums = [V::splat(0.0); N];
-        for j in from..width {
+        add(&mut sums, matrix, width, from, V::load(x.get_unchecked(from)));
+        for j in from + 1..width {
             let x = V::load(x.get_unchecked(j));
-            for (row, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(matrix.get_unchecked(row * width + j)).fma(x, *sum);
-            }
+            add(&mut sums, matrix, width, j, if TWICE { x.add(x) } else { x });
         }
         sums
+    }
+}
+
+/// Adds the products of block `j` of `N` rows and `x`. Nothing is checked in release, neither the
+/// index nor the arithmetic that makes it: it would take a third longer.
+///
+/// # Safety
+/// The CPU has the instructions of `V`, there are `N` rows of `width` blocks, and `j < width`.
+#[inline(always)]
+unsafe fn add<V: Vector, const N: usize>(
+    sums: &mut [V; N],
+    rows: &[Block],
+    width: usize,
+    j: usize,
+    x: V,
+) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller promises the instructions of `V`, and that the block is there, so
+        // the index does not wrap.
+        unsafe {
+            let m = rows.get_unchecked(i.unchecked_mul(width).unchecked_add(j));
+            *sum = V::load(m).fma(x, *sum);
+        }
     }
 }

@@ -2,12 +2,12 @@
 //! blocks right of the diagonal's count twice. For `n` columns `n^2 / 2 + 4 n` products instead
 //! of `n^2`, and only that much of the matrix is read.
 //!
-//! Order: in row `i` of the rows `8 b .. 8 b + 8`, the lanes add the blocks `b + 1, b + 2, ..`
-//! from left to right; `t = m w + (s + s)` adds block `b`. Accumulator `i % 8` adds `w[i] t`; then
+//! Order: in row `i` of the rows `8 b .. 8 b + 8`, the lanes add `m w` of block `b`, then `m (2 w)`
+//! of the blocks right of it, from left to right. Accumulator `i % 8` adds `w[i]` times that; then
 //! `((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))` lane by lane, then the tree of
 //! [`Vector::sums`].
 
-use super::mat_vec::eight_products;
+use super::mat_vec::{eight_products, groups};
 use super::{Operation, blocks, settled, tree};
 use crate::LANES;
 use crate::vector::Vector;
@@ -30,18 +30,15 @@ impl Operation for Quadratic<'_> {
         assert!(matrix.len() == w.len() * w.len(), "a quadratic form has a square matrix");
         let (matrix, w) = (blocks(matrix), blocks(w));
         let width = w.len();
-        // SAFETY: the caller promises the instructions of `V`; `i < LANES` and `b < width` keep
-        // the index below the length of `rows`.
+        // SAFETY: the caller promises the instructions of `V`; a group is eight rows, so `b` is a
+        // block of `w`.
         unsafe {
             let mut sums = [V::splat(0.0); LANES];
-            for (b, own) in w.iter().enumerate() {
-                let rows = &matrix[b * LANES * width..][..LANES * width];
-                let right = eight_products::<V>(rows, w, b + 1);
-                let lanes = V::load(own);
+            for (b, rows) in groups(matrix, width).enumerate() {
+                let own = w.get_unchecked(b);
+                let lanes = eight_products::<V, true>(rows, w, b);
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    let block = V::load(rows.get_unchecked(i * width + b));
-                    let whole = block.fma(lanes, right[i].add(right[i]));
-                    *sum = V::splat(own[i]).fma(whole, *sum);
+                    *sum = V::splat(own[i]).fma(lanes[i], *sum);
                 }
             }
             let [a, b, c, d, e, f, g, h] = sums;

@@ -59,16 +59,20 @@ unsafe fn group<V: Vector>(
     keep: V,
 ) -> bool {
     let width = x.len();
-    let rows = &mut rows[..ROWS * width];
-    // SAFETY: the caller promises the instructions of `V`; `j < width` and `row < ROWS` keep the
-    // index below the length asserted above.
+    assert!(rows.len() == ROWS * width, "a group has its rows");
+    let mut starts = [rows.as_mut_ptr(); ROWS];
+    // SAFETY: the caller promises the instructions of `V`; by the length asserted above the rows
+    // begin `width` blocks apart, do not overlap, and each has `width` blocks, more than `j`.
     unsafe {
+        for (i, start) in starts.iter_mut().enumerate() {
+            *start = start.add(i * width);
+        }
         let mut sums = [V::splat(0.0); ROWS];
         for (j, x) in x.iter().enumerate() {
             let y = V::load(x).mul(root);
-            for (row, sum) in sums.iter_mut().enumerate() {
-                let m = rows.get_unchecked_mut(row * width + j);
-                let new = V::splat(left[row]).fma(y, V::load(m).mul(keep));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let m = &mut *starts[i].add(j);
+                let new = V::splat(left[i]).fma(y, V::load(m).mul(keep));
                 new.store(m);
                 *sum = sum.add(new);
             }
