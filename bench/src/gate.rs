@@ -190,6 +190,7 @@ fn config(instruments: u64) -> RiskConfig {
         quote: USDT,
         strategies: 1,
         equity: EquityStart::default(),
+        held: Vec::new(),
     }
 }
 

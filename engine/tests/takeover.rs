@@ -6,6 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bot4::replay::inputs::{InputsText, RunInputs};
+use bot4::run::account_state::AccountState;
+use bot4_types::LogKind;
 use common::{Killed, bot4, check_account, config, output, report, sleep, stderr, venue};
 use serde_json::Value;
 
@@ -165,6 +168,63 @@ fn a_run_that_died_before_its_first_record_is_taken_over() {
     assert!(error.contains("0 orders approved"), "{error}");
     assert!(run.join("reconciled.json").exists());
     assert!(!journal.join("00000001.b4j").exists(), "prepared and never used");
+}
+
+/// What the account's file says, and where it lies.
+fn account_state(state: &Path) -> (PathBuf, AccountState) {
+    let accounts = std::fs::read_dir(state.join("bot4/accounts")).expect("accounts").flatten();
+    let path = accounts.map(|e| e.path().join("state")).find(|p| p.exists()).expect("a state");
+    let found = AccountState::read(&path).expect("readable").expect("there");
+    (path, found)
+}
+
+/// What the run in `folder` started from.
+fn inputs(folder: &Path) -> RunInputs {
+    let mut text = InputsText::default();
+    let records = bot4_journal::Reader::open(&folder.join("journal")).expect("a journal").flatten();
+    let lines = records.filter(|r| r.entry.kind == LogKind::Run as u8);
+    let mut found = lines.filter(|r| r.entry.lane == bot4::topology::LOG_RUN);
+    found.find_map(|r| text.take(r.entry.body()).expect("readable")).expect("inputs")
+}
+
+#[test]
+fn peak_day_and_positions_survive_and_a_deposit_is_no_profit() {
+    let scene = Scene::new();
+    scene.exact();
+    let (_, closed) = account_state(scene.state.path());
+    let name = |run: &Path| run.file_name().expect("a name").to_string_lossy().into_owned();
+    assert_eq!((closed.run.clone(), closed.settled), (name(&scene.newest()), true));
+    let killed = scene.killed(3_000);
+    let taken = inputs(&killed);
+    let equity = taken.equity.expect("of this version");
+    assert_eq!((equity.peak, equity.day, equity.flows.len()), (closed.peak, closed.day, 0));
+    let held: Vec<i64> = taken.held.iter().map(|h| h.qty).collect();
+    assert_eq!(held, closed.positions.iter().map(|p| p.qty).collect::<Vec<_>>());
+    // The killed run could not write its end: its journal leads there.
+    scene.exact();
+    let (path, state) = account_state(scene.state.path());
+    assert_eq!(state.run, name(&scene.newest()));
+    let third = inputs(&scene.newest()).equity.expect("of this version");
+    assert!(third.peak >= closed.peak && state.peak >= third.peak);
+
+    // As if the peak had been 5 % higher, and 1,000 had been deposited since.
+    let thousand = 1_000 * 10i128.pow(16);
+    let mut amended = state.clone();
+    amended.peak = state.peak / 100 * 105;
+    amended.balances.get_mut("USDT").expect("traded").0 -= thousand;
+    amended.write(&path).expect("written");
+    let error = scene.exact();
+    assert!(error.contains("USDT +1000"), "{error}");
+    let report = report(&scene.state.path().join("report.json"));
+    let peak: f64 = report["equity"]["peak"].as_str().and_then(|t| t.parse().ok()).expect("text");
+    assert!((peak - (amended.peak + thousand) as f64 / 1e16).abs() < 1e-3, "{peak}");
+    let drawdown = report["equity"]["drawdown_pct"].as_f64().expect("a number");
+    assert!((3.0..7.0).contains(&drawdown), "{drawdown}");
+
+    std::fs::write(&path, "{}\n0\n").expect("written");
+    let (code, error, _) = scene.ended(&["--for", "2s"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("checksum") && error.contains("help:"), "{error}");
 }
 
 #[test]

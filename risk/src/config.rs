@@ -4,7 +4,7 @@ use core::fmt;
 
 use bot4_types::instrument::Amount;
 use bot4_types::limits::STRATEGIES_MAX;
-use bot4_types::{AssetId, ControlMode, InstrumentTable};
+use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable};
 
 use crate::equity::EquityStart;
 use crate::limits::{LimitError, RiskLimits};
@@ -29,6 +29,8 @@ pub struct RiskConfig {
     pub strategies: usize,
     /// The wall clock, and what the account's last run left behind.
     pub equity: EquityStart,
+    /// What strategies hold from earlier runs of the account.
+    pub held: Vec<HeldPosition>,
 }
 
 /// Why a configuration is refused.
@@ -41,6 +43,8 @@ pub enum ConfigError {
     UnknownAsset(AssetId),
     /// A start balance is negative.
     NegativeBalance(AssetId),
+    /// A position held from an earlier run is of a strategy or instrument that this run has not.
+    UnknownHolder,
     /// No strategy, or more than [`STRATEGIES_MAX`].
     Strategies(usize),
 }
@@ -51,6 +55,9 @@ impl fmt::Display for ConfigError {
             Self::Limit(error) => write!(f, "risk limit: {error}"),
             Self::UnknownAsset(a) => write!(f, "asset {} is not in the asset table", a.0),
             Self::NegativeBalance(a) => write!(f, "start balance of asset {} is negative", a.0),
+            Self::UnknownHolder => {
+                f.write_str("a position of an earlier run has no strategy or instrument here")
+            }
             Self::Strategies(n) => {
                 write!(f, "{n} strategies: between 1 and {STRATEGIES_MAX} are possible")
             }
@@ -81,6 +88,12 @@ impl RiskConfig {
         if !(1..=STRATEGIES_MAX).contains(&self.strategies) {
             return Err(ConfigError::Strategies(self.strategies));
         }
+        let known = |h: &HeldPosition| {
+            usize::from(h.strategy.0) < self.strategies && self.table.get(h.instrument).is_some()
+        };
+        if !self.held.iter().all(known) {
+            return Err(ConfigError::UnknownHolder);
+        }
         Ok(())
     }
 
@@ -94,7 +107,7 @@ impl RiskConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::Symbol;
+    use bot4_types::{InstrumentId, Qty, StrategyId, Symbol};
 
     fn config() -> RiskConfig {
         let mut table = InstrumentTable::new();
@@ -109,6 +122,7 @@ mod tests {
             quote,
             strategies: 1,
             equity: EquityStart::default(),
+            held: Vec::new(),
         }
     }
 
@@ -123,6 +137,14 @@ mod tests {
         assert_eq!(bad(|c| c.strategies = 0), Err(ConfigError::Strategies(0)));
         assert_eq!(bad(|c| c.strategies = 33), Err(ConfigError::Strategies(33)));
         assert_eq!(bad(|c| c.quote = AssetId(1)), Err(ConfigError::UnknownAsset(AssetId(1))));
+        let stray = HeldPosition {
+            strategy: StrategyId(0),
+            instrument: InstrumentId(0),
+            qty: Qty(1),
+            cost: 1,
+        };
+        let strayed = RiskConfig { held: vec![stray], ..config() };
+        assert_eq!(strayed.validate(), Err(ConfigError::UnknownHolder));
         let flow = bad(|c| c.equity.flows.push((AssetId(1), 1)));
         assert_eq!(flow, Err(ConfigError::UnknownAsset(AssetId(1))));
         let negative = bad(|c| c.balances[0].1 = -1);

@@ -21,8 +21,9 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
-    AssetId, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderId, OrderIntent,
-    OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId, notional,
+    AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderId,
+    OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
+    notional,
 };
 
 use crate::exposure::{Counts, Exposure};
@@ -104,6 +105,20 @@ impl Ledger {
             approved_last: OrderId(0),
             orphans: vec![(OrderId(0), InstrumentId(0), 0); ORPHANS_KEPT].into_boxed_slice(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Begins with what strategies hold from earlier runs of the account, at its cost. The start
+    /// balances hold it already.
+    pub fn take_over(&mut self, held: &[HeldPosition]) {
+        for h in held {
+            let total = h.instrument.index();
+            let Some(cell) = self.cell(h.strategy, h.instrument) else { continue };
+            let Some(own) = self.cells.get_mut(cell) else { continue };
+            own.position.take_over(h.qty, h.cost);
+            self.totals[total].position.take_over(h.qty, h.cost);
+            self.lots.take_over(total, h.qty, h.cost);
+            self.lots.take_over(self.totals.len() + cell, h.qty, h.cost);
         }
     }
 

@@ -89,6 +89,21 @@ impl LotTable {
         self.merged
     }
 
+    /// Adds what was held before as one lot; against what is held the other way it closes, at the
+    /// average price of its cost.
+    pub fn take_over(&mut self, queue: usize, qty: Qty, cost: i128) {
+        let Some(price) = cost.checked_div(i128::from(qty.0)) else { return };
+        let price = i64::try_from(price).unwrap_or(i64::MAX);
+        let side = if qty.0 > 0 { Side::Buy } else { Side::Sell };
+        let alone = self.queues.get(queue).is_some_and(|fifo| fifo.lots == 0);
+        self.apply(queue, side, qty.abs(), Price(price));
+        // What the division cut off stays in the cost, where the lot is alone.
+        if alone && let Some(fifo) = self.queues.get_mut(queue) {
+            let lot = &mut self.lots[queue * self.capacity + usize::from(fifo.first)];
+            (lot.cost, fifo.cost) = (cost.saturating_abs(), cost);
+        }
+    }
+
     /// Books a fill of `qty` at `price` in `queue`; a fill beyond the open quantity closes it and
     /// opens the other side. An unknown queue is ignored.
     pub fn apply(&mut self, queue: usize, side: Side, qty: Qty, price: Price) {

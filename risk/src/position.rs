@@ -38,6 +38,13 @@ impl Position {
         self.qty = self.qty.saturating_add(sign * i128::from(qty.0));
     }
 
+    /// Adds what was held before: `qty` (negative: short) that cost or brought `cost`. What is held
+    /// the other way is not closed against it: its cost is added as it is.
+    pub fn take_over(&mut self, qty: Qty, cost: i128) {
+        self.qty = self.qty.saturating_add(i128::from(qty.0));
+        self.cost = self.cost.saturating_add(cost);
+    }
+
     /// Profit not yet realised when the open quantity is worth `price` a unit.
     #[must_use]
     pub fn unrealized(&self, price: Price) -> i128 {

@@ -8,8 +8,9 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::log::{BODY_MAX, Body as _, Writer};
 use bot4_types::{
-    AccountReport, AssetId, ControlMode, ExecMsg, Headroom, InstrumentId, InstrumentNews,
-    InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason, RiskCommand,
+    AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
+    InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason,
+    RiskCommand,
 };
 
 use crate::aggregate::Aggregate;
@@ -58,6 +59,7 @@ pub struct RiskCore {
     valued_by: Box<[InstrumentId]>,
     assets: usize,
     curve: EquityCurve,
+    quote: AssetId,
     now: Nanos,
     session_ready: bool,
     order_last: OrderId,
@@ -99,6 +101,7 @@ impl RiskCore {
             valued_by: valued_by.into_boxed_slice(),
             assets,
             curve: EquityCurve::new(config.equity.clone()),
+            quote: config.quote,
             now: Nanos::ZERO,
             session_ready: false,
             order_last: OrderId(0),
@@ -110,7 +113,23 @@ impl RiskCore {
             refused: [0; REASONS],
         };
         core.spread_margins();
+        core.take_over(&config.held);
         Ok(core)
+    }
+
+    /// Begins with what strategies hold from earlier runs of the account.
+    fn take_over(&mut self, held: &[HeldPosition]) {
+        self.ledger.take_over(held);
+        for h in held {
+            self.statistics.follow(&self.ledger, h.instrument);
+            self.aggregate.on_exposure(h.strategy, h.instrument, &self.ledger, &self.valuation);
+        }
+    }
+
+    /// The reporting asset.
+    #[must_use]
+    pub const fn quote(&self) -> AssetId {
+        self.quote
     }
 
     /// A turn that consumes inputs begins at `now`.

@@ -7,8 +7,8 @@ use bot4_risk::naive::{NaiveLedger, NaiveState};
 use bot4_risk::{Ledger, RiskLimits};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AssetId, InstrumentId, OrderIntent, OrderKind, OrderReport, OrderState, ReportKind, Side,
-    StrategyId,
+    AssetId, HeldPosition, InstrumentId, OrderIntent, OrderKind, OrderReport, OrderState, Qty,
+    ReportKind, Side, StrategyId,
 };
 use common::{Life, ONE, STRATEGIES, balances, disturb, fill, place, report, table};
 use proptest::prelude::*;
@@ -321,4 +321,30 @@ fn funding_is_booked_once_in_cash_and_apart_from_fills() {
     let counts = ledger.counts();
     assert_eq!((counts.fundings, counts.fundings_doubled, counts.invalid), (2, 1, 3));
     assert_eq!(ledger.total(InstrumentId(0)).map(|e| e.position.qty), Some(0));
+}
+
+#[test]
+fn what_is_held_from_an_earlier_run_counts_at_its_cost() {
+    let one = i128::from(ONE) * i128::from(ONE);
+    let held = |strategy, qty: i64, cost| HeldPosition {
+        strategy: StrategyId(strategy),
+        instrument: InstrumentId(0),
+        qty: Qty(qty),
+        cost,
+    };
+    let mut ledger = Ledger::new(&table(), STRATEGIES, &balances(), &RiskLimits::default());
+    let before = ledger.expected_balance(AssetId(0));
+    ledger.take_over(&[held(0, 3 * ONE, 270 * one + 1), held(1, -ONE, -110 * one)]);
+    assert_eq!(ledger.expected_balance(AssetId(0)), before, "the start holds it already");
+    assert_eq!(ledger.position(StrategyId(0), InstrumentId(0)), Qty(3 * ONE));
+    assert_eq!(
+        ledger.total(InstrumentId(0)).map(|e| e.worst(Side::Buy)),
+        Some(2 * i128::from(ONE))
+    );
+    let sell = place(2, 0, Side::Sell, 100 * ONE, 3 * ONE);
+    assert!(ledger.approve(&sell) && ledger.on_report(&fill(&sell, 1, 3 * ONE, 3 * ONE, 1)));
+    let own = ledger.exposure(StrategyId(0), InstrumentId(0)).expect("known").position;
+    let fifo = *ledger.strategy_fifo(StrategyId(0), InstrumentId(0)).expect("known");
+    assert_eq!((own.qty, own.cost, own.realized), (0, 0, 30 * one - 1));
+    assert_eq!((fifo.qty, fifo.cost, fifo.realized), (0, 0, 30 * one - 1));
 }

@@ -95,6 +95,17 @@ pub enum StrategyConfig {
     },
 }
 
+impl StrategyConfig {
+    /// The word of its kind in the configuration.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::MarketMaker { .. } => "market_maker",
+            Self::EmaCross { .. } => "ema_cross",
+        }
+    }
+}
+
 /// Checks `file`; relative paths in it are relative to `path`'s folder.
 ///
 /// # Errors

@@ -158,7 +158,7 @@ pub const fn name_of(by: By) -> &'static str {
     }
 }
 
-fn folder_of(account: &str) -> PathBuf {
+pub(crate) fn folder_of(account: &str) -> PathBuf {
     state_home().join("accounts").join(account.replace(':', "_"))
 }
 

@@ -8,16 +8,17 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{EquityStart, RiskConfig, RiskLimits, ScopeLimits, Scopes};
-use bot4_types::instrument::{Amount, TableError};
+use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes};
+use bot4_types::instrument::TableError;
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
-    AssetId, ControlMode, Instrument, InstrumentTable, LogEntry, LogKind, Nanos, Symbol, Wall,
+    AssetId, ControlMode, Instrument, InstrumentTable, LogEntry, LogKind, Nanos, Symbol,
 };
 use serde::{Deserialize, Serialize};
 
+use super::carried::{EquityRow, Held, HeldRow};
 use super::chain::inputs::ChainInputs;
-use super::shapes::{InstrumentText, LimitsText, ScopeText, big};
+use super::shapes::{InstrumentText, LimitsText, ScopeText};
 use crate::config::Config;
 
 /// Version of the document.
@@ -56,6 +57,9 @@ pub struct RunInputs {
     /// What the equity curve started from; journals of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equity: Option<EquityRow>,
+    /// What strategies hold from earlier runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldRow>,
     /// The account's limits.
     #[serde(with = "LimitsText")]
     pub limits: RiskLimits,
@@ -73,17 +77,6 @@ pub struct RunInputs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Row(#[serde(with = "InstrumentText")] Instrument);
-
-/// A balance in the document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Held {
-    /// Id of the asset.
-    pub asset: u8,
-    /// Free and locked together, 10^-16.
-    #[serde(with = "big")]
-    pub amount: Amount,
-}
 
 /// A row of limits in the document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,56 +119,6 @@ impl ScopeRow {
             *place.ok_or_else(wrong)? = row.limits;
         }
         Ok(scopes)
-    }
-}
-
-/// What an equity curve starts from, in the document.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EquityRow {
-    /// Unix time of the engine's time zero, ns.
-    pub wall_unix_ns: i64,
-    /// Highest equity of the account's earlier runs, 10^-16.
-    #[serde(with = "big")]
-    pub peak: Amount,
-    /// UTC day of `day_open`, days since 1970-01-01.
-    pub day: i64,
-    /// Equity at the beginning of that day, 10^-16.
-    #[serde(with = "big")]
-    pub day_open: Amount,
-    /// What came to or left the account since its last run.
-    pub flows: Vec<Held>,
-}
-
-impl EquityRow {
-    fn of(start: &EquityStart) -> Self {
-        Self {
-            wall_unix_ns: start.wall.origin_unix_ns,
-            peak: start.peak,
-            day: start.day,
-            day_open: start.day_open,
-            flows: start.flows.iter().map(Held::of).collect(),
-        }
-    }
-
-    fn start(&self) -> EquityStart {
-        EquityStart {
-            wall: Wall { origin_unix_ns: self.wall_unix_ns },
-            peak: self.peak,
-            day: self.day,
-            day_open: self.day_open,
-            flows: self.flows.iter().map(Held::pair).collect(),
-        }
-    }
-}
-
-impl Held {
-    fn of(&(asset, amount): &(AssetId, Amount)) -> Self {
-        Self { asset: asset.0, amount }
-    }
-
-    const fn pair(&self) -> (AssetId, Amount) {
-        (AssetId(self.asset), self.amount)
     }
 }
 
@@ -243,6 +186,7 @@ impl RunInputs {
             quote: risk.quote.0,
             balances: risk.balances.iter().map(Held::of).collect(),
             equity: Some(EquityRow::of(&risk.equity)),
+            held: risk.held.iter().map(HeldRow::of).collect(),
             limits: risk.limits,
             scopes: ScopeRow::all(&risk.scopes),
             mode: risk.mode.name().to_owned(),
@@ -277,6 +221,7 @@ impl RunInputs {
             quote: AssetId(self.quote),
             strategies: self.strategies,
             equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
+            held: self.held.iter().map(HeldRow::held).collect(),
         })
     }
 
@@ -335,9 +280,10 @@ impl InputsText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_risk::EquityStart;
     use bot4_types::instrument::PriceBand;
     use bot4_types::limits::{ASSETS_MAX, INSTRUMENTS_MAX};
-    use bot4_types::{InstrumentId, Price, Qty};
+    use bot4_types::{InstrumentId, Price, Qty, Wall};
 
     /// The longest document there can be: every table full of the longest names and numbers.
     fn longest() -> RiskConfig {
@@ -400,6 +346,7 @@ mod tests {
             quote: AssetId(3),
             strategies: 32,
             equity,
+            held: Vec::new(),
         }
     }
 

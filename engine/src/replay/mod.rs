@@ -12,12 +12,13 @@
 //! nothing, so each lane is fed for itself. A record that is missing, damaged or unknown ends the
 //! replay: whatever follows could differ. Memory does not grow with the journal.
 
+pub mod carried;
 pub mod chain;
 pub mod ended;
 pub mod inputs;
 pub mod links;
 pub mod report;
-mod shapes;
+pub(crate) mod shapes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

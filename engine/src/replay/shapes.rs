@@ -8,7 +8,7 @@ use bot4_types::{AssetId, Instrument, InstrumentId, Price, Qty, Symbol};
 use serde::{Deserialize, Serialize};
 
 /// 128 bits as decimal text: JSON numbers of other readers end at 53 bits.
-pub(super) mod big {
+pub(crate) mod big {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub fn serialize<S: Serializer>(value: &i128, s: S) -> Result<S::Ok, S::Error> {

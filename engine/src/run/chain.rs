@@ -116,7 +116,8 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
         None => strategy,
     };
     let strategies = parts.strategies.iter().map(settings::strategy_of).map(planted).collect();
-    let config = SignalConfig::new(strategies, OrderId(1));
+    let held = parts.risk.held.clone();
+    let config = SignalConfig { held, ..SignalConfig::new(strategies, OrderId(1)) };
     SignalAgent::new(config, parts.table.clone(), ports, metrics)
 }
 

@@ -12,6 +12,7 @@
 //! 7. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
 pub mod access;
+pub mod account_state;
 pub mod capture;
 pub mod catalogue;
 pub mod chain;
@@ -22,6 +23,7 @@ pub mod cold;
 pub mod control;
 pub mod dirs;
 pub mod disk;
+pub mod earned;
 pub mod guard;
 pub mod history;
 pub mod memory;
@@ -142,9 +144,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let latch = Latch::of(&account)?;
     latch.permit().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, &account, &dir, wall.unix_ms(clock.now()))?;
-    let opening = outcome::Opening::take(&clock, &access, config)?;
-    settle(earlier, &clock, &access, &opening)?;
-    history::write_record(&dir, &record_of(config, options, &dir, account, &opening))?;
+    let opening = open(config, &clock, &access, &account, earlier.as_ref())?;
+    history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let control = Control::new();
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
@@ -191,6 +192,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         dir: &dir,
         journal: &wiring::journal_dir(config, &dir),
         options,
+        account: &account,
+        strategies: &config.strategies,
         venue: config.venue.venue.name(),
         trades: config.venue.trades(),
     };
@@ -231,6 +234,22 @@ fn operator(
     })
 }
 
+/// The account before the run, compared with what its earlier runs left.
+fn open(
+    config: &Config,
+    clock: &Clock,
+    access: &Access,
+    account: &str,
+    earlier: Option<&Takeover>,
+) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
+    let mut opening = outcome::Opening::take(clock, access, config)?;
+    let complete = settle(earlier, clock, access, &opening)?;
+    let newest = earlier.map(|run| (run, complete));
+    opening.past = account_state::past_of(account, newest, &opening, &config.strategies)?;
+    opening.notes.extend(opening.past.notes.clone());
+    Ok(opening)
+}
+
 /// The embedded venue, where the configuration asks for it.
 fn embedded(
     config: &Config,
@@ -245,17 +264,18 @@ fn embedded(
     Ok(Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?))
 }
 
-/// Compares an earlier run that nobody settled with the venue.
+/// Compares an earlier run that nobody settled with the venue; true when its journal has every
+/// fill of the venue.
 fn settle(
-    earlier: Option<Takeover>,
+    earlier: Option<&Takeover>,
     clock: &Clock,
     access: &Access,
     opening: &outcome::Opening,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let Some(earlier) = earlier.filter(Takeover::is_unsettled) else { return Ok(()) };
+) -> Result<bool, Box<dyn std::error::Error>> {
+    let Some(earlier) = earlier.filter(|run| run.is_unsettled()) else { return Ok(false) };
     let settled = earlier.settle(clock, access, &opening.info.table, opening.seed)?;
     settled.sentences().iter().for_each(|s| eprintln!("{s}"));
-    Ok(())
+    Ok(settled.is_complete())
 }
 
 /// What [`reconcile`] found.

@@ -11,23 +11,25 @@ use bot4_execution::ExecutionAgent;
 use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
 use bot4_lanes::{Agent, Clock, Control, Metrics, Phase};
-use bot4_risk::{RiskAgent, RiskCore};
+use bot4_risk::RiskAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
-use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
-use bot4_types::{AssetId, InstrumentTable, Nanos, Symbol, Wall};
+use bot4_types::instrument::Amount;
+use bot4_types::{AssetId, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
 use super::access::Access;
+use super::account_state::{self, Past};
 use super::catalogue;
 use super::cold::{ColdError, ColdSession};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
+use super::earned::{self, amount_text};
 use super::history;
 use super::plan::Plan;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
-use crate::config::Config;
+use crate::config::{Config, StrategyConfig};
 use crate::replay::ended::{DeskState, EndState, RiskState};
 
 /// How long a venue that does not answer is tried again.
@@ -49,6 +51,8 @@ pub struct Opening {
     pub notes: Vec<String>,
     /// Seed of the comparison's connection.
     pub seed: u64,
+    /// What the account's earlier runs left.
+    pub past: Past,
 }
 
 impl Opening {
@@ -74,7 +78,8 @@ impl Opening {
         let wall = cold.wall();
         let start_ms = wall.unix_ms(clock.now());
         let seed = config.seed;
-        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed })
+        let past = Past::default();
+        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed, past })
     }
 
     /// The opening of a run that only observes: instruments, no account.
@@ -92,7 +97,8 @@ impl Opening {
         let wall = clock.wall();
         let start_ms = wall.unix_ms(clock.now());
         let (balances, notes) = (Vec::new(), Vec::new());
-        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed })
+        let past = Past::default();
+        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed, past })
     }
 }
 
@@ -216,6 +222,10 @@ pub struct Closing<'a> {
     pub journal: &'a Path,
     /// What the caller wants.
     pub options: &'a RunOptions,
+    /// The account traded.
+    pub account: &'a str,
+    /// Its strategies.
+    pub strategies: &'a [StrategyConfig],
     /// The venue's name.
     pub venue: &'static str,
     /// Orders could be sent: there is an account to compare.
@@ -278,6 +288,8 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     if broken.is_empty() {
         history::mark_closed(&c.dir.path, &serde_json::json!({"records": records}))?;
     }
+    let settled = open == 0 && unknown == 0 && reconcile == Some(report::Reconcile::default());
+    account_state::keep(c.account, finals.risk.core(), &c.dir.id, c.strategies, settled)?;
     let compared = reconcile.is_some() || !c.trades;
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
 }
@@ -327,7 +339,8 @@ fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reco
     for instrument in table.all() {
         let trades = cold.trades_since(&instrument.symbol, c.opening.start_ms, table)?;
         let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
-        let ours = finals.risk.position(instrument.id).0;
+        let held = c.opening.past.held.iter().filter(|h| h.instrument == instrument.id);
+        let ours = finals.risk.position(instrument.id).0 - held.map(|h| h.qty.0).sum::<i64>();
         if net != ours {
             positions_differ += 1;
             let symbol = &instrument.symbol;
@@ -407,21 +420,10 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             approved: finals.risk.approved(),
             refused: refused.map(|(r, n)| (r.name().to_owned(), n)).collect(),
         },
-        pnl: report::Pnl {
-            realized: amount_text(pnl.realized),
-            unrealized: amount_text(pnl.unrealized),
-            fees: amount_text(pnl.fees),
-            funding: amount_text(pnl.funding),
-        },
-        pnl_fifo: report::Gain {
-            realized: amount_text(pnl.fifo.realized),
-            unrealized: amount_text(pnl.fifo.unrealized),
-        },
-        equity: equity_of(finals.risk.core(), &c.opening.info.table),
-        stops: report::Stops {
-            triggered: m.total_of("signal", "stops_triggered"),
-            dust: m.total_of("signal", "stops_dust"),
-        },
+        pnl: earned::pnl(&pnl),
+        pnl_fifo: earned::fifo(&pnl),
+        equity: earned::equity(finals.risk.core(), &c.opening.info.table),
+        stops: earned::stops(m),
         latency_ns: hist::latency_summaries(m),
         t0_source: "user".to_owned(),
         hot_allocations: seal::hot_allocations(),
@@ -432,18 +434,6 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             lost: journal.lost,
         },
         ..RunReport::default()
-    }
-}
-
-/// The run's equity by the marks that were handed in last.
-fn equity_of(core: &RiskCore, table: &InstrumentTable) -> report::Equity {
-    let (curve, point) = (core.curve(), core.equity_curve());
-    report::Equity {
-        open: amount_text(curve.open()),
-        close: amount_text(point.equity.unwrap_or(0)),
-        peak: amount_text(point.peak),
-        drawdown_pct: curve.drawdown_e4_max() as f64 / 100.0,
-        unvalued: core.unvalued().map(|a| table.asset_name(a).to_owned()).collect(),
     }
 }
 
@@ -501,15 +491,6 @@ fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {
     plan.placement.lanes.iter().map(line).collect()
 }
 
-/// An amount as exact decimal text.
-fn amount_text(amount: Amount) -> String {
-    let one = 10i128.pow(u32::from(AMOUNT_DECIMALS));
-    let sign = if amount < 0 { "-" } else { "" };
-    let (whole, rest) = (amount.abs() / one, amount.abs() % one);
-    let text = format!("{sign}{whole}.{rest:016}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// The promises of a run that did not hold, as sentences.
 fn broken_promises(r: &RunReport, ending: &Ending) -> Vec<String> {
     let mut broken = Vec::new();
@@ -559,15 +540,6 @@ fn broken_on_compute_lanes(plan: &Plan, r: &RunReport, m: &Metrics) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn amounts_are_exact_text() {
-        let one = 10i128.pow(16);
-        assert_eq!(amount_text(0), "0");
-        assert_eq!(amount_text(12 * one + one / 2), "12.5");
-        assert_eq!(amount_text(-one / 8), "-0.125");
-        assert_eq!(amount_text(1), "0.0000000000000001");
-    }
 
     #[test]
     fn a_broken_promise_is_a_sentence() {

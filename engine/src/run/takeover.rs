@@ -130,6 +130,12 @@ impl Takeover {
         self.run.is_unsettled()
     }
 
+    /// The run's name and where its journal lies.
+    #[must_use]
+    pub fn id_and_journal(&self) -> (&str, &Path) {
+        (&self.run.record.id, self.journal())
+    }
+
     fn journal(&self) -> &Path {
         &self.run.record.journal
     }
@@ -248,6 +254,12 @@ impl Settled {
     #[must_use]
     pub fn is_explained(&self) -> bool {
         self.open_orders == 0 && self.not_at_venue.is_empty()
+    }
+
+    /// The venue has exactly the fills of the journal: what the account held is certain.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_explained() && self.not_in_journal.is_empty()
     }
 
     /// As JSON.

@@ -305,7 +305,8 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,
         strategies: inputs.config.strategies.len().max(1),
-        equity: EquityStart { wall: inputs.opening.wall, ..EquityStart::default() },
+        equity: EquityStart { wall: inputs.opening.wall, ..inputs.opening.past.equity.clone() },
+        held: inputs.opening.past.held.clone(),
     }
 }
 

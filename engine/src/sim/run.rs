@@ -26,6 +26,7 @@ use super::venue_agent::VenueAgent;
 use super::{Options, SimEnd};
 use crate::config::{self, Config};
 use crate::run::access::{Access, Keys, Net};
+use crate::run::account_state::Past;
 use crate::run::capture::{CaptureSink, Streams};
 use crate::run::dirs::RunDir;
 use crate::run::guard::Guards;
@@ -596,5 +597,6 @@ fn opening(
         .collect();
     let start_ms = ORIGIN_UNIX_NS / 1_000_000;
     let (notes, seed) = (Vec::new(), config.seed);
-    Ok(Opening { info, wall, balances, equity_asset, start_ms, notes, seed })
+    let past = Past::default();
+    Ok(Opening { info, wall, balances, equity_asset, start_ms, notes, seed, past })
 }

@@ -57,6 +57,7 @@ pub fn config(limits: RiskLimits) -> RiskConfig {
         quote: USDT,
         strategies: STRATEGIES,
         equity: EquityStart::default(),
+        held: Vec::new(),
     }
 }
 
