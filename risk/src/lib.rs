@@ -44,6 +44,7 @@ pub mod changes;
 pub mod checks;
 pub mod config;
 mod counters;
+mod digest;
 pub mod equity;
 pub mod exposure;
 pub mod gate;

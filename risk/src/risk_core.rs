@@ -6,7 +6,6 @@
 
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
-use bot4_types::log::{BODY_MAX, Body as _, Writer};
 use bot4_types::{
     AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
     InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason,
@@ -18,6 +17,7 @@ use crate::caps::Caps;
 use crate::changes::Changes;
 use crate::checks::{CheckInput, GateState};
 use crate::config::{ConfigError, RiskConfig};
+use crate::digest::{self, mixed};
 use crate::equity::{EquityCurve, EquityPoint};
 use crate::gate::{self, Approval};
 use crate::headroom;
@@ -152,7 +152,7 @@ impl RiskCore {
 
     /// Books a message of execution; returns what the strategies should hear of it.
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
-        self.note_report(msg);
+        self.inputs = digest::of_report(self.inputs, msg);
         let told = self.book_report(msg);
         if let ExecMsg::Order(report) = msg {
             self.finish_change(report.instrument);
@@ -193,7 +193,7 @@ impl RiskCore {
     /// Obeys a command of the control lane. One about an instrument that is not there, or rules
     /// that do not fit it, change nothing: control knows the same table.
     pub fn on_command(&mut self, command: &RiskCommand) {
-        self.note_command(command);
+        self.inputs = digest::of_command(self.inputs, command);
         let known = self.ledger.table().get(command.instrument());
         match command {
             RiskCommand::Rules { rules, resync } if known.is_some_and(|i| rules.fit(i)) => {
@@ -238,7 +238,7 @@ impl RiskCore {
 
     /// Takes in a mark that decisions may use from now on.
     pub fn on_mark(&mut self, mark: &Mark) {
-        self.note_mark(mark);
+        self.inputs = digest::of_mark(self.inputs, mark);
         self.valuation.on_mark(mark);
         self.statistics.on_mark(mark, &self.valuation);
         self.aggregate.on_mark(mark.instrument, &self.ledger, &self.valuation);
@@ -567,50 +567,7 @@ impl RiskCore {
         }
     }
 
-    fn note_mark(&mut self, mark: &Mark) {
-        let whose = u64::from(mark.instrument.0) << 8 | mark.state as u64;
-        let prices = [mark.bid, mark.ask, mark.micro, mark.last_trade].map(|p| p as u64);
-        let words = prices.into_iter().chain([mark.at.0, whose]);
-        self.inputs = words.fold(self.inputs, mixed);
-    }
-
-    fn note_report(&mut self, msg: &ExecMsg) {
-        let words = match *msg {
-            ExecMsg::Order(r) => [
-                r.order.0,
-                u64::from(r.seq) << 16 | (r.kind as u64) << 8 | r.state as u64,
-                r.cum_qty.0 as u64,
-                r.last_qty.0 as u64,
-                r.last_price.0 as u64,
-                r.trade_id ^ r.fee as u64,
-            ],
-            ExecMsg::Balance { at, asset, free, locked } => {
-                [at.0, asset.0.into(), free as u64, (free >> 64) as u64, locked as u64, 1]
-            }
-            ExecMsg::Session { at, ready } => [at.0, ready.into(), 0, 0, 0, 2],
-            ExecMsg::Funding { at, id, instrument, asset, amount } => {
-                let whose = u64::from(instrument.0) << 8 | u64::from(asset.0);
-                [at.0, id, whose, amount as u64, (amount >> 64) as u64, 3]
-            }
-        };
-        self.inputs = words.into_iter().fold(self.inputs, mixed);
-    }
-
-    fn note_command(&mut self, command: &RiskCommand) {
-        let mut bytes = [0; BODY_MAX];
-        let mut writer = Writer::over(&mut bytes);
-        command.write(&mut writer);
-        let words = writer.written().div_ceil(8);
-        let words = bytes.as_chunks::<8>().0.iter().take(words).map(|w| u64::from_le_bytes(*w));
-        self.inputs = words.fold(self.inputs, mixed);
-    }
-
     const fn mix(&mut self, word: u64) {
         self.hash = mixed(self.hash, word);
     }
-}
-
-/// One word into a hash: rotate, xor, multiply by an odd constant (2^64 / pi).
-const fn mixed(hash: u64, word: u64) -> u64 {
-    (hash.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95)
 }

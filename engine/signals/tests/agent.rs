@@ -131,7 +131,7 @@ fn a_quote_is_placed_with_everything_it_needs() {
     assert_eq!((intent.kind, intent.tif), (OrderKind::LimitMaker, Tif::Gtc));
     assert_eq!((intent.cause, intent.side), (Cause::Market, Side::Buy));
     assert_eq!(intent.expires, rig.now + Nanos::from_millis(50));
-    assert_eq!(intent.stop_ticks, 60_000); // one percent of the price
+    assert_eq!(intent.stop_ticks, 180_000); // three percent of the price
     assert_eq!(intent.trail.t0, Nanos(rig.now.0 - 1_000));
     assert_eq!(intent.trail.span(Stage::Signal), 1_000);
     // The same wish again sends nothing, before and after the venue's answer.

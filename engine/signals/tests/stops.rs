@@ -90,8 +90,18 @@ fn stop(rig: &Rig) -> Option<i64> {
     rig.agent.router().stop(KEY).map(|price| price.0)
 }
 
+/// Stops stand at one per cent here.
+fn config(trader: impl Trader + 'static) -> SignalConfig {
+    let mut config = SignalConfig::new(vec![Box::new(trader)], OrderId(1));
+    config.routing.stop_bps = 100;
+    config
+}
+
 fn ready(trader: impl Trader + 'static) -> Rig {
-    Rig::ready(vec![Box::new(trader)])
+    let mut rig = Rig::with(config(trader), 64);
+    rig.session(true);
+    rig.turn();
+    rig
 }
 
 #[test]
@@ -237,8 +247,7 @@ fn what_is_too_large_is_closed_by_parts_and_dust_is_left() {
 fn what_is_held_from_an_earlier_run_is_protected_from_the_first_top_on() {
     let cost = i128::from(BID) * i128::from(QTY);
     let held = HeldPosition { strategy: KEY.0, instrument: KEY.1, qty: Qty(QTY), cost };
-    let config =
-        SignalConfig { held: vec![held], ..SignalConfig::new(vec![Box::new(Silent)], OrderId(1)) };
+    let config = SignalConfig { held: vec![held], ..config(Silent) };
     let mut rig = Rig::with(config, 64);
     rig.session(true);
     rig.turn();

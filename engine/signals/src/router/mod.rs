@@ -60,7 +60,7 @@ impl Default for RouteConfig {
             settle: Nanos::from_millis(50),
             backoff: Nanos::from_millis(20),
             cancel_again: Nanos::from_secs(1),
-            stop_bps: 100,
+            stop_bps: 300,
             stop_slip_bps: 30,
             stop_pause: Nanos::from_secs(5),
         }
