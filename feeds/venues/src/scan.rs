@@ -17,6 +17,7 @@ use crate::symbols::same;
 
 mod dispatch;
 mod fixed;
+mod guess;
 mod short;
 mod wide;
 

@@ -17,6 +17,7 @@ pub type Scanned = Option<Result<Decoded, DecodeError>>;
 ///
 /// # Errors
 /// [`DecodeError::Full`]; the event's block is back in the pool then.
+#[inline(always)]
 pub fn stage(
     sink: &mut Sink,
     input: &Input<'_>,

@@ -28,6 +28,8 @@ pub struct SymbolTable {
     listed: Vec<Listed>,
     places: Vec<u16>,
     last: usize,
+    /// The last one's name may stand in a string as it is.
+    last_is_plain: bool,
 }
 
 impl SymbolTable {
@@ -44,7 +46,8 @@ impl SymbolTable {
             }
             places[at] = i as u16;
         }
-        Self { listed, places, last: 0 }
+        let last_is_plain = listed.first().is_some_and(|first| is_plain(first.symbol.as_bytes()));
+        Self { listed, places, last: 0, last_is_plain }
     }
 
     /// The instrument called `symbol`; remembers it as the next guess.
@@ -58,10 +61,23 @@ impl SymbolTable {
         self.find_other(symbol)
     }
 
+    /// The name found last, for [`Cursor::name_like`](crate::scan::Cursor::name_like): empty when
+    /// it cannot stand in a string as it is.
+    #[must_use]
+    #[inline(always)]
+    pub fn guess(&self) -> &[u8] {
+        match self.listed.get(self.last) {
+            Some(entry) if self.last_is_plain => entry.symbol.as_bytes(),
+            _ => &[],
+        }
+    }
+
     #[inline(never)]
     fn find_other(&mut self, symbol: &[u8]) -> Option<Listed> {
         self.last = self.search(symbol)?;
-        self.listed.get(self.last).copied()
+        let found = *self.listed.get(self.last)?;
+        self.last_is_plain = is_plain(found.symbol.as_bytes());
+        Some(found)
     }
 
     /// The instrument called `symbol` in any case of its ASCII letters (stream names are in
@@ -122,6 +138,11 @@ impl Listed {
             qty_decimals: i.qty_decimals,
         }
     }
+}
+
+/// A JSON string holds this text without escapes.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|b| (0x20..0x80).contains(b) && *b != b'"' && *b != b'\\')
 }
 
 /// Both texts are the same: for short ones, without a call.

@@ -152,7 +152,7 @@ impl BinanceMarket {
         let head = c.passed();
         let id = c.integer()?;
         c.expect(b",\"s\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         let (p, q) = (listed.price_decimals, listed.qty_decimals);
         c.expect(b",\"b\":\"")?;
         let bid_price = c.decimal(p)?;
@@ -183,14 +183,14 @@ impl BinanceMarket {
         sink: &mut Sink,
     ) -> Scanned {
         let head = c.passed();
-        let time = c.integer()?;
+        let time = c.ms()?;
         // Futures have the trade's own time here.
         let is_futures = c.take(b",\"T\":");
         if is_futures {
             c.integer()?;
         }
         c.expect(b",\"s\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b",\"t\":")?;
         let id = c.integer()?;
         c.expect(b",\"p\":\"")?;
@@ -238,9 +238,9 @@ impl BinanceMarket {
         if !self.flavour.takes_agg_trades {
             return None;
         }
-        let time = c.integer()?;
+        let time = c.ms()?;
         c.expect(b",\"s\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b",\"a\":")?;
         let id = c.integer()?;
         c.expect(b",\"p\":\"")?;
@@ -263,12 +263,12 @@ impl BinanceMarket {
         input: &Input<'_>,
         sink: &mut Sink,
     ) -> Scanned {
-        let time = c.integer()?;
+        let time = c.ms()?;
         if c.take(b",\"T\":") {
             c.integer()?;
         }
         c.expect(b",\"s\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b",\"U\":")?;
         let first = c.integer()?;
         c.expect(b",\"u\":")?;

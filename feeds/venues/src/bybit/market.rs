@@ -18,7 +18,7 @@ use bot4_types::limits::BLOCK_LEVELS;
 use bot4_types::{InstrumentId, InstrumentTable, Level, LevelBlock, MarketBody, Side};
 
 use super::market_json;
-use super::trade_id::trade_number;
+use super::trade_id::{NUMBER_LEN, UUID_LEN, trade_number};
 use crate::json::Scratch;
 use crate::market::{DecodeError, Decoded, Input, MarketDecoder, Sink};
 use crate::scan::{Cursor, QuotedPair, Scanner, scan_at};
@@ -55,11 +55,11 @@ impl Scanner for BybitMarket {
                 return None;
             }
             c.expect(b".")?;
-            let symbol = c.name()?;
+            let symbol = c.name_like(self.symbols.guess())?;
             return self.scan_book(c, symbol, input, sink);
         }
         c.expect(b"publicTrade.")?;
-        let symbol = c.name()?;
+        let symbol = c.name_like(self.symbols.guess())?;
         self.scan_trades(c, symbol, input, sink)
     }
 }
@@ -210,14 +210,14 @@ impl BookHead {
 #[inline(always)]
 fn scan_envelope<L: Look>(c: &mut Cursor<'_, L>) -> Option<(bool, i64)> {
     if c.take(b",\"ts\":") {
-        let ts = c.integer()? as i64;
+        let ts = c.ms()?;
         c.expect(b",\"type\":\"")?;
         return Some((scan_type(c)?, ts));
     }
     c.expect(b",\"type\":\"")?;
     let is_delta = scan_type(c)?;
     c.expect(b",\"ts\":")?;
-    Some((is_delta, c.integer()? as i64))
+    Some((is_delta, c.ms()?))
 }
 
 #[inline(always)]
@@ -245,7 +245,7 @@ fn scan_sides<L: Look>(
     c.expect(b",\"seq\":")?;
     c.integer()?;
     c.expect(b"}")?;
-    let ms = if c.take(b",\"cts\":") { c.integer()? as i64 } else { 0 };
+    let ms = if c.take(b",\"cts\":") { c.ms()? } else { 0 };
     c.expect(b"}")?;
     c.finish()?;
     Some(BookHead { bids: bids as u32, asks: asks as u32, update, ms })
@@ -290,9 +290,9 @@ fn scan_spot_trade<L: Look>(
     symbol: &[u8],
     listed: &Listed,
 ) -> Option<Trade> {
-    let id = trade_number(c.name()?)?;
+    let id = scan_id(c, NUMBER_LEN)?;
     c.expect(b",\"T\":")?;
-    let ms = c.integer()? as i64;
+    let ms = c.ms()?;
     c.expect(b",\"p\":\"")?;
     let price = c.quoted(listed.price_decimals)?;
     c.expect(b",\"v\":\"")?;
@@ -304,7 +304,7 @@ fn scan_spot_trade<L: Look>(
         c.integer()?;
     }
     c.expect(b",\"s\":\"")?;
-    if !same(c.name()?, symbol) {
+    if !same(c.name_like(symbol)?, symbol) {
         return None;
     }
     scan_flags(c)?;
@@ -318,9 +318,9 @@ fn scan_linear_trade<L: Look>(
     listed: &Listed,
 ) -> Option<Trade> {
     c.expect(b"{\"T\":")?;
-    let ms = c.integer()? as i64;
+    let ms = c.ms()?;
     c.expect(b",\"s\":\"")?;
-    if !same(c.name()?, symbol) {
+    if !same(c.name_like(symbol)?, symbol) {
         return None;
     }
     c.expect(b",\"S\":\"")?;
@@ -332,9 +332,20 @@ fn scan_linear_trade<L: Look>(
     c.expect(b",\"L\":\"")?;
     c.name()?;
     c.expect(b",\"i\":\"")?;
-    let id = trade_number(c.name()?)?;
+    let id = scan_id(c, UUID_LEN)?;
     scan_flags(c)?;
     Some(Trade { id, price, qty, aggressor, ms })
+}
+
+/// A trade's id, probably of `len` bytes: its characters are all looked at to make the number.
+#[inline(always)]
+fn scan_id<L: Look>(c: &mut Cursor<'_, L>, len: usize) -> Option<u64> {
+    let mut probable = c.clone();
+    if let Some(id) = probable.piece(len).and_then(trade_number) {
+        *c = probable;
+        return Some(id);
+    }
+    trade_number(c.name()?)
 }
 
 #[inline(always)]

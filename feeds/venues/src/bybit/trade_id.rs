@@ -5,7 +5,9 @@
 use crate::scan::{eight_digits, non_digits};
 
 /// Bytes of a UUID.
-const UUID_LEN: usize = 36;
+pub const UUID_LEN: usize = 36;
+/// Digits of Spot's numbers today.
+pub const NUMBER_LEN: usize = 19;
 /// Digits of the largest number.
 const NUMBER_LEN_MAX: usize = 20;
 const ONES: u64 = 0x0101_0101_0101_0101;

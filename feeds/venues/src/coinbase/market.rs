@@ -45,6 +45,10 @@ const LEVEL_LEN_MIN: usize = 66;
 /// Bytes of a book message that are not levels, at least.
 const ENVELOPE_LEN: usize = 100;
 
+/// Bytes of the usual times: of messages in ns, of trades and levels in us.
+const NS_LEN: usize = "2026-08-09T21:05:48.251397169Z".len();
+const US_LEN: usize = "2026-08-09T21:05:48.167634Z".len();
+
 /// Decodes market messages of Coinbase Advanced Trade.
 pub struct CoinbaseMarket {
     kernels: TextKernels,
@@ -105,9 +109,29 @@ impl Products {
     }
 }
 
+/// Channels that are scanned.
+#[derive(Clone, Copy)]
+enum Channel {
+    Books,
+    Trades,
+    Heartbeats,
+}
+
+/// The rest of a channel's name, its closing quote taken.
+#[inline(always)]
+fn channel<L: Look>(c: &mut Cursor<'_, L>) -> Option<Channel> {
+    if c.take(b"l2_data\"") {
+        return Some(Channel::Books);
+    }
+    if c.take(b"market_trades\"") {
+        return Some(Channel::Trades);
+    }
+    c.expect(b"heartbeats\"").map(|()| Channel::Heartbeats)
+}
+
 /// What stands before the events.
-struct Head<'a> {
-    channel: &'a [u8],
+struct Head {
+    channel: Channel,
     time_ms: i64,
     number: u64,
 }
@@ -128,10 +152,9 @@ impl Scanner for CoinbaseMarket {
             stage_gap(input, sink).ok()?;
         }
         let scanned = match head.channel {
-            b"l2_data" => self.scan_books(c, &head, input, sink),
-            b"market_trades" => self.scan_trades(c, input, sink),
-            b"heartbeats" => scan_heartbeat(c),
-            _ => None,
+            Channel::Books => self.scan_books(c, &head, input, sink),
+            Channel::Trades => self.scan_trades(c, input, sink),
+            Channel::Heartbeats => scan_heartbeat(c),
         };
         match scanned {
             Some(Ok(decoded)) => {
@@ -169,19 +192,18 @@ impl CoinbaseMarket {
     fn scan_books<L: Look>(
         &mut self,
         mut c: Cursor<'_, L>,
-        head: &Head<'_>,
+        head: &Head,
         input: &Input<'_>,
         sink: &mut Sink,
     ) -> Scanned {
         loop {
             c.expect(b"\"type\":\"")?;
-            let is_snapshot = match c.name()? {
-                b"snapshot" => true,
-                b"update" => false,
-                _ => return None,
-            };
+            let is_snapshot = !c.take(b"update\"");
+            if is_snapshot {
+                c.expect(b"snapshot\"")?;
+            }
             c.expect(b",\"product_id\":\"")?;
-            let listed = self.products.find(c.name()?)?;
+            let listed = self.products.find(c.name_like(self.products.0.guess())?)?;
             c.expect(b",\"updates\":[")?;
             let needed = levels_bound(input);
             let Some(mut block) = sink.pool.take(needed) else {
@@ -213,7 +235,7 @@ impl CoinbaseMarket {
         sink: &mut Sink,
     ) -> Scanned {
         c.expect(b"\"type\":\"update\",\"trades\":[{\"product_id\":\"")?;
-        let name = c.name()?;
+        let name = c.name_like(self.products.0.guess())?;
         let listed = self.products.find(name)?;
         let list = c.clone();
         let first = trade(&mut c, &listed, &mut self.clock)?;
@@ -296,15 +318,15 @@ pub(super) fn suspect(products: &Products, text: &[u8]) -> Option<InstrumentId> 
 }
 
 #[inline(always)]
-fn head<'a, L: Look>(c: &mut Cursor<'a, L>, clock: &mut MinuteClock) -> Option<Head<'a>> {
+fn head<L: Look>(c: &mut Cursor<'_, L>, clock: &mut MinuteClock) -> Option<Head> {
     c.expect(b"{\"channel\":\"")?;
-    let channel = c.name()?;
+    let channel = channel(c)?;
     // Printed until 2025.
     if c.take(b",\"client_id\":\"") {
         c.name()?;
     }
     c.expect(b",\"timestamp\":\"")?;
-    let time_ms = clock.ms(c.name()?).unwrap_or(0);
+    let time_ms = clock.ms(c.name_of_len(NS_LEN)?).unwrap_or(0);
     c.expect(b",\"sequence_num\":")?;
     let number = c.integer()?;
     c.expect(b",\"events\":[{")?;
@@ -324,7 +346,7 @@ fn fill<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed, out: &mut [Level]) -> O
         if !is_bid {
             c.expect(b"offer\",\"event_time\":\"")?;
         }
-        c.name()?;
+        c.name_of_len(US_LEN)?;
         c.expect(b",\"price_level\":\"")?;
         let level = c.level_of::<QuotedUpdate>(listed.price_decimals, listed.qty_decimals)?;
         sides.push(is_bid, level)?;
@@ -372,10 +394,13 @@ fn trade<L: Look>(
     c.expect(b",\"size\":\"")?;
     let qty = c.decimal(listed.qty_decimals)?;
     c.expect(b",\"time\":\"")?;
-    let time_ms = clock.ms(c.name()?).unwrap_or(0);
+    let time_ms = clock.ms(c.name_of_len(US_LEN)?).unwrap_or(0);
     c.expect(b",\"side\":\"")?;
-    let aggressor = aggressor(c.name()?)?;
-    c.expect(b"}")?;
+    let is_sell = c.take(b"SELL\"}");
+    if !is_sell {
+        c.expect(b"BUY\"}")?;
+    }
+    let aggressor = if is_sell { Side::Buy } else { Side::Sell };
     Some(Trade { id, price, qty, aggressor, ms: time_ms }.pair())
 }
 

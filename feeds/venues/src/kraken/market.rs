@@ -81,7 +81,7 @@ impl KrakenMarket {
             c.expect(b"snapshot\"")?;
         }
         c.expect(b",\"data\":[{\"symbol\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b",\"bids\":[")?;
         let needed = places(input, LEVEL_LEN_MIN, 1, 1);
         let mut block = match block_for(needed, sink)? {
@@ -149,7 +149,7 @@ impl KrakenMarket {
     #[inline(always)]
     fn scan_trade<L: Look>(&mut self, c: &mut Cursor<'_, L>) -> Option<(Listed, Trade)> {
         c.expect(b"{\"symbol\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b",\"side\":\"")?;
         let aggressor = if c.take(b"buy\"") {
             Side::Buy

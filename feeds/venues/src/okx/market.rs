@@ -109,18 +109,17 @@ impl Scanner for OkxMarket {
             return Some(Ok(Decoded::Ignored(Ignored::Heartbeat)));
         }
         c.expect(b"{\"arg\":{\"channel\":\"")?;
-        let channel = c.name()?;
+        let channel = channel(&mut c)?;
         c.expect(b",\"instId\":\"")?;
-        let listed = self.symbols.find(c.name()?)?;
+        let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
         c.expect(b"},")?;
-        if is_book(channel) {
+        if matches!(channel, Channel::Book) {
             return self.scan_book(c, &listed, input, sink);
         }
         c.expect(b"\"data\":[{")?;
         match channel {
-            b"bbo-tbt" => scan_quote(c, &listed, input, sink),
-            b"trades" => scan_trades(c, &listed, input, sink),
-            _ => None,
+            Channel::Quotes => scan_quote(c, &listed, input, sink),
+            _ => scan_trades(c, &listed, input, sink),
         }
     }
 }
@@ -147,11 +146,10 @@ impl OkxMarket {
         sink: &mut Sink,
     ) -> Scanned {
         c.expect(b"\"action\":\"")?;
-        let is_snapshot = match c.name()? {
-            b"snapshot" => true,
-            b"update" => false,
-            _ => return None,
-        };
+        let is_snapshot = !c.take(b"update\"");
+        if is_snapshot {
+            c.expect(b"snapshot\"")?;
+        }
         c.expect(b",\"data\":[{\"asks\":[")?;
         let needed = levels_bound(input);
         let Some(mut block) = sink.pool.take(needed) else {
@@ -232,6 +230,29 @@ impl MarketDecoder for OkxMarket {
     }
 }
 
+/// Channels that are scanned.
+#[derive(Clone, Copy)]
+enum Channel {
+    Book,
+    Quotes,
+    Trades,
+}
+
+/// The rest of a channel's name, its closing quote taken.
+#[inline(always)]
+fn channel<L: Look>(c: &mut Cursor<'_, L>) -> Option<Channel> {
+    if c.take(b"books\"") {
+        return Some(Channel::Book);
+    }
+    if c.take(b"trades\"") {
+        return Some(Channel::Trades);
+    }
+    if c.take(b"bbo-tbt\"") {
+        return Some(Channel::Quotes);
+    }
+    is_book(c.name()?).then_some(Channel::Book)
+}
+
 /// Channels that keep a book by a snapshot and updates.
 pub(super) fn is_book(channel: &[u8]) -> bool {
     matches!(channel, b"books" | b"books-l2-tbt" | b"books50-l2-tbt")
@@ -250,7 +271,7 @@ fn fill<L: Look>(
     c.expect(b",\"bids\":[")?;
     let bids = c.levels_of::<QuotedCounted>(p, q, &mut out[asks..])?;
     c.expect(b",\"ts\":\"")?;
-    let time_ms = c.integer_text()? as i64;
+    let time_ms = c.ms_text()?;
     let checksum = if c.take(b",\"checksum\":") { c.signed()? } else { 0 };
     i32::try_from(checksum).ok()?;
     let mut stated = None;
@@ -278,7 +299,7 @@ fn scan_quote<L: Look>(
     c.expect(b"],\"bids\":[")?;
     let bid = c.level_of::<QuotedCounted>(p, q)?;
     c.expect(b"],\"ts\":\"")?;
-    let time_ms = c.integer_text()? as i64;
+    let time_ms = c.ms_text()?;
     c.expect(b",\"seqId\":")?;
     let id = c.integer()?;
     c.expect(b"}]}")?;
@@ -332,7 +353,7 @@ fn fill_trades<L: Look>(mut c: Cursor<'_, L>, listed: &Listed, out: &mut [Level]
 #[inline(always)]
 fn trade<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<TradePair> {
     c.expect(b"\"instId\":\"")?;
-    if !same(c.name()?, listed.symbol.as_bytes()) {
+    if !same(c.name_like(listed.symbol.as_bytes())?, listed.symbol.as_bytes()) {
         return None;
     }
     c.expect(b",\"tradeId\":\"")?;
@@ -342,13 +363,12 @@ fn trade<L: Look>(c: &mut Cursor<'_, L>, listed: &Listed) -> Option<TradePair> {
     c.expect(b",\"sz\":\"")?;
     let qty = c.decimal(listed.qty_decimals)?;
     c.expect(b",\"side\":\"")?;
-    let buys = match c.name()? {
-        b"buy" => true,
-        b"sell" => false,
-        _ => return None,
-    };
+    let buys = c.take(b"buy\"");
+    if !buys {
+        c.expect(b"sell\"")?;
+    }
     c.expect(b",\"ts\":\"")?;
-    let time_ms = c.integer_text()? as i64;
+    let time_ms = c.ms_text()?;
     if c.take(b",\"count\":\"") {
         c.integer_text()?;
     }

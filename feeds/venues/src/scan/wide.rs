@@ -26,7 +26,7 @@ const UNITS_DIGITS_MAX: u32 = 18;
 
 impl<'a, L: Look> Cursor<'a, L> {
     #[inline(always)]
-    fn text_window(&self) -> Option<&'a [u8; TEXT_WINDOW]> {
+    pub(super) fn text_window(&self) -> Option<&'a [u8; TEXT_WINDOW]> {
         self.bytes.get(self.at..)?.first_chunk()
     }
 
