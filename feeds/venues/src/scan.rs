@@ -36,7 +36,8 @@ const NAME_LEN_MAX: usize = 128;
 /// Digits that are read at once before and after the dot.
 const CHUNK_DIGITS: u32 = 8;
 
-const POW10: [u64; 11] = [
+/// Powers of ten.
+pub(crate) const POW10: [u64; 11] = [
     1,
     10,
     100,

@@ -164,14 +164,14 @@ impl BinanceMarket {
         let ask = Level { price: ask_price, qty: c.decimal(q)? };
         let mut time = 0;
         if c.take(b",\"T\":") {
-            c.integer()?;
+            c.ms()?;
             c.expect(b",\"E\":")?;
-            time = c.integer()?;
+            time = c.ms()?;
         }
         c.expect(close)?;
         c.finish()?;
         self.known.learn(Kind::Quote, head, input, &listed);
-        Some(stage(sink, input, &listed, time as i64, MarketBody::Quote { id, bid, ask }))
+        Some(stage(sink, input, &listed, time, MarketBody::Quote { id, bid, ask }))
     }
 
     #[inline(always)]
@@ -187,7 +187,7 @@ impl BinanceMarket {
         // Futures have the trade's own time here.
         let is_futures = c.take(b",\"T\":");
         if is_futures {
-            c.integer()?;
+            c.ms()?;
         }
         c.expect(b",\"s\":\"")?;
         let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
@@ -199,14 +199,7 @@ impl BinanceMarket {
         let qty = c.decimal(listed.qty_decimals)?;
         if is_futures {
             c.expect(b",\"X\":\"MARKET\"")?;
-            return scan_trade_end(
-                c,
-                close,
-                [id as i64, price, qty, time as i64],
-                &listed,
-                input,
-                sink,
-            );
+            return scan_trade_end(c, close, [id as i64, price, qty, time], &listed, input, sink);
         }
         // Order numbers of buyer and seller, printed until 2023.
         if c.take(b",\"b\":") {
@@ -224,7 +217,7 @@ impl BinanceMarket {
         c.finish()?;
         self.known.learn(Kind::Trade, head, input, &listed);
         let body = trade_body(id, price, qty, buyer_is_maker);
-        Some(stage(sink, input, &listed, time as i64, body))
+        Some(stage(sink, input, &listed, time, body))
     }
 
     #[inline(always)]
@@ -251,7 +244,7 @@ impl BinanceMarket {
             c.expect(key)?;
             c.integer()?;
         }
-        let fields = [id as i64, price, qty, time as i64];
+        let fields = [id as i64, price, qty, time];
         scan_trade_end(c, close, fields, &listed, input, sink)
     }
 
@@ -265,7 +258,7 @@ impl BinanceMarket {
     ) -> Scanned {
         let time = c.ms()?;
         if c.take(b",\"T\":") {
-            c.integer()?;
+            c.ms()?;
         }
         c.expect(b",\"s\":\"")?;
         let listed = self.symbols.find(c.name_like(self.symbols.guess())?)?;
@@ -288,7 +281,7 @@ impl BinanceMarket {
             Err(e) => return Some(Err(e)),
         };
         let body = MarketBody::Depth { first, last, prev, check: None, bids, asks, block };
-        Some(stage(sink, input, &listed, time as i64, body))
+        Some(stage(sink, input, &listed, time, body))
     }
 
     /// `"id":` is taken: the answer to a snapshot request, whose id is the instrument's number.
@@ -317,7 +310,7 @@ impl BinanceMarket {
         let last = c.integer()?;
         let mut time = 0;
         if c.take(b",\"E\":") {
-            time = c.integer()?;
+            time = c.ms()?;
             c.expect(b",\"T\":")?;
             c.integer()?;
         }
@@ -328,7 +321,7 @@ impl BinanceMarket {
             Err(e) => return Some(Err(e)),
         };
         let body = MarketBody::Snapshot { last, check: None, bids, asks, block };
-        Some(stage(sink, input, &listed, time as i64, body))
+        Some(stage(sink, input, &listed, time, body))
     }
 
     /// The two lists and what follows them, into a block of the pool. The block is back in the

@@ -50,11 +50,14 @@ impl Scanner for BybitMarket {
         let mut c = Cursor::new(look, input.bytes, input.len);
         c.expect(b"{\"topic\":\"")?;
         if c.take(b"orderbook.") {
-            // Level 1 is no book: its messages show the best quotes only.
-            if c.integer()? < 2 {
-                return None;
+            // The depth that we ask for.
+            if !c.take(b"200.") {
+                // Level 1 is no book: its messages show the best quotes only.
+                if c.integer()? < 2 {
+                    return None;
+                }
+                c.expect(b".")?;
             }
-            c.expect(b".")?;
             let symbol = c.name_like(self.symbols.guess())?;
             return self.scan_book(c, symbol, input, sink);
         }
@@ -359,10 +362,11 @@ fn scan_side<L: Look>(c: &mut Cursor<'_, L>) -> Option<Side> {
 /// What stands at the end of a trade.
 #[inline(always)]
 fn scan_flags<L: Look>(c: &mut Cursor<'_, L>) -> Option<()> {
-    c.expect(b",\"BT\":")?;
-    c.truth()?;
-    if c.take(b",\"RPI\":") {
-        c.truth()?;
+    if !c.take(b",\"BT\":false") {
+        c.expect(b",\"BT\":true")?;
+    }
+    if !c.take(b",\"RPI\":false") {
+        c.take(b",\"RPI\":true");
     }
     if c.take(b",\"seq\":") {
         c.integer()?;

@@ -2,7 +2,7 @@
 //!
 //! Eight characters are read at once. Cost: about 5 ns.
 
-use crate::scan::{eight_digits, non_digits};
+use crate::scan::{POW10, eight_digits, non_digits};
 
 /// Bytes of a UUID.
 pub const UUID_LEN: usize = 36;
@@ -38,10 +38,18 @@ fn number(id: &[u8]) -> Option<u64> {
         // Two words at most: below 10^16.
         value = value * 100_000_000 + eight_digits(word);
     }
-    rest.iter().try_fold(value, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        value.checked_mul(10)?.checked_add(digit)
-    })
+    let Some(last) = id.last_chunk().filter(|_| !rest.is_empty()) else {
+        return rest.iter().try_fold(value, |value, byte| {
+            byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'))
+        });
+    };
+    // The last eight digits; those that were read already count as zeros.
+    let (last, new) = (u64::from_le_bytes(*last), rest.len() as u32);
+    if non_digits(last) != 0 {
+        return None;
+    }
+    let rest = eight_digits(last & u64::MAX.wrapping_shl(64 - 8 * new));
+    value.checked_mul(POW10[new as usize])?.checked_add(rest)
 }
 
 fn folded(uuid: &[u8; UUID_LEN]) -> Option<u64> {
