@@ -200,8 +200,18 @@ impl BlockPool {
     }
 
     /// A block for at least `levels` levels: of the smallest class that fits and is not used up.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, levels: usize) -> Option<LevelBlock> {
+        if levels <= BLOCK_LEVELS[0]
+            && let Some(block) = self.free[0].pop()
+        {
+            return Some(block);
+        }
+        self.take_larger(levels)
+    }
+
+    #[inline(never)]
+    fn take_larger(&mut self, levels: usize) -> Option<LevelBlock> {
         (0..BLOCK_LEVELS.len())
             .filter(|class| BLOCK_LEVELS[*class] >= levels)
             .find_map(|class| self.free[class].pop())
@@ -249,7 +259,7 @@ impl Sink {
     ///
     /// # Errors
     /// Hands the event back when [`EVENTS_PER_FRAME_MAX`] events are staged.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::result_large_err, reason = "an event owns its block and must not be lost")]
     pub fn push(&mut self, event: MarketEvent) -> Result<(), MarketEvent> {
         if self.staged.len() == EVENTS_PER_FRAME_MAX {

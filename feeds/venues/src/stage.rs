@@ -32,7 +32,7 @@ pub fn stage(
 ///
 /// # Errors
 /// As [`stage`].
-#[inline]
+#[inline(always)]
 pub fn stage_of(
     sink: &mut Sink,
     input: &Input<'_>,
@@ -40,6 +40,11 @@ pub fn stage_of(
     venue_ms: i64,
     body: MarketBody,
 ) -> Result<(), DecodeError> {
+    // Asked beforehand, so that the event can be written where it stays.
+    if !sink.has_room() {
+        give_back(sink, body);
+        return Err(DecodeError::Full);
+    }
     let event = MarketEvent { trail: input.trail, body, venue_ms, instrument, conn: input.conn };
     sink.push(event).map_err(|refused| {
         give_back(sink, refused.body);
@@ -69,7 +74,7 @@ pub fn unstage(sink: &mut Sink, kept: usize) {
 
 /// A block of at least `needed` places for a scanner; `None` where none was ever made that large,
 /// so that only a count of what there really is can tell whether the message fits.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn block_for(needed: usize, sink: &mut Sink) -> Option<Result<LevelBlock, DecodeError>> {
     if let Some(block) = sink.pool.take(needed) {

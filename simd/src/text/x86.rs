@@ -153,25 +153,15 @@ impl Look for Wide512 {
         true
     }
 
+    /// By halves as AVX2 does: a whole register took up to 4 % more time for a message.
     #[inline(always)]
     fn find(self, window: &[u8; TEXT_WINDOW], byte: u8) -> u64 {
-        // SAFETY: `self` is proof of AVX-512BW; the window has 64 bytes, and the load needs no
-        // alignment.
-        unsafe {
-            let text = _mm512_loadu_si512(window.as_ptr().cast());
-            _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(byte as i8))
-        }
+        Wide256(()).find(window, byte)
     }
 
     #[inline(always)]
     fn odd(self, window: &[u8; TEXT_WINDOW]) -> u64 {
-        // SAFETY: as above.
-        unsafe {
-            let text = _mm512_loadu_si512(window.as_ptr().cast());
-            // As signed bytes, those above 0x7F are below the blank too.
-            _mm512_cmplt_epi8_mask(text, _mm512_set1_epi8(0x20))
-                | _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(b'\\' as i8))
-        }
+        Wide256(()).odd(window)
     }
 
     #[inline(always)]

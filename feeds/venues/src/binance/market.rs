@@ -128,17 +128,26 @@ impl BinanceMarket {
             return self.scan_quote(c, close, input, sink);
         }
         c.expect(b"\"e\":\"")?;
-        if c.take(b"depthUpdate\",\"E\":") {
-            return self.scan_depth(c, close, input, sink);
+        // The first letter tells: no text is compared in vain.
+        match c.byte()? {
+            b'd' => {
+                c.expect(b"epthUpdate\",\"E\":")?;
+                self.scan_depth(c, close, input, sink)
+            }
+            b't' => {
+                c.expect(b"rade\",\"E\":")?;
+                self.scan_trade(c, close, input, sink)
+            }
+            b'b' => {
+                c.expect(b"ookTicker\",\"u\":")?;
+                self.scan_quote(c, close, input, sink)
+            }
+            b'a' => {
+                c.expect(b"ggTrade\",\"E\":")?;
+                self.scan_agg_trade(c, close, input, sink)
+            }
+            _ => None,
         }
-        if c.take(b"bookTicker\",\"u\":") {
-            return self.scan_quote(c, close, input, sink);
-        }
-        if c.take(b"aggTrade\",\"E\":") {
-            return self.scan_agg_trade(c, close, input, sink);
-        }
-        c.expect(b"trade\",\"E\":")?;
-        self.scan_trade(c, close, input, sink)
     }
 
     #[inline(always)]
