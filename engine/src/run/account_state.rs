@@ -2,9 +2,9 @@
 //! hold. Without it a restart would forget a loss, and leave a position without its stop.
 //!
 //! One file an account, `$XDG_STATE_HOME/bot4/accounts/<account>/state`: a line of JSON and a line
-//! with its checksum, beside the latch. It is written whole, synced and renamed, so that a crash leaves the old one
-//! or the new one. A run writes it when it ends, from what risk reached. The run that died before
-//! that left a journal, which leads to the same state: the next start replays it.
+//! with its checksum, beside the latch. It is written whole, synced and renamed, so that a crash
+//! leaves the old one or the new one. A run writes it when it ends, from what risk reached. The run
+//! that died before that left a journal, which leads to the same state: the next start replays it.
 //!
 //! **Money that comes or goes** between two runs is neither profit nor drawdown. Where the last
 //! run's balances were compared with the venue's and equal, what differs at the next start came

@@ -27,6 +27,7 @@ pub mod check;
 mod disk;
 mod faults;
 mod floor;
+mod opening;
 mod run;
 pub mod saved;
 mod swarm;

@@ -20,24 +20,24 @@ use super::check::{Bounds, Checks, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
+use super::opening::opening;
 use super::swarm::Swarm;
 use super::tap::{Plant, Seen, Taps};
 use super::venue_agent::VenueAgent;
 use super::{Options, SimEnd};
 use crate::config::{self, Config};
 use crate::run::access::{Access, Keys, Net};
-use crate::run::account_state::Past;
 use crate::run::capture::{CaptureSink, Streams};
 use crate::run::dirs::RunDir;
 use crate::run::guard::Guards;
 use crate::run::outcome::Opening;
 use crate::run::plan::Plan;
-use crate::run::wiring::{self, Rings};
-use crate::run::{settings, wiring::Inputs};
+use crate::run::settings;
+use crate::run::wiring::{self, Inputs, Rings};
 use crate::topology as t;
 
 /// Unix time at which simulated time begins.
-const ORIGIN_UNIX_NS: i64 = 1_700_000_000_000_000_000;
+pub(super) const ORIGIN_UNIX_NS: i64 = 1_700_000_000_000_000_000;
 /// After the last fault everything is live again within this time: the longest pause between
 /// two attempts to connect, a session's patience, a snapshot, and as much again.
 const HEAL_MAX: Nanos = Nanos::from_secs(15);
@@ -51,7 +51,7 @@ const LOOK_EVERY: u64 = 128;
 /// a level block.
 const HOMECOMING: Nanos = Nanos::from_millis(400);
 
-type Failure = Box<dyn std::error::Error>;
+pub(super) type Failure = Box<dyn std::error::Error>;
 
 /// Plays `options`. Needs no files.
 ///
@@ -578,25 +578,4 @@ impl Machine<'_> {
         };
         wiring::agents(&inputs, metrics, rings)
     }
-}
-
-fn opening(
-    config: &Config,
-    swarm: &Swarm,
-    venue: &VenueAgent,
-    wall: Wall,
-) -> Result<Opening, Failure> {
-    let symbols = &config.venue.symbols;
-    let mut info = VenueAgent::exchange_info(config.seed, swarm, symbols, wall)?;
-    let equity_asset =
-        info.table.asset(config.risk.equity_asset).map_err(|e| format!("equity asset: {e:?}"))?;
-    let balances = venue
-        .balances()
-        .into_iter()
-        .filter_map(|(name, amount)| Some((info.table.find_asset(name.as_bytes())?, amount)))
-        .collect();
-    let start_ms = ORIGIN_UNIX_NS / 1_000_000;
-    let (notes, seed) = (Vec::new(), config.seed);
-    let past = Past::default();
-    Ok(Opening { info, wall, balances, equity_asset, start_ms, notes, seed, past })
 }
