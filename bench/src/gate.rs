@@ -12,6 +12,7 @@
 use std::hint::black_box;
 
 use bot4_lanes::{Clock, Control, Phase};
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::checks::{CheckInput, GateState};
 use bot4_risk::limits::RATE_MAX;
 use bot4_risk::orders::ORDERS_RETIRED_MAX;
@@ -184,6 +185,7 @@ fn config(instruments: u64) -> RiskConfig {
     RiskConfig {
         limits,
         scopes: Scopes::default(),
+        breakers: BreakerLimits::default(),
         mode: ControlMode::FullAuto,
         table,
         balances,

@@ -21,9 +21,10 @@ use bot4_types::{
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    CANCELED, CHECKED, COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY,
-    EQUITY_PEAK, FILLS, FILTERED, FIXED, FUNDINGS, LATCHED, LOTS_MERGED, MARKS, NAMES, OPEN,
-    PLACED, REFUSED, REPORTS, UNKNOWN, UNVALUED,
+    BREAKER_CAUSES, BREAKERS_HALF_OPEN, BREAKERS_OPEN, BREAKERS_OPENED, CANCELED, CHECKED,
+    COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS,
+    FILTERED, FIXED, FUNDINGS, LATCHED, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED, REFUSED, REPORTS,
+    UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::gate::Approval;
@@ -517,6 +518,15 @@ impl RiskAgent {
         let latches = self.core.latches();
         for kind in LatchKind::ALL {
             self.counters.set(LATCHED + kind as usize, latches.raised(kind));
+        }
+        let breakers = self.core.breakers();
+        let (open, half_open) = breakers.unwell();
+        self.counters.set(BREAKERS_OPEN, open as u64);
+        self.counters.set(BREAKERS_HALF_OPEN, half_open as u64);
+        let counts = breakers.counts();
+        let opened = counts.opened.iter().zip(BREAKERS_OPENED..);
+        for (count, at) in opened.chain(counts.causes.iter().zip(BREAKER_CAUSES..)) {
+            self.counters.set(at, *count);
         }
     }
 

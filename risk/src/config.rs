@@ -6,6 +6,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable};
 
+use crate::breaker::{BreakerLimitError, BreakerLimits};
 use crate::equity::EquityStart;
 use crate::limits::{LimitError, RiskLimits};
 use crate::scopes::{LimitBook, Scopes};
@@ -17,6 +18,8 @@ pub struct RiskConfig {
     pub limits: RiskLimits,
     /// The limits of venue, strategies and instruments.
     pub scopes: Scopes,
+    /// When circuit breakers open.
+    pub breakers: BreakerLimits,
     /// Who may increase risk at the start.
     pub mode: ControlMode,
     /// The instruments and assets of the run.
@@ -38,6 +41,8 @@ pub struct RiskConfig {
 pub enum ConfigError {
     /// A limit that cannot be meant.
     Limit(LimitError),
+    /// A breaker that cannot be meant.
+    Breaker(BreakerLimitError),
     /// The reporting asset, the asset of a balance or flow, or an instrument's base or quote is
     /// not in the table.
     UnknownAsset(AssetId),
@@ -53,6 +58,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Limit(error) => write!(f, "risk limit: {error}"),
+            Self::Breaker(error) => write!(f, "circuit breakers: {error}"),
             Self::UnknownAsset(a) => write!(f, "asset {} is not in the asset table", a.0),
             Self::NegativeBalance(a) => write!(f, "start balance of asset {} is negative", a.0),
             Self::UnknownHolder => {
@@ -75,6 +81,7 @@ impl RiskConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.limits.validate().map_err(ConfigError::Limit)?;
         self.scopes.validate().map_err(ConfigError::Limit)?;
+        self.breakers.validate().map_err(ConfigError::Breaker)?;
         let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
         let held = self.balances.iter().chain(&self.equity.flows).map(|(asset, _)| *asset);
         for asset in pairs.chain(held).chain([self.quote]) {
@@ -116,6 +123,7 @@ mod tests {
         RiskConfig {
             limits,
             scopes: Scopes::default(),
+            breakers: BreakerLimits::default(),
             mode: ControlMode::FullAuto,
             table,
             balances: vec![(quote, 1)],
@@ -151,5 +159,7 @@ mod tests {
         assert_eq!(negative, Err(ConfigError::NegativeBalance(AssetId(0))));
         let limit = bad(|c| c.limits.collar_e4 = 0);
         assert_eq!(limit, Err(ConfigError::Limit(LimitError::Collar)));
+        let breaker = bad(|c| c.breakers.calls_min = 0);
+        assert_eq!(breaker, Err(ConfigError::Breaker(BreakerLimitError::CallsMin)));
     }
 }

@@ -50,8 +50,16 @@ pub(crate) const FUNDINGS: usize = 20;
 pub(crate) const FILTERED: usize = 21;
 /// Times that each latch was raised (gauges), in the order of [`crate::latch::LatchKind`].
 pub(crate) const LATCHED: usize = 22;
+/// Circuit breakers that are open (gauge).
+pub(crate) const BREAKERS_OPEN: usize = 25;
+/// Circuit breakers that recover (gauge).
+pub(crate) const BREAKERS_HALF_OPEN: usize = 26;
+/// Circuit breakers opened, by strategy, instrument and venue (gauges).
+pub(crate) const BREAKERS_OPENED: usize = 27;
+/// Strategies' breakers opened, by cause (gauges).
+pub(crate) const BREAKER_CAUSES: usize = 30;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 25] = [
+pub(crate) const FIXED: [&str; 35] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -77,6 +85,16 @@ pub(crate) const FIXED: [&str; 25] = [
     "latched_drawdown",
     "latched_drift",
     "latched_runaway",
+    "breakers_open",
+    "breakers_half_open",
+    "breaker_opened_strategy",
+    "breaker_opened_instrument",
+    "breaker_opened_venue",
+    "breaker_cause_losses",
+    "breaker_cause_loss",
+    "breaker_cause_rejects",
+    "breaker_cause_errors",
+    "breaker_cause_latency",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

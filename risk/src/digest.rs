@@ -1,12 +1,38 @@
-//! Hashes over what the core took in: they tell a replay that it was fed something else, even
-//! where no decision changed. Order counts.
+//! Hashes over what the core decided and took in: they tell a replay that it decided otherwise, or
+//! was fed something else, even where no decision changed. Order counts.
 
 use bot4_types::log::{BODY_MAX, Body as _, Writer};
-use bot4_types::{ExecMsg, Mark, RiskCommand};
+use bot4_types::{ExecMsg, Mark, OrderIntent, RiskCommand};
+
+use crate::risk_core::Decision;
 
 /// One word into a hash: rotate, xor, multiply by an odd constant (2^64 / pi).
 pub(crate) const fn mixed(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95)
+}
+
+/// What became of `intent` into `hash`: order, outcome and the order's terms, no stamps.
+pub(crate) fn of_decision(hash: u64, intent: &OrderIntent, decision: &Decision) -> u64 {
+    let hash = mixed(hash, intent.order.0);
+    if let Decision::Refused(reason) = decision {
+        return mixed(hash, 1 << 32 | *reason as u64);
+    }
+    let terms = [
+        intent.strategy.0,
+        intent.cause as u8,
+        intent.kind as u8,
+        intent.tif as u8,
+        intent.side as u8,
+    ];
+    let words = [
+        2 << 32 | intent.action as u64,
+        intent.price.0 as u64,
+        intent.qty.0 as u64,
+        u64::from(intent.stop_ticks as u32),
+        intent.expires.0,
+        terms.iter().fold(u64::from(intent.instrument.0), |w, t| w << 8 | u64::from(*t)),
+    ];
+    words.into_iter().fold(hash, mixed)
 }
 
 /// A mark into `hash`.

@@ -11,10 +11,10 @@
 use bot4_types::{ApprovedOrder, OrderAction, OrderIntent, RefuseReason, Trail};
 
 use crate::checks::{
-    CheckInput, balance, book, cancel, collar, correlation, daily_loss, drawdown, duplicate,
-    expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin, mark_age,
-    mode, net, notional, open_orders, position, price, rate, self_trade, session, shortfall, size,
-    stop, unknown, weight,
+    CheckInput, balance, book, breaker, cancel, collar, correlation, daily_loss, drawdown,
+    duplicate, expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin,
+    mark_age, mode, net, notional, open_orders, position, price, rate, self_trade, session,
+    shortfall, size, stop, unknown, weight,
 };
 
 /// One line of a roster.
@@ -48,6 +48,7 @@ roster! {
     PLACE_ROSTER, judge_place:
     "kill" => kill::check,
     "mode" => mode::check,
+    "breaker" => breaker::check,
     "instrument" => instrument::check,
     "session" => session::check,
     "duplicate" => duplicate::check,
@@ -174,6 +175,7 @@ pub fn judge(input: &CheckInput<'_>) -> Result<Approval, RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::BreakerScope;
     use crate::checks::fixture::{Fixture, intent};
     use crate::limits::units;
     use bot4_lanes::Phase;
@@ -201,6 +203,7 @@ mod tests {
         type Spoil = (RefuseReason, fn(&mut Fixture));
         let spoil: &[Spoil] = &[
             (R::Draining, |f| f.phase = Phase::Drain),
+            (R::BreakerVenue, |f| f.tripped = vec![BreakerScope::Venue]),
             (R::UnknownInstrument, |f| f.intent.instrument.0 = 7),
             (R::InstrumentChanging, |f| f.changing = true),
             (R::InstrumentPaused, |f| f.paused = true),

@@ -10,7 +10,8 @@
 //!  kill word-> |          |-- gate: roster of checks/<name>.rs       --> log: every input,
 //!              |          |-- ledger: positions, cash, reservations      every decision,
 //!              |          |-- rates: token buckets                        a point of equity
-//!              |          |-- valuation: paths and marks                  each second
+//!              |          |-- breakers: what fails is left alone       each second
+//!              |          |-- valuation: paths and marks
 //!              |          '-- equity: curve, peak, day, drawdown
 //!              '---- replay: the same core, fed from a journal
 //! ```

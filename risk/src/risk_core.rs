@@ -8,11 +8,12 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{
     AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
-    InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, RefuseReason,
-    RiskCommand,
+    InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
+    RefuseReason, ReportKind, RiskCommand, StrategyId,
 };
 
 use crate::aggregate::Aggregate;
+use crate::breaker::{Booked, Breakers};
 use crate::caps::Caps;
 use crate::changes::Changes;
 use crate::checks::{CheckInput, GateState};
@@ -24,6 +25,7 @@ use crate::headroom;
 use crate::latch::{LatchKind, Latches};
 use crate::ledger::Ledger;
 use crate::limits::LimitError;
+use crate::money::quote_amount;
 use crate::pnl::Pnl;
 use crate::rate::Rates;
 use crate::scopes::LimitBook;
@@ -53,6 +55,7 @@ pub struct RiskCore {
     valuation: Valuation,
     changes: Changes,
     rates: Rates,
+    breakers: Breakers,
     statistics: Statistics,
     latches: Latches,
     phase: Phase,
@@ -94,6 +97,7 @@ impl RiskCore {
             book,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
+            breakers: Breakers::new(&config.breakers, config.strategies, table.all().len()),
             statistics: Statistics::new(table, &config.limits.statistics),
             changes: Changes::new(table.all().len()),
             latches: Latches::new(config.strategies),
@@ -135,6 +139,7 @@ impl RiskCore {
     /// A turn that consumes inputs begins at `now`.
     pub fn on_turn(&mut self, now: Nanos) {
         self.now = now;
+        self.breakers.on_turn(now);
     }
 
     /// The control word changed. From kill to run: a person has ended the stop, and with it what
@@ -162,19 +167,7 @@ impl RiskCore {
 
     fn book_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         match *msg {
-            ExecMsg::Order(report) => {
-                // Our own record says whose order it is; the report decides only for strangers.
-                let own = self.ledger.order(report.order).map(|o| (o.strategy, o.instrument));
-                let (strategy, at) = own.unwrap_or((report.strategy, report.instrument));
-                let news = self.ledger.on_report(&report);
-                self.latches.on_drift(self.ledger.counts().drift());
-                self.statistics.follow(&self.ledger, at);
-                self.aggregate.on_exposure(strategy, at, &self.ledger, &self.valuation);
-                news.then(|| {
-                    let position = self.ledger.position(strategy, report.instrument);
-                    AccountReport::Order { report, position }
-                })
-            }
+            ExecMsg::Order(report) => self.book_order(&report),
             ExecMsg::Balance { asset, free, locked, .. } => {
                 self.ledger.on_balance(asset, free, locked);
                 None
@@ -194,7 +187,7 @@ impl RiskCore {
     /// that do not fit it, change nothing: control knows the same table.
     pub fn on_command(&mut self, command: &RiskCommand) {
         self.inputs = digest::of_command(self.inputs, command);
-        let known = self.ledger.table().get(command.instrument());
+        let known = command.instrument().and_then(|i| self.ledger.table().get(i));
         match command {
             RiskCommand::Rules { rules, resync } if known.is_some_and(|i| rules.fit(i)) => {
                 self.changes.begin(rules, *resync);
@@ -203,6 +196,7 @@ impl RiskCore {
             RiskCommand::Rules { .. } => {}
             RiskCommand::Pause { instrument, why } => self.changes.pause(*instrument, Some(*why)),
             RiskCommand::Resume { instrument } => self.changes.pause(*instrument, None),
+            RiskCommand::BreakerReset { scope } => self.breakers.reset(*scope),
         }
     }
 
@@ -326,7 +320,7 @@ impl RiskCore {
         if let Decision::Refused(reason) = decision {
             self.refused[reason as usize] += 1;
         }
-        self.fold(intent, &decision);
+        self.hash = digest::of_decision(self.hash, intent, &decision);
         decision
     }
 
@@ -455,6 +449,12 @@ impl RiskCore {
         })
     }
 
+    /// The circuit breakers.
+    #[must_use]
+    pub const fn breakers(&self) -> &Breakers {
+        &self.breakers
+    }
+
     /// The order-entry session is ready.
     #[must_use]
     pub const fn session_ready(&self) -> bool {
@@ -482,6 +482,7 @@ impl RiskCore {
             valuation: &self.valuation,
             changes: &self.changes,
             rates: &self.rates,
+            breakers: &self.breakers,
             statistics: &self.statistics,
             session_ready: self.session_ready,
             order_last: self.order_last,
@@ -497,6 +498,44 @@ impl RiskCore {
         }
     }
 
+    /// Books a report of an order; what is new is told to strategies and breakers.
+    fn book_order(&mut self, report: &OrderReport) -> Option<AccountReport> {
+        // Our own record says whose order it is; the report decides only for strangers.
+        let own = self.ledger.order(report.order).map(|o| (o.strategy, o.instrument));
+        let (strategy, at) = own.unwrap_or((report.strategy, report.instrument));
+        let realized = self.realized(strategy, at);
+        let news = self.ledger.on_report(report);
+        self.latches.on_drift(self.ledger.counts().drift());
+        self.statistics.follow(&self.ledger, at);
+        self.aggregate.on_exposure(strategy, at, &self.ledger, &self.valuation);
+        if !news {
+            return None;
+        }
+        let booked = match report.kind {
+            ReportKind::Fill => {
+                self.booked(report, self.realized(strategy, at).saturating_sub(realized))
+            }
+            _ => Booked::default(),
+        };
+        self.breakers.on_report(report, strategy, booked);
+        let position = self.ledger.position(strategy, report.instrument);
+        Some(AccountReport::Order { report: *report, position })
+    }
+
+    /// What a fill that realised `closed`, a notional, moved in the reporting asset; what cannot
+    /// be valued counts nothing.
+    fn booked(&self, report: &OrderReport, closed: i128) -> Booked {
+        let value = |asset, amount| self.valuation.value(asset, amount).unwrap_or(0);
+        let instrument = self.ledger.table().get(report.instrument);
+        let realized = instrument.map_or(0, |i| value(i.quote, quote_amount(i, closed)));
+        Booked { realized, fee: value(report.fee_asset, report.fee) }
+    }
+
+    /// Profit realised so far by `strategy` in `instrument`, as a notional.
+    fn realized(&self, strategy: StrategyId, instrument: InstrumentId) -> i128 {
+        self.ledger.exposure(strategy, instrument).map_or(0, |e| e.position.realized)
+    }
+
     /// Makes the reservation of an approved order and counts it.
     fn commit(&mut self, intent: &OrderIntent) -> bool {
         match intent.action {
@@ -508,6 +547,7 @@ impl RiskCore {
                 self.aggregate.on_exposure(strategy, id, &self.ledger, &self.valuation);
                 self.statistics.follow(&self.ledger, id);
                 self.rates.take_order(strategy, id, self.now);
+                self.breakers.admit(intent);
                 self.placed += 1;
             }
             OrderAction::Cancel => {
@@ -542,29 +582,6 @@ impl RiskCore {
             }
         }
         Some(sum)
-    }
-
-    fn fold(&mut self, intent: &OrderIntent, decision: &Decision) {
-        self.mix(intent.order.0);
-        match decision {
-            Decision::Refused(reason) => self.mix(1 << 32 | *reason as u64),
-            Decision::Approved(_) => {
-                self.mix(2 << 32 | intent.action as u64);
-                self.mix(intent.price.0 as u64);
-                self.mix(intent.qty.0 as u64);
-                self.mix(u64::from(intent.stop_ticks as u32));
-                self.mix(intent.expires.0);
-                let terms = [
-                    intent.strategy.0,
-                    intent.cause as u8,
-                    intent.kind as u8,
-                    intent.tif as u8,
-                    intent.side as u8,
-                ];
-                let instrument = u64::from(intent.instrument.0);
-                self.mix(terms.iter().fold(instrument, |w, t| w << 8 | u64::from(*t)));
-            }
-        }
     }
 
     const fn mix(&mut self, word: u64) {

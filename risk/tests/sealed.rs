@@ -34,7 +34,10 @@ fn a_turn_allocates_nothing() {
         control: Control::new(),
     };
     let limits = RiskLimits { position_equity_e4: 9_000, ..RiskLimits::default() };
-    let mut agent = RiskAgent::new(config(limits), ports, &Metrics::in_memory()).expect("valid");
+    let mut config = config(limits);
+    // Open for a turn only: breakers open again and again, and orders pass all the same.
+    (config.breakers.open_ns, config.breakers.errors_max) = (1_000_000, 20);
+    let mut agent = RiskAgent::new(config, ports, &Metrics::in_memory()).expect("valid");
     let (other, tag) = (register(Class::Hot), register(Class::Hot));
     seal(other);
     let scope = enter(other);
@@ -83,6 +86,8 @@ fn a_turn_allocates_nothing() {
     assert_eq!((allocations(tag), deallocations(tag)), (0, 0));
     let counts = agent.core().ledger().counts();
     assert!(agent.core().placed() > 10_000, "slots were recycled: {}", agent.core().placed());
+    let opened = agent.core().breakers().counts().opened;
+    assert!(opened.iter().all(|n| *n > 100), "breakers opened: {opened:?}");
     let met = (counts.fills, counts.duplicates, agent.core().canceled());
     assert!(met.0 > 5_000 && met.1 > 1_000 && met.2 > 1_000, "too quiet: {met:?}");
 }

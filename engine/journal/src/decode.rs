@@ -149,6 +149,9 @@ fn command_json(command: &RiskCommand) -> Value {
         RiskCommand::Resume { instrument } => {
             json!({ "what": "resume", "instrument": instrument.0 })
         }
+        RiskCommand::BreakerReset { scope } => {
+            json!({ "what": "breaker_reset", "scope": scope.name(), "number": scope.number() })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `[risk]` with its rows: limits of the account, the venue, strategies and instruments.
 
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{RiskLimits, ScopeLimits, Scopes, StatisticsLimits};
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
@@ -7,6 +8,7 @@ use bot4_types::{ControlMode, InstrumentTable, Symbol};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::breaker::{self, Breaker};
 use super::error::Issue;
 use super::resolve::{bounded, issue, positive};
 use super::value::Span;
@@ -88,6 +90,8 @@ pub struct Risk {
     pub fallback_volatility_pct: Spanned<f64>,
     /// One-second returns before an instrument's own tail is believed.
     pub history_min: Spanned<u32>,
+    /// `[risk.breaker]`.
+    pub breaker: Breaker,
     /// `[risk.venue]`.
     pub venue: Row,
     /// `[[risk.strategy]]`.
@@ -187,6 +191,7 @@ impl Default for Risk {
             heat_pct: value(1.0),
             fallback_volatility_pct: value(1.0),
             history_min: count(300),
+            breaker: Breaker::default(),
             venue: Row::default(),
             strategies: Vec::new(),
             instruments: Vec::new(),
@@ -209,6 +214,8 @@ pub struct RiskConfig {
     pub instruments: Vec<(String, ScopeLimits)>,
     /// Asset in which equity is counted.
     pub equity_asset: Symbol,
+    /// When circuit breakers open.
+    pub breakers: BreakerLimits,
 }
 
 impl RiskConfig {
@@ -246,6 +253,7 @@ pub fn resolve(risk: &Risk, strategies: usize, symbols: &[String]) -> Result<Ris
         strategies: vec![ScopeLimits::default(); strategies],
         instruments: Vec::new(),
         equity_asset,
+        breakers: breaker::resolve(&risk.breaker)?,
     };
     strategy_rows(risk, &mut config)?;
     instrument_rows(risk, symbols, &mut config)?;

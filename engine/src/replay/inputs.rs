@@ -8,6 +8,7 @@
 use std::fmt;
 
 use bot4_journal::hash::Fnv128;
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes};
 use bot4_types::instrument::TableError;
 use bot4_types::log::BODY_MAX;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carried::{EquityRow, Held, HeldRow};
 use super::chain::inputs::ChainInputs;
-use super::shapes::{InstrumentText, LimitsText, ScopeText};
+use super::shapes::{BreakersText, InstrumentText, LimitsText, ScopeText};
 use crate::config::Config;
 
 /// Version of the document.
@@ -68,6 +69,9 @@ pub struct RunInputs {
     pub scopes: Vec<ScopeRow>,
     /// Who may increase risk at the start, by name.
     pub mode: String,
+    /// When circuit breakers open.
+    #[serde(with = "BreakersText")]
+    pub breakers: BreakerLimits,
     /// What the agents before risk started from, in a run that was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<ChainInputs>,
@@ -190,6 +194,7 @@ impl RunInputs {
             limits: risk.limits,
             scopes: ScopeRow::all(&risk.scopes),
             mode: risk.mode.name().to_owned(),
+            breakers: risk.breakers,
             chain: None,
         }
     }
@@ -214,6 +219,7 @@ impl RunInputs {
         let (strategies, instruments) = (self.strategies, self.instruments.len());
         Ok(RiskConfig {
             limits: self.limits,
+            breakers: self.breakers,
             scopes: ScopeRow::scopes(&self.scopes, strategies, instruments)?,
             mode: *mode.ok_or_else(|| InputsError::Name(self.mode.clone()))?,
             table,
@@ -340,6 +346,7 @@ mod tests {
         RiskConfig {
             limits,
             scopes,
+            breakers: BreakerLimits { loss_max: i128::MAX, seed: u64::MAX, ..Default::default() },
             mode: ControlMode::SemiAuto,
             table,
             balances,

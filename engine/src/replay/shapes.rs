@@ -2,6 +2,7 @@
 //! in both directions, so a field that is added there does not compile here until it is journaled
 //! too.
 
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{RiskLimits, ScopeLimits, StatisticsLimits};
 use bot4_types::instrument::{Amount, PriceBand};
 use bot4_types::{AssetId, Instrument, InstrumentId, Price, Qty, Symbol};
@@ -180,4 +181,25 @@ pub(super) struct ScopeText {
     open_orders_max: u32,
     orders_per_s: u32,
     maintenance_e4: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "BreakerLimits", deny_unknown_fields)]
+pub(super) struct BreakersText {
+    losses_max: u32,
+    #[serde(with = "big")]
+    loss_min: Amount,
+    #[serde(with = "big")]
+    loss_max: Amount,
+    reject_e4_max: u32,
+    error_e4_max: u32,
+    ack_p99_ns_max: u64,
+    calls_min: u32,
+    errors_max: u32,
+    window_ns: u64,
+    open_ns: u64,
+    jitter_e4: u32,
+    successes_to_close: u16,
+    probes_max: u16,
+    seed: u64,
 }

@@ -160,7 +160,7 @@ mod tests {
         // A full link keeps a command waiting, in order.
         let mut instruments = Vec::new();
         while let Some(command) = told.pop() {
-            instruments.push(command.instrument().0);
+            instruments.extend(command.instrument().map(|i| i.0));
             watch.pass_on(&mut risk);
         }
         assert_eq!(instruments, [0, 1]);

@@ -50,6 +50,7 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
         "risk" => {
             let columns = instruments.next_multiple_of(8);
             6 * MIB
+                + MIB // the breakers' table of orders and their windows
                 + columns * (columns + bot4_portfolio::HISTORY) * 8 // covariances and scenarios
                 + t::LOG * 256
                 + t::APPROVED * 112

@@ -15,6 +15,7 @@ use bot4_lanes::{
     Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
     Tx, recorded,
 };
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, Nanos, RiskCommand, Shards};
@@ -301,6 +302,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         limits: inputs.config.risk.limits,
         scopes: inputs.config.risk.scopes(&inputs.opening.info.table),
         mode: inputs.config.risk.mode,
+        breakers: BreakerLimits { seed: inputs.config.seed, ..inputs.config.risk.breakers },
         table: inputs.opening.info.table.clone(),
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,

@@ -4,11 +4,11 @@
 //! replay feeds it again. One message holds one whole change. A change that does not fit one
 //! message goes in several, of which the last one commits, so that none is ever half obeyed.
 
-use crate::id::InstrumentId;
+use crate::id::{InstrumentId, StrategyId};
 use crate::log::{BODY_MAX, Body, Reader, Writer};
 use crate::rules::InstrumentRules;
 
-/// A command. The first byte of its body is its raw kind: 0, 1, 2 in the order of the variants.
+/// A command. The first byte of its body is its raw kind: 0 to 3 in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RiskCommand {
     /// An instrument has other rules. Ends a pause.
@@ -32,6 +32,72 @@ pub enum RiskCommand {
         /// Which.
         instrument: InstrumentId,
     },
+    /// Closes circuit breakers: a person says that what opened them is mended.
+    BreakerReset {
+        /// Which.
+        scope: BreakerScope,
+    },
+}
+
+/// Whose breakers a person means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerScope {
+    /// Every one.
+    All,
+    /// The strategy's.
+    Strategy(StrategyId),
+    /// The instrument's.
+    Instrument(InstrumentId),
+    /// The venue's.
+    Venue,
+}
+
+impl BreakerScope {
+    /// As a number: what it is in the upper half, whose in the lower.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        match self {
+            Self::All => 0,
+            Self::Venue => 1 << 16,
+            Self::Strategy(strategy) => 2 << 16 | strategy.0 as u64,
+            Self::Instrument(instrument) => 3 << 16 | instrument.0 as u64,
+        }
+    }
+
+    /// The name used in dumps and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Strategy(_) => "strategy",
+            Self::Instrument(_) => "instrument",
+            Self::Venue => "venue",
+        }
+    }
+
+    /// The number of the strategy or the instrument.
+    #[must_use]
+    pub const fn number(self) -> Option<u16> {
+        match self {
+            Self::All | Self::Venue => None,
+            Self::Strategy(strategy) => Some(strategy.0 as u16),
+            Self::Instrument(instrument) => Some(instrument.0),
+        }
+    }
+
+    /// The scope with this raw number.
+    #[must_use]
+    pub const fn from_raw(raw: u64) -> Option<Self> {
+        match (raw >> 16, raw as u16) {
+            (0, 0) => Some(Self::All),
+            (1, 0) => Some(Self::Venue),
+            (2, strategy) if strategy <= u8::MAX as u16 => {
+                Some(Self::Strategy(StrategyId(strategy as u8)))
+            }
+            (3, instrument) => Some(Self::Instrument(InstrumentId(instrument))),
+            _ => None,
+        }
+    }
 }
 
 /// Why an instrument is paused.
@@ -68,12 +134,13 @@ impl PauseReason {
 const _: () = assert!(size_of::<RiskCommand>() <= BODY_MAX);
 
 impl RiskCommand {
-    /// The instrument it is about.
+    /// The instrument it is about, if it is about one.
     #[must_use]
-    pub const fn instrument(&self) -> InstrumentId {
+    pub const fn instrument(&self) -> Option<InstrumentId> {
         match self {
-            Self::Rules { rules, .. } => rules.instrument,
-            Self::Pause { instrument, .. } | Self::Resume { instrument } => *instrument,
+            Self::Rules { rules, .. } => Some(rules.instrument),
+            Self::Pause { instrument, .. } | Self::Resume { instrument } => Some(*instrument),
+            Self::BreakerReset { .. } => None,
         }
     }
 }
@@ -95,6 +162,10 @@ impl Body for RiskCommand {
                 w.u8(2);
                 w.u16(instrument.0);
             }
+            Self::BreakerReset { scope } => {
+                w.u8(3);
+                w.u64(scope.raw());
+            }
         }
     }
 
@@ -113,6 +184,7 @@ impl Body for RiskCommand {
                 Self::Pause { instrument, why: PauseReason::from_raw(r.u8()?)? }
             }
             2 => Self::Resume { instrument: InstrumentId(r.u16()?) },
+            3 => Self::BreakerReset { scope: BreakerScope::from_raw(r.u64()?)? },
             _ => return None,
         })
     }
@@ -151,9 +223,16 @@ mod tests {
     use crate::time::Nanos;
     use proptest::prelude::*;
 
+    #[test]
+    fn what_is_no_scope_does_not_read() {
+        for wrong in [1, 1 << 16 | 1, 2 << 16 | 256, 4 << 16, u64::MAX] {
+            assert_eq!(BreakerScope::from_raw(wrong), None);
+        }
+    }
+
     proptest! {
         #[test]
-        fn commands_read_back(id in any::<u16>(), kind in 0u8..5) {
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..9) {
             let instrument = InstrumentId(id);
             let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
             let command = match kind {
@@ -163,9 +242,16 @@ mod tests {
                 }
                 1 => RiskCommand::Pause { instrument, why: PauseReason::Unlisted },
                 2 => RiskCommand::Pause { instrument, why: PauseReason::Units },
-                _ => RiskCommand::Resume { instrument },
+                3 => RiskCommand::Resume { instrument },
+                5 => RiskCommand::BreakerReset { scope: BreakerScope::All },
+                6 => RiskCommand::BreakerReset { scope: BreakerScope::Venue },
+                7 => {
+                    let scope = BreakerScope::Strategy(StrategyId(id as u8));
+                    RiskCommand::BreakerReset { scope }
+                }
+                _ => RiskCommand::BreakerReset { scope: BreakerScope::Instrument(instrument) },
             };
-            prop_assert_eq!(command.instrument(), instrument);
+            prop_assert_eq!(command.instrument(), (kind < 5).then_some(instrument));
             let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));
             prop_assert_eq!(RiskCommand::read(&mut Reader::over(entry.body())), Some(command));
         }

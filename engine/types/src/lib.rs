@@ -39,7 +39,7 @@ pub mod turn;
 
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
-pub use command::{BookOrder, InstrumentNews, PauseReason, RiskCommand};
+pub use command::{BookOrder, BreakerScope, InstrumentNews, PauseReason, RiskCommand};
 pub use headroom::Headroom;
 pub use id::{AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol};
 pub use instrument::{Instrument, InstrumentTable};

@@ -170,6 +170,14 @@ raw_enum! {
         InstrumentChanging = 39 => "instrument_changing",
         /// The instrument is paused by the control lane.
         InstrumentPaused = 40 => "instrument_paused",
+        /// The strategy's circuit breaker is open, or tries with other orders.
+        BreakerStrategy = 41 => "breaker_strategy",
+        /// The instrument's circuit breaker is.
+        BreakerInstrument = 42 => "breaker_instrument",
+        /// The venue's circuit breaker is.
+        BreakerVenue = 43 => "breaker_venue",
+        /// More than half of all circuit breakers are open.
+        BreakerGlobal = 44 => "breaker_global",
     }
 }
 

@@ -13,6 +13,9 @@ use crate::limits::units;
 pub struct BreakerLimits {
     /// Losing orders of a strategy in a row: such that closed something, and lost by it.
     pub losses_max: u32,
+    /// An order that loses less is no losing order: spread and fees of a single trade are not a
+    /// strategy that goes wrong. In the reporting asset.
+    pub loss_min: Amount,
     /// What a strategy may lose within the window, fees included, in the reporting asset.
     pub loss_max: Amount,
     /// Share of a strategy's orders that the venue rejects.
@@ -43,7 +46,8 @@ impl Default for BreakerLimits {
     fn default() -> Self {
         Self {
             losses_max: 5,
-            loss_max: units(1_000),
+            loss_min: units(1),
+            loss_max: units(5_000),
             reject_e4_max: 5_000,
             error_e4_max: 2_000,
             ack_p99_ns_max: 1_000_000_000,
@@ -62,7 +66,7 @@ impl Default for BreakerLimits {
 /// A field that cannot be meant, and what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerLimitError {
-    /// `loss_max` is negative.
+    /// `loss_min` or `loss_max` is negative.
     Loss,
     /// A share is above 10,000.
     Share,
@@ -77,7 +81,7 @@ pub enum BreakerLimitError {
 impl fmt::Display for BreakerLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Loss => f.write_str("loss_max must not be negative (zero: none)"),
+            Self::Loss => f.write_str("loss_min and loss_max must not be negative (zero: none)"),
             Self::Share => f.write_str("reject_e4_max and error_e4_max must be within 0..=10000"),
             Self::CallsMin => f.write_str("calls_min must be above zero"),
             Self::ErrorsMax => f.write_str("errors_max must be within 0..=128"),
@@ -110,7 +114,7 @@ impl BreakerLimits {
     pub fn validate(&self) -> Result<(), BreakerLimitError> {
         use BreakerLimitError as E;
         let rules = [
-            (self.loss_max >= 0, E::Loss),
+            (self.loss_min.min(self.loss_max) >= 0, E::Loss),
             (self.reject_e4_max.max(self.error_e4_max) <= 10_000, E::Share),
             (self.calls_min > 0, E::CallsMin),
             (self.errors_max <= WINDOW_CALLS_MAX as u32, E::ErrorsMax),
@@ -158,6 +162,7 @@ mod tests {
         assert_eq!(bad(|_| ()), Ok(()));
         assert_eq!(BreakerLimits::off().validate(), Ok(()));
         assert_eq!(bad(|l| l.loss_max = -1), Err(E::Loss));
+        assert_eq!(bad(|l| l.loss_min = -1), Err(E::Loss));
         assert_eq!(bad(|l| l.reject_e4_max = 10_001), Err(E::Share));
         assert_eq!(bad(|l| l.error_e4_max = 10_001), Err(E::Share));
         assert_eq!(bad(|l| l.calls_min = 0), Err(E::CallsMin));

@@ -42,6 +42,7 @@ pub mod sync;
 mod sync;
 mod window;
 
+pub use bot4_types::BreakerScope;
 pub use clock::Clock;
 pub use config::{BreakerConfig, BreakerConfigError, Unjudged, WINDOW_CALLS_MAX};
 pub use event::{Change, Delivered, Event, Events};
@@ -51,7 +52,7 @@ pub use machine::{Machine, Ticket};
 pub use monitor::{Monitor, TripCause};
 pub use permit::Permit;
 pub use registry::{Registry, Spec};
-pub use set::{Booked, BreakerCounts, BreakerLevel, BreakerScope, Breakers};
+pub use set::{Booked, BreakerCounts, BreakerLevel, Breakers};
 pub use shared::Breaker;
 pub use status::{Refusal, State, Verdict};
 

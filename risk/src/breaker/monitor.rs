@@ -83,13 +83,10 @@ impl Default for Monitor {
 }
 
 impl Monitor {
-    /// An order ended for good; it realised `net` after fees by closing.
-    pub fn on_closed(&mut self, net: Amount) {
-        match net {
-            0 => {}
-            1.. => self.losses = 0,
-            _ => self.losses = self.losses.saturating_add(1),
-        }
+    /// An order that closed something has ended; it earned `net` after fees.
+    pub fn on_closed(&mut self, net: Amount, limits: &BreakerLimits) {
+        let loses = net < 0 && net <= -limits.loss_min;
+        self.losses = if loses { self.losses.saturating_add(1) } else { 0 };
     }
 
     /// Something was earned or, below zero, lost at `now`.
@@ -164,6 +161,7 @@ mod tests {
 
     const LIMITS: BreakerLimits = BreakerLimits {
         losses_max: 5,
+        loss_min: 2,
         loss_max: 100,
         reject_e4_max: 5_000,
         error_e4_max: 2_000,
@@ -181,13 +179,16 @@ mod tests {
     #[test]
     fn five_losses_in_a_row_and_a_win_between() {
         let mut monitor = Monitor::default();
-        (0..4).for_each(|_| monitor.on_closed(-1));
-        monitor.on_closed(0);
-        assert_eq!(monitor.verdict(&LIMITS), None);
-        monitor.on_closed(1);
-        (0..4).for_each(|_| monitor.on_closed(-1));
-        assert_eq!(monitor.verdict(&LIMITS), None);
-        monitor.on_closed(-1);
+        let close = |monitor: &mut Monitor, nets: &[Amount]| {
+            nets.iter().for_each(|net| monitor.on_closed(*net, &LIMITS));
+            monitor.verdict(&LIMITS)
+        };
+        for between in [0, 1, -1] {
+            let nets = [-2, -3, -2, -2, between, -2, -2, -2, -2];
+            assert_eq!(close(&mut monitor, &nets), None, "{between} is no loss that counts");
+            monitor.clear();
+        }
+        let _fifth = close(&mut monitor, &[-2; 5]);
         assert_eq!(monitor.verdict(&LIMITS), Some(TripCause::Losses));
         monitor.clear();
         assert_eq!(monitor.verdict(&LIMITS), None);

@@ -10,15 +10,16 @@
 //! | rejected: filter, balance, anything else | failure | failure | success |
 //! | refused by the venue's rate limit, or too late for it | failure | - | failure |
 //! | lost: its fate is not known | failure | failure | failure |
-//! | never sent: no budget, no room, expired | failure | - | - |
-//! | never sent: killed, no session | - | - | - |
+//! | never sent: no budget, no room | failure | - | - |
+//! | never sent: killed, no session, the engine was late | - | - | - |
 //!
 //! A strategy's closed breaker opens by its [`Monitor`], the others by their windows. Cost while
 //! all are closed: one compare an intent, one row an approval, a few additions a report.
 
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState, ReportKind, StrategyId,
+    BreakerScope, DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState,
+    ReportKind, StrategyId,
 };
 
 use super::calls::{Call, Calls};
@@ -39,19 +40,6 @@ pub struct BreakerCounts {
     pub opened: [u64; 3],
     /// Breakers closed again by their probes.
     pub closed: u64,
-}
-
-/// Whose breakers a person means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerScope {
-    /// Every one.
-    All,
-    /// The strategy's.
-    Strategy(StrategyId),
-    /// The instrument's.
-    Instrument(InstrumentId),
-    /// The venue's.
-    Venue,
 }
 
 /// What a fill moved, in the reporting asset.
@@ -186,7 +174,7 @@ impl Breakers {
             call.closes |= booked.realized != 0;
             call.net = call.net.saturating_add(net);
             if report.state.is_terminal() && core::mem::take(&mut call.closes) {
-                monitor.on_closed(call.net);
+                monitor.on_closed(call.net, &limits);
             }
             if let Some((fate, marks)) = fates(report)
                 && !core::mem::replace(&mut call.judged, true)
@@ -405,7 +393,9 @@ fn fates(report: &OrderReport) -> Option<Fates> {
             _ => (Some(Fate::Rejected), [Failure, Failure, Success]),
         },
         (ReportKind::Done, OrderState::NotSent, reason) => match reason {
-            DoneReason::Killed | DoneReason::NoSession => (None, [Nothing; 3]),
+            DoneReason::Killed | DoneReason::NoSession | DoneReason::Expired => {
+                (None, [Nothing; 3])
+            }
             _ => (Some(Fate::Failed), [Failure, Nothing, Nothing]),
         },
         (ReportKind::Done, ..) => answered,

@@ -142,10 +142,12 @@ fn a_strategy_opens_by_each_of_its_rules() {
         assert_eq!((world.set.counts().causes, world.set.counts().opened[0]), (causes, 1));
     };
     let mut losses = World::new(|_| ());
-    (0..4).for_each(|_| losses.fill(ONE, -1));
-    losses.fill(TWO, -1);
+    let (loss, small) = (-crate::units(1), 1 - crate::units(1));
+    (0..9).for_each(|_| losses.fill(ONE, small));
+    (0..4).for_each(|_| losses.fill(ONE, loss));
+    losses.fill(TWO, loss);
     assert_eq!(losses.states(), [C; 5]);
-    losses.fill(ONE, -1);
+    losses.fill(ONE, loss);
     cause(&losses, TripCause::Losses);
     let mut loss = World::new(|l| l.loss_max = 100);
     loss.fill(ONE, -60);

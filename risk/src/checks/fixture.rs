@@ -10,6 +10,7 @@ use bot4_types::{
 
 use super::{CheckInput, GateState};
 use crate::aggregate::Aggregate;
+use crate::breaker::{BreakerLimits, BreakerScope, Breakers};
 use crate::caps::Caps;
 use crate::changes::Changes;
 use crate::equity::EquityPoint;
@@ -46,6 +47,8 @@ pub struct Fixture {
     pub filled: Vec<OrderId>,
     pub orders_taken: u32,
     pub cancels_taken: u32,
+    /// Breakers that are open.
+    pub tripped: Vec<BreakerScope>,
     /// What the statistics hold of the instrument, quantity units.
     pub held: i64,
     /// The statistics were handed the mark.
@@ -121,6 +124,7 @@ impl Default for Fixture {
             filled: Vec::new(),
             orders_taken: 0,
             cancels_taken: 0,
+            tripped: Vec::new(),
             held: 0,
             statistics_mark: true,
             changing: false,
@@ -175,6 +179,9 @@ impl Fixture {
         let take = |rates: &mut Rates| rates.take_order(StrategyId(0), InstrumentId(0), self.now);
         (0..self.orders_taken).for_each(|_| take(&mut rates));
         (0..self.cancels_taken).for_each(|_| rates.take_cancel(self.now));
+        let mut breakers = Breakers::new(&BreakerLimits::default(), 2, 1);
+        breakers.on_turn(self.now);
+        self.tripped.iter().for_each(|scope| breakers.trip(*scope));
         let mut valuation = Valuation::new(&table, AssetId(1));
         valuation.on_mark(&self.mark);
         let statistics = self.statistics(&table, &mut ledger, &valuation);
@@ -195,6 +202,7 @@ impl Fixture {
             valuation: &valuation,
             changes: &self.changes(),
             rates: &rates,
+            breakers: &breakers,
             statistics: &statistics,
             session_ready: self.session_ready,
             order_last: self.order_last,

@@ -9,6 +9,7 @@ use bot4_types::{
 };
 
 use crate::aggregate::{Aggregate, Part, Worth};
+use crate::breaker::Breakers;
 use crate::caps::{Caps, OrderCaps};
 use crate::changes::Changes;
 use crate::exposure::Exposure;
@@ -20,6 +21,7 @@ use crate::valuation::{Valuation, mark_price};
 
 pub mod balance;
 pub mod book;
+pub mod breaker;
 pub mod cancel;
 pub mod collar;
 pub mod correlation;
@@ -77,6 +79,8 @@ pub struct GateState<'a> {
     pub changes: &'a Changes,
     /// The rate buckets.
     pub rates: &'a Rates,
+    /// The circuit breakers.
+    pub breakers: &'a Breakers,
     /// What the book can lose.
     pub statistics: &'a Statistics,
     /// The order-entry session is ready.
@@ -111,6 +115,8 @@ pub struct CheckInput<'a> {
     pub changes: &'a Changes,
     /// The rate buckets.
     pub rates: &'a Rates,
+    /// The circuit breakers.
+    pub breakers: &'a Breakers,
     /// What the book can lose.
     pub statistics: &'a Statistics,
     /// The order-entry session is ready.
@@ -162,6 +168,7 @@ impl<'a> CheckInput<'a> {
             valuation: state.valuation,
             changes: state.changes,
             rates: state.rates,
+            breakers: state.breakers,
             statistics: state.statistics,
             session_ready: state.session_ready,
             order_last: state.order_last,

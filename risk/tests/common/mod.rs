@@ -1,6 +1,7 @@
 //! A small run: two instruments, three assets, and lives of orders as a venue would tell them.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig, RiskLimits, Scopes, units};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
@@ -51,6 +52,7 @@ pub fn config(limits: RiskLimits) -> RiskConfig {
     RiskConfig {
         limits,
         scopes: Scopes::default(),
+        breakers: BreakerLimits::default(),
         mode: ControlMode::FullAuto,
         table: table(),
         balances: balances(),
