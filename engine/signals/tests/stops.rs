@@ -112,13 +112,13 @@ fn a_falling_market_closes_the_position_of_a_silent_strategy() {
     assert_eq!(stop(&rig), Some(BID - BID / 100));
     at(&mut rig, BID - BID / 100 + 1);
     assert!(rig.sent().is_empty(), "not crossed yet");
-    let low = BID - BID / 100;
+    let low = BID - BID / 100 - ONE;
     at(&mut rig, low);
     let close = rig.only();
     rig::assert_lawful(&close, rig.now);
     assert_eq!((close.side, close.qty, close.tif), (Side::Sell, Qty(QTY), Tif::Ioc));
     assert_eq!((close.cause, close.kind), (Cause::Market, OrderKind::Limit));
-    assert_eq!(close.price, Price(low - low * 3 / 1_000));
+    assert_eq!(close.price, Price(low - low * 3 / 1_000).to_tick(ONE / 100, Side::Sell));
     assert_eq!(rig.count("stops_triggered"), 1);
     // Filled in part, the rest expires: the rest is sold by the next order at the newest touch.
     let part = fill_of(&close, QTY / 4, low, QTY - QTY / 4, OrderState::Expired);
@@ -141,10 +141,32 @@ fn a_rising_market_closes_a_short_position() {
     assert_eq!(stop(&rig), Some(high));
     at(&mut rig, high - 2 * ONE);
     assert!(rig.sent().is_empty());
-    at(&mut rig, high - ONE);
-    let close = rig.only();
+    at(&mut rig, high);
+    let (close, ask) = (rig.only(), high + ONE);
     assert_eq!((close.side, close.qty), (Side::Buy, Qty(QTY)));
-    assert_eq!(close.price, Price(high + high * 3 / 1_000));
+    assert_eq!(close.price, Price(ask + ask * 3 / 1_000).to_tick(ONE / 100, Side::Buy));
+}
+
+/// A sweep empties one side for some milliseconds: that is no falling market.
+#[test]
+fn a_side_that_is_swept_must_stay_away_to_count() {
+    let mut rig = ready(Silent);
+    at(&mut rig, BID);
+    filled(&mut rig, QTY, BID, QTY);
+    for _ in 0..3 {
+        rig.top(0, BID / 2, BID + ONE);
+        rig.turn();
+        rig.after(249);
+        at(&mut rig, BID);
+    }
+    assert_eq!((rig.sent().len(), rig.count("stops_triggered")), (0, 0));
+    rig.top(0, BID / 2, BID + ONE);
+    rig.turn();
+    rig.after(200);
+    assert_eq!(rig.turn(), 0, "it waits");
+    rig.now = rig.now + Nanos::from_millis(50);
+    assert!(rig.turn() > 0, "time alone confirms it");
+    assert_eq!((rig.only().side, rig.count("stops_triggered")), (Side::Sell, 1));
 }
 
 #[test]

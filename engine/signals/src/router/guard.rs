@@ -1,11 +1,14 @@
 //! The guarded stop: one for each strategy and instrument, over its whole net position.
 //!
 //! A fill that opens or adds sets the stop at its price less the distance that its order carried
-//! (`stop_ticks`); a stop only tightens while the position lives. When the touch that would take
-//! the position crosses the stop, the router closes it: the strategy's quotes are pulled, its
+//! (`stop_ticks`); a stop only tightens while the position lives. When the market crosses the stop,
+//! the router closes the position: the strategy's quotes are pulled, its
 //! wishes are refused, and an IOC order for all that is held goes through the gate like any
 //! other. It is repeated until nothing is held, whatever the strategy does or does not do. Then
 //! the strategy pauses in this instrument.
+//!
+//! The market has crossed when both sides of the touch have, or when the side that would take the
+//! position has for `stop_confirm`: a side that was swept shows a far price for some milliseconds.
 //!
 //! A position that the venue would not take back, because it is below a minimum, cannot be closed:
 //! its stop rests until a fill or the price makes it large enough. Nothing is sent while the engine
@@ -33,6 +36,10 @@ pub(crate) struct Guard {
     stop: i64,
     /// It was crossed: the position is being closed.
     pub triggered: bool,
+    /// The side that would take the position is beyond the stop since then.
+    crossed_at: Option<Nanos>,
+    /// Is in the router's list of positions to look at each turn.
+    listed: bool,
     /// What is held is below a minimum of the venue.
     dust: bool,
     /// The closing order is this often halved: it was refused for its size.
@@ -126,7 +133,7 @@ impl Router {
         let pause = self.config.stop_pause;
         let guard = &mut self.guards[pair];
         let paused_until = if guard.triggered { turn.now + pause } else { guard.paused_until };
-        *guard = Guard { paused_until, ..Guard::default() };
+        *guard = Guard { paused_until, listed: guard.listed, ..Guard::default() };
     }
 
     /// Begins to close the position of `pair` when the touch has crossed its stop.
@@ -136,33 +143,60 @@ impl Router {
             return;
         }
         let [bid, ask] = self.touches[pair / self.strategies];
-        let crossed = match position.0 > 0 {
-            true => bid > 0 && bid <= guard.stop,
-            false => ask > 0 && ask >= guard.stop,
+        let beyond = |price: i64| match position.0 > 0 {
+            true => price > 0 && price <= guard.stop,
+            false => price > 0 && price >= guard.stop,
         };
-        if crossed && (!guard.dust || self.closing_order(pair).is_ok()) {
-            self.guards[pair].triggered = true;
-            self.guards[pair].dust = false;
-            self.closing.push(pair);
+        let (near, far) = if position.0 > 0 { (bid, ask) } else { (ask, bid) };
+        if !beyond(near) {
+            self.changes += usize::from(guard.crossed_at.is_some());
+            self.guards[pair].crossed_at = None;
+            return;
+        }
+        let since = guard.crossed_at.unwrap_or(turn.now);
+        if guard.crossed_at.is_none() {
             self.changes += 1;
-            self.counters.add(c::STOPS_TRIGGERED, 1);
-            for at in pair * PARTS..(pair + 1) * PARTS {
-                self.drop_wish(at, origin, turn);
-            }
-            self.close_position(pair, origin, turn);
+            self.guards[pair].crossed_at = Some(since);
+            self.list(pair);
+        }
+        let lasts = turn.now.since(since) >= self.config.stop_confirm;
+        if (beyond(far) || lasts) && (!guard.dust || self.closing_order(pair).is_ok()) {
+            self.trigger(pair, origin, turn);
         }
     }
 
-    /// Goes on closing what was crossed. Called each turn.
+    fn trigger(&mut self, pair: usize, origin: Origin, turn: Turn<'_>) {
+        let guard = &mut self.guards[pair];
+        (guard.triggered, guard.dust) = (true, false);
+        self.changes += 1;
+        self.counters.add(c::STOPS_TRIGGERED, 1);
+        for at in pair * PARTS..(pair + 1) * PARTS {
+            self.drop_wish(at, origin, turn);
+        }
+        self.close_position(pair, origin, turn);
+    }
+
+    fn list(&mut self, pair: usize) {
+        if !std::mem::replace(&mut self.guards[pair].listed, true) {
+            self.closing.push(pair);
+        }
+    }
+
+    /// Goes on with what was crossed. Called each turn.
     pub(super) fn close_on(&mut self, turn: Turn<'_>) {
         let mut at = 0;
         while let Some(pair) = self.closing.get(at).copied() {
+            let origin = Origin::other(Cause::Timer);
             if self.guards[pair].triggered {
-                self.close_position(pair, Origin::other(Cause::Timer), turn);
+                self.close_position(pair, origin, turn);
+            } else {
+                self.watch(pair, origin, turn);
             }
-            if self.guards[pair].triggered {
+            let guard = &mut self.guards[pair];
+            if guard.triggered || guard.crossed_at.is_some() {
                 at += 1;
             } else {
+                guard.listed = false;
                 self.closing.swap_remove(at);
                 self.changes += 1;
             }

@@ -48,6 +48,8 @@ pub struct RouteConfig {
     pub stop_bps: u32,
     /// How far through the touch a stop's closing order may trade, in hundredths of a percent.
     pub stop_slip_bps: u32,
+    /// How long only the near side of the touch must be beyond a stop until it counts.
+    pub stop_confirm: Nanos,
     /// After a stop has closed a position its strategy pauses in the instrument for this long.
     pub stop_pause: Nanos,
 }
@@ -62,6 +64,7 @@ impl Default for RouteConfig {
             cancel_again: Nanos::from_secs(1),
             stop_bps: 300,
             stop_slip_bps: 30,
+            stop_confirm: Nanos::from_millis(250),
             stop_pause: Nanos::from_secs(5),
         }
     }
@@ -82,7 +85,7 @@ pub struct Router {
     positions: Vec<Qty>,
     /// By instrument, then strategy.
     guards: Vec<Guard>,
-    /// Places in `positions` that a stop is closing.
+    /// Places in `positions` that a stop is closing or may close soon.
     closing: Vec<usize>,
     /// By instrument: best bid and ask, zero while they may not be traded on.
     touches: Vec<[i64; 2]>,
