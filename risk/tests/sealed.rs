@@ -8,11 +8,22 @@ use bot4_alloc::seal::{Class, allocations, deallocations, enter, register, seal}
 use bot4_lanes::{Agent, Control, LogTx, Metrics, Probe, ring};
 use bot4_risk::{RiskAgent, RiskLimits, RiskPorts};
 use bot4_types::rng::SplitMix64;
-use bot4_types::{ExecMsg, Nanos, OrderAction, OrderIntent, Side};
+use bot4_types::{
+    ExecMsg, Nanos, OrderAction, OrderIntent, OrderReport, OrderState, ReportKind, Side,
+};
 use common::{Life, ONE, config, disturb, mark, place};
 
 #[global_allocator]
 static GLOBAL: SealedAlloc = SealedAlloc;
+
+/// Nothing stays open here, or the unknown orders would close both sides.
+fn ended(mut life: Vec<OrderReport>, intent: &OrderIntent) -> Vec<OrderReport> {
+    if life.last().is_none_or(|r| !r.state.is_terminal()) {
+        let (seq, cum) = life.last().map_or((0, 0), |r| (r.seq, r.cum_qty.0));
+        life.push(common::report(intent, seq + 1, ReportKind::Done, OrderState::Canceled, cum));
+    }
+    life
+}
 
 #[test]
 fn a_turn_allocates_nothing() {
@@ -67,15 +78,8 @@ fn a_turn_allocates_nothing() {
         drop(scope);
         while let Some(order) = approved.pop() {
             if order.intent().action == OrderAction::Place {
-                let mut life = Life::draw(order.intent(), &mut rng, &mut trade);
-                // Nothing stays open here, or the unknown orders would close both sides.
-                if life.last().is_none_or(|r| !r.state.is_terminal()) {
-                    let (seq, cum) = life.last().map_or((0, 0), |r| (r.seq, r.cum_qty.0));
-                    let (done, canceled) =
-                        (bot4_types::ReportKind::Done, bot4_types::OrderState::Canceled);
-                    life.push(common::report(order.intent(), seq + 1, done, canceled, cum));
-                }
-                for report in disturb(&life, &mut rng, 3) {
+                let life = Life::draw(order.intent(), &mut rng, &mut trade);
+                for report in disturb(&ended(life, order.intent()), &mut rng, 3) {
                     reports.push(ExecMsg::Order(report)).expect("room");
                 }
             }
