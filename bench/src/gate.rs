@@ -178,6 +178,8 @@ fn config(instruments: u64) -> RiskConfig {
         maintenance_e4: 100,
         weight_per_s: RATE_MAX,
         weight_burst: RATE_MAX,
+        // The bench asks as fast as the gate answers.
+        runaway_intents_per_s: RATE_MAX,
         ..RiskLimits::default()
     };
     let bases = (1..=instruments).map(|a| (AssetId(a as u8), units(50)));
