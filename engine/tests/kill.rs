@@ -147,6 +147,10 @@ fn an_engine_that_does_not_answer_is_ended_and_its_orders_go() {
     let rig = Rig::new();
     let mut engine = rig.start("report.json");
     signal(&engine.0, "STOP");
+    let stat = format!("/proc/{}/stat", engine.0.id());
+    while !std::fs::read_to_string(&stat).expect("it is there").contains(") T ") {
+        sleep(1);
+    }
     let out = rig.say(&["kill", "--reason", "it hangs", "--json"]);
     let told: Value = serde_json::from_slice(&out.stdout).expect("JSON");
     assert_eq!(out.status.code(), Some(0), "{told} {}", stderr(&out));

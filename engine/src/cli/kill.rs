@@ -80,8 +80,10 @@ pub fn engines(run: Option<&str>) -> Result<Vec<EarlierRun>, String> {
 /// open any more.
 fn stop(engine: &EarlierRun, reason: &str) -> (Value, bool) {
     let request = Request::Kill { reason: reason.to_owned() };
-    if let Ok(reply) = ask(&engine.path, &request) {
-        return settled(engine, reply.status);
+    if let Some(settled) =
+        ask(&engine.path, &request).ok().and_then(|reply| settled(engine, reply.status))
+    {
+        return settled;
     }
     eprintln!(
         "run {} (process {}) does not answer: it is ended, its orders are cancelled from here",
@@ -97,22 +99,20 @@ fn stop(engine: &EarlierRun, reason: &str) -> (Value, bool) {
     (told, clear)
 }
 
-/// Looks until nothing is open, for a while.
-fn settled(engine: &EarlierRun, mut status: Value) -> (Value, bool) {
+/// Looks until nothing is open, for a while. None when the engine fell silent over it.
+fn settled(engine: &EarlierRun, mut status: Value) -> Option<(Value, bool)> {
     for _ in 0..SETTLE_WITHIN {
         if status["orders"]["open"] == 0 {
             break;
         }
         std::thread::park_timeout(LOOK_EVERY);
-        if let Ok(reply) = ask(&engine.path, &Request::Status) {
-            status = reply.status;
-        }
+        status = ask(&engine.path, &Request::Status).ok()?.status;
     }
     let open = status["orders"]["open"].clone();
     let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": true,
                       "phase": status["phase"], "open": open, "latch": status["latch"]});
     let clear = open == 0 && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
-    (told, clear)
+    Some((told, clear))
 }
 
 fn latch(engine: &EarlierRun, reason: &str) -> Result<(), String> {
