@@ -23,8 +23,8 @@ use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
     BREAKER_CAUSES, BREAKERS_HALF_OPEN, BREAKERS_OPEN, BREAKERS_OPENED, CANCELED, CHECKED,
     COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS,
-    FILTERED, FIXED, FUNDINGS, LATCHED, LOTS_MERGED, MARKS, NAMES, OPEN, PLACED, REFUSED, REPORTS,
-    UNKNOWN, UNVALUED,
+    FILTERED, FIXED, FUNDINGS, LATCHED, LIMITS, LIMITS_REFUSED, LOTS_MERGED, MARKS, MODE, NAMES,
+    OPEN, PLACED, REFUSED, REPORTS, UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::gate::Approval;
@@ -528,6 +528,10 @@ impl RiskAgent {
         for (count, at) in opened.chain(counts.causes.iter().zip(BREAKER_CAUSES..)) {
             self.counters.set(at, *count);
         }
+        let (changed, refused) = self.core.limit_changes();
+        self.counters.set(LIMITS, changed);
+        self.counters.set(LIMITS_REFUSED, refused);
+        self.counters.set(MODE, self.core.mode() as u64);
     }
 
     fn publish_equity(&self) {

@@ -58,8 +58,14 @@ pub(crate) const BREAKERS_HALF_OPEN: usize = 26;
 pub(crate) const BREAKERS_OPENED: usize = 27;
 /// Strategies' breakers opened, by cause (gauges).
 pub(crate) const BREAKER_CAUSES: usize = 30;
+/// The control mode, by its number (gauge).
+pub(crate) const MODE: usize = 35;
+/// Changes of limits that hold (gauge).
+pub(crate) const LIMITS: usize = 36;
+/// Changes of limits that were not taken (gauge).
+pub(crate) const LIMITS_REFUSED: usize = 37;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 35] = [
+pub(crate) const FIXED: [&str; 38] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -95,6 +101,9 @@ pub(crate) const FIXED: [&str; 35] = [
     "breaker_cause_rejects",
     "breaker_cause_errors",
     "breaker_cause_latency",
+    "control_mode",
+    "limits_changed",
+    "limits_refused",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

@@ -62,6 +62,7 @@ pub mod orders;
 pub mod pnl;
 pub mod position;
 pub mod rate;
+pub mod reload;
 pub mod replay;
 pub mod risk_core;
 pub mod scopes;

@@ -18,6 +18,10 @@ pub fn mul_div(a: i128, b: i128, c: i128) -> i128 {
     if c == 0 {
         return 0;
     }
+    // One division where the product fits, which is nearly always.
+    if let Some(quotient) = a.checked_mul(b).and_then(|product| product.checked_div(c)) {
+        return quotient;
+    }
     let saturated = if (a < 0) ^ (b < 0) ^ (c < 0) { i128::MIN } else { i128::MAX };
     let exact = || {
         let whole = a.checked_div(c)?.checked_mul(b)?;
@@ -30,6 +34,10 @@ pub fn mul_div(a: i128, b: i128, c: i128) -> i128 {
 /// `a * b / c` for non-negative numbers, rounded up: for what is set aside.
 #[must_use]
 pub fn mul_div_up(a: i128, b: i128, c: i128) -> i128 {
+    if let Some(product) = a.checked_mul(b).filter(|product| *product >= 0 && c > 0) {
+        let low = product / c;
+        return low + i128::from(low * c != product);
+    }
     let low = mul_div(a, b, c);
     let exact = low.checked_mul(c).zip(a.checked_mul(b)).is_some_and(|(x, y)| x == y);
     if exact { low } else { low.saturating_add(1) }

@@ -5,6 +5,7 @@
 //! a ring or a trail.
 
 use bot4_lanes::Phase;
+use bot4_types::command::LIMITS_PART;
 use bot4_types::instrument::Amount;
 use bot4_types::{
     AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
@@ -24,13 +25,15 @@ use crate::gate::{self, Approval};
 use crate::headroom;
 use crate::latch::{LatchKind, Latches};
 use crate::ledger::Ledger;
-use crate::limits::LimitError;
 use crate::money::quote_amount;
 use crate::pnl::Pnl;
 use crate::rate::Rates;
+use crate::reload::Staging;
 use crate::scopes::LimitBook;
 use crate::statistics::{Statistics, Upkeep};
 use crate::valuation::Valuation;
+
+mod limits;
 
 /// Number of refuse reasons.
 pub const REASONS: usize = RefuseReason::ALL.len();
@@ -50,6 +53,9 @@ pub struct RiskCore {
     book: LimitBook,
     mode: ControlMode,
     caps: Caps,
+    staging: Staging,
+    limit_changes: u64,
+    limit_changes_refused: u64,
     ledger: Ledger,
     aggregate: Aggregate,
     valuation: Valuation,
@@ -94,6 +100,9 @@ impl RiskCore {
             caps: Caps::new(&book, table, config.mode),
             aggregate: Aggregate::new(table, config.strategies, config.quote),
             rates: Rates::new(&book),
+            staging: Staging::new(&book),
+            limit_changes: 0,
+            limit_changes_refused: 0,
             book,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
@@ -197,6 +206,11 @@ impl RiskCore {
             RiskCommand::Pause { instrument, why } => self.changes.pause(*instrument, Some(*why)),
             RiskCommand::Resume { instrument } => self.changes.pause(*instrument, None),
             RiskCommand::BreakerReset { scope } => self.breakers.reset(*scope),
+            RiskCommand::Mode(mode) => self.set_mode(*mode),
+            RiskCommand::LimitsPart { at, len, bytes } => {
+                self.staging.part(*at, &bytes[..usize::from(*len).min(LIMITS_PART)]);
+            }
+            RiskCommand::LimitsCommit { len, sum } => self.commit_limits(*len, *sum),
         }
     }
 
@@ -249,34 +263,6 @@ impl RiskCore {
     pub fn on_upkeep(&mut self, upkeep: Upkeep) {
         self.inputs = mixed(self.inputs, 1 << 8 | upkeep as u64);
         self.statistics.maintain(upkeep, self.now, &self.ledger, &self.valuation);
-    }
-
-    /// Another control mode: who may increase risk, and within which share of the limits.
-    pub fn set_mode(&mut self, mode: ControlMode) {
-        self.inputs = mixed(self.inputs, 1 << 32 | mode as u64);
-        self.mode = mode;
-        self.caps.resolve(&self.book, self.ledger.table(), mode, self.curve.point());
-    }
-
-    /// Other limits from now on, all at once: `change` makes them of those that hold. What is
-    /// above a limit that is tighter now stays as it is, and does not grow.
-    ///
-    /// # Errors
-    /// The first limit that cannot be meant; the old ones stay.
-    pub fn change_limits(&mut self, change: &LimitBook) -> Result<(), LimitError> {
-        change.validate()?;
-        let old = self.book.account;
-        self.book.copy_from(change);
-        let account = &mut self.book.account;
-        // What a reservation is made of and how statistics are kept stays for the run.
-        account.fee_allowance_e6 = old.fee_allowance_e6;
-        account.market_slippage_e4 = old.market_slippage_e4;
-        account.statistics.fallback_volatility_e6 = old.statistics.fallback_volatility_e6;
-        account.statistics.history_min = old.statistics.history_min;
-        self.rates.reconfigure(&self.book, self.now);
-        self.caps.resolve(&self.book, self.ledger.table(), self.mode, self.curve.point());
-        self.spread_margins();
-        Ok(())
     }
 
     /// Draws a point of the equity curve from the marks handed in, for the grid of a second.
@@ -406,24 +392,6 @@ impl RiskCore {
         self.curve.point().equity
     }
 
-    /// Who may increase risk.
-    #[must_use]
-    pub const fn mode(&self) -> ControlMode {
-        self.mode
-    }
-
-    /// The limits as configured.
-    #[must_use]
-    pub const fn limit_book(&self) -> &LimitBook {
-        &self.book
-    }
-
-    /// The limits as resolved over scopes, mode and equity.
-    #[must_use]
-    pub const fn caps(&self) -> &Caps {
-        &self.caps
-    }
-
     /// Exposure summed over instruments.
     #[must_use]
     pub const fn aggregate(&self) -> &Aggregate {
@@ -486,15 +454,6 @@ impl RiskCore {
             statistics: &self.statistics,
             session_ready: self.session_ready,
             order_last: self.order_last,
-        }
-    }
-
-    /// Gives the sums each instrument's maintenance margin.
-    fn spread_margins(&mut self) {
-        for i in 0..self.book.instruments.len() {
-            let id = InstrumentId(i as u16);
-            let e4 = self.caps.instrument(id).map_or(0, |caps| caps.maintenance_e4);
-            self.aggregate.set_maintenance(id, e4);
         }
     }
 

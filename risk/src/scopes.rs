@@ -128,9 +128,15 @@ impl LimitBook {
         rows.try_for_each(ScopeLimits::validate)
     }
 
-    /// Becomes `other`, which is of the same run. No allocation.
-    pub fn copy_from(&mut self, other: &Self) {
+    /// Becomes `other`, which is of the same run; what a reservation is made of and how
+    /// statistics are kept stays as it began. No allocation.
+    pub fn change_to(&mut self, other: &Self) {
+        let old = self.account;
         self.account = other.account;
+        self.account.fee_allowance_e6 = old.fee_allowance_e6;
+        self.account.market_slippage_e4 = old.market_slippage_e4;
+        self.account.statistics.fallback_volatility_e6 = old.statistics.fallback_volatility_e6;
+        self.account.statistics.history_min = old.statistics.history_min;
         self.venue = other.venue;
         for (own, new) in self.strategies.iter_mut().zip(&other.strategies) {
             *own = *new;

@@ -5,16 +5,17 @@ mod common;
 use bot4_lanes::metrics::Entry;
 use bot4_lanes::{Agent, Control, LogTx, Metrics, Probe, Rx, Tx, ring};
 use bot4_risk::{
-    EquityStart, ReplayError, Replayer, RiskAgent, RiskConfig, RiskCore, RiskLimits, RiskPorts,
+    EquityStart, LimitBook, ReplayError, Replayer, RiskAgent, RiskConfig, RiskCore, RiskLimits,
+    RiskPorts, Scopes, reload, units,
 };
-use bot4_types::log::{Body, Reader};
+use bot4_types::log::{Body, Reader, Refusal};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AccountReport, ApprovedOrder, AssetId, ExecMsg, InstrumentRules, LogEntry, LogKind, Mark,
-    Nanos, OrderAction, OrderId, OrderIntent, OrderState, PauseReason, RefuseReason, ReportKind,
-    RiskCommand, Side, Stage, Trail,
+    AccountReport, ApprovedOrder, AssetId, ControlMode, ExecMsg, InstrumentRules, LogEntry,
+    LogKind, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderState, PauseReason, RefuseReason,
+    ReportKind, RiskCommand, Side, Stage, Trail,
 };
-use common::{Life, ONE, config, disturb, mark, place, report};
+use common::{Life, ONE, STRATEGIES, config, disturb, mark, place, report};
 
 struct Bench {
     agent: RiskAgent,
@@ -306,6 +307,49 @@ fn without_room_for_records_nothing_is_taken() {
     assert!(stuck.is_some_and(|f| f.is_err_and(|f| f.what.contains("journal"))));
 }
 
+/// Limits hold from the commit on, all at once, and a mode from its command on; both are records
+/// that a replay obeys.
+#[test]
+fn limits_and_mode_change_by_command() {
+    let mut b = Bench::new(64, 64, 256).ready();
+    let mut journal = b.records();
+    let start = LimitBook::new(&limits(), &Scopes::default(), STRATEGIES, 2);
+    let tighter = RiskLimits { order_value_max: units(50), ..limits() };
+    let mut commands = reload::commands(&LimitBook { account: tighter, ..start.clone() });
+    let commit = commands.pop().expect("the last");
+    let mut answers = Vec::new();
+    let mut ask = |b: &mut Bench, journal: &mut Vec<LogEntry>, id| {
+        b.intents.push(buy(id)).expect("room");
+        b.turn(id).expect("no fault");
+        let records = b.records();
+        let refused = records.iter().find(|r| r.kind == LogKind::Refused as u8);
+        let reason = refused.map(|r| Refusal::read(&mut Reader::over(r.body())).expect("whole"));
+        answers.push(reason.map(|r| r.reason));
+        journal.extend(records);
+    };
+    commands.into_iter().for_each(|part| b.commands.push(part).expect("room"));
+    ask(&mut b, &mut journal, 1);
+    b.commands.push(commit).expect("room");
+    ask(&mut b, &mut journal, 2);
+    // The parts are used up: the same word again changes nothing.
+    b.commands.push(commit).expect("room");
+    b.commands.push(RiskCommand::Mode(ControlMode::Emergency)).expect("room");
+    ask(&mut b, &mut journal, 3);
+    b.commands.push(RiskCommand::Mode(ControlMode::FullAuto)).expect("room");
+    b.turn(4).expect("no fault");
+    journal.extend(b.records());
+    reload::commands(&start).into_iter().for_each(|c| b.commands.push(c).expect("room"));
+    ask(&mut b, &mut journal, 5);
+    let wanted = [None, Some(RefuseReason::FatNotional), Some(RefuseReason::Mode), None];
+    assert_eq!(answers, wanted);
+    assert_eq!(b.agent.core().limit_changes(), (2, 1));
+    assert_eq!((b.counter("limits_changed"), b.counter("limits_refused")), (2, 1));
+    let mut replay = Replayer::new(&config(limits())).expect("valid");
+    journal.iter().for_each(|entry| assert_eq!(replay.feed(entry), Ok(())));
+    assert_eq!(replay.decision_hash(), b.agent.decision_hash());
+    assert_eq!(replay.core().limit_book(), b.agent.core().limit_book());
+}
+
 /// A random run's journal replays to the same decisions, and any change in it is found.
 #[test]
 fn the_journal_replays_to_the_same_decisions() {
@@ -327,6 +371,17 @@ fn the_journal_replays_to_the_same_decisions() {
             b.intents.push(if rng.below(5) == 0 { cancel } else { intent }).expect("room");
             if rng.below(3) == 0 {
                 b.quote(id * 7);
+            }
+            if rng.below(30) == 0 {
+                let all = ControlMode::ALL;
+                let mode = all[rng.below(all.len() as u64) as usize];
+                b.commands.push(RiskCommand::Mode(mode)).expect("room");
+            } else if rng.below(30) == 0 {
+                let order_value_max = units(50 + rng.below(1_000) as i64);
+                let account = RiskLimits { order_value_max, ..limits() };
+                let book = LimitBook::new(&account, &Scopes::default(), STRATEGIES, 2);
+                let commands = reload::commands(&book).into_iter();
+                commands.for_each(|c| b.commands.push(c).expect("room"));
             }
             if id == 280 {
                 b.control.drain();

@@ -152,6 +152,13 @@ fn command_json(command: &RiskCommand) -> Value {
         RiskCommand::BreakerReset { scope } => {
             json!({ "what": "breaker_reset", "scope": scope.name(), "number": scope.number() })
         }
+        RiskCommand::Mode(mode) => json!({ "what": "mode", "mode": mode.name() }),
+        RiskCommand::LimitsPart { at, len, .. } => {
+            json!({ "what": "limits_part", "at": at, "bytes": len })
+        }
+        RiskCommand::LimitsCommit { len, sum } => {
+            json!({ "what": "limits", "bytes": len, "sum": format!("{sum:016x}") })
+        }
     }
 }
 

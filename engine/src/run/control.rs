@@ -24,6 +24,7 @@ use super::child::VenueChild;
 use super::disk::{DiskNews, DiskWatch};
 use super::memory::MemoryWatch;
 use super::refresh::Refresh;
+use super::reload::Reload;
 
 /// Between two looks: the control lane parks in between.
 const LOOK_EVERY: Nanos = Nanos::from_millis(5);
@@ -72,6 +73,8 @@ pub struct Inputs {
     pub memory: MemoryWatch,
     /// The venue's instruments, read again.
     pub refresh: Option<Refresh>,
+    /// The configuration file, read again.
+    pub reload: Option<Reload>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// The embedded venue.
@@ -196,6 +199,7 @@ impl ControlAgent {
         self.watch_disk(now);
         self.watch_memory(now);
         self.watch_instruments(now);
+        self.watch_config(now);
         if self.inputs.control.has_failed() && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble. A halt that a
             // person or risk asked for is not that: the engine stays up.
@@ -287,6 +291,18 @@ impl ControlAgent {
         }
         if let Some(what) = news {
             self.say(&format!("warning: {what}"));
+        }
+    }
+
+    /// A configuration file that has changed: risk gets its limits.
+    fn watch_config(&mut self, now: Nanos) {
+        let Some(reload) = self.inputs.reload.as_mut() else { return };
+        let news = reload.look(now);
+        if let Some(commands) = self.commands.as_mut() {
+            reload.pass_on(commands);
+        }
+        if let Some(what) = news {
+            self.say(&what);
         }
     }
 

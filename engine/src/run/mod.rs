@@ -32,6 +32,7 @@ pub mod outcome;
 pub mod plan;
 pub mod plant;
 pub mod refresh;
+pub mod reload;
 pub mod rest;
 pub mod retention;
 pub mod rings;
@@ -57,6 +58,8 @@ use access::Access;
 use capture::CaptureSink;
 use changes::Known;
 use child::VenueChild;
+
+use reload::Reload;
 
 use control::{ControlAgent, Ending};
 use dirs::RunDir;
@@ -177,6 +180,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
         refresh: refresh_of(config, &clock, &access, &opening, &wired.metrics)?,
+        reload: reload_of(config, options, &opening, &wired.metrics)?,
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
@@ -248,6 +252,23 @@ fn open(
     opening.past = account_state::past_of(account, newest, &opening, &config.strategies)?;
     opening.notes.extend(opening.past.notes.clone());
     Ok(opening)
+}
+
+/// What watches the configuration file, where the run was started with one.
+fn reload_of(
+    config: &Config,
+    options: &RunOptions,
+    opening: &outcome::Opening,
+    metrics: &bot4_lanes::Metrics,
+) -> std::io::Result<Option<Reload>> {
+    let Some(path) = options.config.as_deref().filter(|_| config.venue.trades()) else {
+        return Ok(None);
+    };
+    let asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked))?;
+    // What the command line changed is not a change of the file.
+    let read = crate::config::load(path).unwrap_or_else(|_| config.clone());
+    Ok(Some(Reload::new(path, read, opening.info.table.clone(), asked, metrics)))
 }
 
 /// The embedded venue, where the configuration asks for it.

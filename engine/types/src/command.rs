@@ -6,9 +6,13 @@
 
 use crate::id::{InstrumentId, StrategyId};
 use crate::log::{BODY_MAX, Body, Reader, Writer};
+use crate::order::ControlMode;
 use crate::rules::InstrumentRules;
 
-/// A command. The first byte of its body is its raw kind: 0 to 3 in the order of the variants.
+/// Bytes of limits in one command.
+pub const LIMITS_PART: usize = 200;
+
+/// A command. The first byte of its body is its raw kind, counted in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RiskCommand {
     /// An instrument has other rules. Ends a pause.
@@ -36,6 +40,25 @@ pub enum RiskCommand {
     BreakerReset {
         /// Which.
         scope: BreakerScope,
+    },
+    /// Another control mode.
+    Mode(ControlMode),
+    /// A part of other limits; none holds before the commit. The one at zero begins.
+    LimitsPart {
+        /// Where in the whole it belongs, bytes.
+        at: u32,
+        /// Bytes in use.
+        len: u8,
+        /// The bytes, in the form that risk reads.
+        bytes: [u8; LIMITS_PART],
+    },
+    /// The limits that the parts make hold from now on, all at once; or, if they are not those
+    /// that are meant, none of them.
+    LimitsCommit {
+        /// Bytes of the whole.
+        len: u32,
+        /// Their sum.
+        sum: u64,
     },
 }
 
@@ -140,7 +163,10 @@ impl RiskCommand {
         match self {
             Self::Rules { rules, .. } => Some(rules.instrument),
             Self::Pause { instrument, .. } | Self::Resume { instrument } => Some(*instrument),
-            Self::BreakerReset { .. } => None,
+            Self::BreakerReset { .. }
+            | Self::Mode(_)
+            | Self::LimitsPart { .. }
+            | Self::LimitsCommit { .. } => None,
         }
     }
 }
@@ -166,6 +192,21 @@ impl Body for RiskCommand {
                 w.u8(3);
                 w.u64(scope.raw());
             }
+            Self::Mode(mode) => {
+                w.u8(4);
+                w.u8(*mode as u8);
+            }
+            Self::LimitsPart { at, len, bytes } => {
+                w.u8(5);
+                w.u32(*at);
+                w.u8(*len);
+                w.bytes(&bytes[..usize::from(*len).min(LIMITS_PART)]);
+            }
+            Self::LimitsCommit { len, sum } => {
+                w.u8(6);
+                w.u32(*len);
+                w.u64(*sum);
+            }
         }
     }
 
@@ -185,6 +226,16 @@ impl Body for RiskCommand {
             }
             2 => Self::Resume { instrument: InstrumentId(r.u16()?) },
             3 => Self::BreakerReset { scope: BreakerScope::from_raw(r.u64()?)? },
+            4 => Self::Mode(ControlMode::from_raw(r.u8()?)?),
+            5 => {
+                let (at, len) = (r.u32()?, r.u8()?);
+                let mut bytes = [0; LIMITS_PART];
+                for byte in bytes.get_mut(..usize::from(len))? {
+                    *byte = r.u8()?;
+                }
+                Self::LimitsPart { at, len, bytes }
+            }
+            6 => Self::LimitsCommit { len: r.u32()?, sum: r.u64()? },
             _ => return None,
         })
     }
@@ -232,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn commands_read_back(id in any::<u16>(), kind in 0u8..9) {
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..12) {
             let instrument = InstrumentId(id);
             let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
             let command = match kind {
@@ -249,7 +300,15 @@ mod tests {
                     let scope = BreakerScope::Strategy(StrategyId(id as u8));
                     RiskCommand::BreakerReset { scope }
                 }
-                _ => RiskCommand::BreakerReset { scope: BreakerScope::Instrument(instrument) },
+                8 => RiskCommand::BreakerReset { scope: BreakerScope::Instrument(instrument) },
+                9 => RiskCommand::Mode(ControlMode::Manual),
+                10 => {
+                    let len = (id % (LIMITS_PART as u16 + 1)) as u8;
+                    let mut bytes = [0; LIMITS_PART];
+                    bytes[..usize::from(len)].fill(id as u8);
+                    RiskCommand::LimitsPart { at: id.into(), len, bytes }
+                }
+                _ => RiskCommand::LimitsCommit { len: id.into(), sum: u64::MAX },
             };
             prop_assert_eq!(command.instrument(), (kind < 5).then_some(instrument));
             let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));

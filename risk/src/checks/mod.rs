@@ -5,7 +5,8 @@
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    Cause, ControlMode, Instrument, Mark, Nanos, OrderId, OrderIntent, Price, RefuseReason, Side,
+    Cause, ControlMode, Instrument, Mark, Nanos, OrderAction, OrderId, OrderIntent, Price,
+    RefuseReason, Side,
 };
 
 use crate::aggregate::{Aggregate, Part, Worth};
@@ -134,6 +135,16 @@ pub struct CheckInput<'a> {
     worth: Option<&'a Worth>,
     worst_after: i128,
     own_worst_after: i128,
+    worths: Worths,
+}
+
+/// Values of a new order at the dearer of its price and the mark, in the reporting asset; `None`
+/// where they cannot be told. Several checks need them; none are made for a cancel.
+#[derive(Clone, Copy, Default)]
+struct Worths {
+    order: Option<Amount>,
+    worst: Option<Amount>,
+    own_worst: Option<Amount>,
 }
 
 /// A sum before an order, and what it would be after it.
@@ -156,6 +167,19 @@ impl<'a> CheckInput<'a> {
             let worst = exposure.map_or(0, |e| e.worst(intent.side));
             worst.saturating_add(i128::from(intent.qty.0))
         };
+        let (worst_after, own_worst_after) = (worst_after(total), worst_after(own));
+        let (mark, worth) = (state.valuation.mark(id), state.aggregate.worth(id));
+        let mut worths = Worths::default();
+        if intent.action == OrderAction::Place
+            && let Some(worth) = worth
+        {
+            let price = mark.and_then(mark_price).unwrap_or(Price(0)).max(intent.price);
+            let at = |qty| worth.at(qty, price, state.valuation);
+            worths.order = at(i128::from(intent.qty.0));
+            worths.worst = at(worst_after);
+            worths.own_worst =
+                if own_worst_after == worst_after { worths.worst } else { at(own_worst_after) };
+        }
         Self {
             now: state.now,
             phase: state.phase,
@@ -176,10 +200,11 @@ impl<'a> CheckInput<'a> {
             total,
             own,
             instrument: state.ledger.table().get(id),
-            mark: state.valuation.mark(id),
-            worth: state.aggregate.worth(id),
-            worst_after: worst_after(total),
-            own_worst_after: worst_after(own),
+            mark,
+            worth,
+            worst_after,
+            own_worst_after,
+            worths,
         }
     }
 
@@ -242,24 +267,21 @@ impl<'a> CheckInput<'a> {
 
     /// Value of the order at the dearer of its price and the mark.
     #[must_use]
-    #[inline]
-    pub fn order_worth(&self) -> Option<Amount> {
-        self.worth_of(i128::from(self.intent.qty.0))
+    pub const fn order_worth(&self) -> Option<Amount> {
+        self.worths.order
     }
 
     /// Value of the account's worst case after the order, at the dearer of its price and the
     /// mark.
     #[must_use]
-    #[inline]
-    pub fn worst_worth(&self) -> Option<Amount> {
-        self.worth_of(self.worst_after)
+    pub const fn worst_worth(&self) -> Option<Amount> {
+        self.worths.worst
     }
 
     /// The same of the strategy.
     #[must_use]
-    #[inline]
-    pub fn own_worst_worth(&self) -> Option<Amount> {
-        self.worth_of(self.own_worst_after)
+    pub const fn own_worst_worth(&self) -> Option<Amount> {
+        self.worths.own_worst
     }
 
     /// The account's worst-case gross exposure.
@@ -278,12 +300,6 @@ impl<'a> CheckInput<'a> {
         let part = self.aggregate.cell(strategy, self.intent.instrument)?;
         let before = self.aggregate.strategy(strategy)?.gross;
         Some(growth(before, part, self.own_worst_worth()?))
-    }
-
-    #[inline]
-    fn worth_of(&self, qty: i128) -> Option<Amount> {
-        let mark = self.mark.and_then(mark_price).unwrap_or(Price(0));
-        self.worth?.at(qty, mark.max(self.intent.price), self.valuation)
     }
 }
 

@@ -1,0 +1,237 @@
+//! The configuration file is read again while the run goes on: after a SIGHUP, and when it has
+//! changed on the disk. Its limits go to risk, all at once; so does another control mode. A file
+//! that is refused changes nothing, and what else has changed in it waits for the next start.
+//!
+//! The control lane looks at the file twice a second and takes it when two looks agree, so that one
+//! that is being written is not read by halves.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use bot4_lanes::{Counters, Metrics, Tx};
+use bot4_risk::{LimitBook, reload};
+use bot4_types::{InstrumentTable, Nanos, RiskCommand};
+
+use crate::config::{self, Config};
+
+/// Between two looks at the file.
+const LOOK_EVERY: Nanos = Nanos::from_millis(500);
+/// Counters, by index.
+const COUNTERS: &[&str] = &["config_reloads", "config_reloads_refused"];
+const TAKEN: usize = 0;
+const REFUSED: usize = 1;
+
+/// By what a change of the file is noticed.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// Watches the configuration file.
+pub struct Reload {
+    path: PathBuf,
+    asked: Arc<AtomicBool>,
+    running: Config,
+    table: InstrumentTable,
+    taken: Stamp,
+    seen: Stamp,
+    look_at: Nanos,
+    commands: VecDeque<RiskCommand>,
+    counters: Counters,
+}
+
+impl Reload {
+    /// Watches `path`, from which `running` was read; `asked` is set by SIGHUP.
+    #[must_use]
+    pub fn new(
+        path: &Path,
+        running: Config,
+        table: InstrumentTable,
+        asked: Arc<AtomicBool>,
+        metrics: &Metrics,
+    ) -> Self {
+        let stamp = stamp_of(path);
+        Self {
+            path: path.to_owned(),
+            asked,
+            running,
+            table,
+            taken: stamp,
+            seen: stamp,
+            look_at: Nanos::ZERO,
+            commands: VecDeque::new(),
+            counters: metrics.counters("control", COUNTERS),
+        }
+    }
+
+    /// What a reading led to, as a sentence for a person.
+    pub fn look(&mut self, now: Nanos) -> Option<String> {
+        // Relaxed: the flag alone is the message.
+        let asked = self.asked.swap(false, Ordering::Relaxed);
+        if !asked && now < self.look_at {
+            return None;
+        }
+        self.look_at = now + LOOK_EVERY;
+        let stamp = stamp_of(&self.path);
+        let settled = stamp == self.seen && stamp != self.taken;
+        self.seen = stamp;
+        if !asked && (!settled || stamp.is_none()) {
+            return None;
+        }
+        self.taken = stamp;
+        Some(match config::load(&self.path) {
+            Ok(config) => self.take(config),
+            Err(error) => self.refuse(&format!("it is refused:\n{error}")),
+        })
+    }
+
+    /// Sends risk what it must know, as far as there is room.
+    pub fn pass_on(&mut self, risk: &mut Tx<RiskCommand>) {
+        while let Some(command) = self.commands.front()
+            && risk.push(*command).is_ok()
+        {
+            self.commands.pop_front();
+        }
+    }
+
+    fn refuse(&mut self, why: &str) -> String {
+        self.counters.add(REFUSED, 1);
+        format!("{} was read again; {why}; the limits stay as they are", self.path.display())
+    }
+
+    fn take(&mut self, config: Config) -> String {
+        if config.risk.equity_asset != self.running.risk.equity_asset {
+            return self.refuse("equity_asset cannot change while the run goes on");
+        }
+        if config.strategies.len() != self.running.strategies.len() {
+            return self.refuse("strategies cannot come or go while the run goes on");
+        }
+        self.counters.add(TAKEN, 1);
+        let mut told = Vec::new();
+        let (old, new) = (self.book_of(&self.running), self.book_of(&config));
+        if old != new {
+            self.commands.extend(reload::commands(&new));
+            told.push("other limits hold from now on".to_owned());
+        }
+        if config.risk.mode != self.running.risk.mode {
+            self.commands.push_back(RiskCommand::Mode(config.risk.mode));
+            told.push(format!("the control mode is {}", config.risk.mode.name()));
+        }
+        let risk = config.risk.clone();
+        if without_limits(config) != without_limits(self.running.clone()) {
+            told.push("what else has changed waits for the next start".to_owned());
+        }
+        self.running.risk = risk;
+        let what = if told.is_empty() { "nothing has changed".to_owned() } else { told.join("; ") };
+        format!("{} was read again: {what}", self.path.display())
+    }
+
+    fn book_of(&self, config: &Config) -> LimitBook {
+        let (risk, instruments) = (&config.risk, self.table.all().len());
+        let strategies = config.strategies.len().max(1);
+        LimitBook::new(&risk.limits, &risk.scopes(&self.table), strategies, instruments)
+    }
+}
+
+/// Everything but limits and mode, in a form that can be compared.
+fn without_limits(mut config: Config) -> String {
+    config.risk = config::demo().map_or(config.risk, |demo| demo.risk);
+    format!("{config:?}")
+}
+
+fn stamp_of(path: &Path) -> Stamp {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_lanes::ring;
+    use bot4_types::{ControlMode, Instrument, InstrumentId, Symbol};
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        path: PathBuf,
+        reload: Reload,
+        asked: Arc<AtomicBool>,
+        now: Nanos,
+    }
+
+    fn bench() -> Bench {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("trade.toml");
+        std::fs::write(&path, config::DEMO).expect("written");
+        let mut table = InstrumentTable::new();
+        for name in ["A", "B"] {
+            table.asset(Symbol::new(name).expect("short")).expect("room");
+        }
+        let symbol = Symbol::new("BTCUSDT").expect("short");
+        table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+        let (asked, metrics) = (Arc::new(AtomicBool::new(false)), Metrics::in_memory());
+        let config = config::load(&path).expect("valid");
+        let reload = Reload::new(&path, config, table, Arc::clone(&asked), &metrics);
+        Bench { _dir: dir, path, reload, asked, now: Nanos::ZERO }
+    }
+
+    impl Bench {
+        fn write(&mut self, from: &str, to: &str) {
+            assert!(config::DEMO.contains(from));
+            std::fs::write(&self.path, config::DEMO.replacen(from, to, 1)).expect("written");
+        }
+
+        fn look(&mut self) -> Option<String> {
+            self.now = self.now + LOOK_EVERY;
+            self.reload.look(self.now)
+        }
+
+        fn sent(&mut self) -> Vec<RiskCommand> {
+            let (mut tx, mut rx) = ring(64);
+            self.reload.pass_on(&mut tx);
+            std::iter::from_fn(|| rx.pop()).collect()
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_once_it_has_settled() {
+        let mut bench = bench();
+        assert_eq!(bench.look(), None);
+        bench.write("position_pct = 2.0", "position_pct = 0.50");
+        assert_eq!(bench.look(), None, "it may be half written");
+        let told = bench.look().expect("told");
+        assert!(told.contains("other limits"), "{told}");
+        let sent = bench.sent();
+        assert!(matches!(sent.last(), Some(RiskCommand::LimitsCommit { .. })), "{sent:?}");
+        assert_eq!(bench.look(), None);
+        bench.asked.store(true, Ordering::Relaxed);
+        assert!(bench.look().expect("asked for").contains("nothing has changed"));
+        assert!(bench.sent().is_empty());
+    }
+
+    #[test]
+    fn a_bad_file_changes_nothing_and_says_where() {
+        let mut bench = bench();
+        bench.write("position_pct = 2.0", "position_pct = -2.0");
+        bench.look();
+        let told = bench.look().expect("told");
+        assert!(told.contains("trade.toml:") && told.contains("position_pct"), "{told}");
+        assert!(told.contains("stay as they are") && bench.sent().is_empty(), "{told}");
+        bench.write("equity_asset = \"USDT\"", "equity_asset = \"USDC\"");
+        bench.look();
+        assert!(bench.look().expect("told").contains("equity_asset cannot change"));
+        assert!(bench.sent().is_empty());
+    }
+
+    #[test]
+    fn a_mode_goes_to_risk_and_the_rest_waits() {
+        let mut bench = bench();
+        bench.write("mode = \"full_auto\"", "mode = \"manual\"");
+        bench.look();
+        assert!(bench.look().expect("told").contains("manual"));
+        assert_eq!(bench.sent(), [RiskCommand::Mode(ControlMode::Manual)]);
+        bench.write("seed = 1", "seed = 2");
+        bench.asked.store(true, Ordering::Relaxed);
+        let told = bench.look().expect("told");
+        assert!(told.contains("full_auto") && told.contains("next start"), "{told}");
+    }
+}
