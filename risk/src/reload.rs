@@ -156,7 +156,10 @@ impl Staging {
 /// Writes and reads a struct field by field. The patterns name every field, so that one that is
 /// added does not compile before it is sent, too.
 macro_rules! fields {
-    ($write:ident, $read:ident, $of:ident { $($field:ident $way:ident,)+ } $($inner:ident $w:ident $r:ident)?) => {
+    (
+        $write:ident, $read:ident,
+        $of:ident { $($field:ident $way:ident,)+ } $($inner:ident $w:ident $r:ident)?
+    ) => {
         fn $write(w: &mut Writer<'_>, from: &$of) {
             let $of { $($field,)+ $($inner,)? } = from;
             $(w.$way(*$field);)+

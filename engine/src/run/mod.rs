@@ -133,8 +133,7 @@ impl std::error::Error for Halted {}
 /// What kept the run from starting, as a text with its mend.
 pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std::error::Error>> {
     bot4_alloc::check_options()?;
-    let stop = stop_flag()?;
-    let plan = Plan::of(config)?;
+    let (stop, plan) = (stop_flag()?, Plan::of(config)?);
     // Best effort: what stays out shows in the lanes' fault counts.
     let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
