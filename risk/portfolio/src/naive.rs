@@ -184,7 +184,7 @@ impl NaivePortfolio {
     }
 
     fn is_cold(&self, i: usize) -> bool {
-        self.seen[i] < self.config.history_min
+        self.seen[i] < self.config.history_min.max(1)
     }
 
     /// What instruments with too short a history lack of the assumed shortfall.

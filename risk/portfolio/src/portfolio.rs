@@ -20,7 +20,8 @@ pub struct PortfolioConfig {
     pub instruments: usize,
     /// Weight of the past in the covariances, in (0, 1).
     pub lambda: f64,
-    /// Returns of an instrument before its own tail is believed, at most [`HISTORY`].
+    /// Returns of an instrument before its own tail is believed, at most [`HISTORY`]. Zero means
+    /// one: without a return there is no tail.
     pub history_min: u32,
     /// Volatility over the horizon of one hour that is assumed until then, as a share of the price.
     pub fallback_volatility: f64,
@@ -228,7 +229,7 @@ impl Portfolio {
         let assumed = NORMAL_SHORTFALL * self.config.fallback_volatility / HORIZON;
         let (mut cold, mut open, mut heat) = (0.0, 0.0, 0.0);
         for (i, line) in self.lines.iter_mut().enumerate() {
-            let is_cold = line.seen < self.config.history_min;
+            let is_cold = line.seen < self.config.history_min.max(1);
             let floor = if is_cold { assumed } else { 0.0 };
             line.shortfall = [0, 1].map(|side| self.tail.shortfall(i, side).max(floor));
             let held = self.covariance.held(i);
