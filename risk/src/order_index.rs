@@ -3,9 +3,11 @@
 //!
 //! Order numbers are handed out increasing, so neighbours in time are neighbours in memory and a
 //! lookup of a recent order touches one line; the place left between two of them ends every
-//! probe and keeps removal from scanning the run of all remembered orders. No hash function, no
-//! allocation after construction; at most half full. Removal shifts the run back and leaves no
-//! tombstones.
+//! probe. Where numbers of two rounds meet (orders that stay open while thousands come and go),
+//! entries lie in the order of their homes, the farther from home first (Celis, Robin Hood
+//! hashing, 1986): a probe ends at the first entry that is nearer to its home, and a removal at
+//! the first that is at home, not at the end of the run. No hash function, no allocation after
+//! construction; at most half full. Removal shifts back and leaves no tombstones.
 
 use bot4_types::OrderId;
 
@@ -36,17 +38,28 @@ impl OrderIndex {
     /// Puts `order` at `slot`, replacing an earlier slot. False, and nothing done, when the index
     /// is half full or `order` is zero.
     pub fn insert(&mut self, order: OrderId, slot: u32) -> bool {
-        let (place, found) = self.probe(order);
+        let (mut place, found) = self.probe(order);
         if order.0 == 0 || (!found && self.len * 2 >= self.places.len()) {
             return false;
         }
-        self.len += usize::from(!found);
-        self.places[place] = (order.0, slot);
-        true
-    }
-
-    const fn home(&self, order: u64) -> usize {
-        (order as usize) << 1 & self.mask
+        let mut entry = (order.0, slot);
+        if found {
+            self.places[place] = entry;
+            return true;
+        }
+        self.len += 1;
+        // Whoever is nearer to home than the one carried gives way.
+        loop {
+            let (key, _) = self.places[place];
+            if key == 0 {
+                self.places[place] = entry;
+                return true;
+            }
+            if self.from_home(key, place) < self.from_home(entry.0, place) {
+                std::mem::swap(&mut self.places[place], &mut entry);
+            }
+            place = (place + 1) & self.mask;
+        }
     }
 
     /// Takes `order` out; false when it is not there.
@@ -55,39 +68,43 @@ impl OrderIndex {
         if !found {
             return false;
         }
-        let mut next = hole;
         loop {
-            next = (next + 1) & self.mask;
+            let next = (hole + 1) & self.mask;
             let (key, _) = self.places[next];
-            if key == 0 {
+            if key == 0 || self.from_home(key, next) == 0 {
                 break;
             }
-            let home = self.home(key);
-            let from_home = next.wrapping_sub(home) & self.mask;
-            let from_hole = next.wrapping_sub(hole) & self.mask;
-            if from_home >= from_hole {
-                self.places[hole] = self.places[next];
-                hole = next;
-            }
+            self.places[hole] = self.places[next];
+            hole = next;
         }
         self.places[hole] = (0, 0);
         self.len -= 1;
         true
     }
 
-    /// Where `order` is, or the empty place where it would go.
+    /// Where `order` is, or the place where it would go.
+    #[inline]
     fn probe(&self, order: OrderId) -> (usize, bool) {
-        let mut place = self.home(order.0);
+        let (mut place, mut far) = (self.home(order.0), 0);
         loop {
             let (key, _) = self.places[place];
-            if key == 0 {
+            if key == order.0 {
+                return (place, key != 0);
+            }
+            if key == 0 || self.from_home(key, place) < far {
                 return (place, false);
             }
-            if key == order.0 {
-                return (place, true);
-            }
-            place = (place + 1) & self.mask;
+            (place, far) = ((place + 1) & self.mask, far + 1);
         }
+    }
+
+    const fn home(&self, order: u64) -> usize {
+        (order as usize) << 1 & self.mask
+    }
+
+    /// Steps from the home of `key` to `place`.
+    const fn from_home(&self, key: u64, place: usize) -> usize {
+        place.wrapping_sub(self.home(key)) & self.mask
     }
 }
 
@@ -124,5 +141,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Orders that stay while thousands come and go: no entry is ever far from its home.
+    #[test]
+    fn rounds_that_meet_stay_near_their_homes() {
+        let (capacity, open) = (8_192u64, 240u64);
+        let mut index = OrderIndex::new(capacity as usize);
+        (1..=open).for_each(|id| assert!(index.insert(OrderId(id), 1)));
+        let kept = capacity - open;
+        for id in open + 1..5 * capacity {
+            if id > open + kept {
+                assert!(index.remove(OrderId(id - kept)));
+            }
+            assert!(index.insert(OrderId(id), id as u32));
+            let far = index.from_home(id, index.probe(OrderId(id)).0);
+            assert!(far <= 2, "order {id} lies {far} places from home");
+        }
+        assert!((1..=open).all(|id| index.find(OrderId(id)) == Some(1)));
     }
 }
