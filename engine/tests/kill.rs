@@ -3,91 +3,9 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::{Child, Output, Stdio};
-
-use common::{bot4, check_account, config, number, output, report, sleep, stderr, venue};
+use common::rig::{Rig, ended, open_at_the_venue, sent, signal};
+use common::{bot4, check_account, number, output, report, sleep, stderr};
 use serde_json::Value;
-
-/// An engine that trades at a venue of its own process, which outlives it.
-struct Rig {
-    state: tempfile::TempDir,
-    config: std::path::PathBuf,
-    endpoints: Value,
-    _venue: common::Killed,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let state = tempfile::tempdir().expect("a folder");
-        let (venue, endpoints) = venue(state.path(), "127.0.0.1:0");
-        let path = state.path().join("trade.toml");
-        let text = config(&endpoints, None).replace("for = \"6s\"\n", "");
-        std::fs::write(&path, text).expect("written");
-        Self { state, config: path, endpoints, _venue: venue }
-    }
-
-    fn state(&self) -> &Path {
-        self.state.path()
-    }
-
-    fn start(&self, report: &str) -> common::Killed {
-        let engine = bot4(self.state())
-            .args(["run", "--config"])
-            .arg(&self.config)
-            .arg("--report")
-            .arg(self.state().join(report))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let engine = common::Killed(engine);
-        self.until("orders are sent", |s| sent(s) > 20);
-        engine
-    }
-
-    /// The status of the one engine that runs.
-    fn status(&self) -> Value {
-        let out = output(bot4(self.state()).args(["status", "--json"]));
-        let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
-        first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)
-    }
-
-    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..300 {
-            let status = self.status();
-            if holds(&status) {
-                return status;
-            }
-            sleep(100);
-        }
-        panic!("not within 30 s: {what}; {}", self.status());
-    }
-
-    fn say(&self, args: &[&str]) -> Output {
-        output(bot4(self.state()).args(args))
-    }
-
-    fn latch_file(&self) -> Option<String> {
-        let accounts = std::fs::read_dir(self.state().join("bot4/accounts")).ok()?;
-        let latch = accounts.flatten().map(|a| a.path().join("latch.json")).find(|p| p.exists())?;
-        std::fs::read_to_string(latch).ok()
-    }
-}
-
-fn sent(status: &Value) -> u64 {
-    status["orders"]["sent"].as_u64().unwrap_or(0)
-}
-
-fn signal(engine: &Child, name: &str) {
-    let pid = engine.id().to_string();
-    let done = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status();
-    assert!(done.expect("kill runs").success());
-}
-
-fn ended(engine: &mut common::Killed) -> Option<i32> {
-    engine.0.wait().expect("it ends").code()
-}
 
 #[test]
 fn a_person_stops_it_and_lets_it_go_on() {
@@ -208,13 +126,4 @@ fn a_strategy_that_runs_away_is_stopped() {
     assert!(rig.latch_file().is_some_and(|l| l.contains("runaway")));
     let next = output(bot4(rig.state()).args(["run", "--for", "1s", "--config"]).arg(&rig.config));
     assert_eq!(next.status.code(), Some(78), "{}", stderr(&next));
-}
-
-/// Orders that the venue holds open, by its own word.
-fn open_at_the_venue(rig: &Rig) -> u64 {
-    let args = ["run", "--reconcile-only", "--json", "--config"];
-    let out = output(bot4(rig.state()).args(args).arg(&rig.config));
-    let told: Value = serde_json::from_slice(&out.stdout).expect("JSON");
-    assert!(!told["notes"].to_string().contains("were cancelled"), "{told} {}", rig.endpoints);
-    told["earlier"]["open_at_venue"].as_u64().unwrap_or(0)
 }

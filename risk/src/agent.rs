@@ -103,6 +103,8 @@ impl RiskAgent {
         metrics: &Metrics,
     ) -> Result<Self, ConfigError> {
         let instruments = config.table.all().len();
+        let counters = metrics.counters("risk", &NAMES);
+        counters.set(MODE, config.mode as u64);
         Ok(Self {
             core: RiskCore::new(&config)?,
             ports,
@@ -116,7 +118,7 @@ impl RiskAgent {
             approved_stall: Stall::default(),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
-            counters: metrics.counters("risk", &NAMES),
+            counters,
         })
     }
 
@@ -578,7 +580,7 @@ impl Agent for RiskAgent {
         let intents = self.judge_intents(now, probe)?;
         let upkeep = self.maintain(now)?;
         let sampled = self.sample_equity(now)?;
-        if reports + intents > 0 {
+        if reports + commands + intents + sampled > 0 {
             self.publish();
         }
         self.watch(now)?;

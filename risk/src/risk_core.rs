@@ -52,6 +52,8 @@ pub enum Decision {
 pub struct RiskCore {
     book: LimitBook,
     mode: ControlMode,
+    /// What the configuration said of it last, while the run went on.
+    mode_configured: Option<ControlMode>,
     caps: Caps,
     staging: Staging,
     limit_changes: u64,
@@ -97,6 +99,7 @@ impl RiskCore {
         let book = config.limit_book();
         let mut core = Self {
             mode: config.mode,
+            mode_configured: None,
             caps: Caps::new(&book, table, config.mode),
             aggregate: Aggregate::new(table, config.strategies, config.quote),
             rates: Rates::new(&book),
@@ -206,7 +209,11 @@ impl RiskCore {
             RiskCommand::Pause { instrument, why } => self.changes.pause(*instrument, Some(*why)),
             RiskCommand::Resume { instrument } => self.changes.pause(*instrument, None),
             RiskCommand::BreakerReset { scope } => self.breakers.reset(*scope),
-            RiskCommand::Mode(mode) => self.set_mode(*mode),
+            RiskCommand::Mode(mode) => {
+                self.mode_configured = Some(*mode);
+                self.set_mode(*mode);
+            }
+            RiskCommand::OperatorMode(mode) => self.set_mode(*mode),
             RiskCommand::LimitsPart { at, len, bytes } => {
                 self.staging.part(*at, &bytes[..usize::from(*len).min(LIMITS_PART)]);
             }

@@ -153,6 +153,9 @@ fn command_json(command: &RiskCommand) -> Value {
             json!({ "what": "breaker_reset", "scope": scope.name(), "number": scope.number() })
         }
         RiskCommand::Mode(mode) => json!({ "what": "mode", "mode": mode.name() }),
+        RiskCommand::OperatorMode(mode) => {
+            json!({ "what": "mode", "mode": mode.name(), "by": "operator" })
+        }
         RiskCommand::LimitsPart { at, len, .. } => {
             json!({ "what": "limits_part", "at": at, "bytes": len })
         }

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod journal;
 pub mod kill;
 pub mod latency;
+pub mod mode;
 pub mod record;
 pub mod replay;
 pub mod resume;
@@ -68,6 +69,8 @@ enum Command {
     Kill(kill::Args),
     /// End a stop: only a person may, and says why.
     Resume(resume::Args),
+    /// Who may increase risk from now on: emergency, manual, semi_auto, full_auto.
+    Mode(mode::Args),
     /// How the running engines are doing.
     Status(status::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Latency(args) => latency::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Mode(args) => mode::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Guard(args) => guard::run(&args),

@@ -11,12 +11,18 @@ use crate::operator::message::{Request, checked_reason};
 #[derive(clap::Args)]
 #[command(
     after_help = "Ends the stop of running engines, and the latches that keep engines from\n\
-                        starting.\n\nExample: bot4 resume --reason \"line mended, account looked at\""
+                        starting. With --breaker it closes circuit breakers instead; those also\n\
+                        close by themselves.\n\n\
+                        Example: bot4 resume --reason \"line mended, account looked at\"\n\
+                        Example: bot4 resume --breaker BTCUSDT --reason \"filters are right again\""
 )]
 pub struct Args {
     /// Why it is safe; kept beside the reason of the stop.
     #[arg(long)]
     reason: String,
+    /// Close circuit breakers, and end no stop: all, venue, strategy:N (counted from 1) or a symbol.
+    #[arg(long, value_name = "SCOPE")]
+    breaker: Option<String>,
     /// This run only (its name, as `bot4 status` shows it).
     #[arg(long)]
     run: Option<String>,
@@ -32,11 +38,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
     let (mut ended, mut refused) = (Vec::new(), Vec::new());
+    if args.breaker.is_some() {
+        super::kill::engines(args.run.as_deref())?;
+    }
     for engine in running() {
         if args.run.as_ref().is_some_and(|name| *name != engine.record.id) {
             continue;
         }
-        let request = Request::Resume { reason: reason.clone() };
+        let request = match &args.breaker {
+            Some(scope) => Request::BreakerReset { scope: scope.clone(), reason: reason.clone() },
+            None => Request::Resume { reason: reason.clone() },
+        };
         match ask(&engine.path, &request) {
             Ok(reply) => match reply.error {
                 None => ended.push(engine.record.id),
@@ -46,14 +58,20 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     // What stands now belongs to engines that do not run, or refused.
-    if args.run.is_none() && refused.is_empty() {
+    if args.run.is_none() && args.breaker.is_none() && refused.is_empty() {
         for mut latch in Latch::all_standing()? {
             let clock = bot4_lanes::Clock::monotonic();
             latch.clear(&reason, clock.wall().unix_ms(clock.now()))?;
             ended.push(latch.account().to_owned());
         }
     }
-    if args.json {
+    if let Some(scope) = &args.breaker {
+        if args.json {
+            println!("{}", json!({"breaker": scope, "reset": ended, "refused": refused}));
+        } else {
+            ended.iter().for_each(|run| println!("run {run}: breaker {scope} is closed"));
+        }
+    } else if args.json {
         println!("{}", json!({"ended": ended, "refused": refused}));
     } else {
         ended.iter().for_each(|what| println!("{what}: may trade"));

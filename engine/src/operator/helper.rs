@@ -10,20 +10,25 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bot4_lanes::{Clock, Control, Metrics, Phase};
 use bot4_risk::latch::LatchKind;
+use bot4_types::RiskCommand;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
+use serde_json::json;
 
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
 use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
 use super::path::{SOCKET, Within};
+use super::scope;
 use super::status::{self, About};
 use super::trigger::Triggers;
+use crate::run::start_mode;
 
 /// Between two looks at triggers and latches; a request wakes at once.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -43,6 +48,8 @@ pub struct Inputs {
     pub control: Control,
     /// Counters of all agents.
     pub metrics: Metrics,
+    /// To the control lane, which passes it on to risk.
+    pub commands: Sender<RiskCommand>,
     /// The account's latch.
     pub latch: Latch,
     /// The guard, where there is one.
@@ -227,6 +234,37 @@ impl Desk {
                 let reason = checked_reason(reason)?;
                 self.resume(&reason)
             }
+            Request::Mode { mode, reason } => {
+                let reason = checked_reason(reason)?;
+                let known = start_mode::named(mode);
+                let command = known.ok_or_else(|| scope::no_mode(mode))?;
+                self.command(RiskCommand::OperatorMode(command))?;
+                self.note(&format!("control mode {mode}"), &reason);
+                Ok(())
+            }
+            Request::BreakerReset { scope, reason } => {
+                let reason = checked_reason(reason)?;
+                let about = &self.inputs.about;
+                let which = scope::parse(scope, about.strategies, &about.symbols)?;
+                self.command(RiskCommand::BreakerReset { scope: which })?;
+                self.note(&format!("breaker reset: {scope}"), &reason);
+                Ok(())
+            }
+        }
+    }
+
+    fn command(&self, command: RiskCommand) -> Result<(), String> {
+        let ended = "the run is ending: nothing was changed";
+        self.inputs.commands.send(command).map_err(|_| ended.to_owned())
+    }
+
+    /// Tells and keeps what a person said.
+    fn note(&self, what: &str, reason: &str) {
+        eprintln!("{what} (by {}): {reason}", name_of(By::Operator));
+        let said = json!({"said": {"what": what, "reason": reason, "at_ms": self.unix_ms(),
+                                   "run": self.inputs.about.run}});
+        if let Err(e) = self.inputs.latch.note(&said) {
+            eprintln!("warning: {what} is in force, but could not be written down: {e}");
         }
     }
 
@@ -266,14 +304,18 @@ pub fn has_socket(folder: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::operator::client::ask;
+    use bot4_types::{BreakerScope, ControlMode, InstrumentId, StrategyId};
+    use std::sync::mpsc::{Receiver, channel};
 
-    fn started(folder: &Path) -> (Helper, Control) {
+    fn started(folder: &Path) -> (Helper, Control, Receiver<RiskCommand>) {
+        let (commands, heard) = channel();
         let control = Control::new();
         let about = About {
             run: "1-2".to_owned(),
             account: "embedded".to_owned(),
             venue: "binance",
-            instruments: 1,
+            symbols: vec!["BTCUSDT".to_owned()],
+            strategies: 1,
         };
         let inputs = Inputs {
             folder: folder.to_owned(),
@@ -281,16 +323,17 @@ mod tests {
             clock: Clock::monotonic(),
             control: control.clone(),
             metrics: Metrics::in_memory(),
+            commands,
             latch: Latch::of("embedded").expect("no file"),
             guard: None,
         };
-        (Helper::start(inputs).expect("a socket"), control)
+        (Helper::start(inputs).expect("a socket"), control, heard)
     }
 
     #[test]
     fn a_kill_and_a_resume_over_the_socket() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (helper, control) = started(folder.path());
+        let (helper, control, _heard) = started(folder.path());
         let kill = Request::Kill { reason: "line cut".to_owned() };
         let reply = ask(folder.path(), &kill).expect("an answer");
         assert_eq!((reply.error, control.phase()), (None, Phase::Kill));
@@ -310,9 +353,40 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_and_a_breaker_go_to_risk_with_a_reason() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_helper, _control, heard) = started(folder.path());
+        let ask = |request: Request| ask(folder.path(), &request).expect("an answer").error;
+        let mode = |mode: &str, reason: &str| Request::Mode {
+            mode: mode.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let reset = |scope: &str| Request::BreakerReset {
+            scope: scope.to_owned(),
+            reason: "mended".to_owned(),
+        };
+        assert!(ask(mode("asleep", "x")).is_some_and(|e| e.contains("full_auto")));
+        assert!(ask(mode("manual", " ")).is_some(), "no reason, no change");
+        assert!(ask(reset("strategy:2")).is_some_and(|e| e.contains("1 of them")));
+        assert!(ask(reset("DOGEUSDT")).is_some_and(|e| e.contains("BTCUSDT")));
+        assert!(heard.try_recv().is_err());
+        assert_eq!(ask(mode("manual", "a look")), None);
+        assert_eq!(heard.try_recv(), Ok(RiskCommand::OperatorMode(ControlMode::Manual)));
+        for (text, scope) in [
+            ("all", BreakerScope::All),
+            ("venue", BreakerScope::Venue),
+            ("strategy:1", BreakerScope::Strategy(StrategyId(0))),
+            ("BTCUSDT", BreakerScope::Instrument(InstrumentId(0))),
+        ] {
+            assert_eq!(ask(reset(text)), None);
+            assert_eq!(heard.try_recv(), Ok(RiskCommand::BreakerReset { scope }));
+        }
+    }
+
+    #[test]
     fn hostile_clients_change_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (_helper, control) = started(folder.path());
+        let (_helper, control, _heard) = started(folder.path());
         let long = vec![b'x'; REQUEST_LEN_MAX + 1_000];
         for text in [b"{}\n".as_slice(), b"\xff\xfe\n", b"{\"do\":\"dance\"}\n", b"", &long] {
             let mut stream = crate::operator::path::connect(folder.path()).expect("connected");

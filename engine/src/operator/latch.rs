@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! accounts/<account>/latch.json      stands while trading is stopped
-//! accounts/<account>/latches.jsonl   every latch and every end of one, oldest first
+//! accounts/<account>/latches.jsonl   every latch, every end of one, and what a person said of modes
+//!                                    and breakers, oldest first
 //! ```
 
 use std::fs::File;
@@ -128,6 +129,16 @@ impl Latch {
         std::fs::rename(&part, folder.join(STANDING))?;
         File::open(folder)?.sync_all()?;
         note(folder, &json!({"set": record}))
+    }
+
+    /// Keeps what a person said that is no stop, in the list of latches.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn note(&self, what: &serde_json::Value) -> std::io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        make_folder(folder)?;
+        note(folder, what)
     }
 
     /// Ends the stop, for `reason`, at `at_ms`.

@@ -24,6 +24,20 @@ pub enum Request {
         /// Why it is safe.
         reason: String,
     },
+    /// Another control mode; it outlives the run where it is tighter than the configuration's.
+    Mode {
+        /// Its name.
+        mode: String,
+        /// Why.
+        reason: String,
+    },
+    /// Close circuit breakers.
+    BreakerReset {
+        /// Whose: `all`, `venue`, `strategy:1`, or a symbol.
+        scope: String,
+        /// Why what opened them is mended.
+        reason: String,
+    },
 }
 
 /// The answer.

@@ -24,6 +24,7 @@ pub mod helper;
 pub mod latch;
 pub mod message;
 pub mod path;
+pub mod scope;
 pub mod status;
 pub mod trigger;
 

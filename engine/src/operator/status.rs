@@ -1,6 +1,7 @@
 //! The status of a running engine as JSON: what a person asks first when called at night.
 
 use bot4_lanes::{Control, Metrics, Phase};
+use bot4_types::{ControlMode, RefuseReason};
 use serde_json::{Value, json};
 
 use super::latch::LatchRecord;
@@ -14,8 +15,10 @@ pub struct About {
     pub account: String,
     /// The venue's name.
     pub venue: &'static str,
-    /// Instruments.
-    pub instruments: u64,
+    /// Symbols of the instruments, in the order of their index.
+    pub symbols: Vec<String>,
+    /// Number of strategies.
+    pub strategies: usize,
 }
 
 /// The status now.
@@ -31,9 +34,10 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "venue": about.venue,
         "phase": name_of(phase),
         "resumable": resumable,
+        "mode": mode_of(m),
         "latch": latch,
         "session_ready": m.total_of("execution", "session_ready") > 0,
-        "instruments": about.instruments,
+        "instruments": about.symbols.len(),
         "books_live": m.total_of("book.", "live_books"),
         "market": {"messages": m.total_of("parse.", "messages"), "gaps": m.total_of("book.", "gaps"),
                    "resyncs": m.total_of("book.", "resyncs")},
@@ -42,8 +46,21 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
                    "unknown": m.total_of("execution", "orders_unknown")},
         "fills": m.total_of("risk", "fills_applied"),
         "refused": m.total_of("risk", "intents_refused"),
+        "refused_by": refused_by(m),
         "drift": m.total_of("risk", "drift"),
     })
+}
+
+/// The control mode that holds.
+fn mode_of(m: &Metrics) -> Option<&'static str> {
+    let raw = u8::try_from(m.total_of("risk", "control_mode")).ok()?;
+    ControlMode::from_raw(raw).map(ControlMode::name)
+}
+
+/// Refusals by reason; reasons that refused nothing are left out.
+fn refused_by(m: &Metrics) -> Value {
+    let count = |r: &RefuseReason| (r.name().to_owned(), json!(m.total_of("risk", r.name())));
+    Value::Object(RefuseReason::ALL.iter().map(count).filter(|(_, n)| *n != 0).collect())
 }
 
 /// The name of a phase.

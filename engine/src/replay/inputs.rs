@@ -69,6 +69,9 @@ pub struct RunInputs {
     pub scopes: Vec<ScopeRow>,
     /// Who may increase risk at the start, by name.
     pub mode: String,
+    /// What the configuration said of it, where that was something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_configured: Option<String>,
     /// When circuit breakers open.
     #[serde(with = "BreakersText")]
     pub breakers: BreakerLimits,
@@ -137,6 +140,8 @@ pub struct About<'a> {
     pub config_hash: u128,
     /// Seed of everything drawn.
     pub seed: u64,
+    /// The configuration's control mode; the run may start in a tighter one.
+    pub mode_configured: ControlMode,
 }
 
 /// Why records are not a run's inputs.
@@ -194,6 +199,8 @@ impl RunInputs {
             limits: risk.limits,
             scopes: ScopeRow::all(&risk.scopes),
             mode: risk.mode.name().to_owned(),
+            mode_configured: (about.mode_configured != risk.mode)
+                .then(|| about.mode_configured.name().to_owned()),
             breakers: risk.breakers,
             chain: None,
         }
@@ -229,6 +236,12 @@ impl RunInputs {
             equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
             held: self.held.iter().map(HeldRow::held).collect(),
         })
+    }
+
+    /// The configuration's control mode at the start, by name.
+    #[must_use]
+    pub fn mode_configured(&self) -> &str {
+        self.mode_configured.as_ref().unwrap_or(&self.mode)
     }
 
     /// The document as records, in order, written at `at`.
@@ -358,7 +371,8 @@ mod tests {
     }
 
     fn about() -> About<'static> {
-        About { run: "1-2", epoch: 9, config_hash: 77, seed: u64::MAX }
+        let mode_configured = ControlMode::FullAuto;
+        About { run: "1-2", epoch: 9, config_hash: 77, seed: u64::MAX, mode_configured }
     }
 
     #[test]

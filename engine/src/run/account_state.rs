@@ -1,5 +1,5 @@
-//! What an account keeps from run to run: the peak of its equity, its day, and what its strategies
-//! hold. Without it a restart would forget a loss, and leave a position without its stop.
+//! What an account keeps from run to run: the peak of its equity, its day, its control mode
+//! ([`start_mode`]), and what its strategies hold. Without it a restart would forget a loss, and leave a position without its stop.
 //!
 //! One file an account, `$XDG_STATE_HOME/bot4/accounts/<account>/state`: a line of JSON and a line
 //! with its checksum, beside the latch. It is written whole, synced and renamed, so that a crash
@@ -20,13 +20,14 @@ use bot4_journal::Reader;
 use bot4_journal::hash::Fnv128;
 use bot4_risk::{EquityStart, Replayer, RiskCore};
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, HeldPosition, InstrumentTable, Qty, StrategyId, Wall};
+use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable, Qty, StrategyId, Wall};
 use serde::{Deserialize, Serialize};
 
 use super::history;
 use super::outcome::Opening;
+use super::start_mode::{self, ModeRow};
 use super::takeover::Takeover;
-use crate::config::StrategyConfig;
+use crate::config::{Config, StrategyConfig};
 use crate::operator::latch::folder_of;
 use crate::replay::inputs::InputsText;
 use crate::replay::shapes::big;
@@ -59,6 +60,9 @@ pub struct AccountState {
     pub settled: bool,
     /// What strategies hold.
     pub positions: Vec<PositionRow>,
+    /// The control mode; states of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<ModeRow>,
 }
 
 /// 128 bits as text.
@@ -92,6 +96,10 @@ pub struct Past {
     pub equity: EquityStart,
     /// Of its strategies.
     pub held: Vec<HeldPosition>,
+    /// The control mode; the configuration's where none is said.
+    pub mode: Option<ControlMode>,
+    /// Which mode that is and why, as a sentence.
+    pub mode_told: Option<String>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -124,9 +132,16 @@ pub fn path_of(account: &str) -> Option<PathBuf> {
 }
 
 impl AccountState {
-    /// The state that `core` reached in `run`, over `table` and strategies of these `kinds`.
+    /// The state that `core` reached in `run`, over `table` and strategies of these `kinds`. The
+    /// configuration asked for the mode `configured` when the run began.
     #[must_use]
-    pub fn of(core: &RiskCore, run: &str, table: &InstrumentTable, kinds: &[&str]) -> Self {
+    pub fn of(
+        core: &RiskCore,
+        run: &str,
+        table: &InstrumentTable,
+        kinds: &[&str],
+        configured: Option<ControlMode>,
+    ) -> Self {
         let (ledger, point) = (core.ledger(), core.equity_curve());
         let assets = (0..table.assets_len()).map(|a| AssetId(a as u8));
         let balance = |a| (table.asset_name(a).to_owned(), AmountText(ledger.expected_balance(a)));
@@ -159,6 +174,7 @@ impl AccountState {
             balances: assets.map(balance).collect(),
             settled: false,
             positions,
+            mode: core.mode_configured().or(configured).map(|c| ModeRow::of(core.mode(), c)),
         }
     }
 
@@ -282,43 +298,63 @@ impl PositionRow {
     }
 }
 
-/// What a run of `account` with these strategies starts from. `earlier` is the account's newest
-/// run, if its journal is still there; `explained` when it is known that the venue has no other
-/// fills than that journal.
+/// How the venue's account compares with the journal of the last run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// It was not compared now: the run ended in order, or was reconciled before.
+    NotAsked,
+    /// The venue has exactly the fills of the journal.
+    Complete,
+    /// The venue has others beside them.
+    Explained,
+    /// The venue does not know fills of the journal.
+    Unexplained,
+}
+
+/// What a run of `account` by `config` starts from. `earlier` is the account's newest
+/// run, if its journal is still there, and how the venue's account compares with it.
 ///
 /// # Errors
 /// When the account's state is damaged, or cannot be written.
 pub fn past_of(
     account: &str,
-    earlier: Option<(&Takeover, bool)>,
+    earlier: Option<(&Takeover, Account)>,
     opening: &Opening,
-    strategies: &[StrategyConfig],
+    config: &Config,
 ) -> Result<Past, Box<dyn std::error::Error>> {
+    let strategies = &config.strategies;
     let wall = opening.wall;
     let fresh = Past { equity: EquityStart { wall, ..EquityStart::default() }, ..Past::default() };
     let Some(path) = path_of(account) else { return Ok(fresh) };
     let mut state = AccountState::read(&path)?;
     let kinds: Vec<&str> = strategies.iter().map(StrategyConfig::kind).collect();
-    if let Some((run, explained)) = earlier {
+    if let Some((run, account)) = earlier {
         let (id, journal) = run.id_and_journal();
         if let Some(own) = state.as_mut().filter(|s| s.run == id) {
-            own.settled |= explained;
+            own.settled |= account == Account::Complete;
         }
         // It did not come to write what it ended with: its journal leads there.
         if state.as_ref().is_none_or(|s| s.run != id)
-            && let Some(core) = core_of(journal)
+            && let Some((core, configured)) = core_of(journal)
         {
-            let found = AccountState::of(&core, id, core.ledger().table(), &kinds);
-            let found = AccountState { settled: explained, ..found };
+            let found = AccountState::of(&core, id, core.ledger().table(), &kinds, configured);
+            let found = AccountState { settled: account == Account::Complete, ..found };
             found.write(&path)?;
             state = Some(found);
         }
     }
     let (info, asset) = (&opening.info.table, opening.equity_asset);
-    Ok(state.map_or(fresh, |s| s.past(info, asset, &opening.balances, &kinds, wall)))
+    let kept = state.as_ref().and_then(|s| s.mode.as_ref());
+    let run = earlier.map(|(run, _)| run.id_and_journal().0);
+    let run = run.or(state.as_ref().map(|s| s.run.as_str())).unwrap_or_default();
+    let explained = earlier.is_none_or(|(_, account)| account != Account::Unexplained);
+    let (mode, told) = start_mode::choose(kept, run, config.risk.mode, explained);
+    let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, wall));
+    Ok(Past { mode: Some(mode), mode_told: Some(told), ..past.unwrap_or(fresh) })
 }
 
-/// Keeps what `core` reached in `run` for the account's next run.
+/// Keeps what `core` reached in `run` for the account's next run. The configuration asked for
+/// `mode` when it began.
 ///
 /// # Errors
 /// The disk's.
@@ -327,27 +363,35 @@ pub fn keep(
     core: &RiskCore,
     run: &str,
     strategies: &[StrategyConfig],
+    mode: ControlMode,
     settled: bool,
 ) -> std::io::Result<()> {
     let Some(path) = path_of(account) else { return Ok(()) };
     let kinds: Vec<&str> = strategies.iter().map(StrategyConfig::kind).collect();
-    let state = AccountState::of(core, run, core.ledger().table(), &kinds);
-    // Equity that was never known says nothing: what lies there stays.
+    let state = AccountState::of(core, run, core.ledger().table(), &kinds, Some(mode));
+    // Equity that was never known says nothing: what lies there stays, but for the mode.
     if core.equity().is_none() {
-        return Ok(());
+        return match AccountState::read(&path) {
+            Ok(Some(old)) => AccountState { mode: state.mode, ..old }.write(&path),
+            _ if state.mode.as_ref().is_some_and(ModeRow::differs) => state.write(&path),
+            _ => Ok(()),
+        };
     }
     AccountState { settled, ..state }.write(&path)
 }
 
-/// What risk had reached where the journal at `path` ends; `None` when it does not say what its
+/// What risk had reached where the journal at `path` ends, and the mode that the configuration asked
+/// for at its start; `None` when it does not say what its
 /// run started from. What lies behind a failed sync is not relied on.
-fn core_of(path: &Path) -> Option<RiskCore> {
+fn core_of(path: &Path) -> Option<(RiskCore, Option<ControlMode>)> {
+    let mut configured = None;
     let mut text = InputsText::default();
     let mut replay: Option<Replayer> = None;
     for record in Reader::open(path).ok()?.flatten().filter(|record| record.synced) {
         let entry = &record.entry;
         if entry.lane == t::LOG_RUN && replay.is_none() {
             if let Some(inputs) = text.take(entry.body()).ok()? {
+                configured = start_mode::named(inputs.mode_configured());
                 replay = Some(Replayer::new(&inputs.risk_config().ok()?).ok()?);
             }
         } else if entry.lane == t::LOG_RISK
@@ -357,7 +401,7 @@ fn core_of(path: &Path) -> Option<RiskCore> {
             break;
         }
     }
-    replay.map(|replay| replay.core().clone())
+    replay.map(|replay| (replay.core().clone(), configured))
 }
 
 fn checksum(line: &str) -> String {
@@ -409,6 +453,7 @@ mod tests {
             balances: balances.map(|(a, n)| (a.to_owned(), AmountText(units(n)))).into(),
             settled: true,
             positions: vec![row],
+            mode: Some(ModeRow::of(ControlMode::Manual, ControlMode::FullAuto)),
         }
     }
 

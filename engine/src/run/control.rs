@@ -10,6 +10,7 @@ use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bot4_alloc::pressure::Level;
@@ -75,6 +76,8 @@ pub struct Inputs {
     pub refresh: Option<Refresh>,
     /// The configuration file, read again.
     pub reload: Option<Reload>,
+    /// What a person says to risk.
+    pub said: Receiver<RiskCommand>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// The embedded venue.
@@ -200,6 +203,7 @@ impl ControlAgent {
         self.watch_memory(now);
         self.watch_instruments(now);
         self.watch_config(now);
+        self.pass_on_said();
         if self.inputs.control.has_failed() && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble. A halt that a
             // person or risk asked for is not that: the engine stays up.
@@ -303,6 +307,17 @@ impl ControlAgent {
         }
         if let Some(what) = news {
             self.say(&what);
+        }
+    }
+
+    /// What a person said goes to risk, as far as there is room.
+    fn pass_on_said(&mut self) {
+        let Some(commands) = self.commands.as_mut() else { return };
+        while commands.room() > 0
+            && let Ok(command) = self.inputs.said.try_recv()
+        {
+            // Room was asked for.
+            let _ = commands.push(command);
         }
     }
 

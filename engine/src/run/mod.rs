@@ -38,6 +38,7 @@ pub mod retention;
 pub mod rings;
 pub mod settings;
 pub mod sharding;
+pub mod start_mode;
 pub mod takeover;
 pub mod wiring;
 
@@ -55,6 +56,7 @@ use crate::operator::guard::GuardFeed;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use access::Access;
+use account_state::Account;
 use capture::CaptureSink;
 use changes::Known;
 use child::VenueChild;
@@ -168,6 +170,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
     wired.trap_syscalls(options.trap_syscalls, &plan);
     let _keeper = keeper(config, &wired.metrics, &clock)?;
+    let (commands, said) = std::sync::mpsc::channel();
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -180,10 +183,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         memory: MemoryWatch::new(Pressure::of_this_process()),
         refresh: refresh_of(config, &clock, &access, &opening, &wired.metrics)?,
         reload: reload_of(config, options, &opening, &wired.metrics)?,
+        said,
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
-    let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, latch)?;
+    let said = Said { commands, latch };
+    let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
     let closing = outcome::Closing {
@@ -197,10 +202,17 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         options,
         account: &account,
         strategies: &config.strategies,
+        mode: config.risk.mode,
         venue: config.venue.venue.name(),
         trades: config.venue.trades(),
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+}
+
+/// Where what a person says goes: to the control lane, and to the account's list.
+struct Said {
+    commands: std::sync::mpsc::Sender<bot4_types::RiskCommand>,
+    latch: Latch,
 }
 
 /// What a person may say while the run lasts, and the guard of its orders.
@@ -211,8 +223,9 @@ fn operator(
     clock: &Clock,
     control: &Control,
     metrics: &Metrics,
-    latch: Latch,
+    said: Said,
 ) -> Result<operator::Helper, String> {
+    let Said { commands, latch } = said;
     let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
     let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
     let guard =
@@ -221,7 +234,8 @@ fn operator(
         run: dir.id.clone(),
         account: latch.account().to_owned(),
         venue: config.venue.venue.name(),
-        instruments: config.venue.symbols.len() as u64,
+        symbols: config.venue.symbols.clone(),
+        strategies: config.strategies.len(),
     };
     let inputs = operator::Inputs {
         folder: dir.path.clone(),
@@ -229,6 +243,7 @@ fn operator(
         clock: clock.clone(),
         control: control.clone(),
         metrics: metrics.clone(),
+        commands,
         latch,
         guard,
     };
@@ -246,9 +261,10 @@ fn open(
     earlier: Option<&Takeover>,
 ) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
     let mut opening = outcome::Opening::take(clock, access, config)?;
-    let complete = settle(earlier, clock, access, &opening)?;
-    let newest = earlier.map(|run| (run, complete));
-    opening.past = account_state::past_of(account, newest, &opening, &config.strategies)?;
+    let compared = settle(earlier, clock, access, &opening)?;
+    let newest = earlier.map(|run| (run, compared));
+    opening.past = account_state::past_of(account, newest, &opening, config)?;
+    opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
     opening.notes.extend(opening.past.notes.clone());
     Ok(opening)
 }
@@ -284,18 +300,23 @@ fn embedded(
     Ok(Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?))
 }
 
-/// Compares an earlier run that nobody settled with the venue; true when its journal has every
-/// fill of the venue.
+/// Compares an earlier run that nobody settled with the venue.
 fn settle(
     earlier: Option<&Takeover>,
     clock: &Clock,
     access: &Access,
     opening: &outcome::Opening,
-) -> Result<bool, Box<dyn std::error::Error>> {
-    let Some(earlier) = earlier.filter(|run| run.is_unsettled()) else { return Ok(false) };
+) -> Result<Account, Box<dyn std::error::Error>> {
+    let Some(earlier) = earlier.filter(|run| run.is_unsettled()) else {
+        return Ok(Account::NotAsked);
+    };
     let settled = earlier.settle(clock, access, &opening.info.table, opening.seed)?;
     settled.sentences().iter().for_each(|s| eprintln!("{s}"));
-    Ok(settled.is_complete())
+    Ok(match (settled.is_complete(), settled.is_explained()) {
+        (true, _) => Account::Complete,
+        (_, true) => Account::Explained,
+        _ => Account::Unexplained,
+    })
 }
 
 /// What [`reconcile`] found.

@@ -15,7 +15,7 @@ use bot4_risk::RiskAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, Nanos, Symbol, Wall};
+use bot4_types::{AssetId, ControlMode, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
 use super::access::Access;
@@ -226,6 +226,8 @@ pub struct Closing<'a> {
     pub account: &'a str,
     /// Its strategies.
     pub strategies: &'a [StrategyConfig],
+    /// The control mode that the configuration asked for.
+    pub mode: ControlMode,
     /// The venue's name.
     pub venue: &'static str,
     /// Orders could be sent: there is an account to compare.
@@ -289,7 +291,8 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
         history::mark_closed(&c.dir.path, &serde_json::json!({"records": records}))?;
     }
     let settled = open == 0 && unknown == 0 && reconcile == Some(report::Reconcile::default());
-    account_state::keep(c.account, finals.risk.core(), &c.dir.id, c.strategies, settled)?;
+    let core = finals.risk.core();
+    account_state::keep(c.account, core, &c.dir.id, c.strategies, c.mode, settled)?;
     let compared = reconcile.is_some() || !c.trades;
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
 }

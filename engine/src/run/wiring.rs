@@ -301,7 +301,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
     RiskConfig {
         limits: inputs.config.risk.limits,
         scopes: inputs.config.risk.scopes(&inputs.opening.info.table),
-        mode: inputs.config.risk.mode,
+        mode: inputs.opening.past.mode.unwrap_or(inputs.config.risk.mode),
         breakers: BreakerLimits { seed: inputs.config.seed, ..inputs.config.risk.breakers },
         table: inputs.opening.info.table.clone(),
         balances: inputs.opening.balances.clone(),
@@ -411,6 +411,7 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
         epoch: inputs.dir.epoch.0,
         config_hash: config_hash(inputs.config),
         seed: inputs.config.seed,
+        mode_configured: inputs.config.risk.mode,
     };
     let mut log = LogTx::new(rings.tx("log[control]"), t::LOG_RUN);
     let mut document = RunInputs::of(&risk_config(inputs), &about);

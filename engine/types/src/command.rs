@@ -41,7 +41,7 @@ pub enum RiskCommand {
         /// Which.
         scope: BreakerScope,
     },
-    /// Another control mode.
+    /// Another control mode: the configuration says so.
     Mode(ControlMode),
     /// A part of other limits; none holds before the commit. The one at zero begins.
     LimitsPart {
@@ -60,6 +60,8 @@ pub enum RiskCommand {
         /// Their sum.
         sum: u64,
     },
+    /// Another control mode: a person says so.
+    OperatorMode(ControlMode),
 }
 
 /// Whose breakers a person means.
@@ -166,7 +168,8 @@ impl RiskCommand {
             Self::BreakerReset { .. }
             | Self::Mode(_)
             | Self::LimitsPart { .. }
-            | Self::LimitsCommit { .. } => None,
+            | Self::LimitsCommit { .. }
+            | Self::OperatorMode(_) => None,
         }
     }
 }
@@ -207,6 +210,10 @@ impl Body for RiskCommand {
                 w.u32(*len);
                 w.u64(*sum);
             }
+            Self::OperatorMode(mode) => {
+                w.u8(7);
+                w.u8(*mode as u8);
+            }
         }
     }
 
@@ -236,6 +243,7 @@ impl Body for RiskCommand {
                 Self::LimitsPart { at, len, bytes }
             }
             6 => Self::LimitsCommit { len: r.u32()?, sum: r.u64()? },
+            7 => Self::OperatorMode(ControlMode::from_raw(r.u8()?)?),
             _ => return None,
         })
     }
@@ -283,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn commands_read_back(id in any::<u16>(), kind in 0u8..12) {
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..13) {
             let instrument = InstrumentId(id);
             let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
             let command = match kind {
@@ -308,6 +316,7 @@ mod tests {
                     bytes[..usize::from(len)].fill(id as u8);
                     RiskCommand::LimitsPart { at: id.into(), len, bytes }
                 }
+                11 => RiskCommand::OperatorMode(ControlMode::SemiAuto),
                 _ => RiskCommand::LimitsCommit { len: id.into(), sum: u64::MAX },
             };
             prop_assert_eq!(command.instrument(), (kind < 5).then_some(instrument));

@@ -14,6 +14,12 @@ impl RiskCore {
         self.mode
     }
 
+    /// The mode that a changed configuration asked for last; none while it has not changed.
+    #[must_use]
+    pub const fn mode_configured(&self) -> Option<ControlMode> {
+        self.mode_configured
+    }
+
     /// Changes of limits that were taken, and that were not: sent by halves, or not to be meant.
     #[must_use]
     pub const fn limit_changes(&self) -> (u64, u64) {

@@ -1,0 +1,89 @@
+//! `bot4 mode`
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Outcome, exit};
+use crate::operator::client::ask;
+use crate::operator::message::{Request, checked_reason};
+use crate::operator::scope;
+use crate::run::history::EarlierRun;
+use crate::run::start_mode;
+
+/// Arguments of `bot4 mode`.
+#[derive(clap::Args)]
+#[command(after_help = "Modes: emergency (only what reduces), manual, semi_auto, full_auto.\n\
+                  A mode tighter than the configuration's outlives the run, until `bot4 mode` or a\n\
+                  changed `mode` in the configuration says otherwise.\n\n\
+                  Example: bot4 mode emergency --reason \"the venue halts withdrawals\"")]
+pub struct Args {
+    /// The control mode from now on.
+    mode: String,
+    /// Why; kept in the account's list.
+    #[arg(long)]
+    reason: String,
+    /// This run only (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long risk may take to obey.
+const OBEY_WITHIN: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Tells the engines another control mode.
+///
+/// # Errors
+/// A mode that is none, a reason that cannot be kept, or no engine that runs.
+pub fn run(args: &Args) -> Outcome {
+    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    if start_mode::named(&args.mode).is_none() {
+        return Err(format!("error: {}", scope::no_mode(&args.mode)).into());
+    }
+    let engines = super::kill::engines(args.run.as_deref())?;
+    let mut all = true;
+    for engine in &engines {
+        let told = tell(engine, &args.mode, &reason);
+        all &= told["obeyed"] == true;
+        if args.json {
+            println!("{told}");
+        } else {
+            println!("{}", sentence(&told));
+        }
+    }
+    Ok(if all { exit::DONE } else { exit::FAILED })
+}
+
+/// Tells one engine, and looks until its risk lane obeys.
+fn tell(engine: &EarlierRun, mode: &str, reason: &str) -> Value {
+    let request = Request::Mode { mode: mode.to_owned(), reason: reason.to_owned() };
+    let id = &engine.record.id;
+    let mut status = match ask(&engine.path, &request) {
+        Ok(reply) => match reply.error {
+            None => reply.status,
+            Some(e) => return json!({"run": id, "obeyed": false, "error": e}),
+        },
+        Err(e) => return json!({"run": id, "obeyed": false, "error": e.to_string()}),
+    };
+    for _ in 0..OBEY_WITHIN {
+        if status["mode"] == mode {
+            break;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+        let Ok(reply) = ask(&engine.path, &Request::Status) else { break };
+        status = reply.status;
+    }
+    json!({"run": id, "obeyed": status["mode"] == mode, "mode": status["mode"]})
+}
+
+fn sentence(told: &Value) -> String {
+    let text = |v: &Value| v.as_str().unwrap_or("?").to_owned();
+    match told["error"].as_str() {
+        Some(e) => format!("run {}: NOT CHANGED: {e}", text(&told["run"])),
+        None => format!("run {}: control mode {}", text(&told["run"]), text(&told["mode"])),
+    }
+}
