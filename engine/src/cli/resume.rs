@@ -20,7 +20,7 @@ pub struct Args {
     /// Why it is safe; kept beside the reason of the stop.
     #[arg(long)]
     reason: String,
-    /// Close circuit breakers, and end no stop: all, venue, strategy:N (counted from 1) or a symbol.
+    /// Close circuit breakers, end no stop: all, venue, strategy:N (counted from 1) or a symbol.
     #[arg(long, value_name = "SCOPE")]
     breaker: Option<String>,
     /// This run only (its name, as `bot4 status` shows it).

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! accounts/<account>/latch.json      stands while trading is stopped
-//! accounts/<account>/latches.jsonl   every latch, every end of one, and what a person said of modes
-//!                                    and breakers, oldest first
+//! accounts/<account>/latches.jsonl   every latch, every end of one, and what a person said of
+//!                                    modes and breakers, oldest first
 //! ```
 
 use std::fs::File;

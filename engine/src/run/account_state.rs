@@ -1,5 +1,7 @@
 //! What an account keeps from run to run: the peak of its equity, its day, its control mode
-//! ([`start_mode`]), and what its strategies hold. Without it a restart would forget a loss, and leave a position without its stop.
+//! ([`start_mode`]), and what its strategies hold.
+//!
+//! Without it a restart would forget a loss, and leave a position without its stop.
 //!
 //! One file an account, `$XDG_STATE_HOME/bot4/accounts/<account>/state`: a line of JSON and a line
 //! with its checksum, beside the latch. It is written whole, synced and renamed, so that a crash
@@ -380,8 +382,8 @@ pub fn keep(
     AccountState { settled, ..state }.write(&path)
 }
 
-/// What risk had reached where the journal at `path` ends, and the mode that the configuration asked
-/// for at its start; `None` when it does not say what its
+/// What risk had reached where the journal at `path` ends, and the mode that the configuration
+/// asked for at its start; `None` when it does not say what its
 /// run started from. What lies behind a failed sync is not relied on.
 fn core_of(path: &Path) -> Option<(RiskCore, Option<ControlMode>)> {
     let mut configured = None;

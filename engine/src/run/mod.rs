@@ -139,16 +139,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     // Best effort: what stays out shows in the lanes' fault counts.
     let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
-    let wall = clock.wall();
-    let dir = RunDir::create(wall.unix_ms(clock.now()))?;
+    let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     let mut child = embedded(config, options, &dir)?;
     let remote = remote_of(config, child.as_ref());
     let access = Access::of(&remote)?;
     let account = history::account_of(config, &remote);
-    let latch = Latch::of(&account)?;
-    latch.permit().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
-    let earlier = take_over(config, &account, &dir, wall.unix_ms(clock.now()))?;
-    let opening = open(config, &clock, &access, &account, earlier.as_ref())?;
+    let (latch, opening) = begin(config, &clock, &access, &account, &dir)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let control = Control::new();
@@ -250,6 +246,20 @@ fn operator(
     operator::Helper::start(inputs).map_err(|e| {
         format!("error: cannot open the control socket in {}: {e}", dir.path.display())
     })
+}
+
+/// Takes the account over, unless it is stopped: its latch, and what it is before the run.
+fn begin(
+    config: &Config,
+    clock: &Clock,
+    access: &Access,
+    account: &str,
+    dir: &RunDir,
+) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
+    let latch = Latch::of(account)?;
+    latch.permit().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
+    let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
+    Ok((latch, open(config, clock, access, account, earlier.as_ref())?))
 }
 
 /// The account before the run, compared with what its earlier runs left.
