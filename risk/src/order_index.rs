@@ -55,7 +55,7 @@ impl OrderIndex {
                 self.places[place] = entry;
                 return true;
             }
-            if self.from_home(key, place) < self.from_home(entry.0, place) {
+            if self.steps_from_home(key, place) < self.steps_from_home(entry.0, place) {
                 std::mem::swap(&mut self.places[place], &mut entry);
             }
             place = (place + 1) & self.mask;
@@ -71,7 +71,7 @@ impl OrderIndex {
         loop {
             let next = (hole + 1) & self.mask;
             let (key, _) = self.places[next];
-            if key == 0 || self.from_home(key, next) == 0 {
+            if key == 0 || self.steps_from_home(key, next) == 0 {
                 break;
             }
             self.places[hole] = self.places[next];
@@ -91,7 +91,7 @@ impl OrderIndex {
             if key == order.0 {
                 return (place, key != 0);
             }
-            if key == 0 || self.from_home(key, place) < far {
+            if key == 0 || self.steps_from_home(key, place) < far {
                 return (place, false);
             }
             (place, far) = ((place + 1) & self.mask, far + 1);
@@ -103,7 +103,7 @@ impl OrderIndex {
     }
 
     /// Steps from the home of `key` to `place`.
-    const fn from_home(&self, key: u64, place: usize) -> usize {
+    const fn steps_from_home(&self, key: u64, place: usize) -> usize {
         place.wrapping_sub(self.home(key)) & self.mask
     }
 }
@@ -155,7 +155,7 @@ mod tests {
                 assert!(index.remove(OrderId(id - kept)));
             }
             assert!(index.insert(OrderId(id), id as u32));
-            let far = index.from_home(id, index.probe(OrderId(id)).0);
+            let far = index.steps_from_home(id, index.probe(OrderId(id)).0);
             assert!(far <= 2, "order {id} lies {far} places from home");
         }
         assert!((1..=open).all(|id| index.find(OrderId(id)) == Some(1)));
