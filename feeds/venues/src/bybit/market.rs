@@ -48,22 +48,23 @@ impl Scanner for BybitMarket {
     #[inline(always)]
     fn scan<L: Look>(&mut self, look: L, input: &Input<'_>, sink: &mut Sink) -> Scanned {
         let mut c = Cursor::new(look, input.bytes, input.len);
-        c.expect(b"{\"topic\":\"")?;
-        if c.take(b"orderbook.") {
-            // The depth that we ask for.
-            if !c.take(b"200.") {
-                // Level 1 is no book: its messages show the best quotes only.
-                if c.integer()? < 2 {
-                    return None;
-                }
-                c.expect(b".")?;
-            }
+        // The depth that we ask for.
+        if c.take(b"{\"topic\":\"orderbook.200.") {
             let symbol = c.name_like(self.symbols.guess())?;
             return self.scan_book(c, symbol, input, sink);
         }
-        c.expect(b"publicTrade.")?;
+        if c.take(b"{\"topic\":\"publicTrade.") {
+            let symbol = c.name_like(self.symbols.guess())?;
+            return self.scan_trades(c, symbol, input, sink);
+        }
+        c.expect(b"{\"topic\":\"orderbook.")?;
+        // Level 1 is no book: its messages show the best quotes only.
+        if c.integer()? < 2 {
+            return None;
+        }
+        c.expect(b".")?;
         let symbol = c.name_like(self.symbols.guess())?;
-        self.scan_trades(c, symbol, input, sink)
+        self.scan_book(c, symbol, input, sink)
     }
 }
 
@@ -88,12 +89,11 @@ impl BybitMarket {
         sink: &mut Sink,
     ) -> Scanned {
         let (is_delta, ts) = scan_envelope(&mut c)?;
-        c.expect(b",\"data\":{\"s\":\"")?;
+        c.expect(b"{\"s\":\"")?;
         // The name has no quote in it: the same name again needs no other look.
         c.expect_name(symbol)?;
-        c.expect(b"\"")?;
+        c.expect(b"\",\"b\":[")?;
         let listed = self.symbols.find(symbol)?;
-        c.expect(b",\"b\":[")?;
         let mut block = match block_for(levels_bound(input), sink)? {
             Ok(block) => block,
             Err(e) => return Some(Err(e)),
@@ -118,7 +118,7 @@ impl BybitMarket {
         sink: &mut Sink,
     ) -> Scanned {
         let (is_delta, _) = scan_envelope(&mut c)?;
-        c.expect(b",\"data\":[")?;
+        c.expect(b"[")?;
         if is_delta {
             return None;
         }
@@ -209,26 +209,25 @@ impl BookHead {
     }
 }
 
-/// Type and time of the envelope, in either order: whether it is a delta, and `ts`.
+/// Type and time of the envelope, in either order, and the key of the data: whether it is a delta,
+/// and `ts`. A type is compared together with the keys around it.
 #[inline(always)]
 fn scan_envelope<L: Look>(c: &mut Cursor<'_, L>) -> Option<(bool, i64)> {
     if c.take(b",\"ts\":") {
         let ts = c.ms()?;
-        c.expect(b",\"type\":\"")?;
-        return Some((scan_type(c)?, ts));
+        if c.take(b",\"type\":\"delta\",\"data\":") {
+            return Some((true, ts));
+        }
+        c.expect(b",\"type\":\"snapshot\",\"data\":")?;
+        return Some((false, ts));
     }
-    c.expect(b",\"type\":\"")?;
-    let is_delta = scan_type(c)?;
-    c.expect(b",\"ts\":")?;
-    Some((is_delta, c.ms()?))
-}
-
-#[inline(always)]
-fn scan_type<L: Look>(c: &mut Cursor<'_, L>) -> Option<bool> {
-    if c.take(b"delta\"") {
-        return Some(true);
+    let is_delta = c.take(b",\"type\":\"delta\",\"ts\":");
+    if !is_delta {
+        c.expect(b",\"type\":\"snapshot\",\"ts\":")?;
     }
-    c.expect(b"snapshot\"").map(|()| false)
+    let ts = c.ms()?;
+    c.expect(b",\"data\":")?;
+    Some((is_delta, ts))
 }
 
 /// From behind the opening bracket of the bids to the end of the message. The time is `cts`, zero
@@ -247,8 +246,12 @@ fn scan_sides<L: Look>(
     let update = c.integer()?;
     c.expect(b",\"seq\":")?;
     c.integer()?;
-    c.expect(b"}")?;
-    let ms = if c.take(b",\"cts\":") { c.ms()? } else { 0 };
+    let ms = if c.take(b"},\"cts\":") {
+        c.ms()?
+    } else {
+        c.expect(b"}")?;
+        0
+    };
     c.expect(b"}")?;
     c.finish()?;
     Some(BookHead { bids: bids as u32, asks: asks as u32, update, ms })
