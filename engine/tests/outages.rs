@@ -306,7 +306,7 @@ fn at_each<T: Copy + Debug + Send>(all: Vec<T>, test: impl Fn(T) + Sync) -> Vec<
 #[test]
 fn planned_renewals_cost_nothing() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let renewals = deep().map_or(3, |each| each.div_ceil(venues().len()) as u64);
+    let renewals = deep().map_or(2, |each| each.div_ceil(venues().len()) as u64);
     let times = Times::default();
     let failed = at_each(venues(), |(venue, symbols)| {
         let unexpected = ("24 h cut, unexpected", cut(venue, symbols));
