@@ -139,7 +139,7 @@ impl Default for RiskLimits {
             weight_place: 1,
             weight_cancel: 1,
             runaway_intents_per_s: 20_000,
-            runaway_refused_row: 1_000,
+            runaway_refused_row: 100,
             manual_share_e4: 5_000,
             semi_auto_share_e4: 7_500,
             statistics: StatisticsLimits::default(),

@@ -175,7 +175,7 @@ impl Default for Risk {
             margin_distance: value(1.5),
             daily_loss_pct: value(2.0),
             runaway_intents: Spanned::new(0..0, 20_000),
-            runaway_refused: Spanned::new(0..0, 1_000),
+            runaway_refused: Spanned::new(0..0, 100),
             daily_loss_max: None,
             drawdown_pct: value(15.0),
             weight_per_second: count(4_000),

@@ -16,7 +16,8 @@ pub enum Plant {
     Clock,
     /// It sits out the instrument that a map in random order lists first.
     Order,
-    /// From its second second on it asks, at every change, for sizes far above every limit.
+    /// After some seconds it asks at every change, over and over, for sizes far above every limit,
+    /// and takes from both sides at once: about a million wishes a second.
     Runaway,
 }
 
@@ -51,6 +52,8 @@ impl Plant {
 const RUNS_AWAY_AFTER: Nanos = Nanos::from_secs(3);
 /// Value of its orders, quote units.
 const FAR_TOO_MUCH: f64 = 250_000.0;
+/// Times that it asks at a change: the demo's market has some two thousand in a second.
+const OVER_AND_OVER: usize = 125;
 
 struct Planted {
     plant: Plant,
@@ -88,8 +91,12 @@ impl Strategy for Planted {
 
     fn on_top(&mut self, view: &View<'_>, orders: &mut Actions<'_>) {
         if self.plant == Plant::Runaway && self.clock.now() > RUNS_AWAY_AFTER {
-            for side in [Side::Buy, Side::Sell] {
-                orders.quote(side, Price(view.bid().price), view.qty_worth(FAR_TOO_MUCH));
+            let (bid, much) = (Price(view.bid().price), view.qty_worth(FAR_TOO_MUCH));
+            for _ in 0..OVER_AND_OVER {
+                for side in [Side::Buy, Side::Sell] {
+                    orders.quote(side, bid, much);
+                    orders.take(side, much, bid);
+                }
             }
         } else if !self.sits_out(view) {
             self.strategy.on_top(view, orders);
