@@ -1,18 +1,18 @@
-//! Whatever is asked for and whatever happens to orders: the worst case stays within the limit,
-//! nothing is spent twice and no two own orders can meet.
+//! Whatever is asked for and whatever happens to orders and limits: no worst case grows beyond a
+//! limit, nothing is spent twice and no two own orders can meet.
 
 mod common;
 
 use std::collections::BTreeMap;
 
 use bot4_lanes::Phase;
-use bot4_risk::{Decision, RiskCore, RiskLimits, units};
+use bot4_risk::{Decision, LimitBook, RiskCore, RiskLimits, ScopeLimits, Scopes, reload, units};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AssetId, ExecMsg, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderKind,
-    OrderReport, Side,
+    OrderReport, OrderState, Side,
 };
-use common::{Life, ONE, config, disturb, mark, place};
+use common::{Life, ONE, STRATEGIES, config, disturb, mark, place};
 use proptest::prelude::*;
 
 const LIMIT: i128 = units(1_500);
@@ -52,13 +52,80 @@ fn wish(rng: &mut SplitMix64, id: u64) -> OrderIntent {
     intent
 }
 
-fn assert_sound(core: &RiskCore) -> Result<(), TestCaseError> {
-    for instrument in core.ledger().table().all() {
-        let total = core.ledger().total(instrument.id).expect("known");
-        for side in [Side::Buy, Side::Sell] {
-            let value = total.worst(side) * i128::from(100 * ONE);
-            prop_assert!(value <= LIMIT, "worst case {value} of {side:?}");
+/// Limits of a reload. The marks stand at 100, so a value is a hundred times the quantity.
+#[derive(Clone, Copy)]
+struct Bounds {
+    position: [i128; 2],
+    gross: i128,
+    net: i128,
+}
+
+impl Bounds {
+    fn draw(rng: &mut SplitMix64) -> Self {
+        let mut any = |of: [i64; 3]| units(of[rng.below(3) as usize]);
+        let position = [any([300, 900, 1_500]), any([300, 900, 1_500])];
+        Self { position, gross: any([500, 1_500, 9_000]), net: any([400, 1_200, 9_000]) }
+    }
+
+    /// The commands by which they reach risk.
+    fn load(&self, core: &mut RiskCore) {
+        let account =
+            RiskLimits { gross_value_max: self.gross, net_value_max: self.net, ..limits() };
+        let row = |position_value_max| ScopeLimits { position_value_max, ..Default::default() };
+        let instruments = self.position.map(row).to_vec();
+        let book =
+            LimitBook::new(&account, &Scopes { instruments, ..Scopes::default() }, STRATEGIES, 2);
+        reload::commands(&book).iter().for_each(|command| core.on_command(command));
+    }
+}
+
+/// Worst cases in value: of each instrument by side, gross, and net by side.
+#[derive(Clone, Copy)]
+struct Worst {
+    position: [[i128; 2]; 2],
+    gross: i128,
+    net: [i128; 2],
+}
+
+impl Worst {
+    fn of(core: &RiskCore) -> Self {
+        let position = [0, 1].map(|i| {
+            let total = core.ledger().total(InstrumentId(i)).expect("known");
+            [Side::Buy, Side::Sell].map(|side| total.worst(side) * i128::from(100 * ONE))
+        });
+        let gross = position.iter().map(|sides| sides[0].max(sides[1]).max(0)).sum();
+        let net = [0, 1].map(|side| position[0][side] + position[1][side]);
+        Self { position, gross, net }
+    }
+}
+
+/// The order can only bring what is held nearer to zero. Nothing holds it up: it may end a hedge,
+/// and so let the net grow.
+fn reduces(core: &RiskCore, intent: &OrderIntent) -> bool {
+    let ledger = core.ledger();
+    let own = ledger.exposure(intent.strategy, intent.instrument);
+    [ledger.total(intent.instrument), own]
+        .iter()
+        .all(|e| e.is_some_and(|e| e.worst(intent.side) + i128::from(intent.qty.0) <= 0))
+}
+
+/// Whatever is above its limit is what a tighter limit found there, and has not grown.
+fn assert_held(
+    core: &RiskCore,
+    bounds: &Bounds,
+    before: &Worst,
+    reduced: bool,
+) -> Result<(), TestCaseError> {
+    let now = Worst::of(core);
+    for (i, sides) in now.position.into_iter().enumerate() {
+        for (side, value) in sides.into_iter().enumerate() {
+            let most = bounds.position[i].max(before.position[i][side]);
+            prop_assert!(value <= most, "worst case {value} of {i}, limit {most}");
         }
+    }
+    prop_assert!(now.gross <= bounds.gross.max(before.gross), "gross {}", now.gross);
+    for (net, before) in now.net.into_iter().zip(before.net) {
+        prop_assert!(reduced || net <= bounds.net.max(before), "net {net}");
     }
     for asset in (0..3).map(AssetId) {
         prop_assert!(core.ledger().free(asset) >= 0, "asset {} is overdrawn", asset.0);
@@ -85,49 +152,116 @@ fn assert_no_self_trade(
     Ok(())
 }
 
+/// How often each kind of event came in a life.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    placed: u64,
+    canceled: u64,
+    refused: u64,
+    fills: u64,
+    rejects: u64,
+    unknowns: u64,
+    reloads: u64,
+    /// Reloads that found more than they allow.
+    above: u64,
+}
+
+impl Seen {
+    fn note(&mut self, report: &OrderReport) {
+        self.rejects += u64::from(report.state == OrderState::Rejected);
+        self.unknowns += u64::from(report.state == OrderState::Unknown);
+    }
+
+    /// The books of counts are closed at the end of a life.
+    fn close(&mut self, core: &RiskCore) -> Result<(), TestCaseError> {
+        let refused = bot4_types::RefuseReason::ALL.iter().map(|r| core.refused(*r)).sum();
+        (self.placed, self.canceled, self.refused) = (core.placed(), core.canceled(), refused);
+        self.fills = core.ledger().counts().fills;
+        prop_assert_eq!(core.checked(), self.placed + self.canceled + self.refused);
+        prop_assert!(self.placed > 0, "the world must let something through");
+        prop_assert_eq!(core.ledger().counts().drift(), 0);
+        prop_assert_eq!(core.limit_changes(), (self.reloads, 0));
+        assert_profit_explains_equity(core)
+    }
+}
+
+/// One account's life: intents, cancels, reports doubled and out of order, reloads.
+fn live(seed: u64) -> Result<Seen, TestCaseError> {
+    let mut rng = SplitMix64::new(seed);
+    let mut core = ready_core(&config(limits()));
+    let mut open: BTreeMap<OrderId, OrderIntent> = BTreeMap::new();
+    let mut waiting: Vec<OrderReport> = Vec::new();
+    let (mut trade, mut seen) = (0, Seen::default());
+    let mut bounds = Bounds { position: [LIMIT; 2], gross: i128::MAX, net: i128::MAX };
+    for id in 1..150u64 {
+        core.on_turn(Nanos::from_secs(1) + Nanos::from_millis(id));
+        if rng.below(15) == 0 {
+            bounds = Bounds::draw(&mut rng);
+            bounds.load(&mut core);
+            seen.reloads += 1;
+            seen.above += u64::from(Worst::of(&core).gross > bounds.gross);
+        }
+        let mut intent = wish(&mut rng, id);
+        if intent.action == OrderAction::Cancel {
+            let old = open.values().nth(rng.below(open.len() as u64 + 1) as usize);
+            intent = old.map_or(intent, |old| OrderIntent { action: intent.action, ..*old });
+        }
+        let known = core.ledger().order(intent.order).is_some();
+        let (before, reduced) = (Worst::of(&core), reduces(&core, &intent));
+        match core.on_intent(&intent, Phase::Run) {
+            Decision::Approved(approval) if intent.action == OrderAction::Place => {
+                prop_assert!(!known, "a number is used once");
+                let own = core.ledger().exposure(intent.strategy, intent.instrument);
+                prop_assert!(
+                    approval.intent().stop_ticks > 0
+                        || own.is_some_and(|e| e.worst(intent.side) <= 0)
+                );
+                open.insert(intent.order, intent);
+                waiting.extend(Life::draw(&intent, &mut rng, &mut trade));
+            }
+            _ => {}
+        }
+        assert_held(&core, &bounds, &before, reduced)?;
+        assert_no_self_trade(&core, &open)?;
+        if rng.below(3) == 0 {
+            let now = rng.below(waiting.len() as u64 + 1) as usize;
+            let part: Vec<OrderReport> = waiting.drain(..now).collect();
+            for report in disturb(&part, &mut rng, 4) {
+                let before = Worst::of(&core);
+                core.on_report(&ExecMsg::Order(report));
+                seen.note(&report);
+                assert_held(&core, &bounds, &before, false)?;
+            }
+        }
+    }
+    seen.close(&core)?;
+    Ok(seen)
+}
+
 proptest! {
     #![proptest_config(common::cases(200))]
 
     #[test]
     fn worst_case_balance_and_self_trade(seed in any::<u64>()) {
-        let mut rng = SplitMix64::new(seed);
-        let config = config(limits());
-        let mut core = ready_core(&config);
-        let mut open: BTreeMap<OrderId, OrderIntent> = BTreeMap::new();
-        let mut waiting: Vec<OrderReport> = Vec::new();
-        let mut trade = 0;
-        for id in 1..150u64 {
-            core.on_turn(Nanos::from_secs(1) + Nanos::from_millis(id));
-            let intent = wish(&mut rng, id);
-            let known = core.ledger().order(intent.order).is_some();
-            match core.on_intent(&intent, Phase::Run) {
-                Decision::Approved(approval) if intent.action == OrderAction::Place => {
-                    prop_assert!(!known, "a number is used once");
-                    prop_assert!(approval.intent().stop_ticks > 0
-                        || core.ledger().exposure(intent.strategy, intent.instrument)
-                            .is_some_and(|e| e.worst(intent.side) <= 0));
-                    open.insert(intent.order, intent);
-                    waiting.extend(Life::draw(&intent, &mut rng, &mut trade));
-                }
-                _ => {}
-            }
-            assert_sound(&core)?;
-            assert_no_self_trade(&core, &open)?;
-            if rng.below(3) == 0 {
-                let now = rng.below(waiting.len() as u64 + 1) as usize;
-                let part: Vec<OrderReport> = waiting.drain(..now).collect();
-                for report in disturb(&part, &mut rng, 4) {
-                    core.on_report(&ExecMsg::Order(report));
-                    assert_sound(&core)?;
-                }
-            }
-        }
-        let refused: u64 = bot4_types::RefuseReason::ALL.iter().map(|r| core.refused(*r)).sum();
-        prop_assert_eq!(core.checked(), core.placed() + core.canceled() + refused);
-        prop_assert!(core.placed() > 0, "the world must let something through");
-        prop_assert_eq!(core.ledger().counts().drift(), 0);
-        assert_profit_explains_equity(&core)?;
+        live(seed)?;
     }
+}
+
+/// Every event that the property speaks of comes, and often.
+#[test]
+fn each_kind_of_event_comes() {
+    let lives: Vec<Seen> = (0..20).map(|seed| live(seed).expect("it holds")).collect();
+    let often = |of: fn(&Seen) -> u64, n| {
+        let sum: u64 = lives.iter().map(of).sum();
+        assert!(sum > n, "{sum} of {n}: {lives:?}");
+    };
+    often(|s| s.placed.min(s.refused), 200);
+    often(|s| s.fills, 200);
+    often(|s| s.canceled, 20);
+    often(|s| s.rejects, 20);
+    often(|s| s.unknowns, 20);
+    often(|s| s.reloads, 100);
+    often(|s| s.above, 20);
 }
 
 proptest! {

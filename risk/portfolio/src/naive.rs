@@ -174,6 +174,12 @@ impl NaivePortfolio {
         }
     }
 
+    /// As [`crate::Portfolio::unit_shortfall`].
+    #[must_use]
+    pub fn unit_shortfall(&self, instrument: InstrumentId) -> [f64; 2] {
+        [1.0, -1.0].map(|sign| self.unit(instrument.index(), sign) * HORIZON)
+    }
+
     /// Shortfall over one second of a unit of value in `i`, in the direction of `sign`.
     fn unit(&self, i: usize, sign: f64) -> f64 {
         let mut book = vec![0.0; self.book.len()];

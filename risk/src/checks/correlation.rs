@@ -71,5 +71,7 @@ mod tests {
         let refused = Err(RefuseReason::Correlation);
         assert_eq!(holding(|f| f.equity = None), refused);
         assert_eq!(holding(|f| f.statistics_mark = false), refused);
+        let sale = |f: &mut Fixture| (f.statistics_mark, f.intent.side) = (false, Side::Sell);
+        assert_eq!(holding(sale), Ok(()), "the account only reduces");
     }
 }

@@ -21,7 +21,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 mod tests {
     use super::*;
     use crate::checks::fixture::{Fixture, ONE, intent};
-    use bot4_types::{OrderId, OrderIntent, Qty, Side};
+    use bot4_types::{OrderId, OrderIntent, Qty, Side, StrategyId};
 
     #[test]
     fn who_may_increase() {
@@ -60,5 +60,28 @@ mod tests {
                 assert_eq!(sell(ONE + 1), Err(RefuseReason::Mode), "it would cross zero");
             }
         }
+    }
+    /// It must reduce what the account holds and what its strategy holds.
+    #[test]
+    fn both_positions_must_come_nearer_to_zero() {
+        let world = |holder, opener: Option<u8>| {
+            Fixture::with(|f| {
+                let of = |id, strategy, side| OrderIntent {
+                    order: OrderId(id),
+                    strategy: StrategyId(strategy),
+                    side,
+                    ..intent()
+                };
+                f.mode = ControlMode::Emergency;
+                f.resting = vec![of(1, holder, Side::Buy)];
+                f.resting.extend(opener.map(|strategy| of(2, strategy, Side::Sell)));
+                f.filled = vec![OrderId(1)];
+                f.intent.side = Side::Sell;
+            })
+            .run(check)
+        };
+        assert_eq!(world(0, None), Ok(()));
+        assert_eq!(world(1, None), Err(RefuseReason::Mode), "another strategy's position");
+        assert_eq!(world(0, Some(1)), Err(RefuseReason::Mode), "another closes it already");
     }
 }

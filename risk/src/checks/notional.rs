@@ -55,4 +55,17 @@ mod tests {
         assert_eq!(venue(OrderKind::Limit), Err(RefuseReason::NotionalMax));
         assert_eq!(venue(OrderKind::Market), Ok(()));
     }
+    #[test]
+    fn the_bounds_are_inside() {
+        let at = |min, max| {
+            Fixture::with(|f| {
+                let value = 100 * i128::from(ONE) * i128::from(ONE);
+                (f.instrument.notional_min, f.instrument.notional_max) = (value + min, value + max);
+            })
+            .run(check)
+        };
+        assert_eq!(at(0, 0), Ok(()));
+        assert_eq!(at(1, 1), Err(RefuseReason::NotionalMin));
+        assert_eq!(at(-1, -1), Err(RefuseReason::NotionalMax));
+    }
 }

@@ -47,10 +47,21 @@ mod tests {
         assert_eq!(with_two_open(|f| f.limits.open_orders_instrument_max = 2), refused);
         assert_eq!(with_two_open(|f| f.limits.open_orders_max = 2), refused);
         assert_eq!(with_two_open(|f| f.instrument.orders_open_max = 2), refused);
+        assert_eq!(with_two_open(|f| f.instrument.orders_open_max = 3), Ok(()));
         let row = |open_orders_max| ScopeLimits { open_orders_max, ..ScopeLimits::default() };
         assert_eq!(with_two_open(|f| f.scopes.venue = row(2)), refused);
         assert_eq!(with_two_open(|f| f.scopes.instruments = vec![row(2)]), refused);
         assert_eq!(with_two_open(|f| f.scopes.strategies = vec![row(2)]), refused);
         assert_eq!(with_two_open(|f| f.scopes.strategies = vec![row(3), row(1)]), Ok(()));
+    }
+    #[test]
+    fn those_of_all_strategies_count_together() {
+        let at = |open_orders_max| {
+            with_two_open(|f| {
+                f.limits.open_orders_max = open_orders_max;
+                f.intent.strategy.0 = 1;
+            })
+        };
+        assert_eq!((at(3), at(2)), (Ok(()), Err(RefuseReason::OpenOrders)));
     }
 }

@@ -78,7 +78,28 @@ mod tests {
             f.instrument.band_sell = PriceBand { up_e4: 9_000, down_e4: 0 };
         });
         assert_eq!(sell.run(check), Err(RefuseReason::PriceBounds));
+        let buy = Fixture::with(|f| f.instrument.band_buy = PriceBand { up_e4: 9_000, down_e4: 0 });
+        assert_eq!(buy.run(check), Err(RefuseReason::PriceBounds));
         let last_far = Fixture::with(|f| f.mark.last_trade = 10 * ONE);
         assert_eq!(last_far.run(check), Err(RefuseReason::PriceBounds));
+    }
+    #[test]
+    fn a_rule_of_zero_is_none_and_bounds_are_inside() {
+        let at = |price, change: fn(&mut Fixture)| {
+            let mut fixture = Fixture::with(|f| {
+                f.intent.price = Price(price);
+                (f.instrument.band_buy, f.instrument.price_min) = (PriceBand::default(), Price(0));
+                f.instrument.price_max = Price(0);
+            });
+            change(&mut fixture);
+            fixture.run(check)
+        };
+        let refused = Err(RefuseReason::PriceBounds);
+        assert_eq!(at(900_000 * ONE, |_| ()), Ok(()));
+        assert_eq!(at(100 * ONE + 1, |f| f.instrument.tick = 0), Ok(()));
+        let low = |f: &mut Fixture| f.instrument.price_min = Price(50 * ONE);
+        assert_eq!((at(50 * ONE, low), at(50 * ONE - ONE / 100, low)), (Ok(()), refused));
+        let high = |f: &mut Fixture| f.instrument.price_max = Price(150 * ONE);
+        assert_eq!((at(150 * ONE, high), at(150 * ONE + ONE / 100, high)), (Ok(()), refused));
     }
 }

@@ -56,4 +56,23 @@ mod tests {
         });
         assert_eq!(same.run(check), Ok(()));
     }
+    #[test]
+    fn a_sale_meets_the_highest_purchase() {
+        let at = |price: i64, kind| {
+            Fixture::with(|f| {
+                let buy = |id, at: i64| OrderIntent {
+                    order: OrderId(id),
+                    price: Price(at * ONE),
+                    ..intent()
+                };
+                f.resting = vec![buy(1, 98), buy(2, 99)];
+                f.intent.side = Side::Sell;
+                (f.intent.price, f.intent.kind) = (Price(price * ONE), kind);
+            })
+            .run(check)
+        };
+        assert_eq!(at(100, OrderKind::Limit), Ok(()));
+        assert_eq!(at(99, OrderKind::Limit), Err(RefuseReason::SelfTrade));
+        assert_eq!(at(110, OrderKind::Market), Err(RefuseReason::SelfTrade));
+    }
 }

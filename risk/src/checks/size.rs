@@ -44,6 +44,12 @@ mod tests {
         assert_eq!(at(0), Err(RefuseReason::SizeMin));
         assert_eq!(at(-ONE), Err(RefuseReason::SizeMin));
         assert_eq!(at(9_001 * ONE), Err(RefuseReason::SizeMax));
+        assert_eq!(at(9_000 * ONE), Ok(()));
+        let bare = |f: &mut Fixture| {
+            (f.instrument.lot, f.instrument.qty_min, f.instrument.qty_max) = (0, Qty(0), Qty(0));
+            f.intent.qty.0 = 10_000 * ONE + 1;
+        };
+        assert_eq!(Fixture::with(bare).run(check), Ok(()), "a rule of zero is none");
     }
 
     #[test]

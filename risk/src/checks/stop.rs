@@ -17,7 +17,8 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::fixture::Fixture;
+    use crate::checks::fixture::{Fixture, intent};
+    use bot4_types::{OrderId, OrderIntent, Side};
 
     #[test]
     fn an_opening_order_without_a_stop_is_refused() {
@@ -26,5 +27,19 @@ mod tests {
             let bare = Fixture::with(|f| f.intent.stop_ticks = ticks);
             assert_eq!(bare.run(check), Err(RefuseReason::MissingStop));
         }
+    }
+
+    #[test]
+    fn what_the_strategy_holds_is_closed_without_one() {
+        let sell = |more| {
+            Fixture::with(|f| {
+                f.resting = vec![OrderIntent { order: OrderId(1), ..intent() }];
+                f.filled = vec![OrderId(1)];
+                (f.intent.side, f.intent.stop_ticks) = (Side::Sell, 0);
+                f.intent.qty.0 += more;
+            })
+            .run(check)
+        };
+        assert_eq!((sell(0), sell(1)), (Ok(()), Err(RefuseReason::MissingStop)));
     }
 }

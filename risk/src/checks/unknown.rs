@@ -17,7 +17,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::fixture::{Fixture, intent};
+    use crate::checks::fixture::{Fixture, ONE, intent};
     use bot4_types::{OrderId, Side, StrategyId};
 
     #[test]
@@ -35,5 +35,23 @@ mod tests {
         assert_eq!(at(Side::Buy, 0, true), Err(RefuseReason::Unknown));
         assert_eq!(at(Side::Buy, 1, true), Err(RefuseReason::Unknown));
         assert_eq!(at(Side::Sell, 0, true), Ok(()));
+    }
+    #[test]
+    fn what_cannot_cross_zero_even_then_passes() {
+        let sell = |more| {
+            Fixture::with(|f| {
+                let of = |id, side, qty| bot4_types::OrderIntent {
+                    order: OrderId(id),
+                    side,
+                    qty: bot4_types::Qty(qty),
+                    ..intent()
+                };
+                f.resting = vec![of(1, Side::Buy, 2 * ONE), of(2, Side::Sell, ONE)];
+                (f.filled, f.unknown) = (vec![OrderId(1)], vec![OrderId(2)]);
+                f.intent = of(100, Side::Sell, ONE + more);
+            })
+            .run(check)
+        };
+        assert_eq!((sell(0), sell(1)), (Ok(()), Err(RefuseReason::Unknown)));
     }
 }

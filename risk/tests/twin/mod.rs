@@ -1,83 +1,33 @@
 //! The gate written down plainly: it keeps everything that ever happened and works every decision
 //! out from the whole list. No tables, no sums, nothing remembered but the inputs.
 
-use std::collections::BTreeMap;
+mod breakers;
+pub mod draw;
+mod instruments;
+mod judge;
+mod orders;
+mod statistics;
 
 use bot4_lanes::Phase;
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::money::AMOUNT_SANE;
-use bot4_risk::{LimitBook, ScopeLimits};
+use bot4_risk::{LimitBook, Upkeep};
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    AssetId, BookState, Cause, ControlMode, Instrument, InstrumentTable, Mark, Nanos, OrderAction,
-    OrderId, OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Side,
+    AssetId, BookState, ControlMode, InstrumentTable, Mark, Nanos, OrderAction, OrderId,
+    OrderIntent, OrderReport, Price, Qty, RefuseReason, ReportKind, RiskCommand, notional,
 };
+
+pub use breakers::NaiveBreakers;
+pub use orders::Known;
+pub use statistics::Lean;
+
+use instruments::Closing;
+use orders::{Rate, Step};
+use statistics::NaiveStatistics;
 
 /// The reporting asset of the tests' table.
 pub const USDT: AssetId = AssetId(2);
-
-/// An approved order and everything told of it.
-pub struct Known {
-    pub intent: OrderIntent,
-    pub reports: Vec<OrderReport>,
-}
-
-/// What follows from an order's reports.
-pub struct Standing {
-    pub filled: i128,
-    pub leaves: i128,
-    pub ended: bool,
-    pub unknown: bool,
-}
-
-impl Known {
-    fn fills(&self) -> BTreeMap<u64, &OrderReport> {
-        let fills = self.reports.iter().filter(|r| r.kind == ReportKind::Fill);
-        fills.map(|r| (r.trade_id, r)).collect()
-    }
-
-    pub fn standing(&self) -> Standing {
-        let filled = self.fills().values().map(|r| i128::from(r.last_qty.0)).sum();
-        let newest = self.reports.iter().max_by_key(|r| r.seq);
-        let ended = self.reports.iter().any(|r| r.state.is_terminal());
-        let cum = self.reports.iter().map(|r| i128::from(r.cum_qty.0)).max().unwrap_or(0);
-        let target = if ended { cum } else { cum.max(i128::from(self.intent.qty.0)) };
-        let unknown = !ended && newest.is_some_and(|r| r.state == OrderState::Unknown);
-        Standing { filled, leaves: target - filled, ended, unknown }
-    }
-}
-
-/// A rate: everything that was taken and changed, in order.
-#[derive(Clone, Default)]
-pub struct Rate(Vec<(Nanos, Step)>);
-
-#[derive(Clone)]
-enum Step {
-    Take(u32),
-    Rule(u32, u32),
-}
-
-impl Rate {
-    fn holds(&self, tokens: u32, now: Nanos) -> bool {
-        let (mut level, mut at, mut per_s, mut full) = (i128::MAX / 2, Nanos::ZERO, 0i128, 0i128);
-        let gain = |level: i128, from: Nanos, to: Nanos, per_s: i128, full: i128| {
-            full.min(level + i128::from(to.since(from).0) * per_s)
-        };
-        for (i, (when, step)) in self.0.iter().enumerate() {
-            if i > 0 {
-                level = gain(level, at, *when, per_s, full);
-            }
-            at = *when;
-            match *step {
-                Step::Take(n) => level = (level - i128::from(n) * 1_000_000_000).max(0),
-                Step::Rule(rate, burst) => {
-                    (per_s, full) = (i128::from(rate), i128::from(burst) * 1_000_000_000);
-                    level = level.min(full);
-                }
-            }
-        }
-        gain(level, at, now, per_s, full) >= i128::from(tokens) * 1_000_000_000
-    }
-}
 
 /// What is worst, in quantity, by instrument and side: of the account or of one strategy.
 pub type Worst = Vec<[i128; 2]>;
@@ -100,6 +50,11 @@ pub struct NaiveGate {
     pub session: bool,
     pub marks: Vec<Mark>,
     pub orders: Vec<Known>,
+    pub breakers: NaiveBreakers,
+    pub statistics: NaiveStatistics,
+    closings: Vec<Closing>,
+    /// Fills in the order in which they were booked, with their strategy.
+    booked: Vec<(u8, OrderReport)>,
     pub equity: Option<Amount>,
     pub equity_at: Nanos,
     pub peak: Amount,
@@ -129,7 +84,13 @@ fn least<T: Copy + Ord + Default>(limits: &[T], none: T) -> T {
 }
 
 impl NaiveGate {
-    pub fn new(table: &InstrumentTable, book: &LimitBook, balances: &[(AssetId, Amount)]) -> Self {
+    pub fn new(
+        table: &InstrumentTable,
+        book: &LimitBook,
+        breakers: &BreakerLimits,
+        balances: &[(AssetId, Amount)],
+    ) -> Self {
+        let (strategies, instruments) = (book.strategies.len(), table.all().len());
         let mut gate = Self {
             table: table.clone(),
             book: book.clone(),
@@ -137,8 +98,12 @@ impl NaiveGate {
             phase: Phase::Run,
             now: Nanos::ZERO,
             session: false,
-            marks: vec![Mark::default(); table.all().len()],
+            marks: vec![Mark::default(); instruments],
             orders: Vec::new(),
+            breakers: NaiveBreakers::new(breakers, strategies, instruments),
+            statistics: NaiveStatistics::new(instruments, &book.account.statistics),
+            closings: vec![Closing::default(); instruments],
+            booked: Vec::new(),
             equity: None,
             equity_at: Nanos::ZERO,
             peak: 0,
@@ -148,8 +113,8 @@ impl NaiveGate {
             phase_seen: Phase::Run,
             balances: balances.to_vec(),
             order_last: OrderId(0),
-            by_strategy: vec![Rate::default(); book.strategies.len()],
-            by_instrument: vec![Rate::default(); book.instruments.len()],
+            by_strategy: vec![Rate::default(); strategies],
+            by_instrument: vec![Rate::default(); instruments],
             total: Rate::default(),
             cancels: Rate::default(),
             weight: Rate::default(),
@@ -187,11 +152,13 @@ impl NaiveGate {
             self.order_last = self.order_last.max(intent.order);
         }
         let take = |rate: &mut Rate, n, now| rate.0.push((now, Step::Take(n)));
-        let (now, a) = (self.now, &self.book.account);
+        let (now, a) = (self.now, self.book.account);
         match (approved, place) {
             (false, _) => {}
             (true, true) => {
-                self.orders.push(Known { intent: *intent, reports: Vec::new() });
+                self.orders.push(Known::new(intent));
+                self.breakers.approve(intent, now);
+                self.follow(intent.instrument.index());
                 take(&mut self.by_strategy[usize::from(intent.strategy.0)], 1, now);
                 take(&mut self.by_instrument[intent.instrument.index()], 1, now);
                 take(&mut self.total, 1, now);
@@ -204,9 +171,95 @@ impl NaiveGate {
         }
     }
 
+    pub fn on_mark(&mut self, mark: &Mark) {
+        let i = mark.instrument.index();
+        self.marks[i] = *mark;
+        let quote = self.table.all()[i].quote;
+        let rate = if quote == USDT { 1.0 } else { self.price(usize::from(quote.0)) as f64 / 1e8 };
+        self.statistics.on_mark(i, self.price(i) as f64 / 1e16 * rate);
+    }
+
     pub fn on_report(&mut self, report: &OrderReport) {
-        let order = self.orders.iter_mut().find(|o| o.intent.order == report.order);
-        order.expect("an approved one").reports.push(*report);
+        let at = self.orders.iter().position(|o| o.intent.order == report.order);
+        let at = at.expect("an approved one");
+        let (news, intent) = (self.orders[at].is_news(report), self.orders[at].intent);
+        let before = self.realized(&intent);
+        let is_fill = news && report.kind == ReportKind::Fill;
+        if is_fill {
+            self.booked.push((intent.strategy.0, *report));
+        }
+        self.orders[at].hear(report);
+        let i = intent.instrument.index();
+        self.follow(i);
+        if news {
+            let quote = self.table.all()[i].quote;
+            let realized = self.in_usdt(quote, self.realized(&intent) - before);
+            let fee = if is_fill { self.in_usdt(report.fee_asset, report.fee) } else { 0 };
+            self.breakers.on_report(report, &intent, [realized, fee], self.now);
+        }
+        self.closings[i].settle(&mut self.table, &self.orders);
+    }
+
+    /// What the strategy of `intent` has realised in its instrument, at average cost.
+    fn realized(&self, intent: &OrderIntent) -> Amount {
+        let (mut held, mut cost, mut realized) = (0i128, 0i128, 0i128);
+        let own = |(strategy, fill): &&(u8, OrderReport)| {
+            (*strategy, fill.instrument) == (intent.strategy.0, intent.instrument)
+        };
+        for (_, fill) in self.booked.iter().filter(own) {
+            let sign = i128::from(fill.side.sign());
+            let closed = if held.signum() == -sign {
+                held.abs().min(i128::from(fill.last_qty.0))
+            } else {
+                0
+            };
+            if closed > 0 {
+                let part = if closed == held.abs() { cost } else { cost * closed / held.abs() };
+                realized -= sign * i128::from(fill.last_price.0) * closed + part;
+                cost -= part;
+            }
+            let opened = Qty(fill.last_qty.0 - closed as i64);
+            cost += sign * notional(Price(fill.last_price.0), opened);
+            held += sign * i128::from(fill.last_qty.0);
+        }
+        realized
+    }
+
+    /// What is held of instrument `i`, and what may still be bought and sold of it.
+    fn holding(&self, i: usize) -> (i128, [i128; 2]) {
+        let (mut held, mut leaves) = (0, [0; 2]);
+        for order in self.orders.iter().filter(|o| o.intent.instrument.index() == i) {
+            let side = order.intent.side;
+            held += i128::from(side.sign()) * order.standing().filled;
+            leaves[side.index()] += order.standing().leaves;
+        }
+        (held, leaves)
+    }
+
+    fn follow(&mut self, i: usize) {
+        let (held, leaves) = self.holding(i);
+        self.statistics.follow(i, held, leaves);
+    }
+
+    pub fn on_upkeep(&mut self, upkeep: Upkeep) {
+        let live = |mark: &Mark| {
+            if mark.state == BookState::Live { mark.micro as f64 } else { f64::NAN }
+        };
+        let prices: Vec<f64> = self.marks.iter().map(live).collect();
+        let held: Vec<_> = (0..prices.len()).map(|i| self.holding(i)).collect();
+        self.statistics.maintain(upkeep, self.now, &prices, &held);
+    }
+
+    pub fn on_command(&mut self, command: &RiskCommand) {
+        if let RiskCommand::BreakerReset { scope } = command {
+            self.breakers.reset(*scope, self.now);
+        }
+        let Some(instrument) = command.instrument() else { return };
+        let closing = &mut self.closings[instrument.index()];
+        closing.obey(command);
+        if matches!(command, RiskCommand::Rules { .. }) {
+            closing.settle(&mut self.table, &self.orders);
+        }
     }
 
     /// Equity as the account's balances at the marks, when it is due.
@@ -245,12 +298,12 @@ impl NaiveGate {
         i128::from(self.marks[instrument].micro)
     }
 
-    /// Assets 0 and 1 are the bases of instruments 0 and 1.
+    /// Assets 0 and 1 are the bases of instruments 0 and 1. Rounded down.
     fn in_usdt(&self, asset: AssetId, amount: Amount) -> Amount {
         if asset == USDT {
             return amount;
         }
-        amount * self.price(usize::from(asset.0)) / 100_000_000
+        (amount * self.price(usize::from(asset.0))).div_euclid(100_000_000)
     }
 
     pub fn balance(&self, asset: AssetId) -> Amount {
@@ -259,7 +312,7 @@ impl NaiveGate {
         for order in &self.orders {
             let instrument = &self.table.all()[order.intent.instrument.index()];
             let sign = i128::from(order.intent.side.sign());
-            for fill in order.fills().values() {
+            for fill in order.fills() {
                 let (qty, price) = (i128::from(fill.last_qty.0), i128::from(fill.last_price.0));
                 if instrument.base == asset {
                     sum += sign * qty * 100_000_000;
@@ -330,257 +383,5 @@ impl NaiveGate {
     fn in_mode(&self, cap: Amount) -> Amount {
         let share = i128::from(self.book.account.share_e4(self.mode));
         if cap == Amount::MAX { cap } else { cap * share / 10_000 }
-    }
-
-    /// What the gate must answer.
-    pub fn judge(&self, intent: &OrderIntent) -> Verdict {
-        if intent.action == OrderAction::Cancel {
-            return self.judge_cancel(intent);
-        }
-        let (at, side) = (intent.instrument.index(), intent.side.index());
-        let known = at < self.table.all().len();
-        let strategy = usize::from(intent.strategy.0);
-        let listed = known && strategy < self.by_strategy.len();
-        let held = |strategy| if known { self.worst(strategy)[at][side] } else { 0 };
-        let own_before = if listed { held(Some(intent.strategy.0)) } else { 0 };
-        let after = held(None) + i128::from(intent.qty.0);
-        let own_after = own_before + i128::from(intent.qty.0);
-        let reduces = after <= 0 && own_after <= 0;
-        self.may_place(intent, reduces)?;
-        ensure(listed, RefuseReason::UnknownInstrument)?;
-        self.judge_shape(intent, reduces)?;
-        if !reduces {
-            ensure(own_after <= 0 || intent.stop_ticks > 0, RefuseReason::MissingStop)?;
-        }
-        self.judge_rates(intent)?;
-        self.judge_open(intent)?;
-        if !reduces {
-            let here = |o: &&Known| {
-                (o.intent.instrument, o.intent.side) == (intent.instrument, intent.side)
-            };
-            let lost = self.orders.iter().filter(here).any(|o| o.standing().unknown);
-            ensure(!lost || after <= 0, RefuseReason::Unknown)?;
-        }
-        self.judge_self_trade(intent)?;
-        if !reduces {
-            self.judge_exposure(intent, after, own_after)?;
-        }
-        self.judge_balance(intent)
-    }
-
-    fn may_place(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
-        match self.phase {
-            _ if self.latched => return Err(RefuseReason::Killed),
-            Phase::Run => {}
-            Phase::Kill => return Err(RefuseReason::Killed),
-            _ => return Err(RefuseReason::Draining),
-        }
-        let increases = match self.mode {
-            ControlMode::Emergency => false,
-            ControlMode::Manual => intent.cause == Cause::Operator,
-            _ => true,
-        };
-        ensure(reduces || increases, RefuseReason::Mode)
-    }
-
-    /// Session, number, time, book, price and size.
-    fn judge_shape(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
-        let (i, a) = (intent.instrument.index(), &self.book.account);
-        let (instrument, mark) = (&self.table.all()[i], &self.marks[i]);
-        ensure(instrument.tradable, RefuseReason::NotTradable)?;
-        ensure(self.session, RefuseReason::Session)?;
-        ensure(intent.order > self.order_last, RefuseReason::DuplicateId)?;
-        ensure(self.now < intent.expires, RefuseReason::Expired)?;
-        let bookless = reduces && intent.cause != Cause::Market;
-        ensure(bookless || mark.state == BookState::Live, RefuseReason::BookNotLive)?;
-        let age = self.now.since(mark.at).0;
-        ensure(bookless || age <= a.mark_age_ns_max, RefuseReason::BookStale)?;
-        let price = i128::from(intent.price.0);
-        ensure(price > 0, RefuseReason::PriceBounds)?;
-        let on_tick = intent.kind == OrderKind::Market || intent.price.0 % instrument.tick == 0;
-        ensure(on_tick, RefuseReason::Tick)?;
-        let collar = self.rows(intent).map(|r| r.collar_e4);
-        let collar = least(&[collar[0], collar[1], collar[2], a.collar_e4], 0);
-        let near = |reference: i64| {
-            let reference = i128::from(reference);
-            (price - reference).abs() * 10_000 <= reference * i128::from(collar)
-        };
-        ensure(near(mark.micro) && near(mark.last_trade), RefuseReason::PriceCollar)?;
-        ensure(intent.qty.0 > 0, RefuseReason::SizeMin)?;
-        ensure(intent.qty.0 % instrument.lot == 0, RefuseReason::Lot)?;
-        let base = self.rows(intent).map(|r| r.order_base_max);
-        let base = least(&[base[0], base[1], base[2], a.order_base_max], Amount::MAX);
-        let most = if base == Amount::MAX { base } else { base / 100_000_000 };
-        let most = if reduces { most } else { self.in_mode(most) };
-        ensure(i128::from(intent.qty.0) <= most, RefuseReason::FatSize)?;
-        let worth = self.rows(intent).map(|r| r.order_value_max);
-        let worth = least(&[worth[0], worth[1], worth[2], a.order_value_max], Amount::MAX);
-        let worth = if reduces { worth } else { self.in_mode(worth) };
-        let value = self.value(i, intent.qty.0.into(), price);
-        ensure(value.is_some_and(|v| v <= worth), RefuseReason::FatNotional)
-    }
-
-    fn rows(&self, intent: &OrderIntent) -> [ScopeLimits; 3] {
-        let strategy = self.book.strategies[usize::from(intent.strategy.0)];
-        [self.book.venue, strategy, self.book.instruments[intent.instrument.index()]]
-    }
-
-    fn judge_rates(&self, intent: &OrderIntent) -> Verdict {
-        let rates = [
-            &self.total,
-            &self.by_strategy[usize::from(intent.strategy.0)],
-            &self.by_instrument[intent.instrument.index()],
-        ];
-        ensure(rates.iter().all(|r| r.holds(1, self.now)), RefuseReason::Rate)?;
-        let a = &self.book.account;
-        let needed = a.weight_place + a.weight_reserve;
-        ensure(self.weight.holds(needed, self.now), RefuseReason::Weight)
-    }
-
-    fn judge_open(&self, intent: &OrderIntent) -> Verdict {
-        let open = |of: &dyn Fn(&Known) -> bool| {
-            self.orders.iter().filter(|o| of(o) && !o.standing().ended).count() as u32
-        };
-        let (a, [venue, strategy, row]) = (&self.book.account, self.rows(intent));
-        let all = least(&[a.open_orders_max, venue.open_orders_max], 0);
-        let here = least(&[a.open_orders_instrument_max, row.open_orders_max], 0);
-        let own = least(&[all, strategy.open_orders_max], 0);
-        let fits = open(&|o| o.intent.instrument == intent.instrument) < here
-            && open(&|o| o.intent.strategy == intent.strategy) < own
-            && open(&|_| true) < all;
-        ensure(fits, RefuseReason::OpenOrders)
-    }
-
-    fn judge_self_trade(&self, intent: &OrderIntent) -> Verdict {
-        let meets = |o: &Known| {
-            let market = intent.kind == OrderKind::Market || o.intent.kind == OrderKind::Market;
-            let crosses = match intent.side {
-                Side::Buy => intent.price >= o.intent.price,
-                Side::Sell => intent.price <= o.intent.price,
-            };
-            o.intent.instrument == intent.instrument
-                && o.intent.side != intent.side
-                && !o.standing().ended
-                && (market || crosses)
-        };
-        ensure(!self.orders.iter().any(meets), RefuseReason::SelfTrade)
-    }
-
-    fn judge_exposure(&self, intent: &OrderIntent, after: i128, own_after: i128) -> Verdict {
-        let (i, side) = (intent.instrument.index(), intent.side.index());
-        let (a, [venue, strategy, row]) = (&self.book.account, self.rows(intent));
-        let dear = self.price(i).max(i128::from(intent.price.0));
-        let worth = |qty: i128| self.value(i, qty, dear);
-        let cap = self.cap(
-            &[a.position_equity_e4, venue.position_equity_e4, row.position_equity_e4],
-            &[a.position_value_max, venue.position_value_max, row.position_value_max],
-        );
-        let own_cap = self.cap(&[strategy.position_equity_e4], &[strategy.position_value_max]);
-        let within = |qty: i128, cap| qty <= 0 || worth(qty).is_some_and(|v| v <= cap);
-        ensure(within(after, cap) && within(own_after, own_cap), RefuseReason::Position)?;
-
-        let (worst, own) = (self.worst(None), self.worst(Some(intent.strategy.0)));
-        let (sums, own_sums) = (self.sums(&worst), self.sums(&own));
-        let grown = |worst: &Worst, after: i128| -> Option<Amount> {
-            let before =
-                worst[i].map(|qty| self.value(i, qty, self.price(i)).unwrap_or(AMOUNT_SANE));
-            Some((worth(after)? - before[0].max(before[1]).max(0)).max(0))
-        };
-        let (grown, own_grown) = (grown(&worst, after), grown(&own, own_after));
-        let (Some(grown), Some(own_grown)) = (grown, own_grown) else {
-            return Err(RefuseReason::Gross);
-        };
-        let bound = |shares: &[i64], amounts: &[Amount], sum: Amount, grown: Amount| {
-            grown == 0 || sum + grown <= self.cap(shares, amounts)
-        };
-        let gross = bound(
-            &[a.gross_equity_e4, venue.gross_equity_e4],
-            &[a.gross_value_max, venue.gross_value_max],
-            sums.gross,
-            grown,
-        ) && bound(
-            &[strategy.gross_equity_e4],
-            &[strategy.gross_value_max],
-            own_sums.gross,
-            own_grown,
-        );
-        ensure(gross, RefuseReason::Gross)?;
-        let added = worth(intent.qty.0.into()).ok_or(RefuseReason::Net)?;
-        let net_cap = self
-            .cap(&[a.net_equity_e4, venue.net_equity_e4], &[a.net_value_max, venue.net_value_max]);
-        let own_net_cap = self.cap(&[strategy.net_equity_e4], &[strategy.net_value_max]);
-        let net = sums.net[side] + added <= net_cap && own_sums.net[side] + added <= own_net_cap;
-        ensure(net, RefuseReason::Net)?;
-        let levered = bound(&[a.leverage_e4], &[], sums.gross, grown);
-        ensure(levered, RefuseReason::Leverage)?;
-        let required = sums.margin_e4 + grown * self.maintenance(i);
-        let equity = self.equity.map_or(-1, |e| {
-            self.in_mode(e.max(0) * 100_000_000 / i128::from(a.margin_distance_e4))
-        });
-        let margin = self.maintenance(i) == 0 || grown == 0 || required <= equity;
-        ensure(margin, RefuseReason::Margin)?;
-        self.judge_losses()
-    }
-
-    fn judge_losses(&self) -> Verdict {
-        let (a, equity) = (&self.book.account, self.equity.unwrap_or(0));
-        let loss = self.day_open - equity;
-        let shares = match a.daily_loss_e4 {
-            0 => Amount::MAX,
-            e4 => self.day_open * i128::from(e4) / 10_000,
-        };
-        let loss_max = self.in_mode(shares.min(least(&[a.daily_loss_value_max], Amount::MAX)));
-        ensure(loss < loss_max.max(1), RefuseReason::DailyLoss)?;
-        self.judge_fall()
-    }
-
-    fn judge_fall(&self) -> Verdict {
-        let fall_e8 = (self.peak - self.equity.unwrap_or(0)) * 10_000;
-        let limit = i128::from(self.book.account.drawdown_e4) - 1;
-        ensure(fall_e8 <= limit * self.peak, RefuseReason::Drawdown)
-    }
-
-    fn judge_balance(&self, intent: &OrderIntent) -> Verdict {
-        let instrument = self.table.all()[intent.instrument.index()];
-        let asset = if intent.side == Side::Buy { instrument.quote } else { instrument.base };
-        let reserved: Amount = self
-            .orders
-            .iter()
-            .map(|o| {
-                let (paid, amount) = self.reserve(&o.intent, o.standing().leaves);
-                if paid == asset { amount } else { 0 }
-            })
-            .sum();
-        let needed = self.reserve(intent, intent.qty.0.into()).1;
-        ensure(needed <= self.balance(asset) - reserved, RefuseReason::Balance)
-    }
-
-    fn reserve(&self, intent: &OrderIntent, leaves: i128) -> (AssetId, Amount) {
-        let instrument: &Instrument = &self.table.all()[intent.instrument.index()];
-        if intent.side == Side::Sell {
-            return (instrument.base, leaves * 100_000_000);
-        }
-        let up = |value: i128, by: i128, of: i128| (value * by + of - 1) / of;
-        let a = &self.book.account;
-        let price = match intent.kind {
-            OrderKind::Market => {
-                up(intent.price.0.into(), i128::from(10_000 + a.market_slippage_e4), 10_000)
-            }
-            _ => intent.price.0.into(),
-        };
-        let fee = i128::from(1_000_000 + a.fee_allowance_e6);
-        (instrument.quote, up(price * leaves, fee, 1_000_000))
-    }
-
-    fn judge_cancel(&self, intent: &OrderIntent) -> Verdict {
-        let open = |o: &Known| {
-            o.intent.order == intent.order
-                && o.intent.instrument == intent.instrument
-                && !o.standing().ended
-        };
-        ensure(self.orders.iter().any(open), RefuseReason::NotOpen)?;
-        ensure(self.cancels.holds(1, self.now), RefuseReason::Rate)?;
-        let weight = self.book.account.weight_cancel;
-        ensure(self.weight.holds(weight, self.now), RefuseReason::Weight)
     }
 }
