@@ -109,6 +109,7 @@ pub const fn phase_raw(phase: Phase) -> u8 {
         Phase::Drain => 1,
         Phase::Kill => 2,
         Phase::Pause => 3,
+        Phase::Flatten => 4,
     }
 }
 
@@ -120,6 +121,7 @@ pub const fn phase_from_raw(raw: u8) -> Option<Phase> {
         1 => Some(Phase::Drain),
         2 => Some(Phase::Kill),
         3 => Some(Phase::Pause),
+        4 => Some(Phase::Flatten),
         _ => None,
     }
 }

@@ -157,7 +157,7 @@ impl RiskCore {
     /// The control word changed. From kill to run: a person has ended the stop, and with it what
     /// latched here; the highest equity counts anew from there.
     pub fn on_phase(&mut self, phase: Phase) {
-        if self.phase == Phase::Kill && phase == Phase::Run {
+        if self.phase.is_stopped() && phase == Phase::Run {
             if self.latches.is_standing(LatchKind::Drawdown) {
                 self.curve.accept();
                 self.caps.on_equity(self.curve.point());
@@ -294,8 +294,7 @@ impl RiskCore {
             }
             self.latches.on_place(intent.strategy, self.now, &self.book.account);
         }
-        // A latch kills from the decision that finds it on; the control word follows.
-        let phase = if self.latches.stands() { Phase::Kill } else { self.phase };
+        let phase = self.phase_to_judge();
         let verdict = gate::judge(&CheckInput::new(&self.gate_state(phase), intent));
         if place {
             let told = verdict.map(|_| ());
@@ -315,6 +314,19 @@ impl RiskCore {
         }
         self.hash = digest::of_decision(self.hash, intent, &decision);
         decision
+    }
+
+    /// A latch kills from the decision that finds it on; the control word follows. What is held may
+    /// be closed all the same where a person wishes it, but not on a ledger that contradicts the
+    /// venue.
+    const fn phase_to_judge(&self) -> Phase {
+        let latches = &self.latches;
+        match self.phase {
+            Phase::Flatten if !latches.is_standing(LatchKind::Drift) => Phase::Flatten,
+            _ if latches.stands() => Phase::Kill,
+            Phase::Flatten => Phase::Kill,
+            phase => phase,
+        }
     }
 
     /// The equity behind the position limit is older than it may be at `now`: before the next

@@ -354,8 +354,11 @@ impl ExecutionAgent {
 
     /// The kill word is read here a second time, right before encoding.
     fn reason_not_to_send(&mut self, intent: &OrderIntent, now: Nanos) -> Option<DoneReason> {
-        if self.ports.control.phase() != Phase::Run {
-            return Some(DoneReason::Killed);
+        match self.ports.control.phase() {
+            Phase::Run => {}
+            // Risk lets nothing of the operator pass then that does not reduce.
+            Phase::Flatten if intent.cause == Cause::Operator => {}
+            _ => return Some(DoneReason::Killed),
         }
         if now >= intent.expires {
             return Some(DoneReason::Expired);

@@ -6,8 +6,9 @@
 //! before raising the word visible to the lane that obeys it. Raising uses `fetch_or`, so two
 //! writers cannot undo each other; kill and drain latch. Two bits fall again, each by `fetch_and`
 //! of its own bit: the pause, which only the control lane raises and drops, and the halt, a kill
-//! that a person (or a latch of risk) asked for and only a person ends. A kill that a fault raised
-//! has a bit of its own and stays until the process ends.
+//! that a person (or a latch of risk) asked for and only a person ends; with it falls the wish to
+//! close positions, which says nothing without it. A kill that a fault raised has a bit of its own
+//! and stays until the process ends; it closes no positions.
 
 use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
 
@@ -15,6 +16,7 @@ const KILL: u32 = 1;
 const DRAIN: u32 = 2;
 const PAUSE: u32 = 4;
 const HALT: u32 = 8;
+const FLATTEN: u32 = 16;
 
 /// What the control word allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub enum Phase {
     Drain,
     /// Kill: no new orders, open ones are cancelled, a person must look.
     Kill,
+    /// A kill that a person asked for, with the wish to close what is held: nothing passes but
+    /// cancels and the router's own orders that only reduce.
+    Flatten,
 }
 
 /// A handle to the control word. Cheap to clone.
@@ -47,6 +52,7 @@ struct Word(AtomicU32);
 const fn phase_of(word: u32) -> Phase {
     match word {
         0 => Phase::Run,
+        w if w & (KILL | HALT | FLATTEN) == HALT | FLATTEN => Phase::Flatten,
         w if w & (KILL | HALT) != 0 => Phase::Kill,
         w if w & DRAIN != 0 => Phase::Drain,
         _ => Phase::Pause,
@@ -62,6 +68,7 @@ impl Phase {
             Self::Drain => 1,
             Self::Kill => 2,
             Self::Pause => 3,
+            Self::Flatten => 4,
         }
     }
 
@@ -73,6 +80,7 @@ impl Phase {
             1 => Some(Self::Drain),
             2 => Some(Self::Kill),
             3 => Some(Self::Pause),
+            4 => Some(Self::Flatten),
             _ => None,
         }
     }
@@ -80,7 +88,13 @@ impl Phase {
     /// The engine is on its way out: everything open is cancelled. A pause is not that.
     #[must_use]
     pub const fn is_ending(self) -> bool {
-        matches!(self, Self::Drain | Self::Kill)
+        matches!(self, Self::Drain | Self::Kill | Self::Flatten)
+    }
+
+    /// Trading is stopped until a person ends it.
+    #[must_use]
+    pub const fn is_stopped(self) -> bool {
+        matches!(self, Self::Kill | Self::Flatten)
     }
 }
 
@@ -123,6 +137,7 @@ impl Control {
             Phase::Pause => PAUSE,
             Phase::Drain => DRAIN,
             Phase::Kill => KILL,
+            Phase::Flatten => HALT | FLATTEN,
         };
         if let Some(seen) = &self.seen {
             seen.store(word, Ordering::Relaxed);
@@ -140,9 +155,14 @@ impl Control {
         self.word.0.fetch_or(HALT, release());
     }
 
-    /// Ends a halt; a kill, a drain and a pause stay.
+    /// A [`halt`](Self::halt) that also closes what is held; or the same on top of one.
+    pub fn flatten(&self) {
+        self.word.0.fetch_or(HALT | FLATTEN, release());
+    }
+
+    /// Ends a halt, with or without closing; a kill, a drain and a pause stay.
     pub fn end_halt(&self) {
-        self.word.0.fetch_and(!HALT, release());
+        self.word.0.fetch_and(!(HALT | FLATTEN), release());
     }
 
     /// A fault has killed: no [`end_halt`](Self::end_halt) brings trading back in this process.
@@ -188,6 +208,26 @@ mod tests {
         assert_eq!(reader.phase(), Phase::Kill);
         control.resume();
         assert_eq!(reader.phase(), Phase::Kill, "a latch does not fall");
+    }
+
+    #[test]
+    fn a_wish_to_close_falls_with_its_halt_and_a_fault_outranks_it() {
+        let control = Control::new();
+        control.halt();
+        control.flatten();
+        control.drain();
+        assert_eq!((control.phase(), control.has_failed()), (Phase::Flatten, false));
+        assert!(control.phase().is_ending() && control.phase().is_stopped());
+        control.end_halt();
+        assert_eq!(control.phase(), Phase::Drain);
+        control.halt();
+        assert_eq!(control.phase(), Phase::Kill, "the old wish does not come back");
+        control.flatten();
+        control.kill();
+        assert_eq!(control.phase(), Phase::Kill);
+        for raw in 0..5 {
+            assert_eq!(Phase::from_raw(raw).map(Phase::raw), Some(raw));
+        }
     }
 
     #[test]

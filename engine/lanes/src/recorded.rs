@@ -160,7 +160,8 @@ impl Agent for Recorded {
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         let (samples, phase) = self.gate.sample();
         let (seq, agent) = (self.seq, self.index);
-        let mut record = TurnRecord { now, seq, agent, flags: phase.raw(), samples };
+        let mut record =
+            TurnRecord { now, seq, agent, flags: TurnRecord::flags_of(phase.raw()), samples };
         self.open = Some(record);
         let outcome = self.agent.work(now, probe);
         self.open = None;

@@ -32,6 +32,9 @@ pub struct SignalConfig {
     pub features: FeatureConfig,
     /// Times and distances of routing.
     pub routing: RouteConfig,
+    /// Distance of the protective stop by strategy, in hundredths of a percent of the price; the
+    /// routing's where none is said.
+    pub stops: Vec<u32>,
     /// How often [`Strategy::on_timer`] is called.
     pub timer: Nanos,
     /// What strategies hold from an earlier run.
@@ -47,6 +50,7 @@ impl SignalConfig {
             first_order,
             features: FeatureConfig::default(),
             routing: RouteConfig::default(),
+            stops: Vec::new(),
             timer: Nanos::from_millis(100),
             held: Vec::new(),
         }
@@ -99,7 +103,8 @@ impl SignalAgent {
         metrics: &Metrics,
     ) -> Self {
         let counters = metrics.counters("signal", c::NAMES);
-        let router = Router::new(config.routing, config.first_order, ports.intents, counters);
+        let (routing, first) = (config.routing, config.first_order);
+        let router = Router::new(routing, config.stops, first, ports.intents, counters);
         let empty = Features::new(config.features, Kernels::best(), 0);
         Self {
             strategies: config.strategies,

@@ -65,4 +65,12 @@ counters! {
     STOPS_DUST = 25 => "stops_dust",
     /// Wishes refused while a stop closes a position, or in the pause after it.
     BLOCKED_STOP = 26 => "blocked_stop",
+    /// A stop closes what is held (gauge).
+    FLATTENING = 27 => "flattening",
+    /// Instruments that a stop has still to close (gauge).
+    FLATTEN_LEFT = 28 => "flatten_left",
+    /// Instruments of which less is held than the venue takes back (gauge).
+    FLATTEN_DUST = 29 => "flatten_dust",
+    /// Orders asked for to close what is held at a stop.
+    FLATTEN_ORDERS = 30 => "flatten_orders",
 }

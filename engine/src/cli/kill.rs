@@ -19,13 +19,17 @@ use crate::run::history::{EarlierRun, lives_on};
 #[command(
     after_help = "Stops every engine of this user's state folder, or the one named by --run.\n\
                         An engine that does not answer within a second is ended, and its orders are\n\
-                        cancelled by a session of their own.\n\n\
+                        cancelled by a session of their own; then positions stay as they are.\n\n\
+                        Example: bot4 kill --flatten --reason \"the strategy is wrong\"\n\
                         Example: bot4 kill --reason \"the venue halts withdrawals\""
 )]
 pub struct Args {
     /// Why, for whoever looks later.
     #[arg(long, default_value = "no reason given")]
     reason: String,
+    /// Close what is held, too, by orders that only reduce.
+    #[arg(long)]
+    flatten: bool,
     /// This run only (its name, as `bot4 status` shows it).
     #[arg(long)]
     run: Option<String>,
@@ -36,6 +40,8 @@ pub struct Args {
 
 /// How long a kill waits for the last cancel.
 const SETTLE_WITHIN: u32 = 50;
+/// How long it waits until nothing is held any more.
+const FLATTEN_WITHIN: u32 = 150;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Stops the engines.
@@ -47,7 +53,7 @@ pub fn run(args: &Args) -> Outcome {
     let engines = engines(args.run.as_deref())?;
     let mut all_clear = true;
     for engine in &engines {
-        let (told, clear) = stop(engine, &reason);
+        let (told, clear) = stop(engine, &reason, args.flatten);
         all_clear &= clear;
         if args.json {
             println!("{told}");
@@ -78,8 +84,8 @@ pub fn engines(run: Option<&str>) -> Result<Vec<EarlierRun>, String> {
 
 /// Stops one engine: by its socket, else from outside. What was done, and whether nothing of it is
 /// open any more.
-fn stop(engine: &EarlierRun, reason: &str) -> (Value, bool) {
-    let request = Request::Kill { reason: reason.to_owned() };
+fn stop(engine: &EarlierRun, reason: &str, flatten: bool) -> (Value, bool) {
+    let request = Request::Kill { reason: reason.to_owned(), flatten };
     if let Some(settled) =
         ask(&engine.path, &request).ok().and_then(|reply| settled(engine, reply.status))
     {
@@ -92,17 +98,20 @@ fn stop(engine: &EarlierRun, reason: &str) -> (Value, bool) {
     end_process(engine.record.pid);
     let latched = latch(engine, reason);
     let fenced = outside(engine);
-    let clear = fenced.as_ref().is_ok_and(|v| v["left"] == 0) && latched.is_ok();
+    let cancelled = fenced.as_ref().is_ok_and(|v| v["left"] == 0) && latched.is_ok();
+    // What is held is known to the engine alone.
+    let clear = cancelled && !flatten;
     let fenced = fenced.unwrap_or_else(|e| json!({"error": e}));
     let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": false,
-                      "latched": latched.is_ok(), "outside": fenced});
+                      "latched": latched.is_ok(), "outside": fenced, "not_closed": flatten});
     (told, clear)
 }
 
 /// Looks until nothing is open, for a while. None when the engine fell silent over it.
 fn settled(engine: &EarlierRun, mut status: Value) -> Option<(Value, bool)> {
-    for _ in 0..SETTLE_WITHIN {
-        if status["orders"]["open"] == 0 {
+    for look in 0..FLATTEN_WITHIN {
+        let closing = is_closing(&status);
+        if !closing && (status["orders"]["open"] == 0 || look >= SETTLE_WITHIN) {
             break;
         }
         std::thread::park_timeout(LOOK_EVERY);
@@ -110,9 +119,17 @@ fn settled(engine: &EarlierRun, mut status: Value) -> Option<(Value, bool)> {
     }
     let open = status["orders"]["open"].clone();
     let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": true,
-                      "phase": status["phase"], "open": open, "latch": status["latch"]});
-    let clear = open == 0 && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
+                      "phase": status["phase"], "open": open, "latch": status["latch"],
+                      "flatten": status["flatten"]});
+    let clear = open == 0
+        && !is_closing(&status)
+        && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
     Some((told, clear))
+}
+
+/// A stop that closes what is held has not come to its end.
+fn is_closing(status: &Value) -> bool {
+    status["flatten"]["asked"] == true && status["flatten"]["left"] != 0
 }
 
 fn latch(engine: &EarlierRun, reason: &str) -> Result<(), String> {
@@ -139,11 +156,25 @@ fn outside(engine: &EarlierRun) -> Result<Value, String> {
     fenced.map(fence::Fenced::to_json).map_err(|e| e.to_string())
 }
 
+/// What became of positions, as a part of a sentence.
+fn positions(flatten: &Value) -> String {
+    match (flatten["asked"] == true, flatten["left"].as_u64(), flatten["dust"].as_u64()) {
+        (false, ..) => "; positions stay".to_owned(),
+        (true, Some(0), None | Some(0)) => "; every position is closed".to_owned(),
+        (true, Some(0), Some(dust)) => {
+            format!("; positions are closed, but {dust} below what the venue takes back")
+        }
+        (true, Some(left), _) => format!("; {left} POSITIONS ARE NOT CLOSED YET"),
+        (true, None, _) => "; POSITIONS ARE NOT CLOSED YET".to_owned(),
+    }
+}
+
 fn sentence(run: &str, told: &Value) -> String {
     if told["answered"] == true {
         return format!(
-            "run {run}: stopped; {} orders open; `bot4 resume --reason \"...\"` ends the stop",
-            told["open"]
+            "run {run}: stopped; {} orders open{}; `bot4 resume --reason \"...\"` ends the stop",
+            told["open"],
+            positions(&told["flatten"])
         );
     }
     match told["outside"]["error"].as_str() {
@@ -151,8 +182,10 @@ fn sentence(run: &str, told: &Value) -> String {
             "run {run}: its process was ended, BUT ITS ORDERS MAY BE OPEN: {e}\nlook at the venue"
         ),
         None => format!(
-            "run {run}: its process was ended; {} orders cancelled from here, {} left",
-            told["outside"]["cancelled"], told["outside"]["left"]
+            "run {run}: its process was ended; {} orders cancelled from here, {} left{}",
+            told["outside"]["cancelled"],
+            told["outside"]["left"],
+            if told["not_closed"] == true { "; POSITIONS ARE NOT CLOSED" } else { "" }
         ),
     }
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub risk: RiskConfig,
     /// Strategies in order.
     pub strategies: Vec<StrategyConfig>,
+    /// Distance of their protective stops, in hundredths of a percent of the price.
+    pub stops: Vec<u32>,
     /// Journal segment in bytes.
     pub segment_bytes: usize,
     /// Journal folder, if not the run's.
@@ -113,6 +115,7 @@ impl StrategyConfig {
 pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let base = path.parent().unwrap_or(Path::new("."));
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let stops = file.strategies.iter().map(stop_bps).collect::<Result<Vec<_>, _>>()?;
     let venue = venue::resolve(file.venue, &file.shards, base)?;
     if let (false, Some(s)) = (venue.trades(), file.strategies.first()) {
         let what = "a run that observes has no strategies";
@@ -128,6 +131,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         risk: super::risk::resolve(&file.risk, strategies.len(), &venue.symbols)?,
         venue,
         strategies,
+        stops,
         segment_bytes: segment as usize * 1024 * 1024,
         stall_max: stall_max(&file.journal.stall_max)?,
         keep: Keep {
@@ -217,6 +221,12 @@ fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
             "choose market_maker or ema_cross",
         )),
     }
+}
+
+/// Distance of a strategy's protective stop: half of the price at most.
+fn stop_bps(s: &schema::Strategy) -> Result<u32, Issue> {
+    let usual = bot4_signals::RouteConfig::default().stop_bps;
+    s.stop_pct.as_ref().map_or(Ok(usual), |pct| super::risk::bps("stop_pct", pct, 50.0))
 }
 
 fn foreign(kind: &str, key: &'static str, span: Option<Range<usize>>) -> Result<(), Issue> {

@@ -90,6 +90,10 @@ pub struct Risk {
     pub fallback_volatility_pct: Spanned<f64>,
     /// One-second returns before an instrument's own tail is believed.
     pub history_min: Spanned<u32>,
+    /// A stop closes what is held, too.
+    pub flatten_on_kill: bool,
+    /// How far through the touch an order may trade that does so, per cent.
+    pub flatten_slip_pct: Spanned<f64>,
     /// `[risk.breaker]`.
     pub breaker: Breaker,
     /// `[risk.venue]`.
@@ -191,6 +195,8 @@ impl Default for Risk {
             heat_pct: value(1.0),
             fallback_volatility_pct: value(1.0),
             history_min: count(300),
+            flatten_on_kill: false,
+            flatten_slip_pct: value(0.5),
             breaker: Breaker::default(),
             venue: Row::default(),
             strategies: Vec::new(),
@@ -216,6 +222,10 @@ pub struct RiskConfig {
     pub equity_asset: Symbol,
     /// When circuit breakers open.
     pub breakers: BreakerLimits,
+    /// A stop closes what is held, too.
+    pub flatten_on_kill: bool,
+    /// How far through the touch an order may trade that does so, hundredths of a percent.
+    pub flatten_slip_bps: u32,
 }
 
 impl RiskConfig {
@@ -254,6 +264,8 @@ pub fn resolve(risk: &Risk, strategies: usize, symbols: &[String]) -> Result<Ris
         instruments: Vec::new(),
         equity_asset,
         breakers: breaker::resolve(&risk.breaker)?,
+        flatten_on_kill: risk.flatten_on_kill,
+        flatten_slip_bps: bps("flatten_slip_pct", &risk.flatten_slip_pct, 50.0)?,
     };
     strategy_rows(risk, &mut config)?;
     instrument_rows(risk, symbols, &mut config)?;
@@ -327,6 +339,16 @@ fn statistics(risk: &Risk) -> Result<StatisticsLimits, Issue> {
         fallback_volatility_e6: e6(positive("fallback_volatility_pct", fallback, 100.0)?).max(1),
         history_min: bounded("history_min", &risk.history_min, 0, history, "returns")?,
     })
+}
+
+/// Per cent as hundredths of a percent, one at least.
+pub(super) fn bps(key: &'static str, value: &Spanned<f64>, max: f64) -> Result<u32, Issue> {
+    let pct = *value.get_ref();
+    if (0.01..=max).contains(&pct) {
+        return Ok((pct * 100.0).round() as u32);
+    }
+    let mend = format!("choose 0.01 to {max} per cent");
+    Err(issue(value.span(), key, format!("{pct} is out of range"), mend))
 }
 
 /// A share, or zero where that means "none".

@@ -126,6 +126,8 @@ pub struct Shard {
 pub struct Strategy {
     /// `market_maker` or `ema_cross`.
     pub kind: Spanned<String>,
+    /// Distance of the protective stop, per cent.
+    pub stop_pct: Option<Spanned<f64>>,
     /// Market maker: size of a quote in quote units.
     pub quote_notional: Option<Spanned<f64>>,
     /// Market maker: half spread as a share of the market's spread.

@@ -50,6 +50,8 @@ pub struct Inputs {
     pub metrics: Metrics,
     /// To the control lane, which passes it on to risk.
     pub commands: Sender<RiskCommand>,
+    /// A stop closes what is held, whoever asks for it.
+    pub flatten_on_kill: bool,
     /// The account's latch.
     pub latch: Latch,
     /// The guard, where there is one.
@@ -147,7 +149,7 @@ impl Desk {
     /// Triggers, latches of risk, the guard's beat.
     fn look(&mut self) {
         if let Some((by, reason)) = self.triggers.pulled() {
-            self.halt(by, &reason);
+            self.halt(by, &reason, self.inputs.flatten_on_kill);
         }
         let raised = LatchKind::ALL
             .map(|kind| self.inputs.metrics.total_of("risk", &format!("latched_{}", kind.name())));
@@ -157,7 +159,10 @@ impl Desk {
                 .filter(|k| raised[**k as usize] > self.risk_latches[**k as usize]);
             let names: Vec<_> = new.map(|k| k.name()).collect();
             self.risk_latches = raised;
-            self.halt(By::Risk, &format!("risk latched: {}", names.join(", ")));
+            // Positions that contradict the venue are not for a machine to close.
+            let sure = raised[LatchKind::Drift as usize] == 0;
+            let flatten = self.inputs.flatten_on_kill && sure;
+            self.halt(By::Risk, &format!("risk latched: {}", names.join(", ")), flatten);
         }
         let (now, looks) =
             (self.inputs.clock.now(), self.inputs.metrics.total_of("control", "looks"));
@@ -166,9 +171,14 @@ impl Desk {
         }
     }
 
-    /// Raises the halt; the first reason stays.
-    fn halt(&mut self, by: By, reason: &str) {
-        if self.inputs.control.phase() == Phase::Kill && self.inputs.latch.standing().is_some() {
+    /// Raises the halt; the first reason stays. The wish to close what is held may come later.
+    fn halt(&mut self, by: By, reason: &str, flatten: bool) {
+        let phase = self.inputs.control.phase();
+        if flatten && phase != Phase::Flatten {
+            self.inputs.control.flatten();
+            eprintln!("what is held is closed (by {}): {reason}", name_of(by));
+        }
+        if phase.is_stopped() && self.inputs.latch.standing().is_some() {
             return;
         }
         self.inputs.control.halt();
@@ -223,11 +233,11 @@ impl Desk {
     fn obey(&mut self, request: &Request) -> Result<(), String> {
         match request {
             Request::Status => Ok(()),
-            Request::Kill { reason } => {
+            Request::Kill { reason, flatten } => {
                 // Even a bad reason stops: then ask for a better one.
                 let checked = checked_reason(reason);
                 let told = checked.clone().unwrap_or_else(|_| "no reason given".to_owned());
-                self.halt(By::Operator, &told);
+                self.halt(By::Operator, &told, *flatten || self.inputs.flatten_on_kill);
                 Ok(())
             }
             Request::Resume { reason } => {
@@ -324,6 +334,7 @@ mod tests {
             control: control.clone(),
             metrics: Metrics::in_memory(),
             commands,
+            flatten_on_kill: false,
             latch: Latch::of("embedded").expect("no file"),
             guard: None,
         };
@@ -334,7 +345,7 @@ mod tests {
     fn a_kill_and_a_resume_over_the_socket() {
         let folder = tempfile::tempdir().expect("a folder");
         let (helper, control, _heard) = started(folder.path());
-        let kill = Request::Kill { reason: "line cut".to_owned() };
+        let kill = Request::Kill { reason: "line cut".to_owned(), flatten: false };
         let reply = ask(folder.path(), &kill).expect("an answer");
         assert_eq!((reply.error, control.phase()), (None, Phase::Kill));
         assert_eq!(reply.status["latch"]["reason"], "line cut");

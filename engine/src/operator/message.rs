@@ -18,6 +18,9 @@ pub enum Request {
     Kill {
         /// Why, for whoever looks later.
         reason: String,
+        /// Close what is held, too.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        flatten: bool,
     },
     /// Trade again.
     Resume {
@@ -73,10 +76,13 @@ mod tests {
 
     #[test]
     fn requests_read_back_and_unknown_ones_do_not() {
-        let kill = Request::Kill { reason: "line cut".to_owned() };
+        let kill = Request::Kill { reason: "line cut".to_owned(), flatten: false };
         let text = serde_json::to_string(&kill).expect("JSON");
         assert_eq!(text, r#"{"do":"kill","reason":"line cut"}"#);
         assert_eq!(serde_json::from_str::<Request>(&text).expect("read"), kill);
+        let flatten = Request::Kill { reason: "line cut".to_owned(), flatten: true };
+        let text = serde_json::to_string(&flatten).expect("JSON");
+        assert_eq!(serde_json::from_str::<Request>(&text).expect("read"), flatten);
         for bad in [r#"{"do":"dance"}"#, r#"{"do":"kill"}"#, "7", "[]"] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
         }

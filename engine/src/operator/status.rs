@@ -25,7 +25,7 @@ pub struct About {
 #[must_use]
 pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRecord>) -> Value {
     let phase = control.phase();
-    let resumable = phase == Phase::Kill && !control.has_failed();
+    let resumable = phase.is_stopped() && !control.has_failed();
     json!({
         "run": about.run,
         "pid": std::process::id(),
@@ -36,6 +36,7 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "resumable": resumable,
         "mode": mode_of(m),
         "latch": latch,
+        "flatten": flatten_of(phase, m),
         "session_ready": m.total_of("execution", "session_ready") > 0,
         "instruments": about.symbols.len(),
         "books_live": m.total_of("book.", "live_books"),
@@ -70,6 +71,14 @@ pub const fn name_of(phase: Phase) -> &'static str {
         Phase::Run => "run",
         Phase::Pause => "pause",
         Phase::Drain => "drain",
-        Phase::Kill => "kill",
+        Phase::Kill | Phase::Flatten => "kill",
     }
+}
+
+/// How far a stop that closes what is held has come. `left` is null before the router has begun.
+fn flatten_of(phase: Phase, m: &Metrics) -> Value {
+    let asked = phase == Phase::Flatten;
+    let begun = asked && m.total_of("signal", "flattening") > 0;
+    let count = |name| begun.then(|| m.total_of("signal", name));
+    json!({"asked": asked, "left": count("flatten_left"), "dust": count("flatten_dust")})
 }

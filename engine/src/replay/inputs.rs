@@ -263,10 +263,10 @@ impl RunInputs {
 /// See [`RunInputs::config_hash`]. Over the checked values, so comments and order do not count.
 #[must_use]
 pub fn config_hash(config: &Config) -> u128 {
-    let Config { length, lanes, seed, venue, risk, strategies, .. } = config;
+    let Config { length, lanes, seed, venue, risk, strategies, stops, .. } = config;
     let venue = (venue.venue, &venue.symbols);
     let mut hash = Fnv128::default();
-    hash.write(format!("{:?}", (length, lanes, seed, venue, risk, strategies)).as_bytes());
+    hash.write(format!("{:?}", (length, lanes, seed, venue, risk, strategies, stops)).as_bytes());
     hash.value()
 }
 

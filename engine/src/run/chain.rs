@@ -13,10 +13,29 @@ use bot4_venues::registry::Venue;
 use super::plant::Plant;
 use super::rings::Rings;
 use super::settings;
-use crate::config::StrategyConfig;
+use crate::config::{Config, StrategyConfig};
 use crate::topology as t;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// How far the router may go, as configured. In hundredths of a percent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// Distance of protective stops, by strategy; the router's own where none is said.
+    pub stop_bps: Vec<u32>,
+    /// How far through the touch positions are closed when trading is stopped; the router's own
+    /// where it is not said.
+    pub flatten_slip_bps: Option<u32>,
+}
+
+impl Routing {
+    /// That of `config`.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let flatten_slip_bps = Some(config.risk.flatten_slip_bps);
+        Self { stop_bps: config.stops.clone(), flatten_slip_bps }
+    }
+}
 
 /// What the chain is made from.
 pub struct Parts<'a> {
@@ -32,6 +51,8 @@ pub struct Parts<'a> {
     pub risk: &'a RiskConfig,
     /// Strategies in order.
     pub strategies: &'a [StrategyConfig],
+    /// Distances of stops and of what closes positions.
+    pub routing: &'a Routing,
     /// A planted mistake: a test aid.
     pub plant: Option<Plant>,
     /// Makes the copy of the frames that a parser takes.
@@ -117,7 +138,11 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
     };
     let strategies = parts.strategies.iter().map(settings::strategy_of).map(planted).collect();
     let held = parts.risk.held.clone();
-    let config = SignalConfig { held, ..SignalConfig::new(strategies, OrderId(1)) };
+    let stops = parts.routing.stop_bps.clone();
+    let mut config = SignalConfig { held, stops, ..SignalConfig::new(strategies, OrderId(1)) };
+    if let Some(bps) = parts.routing.flatten_slip_bps {
+        config.routing.flatten_slip_bps = bps;
+    }
     SignalAgent::new(config, parts.table.clone(), ports, metrics)
 }
 

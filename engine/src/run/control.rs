@@ -17,7 +17,7 @@ use bot4_alloc::pressure::Level;
 use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
-use bot4_lanes::{Phase, Probe, StallWatch, Tx};
+use bot4_lanes::{Probe, StallWatch, Tx};
 use bot4_types::{Nanos, RiskCommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -421,7 +421,7 @@ impl ControlAgent {
         let m = &self.inputs.metrics;
         let state = match self.stage {
             Stage::Starting => "synchronising",
-            _ if self.inputs.control.phase() == Phase::Kill => "stopped by a kill",
+            _ if self.inputs.control.phase().is_stopped() => "stopped by a kill",
             _ => "trading",
         };
         line.set_message(format!(

@@ -240,6 +240,7 @@ fn operator(
         control: control.clone(),
         metrics: metrics.clone(),
         commands,
+        flatten_on_kill: config.risk.flatten_on_kill,
         latch,
         guard,
     };

@@ -10,7 +10,7 @@ use bot4_book::BookAgent;
 use bot4_execution::ExecutionAgent;
 use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
-use bot4_lanes::{Agent, Clock, Control, Metrics, Phase};
+use bot4_lanes::{Agent, Clock, Control, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
@@ -247,7 +247,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     }
     let mut finals = Finals::of(agents, c.trades)?;
     let ending = match finals.control.ending() {
-        Ending::InOrder if c.control.phase() == Phase::Kill => Ending::Failed(Vec::new()),
+        Ending::InOrder if c.control.phase().is_stopped() => Ending::Failed(Vec::new()),
         other => other,
     };
     let child = finals.control.take_child();

@@ -15,6 +15,7 @@ use bot4_lanes::{Counters, Metrics, Tx};
 use bot4_risk::{LimitBook, reload};
 use bot4_types::{InstrumentTable, Nanos, RiskCommand};
 
+use crate::config::resolve::RiskConfig;
 use crate::config::{self, Config};
 
 /// Between two looks at the file.
@@ -121,7 +122,8 @@ impl Reload {
         if without_limits(config) != without_limits(self.running.clone()) {
             told.push("what else has changed waits for the next start".to_owned());
         }
-        self.running.risk = risk;
+        let RiskConfig { flatten_on_kill, flatten_slip_bps, .. } = self.running.risk;
+        self.running.risk = RiskConfig { flatten_on_kill, flatten_slip_bps, ..risk };
         let what = if told.is_empty() { "nothing has changed".to_owned() } else { told.join("; ") };
         format!("{} was read again: {what}", self.path.display())
     }
@@ -135,7 +137,9 @@ impl Reload {
 
 /// Everything but limits and mode, in a form that can be compared.
 fn without_limits(mut config: Config) -> String {
-    config.risk = config::demo().map_or(config.risk, |demo| demo.risk);
+    let bare = config::demo().map_or_else(|_| config.risk.clone(), |demo| demo.risk);
+    let RiskConfig { flatten_on_kill, flatten_slip_bps, .. } = config.risk;
+    config.risk = RiskConfig { flatten_on_kill, flatten_slip_bps, ..bare };
     format!("{config:?}")
 }
 

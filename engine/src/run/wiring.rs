@@ -23,7 +23,7 @@ use bot4_wire::{Endpoint, WsConfig};
 
 use super::access::Access;
 use super::capture::CaptureSink;
-use super::chain::{self, Parts};
+use super::chain::{self, Parts, Routing};
 use super::control::ControlAgent;
 use super::dirs::RunDir;
 use super::observe::NoOrders;
@@ -219,7 +219,7 @@ fn chained(
         let wall = inputs.opening.wall;
         move |i: usize| Tee::new(capture.link(i), wall, t::PARSE[i], metrics)
     });
-    let shards = shards(inputs);
+    let (shards, routing) = (shards(inputs), Routing::of(inputs.config));
     let parts = Parts {
         venue: inputs.config.venue.venue,
         table: &inputs.opening.info.table,
@@ -227,6 +227,7 @@ fn chained(
         control: inputs.control,
         risk: &risk,
         strategies: &inputs.config.strategies,
+        routing: &routing,
         plant: inputs.plant,
         tee: tee.as_ref().map(|tee| tee as &dyn Fn(usize) -> Tee),
     };
@@ -420,6 +421,8 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
         strategies: inputs.config.strategies.iter().map(|s| StrategyRow(*s)).collect(),
         shards: sharding::rows_of(&shards(inputs)),
         ring_divisor: rings.divisor(),
+        stop_bps: inputs.config.stops.clone(),
+        flatten_slip_bps: Some(inputs.config.risk.flatten_slip_bps),
         plant: inputs.plant.map(|p| p.name().to_owned()),
     });
     for record in document.records(now) {

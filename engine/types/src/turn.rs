@@ -12,8 +12,10 @@ pub const TURN_PORTS: usize = 9;
 pub const TURN_BYTES: usize = 32;
 /// Records in one log record.
 pub const TURNS_A_RECORD: usize = BODY_MAX / TURN_BYTES;
-/// Bits of [`TurnRecord::flags`] that hold the control word's phase.
+/// Bits of [`TurnRecord::flags`] that hold the control word's phase, as far as two bits go.
 pub const TURN_PHASE: u8 = 0b0000_0011;
+/// The phase's third bit.
+pub const TURN_PHASE_HIGH: u8 = 0b0001_0000;
 /// The agent was started at [`TurnRecord::now`]; no turn.
 pub const TURN_START: u8 = 0b0000_0100;
 /// The turn ended in a fault or a panic: the agent's last one.
@@ -40,7 +42,13 @@ impl TurnRecord {
     /// The phase as the control word's readers number it.
     #[must_use]
     pub const fn phase(&self) -> u8 {
-        self.flags & TURN_PHASE
+        (self.flags & TURN_PHASE) | (self.flags & TURN_PHASE_HIGH) >> 2
+    }
+
+    /// The flags of a turn in the phase with this number.
+    #[must_use]
+    pub const fn flags_of(phase: u8) -> u8 {
+        (phase & TURN_PHASE) | (phase << 2) & TURN_PHASE_HIGH
     }
 
     /// The agent was started.

@@ -17,7 +17,8 @@
 //! Cost: two comparisons a strategy and top. No allocation.
 
 use bot4_types::{
-    Cause, DoneReason, InstrumentId, Nanos, OrderReport, Price, Qty, RefuseReason, ReportKind, Side,
+    Cause, DoneReason, InstrumentId, Nanos, OrderReport, Price, Qty, RefuseReason, ReportKind,
+    Side, StrategyId,
 };
 
 use super::{Key, PARTS, Router, TAKE};
@@ -27,7 +28,7 @@ use crate::rules;
 use crate::slot::{Origin, SlotState, Wish};
 
 /// A closing order is halved this often at most, when it is refused for its size.
-const HALVINGS_MAX: u32 = 20;
+pub(super) const HALVINGS_MAX: u32 = 20;
 
 /// The stop of a strategy in an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,9 @@ pub(crate) struct Guard {
     /// What is held is below a minimum of the venue.
     dust: bool,
     /// The closing order is this often halved: it was refused for its size.
-    halved: u32,
+    pub halved: u32,
+    /// The position is being closed because trading is stopped.
+    pub flattening: bool,
     /// The strategy pauses here until then.
     paused_until: Nanos,
 }
@@ -115,7 +118,8 @@ impl Router {
     pub(super) fn protect(&mut self, pair: usize, price: Price, ticks: i32, fresh: bool) {
         let instrument = InstrumentId((pair / self.strategies) as u16);
         let Some(rules) = self.table.get(instrument) else { return };
-        let usual = rules::stop_ticks(rules, price, self.config.stop_bps);
+        let strategy = StrategyId((pair % self.strategies) as u8);
+        let usual = rules::stop_ticks(rules, price, self.stop_bps(strategy));
         let ticks = if ticks > 0 { ticks } else { usual };
         let distance = i64::from(ticks).saturating_mul(rules.tick.max(1));
         let long = self.positions[pair].0 > 0;
@@ -231,17 +235,17 @@ impl Router {
         let rules = self.table.get(instrument).ok_or(Verdict::Closed)?;
         let position = self.positions[pair];
         let side = if position.0 > 0 { Side::Sell } else { Side::Buy };
-        let price = self.closing_price(instrument, side);
+        let price = self.closing_price(instrument, side, self.config.stop_slip_bps);
         let largest = if rules.qty_max.0 > 0 { rules.qty_max.0 } else { i64::MAX };
         let qty = (position.abs().0 >> self.guards[pair].halved.min(62)).min(largest);
         rules::shape(rules, side, price, Qty(qty)).map(|(price, qty)| (side, price, qty))
     }
 
-    /// The price at which a position is given up: through the touch by the configured share.
-    fn closing_price(&self, instrument: InstrumentId, side: Side) -> Price {
+    /// The price at which a position is given up: through the touch by so much.
+    pub(super) fn closing_price(&self, instrument: InstrumentId, side: Side, bps: u32) -> Price {
         let [bid, ask] = self.touches[instrument.index()];
         let touch = if side == Side::Sell { bid } else { ask };
-        let share = i128::from(touch) * i128::from(self.config.stop_slip_bps) / 10_000;
+        let share = i128::from(touch) * i128::from(bps) / 10_000;
         let slip = i64::try_from(share).unwrap_or(i64::MAX);
         Price(touch.saturating_add(side.sign().saturating_mul(slip)))
     }
@@ -271,7 +275,11 @@ impl Router {
     /// A closing order of `pair` was refused by the gate.
     pub(super) fn closing_refused(&mut self, at: usize, reason: RefuseReason) {
         use RefuseReason as R;
-        if matches!(reason, R::Balance | R::SizeMax | R::NotionalMax | R::Position) {
+        let too_large = matches!(
+            reason,
+            R::Balance | R::SizeMax | R::NotionalMax | R::FatSize | R::FatNotional | R::Position
+        );
+        if too_large {
             self.halve(at);
         }
     }
@@ -290,7 +298,7 @@ impl Router {
 
     fn halve(&mut self, at: usize) {
         let guard = &mut self.guards[at / PARTS];
-        if at % PARTS == TAKE && guard.triggered {
+        if at % PARTS == TAKE && (guard.triggered || guard.flattening) {
             guard.halved = (guard.halved + 1).min(HALVINGS_MAX);
         }
     }

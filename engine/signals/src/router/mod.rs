@@ -5,6 +5,7 @@
 //! stands in a list of waiting slots and is tried again each turn, at most [`RETRIES`] a turn.
 //! Cost: a wish touches its slot and the slots of its instrument (one contiguous run).
 
+mod flatten;
 mod guard;
 mod reports;
 
@@ -52,6 +53,9 @@ pub struct RouteConfig {
     pub stop_confirm: Nanos,
     /// After a stop has closed a position its strategy pauses in the instrument for this long.
     pub stop_pause: Nanos,
+    /// How far through the touch an order may trade that closes what is held when a person stops
+    /// trading, in hundredths of a percent.
+    pub flatten_slip_bps: u32,
 }
 
 impl Default for RouteConfig {
@@ -66,6 +70,7 @@ impl Default for RouteConfig {
             stop_slip_bps: 30,
             stop_confirm: Nanos::from_millis(250),
             stop_pause: Nanos::from_secs(5),
+            flatten_slip_bps: 50,
         }
     }
 }
@@ -77,6 +82,8 @@ pub(crate) type Key = (StrategyId, InstrumentId);
 #[derive(Debug)]
 pub struct Router {
     config: RouteConfig,
+    /// By strategy.
+    stops: Vec<u32>,
     table: InstrumentTable,
     strategies: usize,
     /// By instrument, then strategy, then part.
@@ -96,6 +103,8 @@ pub struct Router {
     waiting: VecDeque<usize>,
     next_order: u64,
     running: bool,
+    /// A person wishes what is held to be closed: the router does it, strategies do nothing.
+    flattening: bool,
     session: bool,
     /// Changes of slots in this turn beside the intents that went out: what time alone did.
     changes: usize,
@@ -108,12 +117,14 @@ impl Router {
     /// [`reserve`](Self::reserve). The session counts as not ready until risk says it is.
     pub(crate) fn new(
         config: RouteConfig,
+        stops: Vec<u32>,
         first_order: OrderId,
         intents: Tx<OrderIntent>,
         counters: Counters,
     ) -> Self {
         Self {
             config,
+            stops,
             table: InstrumentTable::new(),
             strategies: 0,
             slots: Vec::new(),
@@ -126,6 +137,7 @@ impl Router {
             waiting: VecDeque::new(),
             next_order: first_order.0.max(1),
             running: true,
+            flattening: false,
             session: false,
             changes: 0,
             intents,
@@ -290,6 +302,7 @@ impl Router {
                 self.drop_wish(at, Origin::other(Cause::Operator), turn);
             }
         }
+        self.flatten_or_not(phase == Phase::Flatten, turn);
     }
 
     /// Tries what had to wait. Returns how many intents went out and slots changed: zero only
@@ -304,7 +317,15 @@ impl Router {
             self.settle(at, turn, false);
         }
         self.close_on(turn);
+        if self.flattening {
+            self.flatten(turn);
+        }
         before.saturating_sub(self.intents.room()) + self.changes
+    }
+
+    /// Distance of `strategy`'s protective stops, hundredths of a percent.
+    fn stop_bps(&self, strategy: StrategyId) -> u32 {
+        self.stops.get(usize::from(strategy.0)).copied().unwrap_or(self.config.stop_bps)
     }
 
     fn pair(&self, (strategy, instrument): Key) -> Option<usize> {
@@ -314,9 +335,14 @@ impl Router {
 
     /// New orders may be placed for this instrument.
     fn is_open(&self, instrument: InstrumentId) -> bool {
+        self.running && self.could_trade(instrument)
+    }
+
+    /// Session, book and instrument would take an order.
+    fn could_trade(&self, instrument: InstrumentId) -> bool {
         let tradable = self.table.get(instrument).is_some_and(|i| i.tradable);
         let at = instrument.index();
-        self.running && self.session && tradable && self.live[at] && self.open[at]
+        self.session && tradable && self.live[at] && self.open[at]
     }
 
     fn wish(
@@ -397,7 +423,8 @@ impl Router {
             return;
         }
         let settling = !fresh && turn.now < slot.settle_at;
-        if settling || turn.now < slot.retry_at || !self.is_open(slot.instrument) {
+        let open = self.is_open(slot.instrument) || self.closes_at_a_stop(&slot);
+        if settling || turn.now < slot.retry_at || !open {
             return self.delayed(at, Cause::Timer);
         }
         if self.clear_the_way(at, wish.price, turn) {
@@ -443,7 +470,7 @@ impl Router {
         let slot = &self.slots[at];
         let Some(rules) = self.table.get(slot.instrument) else { return };
         let intent = OrderIntent {
-            stop_ticks: rules::stop_ticks(rules, wish.price, self.config.stop_bps),
+            stop_ticks: rules::stop_ticks(rules, wish.price, self.stop_bps(slot.strategy)),
             expires: turn.now + self.config.intent_life,
             ..intent_of(slot, OrderAction::Place, order, wish.price, wish.qty, turn)
         };

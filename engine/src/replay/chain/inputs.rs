@@ -6,6 +6,7 @@ use bot4_venues::registry::Venue;
 use serde::{Deserialize, Serialize};
 
 use crate::config::StrategyConfig;
+use crate::run::chain::Routing;
 use crate::run::plant::Plant;
 use crate::run::sharding::ShardRow;
 
@@ -20,6 +21,12 @@ pub struct ChainInputs {
     /// Lanes and connections of each instrument; round robin where it is not said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<ShardRow>,
+    /// Distance of stops by strategy; captures of earlier versions say none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_bps: Vec<u32>,
+    /// How far through the touch a stop closes what is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten_slip_bps: Option<u32>,
     /// By how much the rings are smaller than in the table.
     pub ring_divisor: usize,
     /// A planted mistake: a test aid.
@@ -28,6 +35,12 @@ pub struct ChainInputs {
 }
 
 impl ChainInputs {
+    /// How far the router may go.
+    #[must_use]
+    pub fn routing(&self) -> Routing {
+        Routing { stop_bps: self.stop_bps.clone(), flatten_slip_bps: self.flatten_slip_bps }
+    }
+
     /// The venue and what is planted.
     ///
     /// # Errors
@@ -114,6 +127,8 @@ mod tests {
                     }),
                 ],
                 shards: vec![ShardRow { book: 1, conns: vec![0, 1] }],
+                stop_bps: vec![300, 25],
+                flatten_slip_bps: Some(50),
                 ring_divisor: 3,
                 plant: Some("order".into()),
             };

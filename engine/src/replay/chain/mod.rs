@@ -137,6 +137,7 @@ impl Chain {
             control: &control,
             risk: &risk,
             strategies: &strategies,
+            routing: &chain.routing(),
             plant,
             tee: None,
         };
