@@ -3,6 +3,8 @@
 
 mod common;
 
+use serde_json::json;
+
 use common::rig::{Rig, ended, sent, signal, told, verify};
 use common::{check_account, report, sleep, stderr};
 
@@ -45,6 +47,40 @@ fn a_tighter_mode_outlives_the_process_however_it_ends() {
     verify(&rig);
 }
 
+/// Orders that the venue refuses open two breakers of three: nothing increases, the status says why,
+/// and it heals by itself.
+#[test]
+fn more_than_half_of_the_breakers_open_and_recover() {
+    let script = "6s filters BTCUSDT tick=0.05\n";
+    let rig = Rig::at_a_venue_with(script, |text| {
+        let one = text.replacen("\n[[strategy]]\nkind = \"ema_cross\"\n", "", 1);
+        let one = one.replacen(", \"ETHUSDT\"", "", 1);
+        let rules = "[risk.breaker]\nerrors = 1\nreject_pct = 0.01\ncalls_min = 1\n\
+                     open_for = \"3s\"\n\n[[strategy]]";
+        one.replacen("[[strategy]]", rules, 1)
+    });
+    let mut engine = rig.start("report.json");
+    let status = rig.until("all are open", |s| s["breakers"]["global"] == "open");
+    let reason = status["breakers"]["reason"].as_str().expect("a sentence").to_owned();
+    assert!(reason.contains("of 3 circuit breakers are open"), "{reason}");
+    assert!(status["breakers"]["unwell"].as_array().is_some_and(|u| u.len() > 1), "{status}");
+    let before = sent(&status);
+    rig.until("they recover and it trades", |s| {
+        s["breakers"]["global"] == "closed" && sent(s) > before + 5
+    });
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0));
+    let report = report(&rig.state().join("report.json"));
+    check_account(&report);
+    let breakers = &report["risk"]["breakers"];
+    assert!(breakers["opened"]["instrument"].as_u64() > Some(0), "{breakers}");
+    assert!(breakers["causes"]["rejects"].as_u64() > Some(0), "{breakers}");
+    let text = told(&mut engine);
+    assert!(text.contains("more than half of the circuit breakers are open"), "{text}");
+    assert!(text.contains("the circuit breakers recover"), "{text}");
+    verify(&rig);
+}
+
 #[test]
 fn a_person_closes_a_breaker() {
     let rig = Rig::new();
@@ -55,11 +91,25 @@ fn a_person_closes_a_breaker() {
         let out = rig.say(&["resume", "--breaker", scope, "--reason", "mended", "--json"]);
         assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     }
-    let before = sent(&rig.status());
+    let status = rig.status();
+    let breakers = &status["breakers"];
+    // Two strategies, two instruments, the venue.
+    assert_eq!((&breakers["all"], &breakers["global"]), (&5.into(), &"closed".into()), "{status}");
+    assert!(breakers["reason"].is_null() && breakers["cold"].is_object(), "{status}");
+    for measure in ["volatility", "value_at_risk", "shortfall", "shortfall_worst", "heat"] {
+        assert!(status["loss"][measure].is_number(), "{measure} in {status}");
+    }
+    rig.until("equity is known", |s| s["equity"]["now"].as_f64() > Some(1_000.0));
+    let before = sent(&status);
     rig.until("it trades on", |s| sent(s) > before && s["phase"] == "run");
     sleep(200);
     signal(&engine.0, "INT");
     assert_eq!(ended(&mut engine), Some(0));
-    check_account(&report(&rig.state().join("report.json")));
+    let report = report(&rig.state().join("report.json"));
+    check_account(&report);
+    let risk = &report["risk"];
+    assert_eq!((&risk["mode"], &risk["commands"]), (&"full_auto".into(), &4.into()), "{risk}");
+    assert!(risk["loss_max"]["shortfall"].as_f64() > Some(0.0), "{risk}");
+    assert_eq!((&risk["breakers"]["all"], &risk["latched"]), (&5.into(), &json!({})), "{risk}");
     verify(&rig);
 }

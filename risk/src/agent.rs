@@ -21,20 +21,17 @@ use bot4_types::{
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    BREAKER_CAUSES, BREAKERS_HALF_OPEN, BREAKERS_OPEN, BREAKERS_OPENED, CANCELED, CHECKED,
-    COMMANDS, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS,
-    FILTERED, FIXED, FUNDINGS, LATCHED, LIMITS, LIMITS_REFUSED, LOTS_MERGED, MARKS, MODE, NAMES,
-    OPEN, PLACED, REFUSED, REPORTS, UNKNOWN, UNVALUED,
+    CANCELED, CHECKED, COMMANDS, FILTERED, FIXED, MARKS, MODE, NAMES, PLACED, REFUSED, REPORTS,
 };
-use crate::equity::in_e8;
 use crate::gate::Approval;
 use crate::headrooms_due::HeadroomsDue;
-use crate::latch::LatchKind;
 use crate::pnl::Pnl;
 use crate::replay::phase_raw;
 use crate::risk_core::{Decision, RiskCore};
 use crate::stall::Stall;
 use crate::statistics::Upkeep;
+
+mod publish;
 
 /// Messages of a link handled in a turn.
 const BATCH: usize = 64;
@@ -89,6 +86,7 @@ pub struct RiskAgent {
     approved_stall: Stall,
     account_stall: Stall,
     log_stall: Stall,
+    measures_max: [u64; 5],
     counters: Counters,
 }
 
@@ -118,6 +116,7 @@ impl RiskAgent {
             approved_stall: Stall::default(),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
+            measures_max: [0; 5],
             counters,
         })
     }
@@ -505,46 +504,6 @@ impl RiskAgent {
             OrderAction::Place => self.ports.log.room_ordinary(),
             OrderAction::Cancel => self.ports.log.room(),
         }
-    }
-
-    fn publish(&self) {
-        let ledger = self.core.ledger();
-        let counts = ledger.counts();
-        self.counters.set(FILLS, counts.fills);
-        self.counters.set(DUPLICATES, counts.duplicates);
-        self.counters.set(DRIFT, counts.drift());
-        self.counters.set(OPEN, ledger.open_orders() as u64);
-        self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
-        self.counters.set(LOTS_MERGED, ledger.lots_merged());
-        self.counters.set(FUNDINGS, counts.fundings);
-        let latches = self.core.latches();
-        for kind in LatchKind::ALL {
-            self.counters.set(LATCHED + kind as usize, latches.raised(kind));
-        }
-        let breakers = self.core.breakers();
-        let (open, half_open) = breakers.unwell();
-        self.counters.set(BREAKERS_OPEN, open as u64);
-        self.counters.set(BREAKERS_HALF_OPEN, half_open as u64);
-        let counts = breakers.counts();
-        let opened = counts.opened.iter().zip(BREAKERS_OPENED..);
-        for (count, at) in opened.chain(counts.causes.iter().zip(BREAKER_CAUSES..)) {
-            self.counters.set(at, *count);
-        }
-        let (changed, refused) = self.core.limit_changes();
-        self.counters.set(LIMITS, changed);
-        self.counters.set(LIMITS_REFUSED, refused);
-        self.counters.set(MODE, self.core.mode() as u64);
-    }
-
-    fn publish_equity(&self) {
-        let p = self.core.equity_curve();
-        self.counters.set(EQUITY, in_e8(p.equity.unwrap_or(0), false));
-        self.counters.set(EQUITY_PEAK, in_e8(p.peak, true));
-        self.counters.set(DAY_OPEN, in_e8(p.day_open, true));
-        self.counters.set(DAY, u64::try_from(p.day).unwrap_or(0));
-        self.counters.set(DRAWDOWN, u64::try_from(p.drawdown_e4).unwrap_or(0));
-        self.counters.set(DAILY_LOSS, in_e8(p.daily_loss, true));
-        self.counters.set(UNVALUED, self.core.unvalued().count() as u64);
     }
 }
 

@@ -64,8 +64,19 @@ pub(crate) const MODE: usize = 35;
 pub(crate) const LIMITS: usize = 36;
 /// Changes of limits that were not taken (gauge).
 pub(crate) const LIMITS_REFUSED: usize = 37;
+/// The state of all breakers together: closed, half-open, open (gauge).
+pub(crate) const BREAKER_GLOBAL: usize = 38;
+/// Number of breakers (gauge).
+pub(crate) const BREAKERS_ALL: usize = 39;
+/// Breakers that are not closed, as bits: strategies, the venue, instruments by 64 (gauges).
+pub(crate) const BREAKERS_UNWELL: usize = 40;
+/// What the book can lose in 10^-8 of the reporting asset over an hour: volatility, value at
+/// risk, shortfall, shortfall with open orders, heat (gauges).
+pub(crate) const MEASURES: usize = 46;
+/// The highest of each so far (gauges).
+pub(crate) const MEASURES_MAX: usize = 51;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 38] = [
+pub(crate) const FIXED: [&str; 56] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -104,6 +115,24 @@ pub(crate) const FIXED: [&str; 38] = [
     "control_mode",
     "limits_changed",
     "limits_refused",
+    "breaker_global",
+    "breakers_all",
+    "breakers_unwell_strategies",
+    "breakers_unwell_venue",
+    "breakers_unwell_0",
+    "breakers_unwell_1",
+    "breakers_unwell_2",
+    "breakers_unwell_3",
+    "volatility_e8",
+    "value_at_risk_e8",
+    "shortfall_e8",
+    "shortfall_worst_e8",
+    "heat_e8",
+    "volatility_max_e8",
+    "value_at_risk_max_e8",
+    "shortfall_max_e8",
+    "shortfall_worst_max_e8",
+    "heat_max_e8",
 ];
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();

@@ -188,6 +188,8 @@ pub enum LimitError {
     Scope,
     /// See [`StatisticsLimits::validate`].
     Statistics(&'static str),
+    /// See [`BreakerLimits::validate`](crate::breaker::BreakerLimits::validate).
+    Breakers,
 }
 
 /// Highest rate or burst that can be configured: keeps the buckets' arithmetic in 64 bits.
@@ -209,6 +211,7 @@ impl fmt::Display for LimitError {
             Self::Rate => "every *_per_s and *_burst must be within 1..=1000000",
             Self::OpenOrders => "open-order limits must be within 1..=4096",
             Self::Exposure => "gross and net limits must not be negative (zero: none)",
+            Self::Breakers => "a limit of the circuit breakers cannot be meant",
             Self::Leverage => "leverage_e4 must be within 1..=10000000 (10^-4)",
             Self::Margin => {
                 "maintenance_e4 must be within 0..=10000, margin_distance_e4 within \

@@ -9,6 +9,7 @@ use bot4_types::RiskCommand;
 use bot4_types::command::LIMITS_PART;
 use bot4_types::log::{Reader, Writer};
 
+use crate::breaker::BreakerLimits;
 use crate::limits::RiskLimits;
 use crate::scopes::{LimitBook, ScopeLimits};
 use crate::statistics::StatisticsLimits;
@@ -21,6 +22,7 @@ const ROW_MAX: usize = 160;
 const VENUE: u8 = b'v';
 const STRATEGY: u8 = b's';
 const INSTRUMENT: u8 = b'i';
+const BREAKERS: u8 = b'b';
 
 /// Why a change of limits was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,8 @@ pub fn sum_of(bytes: &[u8]) -> u64 {
 }
 
 const fn bytes_max(book: &LimitBook) -> usize {
-    ACCOUNT_MAX + (1 + book.strategies.len() + book.instruments.len()) * ROW_MAX
+    // The venue and the breakers have a row, too.
+    ACCOUNT_MAX + (2 + book.strategies.len() + book.instruments.len()) * ROW_MAX
 }
 
 /// `book` as bytes.
@@ -61,6 +64,11 @@ pub fn encode(book: &LimitBook) -> Vec<u8> {
     row(VENUE, 0, &book.venue);
     book.strategies.iter().enumerate().for_each(|(n, limits)| row(STRATEGY, n, limits));
     book.instruments.iter().enumerate().for_each(|(n, limits)| row(INSTRUMENT, n, limits));
+    if let Some(breakers) = &book.breakers {
+        w.u8(BREAKERS);
+        w.u16(0);
+        write_breakers(&mut w, breakers);
+    }
     let written = w.written();
     bytes.truncate(written);
     bytes
@@ -85,11 +93,15 @@ pub fn commands(book: &LimitBook) -> Vec<RiskCommand> {
 fn decode(bytes: &[u8], book: &mut LimitBook) -> Option<()> {
     let mut r = Reader::over(bytes);
     book.account = read_account(&mut r)?;
-    book.venue = ScopeLimits::default();
+    (book.venue, book.breakers) = (ScopeLimits::default(), None);
     book.strategies.fill(ScopeLimits::default());
     book.instruments.fill(ScopeLimits::default());
     while !r.rest().is_empty() {
         let (kind, n) = (r.u8()?, usize::from(r.u16()?));
+        if kind == BREAKERS {
+            book.breakers = Some(read_breakers(&mut r)?);
+            continue;
+        }
         let limits = read_row(&mut r)?;
         *match kind {
             VENUE => Some(&mut book.venue),
@@ -235,6 +247,23 @@ fields! { write_row, read_row, ScopeLimits {
     maintenance_e4 i64,
 } }
 
+fields! { write_breakers, read_breakers, BreakerLimits {
+    losses_max u32,
+    loss_min i128,
+    loss_max i128,
+    reject_e4_max u32,
+    error_e4_max u32,
+    ack_p99_ns_max u64,
+    calls_min u32,
+    errors_max u32,
+    window_ns u64,
+    open_ns u64,
+    jitter_e4 u32,
+    successes_to_close u16,
+    probes_max u16,
+    seed u64,
+} }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +285,8 @@ mod tests {
             instruments: (0..64).map(row).collect(),
         };
         let account = RiskLimits { gross_value_max: units(5), ..RiskLimits::default() };
-        LimitBook::new(&account, &scopes, 3, 64)
+        let breakers = Some(BreakerLimits { losses_max: 7, seed: 9, ..Default::default() });
+        LimitBook { breakers, ..LimitBook::new(&account, &scopes, 3, 64) }
     }
 
     fn empty() -> Staging {
@@ -300,6 +330,12 @@ mod tests {
         put(&mut staging, &bytes, 200);
         let answer = staging.commit(bytes.len() as u32, sum_of(&bytes));
         assert_eq!(answer, Err(ReloadError::Limit(LimitError::Collar)));
+        let mut bad = book();
+        bad.breakers = Some(BreakerLimits { calls_min: 0, ..Default::default() });
+        let bytes = encode(&bad);
+        put(&mut staging, &bytes, 200);
+        let answer = staging.commit(bytes.len() as u32, sum_of(&bytes));
+        assert_eq!(answer, Err(ReloadError::Limit(LimitError::Breakers)));
     }
 
     proptest! {
@@ -315,7 +351,9 @@ mod tests {
     fn the_longest_limits_fit() {
         let row = ScopeLimits { collar_e4: 1, ..ScopeLimits::default() };
         let scopes = Scopes { venue: row, strategies: vec![row; 32], instruments: vec![row; 256] };
-        let book = LimitBook::new(&RiskLimits::default(), &scopes, 32, 256);
+        let breakers = Some(BreakerLimits::default());
+        let book =
+            LimitBook { breakers, ..LimitBook::new(&RiskLimits::default(), &scopes, 32, 256) };
         assert!(encode(&book).len() <= bytes_max(&book));
     }
 }

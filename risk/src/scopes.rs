@@ -4,6 +4,7 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 
+use crate::breaker::BreakerLimits;
 use crate::limits::{LimitError, RATE_MAX, RiskLimits, SHARE_MAX_E4};
 
 /// The limits of one strategy, one instrument or the venue. Zero: none of its own.
@@ -95,6 +96,8 @@ pub struct LimitBook {
     pub strategies: Box<[ScopeLimits]>,
     /// By instrument.
     pub instruments: Box<[ScopeLimits]>,
+    /// When circuit breakers open; none where that does not change.
+    pub breakers: Option<BreakerLimits>,
 }
 
 impl LimitBook {
@@ -115,6 +118,7 @@ impl LimitBook {
             venue: scopes.venue,
             strategies: rows(&scopes.strategies, strategies),
             instruments: rows(&scopes.instruments, instruments),
+            breakers: None,
         }
     }
 
@@ -124,12 +128,14 @@ impl LimitBook {
     /// The first that cannot be meant.
     pub fn validate(&self) -> Result<(), LimitError> {
         self.account.validate()?;
+        let breakers = self.breakers.as_ref().map_or(Ok(()), BreakerLimits::validate);
+        breakers.map_err(|_| LimitError::Breakers)?;
         let mut rows = self.strategies.iter().chain(&self.instruments).chain([&self.venue]);
         rows.try_for_each(ScopeLimits::validate)
     }
 
     /// Becomes `other`, which is of the same run; what a reservation is made of and how
-    /// statistics are kept stays as it began. No allocation.
+    /// statistics are kept stays as it began; breakers have a place of their own. No allocation.
     pub fn change_to(&mut self, other: &Self) {
         let old = self.account;
         self.account = other.account;

@@ -59,7 +59,7 @@ pub use gate::{TurnGate, gated_ring, roomy_ring};
 
 pub use lane::{Lane, LaneHandle, LaneSpec, LaneState, LaneThread};
 pub use log_port::{Journaled, LogTx};
-pub use metrics::{Counters, Histogram, Metrics};
+pub use metrics::{Counters, Histogram, Metrics, Total};
 pub use probe::Probe;
 pub use recorded::Recorded;
 pub use ring::{Rx, Tx, ring};

@@ -228,20 +228,38 @@ impl Metrics {
     /// empty `role` means all.
     #[must_use]
     pub fn total_of(&self, role: &str, name: &str) -> u64 {
-        let mut sum = 0;
-        for entry in self.entries() {
+        self.find(role, name).value()
+    }
+
+    /// The counters that [`total_of`](Self::total_of) adds up, found once: for those who look often.
+    /// Agents that register later are not among them.
+    #[must_use]
+    pub fn find(&self, role: &str, name: &str) -> Total {
+        let dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = Vec::new();
+        for entry in &dir.entries {
             if let Entry::Counters { role: of, names, counters } = entry
                 && of.starts_with(role)
             {
-                sum += names
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, n)| **n == name)
-                    .map(|(i, _)| counters.value(i))
-                    .sum::<u64>();
+                let named = names.iter().enumerate().filter(|(_, n)| **n == name);
+                parts.extend(named.map(|(i, _)| (*counters, i)));
             }
         }
-        sum
+        Total { parts }
+    }
+}
+
+/// Counters of one name over agents. See [`Metrics::find`].
+#[derive(Clone, Debug, Default)]
+pub struct Total {
+    parts: Vec<(Counters, usize)>,
+}
+
+impl Total {
+    /// Their sum now. No lock, no allocation.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.parts.iter().map(|(counters, i)| counters.value(*i)).sum()
     }
 }
 

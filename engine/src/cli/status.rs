@@ -65,13 +65,18 @@ fn sentence(s: &Value) -> String {
         Some(reason) => format!(" (stopped by {}: {reason})", text(&s["latch"]["by"])),
         None => String::new(),
     };
+    let ill = match s["breakers"]["reason"].as_str() {
+        Some(reason) => format!(" (NO NEW ORDERS: {reason})"),
+        None => String::new(),
+    };
     format!(
-        "run {} (process {}) {} at {}{stopped}: {} messages, {} orders sent, {} open, {} unknown, \
+        "run {} (process {}) {} at {}{stopped}{ill}, {}: {} messages, {} orders sent, {} open, {} unknown, \
          {} fills, {} refused, {} drift",
         text(&s["run"]),
         s["pid"],
         text(&s["phase"]),
         text(&s["venue"]),
+        text(&s["mode"]),
         s["market"]["messages"],
         s["orders"]["sent"],
         s["orders"]["open"],

@@ -14,7 +14,7 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bot4_lanes::{Clock, Control, Metrics, Phase};
+use bot4_lanes::{Clock, Control, Metrics, Phase, Total};
 use bot4_risk::latch::LatchKind;
 use bot4_types::RiskCommand;
 use mio::net::UnixListener;
@@ -106,6 +106,9 @@ struct Desk {
     end: Arc<AtomicBool>,
     in_order: Arc<AtomicBool>,
     risk_latches: [u64; LatchKind::ALL.len()],
+    /// Counters of risk's latches and of the control lane's looks.
+    latched: [Total; LatchKind::ALL.len()],
+    looks: Total,
 }
 
 impl Desk {
@@ -123,7 +126,22 @@ impl Desk {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let triggers = Triggers::watch()?;
         let risk_latches = [0; LatchKind::ALL.len()];
-        Ok(Self { inputs, triggers, listener, poll, _within: within, end, in_order, risk_latches })
+        let metrics = &inputs.metrics;
+        let latched =
+            LatchKind::ALL.map(|kind| metrics.find("risk", &format!("latched_{}", kind.name())));
+        let looks = metrics.find("control", "looks");
+        Ok(Self {
+            triggers,
+            listener,
+            poll,
+            _within: within,
+            end,
+            in_order,
+            risk_latches,
+            latched,
+            looks,
+            inputs,
+        })
     }
 
     fn run(&mut self) {
@@ -151,8 +169,7 @@ impl Desk {
         if let Some((by, reason)) = self.triggers.pulled() {
             self.halt(by, &reason, self.inputs.flatten_on_kill);
         }
-        let raised = LatchKind::ALL
-            .map(|kind| self.inputs.metrics.total_of("risk", &format!("latched_{}", kind.name())));
+        let raised = LatchKind::ALL.map(|kind| self.latched[kind as usize].value());
         if raised != self.risk_latches {
             let new = LatchKind::ALL
                 .iter()
@@ -164,8 +181,7 @@ impl Desk {
             let flatten = self.inputs.flatten_on_kill && sure;
             self.halt(By::Risk, &format!("risk latched: {}", names.join(", ")), flatten);
         }
-        let (now, looks) =
-            (self.inputs.clock.now(), self.inputs.metrics.total_of("control", "looks"));
+        let (now, looks) = (self.inputs.clock.now(), self.looks.value());
         if let Some(guard) = &mut self.inputs.guard {
             guard.beat(now, looks);
         }

@@ -20,6 +20,7 @@
 pub mod client;
 pub mod fence;
 pub mod guard;
+pub mod health;
 pub mod helper;
 pub mod latch;
 pub mod message;

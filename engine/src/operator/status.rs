@@ -1,9 +1,11 @@
 //! The status of a running engine as JSON: what a person asks first when called at night.
 
 use bot4_lanes::{Control, Metrics, Phase};
+use bot4_risk::latch::LatchKind;
 use bot4_types::{ControlMode, RefuseReason};
 use serde_json::{Value, json};
 
+use super::health;
 use super::latch::LatchRecord;
 
 /// What does not change while a run lasts.
@@ -48,6 +50,11 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "fills": m.total_of("risk", "fills_applied"),
         "refused": m.total_of("risk", "intents_refused"),
         "refused_by": refused_by(m),
+        "latched": latched(m),
+        "breakers": health::breakers(about, m),
+        "equity": health::equity(m),
+        "loss": health::measures(m, ""),
+        "limits_changed": m.total_of("risk", "limits_changed"),
         "drift": m.total_of("risk", "drift"),
     })
 }
@@ -62,6 +69,15 @@ fn mode_of(m: &Metrics) -> Option<&'static str> {
 fn refused_by(m: &Metrics) -> Value {
     let count = |r: &RefuseReason| (r.name().to_owned(), json!(m.total_of("risk", r.name())));
     Value::Object(RefuseReason::ALL.iter().map(count).filter(|(_, n)| *n != 0).collect())
+}
+
+/// Times that latches of risk were raised; those that never were are left out.
+fn latched(m: &Metrics) -> Value {
+    let count = |kind: &LatchKind| {
+        let n = m.total_of("risk", &format!("latched_{}", kind.name()));
+        (kind.name().to_owned(), json!(n))
+    };
+    Value::Object(LatchKind::ALL.iter().map(count).filter(|(_, n)| *n != 0).collect())
 }
 
 /// The name of a phase.

@@ -110,8 +110,12 @@ pub struct ControlAgent {
     line: Option<ProgressBar>,
     ending: Option<Ending>,
     pauses: Pauses,
+    breakers_open: bool,
     counters: Counters,
 }
+
+/// The gauge of all breakers together while more than half are open.
+const GLOBAL_OPEN: u64 = 2;
 
 /// Looks of the control agent: the guard's proof of life.
 const COUNTERS: &[&str] = &["looks"];
@@ -143,6 +147,7 @@ impl ControlAgent {
             line: None,
             ending: None,
             pauses: Pauses::default(),
+            breakers_open: false,
         }
     }
 
@@ -204,6 +209,7 @@ impl ControlAgent {
         self.watch_instruments(now);
         self.watch_config(now);
         self.pass_on_said();
+        self.watch_breakers();
         if self.inputs.control.has_failed() && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble. A halt that a
             // person or risk asked for is not that: the engine stays up.
@@ -308,6 +314,20 @@ impl ControlAgent {
         if let Some(what) = news {
             self.say(&what);
         }
+    }
+
+    /// More than half of risk's breakers are open: nothing increases until they recover.
+    fn watch_breakers(&mut self) {
+        let open = self.inputs.metrics.total_of("risk", "breaker_global") == GLOBAL_OPEN;
+        if std::mem::replace(&mut self.breakers_open, open) == open {
+            return;
+        }
+        self.say(if open {
+            "warning: more than half of the circuit breakers are open: no new orders but such that \
+             reduce, until they recover; `bot4 status` says which"
+        } else {
+            "the circuit breakers recover: new orders are possible again"
+        });
     }
 
     /// What a person said goes to risk, as far as there is room.

@@ -1,10 +1,14 @@
 //! What a run earned and how it was protected, as the report tells it.
 
 use bot4_lanes::Metrics;
+use bot4_risk::latch::LatchKind;
 use bot4_risk::{Pnl, RiskCore};
 use bot4_telemetry::report;
 use bot4_types::InstrumentTable;
 use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
+
+use crate::operator::health;
+use crate::operator::status::About;
 
 /// Profit at average cost, fees and funding.
 #[must_use]
@@ -32,6 +36,23 @@ pub fn stops(m: &Metrics) -> report::Stops {
     report::Stops {
         triggered: m.total_of("signal", "stops_triggered"),
         dust: m.total_of("signal", "stops_dust"),
+    }
+}
+
+/// How risk was, beside what it judged.
+#[must_use]
+pub fn risk(core: &RiskCore, about: &About, m: &Metrics) -> report::Risk {
+    let raised = |kind: &LatchKind| (kind.name().to_owned(), core.latches().raised(*kind));
+    report::Risk {
+        mode: core.mode().name().to_owned(),
+        commands: m.total_of("risk", "commands"),
+        limits_changed: core.limit_changes().0,
+        latched: LatchKind::ALL.iter().map(raised).filter(|(_, n)| *n > 0).collect(),
+        breakers: health::breakers(about, m),
+        loss: health::measures(m, ""),
+        loss_max: health::measures(m, "_max"),
+        flatten_orders: m.total_of("signal", "flatten_orders"),
+        ..report::Risk::default()
     }
 }
 

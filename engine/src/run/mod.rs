@@ -183,7 +183,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         ready_file: options.ready_file.clone(),
         child: child.take(),
     });
-    let said = Said { commands, latch };
+    let about = about_of(config, &dir, &account);
+    let said = Said { about: &about, commands, latch };
     let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
@@ -198,6 +199,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         options,
         account: &account,
         strategies: &config.strategies,
+        about: &about,
         mode: config.risk.mode,
         venue: config.venue.venue.name(),
         trades: config.venue.trades(),
@@ -205,8 +207,19 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
 }
 
+fn about_of(config: &Config, dir: &RunDir, account: &str) -> About {
+    About {
+        run: dir.id.clone(),
+        account: account.to_owned(),
+        venue: config.venue.venue.name(),
+        symbols: config.venue.symbols.clone(),
+        strategies: config.strategies.len(),
+    }
+}
+
 /// Where what a person says goes: to the control lane, and to the account's list.
-struct Said {
+struct Said<'a> {
+    about: &'a About,
     commands: std::sync::mpsc::Sender<bot4_types::RiskCommand>,
     latch: Latch,
 }
@@ -219,23 +232,16 @@ fn operator(
     clock: &Clock,
     control: &Control,
     metrics: &Metrics,
-    said: Said,
+    said: Said<'_>,
 ) -> Result<operator::Helper, String> {
-    let Said { commands, latch } = said;
+    let Said { about, commands, latch } = said;
     let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
     let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
     let guard =
         guard.map_err(|e| format!("error: the guard of the run's orders cannot start: {e}"))?;
-    let about = About {
-        run: dir.id.clone(),
-        account: latch.account().to_owned(),
-        venue: config.venue.venue.name(),
-        symbols: config.venue.symbols.clone(),
-        strategies: config.strategies.len(),
-    };
     let inputs = operator::Inputs {
         folder: dir.path.clone(),
-        about,
+        about: about.clone(),
         clock: clock.clone(),
         control: control.clone(),
         metrics: metrics.clone(),

@@ -30,6 +30,7 @@ use super::plan::Plan;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
 use crate::config::{Config, StrategyConfig};
+use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
 
 /// How long a venue that does not answer is tried again.
@@ -226,6 +227,8 @@ pub struct Closing<'a> {
     pub account: &'a str,
     /// Its strategies.
     pub strategies: &'a [StrategyConfig],
+    /// The run as its status tells it.
+    pub about: &'a About,
     /// The control mode that the configuration asked for.
     pub mode: ControlMode,
     /// The venue's name.
@@ -422,6 +425,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             checked: finals.risk.checked(),
             approved: finals.risk.approved(),
             refused: refused.map(|(r, n)| (r.name().to_owned(), n)).collect(),
+            ..earned::risk(finals.risk.core(), c.about, m)
         },
         pnl: earned::pnl(&pnl),
         pnl_fifo: earned::fifo(&pnl),

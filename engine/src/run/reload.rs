@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use bot4_lanes::{Counters, Metrics, Tx};
+use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{LimitBook, reload};
 use bot4_types::{InstrumentTable, Nanos, RiskCommand};
 
@@ -131,7 +132,10 @@ impl Reload {
     fn book_of(&self, config: &Config) -> LimitBook {
         let (risk, instruments) = (&config.risk, self.table.all().len());
         let strategies = config.strategies.len().max(1);
-        LimitBook::new(&risk.limits, &risk.scopes(&self.table), strategies, instruments)
+        let breakers = BreakerLimits { seed: self.running.seed, ..risk.breakers };
+        let scopes = risk.scopes(&self.table);
+        let book = LimitBook::new(&risk.limits, &scopes, strategies, instruments);
+        LimitBook { breakers: Some(breakers), ..book }
     }
 }
 
@@ -224,6 +228,18 @@ mod tests {
         bench.look();
         assert!(bench.look().expect("told").contains("equity_asset cannot change"));
         assert!(bench.sent().is_empty());
+    }
+
+    #[test]
+    fn breakers_go_with_the_limits_and_how_a_stop_closes_waits() {
+        let mut bench = bench();
+        bench.write("losses = 5 ", "losses = 4 ");
+        bench.look();
+        assert!(bench.look().expect("told").contains("other limits"));
+        assert!(matches!(bench.sent().last(), Some(RiskCommand::LimitsCommit { .. })));
+        bench.write("[risk]", "[risk]\nflatten_on_kill = true");
+        bench.look();
+        assert!(bench.look().expect("told").contains("next start"));
     }
 
     #[test]

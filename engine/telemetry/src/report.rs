@@ -207,6 +207,32 @@ pub struct Risk {
     pub approved: u64,
     /// Refused, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// The control mode at the end.
+    #[serde(default)]
+    pub mode: String,
+    /// Commands of the control lane.
+    #[serde(default)]
+    pub commands: u64,
+    /// Changes of limits that were taken.
+    #[serde(default)]
+    pub limits_changed: u64,
+    /// Times that latches were raised, by kind; those that never were are left out.
+    #[serde(default)]
+    pub latched: BTreeMap<String, u64>,
+    /// Circuit breakers at the end, and what opened them.
+    #[serde(default)]
+    pub breakers: serde_json::Value,
+    /// What the book could lose within an hour at the end: volatility, value at risk and expected
+    /// shortfall at 99 per cent, the latter also with all that is open, and heat; in the reporting
+    /// asset.
+    #[serde(default)]
+    pub loss: serde_json::Value,
+    /// The highest of each.
+    #[serde(default)]
+    pub loss_max: serde_json::Value,
+    /// Orders that closed what was held at a stop.
+    #[serde(default)]
+    pub flatten_orders: u64,
 }
 
 /// Differences from the venue's own account at the end.
@@ -472,7 +498,7 @@ mod tests {
             "market": ["messages", "levels", "trades", "gaps", "resyncs", "stale_ms"],
             "orders": ["sent", "acked", "rejected", "canceled", "filled", "unknown", "open_at_end"],
             "fills": ["applied", "duplicates_dropped"],
-            "risk": ["checked", "approved", "refused"],
+            "risk": ["checked", "approved", "refused", "mode", "breakers", "loss", "loss_max"],
             "reconcile": ["orders_differ", "positions_differ", "balances_differ"],
             "pnl": ["realized", "unrealized", "fees", "funding"],
             "pnl_fifo": ["realized", "unrealized"],

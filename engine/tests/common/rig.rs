@@ -5,7 +5,7 @@ use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 
-use super::{Killed, bot4, config, output, sleep, stderr, venue};
+use super::{Killed, bot4, config, output, sleep, started, stderr};
 
 /// An engine that trades at a venue of its own process, which outlives it.
 pub struct Rig {
@@ -17,11 +17,20 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Self {
+        Self::at_a_venue_with("", |text| text)
+    }
+
+    /// At a venue with faults by `script`, with a changed configuration.
+    pub fn at_a_venue_with(script: &str, change: impl Fn(String) -> String) -> Self {
         let state = tempfile::tempdir().expect("a folder");
-        let (venue, endpoints) = venue(state.path(), "127.0.0.1:0");
+        let faults = state.path().join("faults");
+        std::fs::write(&faults, script).expect("written");
+        let mut command = bot4(state.path());
+        let (venue, endpoints) =
+            started(command.args(["venue", "--listen", "127.0.0.1:0", "--script"]).arg(&faults));
         let path = state.path().join("trade.toml");
         let text = config(&endpoints, None).replace("for = \"6s\"\n", "");
-        std::fs::write(&path, text).expect("written");
+        std::fs::write(&path, change(text)).expect("written");
         Self { state, config: path, endpoints, _venue: venue }
     }
 

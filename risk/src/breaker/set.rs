@@ -69,6 +69,9 @@ pub struct Breakers {
     counts: BreakerCounts,
 }
 
+/// Words of [`Breakers::unwell_words`].
+pub const UNWELL_WORDS: usize = 2 + bot4_types::limits::INSTRUMENTS_MAX / 64;
+
 /// Whose breaker stands against an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerLevel {
@@ -203,6 +206,16 @@ impl Breakers {
         }
     }
 
+    /// Other limits from now on. What is open stays so for the time that it was given; strategies'
+    /// records begin anew where the window is another one.
+    pub fn reconfigure(&mut self, limits: &BreakerLimits) {
+        if limits.window_ns != self.limits.window_ns {
+            self.monitors.fill(Monitor::default());
+        }
+        self.limits = *limits;
+        self.configs = [limits.of_strategy(), limits.of_venue(), limits.of_venue()];
+    }
+
     /// Opens the breakers of `scope` by hand; they heal as any other.
     pub fn trip(&mut self, scope: BreakerScope) {
         for index in self.within(scope) {
@@ -222,6 +235,39 @@ impl Breakers {
     #[must_use]
     pub const fn unwell(&self) -> (usize, usize) {
         (self.open, self.half_open)
+    }
+
+    /// Number of breakers.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// There is always the venue's.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
+    /// Which are not closed, a bit each: strategies, the venue, then instruments by sixty-four.
+    #[must_use]
+    pub fn unwell_words(&self) -> [u64; UNWELL_WORDS] {
+        let mut words = [0; UNWELL_WORDS];
+        if self.open + self.half_open == 0 {
+            return words;
+        }
+        let venue = self.machines.len() - 1;
+        for (index, machine) in self.machines.iter().enumerate() {
+            let (word, bit) = match index.checked_sub(self.strategies) {
+                None => (0, index),
+                Some(_) if index == venue => (1, 0),
+                Some(instrument) => (2 + instrument / 64, instrument % 64),
+            };
+            if let (Some(word), true) = (words.get_mut(word), machine.mode() != Mode::Closed) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+        words
     }
 
     /// The state of `strategy`'s breaker.

@@ -52,6 +52,9 @@ impl RiskCore {
     pub fn change_limits(&mut self, change: &LimitBook) -> Result<(), LimitError> {
         change.validate()?;
         self.book.change_to(change);
+        if let Some(breakers) = &change.breakers {
+            self.breakers.reconfigure(breakers);
+        }
         self.obey_limits();
         Ok(())
     }
@@ -61,6 +64,9 @@ impl RiskCore {
         match self.staging.commit(len, sum) {
             Ok(change) => {
                 self.book.change_to(change);
+                if let Some(breakers) = &change.breakers {
+                    self.breakers.reconfigure(breakers);
+                }
                 self.limit_changes += 1;
                 self.obey_limits();
             }
