@@ -5,23 +5,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::rig::{Rig, ended, open_at_the_venue, signal, verify};
-use common::{bot4, check_account, number, output, report, sleep, stderr};
+use common::rig::{Rig, ended, open_at_the_venue, records, signal, verify};
+use common::{check_account, number, report, sleep, stderr};
 use serde_json::Value;
 
 /// Net positions by instrument, in units of 10^-8.
 type Net = BTreeMap<u64, i64>;
-
-/// Risk's records of the newest run, in order.
-fn records(rig: &Rig) -> Vec<Value> {
-    let runs = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten();
-    let run = runs.map(|e| e.path()).filter(|p| p.join("journal").is_dir()).max();
-    let journal = run.expect("a run").join("journal");
-    let out = output(bot4(rig.state()).args(["journal", "dump"]).arg(journal));
-    let text = String::from_utf8(out.stdout).expect("UTF-8");
-    let records = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    records.filter(|record: &Value| record["lane"] == 0).collect()
-}
 
 fn book(net: &mut Net, record: &Value) {
     let body = &record["body"];

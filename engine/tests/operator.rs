@@ -47,8 +47,8 @@ fn a_tighter_mode_outlives_the_process_however_it_ends() {
     verify(&rig);
 }
 
-/// Orders that the venue refuses open two breakers of three: nothing increases, the status says why,
-/// and it heals by itself.
+/// Orders that the venue refuses open two breakers of three: nothing increases, the status says
+/// why, and it heals by itself.
 #[test]
 fn more_than_half_of_the_breakers_open_and_recover() {
     let script = "6s filters BTCUSDT tick=0.05\n";

@@ -94,7 +94,7 @@ fn journals_of_runs_under_faults_replay() {
     let mut decisions = 0;
     for seed in 1..=12 {
         let dir = tempfile::tempdir().expect("a folder");
-        let options = sim::Options { seed, steps: 60_000, calm: false, plant: None };
+        let options = sim::Options::swarm(seed, 60_000);
         sim::play_into(&options, dir.path()).expect("it runs");
         let report = verify(&dir.path().join("journal")).expect("readable");
         assert!(report.is_same(), "seed {seed}: {report}");

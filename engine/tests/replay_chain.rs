@@ -31,7 +31,7 @@ fn runs_under_faults_come_out_again() {
     // 32: a router's slot changed in a turn that called itself empty.
     for seed in (1..=12).chain([32]) {
         let dir = tempfile::tempdir().expect("a folder");
-        let options = sim::Options { seed, steps: 60_000, calm: false, plant: None };
+        let options = sim::Options::swarm(seed, 60_000);
         sim::play_captured(&options, dir.path()).expect("it runs");
         let report = verify(dir.path()).expect("readable");
         assert!(report.is_same(), "seed {seed}: {report}");

@@ -34,6 +34,22 @@ fn some_seeds_of_the_swarm_hold_and_repeat() {
     assert!(struck > 20, "{struck} faults");
 }
 
+/// Stops so near that they strike again and again, with and without faults: every invariant holds
+/// of their orders, too, and the run repeats.
+#[test]
+fn guarded_stops_strike_and_every_invariant_holds() {
+    let near = |options| Options { stop_bps: Some(1), ..options };
+    let mut stops = 0;
+    for options in [Options::calm(7, 100_000), Options::swarm(1_001, 60_000)].map(near) {
+        let end = play(options);
+        assert!(end.is_clean(), "{options:?}: {end:?}");
+        assert_eq!(end, play(options), "{options:?} repeats");
+        stops += end.stops;
+    }
+    assert!(stops >= 3, "{stops} stops struck");
+    assert_eq!(play(Options::calm(7, 100_000)).stops, 0, "three per cent are far away");
+}
+
 #[test]
 fn saved_seeds_hold() {
     for options in sim::saved::seeds() {

@@ -231,8 +231,8 @@ impl Metrics {
         self.find(role, name).value()
     }
 
-    /// The counters that [`total_of`](Self::total_of) adds up, found once: for those who look often.
-    /// Agents that register later are not among them.
+    /// The counters that [`total_of`](Self::total_of) adds up, found once: for those who look
+    /// often. Agents that register later are not among them.
     #[must_use]
     pub fn find(&self, role: &str, name: &str) -> Total {
         let dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

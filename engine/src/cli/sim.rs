@@ -39,6 +39,9 @@ pub struct Args {
     /// Plants a violation, as proof that it is found.
     #[arg(long, value_parser = plant)]
     plant: Option<Plant>,
+    /// Distance of guarded stops in hundredths of a percent, instead of the usual three per cent.
+    #[arg(long, value_name = "BPS")]
+    stop_bps: Option<u32>,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -60,7 +63,13 @@ fn plant(text: &str) -> Result<Plant, String> {
 /// A refusal when a run cannot be built.
 pub fn run(args: &Args) -> Outcome {
     let (first, last) = args.seeds.unwrap_or((args.seed, args.seed));
-    let drawn = |seed| Options { seed, steps: args.steps, calm: args.calm, plant: args.plant };
+    let drawn = |seed| Options {
+        seed,
+        steps: args.steps,
+        calm: args.calm,
+        plant: args.plant,
+        stop_bps: args.stop_bps,
+    };
     let runs: Vec<Options> = match args.saved {
         true => sim::saved::seeds(),
         false => (first..=last).map(drawn).collect(),

@@ -51,6 +51,8 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "refused": m.total_of("risk", "intents_refused"),
         "refused_by": refused_by(m),
         "latched": latched(m),
+        "stops": {"triggered": m.total_of("signal", "stops_triggered"),
+                  "dust": m.total_of("signal", "stops_dust")},
         "breakers": health::breakers(about, m),
         "equity": health::equity(m),
         "loss": health::measures(m, ""),

@@ -198,11 +198,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         journal: &wiring::journal_dir(config, &dir),
         options,
         account: &account,
-        strategies: &config.strategies,
         about: &about,
-        mode: config.risk.mode,
-        venue: config.venue.venue.name(),
-        trades: config.venue.trades(),
+        config,
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
 }

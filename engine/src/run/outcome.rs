@@ -15,7 +15,7 @@ use bot4_risk::RiskAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, ControlMode, Nanos, Symbol, Wall};
+use bot4_types::{AssetId, Nanos, Symbol, Wall};
 use bot4_venues::binance::instruments::ExchangeInfo;
 
 use super::access::Access;
@@ -29,7 +29,7 @@ use super::history;
 use super::plan::Plan;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
-use crate::config::{Config, StrategyConfig};
+use crate::config::Config;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
 
@@ -225,16 +225,10 @@ pub struct Closing<'a> {
     pub options: &'a RunOptions,
     /// The account traded.
     pub account: &'a str,
-    /// Its strategies.
-    pub strategies: &'a [StrategyConfig],
     /// The run as its status tells it.
     pub about: &'a About,
-    /// The control mode that the configuration asked for.
-    pub mode: ControlMode,
-    /// The venue's name.
-    pub venue: &'static str,
-    /// Orders could be sent: there is an account to compare.
-    pub trades: bool,
+    /// The configuration.
+    pub config: &'a Config,
 }
 
 /// Compares with the venue and makes the report.
@@ -248,7 +242,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     if gone {
         cancel_for_the_dead(c, &stuck);
     }
-    let mut finals = Finals::of(agents, c.trades)?;
+    let mut finals = Finals::of(agents, c.config.venue.trades())?;
     let ending = match finals.control.ending() {
         Ending::InOrder if c.control.phase().is_stopped() => Ending::Failed(Vec::new()),
         other => other,
@@ -256,7 +250,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     let child = finals.control.take_child();
     let (open, unknown) = finals.execution.as_mut().map_or((0, 0), |e| e.open_and_unknown());
     let mut notes = Vec::new();
-    let reconcile = match c.trades.then(|| compare(c, &finals, open)).transpose() {
+    let reconcile = match c.config.venue.trades().then(|| compare(c, &finals, open)).transpose() {
         Ok(reconcile) => reconcile,
         Err(e) => {
             notes.push(format!("the account could not be compared with the venue: {e}"));
@@ -295,8 +289,15 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     }
     let settled = open == 0 && unknown == 0 && reconcile == Some(report::Reconcile::default());
     let core = finals.risk.core();
-    account_state::keep(c.account, core, &c.dir.id, c.strategies, c.mode, settled)?;
-    let compared = reconcile.is_some() || !c.trades;
+    account_state::keep(
+        c.account,
+        core,
+        &c.dir.id,
+        &c.config.strategies,
+        c.config.risk.mode,
+        settled,
+    )?;
+    let compared = reconcile.is_some() || !c.config.venue.trades();
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
 }
 
@@ -314,7 +315,7 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     for lane in stuck {
         eprintln!("error: lane {lane} hangs and does not stop");
     }
-    if !c.trades {
+    if !c.config.venue.trades() {
         return;
     }
     let seed = c.opening.seed.wrapping_add(2);
@@ -469,7 +470,7 @@ fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
 fn book_lines(c: &Closing<'_>, books: &[BookAgent]) -> Vec<serde_json::Value> {
     let of = |id| books.iter().find_map(|b| b.summary(id));
     let all = c.opening.info.table.all().iter().filter_map(|i| of(i.id));
-    all.map(|summary| crate::cli::book::line_of(c.venue, &summary)).collect()
+    all.map(|summary| crate::cli::book::line_of(c.config.venue.venue.name(), &summary)).collect()
 }
 
 fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {

@@ -55,13 +55,15 @@ pub struct Options {
     pub calm: bool,
     /// A violation to plant, as proof that it is found.
     pub plant: Option<Plant>,
+    /// Distance of guarded stops, hundredths of a percent; the configuration's where none is said.
+    pub stop_bps: Option<u32>,
 }
 
 impl Options {
     /// The swarm from `seed` for `steps` steps.
     #[must_use]
     pub const fn swarm(seed: u64, steps: u64) -> Self {
-        Self { seed, steps, calm: false, plant: None }
+        Self { seed, steps, calm: false, plant: None, stop_bps: None }
     }
 
     /// Without faults.
@@ -84,6 +86,10 @@ pub struct SimEnd {
     pub orders: u64,
     /// Fills booked.
     pub fills: u64,
+    /// Guarded stops that struck.
+    pub stops: u64,
+    /// Positions that are left, by strategy and instrument.
+    pub held: u64,
     /// Orders open or unknown at the end.
     pub open: u64,
     /// Journal records.

@@ -130,6 +130,9 @@ impl Run {
         config.seed = options.seed;
         config.capture = capture.is_some();
         swarm.apply(&mut config);
+        if let Some(bps) = options.stop_bps {
+            config.stops = vec![bps; config.strategies.len()];
+        }
         let network = Network::new(options.seed);
         let wall = Wall { origin_unix_ns: ORIGIN_UNIX_NS };
         let (venue, keys) = VenueAgent::new(options.seed, &swarm, &network, wall)?;
@@ -445,6 +448,8 @@ impl Run {
             sim_ms: now.millis(),
             orders: self.metrics.total_of("execution", "orders_sent"),
             fills: risk.map_or(0, RiskAgent::fills_applied),
+            stops: self.metrics.total_of("signal", "stops_triggered"),
+            held: risk.map_or(0, |risk| self.held(risk)),
             open: open as u64,
             decision_hash: risk.map_or(0, RiskAgent::decision_hash),
             looks: self.checks.looks,
@@ -452,6 +457,13 @@ impl Run {
             faults,
             ..self.end
         }
+    }
+
+    fn held(&self, risk: &RiskAgent) -> u64 {
+        let strategies = 0..bot4_types::limits::STRATEGIES_MAX as u8;
+        let table = &self.opening.info.table;
+        let of = |s| table.all().iter().filter(move |i| risk.strategy_position(s, i.id).0 != 0);
+        strategies.map(|s| of(bot4_types::StrategyId(s)).count() as u64).sum()
     }
 
     /// What the agents logged last is in the taps: the journal closed without it.

@@ -1,0 +1,79 @@
+//! A guarded stop strikes in a running engine, also one over a position of an earlier run: it
+//! closes exactly what is held, and is gone with it.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::rig::{Rig, ended, records, signal, verify};
+use common::{check_account, number, report};
+use serde_json::Value;
+
+/// Net positions by strategy and instrument, in units of 10^-8.
+type Held = BTreeMap<(u64, u64), i64>;
+
+/// What the account's state says is held.
+fn kept(rig: &Rig) -> Held {
+    let accounts = std::fs::read_dir(rig.state().join("bot4/accounts")).expect("accounts");
+    let mut states = accounts.flatten().map(|a| a.path().join("state")).filter(|p| p.exists());
+    let text = std::fs::read_to_string(states.next().expect("a state")).expect("read");
+    let state: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    let symbols = ["BTCUSDT", "ETHUSDT"];
+    let row = |row: &Value| {
+        let symbol = symbols.iter().position(|s| row["symbol"] == *s).expect("known");
+        let place = row["place"].as_u64().expect("a place");
+        ((place, symbol as u64), row["qty"].as_i64().expect("a quantity"))
+    };
+    state["positions"].as_array().expect("positions").iter().map(row).collect()
+}
+
+/// A market maker alone, which never takes by itself, with stops at 50 per cent: they strike never.
+fn far(text: String) -> String {
+    let alone = text.replacen("\n[[strategy]]\nkind = \"ema_cross\"\n", "", 1);
+    alone.replacen("kind = \"market_maker\"", "kind = \"market_maker\"\nstop_pct = 50.0", 1)
+}
+
+#[test]
+fn a_stop_strikes_over_what_an_earlier_run_left() {
+    let rig = Rig::at_a_venue_with("", far);
+    let mut engine = rig.start("first.json");
+    rig.until("it holds something", |s| s["fills"].as_u64() > Some(30));
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0));
+    let first = report(&rig.state().join("first.json"));
+    assert_eq!(number(&first, "/stops/triggered"), 0, "they were far away");
+    let mut held = kept(&rig);
+    assert!(!held.is_empty(), "{first}");
+    // Nobody may increase, the strategy's own quotes are below what the venue takes, and stops
+    // stand a hundredth of a percent away from what it cost.
+    let text = std::fs::read_to_string(&rig.config).expect("read");
+    let near = text.replace("stop_pct = 50.0", "stop_pct = 0.01\nquote_notional = 1.0");
+    let near = near.replacen("[[strategy]]", "[risk]\nmode = \"emergency\"\n\n[[strategy]]", 1);
+    std::fs::write(&rig.config, near).expect("written");
+    let mut engine = rig.start_quietly("second.json");
+    rig.until("a stop strikes and is filled", |s| {
+        s["stops"]["triggered"].as_u64() > Some(0) && s["fills"].as_u64() > Some(0)
+    });
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0));
+    check_account(&report(&rig.state().join("second.json")));
+    let mut closed = 0;
+    for record in records(&rig) {
+        let body = &record["body"];
+        let whose = (body["strategy"].as_u64(), body["instrument"].as_u64());
+        let (Some(strategy), Some(instrument)) = whose else { continue };
+        let held = held.entry((strategy, instrument)).or_default();
+        if record["kind"] == "approved" && body["action"] == "place" && body["tif"] == "ioc" {
+            let side = if *held > 0 { "sell" } else { "buy" };
+            assert_eq!((body["side"].as_str(), *held != 0), (Some(side), true), "{record}");
+            assert_eq!(body["qty"].as_i64(), Some(held.abs()), "all of it, and no more: {record}");
+            closed += 1;
+        }
+        if record["kind"] == "report" && body["what"] == "fill" {
+            let sign = if body["side"] == "buy" { 1 } else { -1 };
+            *held += sign * body["last_qty"].as_i64().expect("a quantity");
+        }
+    }
+    assert!(closed > 0, "an order of a stop is in the journal");
+    verify(&rig);
+}
