@@ -17,6 +17,7 @@ use bot4_types::{
 use bot4_venues::limits::{RateBudget, RateLimits};
 use bot4_wire::{Connector, Endpoint, WsConfig};
 
+use crate::courier::Courier;
 use crate::desk::{Desk, DeskCounts, Outcome, Question};
 use crate::desk_input::DeskInput;
 use crate::gateway::{Fact, Gateway, Named};
@@ -156,6 +157,8 @@ impl ExecutionAgent {
         metrics: &Metrics,
     ) -> Self {
         let window = gateway.window();
+        let mut link = Link::new(connector, config.endpoint, config.ws, config.seed);
+        link.route_by(gateway.ways(), gateway.keep_alive());
         let instruments = config.table.all().len();
         let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window);
         let start = DeskInput::Start {
@@ -172,7 +175,7 @@ impl ExecutionAgent {
             wall: VenueClock::new(config.wall),
             venue_ms: None,
             gateway,
-            link: Link::new(connector, config.endpoint, config.ws, config.seed),
+            link,
             desk,
             budget: RateBudget::new(config.limits),
             counters: metrics.counters("execution", COUNTERS),
@@ -193,6 +196,20 @@ impl ExecutionAgent {
             halting_since: None,
             table: config.table,
         }
+    }
+
+    /// Where a venue tells the account's events on a connection of their own.
+    #[must_use]
+    pub fn with_events(mut self, connector: Box<dyn Connector>, endpoint: Endpoint) -> Self {
+        self.link.add_events(connector, endpoint);
+        self
+    }
+
+    /// Where a venue answers questions over HTTPS only.
+    #[must_use]
+    pub fn with_courier(mut self, courier: Box<dyn Courier>) -> Self {
+        self.link.set_courier(courier);
+        self
     }
 
     /// What the desk counted.
@@ -512,8 +529,6 @@ impl Agent for ExecutionAgent {
     }
 
     fn close(&mut self, now: Nanos) {
-        if let Some(conn) = self.link.conn() {
-            conn.close(now);
-        }
+        self.link.close(now);
     }
 }

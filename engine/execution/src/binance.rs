@@ -13,7 +13,7 @@ use bot4_venues::binance::sign::Credentials;
 use bot4_venues::client_text::ClientText;
 use bot4_venues::limits::Cost;
 
-use crate::gateway::{Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState};
+use crate::gateway::{Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way};
 use crate::order::FillFact;
 
 /// Trades asked for in one answer; the venue allows this many.
@@ -42,7 +42,7 @@ impl Gateway for BinanceGateway {
         self.encoder.needs_logon()
     }
 
-    fn logon(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+    fn logon(&mut self, _: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.encoder.logon(id, now_ms, out);
     }
 

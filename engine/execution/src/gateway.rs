@@ -6,8 +6,34 @@ use bot4_types::{
     instrument::Amount,
 };
 use bot4_venues::limits::{Cost, Usage};
+use bot4_venues::session::KeepAlive;
 
 use crate::order::FillFact;
+use crate::requests::Purpose;
+
+/// How a request reaches the venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By the connection of order entry.
+    Orders,
+    /// By the connection of the account's events, where that is another one.
+    Events,
+    /// By a request over HTTPS, written as [`bot4_venues::rest`] has it.
+    Rest,
+}
+
+/// An answer over HTTPS.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The request.
+    pub id: u64,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// HTTP status; zero where there was no answer.
+    pub status: u16,
+    /// The body.
+    pub text: &'a [u8],
+}
 
 /// How the venue names an order that it tells about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +96,11 @@ pub enum Fact {
         /// Why.
         failure: Failure,
     },
+    /// A request was answered in part: the same must be asked on.
+    More {
+        /// The request.
+        id: u64,
+    },
     /// The state of an order.
     Order {
         /// Which.
@@ -105,6 +136,8 @@ pub enum Fact {
     },
     /// The venue's own counts of what this account used.
     Usage(Usage),
+    /// The limit of new orders is used up until then, venue Unix ms.
+    Pause(i64),
     /// The venue's clock, Unix ms; the request's `Answered` follows.
     Time(i64),
     /// The server goes away, or the event stream ended: connect again.
@@ -131,8 +164,16 @@ pub struct Named<'a> {
 pub trait Gateway: Send {
     /// The session needs a logon before anything else.
     fn needs_logon(&self) -> bool;
-    /// Logs the session on.
-    fn logon(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
+    /// Which way requests go; all by the one connection where a venue does not say otherwise.
+    fn ways(&self) -> fn(&Purpose) -> Way {
+        |_| Way::Orders
+    }
+    /// What each connection must hear so that the venue keeps it, and us, for alive.
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        None
+    }
+    /// Logs the connection `way` on.
+    fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Subscribes to the account's events.
     fn subscribe(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Places an order.
@@ -181,4 +222,11 @@ pub trait Gateway: Send {
     /// # Errors
     /// [`NotUnderstood`] when it is not a message of this venue; nothing is appended then.
     fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood>;
+    /// Appends what an answer over HTTPS tells to `facts`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); always where the venue is asked nothing that way.
+    fn decode_page(&mut self, _: &Page<'_>, _: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
+        Err(NotUnderstood)
+    }
 }

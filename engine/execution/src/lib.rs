@@ -8,12 +8,13 @@
 //! ```
 //!
 //! * [`gateway`] is what a venue's dialect must do: write requests, turn messages into facts.
-//!   [`binance`] is the first one.
+//!   One file a venue, like [`binance`]; [`rows`] is what the others share.
 //! * [`desk`] holds the orders and applies facts: pure, no socket, no clock. Cumulative
 //!   quantities only grow, a trade id is booked once, an ending waits for its fills.
 //! * [`desk_input`] is all that changes the desk, recorded as it is applied: fed to a fresh desk by
 //!   [`replay`], the same inputs make the same reports.
-//! * [`link`] holds the connection and its session; [`requests`] what is unanswered.
+//! * [`link`] holds the connections and their session; [`requests`] what is unanswered; a
+//!   [`courier`] carries what a venue answers over HTTPS only.
 //! * [`agent`] ties them into a turn: reports that wait for room leave first, then the venue is
 //!   heard, then approved orders are sent as far as the journal has their records.
 //!
@@ -26,6 +27,8 @@
 
 pub mod agent;
 pub mod binance;
+pub mod bybit;
+pub mod courier;
 pub mod desk;
 pub mod desk_input;
 pub mod gateway;
@@ -33,11 +36,14 @@ pub mod link;
 pub mod order;
 pub mod replay;
 pub mod requests;
+pub mod rows;
 mod session;
 pub mod table;
 pub mod venue_clock;
 
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
 pub use binance::BinanceGateway;
+pub use bybit::BybitGateway;
+pub use courier::Courier;
 pub use gateway::Gateway;
 pub use replay::{ReplayError, Replayer};

@@ -1,14 +1,17 @@
-//! The order-entry connection and its session: connect, log on, subscribe, recover, trade.
+//! The connections of order entry and their session: connect, log on, subscribe, recover, trade.
 //!
 //! A session is ready when everything it was asked at the start is answered: balances, the state
 //! of every order that had not ended, and the fills since the last booked trade of each
 //! instrument. Until then no order leaves.
 
 use bot4_types::{InstrumentId, Nanos, limits};
+use bot4_venues::session::KeepAlive;
 use bot4_wire::backoff::{Backoff, ConnectBudget};
 use bot4_wire::{ConnError, ConnState, Connector, Endpoint, WsConfig, WsConnection};
 
+use crate::courier::{Answer, Courier};
 use crate::desk::Question;
+use crate::gateway::Way;
 use crate::requests::{Purpose, Requests};
 
 /// How far the session is.
@@ -50,13 +53,40 @@ pub struct LinkCounts {
     pub partial_sends: u64,
 }
 
-/// The connection, its session and its unanswered requests.
-pub struct Link {
+/// Something that arrived.
+pub enum Heard {
+    /// A message of a connection.
+    Message {
+        /// Its length.
+        len: usize,
+        /// When it was complete.
+        t0: Nanos,
+    },
+    /// An answer over HTTPS.
+    Page(Answer),
+}
+
+/// One connection of the session.
+struct Leg {
+    way: Way,
     connector: Box<dyn Connector>,
     endpoint: Endpoint,
+    conn: Option<WsConnection>,
+    open: bool,
+    kept_alive: Nanos,
+}
+
+/// The connections, their session and their unanswered requests. What ends one connection ends the
+/// session: orders whose events nobody hears are not sent.
+pub struct Link {
+    legs: Vec<Leg>,
+    /// The leg that is heard first in the next turn.
+    turn: usize,
+    courier: Option<Box<dyn Courier>>,
+    route: fn(&Purpose) -> Way,
+    keep_alive: Option<KeepAlive>,
     config: WsConfig,
     seed: u64,
-    conn: Option<WsConnection>,
     state: SessionState,
     backoff: Backoff,
     connects: ConnectBudget,
@@ -95,11 +125,13 @@ impl Link {
         seed: u64,
     ) -> Self {
         Self {
-            connector,
-            endpoint,
+            legs: vec![Leg::new(Way::Orders, connector, endpoint)],
+            turn: 0,
+            courier: None,
+            route: |_| Way::Orders,
+            keep_alive: None,
             config,
             seed,
-            conn: None,
             state: SessionState::Down,
             backoff: Backoff::new(seed),
             connects: ConnectBudget::new(CONNECTS_MAX, CONNECT_WINDOW),
@@ -110,6 +142,27 @@ impl Link {
             clock_asked: false,
             counts: LinkCounts::default(),
         }
+    }
+
+    /// Adds a connection of its own for the account's events.
+    pub fn add_events(&mut self, connector: Box<dyn Connector>, endpoint: Endpoint) {
+        self.legs.push(Leg::new(Way::Events, connector, endpoint));
+    }
+
+    /// Sets who carries requests over HTTPS.
+    pub fn set_courier(&mut self, courier: Box<dyn Courier>) {
+        self.courier = Some(courier);
+    }
+
+    /// Sets which way requests go, and what keeps connections alive.
+    pub fn route_by(&mut self, route: fn(&Purpose) -> Way, keep_alive: Option<KeepAlive>) {
+        (self.route, self.keep_alive) = (route, keep_alive);
+    }
+
+    /// The connections of the session.
+    #[must_use]
+    pub fn ways(&self) -> &'static [Way] {
+        if self.legs.len() > 1 { &[Way::Orders, Way::Events] } else { &[Way::Orders] }
     }
 
     /// How far the session is.
@@ -132,40 +185,61 @@ impl Link {
         self.state = state;
     }
 
-    /// The connection while there is one.
-    pub const fn conn(&mut self) -> Option<&mut WsConnection> {
-        self.conn.as_mut()
+    /// Says goodbye.
+    pub fn close(&mut self, now: Nanos) {
+        for conn in self.legs.iter_mut().filter_map(|leg| leg.conn.as_mut()) {
+            conn.close(now);
+        }
     }
 
-    /// Connects when it is time; returns true when the connection has just come up.
+    /// Connects when it is time; returns true when the last of the connections has just come up.
     ///
     /// # Errors
-    /// Why the connection is over; call [`drop_connection`](Self::drop_connection) then.
+    /// Why a connection is over; call [`drop_connection`](Self::drop_connection) then.
     pub fn poll(&mut self, now: Nanos) -> Result<bool, ConnError> {
         if self.state == SessionState::Down {
             if !self.backoff.is_due(now) || !self.connects.take(now) {
                 return Ok(false);
             }
-            self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
             self.state = SessionState::Connecting;
-            let connector = self.connector.as_mut();
-            let conn =
-                WsConnection::connect(connector, &self.endpoint, self.config, self.seed, now)?;
-            self.conn = Some(conn);
+            for leg in &mut self.legs {
+                self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                leg.connect(self.config, self.seed, now)?;
+            }
         }
-        let Some(conn) = self.conn.as_mut() else { return Ok(false) };
-        let state = conn.poll(now)?;
-        let up = state == ConnState::Open && self.state == SessionState::Connecting;
-        self.counts.connects += u64::from(up);
-        if state == ConnState::Closed {
-            return Err(ConnError::ClosedByPeer(None));
+        for leg in &mut self.legs {
+            self.counts.connects += u64::from(leg.poll(self.keep_alive, now)?);
         }
+        let up = self.state == SessionState::Connecting && self.legs.iter().all(|leg| leg.open);
         Ok(up)
     }
 
-    /// Gives the connection up after `error` and plans the next attempt.
+    /// Takes the next message or answer, a message into `into`.
+    ///
+    /// # Errors
+    /// Why a connection is over.
+    pub fn receive(
+        &mut self,
+        now: Nanos,
+        into: &mut [u8],
+        stamp: &mut dyn FnMut() -> Nanos,
+    ) -> Result<Option<Heard>, ConnError> {
+        for _ in 0..self.legs.len() {
+            let leg = self.turn;
+            self.turn = (leg + 1) % self.legs.len();
+            let Some(conn) = self.legs[leg].conn.as_mut() else { continue };
+            if let Some(message) = conn.receive(now, into, stamp)? {
+                return Ok(Some(Heard::Message { len: message.len, t0: message.t0 }));
+            }
+        }
+        Ok(self.courier.as_mut().and_then(|courier| courier.take()).map(Heard::Page))
+    }
+
+    /// Gives the session up after `error` and plans the next attempt.
     pub fn drop_connection(&mut self, now: Nanos, error: &ConnError) {
-        self.conn = None;
+        for leg in &mut self.legs {
+            (leg.conn, leg.open) = (None, false);
+        }
         self.requests.clear();
         self.to_ask.clear();
         self.recovery_asked = false;
@@ -179,19 +253,66 @@ impl Link {
         self.state = SessionState::Down;
     }
 
-    /// Sends what was written into [`out`](Self::out) as the next request. False when there is
-    /// no connection or no room; nothing was sent then. A connection that breaks while it sends
-    /// counts as sent: bytes may have left, and the next [`poll`](Self::poll) finds it broken.
+    /// Sends what was written into [`out`](Self::out) as the next request, the way that its
+    /// purpose goes. False when there is no connection or no room; nothing was sent then. A
+    /// connection that breaks while it sends counts as sent: bytes may have left, and the next
+    /// [`poll`](Self::poll) finds it broken.
     pub fn send(&mut self, purpose: Purpose, now: Nanos, stamp: impl Fn() -> Nanos) -> bool {
-        let Some(conn) = self.conn.as_mut() else { return false };
         if !self.requests.has_room() {
             return false;
         }
-        if let Err(ConnError::NotOpen | ConnError::OutFull) = conn.send_text(now, &self.out) {
-            return false;
+        let way = match purpose {
+            Purpose::Logon(way) => way,
+            _ => (self.route)(&purpose),
+        };
+        let sent = match way {
+            Way::Rest => {
+                let id = self.requests.next_id();
+                self.courier.as_mut().is_some_and(|courier| courier.send(id, &self.out))
+            }
+            _ => {
+                let leg = self.legs.iter_mut().find(|leg| leg.way == way);
+                let Some(conn) = leg.and_then(|leg| leg.conn.as_mut()) else { return false };
+                let sent = conn.send_text(now, &self.out);
+                self.counts.partial_sends += u64::from(conn.pending_out() > 0);
+                !matches!(sent, Err(ConnError::NotOpen | ConnError::OutFull))
+            }
+        };
+        if sent {
+            self.requests.sent(purpose, now, stamp());
         }
-        self.counts.partial_sends += u64::from(conn.pending_out() > 0);
-        self.requests.sent(purpose, now, stamp());
-        true
+        sent
+    }
+}
+
+impl Leg {
+    fn new(way: Way, connector: Box<dyn Connector>, endpoint: Endpoint) -> Self {
+        Self { way, connector, endpoint, conn: None, open: false, kept_alive: Nanos::ZERO }
+    }
+
+    fn connect(&mut self, config: WsConfig, seed: u64, now: Nanos) -> Result<(), ConnError> {
+        let connector = self.connector.as_mut();
+        let conn = WsConnection::connect(connector, &self.endpoint, config, seed, now)?;
+        (self.conn, self.open, self.kept_alive) = (Some(conn), false, now);
+        Ok(())
+    }
+
+    /// Drives the connection; true when it has just come up.
+    fn poll(&mut self, keep_alive: Option<KeepAlive>, now: Nanos) -> Result<bool, ConnError> {
+        let Some(conn) = self.conn.as_mut() else { return Ok(false) };
+        let state = conn.poll(now)?;
+        if state == ConnState::Closed {
+            return Err(ConnError::ClosedByPeer(None));
+        }
+        let up = state == ConnState::Open && !self.open;
+        self.open |= up;
+        if let Some(keep) = keep_alive.filter(|keep| now.since(self.kept_alive) >= keep.every)
+            && self.open
+        {
+            self.kept_alive = now;
+            // No room means that the connection has more to send than this.
+            let _ = conn.send_text(now, keep.text);
+        }
+        Ok(up)
     }
 }

@@ -2,11 +2,13 @@
 
 use bot4_types::{InstrumentId, Nanos, OrderId};
 
+use crate::gateway::Way;
+
 /// What a request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Session logon.
-    Logon,
+    /// Logon on this connection.
+    Logon(Way),
     /// Subscription to the account's events.
     Subscribe,
     /// Balances.
@@ -79,6 +81,13 @@ impl Requests {
         Some(self.pending.remove(at))
     }
 
+    /// What the unanswered request `id` was for.
+    #[must_use]
+    pub fn purpose(&self, id: u64) -> Option<Purpose> {
+        let at = self.pending.binary_search_by_key(&id, |p| p.id).ok()?;
+        self.pending.get(at).map(|p| p.purpose)
+    }
+
     /// Takes the oldest request sent before `limit`.
     pub fn overdue(&mut self, limit: Nanos) -> Option<Pending> {
         if self.pending.first()?.sent < limit {
@@ -122,6 +131,7 @@ mod tests {
             assert_eq!(requests.next_id(), i as u64 + 1);
             requests.sent(Purpose::Place(OrderId(at)), Nanos(at), Nanos(at));
         }
+        assert_eq!(requests.purpose(2), Some(Purpose::Place(OrderId(10))));
         assert_eq!(requests.answered(2).map(|p| p.purpose), Some(Purpose::Place(OrderId(10))));
         assert_eq!(requests.answered(2), None);
         assert_eq!(requests.overdue(Nanos(5)), None);

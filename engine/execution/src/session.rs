@@ -7,8 +7,8 @@ use bot4_wire::ConnError;
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
-use crate::gateway::{Fact, Failure, Named};
-use crate::link::{SessionState, Step};
+use crate::gateway::{Fact, Failure, Named, Page};
+use crate::link::{Heard, SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
 /// Messages of the venue in a turn.
@@ -58,22 +58,31 @@ impl ExecutionAgent {
     }
 
     fn receive(&mut self, now: Nanos, probe: &Probe) -> Result<bool, ConnError> {
-        let Some(conn) = self.link.conn() else { return Ok(false) };
         let mut stamp = || probe.stamp();
-        let Some(message) = conn.receive(now, self.buffer.bytes_mut(), &mut stamp)? else {
-            return Ok(false);
+        let heard = self.link.receive(now, self.buffer.bytes_mut(), &mut stamp)?;
+        self.facts.clear();
+        let (understood, t0) = match heard {
+            None => return Ok(false),
+            Some(Heard::Message { len, t0 }) => {
+                (self.gateway.decode(self.buffer.bytes(len), &mut self.facts), t0)
+            }
+            Some(Heard::Page(answer)) => {
+                // An answer to a session that is gone tells nothing any more.
+                let Some(purpose) = self.link.requests.purpose(answer.id) else { return Ok(true) };
+                let (id, status, text) = (answer.id, answer.status, answer.body.as_slice());
+                let page = Page { id, purpose, status, text };
+                (self.gateway.decode_page(&page, &mut self.facts), now)
+            }
         };
         self.counters.add(MESSAGES, 1);
-        self.facts.clear();
-        let text = self.buffer.bytes(message.len);
-        if self.gateway.decode(text, &mut self.facts).is_err() {
+        if understood.is_err() {
             // A damaged message is a lost one: reconcile over a new connection.
             self.counters.add(NOT_UNDERSTOOD, 1);
             return Err(ConnError::ClosedByPeer(None));
         }
         for i in 0..self.facts.len() {
             let fact = self.facts[i];
-            self.apply(fact, now, probe, message.t0)?;
+            self.apply(fact, now, probe, t0)?;
         }
         Ok(true)
     }
@@ -90,6 +99,12 @@ impl ExecutionAgent {
                     self.failed(pending, failure, now, probe, t0)?;
                 }
             }
+            Fact::More { id } => {
+                if let Some(pending) = self.link.requests.answered(id) {
+                    self.ask_on(pending.purpose, now, probe);
+                }
+            }
+            Fact::Pause(until_ms) => self.limited(until_ms, true, now),
             Fact::Order { key, venue_order, state, cum_qty, reason } => {
                 let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
                 self.feed(told, now);
@@ -113,7 +128,9 @@ impl ExecutionAgent {
     fn answered(&mut self, pending: Pending, now: Nanos, probe: &Probe, t0: Nanos) {
         match pending.purpose {
             Purpose::Place(_) => self.latencies.ack.record(t0.since(pending.stamp).0),
-            Purpose::Logon => self.subscribe(now, probe),
+            // Each connection has its own.
+            Purpose::Logon(_) if self.link.requests.any(|p| matches!(p, Purpose::Logon(_))) => {}
+            Purpose::Logon(_) => self.subscribe(now, probe),
             Purpose::Subscribe => self.recover(),
             Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
             Purpose::FillsAfter(instrument, _) => {
@@ -137,6 +154,25 @@ impl ExecutionAgent {
                 }
             }
             Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
+        }
+    }
+
+    /// Asks the same again, for its next part.
+    fn ask_on(&mut self, purpose: Purpose, now: Nanos, probe: &Probe) {
+        let step = match purpose {
+            Purpose::Status(order) => Step::Order(Question::Status(order)),
+            Purpose::FillsOf(order) => Step::Order(Question::Fills(order)),
+            Purpose::FillsAfter(instrument, after) => Step::FillsAfter(instrument, after),
+            _ => Step::Balances,
+        };
+        match step {
+            Step::Order(question) if self.link.is_ready() => {
+                if !self.ask(question, now, probe) {
+                    let (Question::Status(order) | Question::Fills(order)) = question;
+                    self.unanswered(order, now);
+                }
+            }
+            step => self.link.to_ask.push(step),
         }
     }
 
@@ -181,13 +217,13 @@ impl ExecutionAgent {
                 }
             }
             // One of the two clocks has stepped; the venue tells the time without a session.
-            Purpose::Logon if is_untimely(failure) && !self.link.clock_asked => {
+            Purpose::Logon(_) if is_untimely(failure) && !self.link.clock_asked => {
                 self.link.clock_asked = true;
                 self.ask_time(now, probe);
             }
             // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
             Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => self.recover(),
-            Purpose::Logon | Purpose::Subscribe => return Err(refused()),
+            Purpose::Logon(_) | Purpose::Subscribe => return Err(refused()),
             Purpose::Balances if again => self.link.to_ask.push(Step::Balances),
             Purpose::FillsAfter(instrument, after) if again => {
                 self.link.to_ask.push(Step::FillsAfter(instrument, after));
@@ -222,10 +258,13 @@ impl ExecutionAgent {
             return self.subscribe(now, probe);
         }
         self.link.set_state(SessionState::LoggingOn);
-        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
-        self.link.out.clear();
-        self.gateway.logon(id, now_ms, &mut self.link.out);
-        self.link.send(Purpose::Logon, now, || probe.stamp());
+        let now_ms = self.wall.unix_ms(now);
+        for way in self.link.ways() {
+            let id = self.link.requests.next_id();
+            self.link.out.clear();
+            self.gateway.logon(*way, id, now_ms, &mut self.link.out);
+            self.link.send(Purpose::Logon(*way), now, || probe.stamp());
+        }
     }
 
     fn subscribe(&mut self, now: Nanos, probe: &Probe) {
@@ -376,7 +415,7 @@ impl ExecutionAgent {
                 Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
                 // The clock asks for an order that was sent or is being cancelled.
                 Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) | Purpose::Time => {}
-                Purpose::Logon
+                Purpose::Logon(_)
                 | Purpose::Subscribe
                 | Purpose::Balances
                 | Purpose::FillsAfter(..) => {}

@@ -180,7 +180,7 @@ fn other_venues_are_refused_for_trading_with_the_way_out() {
         "[venue]\nname = \"okx\"\nembedded = true\nsymbols = [\"BTC-USDT\"]\n\
          dead_man = \"none_available\"\n",
     );
-    for w in ["trade.toml:2:", "okx", "binance only", "observe"] {
+    for w in ["trade.toml:2:", "okx", "binance and bybit only", "observe"] {
         assert!(error.contains(w), "`{w}` in:\n{error}");
     }
 }
@@ -229,4 +229,20 @@ fn two_lines_need_numbers_and_shards_need_lanes() {
     assert!(error(&twice).contains("two shards"));
     assert!(error("[[shard]]\nsymbols = [\"X-Y\"]\n").contains("X-Y"));
     assert!(error(&format!("lines = 2\n{}", shard("wire = 1\n"))).contains("two lines"));
+}
+
+#[test]
+fn a_dead_man_switch_is_armed_where_there_is_one() {
+    let with = |more: &str| {
+        let text = format!(
+            "[venue]\nname = \"bybit\"\nembedded = true\nsymbols = [\"BTCUSDT\"]\n{more}\
+             [[strategy]]\nkind = \"market_maker\"\n"
+        );
+        parse(&text, Path::new("x.toml")).map(|config| config.venue.dead_man)
+    };
+    assert!(with("").expect("armed"));
+    assert!(with("dead_man = \"armed\"\n").expect("armed"));
+    assert!(!with("dead_man = \"none_available\"\n").expect("typed"));
+    let error = with("dead_man = \"perhaps\"\n").expect_err("refused").to_string();
+    assert!(error.contains("x.toml:5:") && error.contains("none_available"), "{error}");
 }

@@ -37,6 +37,8 @@ pub struct VenueConfig {
     pub lines: usize,
     /// Instruments with lanes of their own choice, by place in `symbols`.
     pub shards: Vec<ShardConfig>,
+    /// The venue's dead-man switch is armed: it cancels when the engine or the line dies.
+    pub dead_man: bool,
     /// How often the list of instruments is read again; `None`: never.
     pub refresh: Option<Duration>,
     /// Endpoints and keys.
@@ -91,7 +93,7 @@ pub struct Remote {
 pub struct Keys {
     /// API key.
     pub api_key: String,
-    /// Private key file.
+    /// File of the private key, or of the secret shared with the venue.
     pub private_key: PathBuf,
 }
 
@@ -121,9 +123,10 @@ pub fn resolve(
     let mode = venue.mode.as_ref().map_or(Mode::Trade, |m| *m.get_ref());
     can_trade(known, mode, venue.name.span())?;
     let symbols = symbols(&venue.symbols)?;
-    if mode == Mode::Trade {
-        dead_man(venue.dead_man.as_ref(), &table)?;
-    }
+    let dead_man = match mode {
+        Mode::Trade => dead_man(known, venue.dead_man.as_ref(), &table)?,
+        Mode::Observe => false,
+    };
     let lines = lines(venue.lines.as_ref(), known)?;
     let shards = resolve_shards(shards, &symbols, lines)?;
     let refresh = refresh(venue.refresh.as_ref())?;
@@ -133,7 +136,7 @@ pub fn resolve(
     } else {
         VenueAccess::Remote(remote(venue, &context)?)
     };
-    Ok(VenueConfig { venue: known, mode, symbols, lines, shards, refresh, access })
+    Ok(VenueConfig { venue: known, mode, symbols, lines, shards, dead_man, refresh, access })
 }
 
 fn issue(
@@ -156,14 +159,17 @@ pub fn known_venue(name: &str) -> Result<Venue, String> {
     if venue.is_in_build() { Ok(venue) } else { Err(NotInBuild(venue).to_string()) }
 }
 
-/// Orders are sent in the Binance Spot dialect alone; every venue in the build can be observed.
+/// The venues that orders are sent to; every venue in the build can be observed.
+const TRADED: [Venue; 2] = [Venue::Binance, Venue::Bybit];
+
 fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> {
-    if mode == Mode::Observe || venue == Venue::Binance {
+    if mode == Mode::Observe || TRADED.contains(&venue) {
         return Ok(());
     }
     let what = format!(
-        "this build can observe `{}` but not trade there: it sends orders to binance only",
-        venue.name()
+        "this build can observe `{}` but not trade there: it sends orders to {} only",
+        venue.name(),
+        TRADED.map(Venue::name).join(" and ")
     );
     Err(issue(span, "name", what, "write mode = \"observe\" and remove the strategies"))
 }
@@ -257,16 +263,32 @@ fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duratio
     }
 }
 
-/// Binance Spot has no dead-man switch, so the configuration must say that its author knows.
-fn dead_man(dead_man: Option<&Spanned<String>>, table: &Range<usize>) -> Result<(), Issue> {
-    let mend = "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you \
-                when the engine or the line dies";
-    match dead_man {
-        Some(value) if value.get_ref() == "none_available" => Ok(()),
-        Some(value) => {
+/// Whether the dead-man switch is armed. Binance Spot has none, so the configuration must say that
+/// its author knows; Bybit has one, but not for every account.
+fn dead_man(
+    venue: Venue,
+    dead_man: Option<&Spanned<String>>,
+    table: &Range<usize>,
+) -> Result<bool, Issue> {
+    let has_one = venue == Venue::Bybit;
+    let mend = match has_one {
+        true => "leave it out, or write dead_man = \"none_available\" if the account has none",
+        false => {
+            "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you when \
+             the engine or the line dies"
+        }
+    };
+    match dead_man.map(|value| (value.get_ref().as_str(), value)) {
+        None if has_one => Ok(true),
+        None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
+        Some(("none_available", _)) => Ok(false),
+        Some(("armed", _)) if has_one => Ok(true),
+        Some((_, value)) if has_one => {
+            Err(issue(value.span(), "dead_man", "is not a setting of it", mend))
+        }
+        Some((_, value)) => {
             Err(issue(value.span(), "dead_man", "this venue has no dead-man switch", mend))
         }
-        None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
     }
 }
 
@@ -311,9 +333,9 @@ fn remote(venue: schema::Venue, context: &Context<'_>) -> Result<Remote, Issue> 
             let api_key = venue
                 .api_key
                 .ok_or_else(|| missing("api_key", "give the key's name at the venue"))?;
-            let key = venue
-                .private_key
-                .ok_or_else(|| missing("private_key", "give the Ed25519 key's file"))?;
+            let key = venue.private_key.ok_or_else(|| {
+                missing("private_key", "give the file of the Ed25519 key, or of the secret")
+            })?;
             let private_key = file("private_key", &key, context.base)?;
             check_private(&private_key, key.span())?;
             Some(Keys { api_key: api_key.into_inner(), private_key })

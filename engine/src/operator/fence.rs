@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::resolve::Remote;
 use crate::config::{Config, VenueAccess};
 use crate::run::access::Access;
-use crate::run::cold::{ColdError, ColdSession};
+use crate::run::cold::{self, ColdError};
 
 /// Rounds of asking and cancelling: an order may be on its way while we ask.
 const ROUNDS: usize = 3;
@@ -50,7 +50,7 @@ pub fn cancel(config: &Config, epoch: RunEpoch) -> Result<Fenced, ColdError> {
     let access = Access::of(remote)?;
     // What withdraws orders is never held back by a breaker.
     access.guards.disarm();
-    let mut cold = ColdSession::open(&clock, &access, config.seed)?;
+    let mut cold = cold::open(&clock, &access, config.venue.venue, config.seed)?;
     let table = cold.instruments(&config.venue.symbols)?.table;
     let mut fenced = Fenced::default();
     for _ in 0..ROUNDS {
@@ -62,7 +62,7 @@ pub fn cancel(config: &Config, epoch: RunEpoch) -> Result<Fenced, ColdError> {
             return Ok(fenced);
         }
         for order in ours {
-            cold.cancel_order(&order.symbol, order.venue_order, &table)?;
+            cold.cancel_order(order, &table)?;
             fenced.cancelled += 1;
         }
     }

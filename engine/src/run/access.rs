@@ -1,6 +1,7 @@
 //! How to reach the venue: endpoints, keys, and the kind of network in between.
 
 use bot4_venues::binance::sign::{Credentials, Signer};
+use bot4_venues::secret::{Scheme, SecretKeys};
 use bot4_wire::transport::memory::Network;
 use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
 
@@ -99,6 +100,16 @@ impl Access {
         let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
         let key = |e| ColdError::Key(keys.key_path.clone(), e);
         Credentials::new(&keys.api_key, Signer::ed25519(&keys.key_text).map_err(key)?).map_err(key)
+    }
+
+    /// The keys of a venue whose private key is a shared secret.
+    ///
+    /// # Errors
+    /// When there is no key or it is not usable.
+    pub fn secret_keys(&self, scheme: Scheme) -> Result<SecretKeys, ColdError> {
+        let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
+        let key = |e| ColdError::Key(keys.key_path.clone(), e);
+        SecretKeys::read(&keys.api_key, &keys.key_text, scheme).map_err(key)
     }
 
     /// A connector that knows the way to the venue's hosts, and the endpoint that `url` names.

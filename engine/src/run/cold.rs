@@ -1,29 +1,23 @@
 //! The cold session: blocking questions to the venue before the lanes start and after they have
-//! ended. Same transport, same dialect, other connection.
+//! ended. Same transport, same dialect, other connection. One file a venue implements
+//! [`ColdVenue`].
 
 use std::fmt;
 
 use bot4_lanes::Clock;
 use bot4_risk::breaker::Refusal;
 use bot4_types::{InstrumentTable, Symbol, Wall};
-use bot4_venues::binance::instruments::{ExchangeInfo, InfoError, parse};
-use bot4_venues::binance::orders::{self, Encoder, Target, TradesFrom};
-use bot4_venues::binance::private::{
-    AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, OrderView,
-};
+use bot4_venues::account::{BalanceRow, FillRow, OrderRow};
+use bot4_venues::binance::instruments::InfoError;
+use bot4_venues::binance::private::ApiError;
 use bot4_venues::binance::sign::KeyError;
-use bot4_venues::registry::NotInBuild;
+use bot4_venues::catalogue::Catalogue;
+use bot4_venues::registry::{NotInBuild, Venue};
 use bot4_wire::{ConnError, EndpointError, RootsError};
 
 use super::access::Access;
-use super::catalogue::is_answer;
-use super::chat::Chat;
-use super::guard::{self, Guards};
-
-/// Trades in one answer; the venue allows this many.
-const TRADES_LIMIT: u16 = 1_000;
-/// Samples of the venue's clock; the one with the shortest way counts.
-const TIME_SAMPLES: usize = 5;
+use super::cold_binance::BinanceCold;
+use super::cold_bybit::BybitCold;
 
 /// Why the venue could not be asked.
 #[derive(Debug)]
@@ -42,6 +36,8 @@ pub enum ColdError {
     Timeout(&'static str),
     /// A refusal of the venue.
     Refused(&'static str, ApiError),
+    /// A refusal over REST: of what, with this code and text.
+    Denied(&'static str, i64, String),
     /// An answer that is not understood.
     Answer(&'static str),
     /// The instruments.
@@ -91,6 +87,11 @@ impl fmt::Display for ColdError {
                  private_key and the key's permissions at the venue",
                 e.kind, e.code, e.status
             ),
+            Self::Denied(what, code, text) => write!(
+                f,
+                "error: the venue refused {what}: {text} (code {code})\nhelp: check api_key, \
+                 private_key and the key's permissions at the venue"
+            ),
             Self::Answer(what) => {
                 write!(f, "error: the venue's answer to {what} is not understood")
             }
@@ -114,217 +115,99 @@ impl fmt::Display for ColdError {
 
 impl std::error::Error for ColdError {}
 
-/// A logged-on blocking session.
-pub struct ColdSession {
-    chat: Chat,
-    guards: Guards,
-    clock: Clock,
-    wall: Wall,
-    encoder: Encoder,
-    next_id: u64,
-    out: Vec<u8>,
-}
-
-impl ColdSession {
-    /// Connects, measures the venue's clock and logs on.
-    ///
-    /// # Errors
-    /// See [`ColdError`].
-    pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
-        let encoder = Encoder::new(access.credentials()?, None);
-        let mut session = Self {
-            chat: access
-                .guards
-                .ask(guard::API, || Chat::open(clock, access, access.api()?, seed))?,
-            guards: access.guards.clone(),
-            clock: clock.clone(),
-            wall: clock.wall(),
-            encoder,
-            next_id: 1,
-            out: Vec::new(),
-        };
-        session.measure_time()?;
-        session.log_on()?;
-        Ok(session)
-    }
-
+/// What is asked of a venue outside the lanes.
+pub trait ColdVenue {
     /// The mapping to the venue's clock.
-    #[must_use]
-    pub const fn wall(&self) -> Wall {
-        self.wall
-    }
+    fn wall(&self) -> Wall;
 
     /// The instruments called `symbols` and the venue's limits.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn instruments(&mut self, symbols: &[String]) -> Result<ExchangeInfo, ColdError> {
-        let wanted: Vec<&str> = symbols.iter().map(String::as_str).collect();
-        let text = self.ask("exchangeInfo", |_, id, _, out| {
-            orders::exchange_info(id, &wanted, out);
-        })?;
-        parse(&text, &wanted).map_err(ColdError::Instruments)
-    }
+    fn instruments(&mut self, symbols: &[String]) -> Result<Catalogue, ColdError>;
 
-    /// The account's balances.
+    /// The account's balances, of assets in `table`.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn balances(&mut self, table: &InstrumentTable) -> Result<Vec<Balance>, ColdError> {
-        let what = "account.status";
-        let text = self.ask(what, |e, id, now, out| e.account(id, now, out))?;
-        with_answer(what, &text, table, |result| match result {
-            ApiResult::Account(balances) => Some(balances.to_vec()),
-            _ => None,
-        })
-    }
+    fn balances(&mut self, table: &InstrumentTable) -> Result<Vec<BalanceRow>, ColdError>;
 
     /// The account's open orders, all symbols.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn open_orders(&mut self, table: &InstrumentTable) -> Result<Vec<OrderView>, ColdError> {
-        let what = "openOrders.status";
-        let text = self.ask(what, |e, id, now, out| e.open_orders(id, None, now, out))?;
-        with_answer(what, &text, table, |result| match result {
-            ApiResult::OpenOrders(orders) => Some(orders.to_vec()),
-            ApiResult::EmptyList => Some(Vec::new()),
-            _ => None,
-        })
-    }
+    fn open_orders(&mut self, table: &InstrumentTable) -> Result<Vec<OrderRow>, ColdError>;
 
-    /// Cancels one order by the venue's number; one that is not open any more is fine.
+    /// Cancels one order; one that is not open any more is fine.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn cancel_order(
-        &mut self,
-        symbol: &Symbol,
-        venue_order: u64,
-        table: &InstrumentTable,
-    ) -> Result<(), ColdError> {
-        let (what, target) = ("order.cancel", Target::Venue(venue_order));
-        let text = self.ask(what, |e, id, now, out| e.cancel(id, symbol, target, now, out))?;
-        match with_answer(what, &text, table, |_| Some(())) {
-            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(()),
-            other => other,
-        }
-    }
+    fn cancel_order(&mut self, order: &OrderRow, table: &InstrumentTable) -> Result<(), ColdError>;
 
     /// Cancels everything open of `symbol`; nothing open is fine.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn cancel_all(
-        &mut self,
-        symbol: &Symbol,
-        table: &InstrumentTable,
-    ) -> Result<(), ColdError> {
-        let what = "openOrders.cancelAll";
-        let text = self.ask(what, |e, id, now, out| e.cancel_all(id, symbol, now, out))?;
-        match with_answer(what, &text, table, |_| Some(())) {
-            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(()),
-            other => other,
-        }
-    }
+    fn cancel_all(&mut self, symbol: &Symbol, table: &InstrumentTable) -> Result<(), ColdError>;
 
-    /// The account's trades of `symbol` since `start_ms`, oldest first.
+    /// The account's fills of `symbol` since `start_ms`, each once, in any order.
     ///
     /// # Errors
     /// See [`ColdError`].
-    pub fn trades_since(
+    fn trades_since(
         &mut self,
         symbol: &Symbol,
         start_ms: i64,
         table: &InstrumentTable,
-    ) -> Result<Vec<AccountTrade>, ColdError> {
-        let what = "myTrades";
-        let mut from = TradesFrom::Time(start_ms);
-        let mut all: Vec<AccountTrade> = Vec::new();
-        loop {
-            let text = self.ask(what, |e, id, now, out| {
-                e.my_trades(id, symbol, from, TRADES_LIMIT, now, out);
-            })?;
-            let page = with_answer(what, &text, table, |result| match result {
-                ApiResult::Trades(trades) => Some(trades.to_vec()),
-                ApiResult::EmptyList => Some(Vec::new()),
-                _ => None,
-            })?;
-            let full = page.len() >= usize::from(TRADES_LIMIT);
-            all.extend(page);
-            match all.last() {
-                Some(last) if full => from = TradesFrom::Id(last.trade_id + 1),
-                _ => return Ok(all),
-            }
-        }
-    }
+    ) -> Result<Vec<FillRow>, ColdError>;
 
-    /// Corrects wall time by the venue's clock: half the shortest of a few ways, one millisecond
-    /// in the past, because a stamp from the future is refused.
-    fn measure_time(&mut self) -> Result<(), ColdError> {
-        let mut best: Option<(u64, i64)> = None;
-        for _ in 0..TIME_SAMPLES {
-            let before = self.clock.now();
-            let text = self.ask("time", |_, id, _, out| orders::time(id, out))?;
-            let way = self.clock.now().since(before).0;
-            let table = InstrumentTable::new();
-            let venue_ms = with_answer("time", &text, &table, |result| match result {
-                ApiResult::ServerTime(ms) => Some(*ms),
-                _ => None,
-            })?;
-            let middle = before.0 + way / 2;
-            let origin = venue_ms * 1_000_000 - middle as i64;
-            if best.is_none_or(|(w, _)| way < w) {
-                best = Some((way, origin));
-            }
-        }
-        if let Some((_, origin)) = best {
-            self.wall = Wall { origin_unix_ns: origin - 1_000_000 };
-        }
+    /// Sets the time after which the venue cancels for an engine that is gone, where that is a
+    /// setting of the account.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    fn set_dead_man(&mut self) -> Result<(), ColdError> {
         Ok(())
-    }
-
-    fn log_on(&mut self) -> Result<(), ColdError> {
-        let what = "session.logon";
-        let text = self.ask(what, |e, id, now, out| e.logon(id, now, out))?;
-        with_answer(what, &text, &InstrumentTable::new(), |result| match result {
-            ApiResult::Session { authorized: true } => Some(()),
-            _ => None,
-        })
-    }
-
-    /// Sends one request and waits for the message that carries its id.
-    fn ask(
-        &mut self,
-        what: &'static str,
-        write: impl FnOnce(&mut Encoder, u64, i64, &mut Vec<u8>),
-    ) -> Result<Vec<u8>, ColdError> {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.out.clear();
-        let now = self.clock.now();
-        write(&mut self.encoder, id, self.wall.unix_ms(now), &mut self.out);
-        let Self { chat, guards, out, .. } = self;
-        guards.ask(guard::API, || {
-            chat.send(out)?;
-            chat.answer(what, |text| is_answer(text, id).then(|| text.to_vec()))
-        })
     }
 }
 
-/// The successful result in `text`, as `take` makes it.
-fn with_answer<T>(
-    what: &'static str,
-    text: &[u8],
-    table: &InstrumentTable,
-    take: impl FnOnce(&ApiResult<'_>) -> Option<T>,
-) -> Result<T, ColdError> {
-    let mut decoder = ApiDecoder::new(table);
-    match decoder.decode(text) {
-        Ok(ApiMessage::Response(response)) => match &response.outcome {
-            Ok(result) => take(result).ok_or(ColdError::Answer(what)),
-            Err(error) => Err(ColdError::Refused(what, *error)),
-        },
-        _ => Err(ColdError::Answer(what)),
+/// Opens a session at `venue`: connects, measures the venue's clock and logs on.
+///
+/// # Errors
+/// See [`ColdError`].
+pub fn open(
+    clock: &Clock,
+    access: &Access,
+    venue: Venue,
+    seed: u64,
+) -> Result<Box<dyn ColdVenue>, ColdError> {
+    Ok(match venue {
+        Venue::Bybit => Box::new(BybitCold::open(clock, access)?),
+        _ => Box::new(BinanceCold::open(clock, access, seed)?),
+    })
+}
+
+/// The samples of the venue's clock that are taken; the one with the shortest way counts.
+const TIME_SAMPLES: usize = 5;
+
+/// The wall time that the venue's clock makes: half the shortest of a few ways, one millisecond in
+/// the past, because a stamp from the future is refused.
+///
+/// # Errors
+/// What `ask` says.
+pub fn measured(
+    clock: &Clock,
+    mut ask: impl FnMut() -> Result<i64, ColdError>,
+) -> Result<Wall, ColdError> {
+    let mut best: Option<(u64, i64)> = None;
+    for _ in 0..TIME_SAMPLES {
+        let before = clock.now();
+        let venue_ms = ask()?;
+        let way = clock.now().since(before).0;
+        let origin = venue_ms * 1_000_000 - (before.0 + way / 2) as i64;
+        if best.is_none_or(|(w, _)| way < w) {
+            best = Some((way, origin));
+        }
     }
+    Ok(best.map_or(clock.wall(), |(_, origin)| Wall { origin_unix_ns: origin - 1_000_000 }))
 }

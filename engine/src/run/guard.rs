@@ -141,7 +141,10 @@ const fn blame<T>(result: &Result<T, ColdError>) -> Blame {
             | ErrorKind::Forbidden => Blame::Venue,
             _ => Blame::Nobody,
         },
-        Ok(_) | Err(ColdError::Answer(_) | ColdError::Instruments(_)) => Blame::Nobody,
+        Ok(_) => Blame::Nobody,
+        Err(ColdError::Answer(_) | ColdError::Denied(..) | ColdError::Instruments(_)) => {
+            Blame::Nobody
+        }
         Err(_) => Blame::Ourselves,
     }
 }

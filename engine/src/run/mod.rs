@@ -20,7 +20,10 @@ pub mod changes;
 pub mod chat;
 pub mod child;
 pub mod cold;
+mod cold_binance;
+mod cold_bybit;
 pub mod control;
+pub mod courier;
 pub mod dirs;
 pub mod disk;
 pub mod earned;
@@ -49,6 +52,7 @@ use std::sync::atomic::AtomicBool;
 use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control, Metrics};
 use bot4_telemetry::report::RunReport;
+use bot4_venues::registry::Venue;
 
 use crate::config::resolve::{Keys, Remote};
 use crate::config::{Config, VenueAccess};
@@ -275,7 +279,7 @@ fn open(
     earlier: Option<&Takeover>,
 ) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
     let mut opening = outcome::Opening::take(clock, access, config)?;
-    let compared = settle(earlier, clock, access, &opening)?;
+    let compared = settle(earlier, clock, access, config.venue.venue, &opening)?;
     let newest = earlier.map(|run| (run, compared));
     opening.past = account_state::past_of(account, newest, &opening, config)?;
     opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
@@ -319,12 +323,13 @@ fn settle(
     earlier: Option<&Takeover>,
     clock: &Clock,
     access: &Access,
+    venue: Venue,
     opening: &outcome::Opening,
 ) -> Result<Account, Box<dyn std::error::Error>> {
     let Some(earlier) = earlier.filter(|run| run.is_unsettled()) else {
         return Ok(Account::NotAsked);
     };
-    let settled = earlier.settle(clock, access, &opening.info.table, opening.seed)?;
+    let settled = earlier.settle(clock, access, venue, &opening.info.table, opening.seed)?;
     settled.sentences().iter().for_each(|s| eprintln!("{s}"));
     Ok(match (settled.is_complete(), settled.is_explained()) {
         (true, _) => Account::Complete,
@@ -365,7 +370,8 @@ pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Erro
     let earlier = Takeover::of(&history::account_of(config, remote))?;
     let opening = outcome::Opening::take(&clock, &access, config)?;
     let table = &opening.info.table;
-    let settled = earlier.as_ref().map(|e| e.settle(&clock, &access, table, config.seed));
+    let settled =
+        earlier.as_ref().map(|e| e.settle(&clock, &access, config.venue.venue, table, config.seed));
     let mut notes = earlier.as_ref().map(Takeover::notes).unwrap_or_default();
     notes.extend(opening.notes);
     Ok(Reconciled { settled: settled.transpose()?, notes })

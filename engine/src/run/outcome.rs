@@ -21,7 +21,7 @@ use bot4_venues::binance::instruments::ExchangeInfo;
 use super::access::Access;
 use super::account_state::{self, Past};
 use super::catalogue;
-use super::cold::{ColdError, ColdSession};
+use super::cold::{self, ColdError, ColdVenue};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
 use super::earned::{self, amount_text};
@@ -69,13 +69,17 @@ impl Opening {
         if !config.venue.trades() {
             return Self::observed(clock, access, config);
         }
-        let mut cold = patiently(clock, || ColdSession::open(clock, access, config.seed))?;
+        let venue = config.venue.venue;
+        let mut cold = patiently(clock, || cold::open(clock, access, venue, config.seed))?;
+        if config.venue.dead_man {
+            cold.set_dead_man()?;
+        }
         let mut info = cold.instruments(&config.venue.symbols)?;
         let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
             format!("error: risk.equity_asset does not enter the asset table: {e:?}")
         })?;
-        let notes = cancel_leftovers(&mut cold, &info)?;
-        let balances = totals(&mut cold, &info)?;
+        let notes = cancel_leftovers(&mut *cold, &info)?;
+        let balances = totals(&mut *cold, &info)?;
         let wall = cold.wall();
         let start_ms = wall.unix_ms(clock.now());
         let seed = config.seed;
@@ -105,7 +109,7 @@ impl Opening {
 
 /// Cancels what an earlier run left open.
 fn cancel_leftovers(
-    cold: &mut ColdSession,
+    cold: &mut dyn ColdVenue,
     info: &ExchangeInfo,
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let open = cold.open_orders(&info.table)?;
@@ -129,7 +133,7 @@ fn cancel_leftovers(
 }
 
 fn totals(
-    cold: &mut ColdSession,
+    cold: &mut dyn ColdVenue,
     info: &ExchangeInfo,
 ) -> Result<Vec<(AssetId, Amount)>, ColdError> {
     let balances = cold.balances(&info.table)?;
@@ -318,10 +322,10 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     if !c.config.venue.trades() {
         return;
     }
-    let seed = c.opening.seed.wrapping_add(2);
+    let (seed, venue) = (c.opening.seed.wrapping_add(2), c.config.venue.venue);
     let table = &c.opening.info.table;
     let cancelled =
-        patiently(c.clock, || ColdSession::open(c.clock, c.access, seed)).and_then(|mut cold| {
+        patiently(c.clock, || cold::open(c.clock, c.access, venue, seed)).and_then(|mut cold| {
             table.all().iter().try_for_each(|i| cold.cancel_all(&i.symbol, table))
         });
     if let Err(e) = cancelled {
@@ -332,7 +336,8 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
 /// Orders, positions and balances of the venue against ours.
 fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reconcile, ColdError> {
     let seed = c.opening.seed.wrapping_add(1);
-    let mut cold = patiently(c.clock, || ColdSession::open(c.clock, c.access, seed))?;
+    let venue = c.config.venue.venue;
+    let mut cold = patiently(c.clock, || cold::open(c.clock, c.access, venue, seed))?;
     let table = &c.opening.info.table;
     let at_venue = cold.open_orders(table)?.len();
     if at_venue > 0 {
@@ -356,7 +361,7 @@ fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reco
     }
     let mut balances_differ = 0;
     let venue: BTreeMap<AssetId, Amount> =
-        totals(&mut cold, &c.opening.info)?.into_iter().collect();
+        totals(&mut *cold, &c.opening.info)?.into_iter().collect();
     for i in 0..table.assets_len() {
         let asset = AssetId(i as u8);
         let (theirs, ours) =

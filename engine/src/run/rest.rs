@@ -1,8 +1,10 @@
-//! Blocking HTTPS GET for the cold side, over the same authorities as every other connection.
+//! Blocking HTTPS requests for the cold side and the courier, over the same authorities as every
+//! other connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bot4_venues::rest::RestRequest;
 use bot4_wire::TlsRoots;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
@@ -28,6 +30,14 @@ impl RestClient {
     /// # Errors
     /// When there is no such host or its authority cannot be loaded.
     pub fn of(access: &Access) -> Result<Self, ColdError> {
+        Self::with_patience(access, PATIENCE)
+    }
+
+    /// As [`of`](Self::of), waiting no longer than `patience` for an answer.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn with_patience(access: &Access, patience: Duration) -> Result<Self, ColdError> {
         let missing = || ColdError::Rest("venue.rest".to_owned(), "no REST host".to_owned());
         let base = access.rest.clone().ok_or_else(missing)?;
         let roots = match &access.net {
@@ -55,7 +65,8 @@ impl RestClient {
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .https_only(true)
-            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .timeout_global(Some(patience))
             .user_agent(concat!("bot4/", env!("CARGO_PKG_VERSION")))
             .proxy(None)
             .max_redirects(0)
@@ -72,7 +83,46 @@ impl RestClient {
         let wrong = |e: ureq::Error| ColdError::Rest(url.clone(), e.to_string());
         self.guards.ask(guard::REST, || {
             let mut answer = self.agent.get(&url).call().map_err(wrong)?;
+            let status = answer.status().as_u16();
+            if status != 200 {
+                return Err(ColdError::Rest(url.clone(), format!("http status: {status}")));
+            }
             answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec().map_err(wrong)
         })
+    }
+
+    /// Sends a request written as [`bot4_venues::rest`] has it; status and body of the answer,
+    /// whatever the status is.
+    ///
+    /// # Errors
+    /// When there is no answer, or the host is left alone for now.
+    pub fn ask(&self, request: &[u8]) -> Result<(u16, Vec<u8>), ColdError> {
+        self.guards.ask(guard::REST, || self.carry(request))
+    }
+
+    /// As [`ask`](Self::ask), whatever the breakers say: for a session that decides by itself when
+    /// it tries again.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn carry(&self, request: &[u8]) -> Result<(u16, Vec<u8>), ColdError> {
+        let unread = || ColdError::Rest("a request".to_owned(), "it is none".to_owned());
+        let request = RestRequest::parse(request).ok_or_else(unread)?;
+        let url = format!("{}{}", self.base, request.path);
+        let wrong = |e: ureq::Error| ColdError::Rest(url.clone(), e.to_string());
+        let mut built = ureq::http::Request::builder().method(request.method).uri(&url);
+        for (name, value) in &request.headers {
+            built = built.header(*name, *value);
+        }
+        let mut answer = if request.body.is_empty() {
+            let built = built.body(()).map_err(|e| wrong(e.into()))?;
+            self.agent.run(built)
+        } else {
+            let built = built.body(request.body.to_owned()).map_err(|e| wrong(e.into()))?;
+            self.agent.run(built)
+        }
+        .map_err(wrong)?;
+        let body = answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec();
+        Ok((answer.status().as_u16(), body.map_err(wrong)?))
     }
 }

@@ -19,11 +19,12 @@ use bot4_journal::{JournalError, Reader, Recovery};
 use bot4_lanes::Clock;
 use bot4_types::order::{OrderAction, ReportKind};
 use bot4_types::{ExecMsg, InstrumentTable, LogEntry, LogKind, OrderId};
+use bot4_venues::registry::Venue;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::access::Access;
-use super::cold::{ColdError, ColdSession};
+use super::cold::{self, ColdError, ColdVenue};
 use super::history::{self, EarlierRun};
 
 /// Journals longer than this show their reading on a terminal.
@@ -148,12 +149,13 @@ impl Takeover {
         &self,
         clock: &Clock,
         access: &Access,
+        venue: Venue,
         table: &InstrumentTable,
         seed: u64,
     ) -> Result<Settled, Box<dyn std::error::Error>> {
         let known = Known::of(self.journal(), &self.run.record.symbols)?;
-        let mut cold = ColdSession::open(clock, access, seed)?;
-        let venue = venue_fills(&mut cold, table, self.run.record.start_ms)?;
+        let mut cold = cold::open(clock, access, venue, seed)?;
+        let venue = venue_fills(&mut *cold, table, self.run.record.start_ms)?;
         let settled = Settled {
             run: self.run.record.id.clone(),
             journal: self.recovery.found.to_json(),
@@ -220,7 +222,7 @@ impl Known {
 }
 
 fn venue_fills(
-    cold: &mut ColdSession,
+    cold: &mut dyn ColdVenue,
     table: &InstrumentTable,
     start_ms: i64,
 ) -> Result<BTreeSet<Fill>, ColdError> {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use bot4_alloc::arena::LaneArena;
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal::{self, AgentTag, Class};
-use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
+use bot4_execution::{
+    BinanceGateway, BybitGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts,
+};
 use bot4_feeds::Tee;
 use bot4_feeds::wire_agent::scout::{Part, Reach};
 use bot4_feeds::wire_agent::{WireAgent, WireConfig, WirePorts};
@@ -19,12 +21,16 @@ use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, Nanos, RiskCommand, Shards};
+use bot4_venues::bybit;
+use bot4_venues::registry::Venue;
+use bot4_venues::secret::Scheme;
 use bot4_wire::{Endpoint, WsConfig};
 
 use super::access::Access;
 use super::capture::CaptureSink;
 use super::chain::{self, Parts, Routing};
 use super::control::ControlAgent;
+use super::courier::RestCourier;
 use super::dirs::RunDir;
 use super::observe::NoOrders;
 use super::outcome::Opening;
@@ -325,8 +331,6 @@ fn execution_agent(
 ) -> Result<ExecutionAgent, Failure> {
     let (connector, endpoint) = inputs.access.connector(inputs.access.api()?)?;
     let table = &inputs.opening.info.table;
-    let credentials = inputs.access.credentials()?;
-    let gateway = BinanceGateway::new(credentials, table, inputs.dir.epoch);
     let config = ExecutionConfig {
         table: table.clone(),
         epoch: inputs.dir.epoch,
@@ -344,8 +348,19 @@ fn execution_agent(
         risk_lane: t::LOG_RISK,
         control: inputs.control.clone(),
     };
-    let gateway = Box::new(gateway);
-    Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
+    let epoch = inputs.dir.epoch;
+    if inputs.config.venue.venue != Venue::Bybit {
+        let credentials = inputs.access.credentials()?;
+        let gateway = Box::new(BinanceGateway::new(credentials, table, epoch));
+        return Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics));
+    }
+    let (events, private) = inputs.access.connector(inputs.access.api()?)?;
+    let private = private.with_path(bybit::PRIVATE_PATH)?;
+    let keys = inputs.access.secret_keys(Scheme::Sha256Hex)?;
+    let gateway = BybitGateway::new(keys, table, epoch, inputs.config.venue.dead_man);
+    let agent = ExecutionAgent::new(config, ports, Box::new(gateway), connector, metrics);
+    let courier = RestCourier::start(inputs.access)?;
+    Ok(agent.with_events(events, private).with_courier(Box::new(courier)))
 }
 
 /// How long the journal may take to write what the run starts from.

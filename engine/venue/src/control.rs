@@ -39,7 +39,7 @@ impl Venue {
             };
             json!({
                 "markets": count(|role| matches!(role, Role::Market)),
-                "apis": count(|role| matches!(role, Role::Api(_))),
+                "apis": count(|role| matches!(role, Role::Api(_) | Role::Private)),
                 "connected": self.control.connected,
                 "down": self.pulse.is_down(), "silent": self.pulse.is_silent(), "at_ns": at_ns,
             })

@@ -11,6 +11,11 @@ impl Venue {
         let now_ns = self.pulse.now_ns();
         match fault {
             Fault::DropConnections => self.cut_all(),
+            Fault::DropPrivate(line) => {
+                for conn in self.private_lines(line) {
+                    self.cut(conn, Cut::Fin);
+                }
+            }
             Fault::Silent(ns) => {
                 self.pulse.silent_until_ns = now_ns + ns;
                 self.pulse.end_at(now_ns + ns, Ending::Back("silent"));
@@ -90,11 +95,19 @@ impl Venue {
 
     /// The market connections that a fault is for: all, or the nth oldest, counted from 1.
     fn lines(&self, line: Option<usize>) -> Vec<ConnId> {
-        let markets = self.conns.iter().filter(|(_, at)| matches!(at.role, Role::Market));
-        let markets = markets.map(|(&conn, _)| conn);
+        self.some_of(line, |role| matches!(role, Role::Market))
+    }
+
+    /// The account's connections that a fault is for, likewise.
+    fn private_lines(&self, line: Option<usize>) -> Vec<ConnId> {
+        self.some_of(line, |role| matches!(role, Role::Private | Role::Api(_)))
+    }
+
+    fn some_of(&self, line: Option<usize>, wanted: fn(&Role) -> bool) -> Vec<ConnId> {
+        let all = self.conns.iter().filter(|(_, at)| wanted(&at.role)).map(|(&conn, _)| conn);
         match line {
-            None => markets.collect(),
-            Some(n) => markets.skip(n.saturating_sub(1)).take(1).collect(),
+            None => all.collect(),
+            Some(n) => all.skip(n.saturating_sub(1)).take(1).collect(),
         }
     }
 

@@ -59,6 +59,17 @@ pub(crate) struct Pulse {
     pub exit: bool,
 }
 
+/// What becomes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It leaves.
+    Sent,
+    /// It never leaves.
+    Lost,
+    /// Instead of it leaves that nothing is known.
+    Failed,
+}
+
 /// What is due next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
@@ -152,15 +163,26 @@ impl Pulse {
         self.lagging.insert((due_ns, self.lagged), (conn, out));
     }
 
+    /// What the faults do to an answer, to one that trades or another.
+    pub fn fate(&mut self, is_trade: bool) -> Fate {
+        if !is_trade {
+            Fate::Sent
+        } else if std::mem::take(&mut self.lose_answer) {
+            Fate::Lost
+        } else if std::mem::take(&mut self.fail_answer) {
+            Fate::Failed
+        } else {
+            Fate::Sent
+        }
+    }
+
     /// An answer after faults: lost, made a 500, or as it is.
     pub fn filter_answer(&mut self, text: String, is_trade: bool) -> Option<String> {
-        if !is_trade {
-            return Some(text);
-        }
-        if std::mem::take(&mut self.lose_answer) {
+        let fate = self.fate(is_trade);
+        if fate == Fate::Lost {
             return None;
         }
-        if std::mem::take(&mut self.fail_answer) {
+        if fate == Fate::Failed {
             let id = text.strip_prefix(r#"{"id":"#).and_then(|t| t.split(r#","status""#).next());
             let id = id.unwrap_or("null");
             return Some(format!(
@@ -326,7 +348,10 @@ impl Venue {
                     self.out.push_back((conn, out));
                 }
             }
-            Due::Dialect => self.speak(|dialect, desk| dialect.tick(desk)),
+            Due::Dialect => {
+                self.speak(|dialect, desk| dialect.tick(desk));
+                self.settle_requests();
+            }
             Due::Delayed => {
                 if let Some((_, conn, out)) = self.pulse.delayed.pop_front() {
                     self.out.push_back((conn, out));

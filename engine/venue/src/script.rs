@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 5s   drop-connections        cut every connection without a word
+//! 5s   drop-private 1          cut the oldest connection of the account; without a number all
 //! 8s   silent 3s               market connections stay open, nothing moves on them
 //! 10s  lose-depth BTCUSDT      the next depth event is not sent
 //! 11s  repeat-depth BTCUSDT    the next depth event is sent twice
@@ -46,6 +47,8 @@ use crate::dialect::tamper::DepthFault;
 pub enum Fault {
     /// All connections are cut.
     DropConnections,
+    /// Cuts a connection of the account, the nth oldest, or all of them.
+    DropPrivate(Option<usize>),
     /// Market connections are silent for this many ns.
     Silent(u64),
     /// The next depth event of a market is lost.
@@ -173,7 +176,7 @@ pub fn duration_ns(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit_ns)
 }
 
-const KNOWN: &str = "drop-connections, silent D, lose-depth SYMBOL [N], repeat-depth SYMBOL [N], \
+const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], repeat-depth SYMBOL [N], \
                      shutdown-notice, exit, delay-acks D, lose-ack, fail-ack, lose-report, \
                      repeat-report, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
                      close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
@@ -209,6 +212,7 @@ impl Words<'_> {
     fn fault(&self) -> Result<Fault, String> {
         let (fault, words_most) = match self.0 {
             "drop-connections" => (Fault::DropConnections, 0),
+            "drop-private" => (Fault::DropPrivate(self.line(0)?), 1),
             "silent" => (Fault::Silent(self.duration()?), 1),
             "lose-depth" => (self.depth(DepthFault::Lose)?, 2),
             "repeat-depth" => (self.depth(DepthFault::Repeat)?, 2),
@@ -307,8 +311,8 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 29);
-        assert_eq!(faults[1].fault, Fault::Silent(3_000_000_000));
+        assert_eq!(faults.len(), 30);
+        assert_eq!(faults[2].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }
 

@@ -107,7 +107,7 @@ pub struct Ready {
     pub ca: PathBuf,
     /// Name of the account's key.
     pub api_key: String,
-    /// Ed25519 private key, PEM, PKCS#8.
+    /// Ed25519 private key, PEM, PKCS#8; or the secret, where the venue's keys are shared secrets.
     pub private_key: PathBuf,
     /// This process.
     pub pid: u32,
@@ -132,6 +132,9 @@ pub fn run(
     let credentials = state.credentials()?;
     let api_key = credentials.api_key.clone();
     let mut config = Config::new(options.seed, credentials);
+    if named.paths.secret {
+        config.secret = state.secret()?;
+    }
     config.venue = named.name;
     config.symbols = (named.symbols)();
     config.old_checksum = options.old_checksum;
@@ -155,7 +158,10 @@ pub fn run(
         control: at(CONTROL_PATH),
         ca: state.authority_path(),
         api_key,
-        private_key: state.private_key_path(),
+        private_key: match named.paths.secret {
+            true => state.secret_path(),
+            false => state.private_key_path(),
+        },
         pid: std::process::id(),
     });
     server.serve(stop, options.end_with_parent)

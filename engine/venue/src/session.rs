@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::dialect::Page;
+use crate::dialect::{Ask, Page};
 use crate::venue::{ConnId, Out, Venue};
 
 /// Bytes that may wait for a slow reader before it is cut: several of the largest recorded
@@ -164,11 +164,24 @@ impl<S: Read + Write> Session<S> {
             if !answer.is_empty() {
                 return;
             }
-            let parsed = match received.is_empty() {
+            match plain(received) {
+                Ok(Some((length, ask))) => {
+                    let page = venue.ask(&ask.borrowed(), now_ns);
+                    (*answer, *then) = (page_text(&page, false), Then::Again);
+                    received.drain(..length);
+                    self.linger_until_ns = Some(now_ns + IDLE_NS);
+                    // Its records come first: it leaves with the next flush.
+                    return;
+                }
+                Ok(None) => {}
+                Err(()) => (*answer, *then) = (refusal(400), Then::End),
+            }
+            let parsed = match received.is_empty() || is_post(received) {
                 true => Ok(None),
                 false => Request::try_parse(received),
             };
             match parsed {
+                _ if !answer.is_empty() => {}
                 Ok(None) if received.len() <= HANDSHAKE_MAX => {
                     let mut buffer = [0; 4096];
                     match stream.read(&mut buffer) {
@@ -228,13 +241,63 @@ impl<S: Read + Write> Session<S> {
     }
 }
 
+/// A POST that has arrived.
+struct Post {
+    target: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Post {
+    fn borrowed(&self) -> Ask<'_> {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        Ask { method: "POST", path, query, headers: &self.headers, body: &self.body }
+    }
+}
+
+fn is_post(received: &[u8]) -> bool {
+    received.starts_with(b"POST ")
+}
+
+/// Reads a POST with its body; `None` while it has not arrived, or is something else.
+fn plain(received: &[u8]) -> Result<Option<(usize, Post)>, ()> {
+    if !is_post(received) {
+        return Ok(None);
+    }
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(head) = request.parse(received).map_err(|_| ())? else {
+        return Ok(None);
+    };
+    let headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()))
+        .collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let length: usize = length.map_or(Ok(0), |(_, value)| value.parse()).map_err(|_| ())?;
+    let Some(body) = received.get(head..head + length.min(HANDSHAKE_MAX)) else {
+        return Ok(None);
+    };
+    let body = String::from_utf8_lossy(body).into_owned();
+    let target = request.path.unwrap_or("/").to_owned();
+    Ok(Some((head + length.min(HANDSHAKE_MAX), Post { target, headers, body })))
+}
+
 /// Answers a handshake, or a plain request.
 fn first_answer(request: &Request, id: ConnId, venue: &mut Venue, now_ns: u64) -> (Vec<u8>, Then) {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     if !request.headers().contains_key("Upgrade") {
         let close = request.headers().get("Connection");
         let close = close.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        let answer = page(&venue.get(path, now_ns), close);
+        let headers: Vec<(String, String)> = request
+            .headers()
+            .iter()
+            .map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into()))
+            .collect();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let ask = Ask { method: "GET", path, query, headers: &headers, body: "" };
+        let answer = page_text(&venue.ask(&ask, now_ns), close);
         return (answer, if close { Then::End } else { Then::Again });
     }
     let Ok(response) = create_response(request) else { return (refusal(400), Then::End) };
@@ -248,7 +311,7 @@ fn first_answer(request: &Request, id: ConnId, venue: &mut Venue, now_ns: u64) -
     }
 }
 
-fn page(page: &Page, close: bool) -> Vec<u8> {
+fn page_text(page: &Page, close: bool) -> Vec<u8> {
     let (status, reason, body) = (page.status, reason(page.status), &page.body);
     let connection = if close { "close" } else { "keep-alive" };
     let length = body.len();

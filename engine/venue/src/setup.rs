@@ -5,7 +5,7 @@ use std::io;
 use crate::decimal::ONE;
 use crate::dialect::binance::api::ApiSession;
 use crate::dialect::binance::is_micro;
-use crate::dialect::{self, Dialect, Setup, parameter};
+use crate::dialect::{self, Dialect, Keys, Setup, parameter};
 use crate::exchange::{Exchange, Ids, Market};
 use crate::generator::{Activity, Generator};
 use crate::matching::Book;
@@ -15,20 +15,31 @@ use crate::rng::Rng;
 use crate::script::Timed;
 use crate::store::{ID_JUMP, Stored};
 use crate::symbol::SymbolSpec;
+use crate::tape::Tape;
 use crate::venue::MarketSource;
+
+/// What a dialect is chosen and made by.
+pub struct Words {
+    /// Its name.
+    pub venue: &'static str,
+    /// See [`Setup::old_checksum`].
+    pub old_checksum: bool,
+    /// See [`Setup::keys`].
+    pub keys: Keys,
+}
 
 /// Lets the market begin and makes the dialect that tells of it.
 ///
 /// # Errors
 /// A recording that cannot be read, or a venue's name that is unknown.
 pub fn begin(
-    (venue, old_checksum): (&str, bool),
+    words: &Words,
     source: MarketSource,
     script: Vec<Timed>,
     exchange: &mut Exchange,
     rng: &mut Rng,
 ) -> io::Result<(Pulse, Box<dyn Dialect>)> {
-    let named = dialect::find(venue).ok_or_else(|| unknown(venue))?;
+    let named = dialect::find(words.venue).ok_or_else(|| unknown(words.venue))?;
     let mut tape = None;
     let pulse = match source {
         MarketSource::Generated(activity) => {
@@ -47,8 +58,12 @@ pub fn begin(
     for market in &mut exchange.markets {
         market.book.drain_changed();
     }
-    let dialect = (named.make)(&Setup { exchange, tape: tape.as_ref(), old_checksum })?;
+    let dialect = (named.make)(&setup_of(exchange, tape.as_ref(), words))?;
     Ok((pulse, dialect))
+}
+
+fn setup_of<'a>(exchange: &'a Exchange, tape: Option<&'a Tape>, words: &'a Words) -> Setup<'a> {
+    Setup { exchange, tape, old_checksum: words.old_checksum, keys: &words.keys }
 }
 
 /// A handshake on the WebSocket API.

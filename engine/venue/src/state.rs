@@ -25,6 +25,7 @@ const AUTHORITY: &str = "ca.pem";
 const AUTHORITY_KEY: &str = "ca.key.pem";
 const API_KEY: &str = "api_key";
 const PRIVATE_KEY: &str = "private_key.pem";
+const SECRET: &str = "secret";
 const LOG: &str = "account.log";
 const LOCK: &str = "lock";
 /// Names of temporary folders begin with this.
@@ -72,7 +73,7 @@ impl StateDir {
         }
         let dir = Self { path, temporary, parent: None, _lock: lock };
         if fresh {
-            for name in [AUTHORITY, AUTHORITY_KEY, API_KEY, PRIVATE_KEY, LOG] {
+            for name in [AUTHORITY, AUTHORITY_KEY, API_KEY, PRIVATE_KEY, SECRET, LOG] {
                 remove_if_there(&dir.file(name))?;
             }
         }
@@ -137,6 +138,28 @@ impl StateDir {
         let mut public_key = [0; 32];
         public_key.copy_from_slice(pair.public_key().as_ref());
         Ok(Credentials { api_key: fs::read_to_string(name)?.trim().to_owned(), public_key })
+    }
+
+    /// Where a client finds the secret.
+    #[must_use]
+    pub fn secret_path(&self) -> PathBuf {
+        self.file(SECRET)
+    }
+
+    /// The secret that both sides know, made at the first start: its first line signs, its second
+    /// is a passphrase.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn secret(&self) -> io::Result<String> {
+        let path = self.secret_path();
+        if !path.exists() {
+            let random = SystemRandom::new();
+            let secret = STANDARD.encode(random_bytes::<48>(&random)?);
+            let passphrase = STANDARD.encode(random_bytes::<9>(&random)?);
+            write_secret(&path, &format!("{secret}\n{passphrase}\n"))?;
+        }
+        fs::read_to_string(path)
     }
 
     /// Reads the account log, writes it anew in its shortest form, and opens it for appending.

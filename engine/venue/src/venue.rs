@@ -13,15 +13,15 @@ use crate::control::Control;
 use crate::decimal::ONE;
 use crate::dialect::binance::api::{ApiSession, Call, Credentials};
 use crate::dialect::tamper::DataFaults;
-use crate::dialect::{ConnRules, Desk, Dialect, Page};
+use crate::dialect::{Ask, ConnRules, Desk, Dialect, Keys, Page};
 use crate::exchange::{Exchange, Private};
 use crate::generator::Activity;
 use crate::limits::{LimitRules, Limits, Window};
-use crate::pulse::Pulse;
+use crate::pulse::{Fate, Pulse};
 use crate::recorded::Recording;
 use crate::rng::Rng;
 use crate::script::Timed;
-use crate::setup::{api_session, begin, fund_recorded, market, restore};
+use crate::setup::{Words, api_session, begin, fund_recorded, market, restore};
 use crate::store::{Record, Stored};
 use crate::symbol::SymbolSpec;
 use crate::tape::Tape;
@@ -94,6 +94,8 @@ pub struct Config {
     pub limits: LimitRules,
     /// The account's key.
     pub credentials: Credentials,
+    /// The secret that both sides know, where the venue's keys are shared secrets.
+    pub secret: String,
     /// Time between pings, ms.
     pub ping_every_ms: u64,
     /// A connection without a pong for this long is closed, ms.
@@ -128,6 +130,7 @@ impl Config {
             fees: Fees { maker_e8: 100_000, taker_e8: 100_000 },
             limits: LimitRules::HIGH,
             credentials,
+            secret: String::new(),
             ping_every_ms: 20_000,
             pong_timeout_ms: 60_000,
             life_ms: 86_400_000,
@@ -139,6 +142,8 @@ impl Config {
 
 pub(crate) enum Role {
     Market,
+    /// The account's, in the dialect's own words.
+    Private,
     Api(ApiSession),
     Control,
 }
@@ -180,6 +185,7 @@ pub struct Venue {
     pub(crate) control: Control,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     pub(crate) out: VecDeque<(ConnId, Out)>,
+    pub(crate) answers: Vec<(ConnId, String, bool)>,
     pub(crate) records: VecDeque<String>,
     pub(crate) pulse: Pulse,
     pub(crate) ping_every_ns: u64,
@@ -217,8 +223,13 @@ impl Venue {
         let ids_rng = Rng::new(rng.bits());
         let mut exchange = Exchange::new(markets, account, limits, config.fees, ids_rng);
         restore(&mut exchange, stored);
-        let words = (config.venue, config.old_checksum);
-        let (pulse, dialect) = begin(words, source, config.script, &mut exchange, &mut rng)?;
+        let api_key = config.credentials.api_key.clone();
+        let words = Words {
+            venue: config.venue,
+            old_checksum: config.old_checksum,
+            keys: Keys { api_key, secret: config.secret },
+        };
+        let (pulse, dialect) = begin(&words, source, config.script, &mut exchange, &mut rng)?;
         let rules = dialect.rules();
         let own = dialect.trades_at().is_some();
         let ping_every_ns = config.ping_every_ms * 1_000_000;
@@ -230,6 +241,7 @@ impl Venue {
             control: Control::default(),
             conns: BTreeMap::new(),
             out: VecDeque::new(),
+            answers: Vec::new(),
             records: VecDeque::new(),
             pulse,
             ping_every_ns: if own {
@@ -266,7 +278,7 @@ impl Venue {
                 Role::Api(api_session(query, now_ns / 1_000_000)?)
             } else {
                 self.speak(|dialect, desk| dialect.open(desk, conn, path, query))?;
-                Role::Market
+                if self.dialect.is_private(path) { Role::Private } else { Role::Market }
             }
         };
         let pinged = !matches!(role, Role::Control);
@@ -302,13 +314,46 @@ impl Venue {
 
     /// A plain GET request arrived; its answer.
     pub fn get(&mut self, path_and_query: &str, now_ns: u64) -> Page {
-        self.advance(now_ns);
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        self.ask(&Ask { method: "GET", path, query, headers: &[], body: "" }, now_ns)
+    }
+
+    /// A plain request arrived; its answer, which may leave when the account's records are stored.
+    pub fn ask(&mut self, ask: &Ask<'_>, now_ns: u64) -> Page {
+        self.advance(now_ns);
         if self.pulse.is_down() {
             return Page { status: 503, body: String::new() };
         }
-        let page = self.speak(|dialect, desk| dialect.page(desk, path, query));
+        let page = self.speak(|dialect, desk| dialect.ask(desk, ask));
+        self.settle_requests();
         page.unwrap_or(Page { status: 404, body: String::new() })
+    }
+
+    /// Stores and tells what requests in the dialect's own words changed. Answers go before the
+    /// events that they cause, or behind them, as it happens.
+    pub(crate) fn settle_requests(&mut self) {
+        if self.answers.is_empty() && self.exchange.events.is_empty() {
+            return;
+        }
+        let answers = std::mem::take(&mut self.answers);
+        self.commit();
+        if !answers.is_empty() && self.rng.one_in(self.crossed_answer_in) {
+            self.tell_events();
+        }
+        for (conn, text, is_trade) in answers {
+            let text = match self.pulse.fate(is_trade) {
+                Fate::Lost => continue,
+                Fate::Failed => self.dialect.failed(&text),
+                Fate::Sent => text,
+            };
+            let text = Out::Text(text.into());
+            match self.pulse.answer_delay_ns() {
+                0 => self.out.push_back((conn, text)),
+                delay => self.pulse.delay(self.pulse.now_ns() + delay, conn, text),
+            }
+        }
+        self.tell_events();
+        self.tell_markets();
     }
 
     /// A tape plays from the first listener on.
@@ -320,7 +365,8 @@ impl Venue {
 
     /// The connection is gone.
     pub fn disconnect(&mut self, conn: ConnId) {
-        if self.conns.remove(&conn).is_some_and(|c| matches!(c.role, Role::Market)) {
+        if self.conns.remove(&conn).is_some_and(|c| matches!(c.role, Role::Market | Role::Private))
+        {
             self.dialect.close(conn);
         }
     }
@@ -337,6 +383,10 @@ impl Venue {
                 self.speak(|dialect, desk| dialect.hear(desk, conn, text));
                 self.start_tape();
             }
+            Some(Role::Private) => {
+                self.speak(|dialect, desk| dialect.hear(desk, conn, text));
+                self.settle_requests();
+            }
             Some(Role::Api(_)) => self.on_request(conn, text, now_ns),
             Some(Role::Control) => self.on_control(conn, text),
         }
@@ -348,6 +398,7 @@ impl Venue {
         let mut desk = Desk {
             exchange: &mut self.exchange,
             out: &mut self.out,
+            answers: &mut self.answers,
             faults: &mut self.faults,
             rng: &mut self.dialect_rng,
             now_ns: self.pulse.now_ns(),
@@ -367,7 +418,7 @@ impl Venue {
                 self.out.push_back((conn, out));
                 continue;
             };
-            if silent || at.is_frozen {
+            if at.is_frozen || (silent && !matches!(at.role, Role::Private)) {
                 continue;
             }
             let due_ns = (now_ns + at.lag_ns).max(at.lagging_until_ns);
@@ -514,6 +565,7 @@ impl Venue {
                 Private::Report(_) => self.pulse.times_of_report(),
                 Private::Position(..) => 1,
             };
+            self.speak(|dialect, desk| dialect.told(desk, &event, times));
             for (&conn, at) in &self.conns {
                 let Role::Api(session) = &at.role else { continue };
                 let Some(id) = session.subscription else { continue };

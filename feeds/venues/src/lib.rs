@@ -8,6 +8,7 @@
 //!
 //!  approved order --> binance::orders::Encoder --> request text  (signed where it must be)
 //!  private bytes  --> binance::private::ApiDecoder --> ApiMessage (answers and user events)
+//!  elsewhere      --> VENUE::{orders, private}: requests by socket and by `rest`, `account` rows
 //!  request counts --> limits::RateBudget          (windows aligned to the venue's clock)
 //! ```
 //!
@@ -28,6 +29,7 @@
 //! A new venue is a folder beside [`okx`] and a line in each table of [`registry`]: `ADDING.md`
 //! beside this crate's manifest goes through it step by step.
 
+pub mod account;
 pub mod binance;
 pub mod bybit;
 pub mod catalogue;
@@ -41,11 +43,14 @@ pub mod market;
 pub mod number;
 pub mod okx;
 pub mod registry;
+pub mod rest;
 pub mod scan;
+pub mod secret;
 pub mod session;
 pub mod stage;
 pub mod symbols;
 pub mod url;
+pub mod write;
 
 pub use bot4_simd::TextKernels;
 pub use catalogue::{Catalogue, CatalogueError, CatalogueRequest};

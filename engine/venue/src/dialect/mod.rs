@@ -28,7 +28,7 @@ pub mod window;
 use std::collections::VecDeque;
 use std::io;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Private};
 use crate::recorded::Entry;
 use crate::rng::Rng;
 use crate::symbol::SymbolSpec;
@@ -60,6 +60,8 @@ pub struct Paths {
     pub api: &'static str,
     /// Does it answer plain requests?
     pub rest: bool,
+    /// Are its keys shared secrets?
+    pub secret: bool,
 }
 
 /// Every dialect.
@@ -80,6 +82,17 @@ pub struct Setup<'a> {
     pub tape: Option<&'a Tape>,
     /// Checksums as they were before the venue stopped sending them.
     pub old_checksum: bool,
+    /// The account's key, where the venue's keys are shared secrets.
+    pub keys: &'a Keys,
+}
+
+/// A key that both sides know.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Its name.
+    pub api_key: String,
+    /// The secret.
+    pub secret: String,
 }
 
 /// What the venue itself holds its connections to.
@@ -102,6 +115,8 @@ pub struct Desk<'a> {
     pub exchange: &'a mut Exchange,
     /// What goes out.
     pub out: &'a mut VecDeque<(ConnId, Out)>,
+    /// Answers to requests about orders, which faults may hit; true: to one that trades.
+    pub answers: &'a mut Vec<(ConnId, String, bool)>,
     /// Faults waiting for depth messages.
     pub faults: &'a mut DataFaults,
     /// Made-up ids.
@@ -144,6 +159,29 @@ impl Desk<'_> {
     /// Ends a connection with a close frame.
     pub fn close(&mut self, conn: ConnId, code: u16, reason: &'static str) {
         self.out.push_back((conn, Out::Close(code, reason)));
+    }
+}
+
+/// A plain HTTP request.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// `GET` or `POST`.
+    pub method: &'a str,
+    /// Path.
+    pub path: &'a str,
+    /// Behind the question mark.
+    pub query: &'a str,
+    /// Names in small letters, and values.
+    pub headers: &'a [(String, String)],
+    /// The body; empty for a GET.
+    pub body: &'a str,
+}
+
+impl Ask<'_> {
+    /// The header called `name`, in small letters; empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 }
 
@@ -207,6 +245,24 @@ pub trait Dialect: Send {
     /// A plain request (GET); `None`: not found.
     fn page(&mut self, _desk: &mut Desk, _path: &str, _query: &str) -> Option<Page> {
         None
+    }
+
+    /// A plain request with everything that came with it; `None`: not found.
+    fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
+        (ask.method == "GET").then(|| self.page(desk, ask.path, ask.query)).flatten()
+    }
+
+    /// Connections at this path are the account's: they trade or hear what became of orders.
+    fn is_private(&self, _path: &str) -> bool {
+        false
+    }
+
+    /// Something happened to the account, to be told so many times.
+    fn told(&mut self, _desk: &mut Desk, _event: &Private, _times: usize) {}
+
+    /// `answer` as the venue words it when it does not know what became of the request.
+    fn failed(&self, answer: &str) -> String {
+        answer.to_owned()
     }
 
     /// Says that the server will go away, where the venue says such a thing.

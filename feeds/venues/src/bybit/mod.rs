@@ -1,10 +1,14 @@
-//! Bybit, API version 5: endpoints, constants and the files of the dialect (market data).
+//! Bybit, API version 5: endpoints, constants and the files of the dialect: market data, and
+//! order entry for spot.
 //!
 //! | file | reads or writes |
 //! |---|---|
 //! | [`market`] | public topics to events |
 //! | [`subscribe`] | subscriptions, the text ping, limits |
 //! | [`instruments`] | the REST list of instruments to the instrument table |
+//! | [`orders`] | logon, order entry, questions over REST |
+//! | [`private`] | answers, events and pages of the account to rows |
+//! | [`errors`] | what a refusal means |
 //!
 //! What is particular here (the Bybit sheet, chapters 1 to 3): each product has its own host path
 //! and nothing else of a dialect ([`Category`]); a book's updates are numbered one by one for each
@@ -19,9 +23,12 @@
 
 use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
+pub mod errors;
 pub mod instruments;
 pub mod market;
 mod market_json;
+pub mod orders;
+pub mod private;
 pub mod subscribe;
 pub mod trade_id;
 
@@ -71,6 +78,10 @@ pub const PRODUCTION: Endpoints =
 pub const TESTNET: Endpoints =
     Endpoints { stream_host: "stream-testnet.bybit.com", rest_host: "api-testnet.bybit.com" };
 
+/// Path of the connection that takes orders.
+pub const TRADE_PATH: &str = "/v5/trade";
+/// Path of the connection that tells the account's events.
+pub const PRIVATE_PATH: &str = "/v5/private";
 /// Path of the list of instruments.
 pub const INSTRUMENTS_PATH: &str = "/v5/market/instruments-info";
 

@@ -1,10 +1,14 @@
-//! OKX, API version 5: endpoints, constants and the files of the dialect (market data).
+//! OKX, API version 5: endpoints, constants and the files of the dialect: market data, and order
+//! entry for spot.
 //!
 //! | file | reads or writes |
 //! |---|---|
 //! | [`market`] | public channels to events |
 //! | [`subscribe`] | subscriptions, the text ping, limits |
 //! | [`instruments`] | the REST list of instruments to the instrument table |
+//! | [`orders`] | logon, order entry, questions over REST |
+//! | [`private`] | answers, events and pages of the account to rows |
+//! | [`errors`] | what a refusal means |
 //!
 //! What is particular here (the OKX sheet, chapters 1 to 4): books are chained by `prevSeqId` and
 //! `seqId`, whose steps are of any width; a subscription sends the snapshot by itself and again
@@ -13,9 +17,12 @@
 
 use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
+pub mod errors;
 pub mod instruments;
 pub mod market;
 mod market_json;
+pub mod orders;
+pub mod private;
 pub mod subscribe;
 
 /// The venue's addresses.
@@ -39,6 +46,8 @@ pub const DEMO: Endpoints =
 
 /// Path of the public channels.
 pub const STREAM_PATH: &str = "/ws/v5/public";
+/// Path of the connection that takes orders and tells the account's events.
+pub const PRIVATE_PATH: &str = "/ws/v5/private";
 /// Path and query of the list of instruments; the type follows.
 pub const INSTRUMENTS_PATH: &str = "/api/v5/public/instruments?instType=";
 /// Connections in five minutes from one address: the venue grants three a second.

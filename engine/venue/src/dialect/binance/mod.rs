@@ -26,7 +26,7 @@ pub const ENTRY: super::Named = super::Named {
     name: "binance",
     symbols: SymbolSpec::defaults,
     make,
-    paths: Paths { market: "", linear: "", api: "/ws-api/v3", rest: false },
+    paths: Paths { market: "", linear: "", api: "/ws-api/v3", rest: false, secret: false },
 };
 
 fn make(setup: &Setup) -> io::Result<Box<dyn Dialect>> {

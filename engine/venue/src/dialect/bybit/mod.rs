@@ -1,10 +1,14 @@
 //! Bybit v5, public spot and linear: one answer a request, books as a snapshot and deltas whose
-//! `u` grows by one, level 1 as snapshots alone.
+//! `u` grows by one, level 1 as snapshots alone; and order entry and the account for spot
+//! ([`account`], [`pages`]).
 //!
-//! Sources: protocol sheet, chapters 1 to 3 and 9. The two products have their own addresses and
+//! Sources: protocol sheet. The two products have their own addresses and
 //! their own shapes of answers.
 
+mod account;
+mod account_words;
 mod live;
+mod pages;
 mod taped;
 mod words;
 
@@ -13,12 +17,14 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::exchange::Private;
 use crate::symbol::SymbolSpec;
 use crate::tape::Line;
 use crate::venue::ConnId;
 
 use super::text::{BASE32, tag};
-use super::{ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use super::{Ask, ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use account::{Account, Leg};
 use live::Live;
 use taped::Taped;
 
@@ -27,7 +33,13 @@ pub const ENTRY: Named = Named {
     name: "bybit",
     symbols,
     make,
-    paths: Paths { market: "/v5/public/spot", linear: "/v5/public/linear", api: "", rest: true },
+    paths: Paths {
+        market: "/v5/public/spot",
+        linear: "/v5/public/linear",
+        api: "/v5/trade",
+        rest: true,
+        secret: true,
+    },
 };
 
 /// Most topics in one request on spot.
@@ -56,7 +68,8 @@ fn make(setup: &Setup) -> io::Result<Box<dyn Dialect>> {
         Some(tape) => Source::Taped(Box::new(Taped::survey(tape)?)),
         None => Source::Live(Box::new(Live::new(setup.exchange))),
     };
-    Ok(Box::new(Bybit { conns: BTreeMap::new(), source }))
+    let account = Account::new(setup.keys.clone());
+    Ok(Box::new(Bybit { conns: BTreeMap::new(), source, account }))
 }
 
 /// The products that have addresses of their own.
@@ -100,6 +113,7 @@ struct Conn {
 struct Bybit {
     conns: BTreeMap<ConnId, Conn>,
     source: Source,
+    account: Account,
 }
 
 impl Dialect for Bybit {
@@ -113,12 +127,16 @@ impl Dialect for Bybit {
     }
 
     fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, _: &str) -> Result<(), u16> {
+        let id = format!("{}-{}", tag(desk.rng, 20, BASE32), tag(desk.rng, 5, BASE32));
+        if let Some(leg) = Leg::of(path) {
+            self.account.open(conn, leg, id, desk.now_ns);
+            return Ok(());
+        }
         let product = match path {
             "/v5/public/spot" => Product::Spot,
             "/v5/public/linear" => Product::Linear,
             _ => return Err(404),
         };
-        let id = format!("{}-{}", tag(desk.rng, 20, BASE32), tag(desk.rng, 5, BASE32));
         let fresh = Conn { product, id, topics: BTreeSet::new(), heard_ns: desk.now_ns };
         self.conns.insert(conn, fresh);
         Ok(())
@@ -126,6 +144,7 @@ impl Dialect for Bybit {
 
     fn close(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.account.close(conn);
         match &mut self.source {
             Source::Live(live) => live.forget(conn),
             Source::Taped(taped) => taped.tracks.forget(conn),
@@ -133,6 +152,9 @@ impl Dialect for Bybit {
     }
 
     fn hear(&mut self, desk: &mut Desk, conn: ConnId, text: &str) {
+        if self.account.has(conn) {
+            return self.account.hear(desk, conn, text);
+        }
         let Some(at) = self.conns.get_mut(&conn) else { return };
         at.heard_ns = desk.now_ns;
         let (product, id) = (at.product, at.id.clone());
@@ -177,13 +199,14 @@ impl Dialect for Bybit {
     fn next_ns(&self) -> u64 {
         let idle = self.conns.values().map(|at| at.heard_ns + IDLE_NS).min();
         let live = if let Source::Live(live) = &self.source { live.next_ns() } else { u64::MAX };
-        idle.unwrap_or(u64::MAX).min(live)
+        idle.unwrap_or(u64::MAX).min(live).min(self.account.next_ns())
     }
 
     fn tick(&mut self, desk: &mut Desk) {
         if let Source::Live(live) = &mut self.source {
             live.tick(desk);
         }
+        self.account.tick(desk);
         for (&conn, at) in &mut self.conns {
             if at.heard_ns + IDLE_NS <= desk.now_ns {
                 at.heard_ns = desk.now_ns;
@@ -237,6 +260,26 @@ impl Dialect for Bybit {
             }
         }
         Some(Page::ok(words::instruments_page(product, &list, now_ms)))
+    }
+
+    fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
+        match self.account.page(desk, ask) {
+            Some(page) => Some(page),
+            None if ask.method == "GET" => self.page(desk, ask.path, ask.query),
+            None => None,
+        }
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        Leg::of(path).is_some()
+    }
+
+    fn told(&mut self, desk: &mut Desk, event: &Private, times: usize) {
+        self.account.told(desk, event, times);
+    }
+
+    fn failed(&self, answer: &str) -> String {
+        account_words::failed(answer)
     }
 
     fn restart_feed(&mut self, desk: &mut Desk) {

@@ -26,7 +26,7 @@ pub const ENTRY: Named = Named {
     name: "coinbase",
     symbols,
     make,
-    paths: Paths { market: "", linear: "", api: "", rest: true },
+    paths: Paths { market: "", linear: "", api: "", rest: true, secret: false },
 };
 
 const SECOND_NS: u64 = 1_000_000_000;

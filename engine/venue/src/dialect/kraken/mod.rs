@@ -25,7 +25,7 @@ pub const ENTRY: Named = Named {
     name: "kraken",
     symbols,
     make,
-    paths: Paths { market: "/v2", linear: "", api: "", rest: false },
+    paths: Paths { market: "/v2", linear: "", api: "", rest: false, secret: false },
 };
 
 const SECOND_NS: u64 = 1_000_000_000;

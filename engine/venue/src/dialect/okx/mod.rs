@@ -27,7 +27,7 @@ pub const ENTRY: Named = Named {
     name: "okx",
     symbols,
     make,
-    paths: Paths { market: "/ws/v5/public", linear: "", api: "", rest: true },
+    paths: Paths { market: "/ws/v5/public", linear: "", api: "", rest: true, secret: false },
 };
 
 /// A connection on which nothing was said for this long is cut.

@@ -28,7 +28,7 @@ pub const ENTRY: Named = Named {
     name: "binance-usdm",
     symbols,
     make,
-    paths: Paths { market: "", linear: "", api: "/ws-fapi/v1", rest: true },
+    paths: Paths { market: "", linear: "", api: "/ws-fapi/v1", rest: true, secret: false },
 };
 
 /// Streams a connection may have.

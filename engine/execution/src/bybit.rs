@@ -1,0 +1,241 @@
+//! The Bybit gateway for spot: orders by the trade connection, their events by the private one,
+//! questions over HTTPS.
+//!
+//! The answer to an order says that the request was taken, not that the order stands: it only ends
+//! the wait. An order that the venue does not have among the open and the latest closed ones is
+//! looked for in its history before it counts as not known.
+
+use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, OrderId, OrderIntent, RunEpoch};
+use bot4_venues::account::{Refusal, Told};
+use bot4_venues::bybit::KEEP_ALIVE_S;
+use bot4_venues::bybit::orders::{self, Encoder, FillsOf, Leg, Place};
+use bot4_venues::bybit::private::PrivateDecoder;
+use bot4_venues::limits::Cost;
+use bot4_venues::secret::SecretKeys;
+use bot4_venues::session::KeepAlive;
+
+use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::requests::Purpose;
+use crate::rows;
+
+/// Fills are asked for from this much before the last one heard, ms: several may share a time.
+const OVERLAP_MS: i64 = 1_000;
+/// A third of the dead-man switch's time, s: it is fed by the connection's own pings.
+const DEAD_MAN_FEED_S: u64 = orders::DEAD_MAN_S / 3;
+/// The text ping.
+const PING: &[u8] = b"{\"op\":\"ping\"}";
+
+/// Bybit spot.
+pub struct BybitGateway {
+    encoder: Encoder,
+    decoder: PrivateDecoder,
+    epoch: RunEpoch,
+    /// The account's dead-man switch is armed.
+    dead_man: bool,
+    /// Time of the last fill heard, per instrument, Unix ms.
+    last_fill_ms: Vec<i64>,
+    /// Orders that are to be looked for in the history.
+    older: Vec<OrderId>,
+    /// Where pages go on.
+    cursors: Vec<(Purpose, String)>,
+    /// The time that fills are asked from, per instrument: that of the last one heard before this
+    /// session, for what it hears by itself must not cut off what was missed.
+    since_ms: Vec<i64>,
+}
+
+impl BybitGateway {
+    /// A gateway with these keys for the instruments of `table` in run `epoch`; with `dead_man` its
+    /// events arm the account's dead-man switch.
+    #[must_use]
+    pub fn new(keys: SecretKeys, table: &InstrumentTable, epoch: RunEpoch, dead_man: bool) -> Self {
+        Self {
+            encoder: Encoder::new(keys),
+            decoder: PrivateDecoder::new(table),
+            epoch,
+            dead_man,
+            last_fill_ms: vec![0; table.all().len()],
+            older: Vec::new(),
+            cursors: Vec::new(),
+            since_ms: vec![0; table.all().len()],
+        }
+    }
+
+    fn cursor_of(&mut self, purpose: Purpose) -> String {
+        let at = self.cursors.iter().position(|(of, _)| *of == purpose);
+        at.map(|at| self.cursors.swap_remove(at).1).unwrap_or_default()
+    }
+
+    fn note_fills(&mut self) {
+        for fill in &self.decoder.rows.fills {
+            if let Some(last) = self.last_fill_ms.get_mut(fill.instrument.index()) {
+                *last = fill.time_ms.max(*last);
+            }
+        }
+    }
+
+    /// "Not among the latest" is asked again of the history, and only there it is an answer.
+    fn look_further(&mut self, order: OrderId, told: &mut Told) {
+        if told.answer.is_none_or(|(_, refused)| refused.is_some()) {
+            return;
+        }
+        let older = self.older.iter().position(|o| *o == order);
+        if let Some(at) = older {
+            self.older.swap_remove(at);
+        }
+        if !self.decoder.rows.orders.is_empty() {
+            return;
+        }
+        match older {
+            Some(_) => told.answer = told.answer.map(|(id, _)| (id, Some(Refusal::NotFound))),
+            None => {
+                self.older.push(order);
+                told.more = true;
+            }
+        }
+    }
+}
+
+impl Gateway for BybitGateway {
+    fn needs_logon(&self) -> bool {
+        true
+    }
+
+    fn ways(&self) -> fn(&Purpose) -> Way {
+        |purpose| match purpose {
+            Purpose::Place(_) | Purpose::Cancel(_) => Way::Orders,
+            Purpose::Subscribe => Way::Events,
+            _ => Way::Rest,
+        }
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        let every = if self.dead_man { DEAD_MAN_FEED_S } else { KEEP_ALIVE_S };
+        Some(KeepAlive { every: Nanos::from_secs(every), text: PING })
+    }
+
+    fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.older.clear();
+        self.cursors.clear();
+        let before = |last: &i64| (last - OVERLAP_MS).max(0);
+        self.since_ms = self.last_fill_ms.iter().map(before).collect();
+        let leg = if way == Way::Orders { Leg::Trade } else { Leg::Private };
+        self.encoder.logon(leg, id, now_ms, out);
+    }
+
+    fn subscribe(&mut self, id: u64, _: i64, out: &mut Vec<u8>) {
+        self.encoder.subscribe(id, self.dead_man, out);
+    }
+
+    fn place(
+        &mut self,
+        id: u64,
+        instrument: &Instrument,
+        client: ClientId,
+        intent: &OrderIntent,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let order = Place {
+            id,
+            instrument,
+            client,
+            side: intent.side,
+            kind: intent.kind,
+            tif: intent.tif,
+            price: intent.price.0,
+            qty: intent.qty.0,
+            now_ms,
+        };
+        self.encoder.place(&order, out);
+    }
+
+    fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.cancel(id, &order.instrument.symbol, &order.client, now_ms, out);
+    }
+
+    fn status(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        let own = ClientId::parse(&order.client.0).map(|(_, order)| order);
+        let history = own.is_some_and(|own| self.older.contains(&own));
+        self.encoder.order_status(&order.client.0, history, now_ms, out);
+    }
+
+    fn cancel_all(&mut self, _: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.cancel_all(&instrument.symbol, now_ms, out);
+    }
+
+    fn time(&mut self, _: u64, out: &mut Vec<u8>) {
+        orders::server_time(out);
+    }
+
+    fn balances(&mut self, _: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.balances(now_ms, out);
+    }
+
+    fn fills_after(
+        &mut self,
+        _: u64,
+        instrument: &Instrument,
+        after: u64,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let cursor = self.cursor_of(Purpose::FillsAfter(instrument.id, after));
+        let since_ms = self.since_ms.get(instrument.id.index()).copied().unwrap_or(0);
+        let of = FillsOf::Since(&instrument.symbol, since_ms);
+        self.encoder.fills(of, &cursor, now_ms, out);
+    }
+
+    fn fills_of(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
+        let own = ClientId::parse(&order.client.0).map(|(_, order)| Purpose::FillsOf(order));
+        let cursor = own.map(|purpose| self.cursor_of(purpose)).unwrap_or_default();
+        self.encoder.fills(FillsOf::Order(&order.client.0), &cursor, now_ms, out);
+    }
+
+    fn cost_place(&self) -> Cost {
+        Cost { orders: 1, weight: 0 }
+    }
+
+    fn cost_cancel(&self) -> Cost {
+        Cost::default()
+    }
+
+    fn cost_query(&self) -> Cost {
+        Cost::default()
+    }
+
+    /// Pages go on by their cursor.
+    fn fills_limit(&self) -> usize {
+        usize::MAX
+    }
+
+    fn window(&self) -> Nanos {
+        Nanos::from_millis(u64::from(orders::RECV_WINDOW_MS))
+    }
+
+    fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
+        let told = self.decoder.decode(text).map_err(|_| NotUnderstood)?;
+        self.note_fills();
+        rows::tell(&self.decoder.rows, self.epoch, facts);
+        rows::conclude(&told, facts);
+        Ok(())
+    }
+
+    fn decode_page(&mut self, page: &Page<'_>, facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
+        let told = self.decoder.page(page.id, page.status, page.text);
+        let mut told = told.map_err(|_| NotUnderstood)?;
+        match page.purpose {
+            Purpose::Status(order) => self.look_further(order, &mut told),
+            Purpose::FillsAfter(..) | Purpose::FillsOf(_) if told.more => {
+                self.cursors.push((page.purpose, self.decoder.cursor.clone()));
+            }
+            _ => {}
+        }
+        if page.purpose != Purpose::Time {
+            told.server_ms = None;
+        }
+        self.note_fills();
+        rows::tell(&self.decoder.rows, self.epoch, facts);
+        rows::conclude(&told, facts);
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! Requests over HTTPS, for venues that answer questions no other way. A courier takes a request
+//! and never waits; the answer is fetched in a later turn. Who carries it is not known here.
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The request.
+    pub id: u64,
+    /// HTTP status; zero where there was no answer.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Carries requests written as [`bot4_venues::rest`] has it.
+pub trait Courier: Send {
+    /// Takes a request. False where there is no room; it was not sent then.
+    fn send(&mut self, id: u64, request: &[u8]) -> bool;
+    /// The next answer, in any order.
+    fn take(&mut self) -> Option<Answer>;
+}

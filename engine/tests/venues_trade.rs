@@ -1,0 +1,125 @@
+//! Every venue that orders are sent to, other than Binance: `bot4 run` on its simulated twin, over
+//! TLS and with signatures, with the faults of order entry. The account must be exact each time.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use bot4_venues::Venue;
+use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
+use serde_json::Value;
+
+/// What is traded where.
+const TRADED: [(Venue, [&str; 2]); 1] = [(Venue::Bybit, ["BTCUSDT", "ETHUSDT"])];
+
+struct Scene {
+    state: tempfile::TempDir,
+    toml: PathBuf,
+    _venue: Killed,
+}
+
+impl Scene {
+    /// The simulated `venue` with the faults of `script`, and a configuration that trades there.
+    fn new(venue: Venue, symbols: [&str; 2], script: &str) -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let faults = state.path().join("faults");
+        std::fs::write(&faults, script).expect("written");
+        let mut command = bot4(state.path());
+        command.args(["venue", "--venue", venue.name(), "--script"]).arg(&faults);
+        let (process, endpoints) = started(&mut command);
+        let toml = state.path().join("trade.toml");
+        std::fs::write(&toml, config(venue, &symbols, &endpoints)).expect("written");
+        Self { state, toml, _venue: process }
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = bot4(self.state.path());
+        command.arg("run").arg("--config").arg(&self.toml);
+        command
+    }
+
+    /// Trades for `length`; the report of a run whose account is exact, and what was said.
+    fn exact(&self, length: &str) -> (Value, String) {
+        let file = self.state.path().join("report.json");
+        let out = output(self.command().args(["--for", length, "--report"]).arg(&file));
+        let errors = stderr(&out);
+        assert_eq!(out.status.code(), Some(0), "{errors}");
+        let report = report(&file);
+        check_account(&report);
+        assert!(number(&report, "/fills/applied") > 0, "nothing was traded: {report}");
+        (report, errors)
+    }
+
+    /// Trades for `ms` and is killed.
+    fn killed(&self, ms: u64) {
+        let mut command = self.command();
+        command.args(["--for", "60s"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut engine = Killed(command.spawn().expect("it starts"));
+        sleep(ms);
+        engine.0.kill().expect("kill -9");
+        engine.0.wait().expect("ended");
+    }
+}
+
+fn config(venue: Venue, symbols: &[&str], endpoints: &Value) -> String {
+    let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+    let hosts = keys
+        .into_iter()
+        .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
+    format!(
+        "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}\n\
+         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
+         [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n",
+        venue.name(),
+        hosts.collect::<String>()
+    )
+}
+
+/// `fault` again and again: a run begins at some moment of the script.
+fn often(faults: &[&str]) -> String {
+    let line = |n: usize| format!("{}ms {}\n", 500 + 350 * n, faults[n % faults.len()]);
+    (0..80).map(line).collect()
+}
+
+fn verified(state: &Path) {
+    let runs = std::fs::read_dir(state.join("bot4/runs")).expect("runs").flatten();
+    let mut runs: Vec<PathBuf> = runs.map(|e| e.path()).collect();
+    runs.sort();
+    let run = runs.pop().expect("a run");
+    let out = output(bot4(state).args(["replay", "--verify"]).arg(&run));
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}
+
+#[test]
+fn a_run_trades_and_its_account_is_exact_and_so_it_is_after_a_kill() {
+    for (venue, symbols) in TRADED {
+        let scene = Scene::new(venue, symbols, "");
+        let (report, errors) = scene.exact("3s");
+        assert!(!errors.contains("difference"), "{errors}");
+        assert!(number(&report, "/orders/sent") > 0, "{report}");
+        verified(scene.state.path());
+        scene.killed(2_500);
+        scene.exact("2s");
+    }
+}
+
+#[test]
+fn lost_and_failed_answers_and_lost_connections_are_resolved() {
+    for (venue, symbols) in TRADED {
+        let faults = [
+            "lose-ack",
+            "lose-report",
+            "fail-ack",
+            "drop-private 1",
+            "repeat-report",
+            "lose-ack",
+            "drop-private 2",
+            "fail-ack",
+            "outage 300ms",
+        ];
+        let scene = Scene::new(venue, symbols, &often(&faults));
+        scene.exact("6s");
+        verified(scene.state.path());
+    }
+}

@@ -1,0 +1,231 @@
+//! What private messages say about an account, without a venue's words: orders, fills, balances,
+//! and what a refusal means. Shared by the venues whose answers are rows of such things.
+//!
+//! Prices and quantities are in the instrument's units, amounts in units of 10^-16.
+
+use bot4_types::instrument::Amount;
+use bot4_types::{AssetId, DoneReason, InstrumentId, InstrumentTable, Side, Symbol};
+
+use crate::client_text::ClientText;
+use crate::market::DecodeError;
+use crate::symbols::{Listed, SymbolTable};
+
+/// An order's state by the venue's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowState {
+    /// On the book or working.
+    Open,
+    /// Completely filled.
+    Filled,
+    /// Cancelled.
+    Canceled,
+    /// Ended by the venue.
+    Expired,
+    /// Refused.
+    Rejected,
+}
+
+/// An order as a message states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// Index in the table; `None` for a foreign symbol.
+    pub instrument: Option<InstrumentId>,
+    /// The venue's name of the instrument.
+    pub symbol: Symbol,
+    /// The venue's number of the order, see [`venue_number`].
+    pub venue_order: u64,
+    /// Its client id; empty where it has none or one that is longer than ours could be.
+    pub client: ClientText,
+    /// State.
+    pub state: RowState,
+    /// Executed so far.
+    pub executed: i64,
+    /// Why it ended.
+    pub reason: DoneReason,
+}
+
+/// A fill of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FillRow {
+    /// Index in the table.
+    pub instrument: InstrumentId,
+    /// Trade id.
+    pub trade_id: u64,
+    /// The venue's number of the order.
+    pub venue_order: u64,
+    /// The order's client id, where the message states it.
+    pub client: ClientText,
+    /// Bought or sold.
+    pub side: Side,
+    /// Price.
+    pub price: i64,
+    /// Quantity.
+    pub qty: i64,
+    /// Fee; negative for a rebate.
+    pub fee: Amount,
+    /// What the fee was paid with.
+    pub fee_asset: AssetId,
+    /// The order rested.
+    pub maker: bool,
+    /// When, Unix ms.
+    pub time_ms: i64,
+}
+
+/// The absolute balance of an asset of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BalanceRow {
+    /// Which.
+    pub asset: AssetId,
+    /// At disposal.
+    pub free: Amount,
+    /// Locked in open orders.
+    pub locked: Amount,
+}
+
+/// What a refusal means for what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing happened, for this reason.
+    Refused(DoneReason),
+    /// It may have happened: only evidence tells.
+    OutcomeUnknown,
+    /// The venue does not know the order.
+    NotFound,
+    /// Too many requests: no more until this venue time, Unix ms; zero where not said.
+    Limited {
+        /// Until when.
+        until_ms: i64,
+        /// New orders alone are meant.
+        orders_only: bool,
+    },
+    /// The key or the session is not accepted.
+    Session,
+}
+
+/// What one message told beside its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The request that it answers, and how that ended.
+    pub answer: Option<(u64, Option<Refusal>)>,
+    /// The server goes away or wants to be left: connect again.
+    pub leaving: bool,
+    /// The venue's clock, Unix ms, where the message is an answer about it.
+    pub server_ms: Option<i64>,
+    /// The limit of new orders is used up until then, Unix ms.
+    pub pause_until_ms: Option<i64>,
+    /// Another page follows this one.
+    pub more: bool,
+}
+
+/// The rows of the last message.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Orders.
+    pub orders: Vec<OrderRow>,
+    /// Fills, in the message's order.
+    pub fills: Vec<FillRow>,
+    /// Balances of assets that are in the table.
+    pub balances: Vec<BalanceRow>,
+}
+
+impl Rows {
+    /// Room for the rows of the largest pages; nothing is allocated below that.
+    #[must_use]
+    pub fn with_room() -> Self {
+        const ROWS: usize = 256;
+        Self {
+            orders: Vec::with_capacity(ROWS),
+            fills: Vec::with_capacity(ROWS),
+            balances: Vec::with_capacity(ROWS),
+        }
+    }
+
+    /// Forgets the rows of the last message.
+    pub fn clear(&mut self) {
+        self.orders.clear();
+        self.fills.clear();
+        self.balances.clear();
+    }
+}
+
+/// The names that rows are read with.
+#[derive(Debug)]
+pub struct Names {
+    symbols: SymbolTable,
+    table: InstrumentTable,
+}
+
+impl Names {
+    /// The names of `table`.
+    #[must_use]
+    pub fn new(table: &InstrumentTable) -> Self {
+        Self { symbols: SymbolTable::new(table), table: table.clone() }
+    }
+
+    /// The instrument called `symbol`.
+    pub fn find(&mut self, symbol: &str) -> Option<Listed> {
+        self.symbols.find(symbol.as_bytes())
+    }
+
+    /// The asset called `name`; `AssetId::NONE` when it is not in the table.
+    #[must_use]
+    pub fn asset(&self, name: &str) -> AssetId {
+        self.table.find_asset(name.as_bytes()).unwrap_or(AssetId::NONE)
+    }
+
+    /// What a fee is paid with where the message does not say: the asset that is received.
+    #[must_use]
+    pub fn received(&self, instrument: InstrumentId, side: Side) -> AssetId {
+        self.table.get(instrument).map_or(AssetId::NONE, |i| match side {
+            Side::Buy => i.base,
+            Side::Sell => i.quote,
+        })
+    }
+}
+
+/// The client id in `text`; empty when it is longer than any of ours.
+#[must_use]
+pub fn client(text: &str) -> ClientText {
+    ClientText::new(text).unwrap_or(ClientText::EMPTY)
+}
+
+/// A venue's number of an order or a trade: the number itself, or any other text folded to 63
+/// bits (FNV-1a). Never zero, which stands for "not known".
+#[must_use]
+pub fn venue_number(text: &str) -> u64 {
+    match text.parse::<u64>() {
+        Ok(number) if number > 0 => number,
+        _ => {
+            let folded = text.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            });
+            folded >> 1 | 1
+        }
+    }
+}
+
+/// A side in one of the two words given.
+///
+/// # Errors
+/// [`DecodeError::Schema`] for any other word.
+pub fn side_of(text: &str, [buy, sell]: [&str; 2]) -> Result<Side, DecodeError> {
+    match text {
+        t if t == buy => Ok(Side::Buy),
+        t if t == sell => Ok(Side::Sell),
+        _ => Err(DecodeError::Schema),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_orders_are_kept_or_folded_and_never_zero() {
+        assert_eq!(venue_number("1405980802291926784"), 1_405_980_802_291_926_784);
+        let uuid = venue_number("a4c1718e-fe53-4659-a118-1f6ecce04ad9");
+        assert_ne!(uuid, venue_number("a4c1718e-fe53-4659-a118-1f6ecce04ada"));
+        assert_eq!(uuid, venue_number("a4c1718e-fe53-4659-a118-1f6ecce04ad9"));
+        assert!(venue_number("") != 0 && venue_number("0") != 0 && uuid < 1 << 63);
+    }
+}

@@ -1,0 +1,333 @@
+//! Answers, events and pages of the account. Source: the OKX sheet, chapters 5 to 7.
+//!
+//! [`PrivateDecoder::decode`] reads a message of the private connection, [`PrivateDecoder::page`]
+//! an answer over REST; the rows lie in [`PrivateDecoder::rows`] until the next one. An event of an
+//! order may tell a fill as well; a page about an order states its last fill without the fee of
+//! that fill, so that only the order is read there. Logon and subscriptions are answered without an
+//! id: the decoder is told which request they answer.
+
+use bot4_types::{AssetId, DoneReason, InstrumentTable, Symbol};
+
+use super::errors::refusal;
+use crate::account::{
+    BalanceRow, FillRow, Names, OrderRow, Refusal, RowState, Rows, Told, client, side_of,
+    venue_number,
+};
+use crate::json::{Fields, FieldsExt, Node, Scratch, text_of};
+use crate::market::DecodeError;
+use crate::number::{amount, id_of, market_units};
+
+use super::orders::PAGE;
+
+/// Longest message in bytes; a page of a hundred orders has some 120 kB.
+const LEN_MAX: usize = 1024 * 1024;
+/// Decimals of quantities whose instrument is not in the table.
+const FOREIGN_DECIMALS: u8 = 8;
+/// Channels that a subscription asks for.
+const CHANNELS: u32 = 2;
+
+type Read<T> = Result<T, DecodeError>;
+
+/// What a page is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageKind {
+    /// Orders.
+    Orders,
+    /// Fills.
+    Fills,
+    /// Balances, the clock, or nothing but a result.
+    Other,
+}
+
+/// Reads the account's messages.
+pub struct PrivateDecoder {
+    scratch: Scratch,
+    names: Names,
+    /// The rows of the last message.
+    pub rows: Rows,
+    /// Where the next page begins; empty when there is none.
+    pub cursor: String,
+    /// The request that the next answer to a logon is for.
+    pub logon: u64,
+    subscription: u64,
+    channels: u32,
+}
+
+impl PrivateDecoder {
+    /// A decoder for the instruments and assets of `table`. Allocates.
+    #[must_use]
+    pub fn new(table: &InstrumentTable) -> Self {
+        Self {
+            scratch: Scratch::new(LEN_MAX),
+            names: Names::new(table),
+            rows: Rows::with_room(),
+            cursor: String::new(),
+            logon: 0,
+            subscription: 0,
+            channels: 0,
+        }
+    }
+
+    /// The request whose channels are acknowledged from now on.
+    pub fn expect_channels(&mut self, id: u64) {
+        (self.subscription, self.channels) = (id, 0);
+    }
+
+    /// Reads a message of the connection.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: it cannot be trusted in any part. The caller must treat it as lost.
+    pub fn decode(&mut self, text: &[u8]) -> Read<Told> {
+        self.rows.clear();
+        if text == b"pong" {
+            return Ok(Told::default());
+        }
+        let Self { scratch, names, rows, logon, subscription, channels, .. } = self;
+        scratch.read(text, |root| {
+            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            if let Some(event) = root.get("event").and_then(text_of) {
+                return notice(event, &root, *logon, (*subscription, channels));
+            }
+            if root.has("op") {
+                return answer(&root);
+            }
+            let arg = root.fields("arg").ok_or(DecodeError::Schema)?;
+            let channel = arg.text("channel")?;
+            for row in root.list("data")?.iter() {
+                let f = row.as_object().ok_or(DecodeError::Schema)?;
+                match channel {
+                    "account" => wallet(&f, names, rows)?,
+                    "orders" if f.text("instType")? == "SPOT" => {
+                        if let Some(fill) = fill_of_event(&f, names)? {
+                            rows.fills.push(fill);
+                        }
+                        rows.orders.push(order(&f, names)?);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(Told::default())
+        })
+    }
+
+    /// Reads the answer to the REST request `id` about `kind`, which came with the HTTP `status`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn page(&mut self, id: u64, kind: PageKind, status: u16, text: &[u8]) -> Read<Told> {
+        let Self { scratch, names, rows, cursor, .. } = self;
+        rows.clear();
+        cursor.clear();
+        let unknown = Told { answer: Some((id, Some(Refusal::OutcomeUnknown))), ..Told::default() };
+        match status {
+            429 => {
+                let limited = Refusal::Limited { until_ms: 0, orders_only: false };
+                return Ok(Told { answer: Some((id, Some(limited))), ..Told::default() });
+            }
+            // Refusals come with 400 and 401, and say why.
+            200 | 400 | 401 => {}
+            _ => return Ok(unknown),
+        }
+        scratch.read(text, |root| {
+            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            let data = root.list("data").ok();
+            let refused = refused(&root, false)?;
+            let mut told = Told { answer: Some((id, refused)), ..Told::default() };
+            let Some(data) = data.filter(|_| refused.is_none()) else { return Ok(told) };
+            for row in data.iter() {
+                page_row(row, kind, names, rows, cursor, &mut told)?;
+            }
+            if data.len() < PAGE {
+                cursor.clear();
+            }
+            told.more = !cursor.is_empty();
+            Ok(told)
+        })
+    }
+}
+
+/// A message without data: what became of a logon or subscription, or that the server goes away.
+fn notice(
+    event: &str,
+    root: &Fields<'_, '_>,
+    logon: u64,
+    (subscription, channels): (u64, &mut u32),
+) -> Read<Told> {
+    let mut told = Told::default();
+    match event {
+        "login" => told.answer = Some((logon, refused(root, false)?)),
+        "subscribe" => {
+            *channels += 1;
+            told.answer = (*channels == CHANNELS).then_some((subscription, None));
+        }
+        "notice" => told.leaving = true,
+        "error" => {
+            let refused = refused(root, false)?.unwrap_or(Refusal::OutcomeUnknown);
+            told.answer = match (request_id(root), refused) {
+                (Some(id), _) => Some((id, Some(refused))),
+                (None, Refusal::Session | Refusal::Refused(DoneReason::Window)) => {
+                    Some((logon, Some(refused)))
+                }
+                _ => None,
+            };
+            // Not told which request: nothing that is waiting can be trusted.
+            told.leaving = told.answer.is_none();
+        }
+        _ => {}
+    }
+    Ok(told)
+}
+
+/// The answer to a request about orders. One about several is refused where all were.
+fn answer(root: &Fields<'_, '_>) -> Read<Told> {
+    let places = root.text("op")? == "order";
+    let answer = request_id(root).map(|id| refused(root, places).map(|refused| (id, refused)));
+    let answer = answer.transpose()?;
+    Ok(Told { answer, leaving: answer.is_none(), ..Told::default() })
+}
+
+fn request_id(root: &Fields<'_, '_>) -> Option<u64> {
+    root.get("id").and_then(text_of)?.parse().ok()
+}
+
+/// Why the request was refused: the reason of its first part where the whole only says "failed".
+fn refused(root: &Fields<'_, '_>, places: bool) -> Read<Option<Refusal>> {
+    let number = |text: &str| text.parse::<i64>().map_err(|_| DecodeError::Schema);
+    let code = number(root.text("code")?)?;
+    let first = root.list("data").ok().and_then(|data| data.iter().next());
+    let part = first.and_then(|row| row.as_object());
+    let part = part.and_then(|row| row.get("sCode")).and_then(text_of);
+    match (code, part) {
+        (1, Some(part)) => Ok(refusal(number(part)?, places)),
+        _ => Ok(refusal(code, places)),
+    }
+}
+
+fn page_row(
+    row: Node<'_, '_>,
+    kind: PageKind,
+    names: &mut Names,
+    rows: &mut Rows,
+    cursor: &mut String,
+    told: &mut Told,
+) -> Read<()> {
+    let f = row.as_object().ok_or(DecodeError::Schema)?;
+    let mut last = |key: &str| {
+        cursor.clear();
+        cursor.push_str(f.get(key).and_then(text_of).unwrap_or(""));
+    };
+    match kind {
+        PageKind::Orders => {
+            last("ordId");
+            rows.orders.push(order(&f, names)?);
+        }
+        PageKind::Fills => {
+            last("billId");
+            rows.fills.extend(fill(&f, names, ["fillSz", "fillPx", "fee", "feeCcy"])?);
+        }
+        PageKind::Other if f.has("details") => wallet(&f, names, rows)?,
+        PageKind::Other => {
+            let ms = f.get("ts").and_then(text_of).and_then(|ts| ts.parse().ok());
+            told.server_ms = ms;
+        }
+    }
+    Ok(())
+}
+
+fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
+    let name = f.text("instId")?;
+    let listed = names.find(name);
+    let decimals = listed.map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
+    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
+    let executed = match word("accFillSz") {
+        "" => 0,
+        text => market_units(text, decimals)?,
+    };
+    let (state, reason) = state(f.text("state")?, word("cancelSource"), executed)?;
+    Ok(OrderRow {
+        instrument: listed.map(|l| l.id),
+        symbol: Symbol::new(name).ok_or(DecodeError::UnknownSymbol)?,
+        venue_order: venue_number(f.text("ordId")?),
+        client: client(word("clOrdId")),
+        state,
+        executed,
+        reason,
+    })
+}
+
+/// The state of an order and why it ended, by the venue's number of what cancelled it: the rest of
+/// an FOK (13) or IOC (14) order, a post-only order that would take (31), self-trade prevention
+/// (32).
+fn state(state: &str, source: &str, executed: i64) -> Read<(RowState, DoneReason)> {
+    use {DoneReason as D, RowState as S};
+    Ok(match (state, source) {
+        ("live" | "partially_filled", _) => (S::Open, D::None),
+        ("filled", _) => (S::Filled, D::None),
+        ("canceled", "31") if executed == 0 => (S::Rejected, D::WouldTake),
+        ("canceled", "13" | "14") => (S::Expired, D::None),
+        ("canceled", "32") => (S::Expired, D::SelfTrade),
+        ("canceled" | "mmp_canceled", _) => (S::Canceled, D::None),
+        _ => return Err(DecodeError::Schema),
+    })
+}
+
+/// The fill that an event tells, if it tells one.
+fn fill_of_event(f: &Fields<'_, '_>, names: &mut Names) -> Read<Option<FillRow>> {
+    if f.get("tradeId").and_then(text_of).unwrap_or("").is_empty() {
+        return Ok(None);
+    }
+    fill(f, names, ["fillSz", "fillPx", "fillFee", "fillFeeCcy"])
+}
+
+/// A fill of an instrument of the table, by the names of quantity, price, fee and the fee's asset.
+fn fill(
+    f: &Fields<'_, '_>,
+    names: &mut Names,
+    [qty, price, fee, currency]: [&str; 4],
+) -> Read<Option<FillRow>> {
+    let Some(listed) = names.find(f.text("instId")?) else { return Ok(None) };
+    let side = side_of(f.text("side")?, ["buy", "sell"])?;
+    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
+    let fee = match word(fee) {
+        "" => 0,
+        text => -amount(text)?,
+    };
+    let fee_asset = match word(currency) {
+        "" => names.received(listed.id, side),
+        name => names.asset(name),
+    };
+    Ok(Some(FillRow {
+        instrument: listed.id,
+        trade_id: id_of(f.text("tradeId")?)?,
+        venue_order: venue_number(f.text("ordId")?),
+        client: client(word("clOrdId")),
+        side,
+        price: market_units(f.text(price)?, listed.price_decimals)?,
+        qty: market_units(f.text(qty)?, listed.qty_decimals)?,
+        fee,
+        fee_asset,
+        maker: f.text("execType")? == "M",
+        time_ms: word("fillTime").parse().map_err(|_| DecodeError::Schema)?,
+    }))
+}
+
+fn wallet(f: &Fields<'_, '_>, names: &Names, rows: &mut Rows) -> Read<()> {
+    for detail in f.list("details")?.iter() {
+        let detail = detail.as_object().ok_or(DecodeError::Schema)?;
+        let asset = names.asset(detail.text("ccy")?);
+        if asset == AssetId::NONE {
+            continue;
+        }
+        let of = |key: &str| match detail.get(key).and_then(text_of).unwrap_or("") {
+            "" => Ok(0),
+            text => amount(text),
+        };
+        let (all, locked) = (of("cashBal")?, of("frozenBal")?);
+        rows.balances.push(BalanceRow { asset, free: all - locked, locked });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "private_tests.rs"]
+mod tests;
