@@ -322,6 +322,26 @@ fn a_halt_that_ends_leaves_the_kill_of_a_fault() {
     });
 }
 
+/// A wish to close what is held shows only together with its halt, and neither outlives a fault.
+#[test]
+fn a_wish_to_close_never_outlives_its_halt() {
+    holds(|| {
+        let control = Control::new();
+        let (person, fault) = (control.clone(), control.clone());
+        let a = thread::spawn(move || {
+            person.flatten();
+            person.end_halt();
+            person.halt();
+        });
+        let b = thread::spawn(move || fault.kill());
+        let seen = control.phase();
+        assert!(matches!(seen, Phase::Run | Phase::Flatten | Phase::Kill), "{seen:?}");
+        a.join().expect("no panic");
+        b.join().expect("no panic");
+        assert_eq!((control.phase(), control.has_failed()), (Phase::Kill, true));
+    });
+}
+
 /// Whoever obeys the halt sees its reason; whoever trades again sees why it ended.
 fn halt_publishes() {
     let (control, why) = (Control::new(), Plain::new());

@@ -190,7 +190,8 @@ impl Desk {
     /// Raises the halt; the first reason stays. The wish to close what is held may come later.
     fn halt(&mut self, by: By, reason: &str, flatten: bool) {
         let phase = self.inputs.control.phase();
-        if flatten && phase != Phase::Flatten {
+        // Behind a fault nobody knows what is held: the word would not show the wish anyway.
+        if flatten && phase != Phase::Flatten && !self.inputs.control.has_failed() {
             self.inputs.control.flatten();
             eprintln!("what is held is closed (by {}): {reason}", name_of(by));
         }
@@ -377,6 +378,22 @@ mod tests {
         assert!(refused.is_some_and(|e| e.contains("will not trade again")));
         drop(helper);
         assert!(!has_socket(folder.path()), "the socket goes with its engine");
+    }
+
+    #[test]
+    fn a_stop_may_close_and_a_fault_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_helper, control, _heard) = started(folder.path());
+        let kill = |flatten| Request::Kill { reason: "out of it".to_owned(), flatten };
+        let ask = |request: Request| ask(folder.path(), &request).expect("an answer").status;
+        let status = ask(kill(false));
+        assert_eq!((&status["flatten"]["asked"], control.phase()), (&false.into(), Phase::Kill));
+        let status = ask(kill(true));
+        assert_eq!((&status["flatten"]["asked"], control.phase()), (&true.into(), Phase::Flatten));
+        assert_eq!((&status["phase"], &status["resumable"]), (&"kill".into(), &true.into()));
+        assert!(status["flatten"]["left"].is_null(), "the router has not begun: {status}");
+        control.kill();
+        assert_eq!(ask(kill(true))["flatten"]["asked"], false);
     }
 
     #[test]
