@@ -405,9 +405,9 @@ fn a_million_events_lead_both_gates_to_the_same_answers() {
     });
     println!("{reasons:?}");
     // Every answer that this world can lead to was given, so none was compared in name only.
-    // It has room for more orders than a life has: `Ledger::has_room` has a test of its own.
-    let elsewhere = [RefuseReason::NoRoom];
-    for reason in RefuseReason::ALL.iter().filter(|r| !elsewhere.contains(r)) {
+    // A short run is spared this, and a life has fewer orders than there is room for.
+    let rare = |reason: &RefuseReason| events < EVENTS || *reason == RefuseReason::NoRoom;
+    for reason in RefuseReason::ALL.iter().filter(|reason| !rare(reason)) {
         assert!(reasons.contains_key(reason.name()), "{} never came", reason.name());
     }
     assert!(reasons["approved"] > events / 50, "{reasons:?}");

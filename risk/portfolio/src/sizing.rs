@@ -74,11 +74,11 @@ impl Stake {
     /// where the whole lots are worth less than the minimum.
     #[must_use]
     pub fn qty(&self, caps: &Caps, unit_value: f64, lot: i64) -> Qty {
-        let value = self.value(caps);
-        if value <= 0.0 || !unit_value.is_finite() || unit_value <= 0.0 {
+        let is_price = unit_value.is_finite() && unit_value > 0.0;
+        if !is_price {
             return Qty(0);
         }
-        let qty = lots_within(value, unit_value, lot.max(1));
+        let qty = lots_within(self.value(caps), unit_value, lot.max(1));
         if qty.0 as f64 * unit_value >= caps.minimum { qty } else { Qty(0) }
     }
 
@@ -113,16 +113,14 @@ impl Caps {
     }
 }
 
-/// Largest whole number of lots that is worth at most `value`. The division may be off by one in
-/// its last place, so the answer is tried, not trusted.
+/// Largest whole number of lots that is worth at most `value`, which is not negative. The division
+/// may be off by one in its last place, so the answer is tried, not trusted.
 fn lots_within(value: f64, unit_value: f64, lot: i64) -> Qty {
     let lots_max = i64::MAX / 8 / lot;
     let fits = |lots: i64| (lots * lot) as f64 * unit_value <= value;
     // The cast saturates; a quotient beyond 2^53 has no fraction left to be off by.
-    let mut lots = ((value / (unit_value * lot as f64)) as i64).min(lots_max);
-    if lots < lots_max && fits(lots + 1) {
-        lots += 1;
-    }
+    let quotient = (value / (unit_value * lot as f64)) as i64;
+    let mut lots = quotient.saturating_add(1).min(lots_max);
     while lots > 0 && !fits(lots) {
         lots -= 1;
     }
@@ -166,6 +164,35 @@ mod tests {
     }
 
     #[test]
+    fn a_room_that_is_used_up_takes_nothing_and_no_shortfall_is_no_cap() {
+        let unit =
+            |unit, room| value(9.0, 0.01, |c| (c.unit_shortfall, c.shortfall) = (unit, room));
+        assert_eq!((unit(0.0, 1.0), unit(0.0, 0.0), unit(0.0, -1.0)), (50_000.0, 50_000.0, 0.0));
+        assert_eq!(unit(-0.05, 1.0), 50_000.0);
+        assert_eq!((unit(0.05, 1.0), unit(0.05, -1.0)), (20.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_not_finite_sizes_nothing() {
+        let fields: [fn(&mut Caps) -> &mut f64; 8] = [
+            |c| &mut c.equity,
+            |c| &mut c.position,
+            |c| &mut c.shortfall,
+            |c| &mut c.unit_shortfall,
+            |c| &mut c.correlation,
+            |c| &mut c.correlation_max,
+            |c| &mut c.drawdown_scale,
+            |c| &mut c.minimum,
+        ];
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for field in fields {
+                assert_eq!(value(0.1, 0.01, |c| *field(c) = bad), 0.0, "{bad}");
+            }
+            assert_eq!((value(bad, 0.01, |_| ()), value(0.1, bad, |_| ())), (0.0, 0.0));
+        }
+    }
+
+    #[test]
     fn whole_lots_worth_the_minimum() {
         let qty =
             |unit_value, lot| Stake { edge: 0.002, variance: 0.01 }.qty(&CAPS, unit_value, lot);
@@ -175,5 +202,17 @@ mod tests {
         assert_eq!(qty(1.0, i64::MAX), Qty(0));
         assert_eq!(qty(f64::NAN, 1), Qty(0));
         assert_eq!(qty(1e-16, 1), Qty(i64::MAX / 8));
+        let many = qty(1e-12, 1_000_000).0;
+        assert!(
+            (5_000_000_000_000_000 - many).abs() <= 1_000_000,
+            "{many}: at once, not by trying"
+        );
+        assert_eq!((qty(-1.0, 1), qty(f64::INFINITY, 1)), (Qty(0), Qty(0)));
+        let stake = Stake { edge: 0.002, variance: 0.01 };
+        let least =
+            |minimum, unit_value, lot| stake.qty(&Caps { minimum, ..CAPS }, unit_value, lot);
+        assert_eq!(least(0.0, 0.0, 1), Qty(0), "no price");
+        assert_eq!(least(4_000.0, 10.0, 1), Qty(500));
+        assert_eq!(least(4_000.0, 3.0, 1_000), Qty(0), "one lot is worth 3,000");
     }
 }
