@@ -558,3 +558,7 @@ fn reserve(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
