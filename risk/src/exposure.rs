@@ -60,3 +60,35 @@ impl Counts {
         self.overfills + self.after_done + self.orphans + self.strays + self.invalid
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_case_is_what_is_held_and_all_that_may_still_come() {
+        let mut exposure = Exposure { leaves: [10, 3], ..Exposure::default() };
+        for (held, buy, sell) in [(0, 10, 3), (5, 15, -2), (-5, 5, 8)] {
+            exposure.position.qty = held;
+            assert_eq!((exposure.worst(Side::Buy), exposure.worst(Side::Sell)), (buy, sell));
+        }
+    }
+
+    #[test]
+    fn drift_is_what_a_person_must_explain() {
+        let counts = Counts {
+            fills: 100,
+            duplicates: 200,
+            overfills: 3,
+            after_done: 5,
+            orphans: 7,
+            strays: 11,
+            invalid: 13,
+            fundings: 300,
+            fundings_doubled: 400,
+            fees_elsewhere: 500,
+        };
+        assert_eq!(counts.drift(), 39);
+        assert_eq!(Counts { invalid: 1, ..Counts::default() }.drift(), 1);
+    }
+}

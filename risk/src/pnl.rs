@@ -89,3 +89,53 @@ impl Pnl {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::fixture::{Fixture, ONE, filled, instrument};
+    use crate::limits::{RiskLimits, units};
+    use crate::orders::OrderSlot;
+    use bot4_types::{
+        InstrumentId, InstrumentTable, OrderId, OrderReport, Side, StrategyId, Symbol,
+    };
+
+    fn fill(order: u64, side: Side, lots: i64, price: i64) -> OrderReport {
+        let mut slot = OrderSlot::new(OrderId(order), InstrumentId(0), StrategyId(0), side);
+        (slot.qty, slot.limit) = (lots * ONE, price * ONE);
+        OrderReport { fee: units(1), fee_asset: AssetId(0), ..filled(&slot) }
+    }
+
+    /// Two bought at 100 and two at 110, one sold at 120; each fill cost one ABC.
+    #[test]
+    fn profit_by_both_costs_fees_and_what_cannot_be_valued() {
+        let mut table = InstrumentTable::new();
+        for name in ["ABC", "USDT"] {
+            table.asset(Symbol::new(name).expect("short")).expect("room");
+        }
+        table.push(instrument()).expect("room");
+        let mut ledger = Ledger::new(&table, 1, &[], &RiskLimits::default());
+        let mut valuation = Valuation::new(&table, AssetId(1));
+        assert_eq!(Pnl::of(&ledger, &valuation), Pnl::default());
+        let fills = [(1, Side::Buy, 2, 100), (2, Side::Buy, 2, 110), (3, Side::Sell, 1, 120)];
+        for (order, side, lots, price) in fills {
+            assert!(ledger.on_report(&fill(order, side, lots, price)));
+        }
+        assert!(ledger.on_funding(InstrumentId(0), 1, AssetId(1), -units(4)));
+        let blind = Pnl::of(&ledger, &valuation);
+        assert_eq!((blind.realized, blind.fifo.realized), (units(15), units(20)));
+        assert_eq!((blind.unrealized, blind.fees, blind.funding), (0, 0, -units(4)));
+        assert_eq!(blind.unvalued, 2, "the position, and the fees");
+        let mut mark = Fixture::default().mark;
+        mark.micro = 130 * ONE;
+        valuation.on_mark(&mark);
+        let pnl = Pnl::of(&ledger, &valuation);
+        let fifo = Gain { realized: units(20), unrealized: units(70) };
+        assert_eq!((pnl.realized, pnl.unrealized, pnl.fifo), (units(15), units(75), fifo));
+        assert_eq!((pnl.fees, pnl.funding, pnl.unvalued), (units(390), -units(4), 0));
+        assert!(ledger.on_report(&fill(4, Side::Sell, 3, 120)));
+        let flat = Pnl::of(&ledger, &Valuation::new(&table, AssetId(1)));
+        assert_eq!((flat.realized, flat.unrealized), (units(60), 0));
+        assert_eq!(flat.unvalued, 1, "only the fees");
+    }
+}

@@ -70,7 +70,7 @@ impl Draw {
             weight_burst: self.pick(&[30, 400]) as u32,
             weight_reserve: self.pick(&[5, 20]) as u32,
             weight_place: self.pick(&[1, 3]) as u32,
-            weight_cancel: self.pick(&[1, 4]) as u32,
+            weight_cancel: self.pick(&[1, 4, 12]) as u32,
             statistics: self.statistics(),
             ..RiskLimits::default()
         }
