@@ -28,6 +28,8 @@ use twin::{Lean, NaiveGate, Worst};
 /// Events of a whole run, and of one account's life.
 const EVENTS: u64 = 1_000_000;
 const LIFE: u64 = 250;
+/// How answers are counted that floats cannot decide.
+const NEAR: &str = "too near to a limit";
 
 /// AAAUSDT, BBBUSDT, and BBBAAA, which is valued by way of AAAUSDT.
 fn table() -> InstrumentTable {
@@ -381,7 +383,7 @@ fn run(seed: u64, events: u64) -> BTreeMap<&'static str, u64> {
                 before = after;
             }
             assert_eq!(world.core.ledger().counts().drift(), 0);
-            assert!(world.near <= 3, "{} answers were too near to compare", world.near);
+            world.reasons.insert(NEAR, world.near);
             world.reasons
         });
         let Ok(told) = told else { panic!("life {seed:#x} of the gate and its twin differ") };
@@ -411,4 +413,5 @@ fn a_million_events_lead_both_gates_to_the_same_answers() {
         assert!(reasons.contains_key(reason.name()), "{} never came", reason.name());
     }
     assert!(reasons["approved"] > events / 50, "{reasons:?}");
+    assert!(reasons[NEAR] <= events / 20_000, "{reasons:?}");
 }
