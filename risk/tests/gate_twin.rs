@@ -157,12 +157,12 @@ impl World {
                 let shut = self.draw.pick(&[Phase::Pause, Phase::Drain, Phase::Kill]);
                 self.gate.phase = if self.draw.one_in(6) { shut } else { Phase::Run };
             }
-            191..=195 => {
+            191..=194 => {
                 let plain = table().all()[self.draw.below(3) as usize];
                 let news = self.draw.news(&plain);
                 self.command(&news);
             }
-            196 => {
+            195..=196 => {
                 let scope = self.draw.scope();
                 self.command(&RiskCommand::BreakerReset { scope });
             }

@@ -92,7 +92,7 @@ impl Draw {
         if self.one_in(2) {
             return BreakerLimits::off();
         }
-        BreakerLimits {
+        let drawn = BreakerLimits {
             losses_max: self.pick(&[0, 1, 3]) as u32,
             loss_min: self.amount(&[0, 1]),
             loss_max: self.amount(&[0, 5, 50]),
@@ -107,15 +107,27 @@ impl Draw {
             successes_to_close: self.pick(&[1, 2]) as u16,
             probes_max: self.pick(&[1, 2]) as u16,
             seed: self.below(u64::MAX),
+        };
+        if !self.one_in(6) {
+            return drawn;
+        }
+        // Most of them open at once, and stay so until a person closes one.
+        BreakerLimits {
+            reject_e4_max: 1_000,
+            error_e4_max: 1_000,
+            calls_min: 1,
+            errors_max: 1,
+            open_ns: 4_000_000_000,
+            ..drawn
         }
     }
 
     /// A person closes breakers.
     pub fn scope(&mut self) -> BreakerScope {
-        match self.below(4) {
+        match self.below(7) {
             0 => BreakerScope::All,
-            1 => BreakerScope::Strategy(StrategyId(self.below(STRATEGIES as u64 + 1) as u8)),
-            2 => BreakerScope::Instrument(InstrumentId(self.below(3) as u16)),
+            1..=2 => BreakerScope::Strategy(StrategyId(self.below(STRATEGIES as u64 + 1) as u8)),
+            3..=4 => BreakerScope::Instrument(InstrumentId(self.below(3) as u16)),
             _ => BreakerScope::Venue,
         }
     }
@@ -212,14 +224,32 @@ impl Draw {
             10 => intent.strategy.0 = STRATEGIES as u8,
             11 => intent.price.0 = self.pick(&[0, i64::MIN, i64::MAX]),
             12..=17 => self.close_something(&mut intent, gate),
+            18 => self.go_to_a_bound(&mut intent, &gate.table.all()[usize::from(instrument)]),
             _ => {}
         }
         intent
     }
 
-    /// Makes `intent` one that would close what its strategy holds.
+    /// Puts quantity, price or value of `intent` on a bound of the venue's rules.
+    fn go_to_a_bound(&mut self, intent: &mut OrderIntent, of: &Instrument) {
+        let middle = if of.id.0 == 2 { ONE } else { 100 * ONE };
+        let worth = |value: i128| (value / i128::from(middle)) as i64;
+        let (qty, price) = match self.below(5) {
+            0 => (of.qty_max.0, middle),
+            1 => (of.qty_min.0, middle),
+            2 => (worth(of.notional_max), middle),
+            3 => (worth(of.notional_min), middle),
+            _ => (intent.qty.0, self.pick(&[of.price_min.0, of.price_max.0])),
+        };
+        if qty > 0 && price > 0 {
+            (intent.qty.0, intent.price.0) = (qty, price);
+        }
+    }
+
+    /// Makes `intent` one that would close what its strategy holds, or the account.
     fn close_something(&mut self, intent: &mut OrderIntent, gate: &NaiveGate) {
-        let worst = gate.worst(Some(intent.strategy.0));
+        let own = !self.one_in(3);
+        let worst = gate.worst(own.then_some(intent.strategy.0));
         let at = intent.instrument.index();
         let [buy, sell] = worst[at];
         (intent.side, intent.qty.0) = if buy < 0 {
