@@ -154,7 +154,8 @@ impl World {
                 self.session(ready);
             }
             189..=190 => {
-                let shut = self.draw.pick(&[Phase::Pause, Phase::Drain, Phase::Kill]);
+                let all = [Phase::Pause, Phase::Drain, Phase::Kill, Phase::Flatten];
+                let shut = self.draw.pick(&all);
                 self.gate.phase = if self.draw.one_in(6) { shut } else { Phase::Run };
             }
             191..=194 => {

@@ -55,12 +55,14 @@ impl NaiveGate {
     }
 
     fn may_place(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
+        let closes = reduces && intent.cause == Cause::Operator;
         match self.phase {
-            _ if self.latched => return Err(RefuseReason::Killed),
-            Phase::Run => {}
+            Phase::Flatten => ensure(closes, RefuseReason::Killed)?,
             Phase::Kill => return Err(RefuseReason::Killed),
-            _ => return Err(RefuseReason::Draining),
+            _ => ensure(!self.latched, RefuseReason::Killed)?,
         }
+        let runs = matches!(self.phase, Phase::Run | Phase::Flatten);
+        ensure(runs, RefuseReason::Draining)?;
         let increases = match self.mode {
             ControlMode::Emergency => false,
             ControlMode::Manual => intent.cause == Cause::Operator,

@@ -283,7 +283,8 @@ impl NaiveGate {
     /// The phase as the core sees it at an intent: when a person ends a stop, what latched is
     /// accepted. True when one has.
     pub fn see_phase(&mut self) -> bool {
-        let ended = self.phase_seen == Phase::Kill && self.phase == Phase::Run;
+        let stopped = matches!(self.phase_seen, Phase::Kill | Phase::Flatten);
+        let ended = stopped && self.phase == Phase::Run;
         if ended {
             if let (true, Some(equity)) = (self.fell, self.equity) {
                 self.peak = equity;
