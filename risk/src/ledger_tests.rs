@@ -163,6 +163,7 @@ fn fills_of_strangers_are_booked_once_and_of_forgotten_orders_never() {
         assert!(!ledger.on_report(&stranger(order, trade)), "doubled");
     }
     assert_eq!((ledger.counts().orphans, ledger.counts().duplicates), (3, 3));
+    assert_eq!(ledger.counts().fills, 3);
     let ack = told(&place(7, 0, Side::Buy), 1, ReportKind::Acked, OrderState::Live);
     assert!(!ledger.on_report(&ack));
     // One of a strategy that is not in this run moves the account alone.

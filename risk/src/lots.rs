@@ -190,6 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_held_before_leaves_at_its_whole_cost() {
+        let mut t = LotTable::new(2, 4);
+        t.apply(1, Side::Buy, Qty(10), Price(1));
+        t.apply(1, Side::Sell, Qty(10), Price(1));
+        t.take_over(1, Qty(3), 10);
+        t.take_over(1, Qty(0), 10);
+        let state = |t: &LotTable| t.get(1).map(|f| (f.qty, f.cost, f.realized)).expect("two");
+        assert_eq!(state(&t), (3, 10, 0));
+        t.apply(1, Side::Sell, Qty(3), Price(5));
+        assert_eq!(state(&t), (0, 0, 5), "not at three times three");
+        t.take_over(1, Qty(-3), -10);
+        t.apply(1, Side::Buy, Qty(3), Price(2));
+        assert_eq!(state(&t), (0, 0, 9));
+    }
+
+    #[test]
     fn a_full_queue_keeps_its_oldest_lots_exact() {
         let mut t = LotTable::new(1, 2);
         for price in [100, 200, 400] {
