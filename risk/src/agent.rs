@@ -21,7 +21,7 @@ use bot4_types::{
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    CANCELED, CHECKED, COMMANDS, FILTERED, FIXED, MARKS, MODE, NAMES, PLACED, REFUSED, REPORTS,
+    CHECKED, COMMANDS, FILTERED, FIXED, MARKS, MODE, NAMES, REFUSED, REPORTS, approved_of,
 };
 use crate::gate::Approval;
 use crate::headrooms_due::HeadroomsDue;
@@ -133,10 +133,10 @@ impl RiskAgent {
         self.core.checked()
     }
 
-    /// Intents approved, cancels included.
+    /// Intents approved, amends and cancels included.
     #[must_use]
     pub const fn approved(&self) -> u64 {
-        self.core.placed() + self.core.canceled()
+        self.core.placed() + self.core.amended() + self.core.canceled()
     }
 
     /// Every reason with its number of refusals, in the order of [`RefuseReason::ALL`].
@@ -284,7 +284,7 @@ impl RiskAgent {
     fn judge(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) -> Result<(), Fault> {
         self.read_phase(now)?;
         self.open_turn(now)?;
-        if intent.action == OrderAction::Place {
+        if intent.action != OrderAction::Cancel {
             self.hand_in(intent.instrument, now)?;
             self.hand_in_valuation(now)?;
         }
@@ -301,8 +301,7 @@ impl RiskAgent {
         trail.mark(Stage::Risk, probe.stamp());
         let approval = approval.stamped(trail);
         let record = self.record(LogKind::Approved, now, |w| approval.intent().write(w))?;
-        let placed = approval.intent().action == OrderAction::Place;
-        self.counters.add(if placed { PLACED } else { CANCELED }, 1);
+        self.counters.add(approved_of(approval.intent().action), 1);
         let pushed = self.ports.approved.push(approval.seal(record));
         pushed.map_err(|_| fault("the approved link was full although it had room"))
     }
@@ -501,7 +500,7 @@ impl RiskAgent {
     /// Records that may be written for `intent`: cancels may use the reserve.
     fn record_room(&self, intent: &OrderIntent) -> usize {
         match intent.action {
-            OrderAction::Place => self.ports.log.room_ordinary(),
+            OrderAction::Place | OrderAction::Amend => self.ports.log.room_ordinary(),
             OrderAction::Cancel => self.ports.log.room(),
         }
     }

@@ -1,6 +1,6 @@
 //! The counters of the risk lane, by index.
 
-use bot4_types::RefuseReason;
+use bot4_types::{OrderAction, RefuseReason};
 
 use crate::risk_core::REASONS;
 
@@ -75,8 +75,10 @@ pub(crate) const BREAKERS_UNWELL: usize = 40;
 pub(crate) const MEASURES: usize = 46;
 /// The highest of each so far (gauges).
 pub(crate) const MEASURES_MAX: usize = 51;
+/// Amends approved.
+pub(crate) const AMENDED: usize = 56;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 56] = [
+pub(crate) const FIXED: [&str; 57] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -133,7 +135,18 @@ pub(crate) const FIXED: [&str; 56] = [
     "shortfall_max_e8",
     "shortfall_worst_max_e8",
     "heat_max_e8",
+    "amends_approved",
 ];
+
+/// The counter of approvals of `action`.
+pub(crate) const fn approved_of(action: OrderAction) -> usize {
+    match action {
+        OrderAction::Place => PLACED,
+        OrderAction::Amend => AMENDED,
+        OrderAction::Cancel => CANCELED,
+    }
+}
+
 /// All names: the fixed ones, then one per refuse reason.
 pub(crate) const NAMES: [&str; FIXED.len() + REASONS] = names();
 

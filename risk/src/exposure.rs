@@ -44,6 +44,8 @@ pub struct Counts {
     pub strays: u64,
     /// Reports that contradict their order or are not numbers; not booked.
     pub invalid: u64,
+    /// Orders that we count as ended and the venue as open.
+    pub contradicted: u64,
     /// Funding payments booked.
     pub fundings: u64,
     /// Funding payments dropped because they were booked before. Not drift.
@@ -57,7 +59,12 @@ impl Counts {
     /// Everything that a person must explain.
     #[must_use]
     pub const fn drift(&self) -> u64 {
-        self.overfills + self.after_done + self.orphans + self.strays + self.invalid
+        self.overfills
+            + self.after_done
+            + self.orphans
+            + self.strays
+            + self.invalid
+            + self.contradicted
     }
 }
 
@@ -84,11 +91,12 @@ mod tests {
             orphans: 7,
             strays: 11,
             invalid: 13,
+            contradicted: 17,
             fundings: 300,
             fundings_doubled: 400,
             fees_elsewhere: 500,
         };
-        assert_eq!(counts.drift(), 39);
+        assert_eq!(counts.drift(), 56);
         assert_eq!(Counts { invalid: 1, ..Counts::default() }.drift(), 1);
     }
 }

@@ -1,9 +1,11 @@
 //! The gate: the ordered rosters of checks, and the only place that seals an approval.
 //!
 //! Invariant: an [`ApprovedOrder`] exists only for an [`Approval`], and an [`Approval`] only for
-//! an intent that passed its whole roster. There are three: a new order passes the
-//! [`PLACE_ROSTER`]; one that can only bring positions nearer to zero ([`CheckInput::reduces`])
-//! passes the shorter [`REDUCE_ROSTER`]; a cancel the [`CANCEL_ROSTER`]. The kill word is first.
+//! an intent that passed its whole roster: a new order passes the [`PLACE_ROSTER`]; one that can
+//! only bring positions nearer to zero ([`CheckInput::reduces`]) passes the shorter
+//! [`REDUCE_ROSTER`]; a cancel the [`CANCEL_ROSTER`]. An amend passes what its order would have to
+//! pass, for its difference: the [`AMEND_ROSTER`], the [`AMEND_REDUCE_ROSTER`], or, when it only
+//! takes quantity away, the [`TRIM_ROSTER`].
 //!
 //! Cost: every check is O(1); a roster is compiled into one function, so that what several checks
 //! look up is looked up once.
@@ -11,7 +13,7 @@
 use bot4_types::{ApprovedOrder, OrderAction, OrderIntent, RefuseReason, Trail};
 
 use crate::checks::{
-    CheckInput, balance, book, breaker, cancel, collar, correlation, daily_loss, drawdown,
+    CheckInput, amend, balance, book, breaker, cancel, collar, correlation, daily_loss, drawdown,
     duplicate, expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin,
     mark_age, mode, net, notional, open_orders, position, price, rate, self_trade, session,
     shortfall, size, stop, unknown, weight,
@@ -106,6 +108,82 @@ roster! {
 }
 
 roster! {
+    /// What an amend must pass that changes the price or adds quantity: the checks of a new order
+    /// but for its number and its place among the open ones.
+    AMEND_ROSTER, judge_amend:
+    "kill" => kill::check,
+    "mode" => mode::check,
+    "breaker" => breaker::check,
+    "instrument" => instrument::check,
+    "session" => session::check,
+    "amend" => amend::check,
+    "expiry" => expiry::check,
+    "book" => book::check,
+    "mark_age" => mark_age::check,
+    "price" => price::check,
+    "collar" => collar::check,
+    "size" => size::check,
+    "notional" => notional::check,
+    "fat_size" => fat_size::check,
+    "fat_notional" => fat_notional::check,
+    "stop" => stop::check,
+    "rate" => rate::check,
+    "weight" => weight::check,
+    "unknown" => unknown::check,
+    "self_trade" => self_trade::check,
+    "position" => position::check,
+    "gross" => gross::check,
+    "net" => net::check,
+    "leverage" => leverage::check,
+    "margin" => margin::check,
+    "daily_loss" => daily_loss::check,
+    "drawdown" => drawdown::check,
+    "balance" => balance::check,
+    "correlation" => correlation::check,
+    "shortfall" => shortfall::check,
+    "heat" => heat::check,
+}
+
+roster! {
+    /// What such an amend must pass of an order that can only reduce.
+    AMEND_REDUCE_ROSTER, judge_amend_reduce:
+    "kill" => kill::check,
+    "mode" => mode::check,
+    "instrument" => instrument::check,
+    "session" => session::check,
+    "amend" => amend::check,
+    "expiry" => expiry::check,
+    "book" => book::check,
+    "mark_age" => mark_age::check,
+    "price" => price::check,
+    "collar" => collar::check,
+    "size" => size::check,
+    "notional" => notional::check,
+    "fat_size" => fat_size::check,
+    "fat_notional" => fat_notional::check,
+    "rate" => rate::check,
+    "weight" => weight::check,
+    "self_trade" => self_trade::check,
+    "balance" => balance::check,
+}
+
+roster! {
+    /// What an amend must pass that only takes quantity away: it cannot add to any exposure, so
+    /// no limit stops it and it has the rate of cancels. While the engine stops, orders are
+    /// cancelled, not trimmed.
+    TRIM_ROSTER, judge_trim:
+    "kill" => kill::check,
+    "instrument" => instrument::check,
+    "session" => session::check,
+    "amend" => amend::check,
+    "expiry" => expiry::check,
+    "size" => size::check,
+    "notional" => notional::check,
+    "cancel_rate" => cancel::check_rate,
+    "cancel_weight" => cancel::check_weight,
+}
+
+roster! {
     /// What a cancel must pass, in this order.
     CANCEL_ROSTER, judge_cancel:
     "cancel_open" => cancel::check_open,
@@ -166,6 +244,9 @@ impl Approval {
 pub fn judge(input: &CheckInput<'_>) -> Result<Approval, RefuseReason> {
     match input.intent.action {
         OrderAction::Cancel => judge_cancel(input)?,
+        OrderAction::Amend if input.trims() => judge_trim(input)?,
+        OrderAction::Amend if input.reduces() => judge_amend_reduce(input)?,
+        OrderAction::Amend => judge_amend(input)?,
         OrderAction::Place if input.reduces() => judge_reduce(input)?,
         OrderAction::Place => judge_place(input)?,
     }
@@ -273,5 +354,62 @@ mod tests {
             f.mark = bot4_types::Mark::default();
         });
         assert_eq!(cancel.run(verdict), Ok(()));
+    }
+
+    fn amend(change: impl FnOnce(&mut Fixture)) -> Result<(), RefuseReason> {
+        let mut fixture = Fixture::with(|f| {
+            f.resting = vec![OrderIntent { order: OrderId(1), ..intent() }];
+            f.live = vec![OrderId(1)];
+            f.intent = OrderIntent { action: OrderAction::Amend, order: OrderId(1), ..intent() };
+        });
+        change(&mut fixture);
+        fixture.run(verdict)
+    }
+
+    /// One that adds must pass the limits for what it adds, one that takes away none of them.
+    #[test]
+    fn an_amend_is_judged_by_its_difference() {
+        const ONE: i64 = crate::checks::fixture::ONE;
+        let tight = |f: &mut Fixture| f.limits.position_value_max = units(150);
+        let to = |qty: i64, price: i64| {
+            move |f: &mut Fixture| {
+                tight(f);
+                (f.intent.qty.0, f.intent.price.0) = (qty, price * ONE);
+            }
+        };
+        assert_eq!(amend(to(ONE + ONE / 2, 100)), Ok(()), "150 in all, not 250");
+        assert_eq!(amend(to(ONE + ONE / 2 + ONE / 1_000, 100)), Err(RefuseReason::Position));
+        assert_eq!(amend(to(ONE, 101)), Ok(()), "another price");
+        assert_eq!(amend(to(ONE / 2, 100)), Ok(()), "less");
+        let over = |f: &mut Fixture| {
+            to(ONE / 2, 100)(f);
+            f.limits.position_value_max = units(1);
+            f.equity = None;
+            f.mode = bot4_types::ControlMode::Emergency;
+            f.tripped = vec![BreakerScope::Venue];
+        };
+        assert_eq!(amend(over), Ok(()), "no limit holds up what only takes away");
+        let more = |f: &mut Fixture| {
+            to(ONE, 101)(f);
+            f.mode = bot4_types::ControlMode::Emergency;
+        };
+        assert_eq!(amend(more), Err(RefuseReason::Mode));
+        let killed = |f: &mut Fixture| {
+            to(ONE / 2, 100)(f);
+            f.phase = Phase::Kill;
+        };
+        assert_eq!(amend(killed), Err(RefuseReason::Killed));
+        assert_eq!(amend(|f| f.live.clear()), Err(RefuseReason::AmendBusy));
+        assert_eq!(amend(|_| ()), Err(RefuseReason::AmendTerms));
+        let poor = |f: &mut Fixture| {
+            f.intent.qty.0 = 2 * ONE;
+            f.balances[1].1 = units(201);
+        };
+        assert_eq!(amend(poor), Ok(()), "the part that is reserved is there");
+        let poorer = |f: &mut Fixture| {
+            poor(f);
+            f.balances[1].1 = units(200);
+        };
+        assert_eq!(amend(poorer), Err(RefuseReason::Balance));
     }
 }

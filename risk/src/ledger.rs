@@ -1,7 +1,8 @@
 //! The only owner of positions, cash, profit and reservations.
 //!
 //! * A **reservation** is made when an order is approved and freed only as its quantity is
-//!   filled or ended by a terminal report, `NotSent` included.
+//!   filled or ended by a terminal report, `NotSent` included. While an amend is open it is the
+//!   larger of what both terms need.
 //! * A **fill** is booked once: by order and trade id, and never beyond the venue's cumulative
 //!   quantity. What does not fit this is counted ([`Counts`]), never guessed away.
 //! * **Exposure is worst case.** Every order that is not proven ended counts in full, an
@@ -21,9 +22,9 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
-    AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderId,
-    OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
-    notional,
+    AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderAction,
+    OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side,
+    StrategyId, notional,
 };
 
 use crate::exposure::{Counts, Exposure};
@@ -31,6 +32,8 @@ use crate::limits::RiskLimits;
 use crate::lots::{Fifo, LOTS_MAX, LotTable};
 use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
 use crate::orders::{Chain, OrderSlot, OrderTable};
+
+mod amends;
 
 /// What one asset's account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +142,7 @@ impl Ledger {
         let mut slot =
             OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
         slot.limit = match_limit(intent);
+        slot.own_limit = slot.limit;
         slot.reserve_price = self.reserve_price(intent);
         slot.qty = intent.qty.0;
         let Some(place) = self.orders.insert(slot) else { return false };
@@ -149,12 +153,19 @@ impl Ledger {
         true
     }
 
-    /// What approving `intent` would reserve: the asset that its side pays with, and how much.
+    /// What approving `intent` would reserve: the asset that its side pays with, and how much. Of
+    /// an amend, how much more.
     #[must_use]
     pub fn reservation(&self, intent: &OrderIntent) -> Option<(AssetId, Amount)> {
         let instrument = self.table.get(intent.instrument)?;
         let price = self.reserve_price(intent);
-        Some(reserve(instrument, intent.side, price, intent.qty.0, self.allowance_e6))
+        let of = |qty| reserve(instrument, intent.side, price, qty, self.allowance_e6);
+        if intent.action != OrderAction::Amend {
+            return Some(of(intent.qty.0));
+        }
+        let order = self.order(intent.order)?;
+        let (asset, needed) = of(intent.qty.0.saturating_sub(order.filled).max(0));
+        Some((asset, needed.saturating_sub(order.reserved).max(0)))
     }
 
     /// Books a report. True when it told something new that the strategies should hear of.
@@ -172,6 +183,7 @@ impl Ledger {
         } else {
             report.seq > slot.seq || (report.state.is_terminal() && !slot.state.is_terminal())
         };
+        self.counts.contradicted += u64::from(news && report.kind == ReportKind::Contradicted);
         let slot = self.orders.slot_mut(place);
         slot.cum = slot.cum.max(report.cum_qty.0);
         // An ended order stays ended; a late report of an earlier time changes no state.
@@ -182,6 +194,7 @@ impl Ledger {
                 self.count_open(place, false);
             }
         }
+        self.take_terms(place, report);
         let slot = self.orders.slot_mut(place);
         slot.seq = slot.seq.max(report.seq);
         self.settle(place);
@@ -396,7 +409,7 @@ impl Ledger {
         }
         self.orders.add_fill(place, report.trade_id);
         self.counts.fills += 1;
-        self.counts.overfills += u64::from(filled > i128::from(slot.qty));
+        self.counts.overfills += u64::from(filled > i128::from(slot.qty_max()));
         self.counts.after_done += u64::from(slot.chain() == Chain::Retired);
         self.orders.slot_mut(place).filled = slot.filled.saturating_add(report.last_qty.0);
         self.book(slot.strategy, report);
@@ -474,11 +487,15 @@ impl Ledger {
         let old = *self.orders.slot(place);
         let Some(instrument) = self.table.get(old.instrument).copied() else { return };
         let ended = old.state.is_terminal();
-        let target = if ended { old.cum } else { old.qty.max(old.cum) };
-        let leaves = target.saturating_sub(old.filled).max(0);
+        let left = |qty: i64| qty.max(old.cum).saturating_sub(old.filled).max(0);
+        let leaves = left(if ended { 0 } else { old.qty_max() });
         let unknown = old.state == OrderState::Unknown;
-        let (asset, reserved) =
-            reserve(&instrument, old.side, old.reserve_price, leaves, self.allowance_e6);
+        let at = |price, qty| reserve(&instrument, old.side, price, qty, self.allowance_e6);
+        let (asset, mut reserved) = at(old.reserve_price, left(if ended { 0 } else { old.qty }));
+        if let Some(amend) = old.amend.filter(|_| !ended) {
+            reserved = reserved.max(at(amend.price, left(amend.qty)).1);
+        }
+        self.orders.reprice(place, old.worst_limit());
         let slot = self.orders.slot_mut(place);
         (slot.leaves, slot.reserved, slot.unknown) = (leaves, reserved, unknown);
         if let Some(account) = self.accounts.get_mut(usize::from(asset.0)) {

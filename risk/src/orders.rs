@@ -36,6 +36,17 @@ pub enum Chain {
     Retired,
 }
 
+/// The terms that an open amend asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmendTerms {
+    /// Limit price, price units.
+    pub price: i64,
+    /// Whole quantity.
+    pub qty: i64,
+    /// Reports up to this one cannot be about it.
+    pub after_seq: u32,
+}
+
 /// One order as the ledger knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct OrderSlot {
@@ -49,12 +60,19 @@ pub struct OrderSlot {
     pub side: Side,
     /// Its state by the newest report.
     pub state: OrderState,
-    /// Worst price it can trade at, price units; the extreme of its side for a market order.
+    /// Worst price it can trade at, price units; the extreme of its side for a market order. While
+    /// an amend is open, the worse of both.
     pub limit: i64,
+    /// The same by the terms that hold at the venue.
+    pub own_limit: i64,
     /// Price its reservation is made at, price units.
     pub reserve_price: i64,
     /// Ordered quantity.
     pub qty: i64,
+    /// The amend that is approved and not over: both terms are reserved for.
+    pub amend: Option<AmendTerms>,
+    /// Sequence of the report that told the terms.
+    pub terms_seq: u32,
     /// Quantity booked.
     pub filled: i64,
     /// Highest cumulative quantity that any report told.
@@ -90,8 +108,11 @@ impl OrderSlot {
             side,
             state: OrderState::Approved,
             limit: 0,
+            own_limit: 0,
             reserve_price: 0,
             qty: 0,
+            amend: None,
+            terms_seq: 0,
             filled: 0,
             cum: 0,
             leaves: 0,
@@ -110,6 +131,22 @@ impl OrderSlot {
     #[must_use]
     pub const fn chain(&self) -> Chain {
         self.chain
+    }
+
+    /// The most that it may come to while it is open: an open amend may hold already, or never.
+    #[must_use]
+    pub fn qty_max(&self) -> i64 {
+        self.qty.max(self.amend.map_or(0, |amend| amend.qty))
+    }
+
+    /// The worst limit price that it may have.
+    #[must_use]
+    pub fn worst_limit(&self) -> i64 {
+        match (self.amend, self.side) {
+            (None, _) => self.own_limit,
+            (Some(amend), Side::Buy) => self.own_limit.max(amend.price),
+            (Some(amend), Side::Sell) => self.own_limit.min(amend.price),
+        }
     }
 
     /// `self` trades before `other` on their side's book.
@@ -234,6 +271,22 @@ impl OrderTable {
             _ => NONE,
         };
         self.link_before(place, before);
+    }
+
+    /// Gives the order at `place` another limit price, and with it its place among the working.
+    pub fn reprice(&mut self, place: u32, limit: i64) {
+        let slot = &self.slots[place as usize];
+        if slot.limit == limit {
+            return;
+        }
+        let working = slot.chain == Chain::Working;
+        if working {
+            self.unlink(place);
+        }
+        self.slots[place as usize].limit = limit;
+        if working {
+            self.move_to(place, Chain::Working);
+        }
     }
 
     /// The fill `trade_id` of the order at `place` is remembered.
@@ -441,6 +494,10 @@ mod tests {
                                 seen.insert((id, trade));
                             }
                         }
+                    }
+                    (3, Some(id)) if working.contains_key(&id) => {
+                        table.reprice(table.find(OrderId(id)).expect("known"), value);
+                        working.insert(id, value);
                     }
                     _ => {}
                 }

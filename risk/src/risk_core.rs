@@ -78,6 +78,7 @@ pub struct RiskCore {
     inputs: u64,
     checked: u64,
     placed: u64,
+    amended: u64,
     canceled: u64,
     refused: [u64; REASONS],
 }
@@ -125,6 +126,7 @@ impl RiskCore {
             inputs: 0,
             checked: 0,
             placed: 0,
+            amended: 0,
             canceled: 0,
             refused: [0; REASONS],
         };
@@ -288,21 +290,23 @@ impl RiskCore {
     pub fn on_intent(&mut self, intent: &OrderIntent, phase: Phase) -> Decision {
         self.on_phase(phase);
         let place = intent.action == OrderAction::Place;
-        if place {
+        let asks = intent.action != OrderAction::Cancel;
+        if asks {
             if self.equity_is_due(self.now) {
                 self.refresh_equity();
             }
             self.latches.on_place(intent.strategy, self.now, &self.book.account);
         }
         let phase = self.phase_to_judge();
-        let verdict = gate::judge(&CheckInput::new(&self.gate_state(phase), intent));
-        if place {
+        let input = CheckInput::new(&self.gate_state(phase), intent);
+        let (verdict, trims) = (gate::judge(&input), input.trims());
+        if asks {
             let told = verdict.map(|_| ());
             self.latches.on_verdict(intent.strategy, told, &self.book.account);
         }
         self.checked += 1;
         let decision = match verdict {
-            Ok(approval) if self.commit(intent) => Decision::Approved(approval),
+            Ok(approval) if self.commit(intent, trims) => Decision::Approved(approval),
             Ok(_) => Decision::Refused(RefuseReason::OpenOrders),
             Err(reason) => Decision::Refused(reason),
         };
@@ -390,6 +394,12 @@ impl RiskCore {
     #[must_use]
     pub const fn placed(&self) -> u64 {
         self.placed
+    }
+
+    /// Amends approved.
+    #[must_use]
+    pub const fn amended(&self) -> u64 {
+        self.amended
     }
 
     /// Cancels approved.
@@ -514,8 +524,9 @@ impl RiskCore {
         self.ledger.exposure(strategy, instrument).map_or(0, |e| e.position.realized)
     }
 
-    /// Makes the reservation of an approved order and counts it.
-    fn commit(&mut self, intent: &OrderIntent) -> bool {
+    /// Makes the reservation of an approved order or amend and counts it; `trims` is an amend that
+    /// only takes quantity away.
+    fn commit(&mut self, intent: &OrderIntent, trims: bool) -> bool {
         match intent.action {
             OrderAction::Place => {
                 if !self.ledger.approve(intent) {
@@ -527,6 +538,19 @@ impl RiskCore {
                 self.rates.take_order(strategy, id, self.now);
                 self.breakers.admit(intent);
                 self.placed += 1;
+            }
+            OrderAction::Amend => {
+                if !self.ledger.amend(intent) {
+                    return false;
+                }
+                let (strategy, id) = (intent.strategy, intent.instrument);
+                self.aggregate.on_exposure(strategy, id, &self.ledger, &self.valuation);
+                self.statistics.follow(&self.ledger, id);
+                match trims {
+                    true => self.rates.take_cancel(self.now),
+                    false => self.rates.take_order(strategy, id, self.now),
+                }
+                self.amended += 1;
             }
             OrderAction::Cancel => {
                 self.rates.take_cancel(self.now);

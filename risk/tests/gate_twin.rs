@@ -18,8 +18,8 @@ use bot4_types::instrument::Amount;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AssetId, BookState, ControlMode, DoneReason, ExecMsg, Instrument, InstrumentId,
-    InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent, OrderReport, OrderState,
-    RefuseReason, RiskCommand, Side, StrategyId, Symbol,
+    InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState,
+    Qty, RefuseReason, ReportKind, RiskCommand, Side, StrategyId, Symbol,
 };
 use common::{Life, ONE, disturb, mark};
 use twin::draw::{Draw, STRATEGIES};
@@ -195,7 +195,11 @@ impl World {
         }
         self.see_phase();
         let mut intent = self.draw.intent(self.next, &self.gate);
-        if self.draw.one_in(6) {
+        let amend = if self.draw.one_in(6) { self.amend_something(&intent) } else { None };
+        if let Some(amend) = amend {
+            intent = amend;
+            self.gate.count_equity();
+        } else if self.draw.one_in(6) {
             intent.action = OrderAction::Cancel;
             intent.order = OrderId(1 + self.draw.below(self.next));
             if let Some(known) = self.gate.orders.iter().find(|o| o.intent.order == intent.order) {
@@ -206,6 +210,7 @@ impl World {
             self.gate.count_equity();
         }
         let wanted = self.gate.judge(&intent, Lean::Pass);
+        let trims = self.gate.trims(&intent);
         let answer = match self.core.on_intent(&intent, self.gate.phase) {
             Decision::Approved(_) => Ok(()),
             Decision::Refused(reason) => Err(reason),
@@ -216,13 +221,65 @@ impl World {
         }
         *self.reasons.entry(answer.err().map_or("approved", RefuseReason::name)).or_default() += 1;
         self.gate.commit(&intent, answer.is_ok());
+        let amended = answer.is_ok() && intent.action == OrderAction::Amend;
+        if amended {
+            self.work_amend(&intent);
+        }
         let placed = answer.is_ok() && intent.action == OrderAction::Place;
         if placed {
             let mut life = Life::draw(&intent, &mut self.draw.0, &mut self.trade);
             life.iter_mut().for_each(|report| self.explain(report));
             self.waiting.extend(disturb(&life, &mut self.draw.0, 3));
         }
-        placed.then_some(intent)
+        (placed || (amended && !trims)).then_some(intent)
+    }
+
+    /// An intent to amend one of the orders, mostly one that rests, often to what it may be.
+    fn amend_something(&mut self, like: &OrderIntent) -> Option<OrderIntent> {
+        let newest = self.gate.orders.len().min(12);
+        let back = self.draw.below(newest.max(1) as u64) as usize + 1;
+        let order =
+            self.gate.orders.len().checked_sub(back).map(|at| self.gate.orders[at].intent)?;
+        let (price, qty) = match self.draw.below(8) {
+            0..=3 => (order.price, Qty(order.qty.0 / 2_000 * 1_000)),
+            4 => (order.price, Qty(order.qty.0 + 1_000)),
+            5 => (like.price, order.qty),
+            6 => (order.price, order.qty),
+            _ => (like.price, like.qty),
+        };
+        let (cause, expires, stop_ticks) = (like.cause, like.expires, like.stop_ticks);
+        let action = OrderAction::Amend;
+        let kind = OrderKind::Limit;
+        Some(OrderIntent { price, qty, cause, expires, stop_ticks, action, kind, ..order })
+    }
+
+    /// The amend is over some reports later. Those that tell of the time before come first.
+    fn work_amend(&mut self, amend: &OrderIntent) {
+        let known = self.gate.orders.iter().find(|o| o.intent.order == amend.order);
+        let newest = known.and_then(|o| o.newest()).copied();
+        let Some(newest) = newest else { return };
+        let mut kind = self.draw.pick(&[ReportKind::Amended, ReportKind::AmendRejected]);
+        // The life that was drawn goes on behind it, with what it fills.
+        for report in self.waiting.iter_mut().filter(|r| r.order == amend.order) {
+            report.seq += 1_000;
+            if report.cum_qty > amend.qty {
+                kind = ReportKind::AmendRejected;
+            }
+        }
+        let terms = match kind {
+            ReportKind::Amended => (amend.price, amend.qty),
+            _ => (newest.price, newest.qty),
+        };
+        let over = OrderReport {
+            price: terms.0,
+            qty: terms.1,
+            seq: newest.seq + 1,
+            kind,
+            last_qty: Qty(0),
+            ..newest
+        };
+        let at = self.draw.below(self.waiting.len() as u64 / 8 + 1) as usize;
+        self.waiting.insert(at, over);
     }
 
     /// Why the venue refused, or the order was not sent.

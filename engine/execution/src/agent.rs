@@ -25,6 +25,8 @@ use crate::link::{Link, LinkCounts, SessionState};
 use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
 
+mod amend;
+
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
     "orders_sent",
@@ -39,6 +41,7 @@ pub const COUNTERS: &[&str] = &[
     "drained",
     "backpressured",
     "reports_lost",
+    "amends_sent",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -52,6 +55,7 @@ pub(crate) const RECONNECTS: usize = 8;
 const DRAINED: usize = 9;
 const BACKPRESSURED: usize = 10;
 const REPORTS_LOST: usize = 11;
+const AMENDS_SENT: usize = 12;
 
 /// Inputs of each kind in a turn.
 const BATCH: usize = 32;
@@ -243,6 +247,7 @@ impl ExecutionAgent {
         let Self { waiting, desk, .. } = self;
         let ended = waiting
             .iter()
+            .filter(|w| w.intent().action == OrderAction::Place)
             .map(|w| w.intent().order)
             .find(|id| desk.order(*id).is_none_or(|order| order.state.is_terminal()));
         (waiting.len(), ended)
@@ -337,7 +342,7 @@ impl ExecutionAgent {
             match (approved.intent().action, outcome) {
                 (OrderAction::Cancel, _) => self.cancel(&approved, now, probe),
                 (OrderAction::Place, Outcome::Refused) => self.counters.add(NOT_SENT, 1),
-                (OrderAction::Place, _) => self.waiting.push_back(approved),
+                (OrderAction::Place | OrderAction::Amend, _) => self.waiting.push_back(approved),
             }
         }
         done
@@ -358,12 +363,14 @@ impl ExecutionAgent {
             }
             self.waiting.pop_front();
             done += 1;
-            match reason {
-                Some(reason) => {
+            match (intent.action, reason) {
+                (OrderAction::Amend, Some(reason)) => self.amend_not_sent(&intent, now, reason),
+                (OrderAction::Amend, None) => self.amend(&intent, now, probe),
+                (_, Some(reason)) => {
                     self.counters.add(NOT_SENT, 1);
                     self.not_sent(intent.order, now, reason);
                 }
-                None => self.place(&intent, now, probe),
+                (_, None) => self.place(&intent, now, probe),
             }
         }
         done
@@ -431,6 +438,7 @@ impl ExecutionAgent {
 
     fn cancel(&mut self, approved: &ApprovedOrder, now: Nanos, probe: &Probe) {
         let id = approved.intent().order;
+        self.drop_waiting_amends(Some(id), now, DoneReason::None);
         if let Some(at) = self.waiting.iter().position(|w| w.intent().order == id) {
             self.waiting.remove(at);
             return self.not_sent(id, now, DoneReason::None);

@@ -1,25 +1,29 @@
 //! The Binance Spot gateway: the dialect's requests and messages as execution's own.
 
 use bot4_types::{
-    AssetId, ClientId, DoneReason, Instrument, InstrumentTable, Nanos, OrderIntent, Price, Qty,
-    RunEpoch,
+    AssetId, ClientId, DoneReason, Instrument, InstrumentTable, Nanos, OrderIntent, OrderKind,
+    Price, Qty, RunEpoch,
 };
-use bot4_venues::binance::orders::{self, Encoder, Place, Target, TradesFrom};
+use bot4_venues::binance::orders::{self, Encoder, Place, Resting, Target, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, Execution,
-    ExecutionReport, OrderView, Response, VenueStatus,
+    ExecutionReport, Fill, OrderView, Response, VenueStatus,
 };
 use bot4_venues::binance::sign::Credentials;
 use bot4_venues::client_text::ClientText;
 use bot4_venues::limits::Cost;
 
-use crate::gateway::{Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way};
-use crate::order::FillFact;
+use crate::gateway::{
+    AmendWay, Change, Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way,
+};
+use crate::order::{FillFact, Terms};
 
 /// Trades asked for in one answer; the venue allows this many.
 const TRADES_LIMIT: u16 = 1_000;
 /// Weight of `myTrades`, the dearest question asked here (the venue's sheet, chapter 7).
 const QUERY_WEIGHT: u32 = 20;
+/// Weight of `order.amend.keepPriority`.
+const TRIM_WEIGHT: u32 = 4;
 
 /// Binance Spot over its WebSocket API.
 pub struct BinanceGateway {
@@ -71,6 +75,53 @@ impl Gateway for BinanceGateway {
             now_ms,
         };
         self.encoder.place(&order, out);
+    }
+
+    /// Less quantity in place; anything else by cancel and replace, and that only while nothing is
+    /// filled: a fill between both halves would otherwise let them fill more than was approved.
+    fn amend_way(&self, change: &Change) -> AmendWay {
+        let trims = change.to.price == change.from.price && change.to.qty < change.from.qty;
+        match change.kind {
+            _ if trims && change.to.qty > change.filled => AmendWay::InPlace,
+            OrderKind::Limit | OrderKind::LimitMaker if !trims && change.filled.0 == 0 => {
+                AmendWay::Replace
+            }
+            _ => AmendWay::None,
+        }
+    }
+
+    fn amend(
+        &mut self,
+        id: u64,
+        order: &Named<'_>,
+        change: &Change,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let (instrument, client) = (order.instrument, order.client);
+        if self.amend_way(change) == AmendWay::InPlace {
+            let resting = Resting { instrument, client, venue_order: order.venue_order };
+            return self.encoder.trim(id, &resting, change.to.qty.0, now_ms, out);
+        }
+        let placed = Place {
+            id,
+            instrument,
+            client,
+            side: change.side,
+            kind: change.kind,
+            tif: change.tif,
+            price: change.to.price.0,
+            qty: change.to.qty.0,
+            now_ms,
+        };
+        self.encoder.replace(order.venue_order, &placed, out);
+    }
+
+    fn cost_amend(&self, way: AmendWay) -> Cost {
+        match way {
+            AmendWay::InPlace => Cost { orders: 0, weight: TRIM_WEIGHT },
+            _ => self.cost_place(),
+        }
     }
 
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
@@ -174,6 +225,11 @@ const fn state_of(status: VenueStatus) -> Option<VenueState> {
 fn answered(response: &Response<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
     facts.push(Fact::Usage(response.usage));
     match &response.outcome {
+        Ok(ApiResult::HalfReplaced(old, error)) => {
+            viewed(old, epoch, facts);
+            let failed = |id| Fact::Failed { id, failure: failure_of(error) };
+            facts.push(response.id.map_or(Fact::Leaving, failed));
+        }
         Ok(result) => {
             told(result, epoch, facts);
             if let Some(id) = response.id {
@@ -204,23 +260,14 @@ fn failure_of(error: &ApiError) -> Failure {
 
 fn told(result: &ApiResult<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
     match result {
-        ApiResult::Placed(view, fills) => {
-            viewed(view, epoch, facts);
-            let Some(instrument) = view.instrument else { return };
-            for f in *fills {
-                let fill = FillFact {
-                    trade_id: f.trade_id,
-                    qty: Qty(f.qty),
-                    price: Price(f.price),
-                    fee: f.fee,
-                    fee_asset: f.fee_asset,
-                    maker: false,
-                };
-                let key = key_of(&view.client, epoch);
-                facts.push(Fact::Fill { key, venue_order: view.venue_order, instrument, fill });
-            }
+        ApiResult::Placed(view, fills) => placed(view, fills, epoch, facts),
+        ApiResult::Replaced(old, new, fills) => {
+            viewed(old, epoch, facts);
+            placed(new, fills, epoch, facts);
         }
-        ApiResult::Canceled(view) | ApiResult::OrderStatus(view) => viewed(view, epoch, facts),
+        ApiResult::Canceled(view) | ApiResult::OrderStatus(view) | ApiResult::Amended(view) => {
+            viewed(view, epoch, facts);
+        }
         ApiResult::OpenOrders(views) | ApiResult::CanceledAll(views) => {
             views.iter().for_each(|view| viewed(view, epoch, facts));
         }
@@ -230,7 +277,33 @@ fn told(result: &ApiResult<'_>, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         ApiResult::EmptyList
         | ApiResult::Session { .. }
         | ApiResult::Subscribed { .. }
+        | ApiResult::HalfReplaced(..)
         | ApiResult::Other => {}
+    }
+}
+
+fn placed(view: &OrderView, fills: &[Fill], epoch: RunEpoch, facts: &mut Vec<Fact>) {
+    viewed(view, epoch, facts);
+    let Some(instrument) = view.instrument else { return };
+    for f in fills {
+        let fill = FillFact {
+            trade_id: f.trade_id,
+            qty: Qty(f.qty),
+            price: Price(f.price),
+            fee: f.fee,
+            fee_asset: f.fee_asset,
+            maker: false,
+        };
+        let key = key_of(&view.client, epoch);
+        facts.push(Fact::Fill { key, venue_order: view.venue_order, instrument, fill });
+    }
+}
+
+/// The terms of an order, where the message states them.
+fn termed(key: OrderKey, venue_order: u64, price: i64, qty: i64, facts: &mut Vec<Fact>) {
+    if price > 0 && qty > 0 {
+        let terms = Terms { price: Price(price), qty: Qty(qty) };
+        facts.push(Fact::Terms { key, venue_order, terms });
     }
 }
 
@@ -240,8 +313,12 @@ fn viewed(view: &OrderView, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         VenueStatus::ExpiredInMatch => DoneReason::SelfTrade,
         _ => DoneReason::None,
     };
+    let key = key_of(&view.client, epoch);
+    if state == VenueState::Open {
+        termed(key, view.venue_order, view.price, view.qty, facts);
+    }
     facts.push(Fact::Order {
-        key: key_of(&view.client, epoch),
+        key,
         venue_order: view.venue_order,
         state,
         cum_qty: Qty(view.executed),
@@ -264,6 +341,9 @@ fn executed(report: &ExecutionReport, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         facts.push(Fact::Fill { key, venue_order: report.venue_order, instrument, fill });
     }
     let Some(state) = state_of(report.status) else { return };
+    if state == VenueState::Open {
+        termed(key, report.venue_order, report.price, report.qty, facts);
+    }
     facts.push(Fact::Order {
         key,
         venue_order: report.venue_order,

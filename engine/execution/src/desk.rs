@@ -10,8 +10,10 @@ use bot4_types::{
 
 use crate::desk_input::DeskInput;
 use crate::gateway::{Failure, OrderKey, VenueState};
-use crate::order::{Closing, FillFact, Order};
-use crate::table::{InsertError, OrderTable, TradeLedger};
+use crate::order::{Closing, FillFact, Heard, Order, Who};
+use crate::table::{Handle, InsertError, OrderTable, TradeLedger};
+
+mod amends;
 
 /// Reports that wait for room at most; more than a full recovery answer can cause.
 const OUTBOX_MAX: usize = 8_192;
@@ -47,6 +49,10 @@ pub struct DeskCounts {
     pub rejected: u64,
     /// Orders that never left.
     pub not_sent: u64,
+    /// Words of the venue that contradict what was known of an order. One about an order that may
+    /// be open makes it unknown, and evidence decides; one that says that an ended order is open
+    /// is reported, and risk latches.
+    pub contradictions: u64,
 }
 
 impl DeskCounts {
@@ -156,6 +162,16 @@ impl Desk {
             DeskInput::CancelFailed(order, failure) => {
                 asked.extend(self.cancel_failed(order, failure, now));
             }
+            DeskInput::AmendSent(order, terms, replaces) => {
+                self.amend_sent(order, terms, replaces, now);
+            }
+            DeskInput::AmendNotSent(order, reason) => self.amend_not_sent(order, reason, now),
+            DeskInput::AmendFailed(order, failure) => {
+                asked.extend(self.amend_failed(order, failure, now));
+            }
+            DeskInput::Terms { key, venue_order, terms } => {
+                self.terms_told(key, venue_order, terms, now);
+            }
             DeskInput::NotFound(order, asked_at) => self.not_found(order, asked_at, now),
             DeskInput::Unanswered(order) => self.unanswered(order),
             DeskInput::AllLost => self.all_lost(now),
@@ -175,15 +191,14 @@ impl Desk {
     }
 
     fn take(&mut self, intent: &OrderIntent, now: Nanos) -> Outcome {
-        if intent.action == OrderAction::Cancel {
+        if intent.action != OrderAction::Place {
             return Outcome::Changed;
         }
         match self.admit(intent, now) {
-            Ok(()) => return Outcome::Changed,
+            Ok(_) => return Outcome::Changed,
             Err(InsertError::Full) => {
                 let mut order = Order::new(intent, self.epoch, now);
-                let report = order.not_sent(now, DoneReason::TableFull);
-                self.push(Some(report));
+                self.push(order.not_sent(now, DoneReason::TableFull));
             }
             // The gate uses a number once; the order of that number goes its way.
             Err(InsertError::Duplicate) => {}
@@ -192,28 +207,27 @@ impl Desk {
     }
 
     /// Takes in an approved placement; the order is not sent yet.
-    fn admit(&mut self, intent: &OrderIntent, now: Nanos) -> Result<(), InsertError> {
+    fn admit(&mut self, intent: &OrderIntent, now: Nanos) -> Result<Handle, InsertError> {
         self.table.insert(Order::new(intent, self.epoch, now), now)
     }
 
     /// The order was handed to the socket.
     fn sent(&mut self, id: OrderId, now: Nanos) {
-        let report = self.table.find(id).map(|o| o.sent(now));
-        self.push(report);
+        let heard = self.table.find(id).map(|o| o.sent(now));
+        self.push(heard.unwrap_or_default());
     }
 
     /// The order will not be sent. Only of an order that was not: anything else needs the
     /// venue's word.
     fn not_sent(&mut self, id: OrderId, now: Nanos, reason: DoneReason) {
-        let waiting = self.table.find(id).filter(|o| o.state == OrderState::Approved);
-        let report = waiting.map(|o| o.not_sent(now, reason));
-        self.push(report);
+        let heard = self.table.find(id).map(|o| o.not_sent(now, reason));
+        self.push(heard.unwrap_or_default());
     }
 
     /// A cancel of the order was handed to the socket.
     fn cancel_sent(&mut self, id: OrderId, now: Nanos) {
-        let report = self.table.find(id).map(|o| o.cancel_sent(now));
-        self.push(report);
+        let heard = self.table.find(id).map(|o| o.cancel_sent(now));
+        self.push(heard.unwrap_or_default());
     }
 
     /// The venue told the state of an order.
@@ -230,39 +244,47 @@ impl Desk {
             self.counts.foreign_orders += 1;
             return;
         };
+        let other = match order.who(venue_order) {
+            Who::Itself => Heard::default(),
+            Who::Former => return,
+            Who::Replacement => order.amended(now, venue_order),
+            Who::Stranger => {
+                let doubled = order.doubled(now);
+                return self.push(doubled);
+            }
+        };
+        let asked = std::mem::take(&mut order.asking);
+        order.told_qty = order.told_qty.max(cum_qty);
+        let end = |state| Closing { state, reason, cum_qty };
+        let proof_after = self.window + PROOF_AFTER_WINDOW;
+        let asked_at = order.asked_at;
+        if state == VenueState::Canceled
+            && let Some(amend) = order.amend.as_mut().filter(|amend| amend.replaces)
+            && !(asked && asked_at.since(amend.sent_at) > proof_after)
+        {
+            amend.halfway = Some(end(OrderState::Canceled));
+            return;
+        }
+        let open = match state {
+            // A cancel may have crossed this message: only an answer to a question refuses it.
+            VenueState::Open => order.told_open(now, venue_order, asked),
+            VenueState::Filled => order.told_open(now, venue_order, false),
+            _ => Heard::default(),
+        };
         if order.venue_order == 0 {
             order.venue_order = venue_order;
         }
-        order.told_qty = order.told_qty.max(cum_qty);
-        let end = |state| Closing { state, reason, cum_qty };
-        let report = match state {
-            VenueState::Open => match order.state {
-                // A cancel may have crossed this message: it does not refuse the cancel.
-                OrderState::PendingCancel if !order.asking => None,
-                _ => order.found_open(now, venue_order),
-            },
-            VenueState::Filled => {
-                let acked = order.acked(now, venue_order);
-                order.ended(now, end(OrderState::Filled));
-                acked
-            }
-            VenueState::Canceled => {
-                order.ended(now, end(OrderState::Canceled));
-                None
-            }
-            VenueState::Expired => {
-                order.ended(now, end(OrderState::Expired));
-                None
-            }
-            VenueState::Rejected => {
-                order.ended(now, end(OrderState::Rejected));
-                None
-            }
+        let ended = match state {
+            VenueState::Open => Heard::default(),
+            VenueState::Filled => order.ended(now, end(OrderState::Filled)),
+            VenueState::Canceled => order.ended(now, end(OrderState::Canceled)),
+            VenueState::Expired => order.ended(now, end(OrderState::Expired)),
+            VenueState::Rejected => order.ended(now, end(OrderState::Rejected)),
         };
-        order.asking = false;
         let done = order.settle(now);
-        self.push(report);
-        self.push(done);
+        for heard in [other, open, ended, done] {
+            self.push(heard);
+        }
     }
 
     /// The venue told a fill.
@@ -285,15 +307,22 @@ impl Desk {
         if order.venue_order == 0 {
             order.venue_order = venue_order;
         }
+        let other = match order.who(venue_order) {
+            Who::Replacement => order.amended(now, venue_order),
+            Who::Stranger => order.doubled(now),
+            // Replaced only while nothing was filled; booked all the same.
+            Who::Former => Heard { contradicts: true, ..Heard::default() },
+            Who::Itself => Heard::default(),
+        };
         // A fill of an unknown order is old news perhaps: it says nothing about what rests.
         let fresh = order.state == OrderState::Sent;
-        let acked = if fresh { order.acked(now, venue_order) } else { None };
-        let report = order.filled(now, fill);
+        let acked = if fresh { order.told_open(now, venue_order, false) } else { Heard::default() };
+        let filled = order.filled(now, fill);
         self.counts.overfills += u64::from(order.cum_qty > order.qty);
         let done = order.settle(now);
-        self.push(acked);
-        self.push(Some(report));
-        self.push(done);
+        for heard in [other, acked, filled, done] {
+            self.push(heard);
+        }
     }
 
     /// A placement failed.
@@ -305,14 +334,19 @@ impl Desk {
             Failure::Limited { .. } => DoneReason::RateLimit,
             Failure::Session => DoneReason::NoSession,
             Failure::OutcomeUnknown => {
-                let report = order.lost(now);
-                self.push(report);
-                return;
+                let lost = order.lost(now);
+                return self.push(lost);
             }
         };
+        if order.is_known_at_venue() && !order.state.is_terminal() {
+            // Accepted and refused: one of both words is wrong, and the venue is asked which.
+            let lost = order.lost(now);
+            return self.push(Heard { contradicts: true, ..lost });
+        }
         let cum_qty = order.cum_qty;
-        order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
+        let ended = order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
         let done = order.settle(now);
+        self.push(ended);
         self.push(done);
     }
 
@@ -320,23 +354,18 @@ impl Desk {
     fn cancel_failed(&mut self, id: OrderId, failure: Failure, now: Nanos) -> Option<Question> {
         let order = self.table.find(id)?;
         let open = !order.state.is_terminal() && order.closing.is_none();
-        match failure {
+        let reason = match failure {
             Failure::NotFound | Failure::OutcomeUnknown => {
-                order.asking = open;
-                open.then_some(Question::Status(id))
+                (order.asking, order.asked_at) = (open, now);
+                return open.then_some(Question::Status(id));
             }
-            Failure::Refused(reason) => {
-                let report = order.cancel_refused(now, reason);
-                self.push(report);
-                None
-            }
-            Failure::Limited { .. } => {
-                let report = order.cancel_refused(now, DoneReason::RateLimit);
-                self.push(report);
-                None
-            }
-            Failure::Session => None,
-        }
+            Failure::Refused(reason) => reason,
+            Failure::Limited { .. } => DoneReason::RateLimit,
+            Failure::Session => return None,
+        };
+        let refused = order.cancel_refused(now, reason);
+        self.push(refused);
+        None
     }
 
     /// A question for an order's state, sent at `asked_at`, was answered with "does not exist".
@@ -352,16 +381,16 @@ impl Desk {
         }
         if order.is_known_at_venue() {
             // The venue's answers lag behind its engine, or it lost the order: not proven.
-            let report = order.lost(now);
-            self.push(report);
-            return;
+            let lost = order.lost(now);
+            return self.push(lost);
         }
         if asked_at.since(order.sent_at) <= proof_after {
             return;
         }
         let (reason, cum_qty) = (DoneReason::NotFound, order.cum_qty);
-        order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
+        let ended = order.ended(now, Closing { state: OrderState::Rejected, reason, cum_qty });
         let done = order.settle(now);
+        self.push(ended);
         self.push(done);
     }
 
@@ -374,40 +403,26 @@ impl Desk {
 
     /// The connection is gone: every order that may have reached the venue is unknown now.
     fn all_lost(&mut self, now: Nanos) {
-        for i in 0..self.table.all_mut().len() {
-            let report = self.table.all_mut()[i].lost(now);
-            self.push(report);
+        for n in 0..self.table.len() {
+            let lost = self.table.nth(n).map(|order| order.lost(now));
+            self.push(lost.unwrap_or_default());
         }
     }
 
     /// What should be asked now, by the clock: unanswered orders, unknown ones, orders whose
     /// fills are missing. Marks each as being asked. At most `max` questions.
     fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
-        let patience = self.window + ANSWER_GRACE;
-        for i in 0..self.table.all_mut().len() {
+        for n in 0..self.table.len() {
             if out.len() >= max {
                 return;
             }
-            let order = &mut self.table.all_mut()[i];
-            let waited = now.since(order.touched_at);
-            if order.state.is_terminal() || order.asking || waited < ASK_EVERY {
-                continue;
-            }
-            let question = match (order.state, order.closing.is_some()) {
-                (_, true) if order.venue_order != 0 => Question::Fills(order.id),
-                (OrderState::Unknown, _) => Question::Status(order.id),
-                _ if order.lacks_fills() && order.venue_order != 0 => Question::Fills(order.id),
-                (OrderState::PendingCancel | OrderState::Sent, _) if waited > patience => {
-                    Question::Status(order.id)
-                }
-                _ => continue,
-            };
-            order.asking = true;
+            let patience = self.window + ANSWER_GRACE;
+            let Some(order) = self.table.nth(n) else { continue };
+            let Some(question) = question_about(order, now, patience) else { continue };
             order.touched_at = now;
-            let lost = (order.state == OrderState::Sent).then(|| order.lost(now)).flatten();
-            if lost.is_some() {
-                self.table.all_mut()[i].asking = true;
-            }
+            let silent = order.state == OrderState::Sent;
+            let lost = if silent { order.lost(now) } else { Heard::default() };
+            (order.asking, order.asked_at) = (true, now);
             out.push(question);
             self.push(lost);
         }
@@ -421,25 +436,25 @@ impl Desk {
 
     /// Orders of unknown fate.
     pub fn unknown(&mut self) -> usize {
-        self.table.all_mut().iter().filter(|o| o.state == OrderState::Unknown).count()
+        self.table.iter().filter(|o| o.state == OrderState::Unknown).count()
     }
 
     /// An order of `instrument` that is open at the venue exists.
     pub fn has_open(&mut self, instrument: InstrumentId) -> bool {
-        self.table.all_mut().iter().any(|o| {
+        self.table.iter().any(|o| {
             o.instrument == instrument && !o.state.is_terminal() && o.state != OrderState::Approved
         })
     }
 
     /// Ids of orders that have not ended, for recovery.
     pub fn open_ids(&mut self, take: impl FnMut(OrderId)) {
-        let orders = self.table.all_mut().iter();
+        let orders = self.table.iter();
         orders.filter(|o| !o.state.is_terminal()).map(|o| o.id).for_each(take);
     }
 
     /// Orders that have not ended and of whose fills the venue told more than was heard.
     pub fn lacking_fills(&mut self) -> impl Iterator<Item = OrderId> + '_ {
-        let orders = self.table.all_mut().iter();
+        let orders = self.table.iter();
         orders
             .filter(|o| !o.state.is_terminal() && o.venue_order != 0 && o.lacks_fills())
             .map(|o| o.id)
@@ -462,22 +477,49 @@ impl Desk {
         match key {
             OrderKey::Own(id) => table.find(id).filter(|o| same(o)),
             OrderKey::Venue(number) => {
-                let named = |o: &&mut Order| o.venue_order == number && same(o);
                 instrument.filter(|_| number != 0)?;
-                table.all_mut().iter_mut().find(named)
+                let named = |o: &&Order| o.was(number) && same(o);
+                let id = table.iter().find(named)?.id;
+                table.find(id)
             }
             OrderKey::Foreign => None,
         }
     }
 
-    fn push(&mut self, report: Option<OrderReport>) {
-        if let Some(report) = report {
+    fn push(&mut self, heard: Heard) {
+        self.counts.contradictions += u64::from(heard.contradicts);
+        if let Some(report) = heard.report {
             self.counts.note(&report);
             self.outbox.push_back(ExecMsg::Order(report));
         }
     }
 }
 
+/// What should be asked about `order` now, if anything.
+fn question_about(order: &Order, now: Nanos, patience: Nanos) -> Option<Question> {
+    let waited = now.since(order.touched_at);
+    if order.state.is_terminal() || order.asking || waited < ASK_EVERY {
+        return None;
+    }
+    match (order.state, order.closing.is_some()) {
+        (_, true) if order.venue_order != 0 => Some(Question::Fills(order.id)),
+        (OrderState::Unknown, _) => Some(Question::Status(order.id)),
+        _ if order.lacks_fills() && order.venue_order != 0 => Some(Question::Fills(order.id)),
+        (OrderState::PendingCancel | OrderState::PendingReplace | OrderState::Sent, _)
+            if waited > patience =>
+        {
+            Some(Question::Status(order.id))
+        }
+        // Amended to what it has filled: it ends, or has ended.
+        _ if order.cum_qty >= order.qty => Some(Question::Status(order.id)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 #[path = "desk_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "desk_permutations.rs"]
+mod permutations;

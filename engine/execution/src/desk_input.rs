@@ -10,7 +10,7 @@ use bot4_types::{
 };
 
 use crate::gateway::{Failure, OrderKey, VenueState};
-use crate::order::FillFact;
+use crate::order::{FillFact, Terms};
 
 /// One input of the desk. The time is that of its record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +74,21 @@ pub enum DeskInput {
     Purge,
     /// So many inputs before this one found no room in the log: a replay ends here.
     Unrecorded(u64),
+    /// An amend of the order to these terms was handed to the socket; `true` when it replaces.
+    AmendSent(OrderId, Terms, bool),
+    /// An approved amend will not be sent.
+    AmendNotSent(OrderId, DoneReason),
+    /// An amend failed.
+    AmendFailed(OrderId, Failure),
+    /// The venue told the terms of an order of which an amend is on its way.
+    Terms {
+        /// Which.
+        key: OrderKey,
+        /// The venue's number.
+        venue_order: u64,
+        /// Its terms.
+        terms: Terms,
+    },
 }
 
 fn put_key(key: OrderKey, w: &mut Writer<'_>) {
@@ -151,10 +166,47 @@ fn take_fill(r: &mut Reader<'_>) -> Option<FillFact> {
     })
 }
 
+fn put_terms(terms: Terms, w: &mut Writer<'_>) {
+    w.i64(terms.price.0);
+    w.i64(terms.qty.0);
+}
+
+fn take_terms(r: &mut Reader<'_>) -> Option<Terms> {
+    Some(Terms { price: Price(r.i64()?), qty: Qty(r.i64()?) })
+}
+
 /// An input about one order alone.
 fn put_order(tag: u8, order: OrderId, w: &mut Writer<'_>) {
     w.u8(tag);
     w.u64(order.0);
+}
+
+impl DeskInput {
+    /// The inputs about amends; nothing for the others.
+    fn write_amend(&self, w: &mut Writer<'_>) {
+        match *self {
+            Self::AmendSent(order, terms, replaces) => {
+                put_order(15, order, w);
+                put_terms(terms, w);
+                w.u8(u8::from(replaces));
+            }
+            Self::AmendNotSent(order, reason) => {
+                put_order(16, order, w);
+                w.u8(reason as u8);
+            }
+            Self::AmendFailed(order, failure) => {
+                put_order(17, order, w);
+                put_failure(failure, w);
+            }
+            Self::Terms { key, venue_order, terms } => {
+                w.u8(18);
+                put_key(key, w);
+                w.u64(venue_order);
+                put_terms(terms, w);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Body for DeskInput {
@@ -215,6 +267,10 @@ impl Body for DeskInput {
                 w.u8(14);
                 w.u64(count);
             }
+            Self::AmendSent(..)
+            | Self::AmendNotSent(..)
+            | Self::AmendFailed(..)
+            | Self::Terms { .. } => self.write_amend(w),
         }
     }
 
@@ -251,6 +307,10 @@ impl Body for DeskInput {
             12 => Self::Clock(r.u16()?),
             13 => Self::Purge,
             14 => Self::Unrecorded(r.u64()?),
+            15 => Self::AmendSent(OrderId(r.u64()?), take_terms(r)?, r.u8()? != 0),
+            16 => Self::AmendNotSent(OrderId(r.u64()?), DoneReason::from_raw(r.u8()?)?),
+            17 => Self::AmendFailed(OrderId(r.u64()?), take_failure(r)?),
+            18 => Self::Terms { key: take_key(r)?, venue_order: r.u64()?, terms: take_terms(r)? },
             _ => return None,
         })
     }
@@ -310,14 +370,23 @@ mod tests {
             DeskInput::Clock(32),
             DeskInput::Purge,
             DeskInput::Unrecorded(n),
+            DeskInput::AmendSent(
+                order,
+                Terms { price: Price(-1), qty: Qty(n as i64) },
+                n.is_multiple_of(2),
+            ),
+            DeskInput::AmendNotSent(order, DoneReason::Window),
         ];
         for failure in failures {
             all.push(DeskInput::PlaceFailed(order, failure));
             all.push(DeskInput::CancelFailed(order, failure));
+            all.push(DeskInput::AmendFailed(order, failure));
         }
         for key in [OrderKey::Own(order), OrderKey::Venue(n), OrderKey::Foreign] {
             let instrument = InstrumentId(2);
             all.push(DeskInput::Fill { key, venue_order: n, instrument, fill });
+            let terms = Terms { price: Price(5), qty: Qty(-6) };
+            all.push(DeskInput::Terms { key, venue_order: n, terms });
             for state in STATES {
                 let (cum_qty, reason) = (Qty(6), DoneReason::Expired);
                 all.push(DeskInput::State { key, venue_order: n, state, cum_qty, reason });

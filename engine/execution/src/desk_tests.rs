@@ -1,27 +1,11 @@
 //! The venue's word in any order, and more than once, gives the same account.
 
 use super::*;
-use bot4_types::{
-    AssetId, Cause, OrderIntent, OrderKind, Price, ReportKind, Side, StrategyId, Tif, Trail,
-};
+use bot4_types::{AssetId, OrderIntent, Price, ReportKind, Side};
 use proptest::prelude::*;
 
 fn approved(order: u64, qty: i64) -> OrderIntent {
-    OrderIntent {
-        trail: Trail::default(),
-        order: OrderId(order),
-        price: Price(100),
-        qty: Qty(qty),
-        stop_ticks: 1,
-        instrument: InstrumentId(0),
-        strategy: StrategyId(0),
-        cause: Cause::Market,
-        expires: Nanos::MAX,
-        action: bot4_types::OrderAction::Place,
-        kind: OrderKind::Limit,
-        tif: Tif::Gtc,
-        side: Side::Buy,
-    }
+    OrderIntent { order: OrderId(order), qty: Qty(qty), ..crate::order::test_intent() }
 }
 
 fn desk() -> Desk {
@@ -283,6 +267,7 @@ fn a_report_of_not_sent_is_made_once_and_never_of_a_sent_order() {
     let mut desk = desk();
     desk.not_sent(OrderId(1), Nanos(3), DoneReason::Expired);
     assert_eq!(desk.open(), 1, "it was handed to the socket");
+    assert_eq!(desk.counts.contradictions, 1);
     second_order(&mut desk, 0);
     desk.admit(&approved(3, 10), Nanos(3)).expect("room");
     desk.all_lost(Nanos(4));
@@ -301,4 +286,40 @@ fn ended_orders_make_room_for_new_ones() {
         }
     }
     assert_eq!(desk.open(), 4);
+}
+
+/// Accepted, and then refused: one of both words is wrong, so the venue is asked.
+#[test]
+fn a_refusal_of_an_accepted_order_makes_it_unknown() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    desk.place_failed(OrderId(1), Failure::Refused(DoneReason::Balance), Nanos(4));
+    assert_eq!((desk.unknown(), desk.counts.contradictions), (1, 1));
+    tell(&mut desk, Told::State(VenueState::Rejected, 0));
+    assert_eq!(desk.open(), 0, "its own word ends it");
+}
+
+/// The proof of non-arrival was wrong: something may rest that nobody counts.
+#[test]
+fn an_ended_order_that_is_open_at_the_venue_is_reported() {
+    let mut desk = desk();
+    desk.place_failed(OrderId(1), Failure::Refused(DoneReason::Filter), Nanos(3));
+    reports(&mut desk);
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    let last = reports(&mut desk).pop().expect("a report");
+    assert_eq!((last.kind, last.state), (ReportKind::Contradicted, OrderState::Rejected));
+    assert_eq!(desk.counts.contradictions, 1);
+}
+
+#[test]
+fn fills_beyond_the_order_and_endings_that_differ_are_contradictions() {
+    let mut desk = desk();
+    tell(&mut desk, Told::Fill(11, 10));
+    tell(&mut desk, Told::State(VenueState::Filled, 10));
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    assert_eq!(desk.counts.contradictions, 0, "an acceptance may come late");
+    tell(&mut desk, Told::Fill(12, 1));
+    assert_eq!((desk.counts.contradictions, desk.counts.overfills, desk.counts.fills), (1, 1, 2));
+    tell(&mut desk, Told::State(VenueState::Canceled, 10));
+    assert_eq!(desk.counts.contradictions, 2);
 }

@@ -2,13 +2,13 @@
 //! words. One implementation a venue; everything else in this crate is the same for all.
 
 use bot4_types::{
-    AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderIntent, Qty,
-    instrument::Amount,
+    AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderIntent,
+    OrderKind, Qty, Side, Tif, instrument::Amount,
 };
 use bot4_venues::limits::{Cost, Usage};
 use bot4_venues::session::KeepAlive;
 
-use crate::order::FillFact;
+use crate::order::{FillFact, Terms};
 use crate::requests::Purpose;
 
 /// How a request reaches the venue.
@@ -114,6 +114,16 @@ pub enum Fact {
         /// Why it ended.
         reason: DoneReason,
     },
+    /// The terms of an open order, told before its [`Fact::Order`]. A venue that takes amends
+    /// tells them wherever it tells that an order is open.
+    Terms {
+        /// Which order.
+        key: OrderKey,
+        /// The venue's number.
+        venue_order: u64,
+        /// Limit price and whole quantity.
+        terms: Terms,
+    },
     /// A fill of an order; `Fact::Order` may come before or after it.
     Fill {
         /// Which order.
@@ -159,6 +169,35 @@ pub struct Named<'a> {
     pub client: ClientId,
 }
 
+/// An order that rests, and what it should become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Buy or sell.
+    pub side: Side,
+    /// Order type.
+    pub kind: OrderKind,
+    /// Time in force.
+    pub tif: Tif,
+    /// Filled so far.
+    pub filled: Qty,
+    /// Its terms.
+    pub from: Terms,
+    /// What it should have.
+    pub to: Terms,
+}
+
+/// How a venue changes an order that rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmendWay {
+    /// It does not: cancel it and place another one.
+    None,
+    /// The order keeps its number, and its place in the queue where the venue grants that.
+    InPlace,
+    /// One request cancels it and places another one under the same client id, the second only
+    /// when the first found nothing filled: both together never fill more than the larger.
+    Replace,
+}
+
 /// A venue's order-entry dialect: bytes out, facts in. Pure; `now_ms` is venue time, Unix ms.
 /// Each request writes exactly one message into `out`, which the caller cleared.
 pub trait Gateway: Send {
@@ -186,6 +225,25 @@ pub trait Gateway: Send {
         now_ms: i64,
         out: &mut Vec<u8>,
     );
+    /// How `change` can be asked for. A dialect that says nothing takes no amends: the router
+    /// cancels and places.
+    fn amend_way(&self, _change: &Change) -> AmendWay {
+        AmendWay::None
+    }
+    /// Asks for `change` of an order; called only where [`amend_way`](Self::amend_way) names a way.
+    fn amend(
+        &mut self,
+        _id: u64,
+        _order: &Named<'_>,
+        _change: &Change,
+        _now_ms: i64,
+        _out: &mut Vec<u8>,
+    ) {
+    }
+    /// What an amend costs of the rate budget.
+    fn cost_amend(&self, _way: AmendWay) -> Cost {
+        self.cost_place()
+    }
     /// Cancels an order.
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for an order's state.

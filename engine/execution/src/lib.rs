@@ -11,6 +11,7 @@
 //!   One file a venue, like [`binance`]; [`rows`] is what the others share.
 //! * [`desk`] holds the orders and applies facts: pure, no socket, no clock. Cumulative
 //!   quantities only grow, a trade id is booked once, an ending waits for its fills.
+//! * [`transitions`] is the one table of an order's life: state and event to the next state.
 //! * [`desk_input`] is all that changes the desk, recorded as it is applied: fed to a fresh desk by
 //!   [`replay`], the same inputs make the same reports.
 //! * [`link`] holds the connections and their session; [`requests`] what is unanswered; a
@@ -39,6 +40,7 @@ pub mod requests;
 pub mod rows;
 mod session;
 pub mod table;
+pub mod transitions;
 pub mod venue_clock;
 
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};

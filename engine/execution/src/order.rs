@@ -2,12 +2,18 @@
 //!
 //! The venue's facts are applied monotonically: cumulative quantity only grows, a trade id counts
 //! once, and an order ends only when everything it is known to have filled was booked. An order
-//! whose fate is not known is [`OrderState::Unknown`] until the venue gives evidence.
+//! whose fate is not known is [`OrderState::Unknown`] until the venue gives evidence. Which event
+//! leads where stands in one table, [`crate::transitions`].
 
 use bot4_types::{
-    AssetId, ClientId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, OrderReport,
-    OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId, instrument::Amount,
+    AssetId, ClientId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, OrderKind,
+    OrderReport, OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId, Tif,
+    instrument::Amount,
 };
+
+use crate::transitions::{self, Event, Step};
+
+pub use bot4_types::Terms;
 
 /// An order in the table.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +28,10 @@ pub struct Order {
     pub strategy: StrategyId,
     /// Buy or sell.
     pub side: Side,
+    /// Order type.
+    pub kind: OrderKind,
+    /// Time in force.
+    pub tif: Tif,
     /// Limit price.
     pub price: Price,
     /// Ordered quantity.
@@ -41,9 +51,33 @@ pub struct Order {
     pub touched_at: Nanos,
     /// A status question is on its way.
     pub asking: bool,
+    /// When the question on its way, or the last one, was asked.
+    pub asked_at: Nanos,
     /// The ending the venue told, held back until all fills up to its quantity are booked.
     pub closing: Option<Closing>,
+    /// The amend that is on its way or of unknown fate.
+    pub amend: Option<Amend>,
+    /// Its venue numbers before it was replaced, newest first: their late words are not about it.
+    former: [u64; FORMER_MAX],
     seq: u32,
+}
+
+/// Venue numbers of an order that are remembered once it has another. A late word comes with the
+/// answer of the replacement itself; four are far more than can be on their way.
+const FORMER_MAX: usize = 4;
+
+/// An amend that was handed to the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amend {
+    /// What it asks for.
+    pub terms: Terms,
+    /// The venue cancels the order and places another one under the same client id; else it keeps
+    /// its number.
+    pub replaces: bool,
+    /// When it was handed to the socket.
+    pub sent_at: Nanos,
+    /// The cancelling half was told: the ending, if the placing half never comes.
+    pub halfway: Option<Closing>,
 }
 
 /// An ending as the venue told it.
@@ -74,6 +108,34 @@ pub struct FillFact {
     pub maker: bool,
 }
 
+/// Who is meant by a word about an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The order.
+    Itself,
+    /// What it was before it was replaced.
+    Former,
+    /// What the replacement on its way makes of it.
+    Replacement,
+    /// An order that nobody asked for.
+    Stranger,
+}
+
+/// What an order makes of an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    /// What risk should hear.
+    pub report: Option<OrderReport>,
+    /// The event contradicts what was known of the order.
+    pub contradicts: bool,
+}
+
+impl Heard {
+    fn of(step: Step, report: Option<OrderReport>) -> Self {
+        Self { report, contradicts: matches!(step, Step::Invalid | Step::Doubt) }
+    }
+}
+
 impl Order {
     /// The order of an approved placement, not yet sent.
     #[must_use]
@@ -84,6 +146,8 @@ impl Order {
             instrument: intent.instrument,
             strategy: intent.strategy,
             side: intent.side,
+            kind: intent.kind,
+            tif: intent.tif,
             price: intent.price,
             qty: intent.qty,
             state: OrderState::Approved,
@@ -93,24 +157,34 @@ impl Order {
             sent_at: now,
             touched_at: now,
             asking: false,
+            asked_at: Nanos::ZERO,
             closing: None,
+            amend: None,
+            former: [0; FORMER_MAX],
             seq: 0,
         }
     }
 
     /// It was handed to the socket.
-    pub fn sent(&mut self, now: Nanos) -> OrderReport {
-        self.state = OrderState::Sent;
-        self.sent_at = now;
-        self.touched_at = now;
-        self.report(now, ReportKind::Sent, DoneReason::None)
+    pub fn sent(&mut self, now: Nanos) -> Heard {
+        let step = self.step(Event::Sent);
+        let report = matches!(step, Step::To(_)).then(|| {
+            self.sent_at = now;
+            self.touched_at = now;
+            self.report(now, ReportKind::Sent, DoneReason::None)
+        });
+        Heard::of(step, report)
     }
 
-    /// It never left the engine.
-    pub fn not_sent(&mut self, now: Nanos, reason: DoneReason) -> OrderReport {
-        self.state = OrderState::NotSent;
-        self.touched_at = now;
-        self.report(now, ReportKind::Done, reason)
+    /// It never left the engine. Only of an order that did not: anything else needs the venue's
+    /// word.
+    pub fn not_sent(&mut self, now: Nanos, reason: DoneReason) -> Heard {
+        let step = self.step(Event::NotSent);
+        let report = matches!(step, Step::To(_)).then(|| {
+            self.touched_at = now;
+            self.report(now, ReportKind::Done, reason)
+        });
+        Heard::of(step, report)
     }
 
     /// The venue has had it: an answer that denies that is no evidence.
@@ -125,50 +199,130 @@ impl Order {
         self.closing.is_some() || self.told_qty > self.cum_qty
     }
 
-    /// The venue accepted it and has it open. `None` when that was known.
-    pub fn acked(&mut self, now: Nanos, venue_order: u64) -> Option<OrderReport> {
-        self.venue_order = venue_order;
-        let found = self.state == OrderState::Unknown;
-        if self.state != OrderState::Sent && !found {
-            return None;
+    /// The venue has it open: it accepted it, or says so when `asked` for its state. An order that
+    /// we count as ended, or that never left, is reported as a contradiction: the venue may have
+    /// something open that nobody counts.
+    pub fn told_open(&mut self, now: Nanos, venue_order: u64, asked: bool) -> Heard {
+        if self.venue_order == 0 {
+            self.venue_order = venue_order;
         }
-        self.state = self.open_state();
-        self.touched_at = now;
-        let kind = if found { ReportKind::Found } else { ReportKind::Acked };
-        Some(self.report(now, kind, DoneReason::None))
+        let before = self.state;
+        let step = self.step(if asked { Event::Found } else { Event::Acked });
+        let kind = match (step, before) {
+            (Step::Invalid, _) => ReportKind::Contradicted,
+            (Step::Open, OrderState::PendingReplace) => return Heard::default(),
+            (Step::Open, OrderState::Unknown) => ReportKind::Found,
+            (Step::Open, OrderState::PendingCancel) => ReportKind::CancelRejected,
+            (Step::Open, _) => ReportKind::Acked,
+            _ => return Heard::of(step, None),
+        };
+        if step == Step::Open {
+            self.touched_at = now;
+        }
+        let refused = kind == ReportKind::CancelRejected;
+        let reason = if refused { DoneReason::Other } else { DoneReason::None };
+        Heard::of(step, Some(self.report(now, kind, reason)))
     }
 
     /// A cancel was handed to the socket.
-    pub fn cancel_sent(&mut self, now: Nanos) -> OrderReport {
-        if self.state != OrderState::Unknown {
-            self.state = OrderState::PendingCancel;
+    pub fn cancel_sent(&mut self, now: Nanos) -> Heard {
+        let step = self.step(Event::CancelSent);
+        if step == Step::Invalid {
+            return Heard::of(step, None);
         }
         self.touched_at = now;
-        self.report(now, ReportKind::CancelSent, DoneReason::None)
+        Heard::of(step, Some(self.report(now, ReportKind::CancelSent, DoneReason::None)))
     }
 
     /// The cancel was refused: the order lives on, or its end is about to be told.
-    pub fn cancel_refused(&mut self, now: Nanos, reason: DoneReason) -> Option<OrderReport> {
-        if self.state != OrderState::PendingCancel {
-            return None;
-        }
-        self.state = self.open_state();
-        self.touched_at = now;
-        Some(self.report(now, ReportKind::CancelRejected, reason))
+    pub fn cancel_refused(&mut self, now: Nanos, reason: DoneReason) -> Heard {
+        let step = self.step(Event::CancelRefused);
+        let report = (step == Step::Open).then(|| {
+            self.touched_at = now;
+            self.report(now, ReportKind::CancelRejected, reason)
+        });
+        Heard::of(step, report)
     }
 
-    /// A fill that was not seen before. Fills of terminal orders are booked too: the venue's
-    /// word about money outranks the order's state.
-    pub fn filled(&mut self, now: Nanos, fill: FillFact) -> OrderReport {
-        self.cum_qty = Qty(self.cum_qty.0.saturating_add(fill.qty.0));
-        if !self.state.is_terminal() {
-            let whole = self.cum_qty >= self.qty;
-            self.state = match self.state {
-                _ if whole => OrderState::Filled,
-                OrderState::PendingCancel | OrderState::Unknown => self.state,
-                _ => OrderState::PartiallyFilled,
-            };
+    /// An amend was handed to the socket.
+    pub fn amend_sent(&mut self, now: Nanos, terms: Terms, replaces: bool) -> Heard {
+        let step = self.step(Event::AmendSent);
+        if step == Step::Invalid {
+            return Heard::of(step, None);
         }
+        self.amend = Some(Amend { terms, replaces, sent_at: now, halfway: None });
+        self.touched_at = now;
+        Heard::of(step, Some(self.report(now, ReportKind::AmendSent, DoneReason::None)))
+    }
+
+    /// The amend changed nothing, by the venue's word or because it never left. What it may have
+    /// half done is told by [`Amend::halfway`].
+    pub fn amend_refused(&mut self, now: Nanos, reason: DoneReason) -> Heard {
+        let halfway = self.amend.take().and_then(|amend| amend.halfway);
+        if self.state.is_terminal() {
+            return Heard::default();
+        }
+        let step = self.step(Event::AmendOver);
+        self.closing = self.closing.or(halfway);
+        self.touched_at = now;
+        Heard::of(step, Some(self.report(now, ReportKind::AmendRejected, reason)))
+    }
+
+    /// An approved amend did not leave. While another one is on its way, which the gate does not
+    /// allow, nothing is told: the word would be taken for that one's.
+    pub fn amend_not_sent(&mut self, now: Nanos, reason: DoneReason) -> Heard {
+        if self.amend.is_some() { Heard::default() } else { self.amend_refused(now, reason) }
+    }
+
+    /// The terms asked for hold. A replacement has another number at the venue.
+    pub fn amended(&mut self, now: Nanos, venue_order: u64) -> Heard {
+        let Some(amend) = self.amend.take() else { return Heard::default() };
+        debug_assert!(!self.state.is_terminal(), "an end ends the amend");
+        if amend.replaces {
+            self.former.rotate_right(1);
+            self.former[0] = self.venue_order;
+            self.venue_order = venue_order;
+        }
+        (self.price, self.qty) = (amend.terms.price, amend.terms.qty);
+        let step = self.step(Event::AmendOver);
+        self.touched_at = now;
+        let report = self.report(now, ReportKind::Amended, DoneReason::None);
+        // The replacement is asked for only while nothing is filled.
+        let filled = amend.replaces && self.cum_qty.0 > 0;
+        Heard { contradicts: filled, ..Heard::of(step, Some(report)) }
+    }
+
+    /// Whose word it is that names the order by `venue_order`.
+    #[must_use]
+    pub fn who(&self, venue_order: u64) -> Who {
+        let replaces = self.amend.is_some_and(|amend| amend.replaces);
+        match venue_order {
+            0 => Who::Itself,
+            n if n == self.venue_order || self.venue_order == 0 => Who::Itself,
+            n if self.former.contains(&n) => Who::Former,
+            _ if replaces => Who::Replacement,
+            _ => Who::Stranger,
+        }
+    }
+
+    /// The venue has, or had, it under this number, which is not zero.
+    #[must_use]
+    pub fn was(&self, number: u64) -> bool {
+        self.venue_order == number || self.former.contains(&number)
+    }
+
+    /// The venue has an order under our client id that we know nothing of.
+    pub fn doubled(&mut self, now: Nanos) -> Heard {
+        let report = self.report(now, ReportKind::Contradicted, DoneReason::None);
+        Heard { report: Some(report), contradicts: true }
+    }
+
+    /// A fill that was not seen before. Booked in every state: the venue's word about money
+    /// outranks the order's state.
+    pub fn filled(&mut self, now: Nanos, fill: FillFact) -> Heard {
+        self.cum_qty = Qty(self.cum_qty.0.saturating_add(fill.qty.0));
+        let whole = self.cum_qty >= self.qty;
+        let step = self.step(if whole { Event::FillWhole } else { Event::Fill });
         self.touched_at = now;
         let mut report = self.report(now, ReportKind::Fill, DoneReason::None);
         report.last_qty = fill.qty;
@@ -177,64 +331,78 @@ impl Order {
         report.fee = fill.fee;
         report.fee_asset = fill.fee_asset;
         report.maker = fill.maker;
-        report
+        Heard::of(step, Some(report))
     }
 
     /// The venue told an ending. Held until the fills it counts are booked; see
     /// [`settle`](Self::settle).
-    pub fn ended(&mut self, now: Nanos, closing: Closing) {
-        if self.state.is_terminal() || self.closing.is_some() {
-            return;
+    pub fn ended(&mut self, now: Nanos, closing: Closing) -> Heard {
+        let event = event_of(closing.state);
+        let step = transitions::step(self.state, event);
+        match step {
+            Step::To(_) => match self.closing {
+                Some(held) if held.state != closing.state => Heard::of(Step::Invalid, None),
+                Some(_) => Heard::default(),
+                None => {
+                    self.closing = Some(closing);
+                    self.touched_at = now;
+                    Heard::default()
+                }
+            },
+            Step::Doubt => Heard { contradicts: true, ..self.lost(now) },
+            _ => Heard::of(step, None),
         }
-        self.closing = Some(closing);
-        self.touched_at = now;
     }
 
     /// Reports the held ending once nothing is missing.
-    pub fn settle(&mut self, now: Nanos) -> Option<OrderReport> {
-        let closing = self.closing?;
-        if self.state.is_terminal() || self.cum_qty < closing.cum_qty {
-            return None;
+    pub fn settle(&mut self, now: Nanos) -> Heard {
+        let Some(closing) = self.closing else { return Heard::default() };
+        if self.state.is_terminal() {
+            // Its fills completed it: an ending as filled is what they say, any other is not.
+            self.closing = None;
+            return Heard::of(self.step(event_of(closing.state)), None);
+        }
+        if self.cum_qty < closing.cum_qty {
+            return Heard::default();
         }
         self.closing = None;
-        self.state = closing.state;
+        let step = self.step(event_of(closing.state));
+        self.amend = None;
         self.touched_at = now;
-        Some(self.report(now, ReportKind::Done, closing.reason))
+        Heard::of(step, Some(self.report(now, ReportKind::Done, closing.reason)))
     }
 
-    /// The order is complete by its fills, with nothing left to report but the end.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.cum_qty >= self.qty
-    }
-
-    /// Its fate became unknown. `None` when it was, or when it ended.
-    pub fn lost(&mut self, now: Nanos) -> Option<OrderReport> {
+    /// What became of it cannot be known at present. No report when that was so, or when it
+    /// ended.
+    pub fn lost(&mut self, now: Nanos) -> Heard {
         // A question on its way is lost with everything else.
         self.asking = false;
-        if self.state.is_terminal() || self.state == OrderState::Unknown {
-            return None;
-        }
+        let step = self.step(Event::Lost);
+        let Step::To(next) = step else { return Heard::default() };
         self.touched_at = now;
-        if self.state == OrderState::Approved {
-            return Some(self.not_sent(now, DoneReason::NoSession));
-        }
-        self.state = OrderState::Unknown;
-        Some(self.report(now, ReportKind::Lost, DoneReason::None))
+        let report = match next {
+            OrderState::NotSent => self.report(now, ReportKind::Done, DoneReason::NoSession),
+            _ => self.report(now, ReportKind::Lost, DoneReason::None),
+        };
+        Heard::of(step, Some(report))
     }
 
-    /// The venue says the order is open with `cum_qty` filled.
-    pub fn found_open(&mut self, now: Nanos, venue_order: u64) -> Option<OrderReport> {
-        self.asking = false;
-        self.touched_at = now;
-        match self.state {
-            OrderState::Unknown | OrderState::Sent => self.acked(now, venue_order),
-            OrderState::PendingCancel => self.cancel_refused(now, DoneReason::Other),
-            _ => None,
+    /// Moves on as the table says.
+    fn step(&mut self, event: Event) -> Step {
+        let step = transitions::step(self.state, event);
+        match step {
+            Step::To(next) => self.state = next,
+            Step::Open => self.state = self.open_state(),
+            Step::Doubt => self.state = OrderState::Unknown,
+            Step::Stay | Step::Invalid => {}
         }
+        step
     }
 
     const fn open_state(&self) -> OrderState {
+        if self.amend.is_some() {
+            return OrderState::PendingReplace;
+        }
         if self.cum_qty.0 > 0 { OrderState::PartiallyFilled } else { OrderState::Live }
     }
 
@@ -261,5 +429,35 @@ impl Order {
             side: self.side,
             maker: false,
         }
+    }
+}
+
+/// The event that tells the ending `state`.
+const fn event_of(state: OrderState) -> Event {
+    match state {
+        OrderState::Filled => Event::Filled,
+        OrderState::Canceled => Event::Canceled,
+        OrderState::Expired => Event::Expired,
+        _ => Event::Rejected,
+    }
+}
+
+/// An intent of no account for tests.
+#[cfg(test)]
+pub(crate) fn test_intent() -> OrderIntent {
+    OrderIntent {
+        trail: bot4_types::Trail::default(),
+        order: OrderId(1),
+        price: Price(100),
+        qty: Qty(10),
+        stop_ticks: 1,
+        instrument: InstrumentId(0),
+        strategy: StrategyId(0),
+        cause: bot4_types::Cause::Market,
+        expires: Nanos::MAX,
+        action: bot4_types::OrderAction::Place,
+        kind: bot4_types::OrderKind::Limit,
+        tif: bot4_types::Tif::Gtc,
+        side: Side::Buy,
     }
 }

@@ -19,6 +19,8 @@ pub enum Purpose {
     Place(OrderId),
     /// A cancel.
     Cancel(OrderId),
+    /// An amend.
+    Amend(OrderId),
     /// A question for an order's state.
     Status(OrderId),
     /// Fills of an order.

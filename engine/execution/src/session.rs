@@ -109,6 +109,12 @@ impl ExecutionAgent {
                 let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
                 self.feed(told, now);
             }
+            // Of no use but to an amend on its way: no record is spent on the others.
+            Fact::Terms { key, venue_order, terms } => {
+                if self.desk.awaits_terms(key) {
+                    self.feed(DeskInput::Terms { key, venue_order, terms }, now);
+                }
+            }
             Fact::Fill { key, venue_order, instrument, fill } => {
                 self.feed(DeskInput::Fill { key, venue_order, instrument, fill }, now);
             }
@@ -153,7 +159,7 @@ impl ExecutionAgent {
                     self.log_on(now, probe);
                 }
             }
-            Purpose::Balances | Purpose::Cancel(_) | Purpose::CancelAll(_) => {}
+            Purpose::Balances | Purpose::Cancel(_) | Purpose::Amend(_) | Purpose::CancelAll(_) => {}
         }
     }
 
@@ -197,9 +203,13 @@ impl ExecutionAgent {
                 self.latencies.ack.record(t0.since(pending.stamp).0);
                 self.feed(DeskInput::PlaceFailed(order, failure), now);
             }
-            Purpose::Cancel(order) => {
+            Purpose::Cancel(order) | Purpose::Amend(order) => {
                 self.questions.clear();
-                self.feed(DeskInput::CancelFailed(order, failure), now);
+                let input = match pending.purpose {
+                    Purpose::Amend(_) => DeskInput::AmendFailed(order, failure),
+                    _ => DeskInput::CancelFailed(order, failure),
+                };
+                self.feed(input, now);
                 let question = self.questions.pop();
                 if question.is_some_and(|question| !self.ask(question, now, probe)) {
                     self.unanswered(order, now);
@@ -414,7 +424,11 @@ impl ExecutionAgent {
             match pending.purpose {
                 Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
                 // The clock asks for an order that was sent or is being cancelled.
-                Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) | Purpose::Time => {}
+                Purpose::Place(_)
+                | Purpose::Cancel(_)
+                | Purpose::Amend(_)
+                | Purpose::CancelAll(_)
+                | Purpose::Time => {}
                 Purpose::Logon(_)
                 | Purpose::Subscribe
                 | Purpose::Balances
@@ -443,6 +457,7 @@ impl ExecutionAgent {
             self.desk.tell(ExecMsg::Session { at: now, ready: false });
         }
         // Approved orders that were waiting end with this, so none of them may leave later.
+        self.drop_waiting_amends(None, now, DoneReason::NoSession);
         self.waiting.clear();
         self.feed(DeskInput::AllLost, now);
     }

@@ -1,4 +1,4 @@
-//! The orders that may still change, and the trade ids already booked.
+//! The orders that may still change, and the trade ids already booked. Both are fixed tables.
 
 use bot4_types::{InstrumentId, Nanos, OrderId};
 
@@ -7,12 +7,28 @@ use crate::order::Order;
 /// How long an ended order stays in the table, so that a late fill still finds it.
 const RETENTION: Nanos = Nanos::from_secs(5);
 
-/// Orders sorted by id. Ids are handed out in increasing order, so an insert is a push; open
-/// orders are few, so a removal moves little. No allocation after construction.
+/// Names a place in the table and the order that was put there: once the order is forgotten the
+/// place may hold another one, and the handle finds nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    place: u32,
+    generation: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    generation: u32,
+    order: Option<Order>,
+}
+
+/// A fixed slab of orders and an index over it, sorted by id. Ids are handed out in increasing
+/// order, so an insert into the index is a push; a removal moves 16 bytes an order, the orders
+/// themselves stay where they are. No allocation after construction.
 #[derive(Debug)]
 pub struct OrderTable {
-    orders: Vec<Order>,
-    capacity: usize,
+    places: Box<[Place]>,
+    free: Vec<u32>,
+    index: Vec<(OrderId, Handle)>,
 }
 
 /// Why an order does not enter the table.
@@ -28,7 +44,11 @@ impl OrderTable {
     /// A table for `capacity` orders.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { orders: Vec::with_capacity(capacity), capacity }
+        Self {
+            places: vec![Place::default(); capacity].into_boxed_slice(),
+            free: (0..capacity as u32).rev().collect(),
+            index: Vec::with_capacity(capacity),
+        }
     }
 
     /// Adds an order; when the table is full, ended ones make room: those past their retention,
@@ -36,57 +56,100 @@ impl OrderTable {
     ///
     /// # Errors
     /// See [`InsertError`].
-    pub fn insert(&mut self, order: Order, now: Nanos) -> Result<(), InsertError> {
-        if self.orders.len() == self.capacity {
+    pub fn insert(&mut self, order: Order, now: Nanos) -> Result<Handle, InsertError> {
+        if self.free.is_empty() {
             self.purge(now);
         }
-        if self.orders.len() == self.capacity {
+        if self.free.is_empty() {
             self.purge_half();
         }
-        if self.orders.len() == self.capacity {
-            return Err(InsertError::Full);
-        }
-        match self.orders.binary_search_by_key(&order.id, |o| o.id) {
-            Ok(_) => Err(InsertError::Duplicate),
-            Err(at) => {
-                self.orders.insert(at, order);
-                Ok(())
-            }
-        }
+        let Err(at) = self.index.binary_search_by_key(&order.id, |(id, _)| *id) else {
+            return Err(InsertError::Duplicate);
+        };
+        let place = self.free.pop().ok_or(InsertError::Full)?;
+        let slot = &mut self.places[place as usize];
+        slot.order = Some(order);
+        let handle = Handle { place, generation: slot.generation };
+        self.index.insert(at, (order.id, handle));
+        Ok(handle)
+    }
+
+    /// The handle of the order with this id.
+    #[must_use]
+    pub fn handle(&self, id: OrderId) -> Option<Handle> {
+        let at = self.index.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.index[at].1)
+    }
+
+    /// The order that `handle` was made for, while it is remembered.
+    pub fn at(&mut self, handle: Handle) -> Option<&mut Order> {
+        let slot = self.places.get_mut(handle.place as usize)?;
+        slot.order.as_mut().filter(|_| slot.generation == handle.generation)
     }
 
     /// The order with this id.
     pub fn find(&mut self, id: OrderId) -> Option<&mut Order> {
-        let at = self.orders.binary_search_by_key(&id, |o| o.id).ok()?;
-        self.orders.get_mut(at)
+        self.at(self.handle(id)?)
+    }
+
+    /// Orders in the table, ended ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The order that is number `n` by id, ended ones included.
+    pub fn nth(&mut self, n: usize) -> Option<&mut Order> {
+        self.at(self.index.get(n)?.1)
     }
 
     /// All orders, ended ones included, by id.
-    pub fn all_mut(&mut self) -> &mut [Order] {
-        &mut self.orders
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.index.iter().filter_map(|(_, h)| self.places[h.place as usize].order.as_ref())
     }
 
     /// Orders that have not ended.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.orders.iter().filter(|o| !o.state.is_terminal()).count()
+        self.iter().filter(|o| !o.state.is_terminal()).count()
     }
 
     /// Forgets ended orders past their retention; how many.
     pub fn purge(&mut self, now: Nanos) -> usize {
-        let before = self.orders.len();
-        self.orders.retain(|o| !o.state.is_terminal() || now.since(o.touched_at) < RETENTION);
-        before - self.orders.len()
+        self.forget(|o| now.since(o.touched_at) >= RETENTION)
     }
 
     /// Forgets the older half of the ended orders, at least one.
     fn purge_half(&mut self) {
-        let mut excess = (self.orders.len() - self.open()).div_ceil(2);
-        self.orders.retain(|o| {
-            let kept = !o.state.is_terminal() || excess == 0;
-            excess -= usize::from(!kept);
+        let mut excess = (self.len() - self.open()).div_ceil(2);
+        self.forget(|_| {
+            let gone = excess > 0;
+            excess -= usize::from(gone);
+            gone
+        });
+    }
+
+    /// Forgets the ended orders for which `gone` holds, asked by id; how many.
+    fn forget(&mut self, mut gone: impl FnMut(&Order) -> bool) -> usize {
+        let Self { places, free, index } = self;
+        let before = index.len();
+        index.retain(|(_, handle)| {
+            let slot = &mut places[handle.place as usize];
+            let ended = slot.order.as_ref().filter(|o| o.state.is_terminal());
+            let kept = !ended.is_some_and(&mut gone);
+            if !kept {
+                *slot = Place { generation: slot.generation.wrapping_add(1), order: None };
+                free.push(handle.place);
+            }
             kept
         });
+        before - index.len()
     }
 }
 
@@ -178,8 +241,54 @@ impl TradeLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::{OrderIntent, OrderState, RunEpoch};
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn order(id: u64) -> Order {
+        let intent = OrderIntent { order: OrderId(id), ..crate::order::test_intent() };
+        Order::new(&intent, RunEpoch(1), Nanos(0))
+    }
+
+    proptest! {
+        /// The naive twin is a map; a handle finds its order and never another one.
+        #[test]
+        fn handles_find_their_order_or_nothing(
+            ops in proptest::collection::vec((0u8..4, 0usize..8, 1u64..40), 1..200)
+        ) {
+            let (mut table, mut twin) = (OrderTable::new(6), BTreeMap::new());
+            let mut handles = Vec::new();
+            let mut now = Nanos(0);
+            for (op, pick, id) in ops {
+                now = now + Nanos::from_secs(1);
+                match op {
+                    0 | 1 => match table.insert(order(id), now) {
+                        Ok(handle) => {
+                            handles.push((id, handle));
+                            twin.insert(id, handle);
+                        }
+                        Err(InsertError::Duplicate) => prop_assert!(twin.contains_key(&id)),
+                        Err(InsertError::Full) => prop_assert_eq!(table.open(), 6),
+                    },
+                    2 => {
+                        if let Some(order) = table.nth(pick) {
+                            order.state = OrderState::Canceled;
+                            order.touched_at = now;
+                        }
+                    }
+                    _ => drop(table.purge(now)),
+                }
+                let left: BTreeSet<u64> = table.iter().map(|o| o.id.0).collect();
+                twin.retain(|id, _| left.contains(id));
+                prop_assert_eq!(table.len(), twin.len());
+                for (id, handle) in &handles {
+                    let found = table.at(*handle).map(|o| o.id.0);
+                    let wanted = (twin.get(id) == Some(handle)).then_some(*id);
+                    prop_assert_eq!(found, wanted);
+                }
+            }
+        }
+    }
 
     proptest! {
         /// The naive twin is a set of all ids.

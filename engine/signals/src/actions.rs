@@ -66,7 +66,21 @@ impl<'a> Actions<'a> {
     /// The wish is spent when its order ends by a fill or a refusal: the strategy decides anew.
     pub fn quote(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
         let key = (self.strategy, self.instrument);
-        self.router.quote(key, side, price, qty, self.origin, self.turn)
+        self.router.quote(key, side, price, qty, false, self.origin, self.turn)
+    }
+
+    /// As [`quote`](Self::quote), but what rests is amended where venue and order allow it, in one
+    /// request: less quantity keeps its place in the queue, any other change is made while nothing
+    /// is filled. Where an amend cannot be it is a cancel and a placement, as with a quote.
+    pub fn amend(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        self.router.quote(key, side, price, qty, true, self.origin, self.turn)
+    }
+
+    /// What rests on both sides: bid, ask.
+    #[must_use]
+    pub fn resting(&self) -> [Option<crate::Open>; 2] {
+        self.router.quotes((self.strategy, self.instrument))
     }
 
     /// Wants nothing resting on `side`.

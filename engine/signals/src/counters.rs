@@ -73,4 +73,8 @@ counters! {
     FLATTEN_DUST = 29 => "flatten_dust",
     /// Orders asked for to close what is held at a stop.
     FLATTEN_ORDERS = 30 => "flatten_orders",
+    /// Amends asked for.
+    AMENDS = 31 => "intents_amends",
+    /// Amends that the venue made.
+    AMENDED = 32 => "quotes_amended",
 }

@@ -25,7 +25,7 @@
 //! the intents. Invariants, each held by a property test:
 //! * at most **one** order alive for each (strategy, instrument, side) of quotes and one take for
 //!   each (strategy, instrument); a replacement is a cancel, then a new order *after* the old one's
-//!   terminal report;
+//!   terminal report, or, where it is wished and can be, an amend of the one order;
 //! * every price is on tick and every quantity on lot, rounded to less risk, within the venue's
 //!   filters; every intent has a protective stop distance and an expiry;
 //! * nothing is placed while the control word says anything but run, while the session is not
@@ -61,6 +61,7 @@
 
 mod actions;
 mod agent;
+mod command;
 pub mod counters;
 mod features;
 mod market;
@@ -72,6 +73,7 @@ pub mod strategy;
 
 pub use actions::{Actions, Verdict};
 pub use agent::{SignalAgent, SignalConfig, SignalPorts};
+pub use command::OrderCommand;
 pub use features::{FeatureConfig, FeatureRow, Features};
 pub use market::{Market, View};
 pub use router::{RouteConfig, Router};

@@ -7,6 +7,9 @@
 //!    |                 |               |<- found -  Unknown  <- lost ------------|
 //!    '--- terminal report, or the gate's refusal --------------------------------'
 //! ```
+//!
+//! Where amends are wished, Live goes to Amending instead of Cancelling and comes back with the new
+//! terms; refused, it comes back with the old ones and is cancelled and placed anew.
 
 use bot4_types::{Cause, InstrumentId, Nanos, OrderId, Price, Qty, Side, StrategyId, Trail};
 
@@ -41,6 +44,8 @@ pub(crate) enum SlotState {
     Live,
     /// A cancel was asked for.
     Cancelling,
+    /// Other terms were asked for.
+    Amending,
     /// Its fate is not known.
     Unknown,
 }
@@ -52,6 +57,8 @@ pub(crate) struct Wish {
     pub qty: Qty,
     /// Not to be placed at or after this time: the decision is too old.
     pub expires: Nanos,
+    /// What rests may be amended instead of cancelled.
+    pub amends: bool,
 }
 
 /// One order slot of the router's fixed table.
@@ -65,6 +72,10 @@ pub(crate) struct OrderSlot {
     pub price: Price,
     pub qty: Qty,
     pub filled: Qty,
+    /// Terms asked for while amending.
+    pub amend: Option<(Price, Qty)>,
+    /// An amend of this order was refused: it is replaced by a cancel from now on.
+    pub no_amend: bool,
     /// Distance of its protective stop.
     pub stop_ticks: i32,
     /// When it was asked for.
@@ -100,6 +111,8 @@ impl OrderSlot {
             price: Price(0),
             qty: Qty(0),
             filled: Qty(0),
+            amend: None,
+            no_amend: false,
             stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,
@@ -125,18 +138,30 @@ impl OrderSlot {
             SlotState::Free => self.wish.is_some(),
             SlotState::Pending => false,
             SlotState::Live | SlotState::Unknown => self.differs(),
+            // What replaced the wish waits for the answer; nothing wished means a cancel.
+            SlotState::Amending => self.wish.is_none(),
             SlotState::Cancelling => true,
         }
     }
 
+    /// What rests can become what is wished by an amend: less at its price, or anything else
+    /// while nothing is filled.
+    pub fn amendable(&self) -> Option<Wish> {
+        let wish = self.wish.filter(|w| w.amends && !self.no_amend && !self.take)?;
+        let trims = wish.price == self.price && wish.qty < self.qty && wish.qty > self.filled;
+        let idle = self.state == SlotState::Live && self.amend.is_none();
+        let fits = idle && (trims || self.filled.0 == 0);
+        fits.then_some(wish)
+    }
+
     /// An order to buy at `price` would trade with this one, or one to sell.
     pub fn crosses(&self, side: Side, price: Price) -> bool {
-        self.state != SlotState::Free
-            && self.side != side
-            && match side {
-                Side::Buy => price >= self.price,
-                Side::Sell => price <= self.price,
-            }
+        let meets = |own: Price| match side {
+            Side::Buy => price >= own,
+            Side::Sell => price <= own,
+        };
+        let there = self.state != SlotState::Free && self.side != side;
+        there && (meets(self.price) || self.amend.is_some_and(|(own, _)| meets(own)))
     }
 
     /// The order as its strategy sees it.
@@ -148,6 +173,7 @@ impl OrderSlot {
             filled: self.filled,
             since: self.since,
             closing: self.state == SlotState::Cancelling,
+            amending: self.state == SlotState::Amending,
         })
     }
 }
@@ -167,4 +193,6 @@ pub struct Open {
     pub since: Nanos,
     /// Its cancel is on the way; a wish stated now is placed after it.
     pub closing: bool,
+    /// An amend is on the way; a wish stated now is worked after it.
+    pub amending: bool,
 }

@@ -117,6 +117,7 @@ impl Session {
                     self.say(&order, ReportKind::Done, OrderState::Canceled, Qty(0));
                 }
             }
+            (OrderAction::Amend, _) => panic!("nobody wishes amends here: {intent:?}"),
             (OrderAction::Place, OrderKind::LimitMaker) if through => {
                 self.say(&intent, ReportKind::Done, OrderState::Rejected, Qty(0));
             }

@@ -20,6 +20,7 @@ const INSTRUMENTS: u16 = 3;
 #[derive(Clone, Copy, Debug)]
 enum Wish {
     Quote(Side, i64, i64),
+    Amend(Side, i64, i64),
     Pull(Side),
     CancelAll,
     Take(Side, i64, i64),
@@ -39,6 +40,9 @@ impl Trader for Puppet {
             match wish {
                 Wish::Quote(side, price, qty) => {
                     orders.quote(side, Price(price), Qty(qty));
+                }
+                Wish::Amend(side, price, qty) => {
+                    orders.amend(side, Price(price), Qty(qty));
                 }
                 Wish::Take(side, price, qty) => {
                     orders.take(side, Qty(qty), Price(price));
@@ -74,6 +78,9 @@ enum Answer {
     Cancel,
     CancelReject,
     CancelRefuse,
+    Amend,
+    AmendReject,
+    AmendRefuse,
     Lose,
     Find,
 }
@@ -87,6 +94,7 @@ fn wish() -> impl Strategy<Value = Wish> {
     let qty = 100_000i64..5_000_000;
     prop_oneof![
         6 => (side(), price.clone(), qty.clone()).prop_map(|(s, p, q)| Wish::Quote(s, p, q)),
+        6 => (side(), price.clone(), qty.clone()).prop_map(|(s, p, q)| Wish::Amend(s, p, q)),
         2 => (side(), price, qty).prop_map(|(s, p, q)| Wish::Take(s, p, q)),
         1 => side().prop_map(Wish::Pull),
         1 => Just(Wish::CancelAll),
@@ -103,6 +111,9 @@ fn answer() -> impl Strategy<Value = Answer> {
         5 => Just(Answer::Cancel),
         1 => Just(Answer::CancelReject),
         1 => Just(Answer::CancelRefuse),
+        5 => Just(Answer::Amend),
+        1 => Just(Answer::AmendReject),
+        1 => Just(Answer::AmendRefuse),
         1 => Just(Answer::Lose),
         1 => Just(Answer::Find),
     ]
@@ -128,6 +139,7 @@ struct Alive {
     acked: bool,
     lost: bool,
     cancel_asked: bool,
+    amend: Option<OrderIntent>,
     filled: Qty,
 }
 
@@ -190,6 +202,7 @@ impl World {
             rig::assert_lawful(&intent, bot4_types::Nanos::ZERO);
             match intent.action {
                 OrderAction::Place => self.placed(intent),
+                OrderAction::Amend => self.amended(intent),
                 OrderAction::Cancel => {
                     let order = self.alive.iter_mut().find(|a| a.intent.order == intent.order);
                     if let Some(order) = order {
@@ -214,8 +227,42 @@ impl World {
                 && (intent.price.0 - there.price.0) * intent.side.sign() >= 0;
             assert!(!crosses, "would trade with itself: {there:?} {intent:?}");
         }
-        let filled = Qty(0);
-        self.alive.push(Alive { intent, acked: false, lost: false, cancel_asked: false, filled });
+        self.alive.push(Alive {
+            intent,
+            acked: false,
+            lost: false,
+            cancel_asked: false,
+            amend: None,
+            filled: Qty(0),
+        });
+    }
+
+    /// An amend names an order that rests, one at a time, and crosses none of ours.
+    fn amended(&mut self, intent: OrderIntent) {
+        let crossed = |o: &Alive| {
+            o.intent.instrument == intent.instrument
+                && o.intent.side != intent.side
+                && (intent.price.0 - o.intent.price.0) * intent.side.sign() >= 0
+        };
+        assert!(!self.alive.iter().any(crossed), "would trade with itself: {intent:?}");
+        let order = self.alive.iter_mut().find(|a| a.intent.order == intent.order);
+        let Some(order) = order else { return };
+        assert!(order.acked || order.lost, "amended before it was accepted");
+        assert!(intent.kind == OrderKind::LimitMaker, "takes end by themselves");
+        assert_eq!(order.amend, None, "one amend at a time");
+        order.amend = Some(intent);
+    }
+
+    /// The amend of order `n` is over; `true` when it holds.
+    fn amend_over(&mut self, n: usize, amend: OrderIntent, holds: bool) {
+        self.alive[n].amend = None;
+        if holds {
+            let intent = &mut self.alive[n].intent;
+            (intent.price, intent.qty) = (amend.price, amend.qty);
+        }
+        let kind = if holds { ReportKind::Amended } else { ReportKind::AmendRejected };
+        let state = if self.alive[n].lost { OrderState::Unknown } else { OrderState::Live };
+        self.say(n, kind, state);
     }
 
     fn answer(&mut self, pick: usize, answer: Answer) {
@@ -223,7 +270,7 @@ impl World {
             return;
         }
         let n = pick % self.alive.len();
-        let Alive { intent, acked, lost, cancel_asked, .. } = self.alive[n];
+        let Alive { intent, acked, lost, cancel_asked, amend, filled } = self.alive[n];
         let quote = intent.kind == OrderKind::LimitMaker;
         match answer {
             Answer::Ack if !acked && !lost => {
@@ -255,6 +302,21 @@ impl World {
             Answer::CancelRefuse if cancel_asked => {
                 self.alive[n].cancel_asked = false;
                 self.refuse(&intent, OrderAction::Cancel);
+            }
+            // The gate refuses what execution never sees: its word comes first.
+            Answer::AmendRefuse if amend.is_some() && !lost => {
+                self.alive[n].amend = None;
+                self.refuse(&intent, OrderAction::Amend);
+            }
+            Answer::Amend => {
+                if let Some(amend) = amend {
+                    self.amend_over(n, amend, amend.qty > filled);
+                }
+            }
+            Answer::AmendReject => {
+                if let Some(amend) = amend {
+                    self.amend_over(n, amend, false);
+                }
             }
             Answer::Lose => {
                 self.alive[n].lost = true;
@@ -303,7 +365,7 @@ impl World {
             self.read(usize::MAX);
             for n in (0..self.alive.len()).rev() {
                 let left = self.alive.len();
-                for answer in [Answer::Find, Answer::Ack, Answer::Cancel] {
+                for answer in [Answer::Find, Answer::Ack, Answer::Cancel, Answer::Amend] {
                     if self.alive.len() == left {
                         self.answer(n, answer);
                     }

@@ -32,6 +32,7 @@ fn a_busy_agent_does_not_allocate() {
         for intent in rig.sent() {
             let (kind, state) = match intent.action {
                 OrderAction::Place => (ReportKind::Acked, OrderState::Live),
+                OrderAction::Amend => (ReportKind::Amended, OrderState::Live),
                 OrderAction::Cancel => (ReportKind::Done, OrderState::Canceled),
             };
             orders += usize::from(intent.action == OrderAction::Place);

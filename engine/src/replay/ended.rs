@@ -52,6 +52,9 @@ struct CountsText {
     expired: u64,
     rejected: u64,
     not_sent: u64,
+    /// Runs of earlier versions did not write it.
+    #[serde(default)]
+    contradictions: u64,
 }
 
 /// Decisions and holdings of the risk lane.

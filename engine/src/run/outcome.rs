@@ -420,6 +420,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             rejected: desk.rejected,
             canceled: desk.canceled,
             filled: desk.filled,
+            contradictions: desk.contradictions,
             ..report::Orders::default()
         },
         fills: report::Fills {

@@ -187,6 +187,9 @@ pub struct Orders {
     pub unknown: u64,
     /// Open at the end.
     pub open_at_end: u64,
+    /// Words of the venue that contradict what was known of an order; zero at a sane venue.
+    #[serde(default)]
+    pub contradictions: u64,
 }
 
 /// Fills.
@@ -372,7 +375,7 @@ impl RunReport {
             "\nran       {:.1} s\n\
              market    {} messages ({per_s:.0}/s) · {} levels · {} trades · {} gaps · {} resyncs · stale {} ms\n\
              risk      {} checked · {} approved · {refused_sum} refused{}{}\n\
-             orders    {} sent · {} acked · {} rejected · {} canceled · {} filled · {} unknown · {} open at end\n\
+             orders    {} sent · {} acked · {} rejected · {} canceled · {} filled · {} unknown · {} open at end{}\n\
              fills     {} applied · {} duplicates dropped\n\
              reconcile {} orders · {} positions · {} balances differ\n\
              pnl       realized {} · unrealized {} · fees {}\n\
@@ -395,6 +398,10 @@ impl RunReport {
             o.filled,
             o.unknown,
             o.open_at_end,
+            match o.contradictions {
+                0 => String::new(),
+                n => format!(" · {n} contradictions"),
+            },
             f.applied,
             f.duplicates_dropped,
             c.orders_differ,

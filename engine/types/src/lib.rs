@@ -47,7 +47,8 @@ pub use log::{LogEntry, LogKind};
 pub use market::{Frame, FrameKind, Level, LevelBlock, MarketBody, MarketEvent, Slot};
 pub use order::{
     AccountReport, ApprovedOrder, Cause, ControlMode, DoneReason, ExecMsg, HeldPosition,
-    OrderAction, OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Tif,
+    OrderAction, OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Terms,
+    Tif,
 };
 pub use price::{Price, Qty, Side, notional};
 pub use rules::InstrumentRules;

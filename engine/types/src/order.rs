@@ -58,6 +58,8 @@ raw_enum! {
         Place = 0 => "place",
         /// Cancel the order named by `order`.
         Cancel = 1 => "cancel",
+        /// Give the order named by `order` another price or whole quantity while it rests.
+        Amend = 2 => "amend",
     }
 }
 
@@ -178,6 +180,11 @@ raw_enum! {
         BreakerVenue = 43 => "breaker_venue",
         /// More than half of all circuit breakers are open.
         BreakerGlobal = 44 => "breaker_global",
+        /// The order to amend is not accepted yet, has a cancel or an amend on its way, or is of
+        /// unknown fate.
+        AmendBusy = 45 => "amend_busy",
+        /// The amend changes nothing or leaves nothing to trade.
+        AmendTerms = 46 => "amend_terms",
     }
 }
 
@@ -220,6 +227,8 @@ raw_enum! {
         Rejected = 9 => "rejected",
         /// Never left the engine. Terminal.
         NotSent = 10 => "not_sent",
+        /// An amend is on its way.
+        PendingReplace = 11 => "pending_replace",
     }
 }
 
@@ -227,7 +236,7 @@ impl OrderState {
     /// Nothing more can happen to the order.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        (self as u8) >= (Self::Filled as u8)
+        (self as u8) >= (Self::Filled as u8) && (self as u8) <= (Self::NotSent as u8)
     }
 }
 
@@ -250,6 +259,15 @@ raw_enum! {
         Lost = 6 => "lost",
         /// An unknown order was found again alive.
         Found = 7 => "found",
+        /// The venue's word contradicts the order's end: it may have something open that we count
+        /// as ended.
+        Contradicted = 8 => "contradicted",
+        /// An amend was handed to the socket; `price` and `qty` are still the terms before.
+        AmendSent = 9 => "amend_sent",
+        /// The order has other terms: `price` and `qty`.
+        Amended = 10 => "amended",
+        /// The amend is over and changed nothing.
+        AmendRejected = 11 => "amend_rejected",
     }
 }
 
@@ -284,7 +302,18 @@ raw_enum! {
         Other = 12 => "other",
         /// No room for another open order.
         TableFull = 13 => "table_full",
+        /// The venue has no such request.
+        Unsupported = 14 => "unsupported",
     }
+}
+
+/// What an order may be amended in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Limit price.
+    pub price: Price,
+    /// Whole quantity, what is filled included.
+    pub qty: Qty,
 }
 
 /// What a strategy wants, after sizing and routing: router → risk.
@@ -292,11 +321,12 @@ raw_enum! {
 pub struct OrderIntent {
     /// Of the message that caused it.
     pub trail: Trail,
-    /// The order to place, or to cancel.
+    /// The order to place, to amend or to cancel.
     pub order: OrderId,
     /// Limit price; for a market order the price it was decided on.
     pub price: Price,
-    /// Quantity, positive; ignored for a cancel.
+    /// Quantity, positive; of an amend the whole one, what is filled included; ignored for a
+    /// cancel.
     pub qty: Qty,
     /// Distance of the protective stop in ticks, positive on every increasing intent.
     pub stop_ticks: i32,
@@ -308,7 +338,7 @@ pub struct OrderIntent {
     pub cause: Cause,
     /// Not valid at or after this time.
     pub expires: Nanos,
-    /// Place or cancel.
+    /// Place, amend or cancel.
     pub action: OrderAction,
     /// Order type.
     pub kind: OrderKind,
@@ -472,9 +502,9 @@ pub enum AccountReport {
     },
     /// The gate refused an intent.
     Refused {
-        /// The order that was to be placed or cancelled.
+        /// The order that was to be placed, amended or cancelled.
         order: OrderId,
-        /// Place or cancel.
+        /// Place, amend or cancel.
         action: OrderAction,
         /// Of which instrument.
         instrument: InstrumentId,
@@ -510,9 +540,9 @@ mod tests {
     }
 
     #[test]
-    fn terminal_states_are_the_last_five() {
+    fn five_states_are_terminal() {
         let terminal: Vec<_> = OrderState::ALL.iter().filter(|s| s.is_terminal()).collect();
         assert_eq!(terminal.len(), 5);
-        assert!(!OrderState::Unknown.is_terminal());
+        assert!(!OrderState::Unknown.is_terminal() && !OrderState::PendingReplace.is_terminal());
     }
 }

@@ -54,6 +54,20 @@ pub fn check(spec: &SymbolSpec, order: &Candidate) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Applies the filters that a smaller quantity of an open order meets.
+///
+/// # Errors
+/// -1013 "Filter failure: NAME".
+pub fn check_amend(spec: &SymbolSpec, price: i64, qty: i64) -> Result<(), ApiError> {
+    if !(within(qty, spec.qty_bounds) && qty % spec.lot == 0) {
+        return Err(ApiError::filter("LOT_SIZE"));
+    }
+    if value_floor(price, qty) < i128::from(spec.notional_bounds.0) {
+        return Err(ApiError::filter("NOTIONAL"));
+    }
+    Ok(())
+}
+
 fn within(value: i64, (low, high): (i64, i64)) -> bool {
     (low..=high).contains(&value)
 }

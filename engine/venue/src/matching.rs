@@ -231,6 +231,18 @@ impl Book {
         Some(gone.left)
     }
 
+    /// Takes `by` off what order `id` has left; it keeps its place. False if it is not there or has
+    /// no more than that.
+    pub fn reduce(&mut self, side: Side, price: i64, id: u64, by: i64) -> bool {
+        let Some(level) = self.side_mut(side).get_mut(&price) else { return false };
+        let resting = level.queue.iter_mut().find(|r| r.id == id && r.left > by);
+        let Some(resting) = resting else { return false };
+        resting.left -= by;
+        level.total -= by;
+        self.touched(side, price);
+        true
+    }
+
     /// Removes the youngest crowd order at a level; false where there is none.
     pub fn cancel_crowd(&mut self, side: Side, price: i64) -> bool {
         let Some(level) = self.side_mut(side).get_mut(&price) else { return false };

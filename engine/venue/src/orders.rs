@@ -111,6 +111,9 @@ pub struct Order {
     pub created_ms: u64,
     /// Last change.
     pub updated_ms: u64,
+    /// Times that it was amended.
+    #[serde(default)]
+    pub amends: u32,
 }
 
 impl Order {
@@ -192,6 +195,44 @@ impl Order {
             self.updated_ms * scale
         );
         self.push_state(&mut out, true);
+        self.push_stp(&mut out);
+        out
+    }
+
+    /// `amendedOrder` in the result of `order.amend.keepPriority`; `before` is its client id until
+    /// then. Quantities have names of their own here.
+    #[must_use]
+    pub fn amended(&self, before: &str, scale: u64) -> String {
+        let mut out = String::with_capacity(512);
+        let _ = write!(
+            out,
+            concat!(
+                r#"{{"symbol":"{}","orderId":{},"orderListId":-1,"#,
+                r#""origClientOrderId":"{before}","clientOrderId":"{}","price":""#
+            ),
+            self.symbol,
+            self.id,
+            self.client_id,
+            before = before,
+        );
+        push(&mut out, self.price);
+        out.push_str(r#"","qty":""#);
+        push(&mut out, self.qty);
+        out.push_str(r#"","executedQty":""#);
+        push(&mut out, self.filled);
+        out.push_str(r#"","preventedQty":""#);
+        push(&mut out, self.prevented);
+        out.push_str(r#"","quoteOrderQty":"0.00000000","cumulativeQuoteQty":""#);
+        push_wide(&mut out, self.quote);
+        let _ = write!(
+            out,
+            r#"","status":"{}","timeInForce":"{}","type":"{}","side":"{}","workingTime":{}"#,
+            self.status.text(),
+            self.tif.text(),
+            self.kind.text(),
+            self.side.text(),
+            self.created_ms * scale
+        );
         self.push_stp(&mut out);
         out
     }
@@ -360,6 +401,16 @@ impl Orders {
     /// The same, to change.
     pub fn by_id_mut(&mut self, id: u64) -> Option<&mut Order> {
         self.by_id.get_mut(&id)
+    }
+
+    /// Gives an order another client id.
+    pub fn rename(&mut self, id: u64, client_id: &str) {
+        let Some(order) = self.by_id.get_mut(&id) else { return };
+        if order.client_id != client_id {
+            self.by_client.remove(&order.client_id);
+            client_id.clone_into(&mut order.client_id);
+            self.by_client.insert(client_id.to_owned(), id);
+        }
     }
 
     /// The newest order with this client id.

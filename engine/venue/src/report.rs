@@ -25,6 +25,8 @@ pub enum Event {
     New,
     /// Cancelled; the cancel's own id.
     Canceled(String),
+    /// Amended; the client id before.
+    Replaced(String),
     /// A fill.
     Trade(OwnTrade),
     /// The rest expired; the wire's reason.
@@ -62,9 +64,10 @@ impl Report {
     fn push_order(&self, out: &mut String, scale: u64) {
         let order = &self.order;
         let client = order.client_id.as_str();
-        // On a cancel `c` is the cancel's id and `C` the order's.
+        // On a cancel `c` is the cancel's id and `C` the order's; on an amend the new and the old.
         let (c, original) = match &self.event {
             Event::Canceled(cancel) => (cancel.as_str(), client),
+            Event::Replaced(before) => (client, before.as_str()),
             _ => (client, ""),
         };
         let _ = write!(
@@ -153,6 +156,7 @@ impl Report {
         match self.event {
             Event::New => "NEW",
             Event::Canceled(_) => "CANCELED",
+            Event::Replaced(_) => "REPLACED",
             Event::Trade(_) => "TRADE",
             Event::Expired(_) => "EXPIRED",
             Event::Prevented(_) => "TRADE_PREVENTION",

@@ -110,7 +110,7 @@ impl SymbolSpec {
             "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
             "icebergAllowed": false, "ocoAllowed": false, "otoAllowed": false,
             "opoAllowed": false, "quoteOrderQtyMarketAllowed": false,
-            "allowTrailingStop": false, "cancelReplaceAllowed": false, "amendAllowed": false,
+            "allowTrailingStop": false, "cancelReplaceAllowed": true, "amendAllowed": true,
             "pegInstructionsAllowed": false, "isSpotTradingAllowed": true,
             "isMarginTradingAllowed": false, "filters": self.filters(),
             "permissions": [], "permissionSets": [["SPOT"]],

@@ -445,9 +445,16 @@ fn fates(report: &OrderReport) -> Option<Fates> {
             _ => (Some(Fate::Failed), [Failure, Nothing, Nothing]),
         },
         (ReportKind::Done, ..) => answered,
-        (ReportKind::Sent | ReportKind::CancelSent | ReportKind::CancelRejected, ..) => {
-            return None;
-        }
+        (
+            ReportKind::Sent
+            | ReportKind::CancelSent
+            | ReportKind::CancelRejected
+            | ReportKind::Contradicted
+            | ReportKind::AmendSent
+            | ReportKind::Amended
+            | ReportKind::AmendRejected,
+            ..,
+        ) => return None,
     };
     Some(fates)
 }

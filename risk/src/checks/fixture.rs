@@ -43,6 +43,10 @@ pub struct Fixture {
     /// Orders approved before; each then gets the reports of `before`.
     pub resting: Vec<OrderIntent>,
     pub unknown: Vec<OrderId>,
+    /// Those of `resting` that the venue accepted.
+    pub live: Vec<OrderId>,
+    /// Amends approved before.
+    pub amended: Vec<OrderIntent>,
     /// Those of `resting` that are filled at their price.
     pub filled: Vec<OrderId>,
     pub orders_taken: u32,
@@ -121,6 +125,8 @@ impl Default for Fixture {
             order_last: OrderId(99),
             resting: Vec::new(),
             unknown: Vec::new(),
+            live: Vec::new(),
+            amended: Vec::new(),
             filled: Vec::new(),
             orders_taken: 0,
             cancels_taken: 0,
@@ -165,6 +171,13 @@ impl Fixture {
         let mut ledger = Ledger::new(&table, 2, &self.balances, &self.limits);
         for order in &self.resting {
             assert!(ledger.approve(order), "the fixture's order must fit");
+        }
+        for order in &self.live {
+            let slot = *ledger.order(*order).expect("resting");
+            ledger.on_report(&accepted(&slot));
+        }
+        for amend in &self.amended {
+            assert!(ledger.amend(amend), "the fixture's amend must fit");
         }
         for order in &self.unknown {
             let slot = *ledger.order(*order).expect("resting");
@@ -270,6 +283,15 @@ fn bought(qty: i64) -> bot4_types::OrderReport {
     }
 }
 
+/// The report that the order of `slot` was accepted.
+fn accepted(slot: &crate::orders::OrderSlot) -> bot4_types::OrderReport {
+    bot4_types::OrderReport {
+        kind: bot4_types::ReportKind::Acked,
+        state: bot4_types::OrderState::Live,
+        ..lost(slot)
+    }
+}
+
 /// The report that makes the order of `slot` unknown.
 pub fn lost(slot: &crate::orders::OrderSlot) -> bot4_types::OrderReport {
     bot4_types::OrderReport {
@@ -283,7 +305,7 @@ pub fn lost(slot: &crate::orders::OrderSlot) -> bot4_types::OrderReport {
         last_price: Price(0),
         trade_id: 0,
         fee: 0,
-        seq: 1,
+        seq: slot.seq + 1,
         instrument: slot.instrument,
         strategy: slot.strategy,
         fee_asset: AssetId::NONE,

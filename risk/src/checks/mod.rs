@@ -20,6 +20,7 @@ use crate::rate::Rates;
 use crate::statistics::Statistics;
 use crate::valuation::{Valuation, mark_price};
 
+pub mod amend;
 pub mod balance;
 pub mod book;
 pub mod breaker;
@@ -136,6 +137,7 @@ pub struct CheckInput<'a> {
     worst_after: i128,
     own_worst_after: i128,
     worths: Worths,
+    trims: bool,
 }
 
 /// Values of a new order at the dearer of its price and the mark, in the reporting asset; `None`
@@ -163,19 +165,27 @@ impl<'a> CheckInput<'a> {
     pub fn new(state: &GateState<'a>, intent: &'a OrderIntent) -> Self {
         let (strategy, id) = (intent.strategy, intent.instrument);
         let (total, own) = (state.ledger.total(id), state.ledger.exposure(strategy, id));
+        let amended = (intent.action == OrderAction::Amend)
+            .then(|| state.ledger.order(intent.order))
+            .flatten();
+        let grows = i128::from(match amended {
+            Some(order) => intent.qty.0.saturating_sub(order.filled).saturating_sub(order.leaves),
+            None => intent.qty.0,
+        });
+        let grows = if amended.is_some() { grows.max(0) } else { grows };
         let worst_after = |exposure: Option<&Exposure>| {
             let worst = exposure.map_or(0, |e| e.worst(intent.side));
-            worst.saturating_add(i128::from(intent.qty.0))
+            worst.saturating_add(grows)
         };
         let (worst_after, own_worst_after) = (worst_after(total), worst_after(own));
         let (mark, worth) = (state.valuation.mark(id), state.aggregate.worth(id));
         let mut worths = Worths::default();
-        if intent.action == OrderAction::Place
+        if intent.action != OrderAction::Cancel
             && let Some(worth) = worth
         {
             let price = mark.and_then(mark_price).unwrap_or(Price(0)).max(intent.price);
             let at = |qty| worth.at(qty, price, state.valuation);
-            worths.order = at(i128::from(intent.qty.0));
+            worths.order = at(grows);
             worths.worst = at(worst_after);
             worths.own_worst =
                 if own_worst_after == worst_after { worths.worst } else { at(own_worst_after) };
@@ -205,7 +215,15 @@ impl<'a> CheckInput<'a> {
             worst_after,
             own_worst_after,
             worths,
+            trims: amended
+                .is_some_and(|order| intent.price.0 == order.own_limit && intent.qty.0 < order.qty),
         }
+    }
+
+    /// The intent only takes quantity away from an order that rests, at its price.
+    #[must_use]
+    pub const fn trims(&self) -> bool {
+        self.trims
     }
 
     /// The intent's instrument.
@@ -225,7 +243,8 @@ impl<'a> CheckInput<'a> {
     }
 
     /// The account's worst-case position after this intent, positive in the direction of its
-    /// side: above zero it increases what may have to be closed again.
+    /// side: above zero it increases what may have to be closed again. An amend adds what it
+    /// allows beyond the order as it is.
     #[must_use]
     pub const fn worst_after(&self) -> i128 {
         self.worst_after
@@ -265,7 +284,8 @@ impl<'a> CheckInput<'a> {
         self.worth?.at(i128::from(self.intent.qty.0), self.intent.price, self.valuation)
     }
 
-    /// Value of the order at the dearer of its price and the mark.
+    /// Value of what the intent adds to its side at the dearer of its price and the mark: the
+    /// order, or what an amend allows beyond it.
     #[must_use]
     pub const fn order_worth(&self) -> Option<Amount> {
         self.worths.order

@@ -348,7 +348,16 @@ fn fate(report: &OrderReport) -> Option<(Option<Note>, [Mark; 3])> {
     let is = |rejected, failed| Some(Note::Fate { rejected, failed });
     let why = report.reason;
     Some(match (report.kind, report.state) {
-        (ReportKind::Sent | ReportKind::CancelSent | ReportKind::CancelRejected, _) => {
+        (
+            ReportKind::Sent
+            | ReportKind::CancelSent
+            | ReportKind::CancelRejected
+            | ReportKind::AmendSent
+            | ReportKind::Amended
+            | ReportKind::AmendRejected
+            | ReportKind::Contradicted,
+            _,
+        ) => {
             return None;
         }
         (ReportKind::Lost, _) => (is(false, true), [Bad, Bad, Bad]),

@@ -17,14 +17,17 @@ impl NaiveGate {
         if intent.action == OrderAction::Cancel {
             return self.judge_cancel(intent);
         }
+        if self.trims(intent) {
+            return self.judge_trim(intent);
+        }
         let (at, side) = (intent.instrument.index(), intent.side.index());
         let known = at < self.table.all().len();
         let strategy = usize::from(intent.strategy.0);
         let listed = known && strategy < self.by_strategy.len();
         let held = |strategy| if known { self.worst(strategy)[at][side] } else { 0 };
         let own_before = if listed { held(Some(intent.strategy.0)) } else { 0 };
-        let after = held(None) + i128::from(intent.qty.0);
-        let own_after = own_before + i128::from(intent.qty.0);
+        let added = self.added(intent);
+        let (after, own_after) = (held(None) + added, own_before + added);
         let reduces = after <= 0 && own_after <= 0;
         self.may_place(intent, reduces)?;
         ensure(listed, RefuseReason::UnknownInstrument)?;
@@ -33,7 +36,9 @@ impl NaiveGate {
             ensure(own_after <= 0 || intent.stop_ticks > 0, RefuseReason::MissingStop)?;
         }
         self.judge_rates(intent)?;
-        self.judge_open(intent)?;
+        if intent.action == OrderAction::Place {
+            self.judge_open(intent)?;
+        }
         if !reduces {
             let here = |o: &&Known| {
                 (o.intent.instrument, o.intent.side) == (intent.instrument, intent.side)
@@ -55,14 +60,7 @@ impl NaiveGate {
     }
 
     fn may_place(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
-        let closes = reduces && intent.cause == Cause::Operator;
-        match self.phase {
-            Phase::Flatten => ensure(closes, RefuseReason::Killed)?,
-            Phase::Kill => return Err(RefuseReason::Killed),
-            _ => ensure(!self.latched, RefuseReason::Killed)?,
-        }
-        let runs = matches!(self.phase, Phase::Run | Phase::Flatten);
-        ensure(runs, RefuseReason::Draining)?;
+        self.may_run(intent, reduces)?;
         let increases = match self.mode {
             ControlMode::Emergency => false,
             ControlMode::Manual => intent.cause == Cause::Operator,
@@ -72,6 +70,18 @@ impl NaiveGate {
         if reduces { Ok(()) } else { self.breakers.judge(intent, self.now) }
     }
 
+    /// What the control word allows.
+    pub(super) fn may_run(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
+        let closes = reduces && intent.cause == Cause::Operator;
+        match self.phase {
+            Phase::Flatten => ensure(closes, RefuseReason::Killed)?,
+            Phase::Kill => return Err(RefuseReason::Killed),
+            _ => ensure(!self.latched, RefuseReason::Killed)?,
+        }
+        let runs = matches!(self.phase, Phase::Run | Phase::Flatten);
+        ensure(runs, RefuseReason::Draining)
+    }
+
     /// Session, number, time, book, price and size.
     fn judge_shape(&self, intent: &OrderIntent, reduces: bool) -> Verdict {
         let (i, a) = (intent.instrument.index(), &self.book.account);
@@ -79,7 +89,10 @@ impl NaiveGate {
         self.closings[i].check()?;
         ensure(instrument.tradable, RefuseReason::NotTradable)?;
         ensure(self.session, RefuseReason::Session)?;
-        ensure(intent.order > self.order_last, RefuseReason::DuplicateId)?;
+        match intent.action {
+            OrderAction::Amend => self.judge_amended(intent)?,
+            _ => ensure(intent.order > self.order_last, RefuseReason::DuplicateId)?,
+        }
         ensure(self.now < intent.expires, RefuseReason::Expired)?;
         let bookless = reduces && intent.cause != Cause::Market;
         ensure(bookless || mark.state == BookState::Live, RefuseReason::BookNotLive)?;
@@ -132,7 +145,7 @@ impl NaiveGate {
     }
 
     /// The venue's filters of quantity and value.
-    fn judge_size(&self, intent: &OrderIntent) -> Verdict {
+    pub(super) fn judge_size(&self, intent: &OrderIntent) -> Verdict {
         let instrument = &self.table.all()[intent.instrument.index()];
         let (qty, market) = (intent.qty, intent.kind == OrderKind::Market);
         let plain = (instrument.lot, instrument.qty_min, instrument.qty_max);
@@ -188,10 +201,10 @@ impl NaiveGate {
     fn judge_self_trade(&self, intent: &OrderIntent) -> Verdict {
         let meets = |o: &Known| {
             let market = intent.kind == OrderKind::Market || o.intent.kind == OrderKind::Market;
-            let crosses = match intent.side {
-                Side::Buy => intent.price >= o.intent.price,
-                Side::Sell => intent.price <= o.intent.price,
-            };
+            let crosses = o.prices().any(|price| match intent.side {
+                Side::Buy => intent.price >= price,
+                Side::Sell => intent.price <= price,
+            });
             o.intent.instrument == intent.instrument
                 && o.intent.side != intent.side
                 && !o.standing().ended
@@ -239,7 +252,7 @@ impl NaiveGate {
             own_grown,
         );
         ensure(gross, RefuseReason::Gross)?;
-        let added = worth(intent.qty.0.into()).ok_or(RefuseReason::Net)?;
+        let added = worth(self.added(intent)).ok_or(RefuseReason::Net)?;
         let net_cap = self
             .cap(&[a.net_equity_e4, venue.net_equity_e4], &[a.net_value_max, venue.net_value_max]);
         let own_net_cap = self.cap(&[strategy.net_equity_e4], &[strategy.net_value_max]);
@@ -277,19 +290,16 @@ impl NaiveGate {
     fn judge_balance(&self, intent: &OrderIntent) -> Verdict {
         let instrument = self.table.all()[intent.instrument.index()];
         let asset = if intent.side == Side::Buy { instrument.quote } else { instrument.base };
-        let reserved: Amount = self
-            .orders
-            .iter()
-            .map(|o| {
-                let (paid, amount) = self.reserve(&o.intent, o.standing().leaves);
-                if paid == asset { amount } else { 0 }
-            })
-            .sum();
-        let needed = self.reserve(intent, intent.qty.0.into()).1;
+        let paid = |o: &Known| {
+            let (paid, amount) = self.reserved(o);
+            if paid == asset { amount } else { 0 }
+        };
+        let reserved: Amount = self.orders.iter().map(paid).sum();
+        let needed = self.needed(intent);
         ensure(needed <= self.balance(asset) - reserved, RefuseReason::Balance)
     }
 
-    fn reserve(&self, intent: &OrderIntent, leaves: i128) -> (AssetId, Amount) {
+    pub(super) fn reserve(&self, intent: &OrderIntent, leaves: i128) -> (AssetId, Amount) {
         let instrument: &Instrument = &self.table.all()[intent.instrument.index()];
         if intent.side == Side::Sell {
             return (instrument.base, leaves * 100_000_000);

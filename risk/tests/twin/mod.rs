@@ -1,6 +1,7 @@
 //! The gate written down plainly: it keeps everything that ever happened and works every decision
 //! out from the whole list. No tables, no sums, nothing remembered but the inputs.
 
+mod amends;
 mod breakers;
 pub mod draw;
 mod instruments;
@@ -151,14 +152,21 @@ impl NaiveGate {
         if place {
             self.order_last = self.order_last.max(intent.order);
         }
+        let trims = self.trims(intent);
+        if approved && intent.action == OrderAction::Amend {
+            self.amend(intent);
+            self.follow(intent.instrument.index());
+        }
         let take = |rate: &mut Rate, n, now| rate.0.push((now, Step::Take(n)));
         let (now, a) = (self.now, self.book.account);
-        match (approved, place) {
+        match (approved, intent.action != OrderAction::Cancel && !trims) {
             (false, _) => {}
             (true, true) => {
-                self.orders.push(Known::new(intent));
-                self.breakers.approve(intent, now);
-                self.follow(intent.instrument.index());
+                if place {
+                    self.orders.push(Known::new(intent));
+                    self.breakers.approve(intent, now);
+                    self.follow(intent.instrument.index());
+                }
                 take(&mut self.by_strategy[usize::from(intent.strategy.0)], 1, now);
                 take(&mut self.by_instrument[intent.instrument.index()], 1, now);
                 take(&mut self.total, 1, now);

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bot4_types::{Nanos, OrderIntent, OrderReport, OrderState, ReportKind};
+use bot4_types::{Nanos, OrderIntent, OrderReport, OrderState, Price, ReportKind};
 
-/// An approved order, everything told of it, and what follows from the whole of that.
+/// An approved order, everything told of it, and what follows from the whole of that. `intent` has
+/// the terms that hold.
 pub struct Known {
     pub intent: OrderIntent,
+    /// An amend that is approved and not over.
+    pub amend: Option<OrderIntent>,
     reports: Vec<OrderReport>,
     fills: Vec<OrderReport>,
     standing: Standing,
@@ -25,20 +28,38 @@ impl Known {
     pub fn new(intent: &OrderIntent) -> Self {
         let leaves = i128::from(intent.qty.0);
         let standing = Standing { filled: 0, leaves, ended: false, unknown: false };
-        Self { intent: *intent, reports: Vec::new(), fills: Vec::new(), standing }
+        let (reports, fills) = (Vec::new(), Vec::new());
+        Self { intent: *intent, amend: None, reports, fills, standing }
     }
 
     /// One more report: everything is worked out anew from all of them.
     pub fn hear(&mut self, report: &OrderReport) {
         self.reports.push(*report);
+        if matches!(report.kind, ReportKind::Amended | ReportKind::AmendRejected) {
+            self.amend = None;
+        }
+        if report.kind == ReportKind::Amended {
+            (self.intent.price, self.intent.qty) = (report.price, report.qty);
+        }
+        self.work_out();
+    }
+
+    /// An amend of it was approved.
+    pub fn amend(&mut self, intent: &OrderIntent) {
+        self.amend = Some(*intent);
+        self.work_out();
+    }
+
+    fn work_out(&mut self) {
         let fills = self.reports.iter().filter(|r| r.kind == ReportKind::Fill);
         let by_trade: BTreeMap<u64, OrderReport> = fills.map(|r| (r.trade_id, *r)).collect();
         self.fills = by_trade.into_values().collect();
         let filled = self.fills.iter().map(|r| i128::from(r.last_qty.0)).sum();
         let newest = self.reports.iter().max_by_key(|r| r.seq);
         let ended = self.reports.iter().any(|r| r.state.is_terminal());
-        let cum = self.reports.iter().map(|r| i128::from(r.cum_qty.0)).max().unwrap_or(0);
-        let target = if ended { cum } else { cum.max(i128::from(self.intent.qty.0)) };
+        let cum = self.cum();
+        let most = self.amend.map_or(self.intent.qty, |amend| amend.qty.max(self.intent.qty));
+        let target = if ended { cum } else { cum.max(i128::from(most.0)) };
         let unknown = !ended && newest.is_some_and(|r| r.state == OrderState::Unknown);
         self.standing = Standing { filled, leaves: target - filled, ended, unknown };
     }
@@ -50,6 +71,21 @@ impl Known {
         }
         let newer = self.reports.iter().all(|r| r.seq < report.seq);
         newer || (report.state.is_terminal() && !self.standing.ended)
+    }
+
+    /// The highest cumulative quantity told.
+    pub fn cum(&self) -> i128 {
+        self.reports.iter().map(|r| i128::from(r.cum_qty.0)).max().unwrap_or(0)
+    }
+
+    /// The newest word.
+    pub fn newest(&self) -> Option<&OrderReport> {
+        self.reports.iter().max_by_key(|r| r.seq)
+    }
+
+    /// The prices that it may have.
+    pub fn prices(&self) -> impl Iterator<Item = Price> {
+        [Some(self.intent.price), self.amend.map(|a| a.price)].into_iter().flatten()
     }
 
     /// Different fills.

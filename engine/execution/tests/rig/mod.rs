@@ -201,6 +201,12 @@ impl Rig {
         self.push(intent(order, OrderAction::Cancel, Nanos::MAX), 1);
     }
 
+    /// Approves an amend of `order` to `price` and `qty` in all.
+    pub fn approve_amend(&mut self, order: u64, price: i64, qty: i64) {
+        let amend = intent(order, OrderAction::Amend, self.now + Nanos::from_secs(5));
+        self.push(OrderIntent { price: Price(price * ONE), qty: Qty(qty * ONE), ..amend }, 1);
+    }
+
     fn push(&mut self, intent: OrderIntent, record: u64) {
         #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
         let approved = ApprovedOrder::seal(intent, record);
@@ -266,6 +272,23 @@ pub fn view(
            "origQty": "10.00000000", "executedQty": executed.to_string(),
            "cummulativeQuoteQty": (executed * 100).to_string(), "status": status,
            "timeInForce": "GTC", "type": "LIMIT", "side": "BUY", "fills": fills})
+}
+
+/// An order's view or event with these terms.
+pub fn with_terms(mut view: Value, price: i64, qty: i64) -> Value {
+    let event = view.get("e").is_some();
+    let names = if event { ["p", "q"] } else { ["price", "origQty"] };
+    view[names[0]] = json!(price.to_string());
+    view[names[1]] = json!(qty.to_string());
+    view
+}
+
+/// The event of a change of state that is no trade; `what` is the word for it.
+pub fn state_event(order: u64, venue_order: u64, what: &str, status: &str, cum: i64) -> Value {
+    let mut event = trade_event(order, venue_order, 0, 0, status, cum);
+    event["x"] = json!(what);
+    event["t"] = json!(-1);
+    event
 }
 
 /// The answer to a question for an order's state.

@@ -156,6 +156,12 @@ impl Venue {
         self.send(&json!({"id": id, "status": status, "error": error}));
     }
 
+    /// A refusal with `data` beside its code.
+    pub fn refuse_with(&mut self, id: u64, status: u16, code: i32, data: &Value) {
+        let error = json!({"code": code, "msg": "refused", "data": data});
+        self.send(&json!({"id": id, "status": status, "error": error}));
+    }
+
     pub fn event(&mut self, event: &Value) {
         self.send(&json!({"subscriptionId": 0, "event": event}));
     }

@@ -89,7 +89,12 @@ impl Router {
             Ok((side, price, qty)) => {
                 let slot = &mut self.slots[at];
                 slot.side = side;
-                slot.wish = Some(Wish { price, qty, expires: turn.now + self.config.intent_life });
+                slot.wish = Some(Wish {
+                    price,
+                    qty,
+                    expires: turn.now + self.config.intent_life,
+                    amends: false,
+                });
                 slot.origin = Origin::other(Cause::Operator);
                 self.changes += 1;
                 self.counters.add(c::FLATTEN_ORDERS, 1);

@@ -220,7 +220,7 @@ impl Router {
                 let expires = turn.now + self.config.intent_life;
                 let slot = &mut self.slots[at];
                 slot.side = side;
-                slot.wish = Some(Wish { price, qty, expires });
+                slot.wish = Some(Wish { price, qty, expires, amends: false });
                 slot.origin = origin;
                 self.changes += 1;
                 self.settle(at, turn, true);

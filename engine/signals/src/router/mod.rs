@@ -56,6 +56,9 @@ pub struct RouteConfig {
     /// How far through the touch an order may trade that closes what is held when a person stops
     /// trading, in hundredths of a percent.
     pub flatten_slip_bps: u32,
+    /// A quote that differs from what rests amends it where that can be, instead of a cancel and
+    /// a placement; strategies that say [`crate::Actions::amend`] do so in either case.
+    pub amends: bool,
 }
 
 impl Default for RouteConfig {
@@ -71,6 +74,7 @@ impl Default for RouteConfig {
             stop_confirm: Nanos::from_millis(250),
             stop_pause: Nanos::from_secs(5),
             flatten_slip_bps: 50,
+            amends: false,
         }
     }
 }
@@ -220,13 +224,14 @@ impl Router {
         })
     }
 
-    /// See [`crate::Actions::quote`].
+    /// See [`crate::Actions::quote`] and, where `amends`, [`crate::Actions::amend`].
     pub(crate) fn quote(
         &mut self,
         key: Key,
         side: Side,
         price: Price,
         qty: Qty,
+        amends: bool,
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
@@ -236,7 +241,8 @@ impl Router {
             return Verdict::Stopped;
         }
         let expires = turn.now + self.config.wish_life;
-        self.wish(p * PARTS + side.index(), side, price, qty, expires, origin, turn)
+        let wish = Wish { price, qty, expires, amends: amends || self.config.amends };
+        self.wish(p * PARTS + side.index(), side, wish, origin, turn)
     }
 
     /// See [`crate::Actions::take`].
@@ -258,7 +264,8 @@ impl Router {
             return Verdict::Busy;
         }
         let expires = turn.now + self.config.intent_life;
-        self.wish(p * PARTS + TAKE, side, limit, qty, expires, origin, turn)
+        let wish = Wish { price: limit, qty, expires, amends: false };
+        self.wish(p * PARTS + TAKE, side, wish, origin, turn)
     }
 
     /// See [`crate::Actions::pull`].
@@ -349,9 +356,7 @@ impl Router {
         &mut self,
         at: usize,
         side: Side,
-        price: Price,
-        qty: Qty,
-        expires: Nanos,
+        wish: Wish,
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
@@ -361,7 +366,7 @@ impl Router {
             return Verdict::Closed;
         }
         let Some(rules) = self.table.get(instrument) else { return Verdict::Closed };
-        let (price, qty) = match rules::shape(rules, side, price, qty) {
+        let (price, qty) = match rules::shape(rules, side, wish.price, wish.qty) {
             Ok(shaped) => shaped,
             Err(verdict) => {
                 self.counters.add(c::INVALID, 1);
@@ -375,7 +380,7 @@ impl Router {
             }
             slot.side = side;
         }
-        slot.wish = Some(Wish { price, qty, expires });
+        slot.wish = Some(Wish { price, qty, ..wish });
         slot.origin = origin;
         self.settle(at, turn, true);
         Verdict::Accepted
@@ -404,7 +409,16 @@ impl Router {
                     self.try_cancel(at, turn);
                 }
             }
-            SlotState::Live | SlotState::Unknown => self.try_cancel(at, turn),
+            SlotState::Amending => {
+                self.delayed(at, Cause::Report);
+                if self.slots[at].wish.is_none() {
+                    self.try_cancel(at, turn);
+                }
+            }
+            SlotState::Live | SlotState::Unknown => match self.slots[at].amendable() {
+                Some(wish) if self.slots[at].differs() => self.try_amend(at, wish, turn),
+                _ => self.try_cancel(at, turn),
+            },
         }
         let slot = &mut self.slots[at];
         if slot.is_unmet() && !slot.queued {
@@ -487,11 +501,38 @@ impl Router {
         slot.price = wish.price;
         slot.qty = wish.qty;
         slot.filled = Qty(0);
+        slot.no_amend = false;
         slot.since = turn.now;
         slot.settle_at = Nanos::ZERO;
         if slot.take {
             slot.wish = None;
         }
+    }
+
+    /// Asks for the terms of `wish` for what rests in slot `at`.
+    fn try_amend(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
+        let slot = self.slots[at];
+        let waits = turn.now < slot.retry_at || !self.is_open(slot.instrument);
+        if waits || self.clear_the_way(at, wish.price, turn) {
+            return self.try_cancel(at, turn);
+        }
+        if self.intents.room() == 0 {
+            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
+        }
+        let Some(rules) = self.table.get(slot.instrument) else { return };
+        let intent = OrderIntent {
+            stop_ticks: rules::stop_ticks(rules, wish.price, self.config.stop_bps),
+            expires: turn.now + self.config.intent_life,
+            ..intent_of(&slot, OrderAction::Amend, slot.order, wish.price, wish.qty, turn)
+        };
+        if self.intents.push(intent).is_err() {
+            return;
+        }
+        self.counters.add(c::AMENDS, 1);
+        let slot = &mut self.slots[at];
+        slot.state = SlotState::Amending;
+        slot.amend = Some((wish.price, wish.qty));
+        slot.origin = Origin::other(Cause::Report);
     }
 
     /// Cancels what rests in slot `at` if it is not what is wanted.
@@ -514,7 +555,7 @@ impl Router {
         }
         self.counters.add(c::CANCELS, 1);
         let slot = &mut self.slots[at];
-        if slot.state == SlotState::Live {
+        if matches!(slot.state, SlotState::Live | SlotState::Amending) {
             slot.state = SlotState::Cancelling;
         }
         slot.retry_at = again;

@@ -81,7 +81,7 @@ impl Router {
             return self.settle(at, turn, false);
         }
         match report.kind {
-            ReportKind::Sent | ReportKind::Done => {}
+            ReportKind::Sent | ReportKind::Done | ReportKind::Contradicted => {}
             // A fill of an order of unknown fate does not say that it still rests.
             ReportKind::Fill if report.state == OrderState::Unknown => {}
             ReportKind::Acked | ReportKind::Fill | ReportKind::Found => {
@@ -91,8 +91,10 @@ impl Router {
                     slot.retry_at = Nanos::ZERO;
                 }
             }
+            ReportKind::AmendSent => {}
+            ReportKind::Amended | ReportKind::AmendRejected => self.amend_over(at, report),
             ReportKind::CancelSent => {
-                if slot.state == SlotState::Live {
+                if matches!(slot.state, SlotState::Live | SlotState::Amending) {
                     slot.state = SlotState::Cancelling;
                     slot.retry_at = turn.now + self.config.cancel_again;
                 }
@@ -117,8 +119,34 @@ impl Router {
                 self.ended(at, OrderState::Canceled, turn);
             }
             (OrderAction::Cancel, _) => self.cancel_failed(at, turn),
+            (OrderAction::Amend, RefuseReason::NotOpen) => {
+                self.ended(at, OrderState::Canceled, turn);
+            }
+            (OrderAction::Amend, _) => self.amend_failed(at),
         }
         self.settle(at, turn, false);
+    }
+
+    /// The venue told the terms that hold, or that nothing changed.
+    fn amend_over(&mut self, at: usize, report: &OrderReport) {
+        if report.kind == ReportKind::AmendRejected {
+            return self.amend_failed(at);
+        }
+        self.counters.add(c::AMENDED, 1);
+        let slot = &mut self.slots[at];
+        (slot.price, slot.qty, slot.amend) = (report.price, report.qty, None);
+        if slot.state == SlotState::Amending {
+            slot.state = SlotState::Live;
+        }
+    }
+
+    /// The order lives on as it was; another way leads to what is wished.
+    fn amend_failed(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        (slot.amend, slot.no_amend) = (None, true);
+        if slot.state == SlotState::Amending {
+            slot.state = SlotState::Live;
+        }
     }
 
     /// The order lives on; the cancel may be tried again after a pause.
@@ -133,6 +161,7 @@ impl Router {
     /// The slot is free again. A wish outlives its order only when it is there to replace it.
     fn ended(&mut self, at: usize, state: OrderState, turn: Turn<'_>) {
         let slot = &mut self.slots[at];
+        slot.amend = None;
         let cancelled = slot.state == SlotState::Cancelling && state == OrderState::Canceled;
         slot.state = SlotState::Free;
         slot.retry_at = Nanos::ZERO;

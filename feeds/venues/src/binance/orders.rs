@@ -46,6 +46,17 @@ pub struct Place<'a> {
     pub now_ms: i64,
 }
 
+/// An order that rests at the venue.
+#[derive(Clone, Copy, Debug)]
+pub struct Resting<'a> {
+    /// Of which instrument.
+    pub instrument: &'a Instrument,
+    /// Its client id.
+    pub client: ClientId,
+    /// The venue's number.
+    pub venue_order: u64,
+}
+
 /// Names an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
@@ -180,6 +191,47 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) {
         self.on_order(id, b"order.cancel", symbol, target, now_ms, out);
+    }
+
+    /// `order.amend.keepPriority`: less quantity for an order that rests, `qty` in all. It keeps
+    /// its number and, because it is passed on, its client id.
+    pub fn trim(&mut self, id: u64, order: &Resting<'_>, qty: i64, now_ms: i64, out: &mut Vec<u8>) {
+        let i = order.instrument;
+        let mut r = self.request(id, b"order.amend.keepPriority", Signing::BySession, out);
+        r.text("newClientOrderId", &order.client.0);
+        r.decimal("newQty", qty, i.qty_decimals);
+        r.unsigned("orderId", order.venue_order);
+        r.window();
+        r.text("symbol", i.symbol.as_bytes());
+        r.number("timestamp", now_ms);
+        r.finish();
+    }
+
+    /// `order.cancelReplace`: cancels the order with the number `cancels`, and places `order` only
+    /// when nothing of the other was filled. Both have the same client id.
+    pub fn replace(&mut self, cancels: u64, order: &Place<'_>, out: &mut Vec<u8>) {
+        let i = order.instrument;
+        let self_trade = self.self_trade;
+        let mut r = self.request(order.id, b"order.cancelReplace", Signing::BySession, out);
+        r.unsigned("cancelOrderId", cancels);
+        r.text("cancelReplaceMode", b"STOP_ON_FAILURE");
+        r.text("cancelRestrictions", b"ONLY_NEW");
+        r.text("newClientOrderId", &order.client.0);
+        r.text("newOrderRespType", b"FULL");
+        r.decimal("price", order.price, i.price_decimals);
+        r.decimal("quantity", order.qty, i.qty_decimals);
+        r.window();
+        if let Some(mode) = self_trade {
+            r.text("selfTradePreventionMode", mode.text().as_bytes());
+        }
+        r.text("side", side_text(order.side));
+        r.text("symbol", i.symbol.as_bytes());
+        if order.kind == OrderKind::Limit {
+            r.text("timeInForce", tif_text(order.tif));
+        }
+        r.number("timestamp", order.now_ms);
+        r.text("type", kind_text(order.kind));
+        r.finish();
     }
 
     /// `order.status`.

@@ -70,6 +70,22 @@ fn orders_of_a_session_carry_no_key() {
 }
 
 #[test]
+fn amends_name_the_order_and_keep_its_client_id() {
+    let i = btc();
+    let mut e = by_session();
+    let order = limit_buy(&i);
+    let resting = Resting { instrument: &i, client: order.client, venue_order: 77 };
+    assert_eq!(
+        written(|out| e.trim(5, &resting, 50_000, NOW, out)),
+        r#"{"id":5,"method":"order.amend.keepPriority","params":{"newClientOrderId":"b400000100000002","newQty":"0.0005","orderId":77,"recvWindow":1000,"symbol":"BTCUSDT","timestamp":1645423376532}}"#
+    );
+    assert_eq!(
+        written(|out| e.replace(77, &order, out)),
+        r#"{"id":281474976710657,"method":"order.cancelReplace","params":{"cancelOrderId":77,"cancelReplaceMode":"STOP_ON_FAILURE","cancelRestrictions":"ONLY_NEW","newClientOrderId":"b400000100000002","newOrderRespType":"FULL","price":"61837.63","quantity":"0.001","recvWindow":1000,"side":"BUY","symbol":"BTCUSDT","timeInForce":"GTC","timestamp":1645423376532,"type":"LIMIT"}}"#
+    );
+}
+
+#[test]
 fn the_logon_is_signed_over_what_it_says() {
     let mut e = by_session();
     assert!(e.needs_logon());

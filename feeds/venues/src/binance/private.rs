@@ -238,6 +238,13 @@ pub enum ApiResult<'d> {
     Placed(OrderView, &'d [Fill]),
     /// An order was cancelled.
     Canceled(OrderView),
+    /// An order has less quantity; it kept its number.
+    Amended(OrderView),
+    /// An order was cancelled, and another one accepted in its place with what it executed at
+    /// once.
+    Replaced(OrderView, OrderView, &'d [Fill]),
+    /// An order was cancelled, and the one in its place was refused with certainty.
+    HalfReplaced(OrderView, ApiError),
     /// An order's state.
     OrderStatus(OrderView),
     /// Open orders; never empty (see [`ApiResult::EmptyList`]).
@@ -368,6 +375,7 @@ fn with_lists<'a>(outline: ApiMessage<'static>, lists: &'a Lists) -> ApiMessage<
         ApiMessage::Response(Response { id, status, outcome, usage }) => {
             let outcome = outcome.map(|result| match result {
                 ApiResult::Placed(order, _) => ApiResult::Placed(order, &lists.fills),
+                ApiResult::Replaced(old, new, _) => ApiResult::Replaced(old, new, &lists.fills),
                 ApiResult::OpenOrders(_) => ApiResult::OpenOrders(&lists.orders),
                 ApiResult::CanceledAll(_) => ApiResult::CanceledAll(&lists.orders),
                 ApiResult::Account(_) => ApiResult::Account(&lists.balances),

@@ -64,12 +64,36 @@ fn response(
     let status = u16::try_from(root.unsigned("status")?).map_err(|_| DecodeError::Schema)?;
     let outcome = match (root.get("result"), root.fields("error")) {
         (Some(value), None) => Ok(result(value, names, lists)?),
-        (None, Some(fields)) => Err(error(status, &fields)),
+        (None, Some(fields)) => match half_replaced(status, &fields, names)? {
+            Some(half) => Ok(half),
+            None => Err(error(status, &fields)),
+        },
         // Neither: a gateway's failure, or a text that was cut. Nothing is proven.
         _ => Err(ApiError::new(status.max(500), 0, "", 0)),
     };
     let id = root.get("id").and_then(|v| v.as_u64());
     Ok(Response { id, status, outcome, usage: usage(root) })
+}
+
+/// A cancel-replace whose cancel went through and whose new order was refused, if that is certain.
+fn half_replaced(
+    status: u16,
+    fields: &Fields<'_, '_>,
+    names: &mut Names,
+) -> Read<Option<ApiResult<'static>>> {
+    let Some(data) = fields.fields("data").filter(|_| status == 409) else { return Ok(None) };
+    let word = |key: &str| data.get(key).and_then(text_of).unwrap_or("");
+    let (canceled, refused) = (data.fields("cancelResponse"), data.fields("newOrderResponse"));
+    let halves = (word("cancelResult"), word("newOrderResult"));
+    let (("SUCCESS", "FAILURE"), Some(canceled), Some(refused)) = (halves, canceled, refused)
+    else {
+        return Ok(None);
+    };
+    let why = error(400, &refused);
+    if why.kind == ErrorKind::OutcomeUnknown {
+        return Ok(None);
+    }
+    Ok(Some(ApiResult::HalfReplaced(order(&canceled, "origClientOrderId", names)?, why)))
 }
 
 fn error(status: u16, fields: &Fields<'_, '_>) -> ApiError {
@@ -78,9 +102,12 @@ fn error(status: u16, fields: &Fields<'_, '_>) -> ApiError {
     let data = fields.fields("data");
     let retry = data.and_then(|d| d.signed("retryAfter").ok()).unwrap_or(0);
     let mut error = ApiError::new(status, code, msg, retry);
-    // A cancel-replace that went half way is not a refusal.
-    if status == 409 {
-        error.kind = ErrorKind::OutcomeUnknown;
+    // A cancel-replace that went half way is not a refusal; one whose cancel failed is, and the
+    // order may have just ended.
+    match (status, code) {
+        (409, _) => error.kind = ErrorKind::OutcomeUnknown,
+        (400, -2022) => error.kind = ErrorKind::UnknownOrder,
+        _ => {}
     }
     error
 }
@@ -90,6 +117,12 @@ fn result(value: Node<'_, '_>, names: &mut Names, lists: &mut Lists) -> Read<Api
         return list_result(&list, names, lists);
     }
     let Some(fields) = value.as_object() else { return Ok(ApiResult::Other) };
+    if let Some(amended) = fields.fields("amendedOrder") {
+        return order(&amended, "clientOrderId", names).map(ApiResult::Amended);
+    }
+    if fields.has("cancelResult") {
+        return replaced(&fields, names, lists);
+    }
     if fields.has("origClientOrderId") && fields.has("orderId") {
         return order(&fields, "origClientOrderId", names).map(ApiResult::Canceled);
     }
@@ -115,6 +148,20 @@ fn result(value: Node<'_, '_>, names: &mut Names, lists: &mut Lists) -> Read<Api
         return Ok(ApiResult::ServerTime(time(&fields, "serverTime")?));
     }
     Ok(ApiResult::Other)
+}
+
+/// Both halves of a cancel-replace went through; what went half way is an error.
+fn replaced(
+    fields: &Fields<'_, '_>,
+    names: &mut Names,
+    lists: &mut Lists,
+) -> Read<ApiResult<'static>> {
+    let half = |key| fields.fields(key).ok_or(DecodeError::Schema);
+    let (canceled, placed) = (half("cancelResponse")?, half("newOrderResponse")?);
+    let old = order(&canceled, "origClientOrderId", names)?;
+    let new = order(&placed, "clientOrderId", names)?;
+    fills(&placed, &new, names, lists)?;
+    Ok(ApiResult::Replaced(old, new, &[]))
 }
 
 fn list_result(
@@ -186,7 +233,8 @@ fn order(fields: &Fields<'_, '_>, client_key: &str, names: &mut Names) -> Read<O
         tif: word("timeInForce").and_then(tif),
         side: word("side").map(side).transpose()?,
         price: optional("price", scale.price)?,
-        qty: optional("origQty", scale.qty)?,
+        // An amended order names it otherwise than all others.
+        qty: optional(if fields.has("origQty") { "origQty" } else { "qty" }, scale.qty)?,
         executed: optional("executedQty", scale.qty)?,
         cum_quote: cum_quote(fields)?,
         time_ms: first_time(fields, ["transactTime", "updateTime", "time"]),

@@ -204,11 +204,33 @@ fn real_messages_are_read() {
             let told = format!("{message:?}");
             assert!(name != placed || told.contains("Placed(") && told.contains("55471195855"));
             assert!(name != "wsapi_cancel_open_orders.json" || told.contains("CanceledAll(["));
+            assert!(name != "order_cancelReplace.jsonl" || told.contains("Replaced("));
+            assert!(name != "order_amend_keepPriority.jsonl" || told.contains("Amended("));
             assert!(name != "wsapi_execution_report.json" || told.contains("117599651999"));
             read += 1;
         }
     }
     assert!(read >= 18, "{read}");
+}
+
+/// A cancel-replace that went half way is certain only when both halves are told.
+#[test]
+fn what_a_failed_replacement_did_is_told() {
+    let mut decoder = ApiDecoder::new(&table());
+    let canceled = r#"{"symbol":"BTCUSDT","origClientOrderId":"b400000100000002","orderId":7,"orderListId":-1,"clientOrderId":"x","transactTime":1,"price":"1","origQty":"1","executedQty":"0","cummulativeQuoteQty":"0","status":"CANCELED","timeInForce":"GTC","type":"LIMIT","side":"BUY"}"#;
+    let mut told = |status: u16, code: i32, new: &str, refused: &str| {
+        let text = format!(
+            r#"{{"id":1,"status":{status},"error":{{"code":{code},"msg":"m","data":{{"cancelResult":"SUCCESS","newOrderResult":"{new}","cancelResponse":{canceled},"newOrderResponse":{refused}}}}}}}"#
+        );
+        format!("{:?}", decoder.decode(text.as_bytes()).expect("read"))
+    };
+    let take = r#"{"code":-2010,"msg":"Order would immediately match and take."}"#;
+    let half = told(409, -2021, "FAILURE", take);
+    assert!(half.contains("HalfReplaced(") && half.contains("WouldTake"), "{half}");
+    let unsure = told(409, -2021, "FAILURE", r#"{"code":-1007,"msg":"Timeout"}"#);
+    assert!(unsure.contains("OutcomeUnknown"), "{unsure}");
+    let neither = told(400, -2022, "NOT_ATTEMPTED", "null");
+    assert!(neither.contains("UnknownOrder"), "{neither}");
 }
 
 proptest! {

@@ -88,7 +88,15 @@ impl<'a> Call<'a> {
         let method = part("method").and_then(Value::as_str).unwrap_or_default();
         let method = method.strip_prefix("v3/").unwrap_or(method);
         let params = Params::new(part("params").and_then(Value::as_object).unwrap_or(&empty));
-        let is_trade = matches!(method, "order.place" | "order.cancel" | "openOrders.cancelAll");
+        let is_trade = matches!(
+            method,
+            "order.place"
+                | "order.cancel"
+                | "order.cancelReplace"
+                | "order.amend.keepPriority"
+                | "openOrders.cancelAll"
+        );
+        let counts_orders = matches!(method, "order.place" | "order.test" | "order.cancelReplace");
         let mut outcome = match request {
             Some(_) => self.perform(method, &params),
             None => Err(ApiError::new(-1135, "Invalid JSON Request")),
@@ -104,9 +112,7 @@ impl<'a> Call<'a> {
             Ok(Some(wanted)) => wanted,
             _ => self.session.return_limits,
         };
-        let limits = listed.then(|| {
-            self.exchange.limits.used(matches!(method, "order.place" | "order.test"), self.now_ms)
-        });
+        let limits = listed.then(|| self.exchange.limits.used(counts_orders, self.now_ms));
         let id = id.map_or_else(|| "null".to_owned(), Value::to_string);
         Reply { text: envelope(&id, &outcome, limits), is_trade, closes, ended: self.ended }
     }
@@ -133,6 +139,8 @@ impl<'a> Call<'a> {
             "order.place" => self.place(params, false),
             "order.test" => self.place(params, true),
             "order.cancel" => self.cancel(params),
+            "order.cancelReplace" => self.cancel_replace(params),
+            "order.amend.keepPriority" => self.amend(params),
             "openOrders.cancelAll" => self.cancel_all(params),
             "exchangeInfo" => self.exchange_info(params),
             "depth" => self.depth(params),

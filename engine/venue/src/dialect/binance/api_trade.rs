@@ -40,7 +40,21 @@ struct Draft<'a> {
 
 impl Call<'_> {
     pub(crate) fn place(&mut self, params: &Params, test: bool) -> Outcome {
-        let draft = draft(params)?;
+        let (ticket, detail) = self.ticket(params, &[])?;
+        if test {
+            return Ok("{}".to_owned());
+        }
+        self.place_ticket(ticket, detail)
+    }
+
+    /// The order that `params` ask for, as far as it can be judged without the engine; `also`
+    /// are parameters of the method beside those of an order.
+    pub(super) fn ticket(
+        &mut self,
+        params: &Params,
+        also: &[&str],
+    ) -> Result<(Ticket, Detail), ApiError> {
+        let draft = draft(params, also)?;
         self.authorize(params, false)?;
         let market = self.market_of(draft.symbol)?;
         let (side, kind, tif, detail, stp) = enumerations(&draft)?;
@@ -55,11 +69,11 @@ impl Call<'_> {
         if self.recorded.is_some() {
             return Err(ApiError::new(-2010, "Market is closed."));
         }
-        if test {
-            return Ok("{}".to_owned());
-        }
         let client_id = draft.client_id.map(str::to_owned);
-        let ticket = Ticket { market, side, kind, tif, price, qty, client_id, stp };
+        Ok((Ticket { market, side, kind, tif, price, qty, client_id, stp }, detail))
+    }
+
+    pub(super) fn place_ticket(&mut self, ticket: Ticket, detail: Detail) -> Outcome {
         let id = self.exchange.place(ticket, self.now_ms)?;
         let trades = &self.exchange.changes.trades;
         let fills: Vec<String> =
@@ -81,8 +95,18 @@ impl Call<'_> {
             return Err(ApiError::new(-1145, "Invalid cancelRestrictions"));
         }
         self.charge(1)?;
+        self.cancel_named(&named, market, only, cancel_id)
+    }
+
+    pub(super) fn cancel_named(
+        &mut self,
+        named: &OrderName,
+        market: usize,
+        only: Option<&str>,
+        cancel_id: Option<String>,
+    ) -> Outcome {
         let unknown = || ApiError::new(-2011, "Unknown order sent.");
-        let order = self.named(&named, market)?.filter(|o| o.status.is_open());
+        let order = self.named(named, market)?.filter(|o| o.status.is_open());
         let order = order.ok_or_else(unknown)?;
         let held = match only {
             Some("ONLY_NEW") => order.status != Status::New,
@@ -149,18 +173,23 @@ pub(crate) struct OrderName {
 impl OrderName {
     /// `orderId` and/or `origClientOrderId`.
     pub(crate) fn read(params: &Params) -> Result<Self, ApiError> {
-        let id = params.integer("orderId")?;
-        let client_id = params.client_id("origClientOrderId")?.map(str::to_owned);
+        Self::read_as(params, "orderId", "origClientOrderId")
+    }
+
+    /// The same under the names that a method has for both.
+    pub(super) fn read_as(params: &Params, id_name: &str, client: &str) -> Result<Self, ApiError> {
+        let id = params.integer(id_name)?;
+        let client_id = params.client_id(client)?.map(str::to_owned);
         if id.is_none() && client_id.is_none() {
-            let msg = "Param 'origClientOrderId' or 'orderId' must be sent, but both were \
-                       empty/null!";
-            return Err(ApiError::new(-1102, msg));
+            let msg =
+                format!("Param '{client}' or '{id_name}' must be sent, but both were empty/null!");
+            return Err(ApiError::new(-1102, &msg));
         }
         Ok(Self { id, client_id })
     }
 }
 
-fn draft<'a>(params: &Params<'a>) -> Result<Draft<'a>, ApiError> {
+fn draft<'a>(params: &Params<'a>, also: &[&str]) -> Result<Draft<'a>, ApiError> {
     let draft = Draft {
         symbol: params.text("symbol")?,
         side: params.text("side")?,
@@ -173,7 +202,7 @@ fn draft<'a>(params: &Params<'a>) -> Result<Draft<'a>, ApiError> {
         stp: params.text_if_sent("selfTradePreventionMode")?,
     };
     let sent = params.names().filter(|n| *n != "returnRateLimits").count();
-    let read = params.names().filter(|n| KNOWN.contains(n)).count();
+    let read = params.names().filter(|n| KNOWN.contains(n) || also.contains(n)).count();
     if read < sent {
         let msg = format!(
             "Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'."

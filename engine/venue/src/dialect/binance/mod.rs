@@ -2,6 +2,7 @@
 //! and the WebSocket API (the only one here that trades).
 
 pub mod api;
+mod api_amend;
 mod api_query;
 mod api_trade;
 pub(crate) mod control;
