@@ -1,6 +1,10 @@
 //! What a fault does to the venue.
 
+use crate::decimal::ONE;
 use crate::dialect::tamper::{DepthFault, Strike};
+use crate::exchange::Ticket;
+use crate::matching::{Side, Stp, Tif};
+use crate::orders::Kind;
 use crate::pulse::Ending;
 use crate::script::{Cut, Fault};
 use crate::venue::{ConnId, Out, Role, Venue};
@@ -30,6 +34,18 @@ impl Venue {
             Fault::FailAck => self.pulse.fail_answer = true,
             Fault::LoseReport => self.pulse.lose_report = true,
             Fault::RepeatReport => self.pulse.repeat_report = true,
+            Fault::LateReport(ns) => self.pulse.mishaps.delay_report(ns),
+            Fault::ReplayReports => {
+                for event in self.pulse.mishaps.told() {
+                    self.tell_event(&event, 1);
+                }
+            }
+            Fault::Deaf(ns) => self.pulse.mishaps.deaf_until_ns = now_ns + ns,
+            Fault::Mute(ns) => self.pulse.mishaps.mute_until_ns = now_ns + ns,
+            Fault::SilentCancel => self.cancel_silently(now_ns / 1_000_000),
+            Fault::ForeignTrade(symbol) => self.act_as_other(&symbol, true),
+            Fault::ForeignOrder(symbol) => self.act_as_other(&symbol, false),
+            Fault::Ban(ns) => self.ban((now_ns + ns) / 1_000_000),
             Fault::ClockJump(ns) => self.jump(ns),
             Fault::Cut(cut, line) => {
                 for conn in self.lines(line) {
@@ -139,6 +155,46 @@ impl Venue {
             }
         }
         self.disconnect(conn);
+    }
+
+    /// The oldest open order of the account is gone, and nobody is told.
+    fn cancel_silently(&mut self, now_ms: u64) {
+        let Some(oldest) = self.exchange.orders.open(None).next().map(|order| order.id) else {
+            return;
+        };
+        let told = self.exchange.events.len();
+        self.exchange.cancel(oldest, None, now_ms);
+        self.exchange.events.truncate(told);
+        self.settle();
+    }
+
+    /// Another program on the same account buys: at once, or by an order that rests far away.
+    fn act_as_other(&mut self, symbol: &str, at_once: bool) {
+        let now_ms = self.pulse.now_ns() / 1_000_000;
+        let Some(market) = self.exchange.market(symbol) else { return };
+        let spec = &self.exchange.markets[market].spec;
+        let price = spec.start_price / 2 / spec.tick * spec.tick;
+        let worth = i128::from(spec.notional_bounds.0) * 4 * i128::from(ONE);
+        let qty = (worth / i128::from(price.max(1))) as i64 / spec.lot * spec.lot + spec.lot;
+        let ticket = Ticket {
+            market,
+            side: Side::Buy,
+            kind: if at_once { Kind::Market } else { Kind::Limit },
+            tif: Tif::Gtc,
+            price: (!at_once).then_some(price),
+            qty,
+            client_id: Some(format!("web_{now_ms}")),
+            stp: Stp::None,
+        };
+        // Where the account cannot pay, nothing happens.
+        let _ = self.exchange.place(ticket, now_ms);
+        self.settle();
+    }
+
+    /// The address is banned: its connections end, requests and new connections get a 418.
+    fn ban(&mut self, until_ms: u64) {
+        self.exchange.limits.ban_until(until_ms);
+        self.cut_all();
     }
 
     fn cut_all(&mut self) {

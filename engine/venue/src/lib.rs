@@ -59,6 +59,7 @@ pub mod filters;
 pub mod generator;
 pub mod limits;
 pub mod matching;
+mod mishap;
 pub mod orders;
 mod player;
 mod pulse;

@@ -152,6 +152,11 @@ impl Limits {
         (self.banned_until_ms > now_ms).then_some(self.banned_until_ms)
     }
 
+    /// Bans the address until then.
+    pub fn ban_until(&mut self, until_ms: u64) {
+        self.banned_until_ms = self.banned_until_ms.max(until_ms);
+    }
+
     /// Counts a connection attempt; false if there were too many.
     pub fn connect(&mut self, now_ms: u64) -> bool {
         self.weight.add(2, now_ms);

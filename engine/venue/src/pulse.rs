@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::exchange::CrowdOrder;
 use crate::generator::{Act, Generator};
 use crate::matching::Side;
+use crate::mishap::Mishaps;
 use crate::player::{Player, Replay};
 use crate::recorded::RecordedBook;
 use crate::script::Timed;
@@ -56,6 +57,7 @@ pub(crate) struct Pulse {
     pub fail_answer: bool,
     pub lose_report: bool,
     pub repeat_report: bool,
+    pub mishaps: Mishaps,
     pub exit: bool,
 }
 
@@ -76,6 +78,7 @@ enum Due {
     Fault,
     Ending,
     Delayed,
+    Held,
     Lagging,
     Crowd(usize),
     Line,
@@ -117,6 +120,7 @@ impl Pulse {
             fail_answer: false,
             lose_report: false,
             repeat_report: false,
+            mishaps: Mishaps::default(),
             exit: false,
         }
     }
@@ -165,6 +169,9 @@ impl Pulse {
 
     /// What the faults do to an answer, to one that trades or another.
     pub fn fate(&mut self, is_trade: bool) -> Fate {
+        if self.now_ns < self.mishaps.mute_until_ns {
+            return Fate::Lost;
+        }
         if !is_trade {
             Fate::Sent
         } else if std::mem::take(&mut self.lose_answer) {
@@ -227,6 +234,7 @@ impl Pulse {
         for (due_ns, ..) in &mut self.delayed {
             *due_ns += ns;
         }
+        self.mishaps.shift(ns);
         match &mut self.source {
             Source::Generated(crowds) => crowds.iter_mut().for_each(|c| c.plan(self.now_ns)),
             Source::Recorded(replay) => replay.pace.jump(ns),
@@ -264,6 +272,7 @@ impl Pulse {
         if let Some((at_ns, ..)) = self.delayed.front() {
             consider(*at_ns, Due::Delayed);
         }
+        consider(self.mishaps.due_ns(), Due::Held);
         match &self.source {
             Source::Generated(crowds) => {
                 for (n, crowd) in crowds.iter().enumerate() {
@@ -352,6 +361,11 @@ impl Venue {
                 self.speak(|dialect, desk| dialect.tick(desk));
                 self.settle_requests();
             }
+            Due::Held => {
+                if let Some(event) = self.pulse.mishaps.take_due() {
+                    self.tell_event(&event, 1);
+                }
+            }
             Due::Delayed => {
                 if let Some((_, conn, out)) = self.pulse.delayed.pop_front() {
                     self.out.push_back((conn, out));
@@ -383,7 +397,7 @@ impl Venue {
     }
 
     /// After something happened: record, private events, public messages.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.commit();
         self.tell_events();
         self.tell_markets();

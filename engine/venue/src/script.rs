@@ -13,6 +13,14 @@
 //! 19s  fail-ack                the next order answer is a 500 (the order stands)
 //! 20s  lose-report             the next executionReport is not sent
 //! 21s  repeat-report           the next executionReport is sent twice
+//! 21s  late-report 2s          the next report comes that much later than those behind it
+//! 21s  replay-reports          the last reports, up to sixteen, are told again
+//! 21s  deaf 3s                 for so long no event of the account is told; answers are
+//! 21s  mute 3s                 for so long no request is answered; events are told
+//! 21s  silent-cancel           the oldest open order is gone, and nobody is told
+//! 21s  foreign-trade BTCUSDT   another program on the account buys
+//! 21s  foreign-order BTCUSDT   another program on the account lets an order rest
+//! 21s  ban 5s                  418 for everything, connections end
 //! 22s  clock-jump 5s           the venue's clock goes ahead by that much
 //! 24s  fin 1                   market connection 1 (the oldest) ends without a close frame
 //! 25s  reset                   market connections are reset; whatever was under way is lost
@@ -69,6 +77,22 @@ pub enum Fault {
     LoseReport,
     /// The next report is sent twice.
     RepeatReport,
+    /// The next report is this many ns late, and those behind it are not.
+    LateReport(u64),
+    /// The last reports are told again.
+    ReplayReports,
+    /// No event of the account is told for this many ns.
+    Deaf(u64),
+    /// No request is answered for this many ns.
+    Mute(u64),
+    /// The oldest open order is gone without a word.
+    SilentCancel,
+    /// Another program on the account trades.
+    ForeignTrade(String),
+    /// Another program on the account lets an order rest.
+    ForeignOrder(String),
+    /// The address is banned for this many ns.
+    Ban(u64),
     /// The venue's clock goes ahead, ns.
     ClockJump(u64),
     /// Market connections end: all, or the nth oldest, counted from 1.
@@ -178,7 +202,8 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], repeat-depth SYMBOL [N], \
                      shutdown-notice, exit, delay-acks D, lose-ack, fail-ack, lose-report, \
-                     repeat-report, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
+                     repeat-report, late-report D, replay-reports, deaf D, mute D, silent-cancel, \
+                     foreign-trade SYMBOL, foreign-order SYMBOL, ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
                      close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
                      swap-depth SYMBOL [N], damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], \
                      cross-depth SYMBOL [N], broken-json SYMBOL [N], \
@@ -228,6 +253,14 @@ impl Words<'_> {
             "fail-ack" => (Fault::FailAck, 0),
             "lose-report" => (Fault::LoseReport, 0),
             "repeat-report" => (Fault::RepeatReport, 0),
+            "late-report" => (Fault::LateReport(self.duration()?), 1),
+            "replay-reports" => (Fault::ReplayReports, 0),
+            "deaf" => (Fault::Deaf(self.duration()?), 1),
+            "mute" => (Fault::Mute(self.duration()?), 1),
+            "silent-cancel" => (Fault::SilentCancel, 0),
+            "foreign-trade" => (Fault::ForeignTrade(self.symbol()?), 1),
+            "foreign-order" => (Fault::ForeignOrder(self.symbol()?), 1),
+            "ban" => (Fault::Ban(self.duration()?), 1),
             "clock-jump" => (Fault::ClockJump(self.duration()?), 1),
             "fin" => (Fault::Cut(Cut::Fin, self.line(0)?), 1),
             "reset" => (Fault::Cut(Cut::Reset, self.line(0)?), 1),

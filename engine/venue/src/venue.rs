@@ -560,26 +560,31 @@ impl Venue {
 
     /// Sends private events to whoever subscribed.
     pub(crate) fn tell_events(&mut self) {
+        let now_ns = self.pulse.now_ns();
         for event in std::mem::take(&mut self.exchange.events) {
+            let Some(event) = self.pulse.mishaps.pass(event, now_ns) else { continue };
             let times = match &event {
                 Private::Report(_) => self.pulse.times_of_report(),
                 Private::Position(..) => 1,
             };
-            self.speak(|dialect, desk| dialect.told(desk, &event, times));
-            for (&conn, at) in &self.conns {
-                let Role::Api(session) = &at.role else { continue };
-                let Some(id) = session.subscription else { continue };
-                let scale = session.scale;
-                let event = match &event {
-                    Private::Report(report) => report.text(scale),
-                    Private::Position(changed, ms) => {
-                        position_event(changed, ms * scale, ms * scale)
-                    }
-                };
-                let text: Text = format!(r#"{{"subscriptionId":{id},"event":{event}}}"#).into();
-                for _ in 0..times {
-                    self.out.push_back((conn, Out::Text(text.clone())));
-                }
+            self.tell_event(&event, times);
+        }
+    }
+
+    /// Sends one of them.
+    pub(crate) fn tell_event(&mut self, event: &Private, times: usize) {
+        self.speak(|dialect, desk| dialect.told(desk, event, times));
+        for (&conn, at) in &self.conns {
+            let Role::Api(session) = &at.role else { continue };
+            let Some(id) = session.subscription else { continue };
+            let scale = session.scale;
+            let event = match event {
+                Private::Report(report) => report.text(scale),
+                Private::Position(changed, ms) => position_event(changed, ms * scale, ms * scale),
+            };
+            let text: Text = format!(r#"{{"subscriptionId":{id},"event":{event}}}"#).into();
+            for _ in 0..times {
+                self.out.push_back((conn, Out::Text(text.clone())));
             }
         }
     }
