@@ -67,6 +67,16 @@ pub enum Kind {
     DiskFails,
     /// Nothing more can be made on it for a while: the engine halts if it needs to.
     DiskFull,
+    /// A report comes after those that followed it.
+    LateReport,
+    /// The last reports are told again.
+    ReplayReports,
+    /// No event of the account is told for a while; answers are.
+    Deaf,
+    /// No request is answered for a while; events are told.
+    Mute,
+    /// The address is banned for a while.
+    Ban,
 }
 
 impl Kind {
@@ -99,6 +109,11 @@ impl Kind {
         Self::DiskSilent,
         Self::DiskFails,
         Self::DiskFull,
+        Self::LateReport,
+        Self::ReplayReports,
+        Self::Deaf,
+        Self::Mute,
+        Self::Ban,
     ];
 
     /// Its name in the output.
@@ -132,6 +147,11 @@ impl Kind {
             Self::DiskSilent => "disk_silent",
             Self::DiskFails => "disk_fails",
             Self::DiskFull => "disk_full",
+            Self::LateReport => "late_report",
+            Self::ReplayReports => "replay_reports",
+            Self::Deaf => "deaf",
+            Self::Mute => "mute",
+            Self::Ban => "ban",
         }
     }
 
@@ -150,6 +170,11 @@ impl Kind {
             F::FailAck => Self::FailAck,
             F::LoseReport => Self::LoseReport,
             F::RepeatReport => Self::RepeatReport,
+            F::LateReport(_) => Self::LateReport,
+            F::ReplayReports => Self::ReplayReports,
+            F::Deaf(_) => Self::Deaf,
+            F::Mute(_) => Self::Mute,
+            F::Ban(_) => Self::Ban,
             _ => return None,
         })
     }

@@ -25,6 +25,10 @@ const ACK_DELAY_MS_MAX: u64 = 2_500;
 const FIRST_KINDS: usize = 20;
 /// Longest time in which nobody works.
 const PAUSE_MS_MAX: u64 = 3_000;
+/// A report is at most this late: late enough for its order to have ended otherwise.
+const REPORT_LATE_MS_MAX: u64 = 2_500;
+/// For at most so long events or answers are withheld, or the address is banned.
+const DEAF_MS_MAX: u64 = 2_500;
 /// Requests are good for a second: a step may be more, and the engine must learn the new time. It
 /// does not believe in more than five seconds.
 const WALL_STEP_MS_MAX: u64 = 1_600;
@@ -146,7 +150,9 @@ impl Swarm {
                 self.draw_one(kind, at, rng);
             }
         }
-        self.draw_clocks_and_disk(span, &mut SplitMix64::new(rng.next_u64()));
+        let mut later = SplitMix64::new(rng.next_u64());
+        self.draw_clocks_and_disk(span, &mut later);
+        self.draw_account(span, &mut SplitMix64::new(rng.next_u64()));
         self.faults.sort_by_key(|(at, _)| *at);
         if self.script.iter().any(|t| matches!(t.fault, script::Fault::DelayAcks(_))) {
             let fault = script::Fault::DelayAcks(0);
@@ -188,6 +194,28 @@ impl Swarm {
         };
         let late = span - span / 3;
         self.faults.push((FIRST_FAULT + Nanos(late + rng.below(span / 3 + 1)), fault));
+    }
+
+    /// What goes wrong with the account's own messages; later still.
+    fn draw_account(&mut self, span: u64, rng: &mut SplitMix64) {
+        use script::Fault as F;
+        let ns = |ms: u64| ms * 1_000_000;
+        for kind in 0..5 {
+            if rng.below(4) > 0 {
+                continue;
+            }
+            for _ in 0..1 + rng.below(4) {
+                let fault = match kind {
+                    0 => F::LateReport(ns(1 + rng.below(REPORT_LATE_MS_MAX))),
+                    1 => F::ReplayReports,
+                    2 => F::Deaf(ns(1 + rng.below(DEAF_MS_MAX))),
+                    3 => F::Mute(ns(1 + rng.below(DEAF_MS_MAX))),
+                    _ => F::Ban(ns(1 + rng.below(DEAF_MS_MAX))),
+                };
+                let at_ns = FIRST_FAULT.0 + rng.below(span);
+                self.script.push(script::Timed { at_ns, fault });
+            }
+        }
     }
 
     fn draw_one(&mut self, kind: Kind, at: Nanos, rng: &mut SplitMix64) {
