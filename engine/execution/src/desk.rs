@@ -23,6 +23,8 @@ const ANSWER_GRACE: Nanos = Nanos::from_millis(500);
 const PROOF_AFTER_WINDOW: Nanos = Nanos::from_secs(1);
 /// Between two questions about one order.
 const ASK_EVERY: Nanos = Nanos::from_millis(500);
+/// An open order of which nothing was heard for so long is compared with the venue's word.
+const COMPARE_EVERY: Nanos = Nanos::from_secs(10);
 
 /// What the desk counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -410,7 +412,8 @@ impl Desk {
     }
 
     /// What should be asked now, by the clock: unanswered orders, unknown ones, orders whose
-    /// fills are missing. Marks each as being asked. At most `max` questions.
+    /// fills are missing, and open ones that were silent for long, whose end or fills may have
+    /// been told to nobody. Marks each as being asked. At most `max` questions.
     fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
         for n in 0..self.table.len() {
             if out.len() >= max {
@@ -512,6 +515,9 @@ fn question_about(order: &Order, now: Nanos, patience: Nanos) -> Option<Question
         }
         // Amended to what it has filled: it ends, or has ended.
         _ if order.cum_qty >= order.qty => Some(Question::Status(order.id)),
+        (OrderState::Live | OrderState::PartiallyFilled, _) if waited > COMPARE_EVERY => {
+            Some(Question::Status(order.id))
+        }
         _ => None,
     }
 }

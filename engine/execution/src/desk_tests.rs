@@ -323,3 +323,23 @@ fn fills_beyond_the_order_and_endings_that_differ_are_contradictions() {
     tell(&mut desk, Told::State(VenueState::Canceled, 10));
     assert_eq!(desk.counts.contradictions, 2);
 }
+
+/// An open order that nobody speaks of is asked for; a silent end waits for its fills.
+#[test]
+fn a_silent_order_is_compared_with_the_venues_word() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    let asked_at = |desk: &mut Desk, ms: u64| {
+        let mut asked = Vec::new();
+        desk.questions(Nanos::from_millis(ms), 8, &mut asked);
+        asked
+    };
+    assert_eq!(asked_at(&mut desk, 9_900), []);
+    assert_eq!(asked_at(&mut desk, 10_100), [Question::Status(OrderId(1))]);
+    assert_eq!(asked_at(&mut desk, 30_000), [], "the answer is awaited");
+    tell(&mut desk, Told::State(VenueState::Canceled, 4));
+    assert_eq!(desk.open(), 1, "four of it were filled, and nobody heard of that");
+    assert_eq!(asked_at(&mut desk, 31_000), [Question::Fills(OrderId(1))]);
+    tell(&mut desk, Told::Fill(9, 4));
+    assert_eq!(desk.open(), 0);
+}

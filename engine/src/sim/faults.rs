@@ -77,6 +77,8 @@ pub enum Kind {
     Mute,
     /// The address is banned for a while.
     Ban,
+    /// An open order is gone, and nobody is told.
+    SilentCancel,
 }
 
 impl Kind {
@@ -114,6 +116,7 @@ impl Kind {
         Self::Deaf,
         Self::Mute,
         Self::Ban,
+        Self::SilentCancel,
     ];
 
     /// Its name in the output.
@@ -152,6 +155,7 @@ impl Kind {
             Self::Deaf => "deaf",
             Self::Mute => "mute",
             Self::Ban => "ban",
+            Self::SilentCancel => "silent_cancel",
         }
     }
 
@@ -175,6 +179,7 @@ impl Kind {
             F::Deaf(_) => Self::Deaf,
             F::Mute(_) => Self::Mute,
             F::Ban(_) => Self::Ban,
+            F::SilentCancel => Self::SilentCancel,
             _ => return None,
         })
     }

@@ -200,7 +200,7 @@ impl Swarm {
     fn draw_account(&mut self, span: u64, rng: &mut SplitMix64) {
         use script::Fault as F;
         let ns = |ms: u64| ms * 1_000_000;
-        for kind in 0..5 {
+        for kind in 0..6 {
             if rng.below(4) > 0 {
                 continue;
             }
@@ -210,7 +210,8 @@ impl Swarm {
                     1 => F::ReplayReports,
                     2 => F::Deaf(ns(1 + rng.below(DEAF_MS_MAX))),
                     3 => F::Mute(ns(1 + rng.below(DEAF_MS_MAX))),
-                    _ => F::Ban(ns(1 + rng.below(DEAF_MS_MAX))),
+                    4 => F::Ban(ns(1 + rng.below(DEAF_MS_MAX))),
+                    _ => F::SilentCancel,
                 };
                 let at_ns = FIRST_FAULT.0 + rng.below(span);
                 self.script.push(script::Timed { at_ns, fault });
