@@ -286,12 +286,16 @@ impl InstrumentBook {
     }
 
     /// The price at which the touch is too near to where a snapshot's `side` was cut, if it was:
-    /// three quarters of the way from its first to its last level.
+    /// three quarters of the way from its first to its last level, by price or by count of levels,
+    /// whichever comes first: the levels near the touch may lie close together, and few of them
+    /// in the last quarter of the prices.
     fn horizon_of(&self, side: &[Level]) -> Option<i64> {
         let most = self.rules.snapshot_levels;
         let cut = most > 0 && side.len() >= most;
         let (first, last) = (side.first()?.price, side.last()?.price);
-        cut.then(|| first.saturating_add(last.saturating_sub(first) / 4 * 3))
+        let by_price = first.saturating_add(last.saturating_sub(first) / 4 * 3);
+        let by_count = side.get(side.len() / 4 * 3)?.price;
+        cut.then(|| if last < first { by_price.max(by_count) } else { by_price.min(by_count) })
     }
 
     /// Whether the touch came so near to the snapshot's cut that the levels behind it may have
