@@ -34,18 +34,6 @@ impl Venue {
             Fault::FailAck => self.pulse.fail_answer = true,
             Fault::LoseReport => self.pulse.lose_report = true,
             Fault::RepeatReport => self.pulse.repeat_report = true,
-            Fault::LateReport(ns) => self.pulse.mishaps.delay_report(ns),
-            Fault::ReplayReports => {
-                for event in self.pulse.mishaps.told() {
-                    self.tell_event(&event, 1);
-                }
-            }
-            Fault::Deaf(ns) => self.pulse.mishaps.deaf_until_ns = now_ns + ns,
-            Fault::Mute(ns) => self.pulse.mishaps.mute_until_ns = now_ns + ns,
-            Fault::SilentCancel => self.cancel_silently(now_ns / 1_000_000),
-            Fault::ForeignTrade(symbol) => self.act_as_other(&symbol, true),
-            Fault::ForeignOrder(symbol) => self.act_as_other(&symbol, false),
-            Fault::Ban(ns) => self.ban((now_ns + ns) / 1_000_000),
             Fault::ClockJump(ns) => self.jump(ns),
             Fault::Cut(cut, line) => {
                 for conn in self.lines(line) {
@@ -82,6 +70,27 @@ impl Venue {
                 }
             }
             Fault::RestartFeed => self.speak(|dialect, desk| dialect.restart_feed(desk)),
+            of_the_account => self.strike_account(of_the_account),
+        }
+    }
+
+    /// A fault of the account's own messages strikes, or somebody else acts on the account.
+    fn strike_account(&mut self, fault: Fault) {
+        let now_ns = self.pulse.now_ns();
+        match fault {
+            Fault::LateReport(ns) => self.pulse.mishaps.delay_report(ns),
+            Fault::ReplayReports => {
+                for event in self.pulse.mishaps.told() {
+                    self.tell_event(&event, 1);
+                }
+            }
+            Fault::Deaf(ns) => self.pulse.mishaps.deaf_until_ns = now_ns + ns,
+            Fault::Mute(ns) => self.pulse.mishaps.mute_until_ns = now_ns + ns,
+            Fault::SilentCancel => self.cancel_silently(now_ns / 1_000_000),
+            Fault::ForeignTrade(symbol) => self.act_as_other(&symbol, true),
+            Fault::ForeignOrder(symbol) => self.act_as_other(&symbol, false),
+            Fault::Ban(ns) => self.ban((now_ns + ns) / 1_000_000),
+            _ => {}
         }
     }
 

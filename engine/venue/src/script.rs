@@ -200,14 +200,15 @@ pub fn duration_ns(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit_ns)
 }
 
-const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], repeat-depth SYMBOL [N], \
-                     shutdown-notice, exit, delay-acks D, lose-ack, fail-ack, lose-report, \
-                     repeat-report, late-report D, replay-reports, deaf D, mute D, silent-cancel, \
-                     foreign-trade SYMBOL, foreign-order SYMBOL, ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
-                     close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
-                     swap-depth SYMBOL [N], damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], \
-                     cross-depth SYMBOL [N], broken-json SYMBOL [N], \
-                     filters SYMBOL NAME=VALUE..., list SYMBOL trading|halted|unlisted";
+const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
+                     repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
+                     fail-ack, lose-report, repeat-report, late-report D, replay-reports, deaf D, \
+                     mute D, silent-cancel, foreign-trade SYMBOL, foreign-order SYMBOL, ban D, \
+                     clock-jump D, fin [N], reset [N], freeze [N], stall [N], close CODE [N], \
+                     retire D, down D, outage D, lag D N, restart-feed, swap-depth SYMBOL [N], \
+                     damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], cross-depth SYMBOL [N], \
+                     broken-json SYMBOL [N], filters SYMBOL NAME=VALUE..., \
+                     list SYMBOL trading|halted|unlisted";
 
 fn timed(words: &[&str]) -> Result<Timed, String> {
     let at_ns = duration_ns(words[0])
@@ -344,7 +345,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 30);
+        assert_eq!(faults.len(), 38);
         assert_eq!(faults[2].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }
