@@ -185,6 +185,10 @@ mod tests {
         assert_eq!(fill(Side::Sell, 5, 120), (15, 1_600, 100));
         assert_eq!(fill(Side::Sell, 20, 100), (-5, -500, 0));
         assert_eq!(fill(Side::Buy, 5, 80), (0, 0, 100));
+        assert_eq!(t.get(0).map(Fifo::lots), Some(0), "what is flat has none");
+        t.apply(0, Side::Buy, Qty(10), Price(100));
+        t.apply(0, Side::Sell, Qty(4), Price(90));
+        assert_eq!(t.get(0).map(Fifo::lots), Some(1), "what only closes adds none");
         t.apply(9, Side::Buy, Qty(1), Price(1));
         assert_eq!(t.merged(), 0);
     }
