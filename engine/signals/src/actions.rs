@@ -4,7 +4,7 @@ use bot4_lanes::Probe;
 use bot4_types::{InstrumentId, Nanos, Price, Qty, Side, StrategyId};
 
 use crate::router::Router;
-use crate::slot::Origin;
+use crate::slot::{Origin, Style, Wish};
 
 /// What became of a wish. It may be ignored: a refused wish is counted and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,16 @@ impl<'a> Actions<'a> {
     /// The wish is spent when its order ends by a fill or a refusal: the strategy decides anew.
     pub fn quote(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
         let key = (self.strategy, self.instrument);
-        self.router.quote(key, side, price, qty, false, self.origin, self.turn)
+        let wish = Wish::stated(price, qty, Style::Quote);
+        self.router.quote(key, side, wish, self.origin, self.turn)
+    }
+
+    /// As [`quote`](Self::quote), good till `until`: then the router withdraws it by itself,
+    /// whatever the venue knows of dates.
+    pub fn quote_until(&mut self, side: Side, price: Price, qty: Qty, until: Nanos) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        let wish = Wish { until, ..Wish::stated(price, qty, Style::Quote) };
+        self.router.quote(key, side, wish, self.origin, self.turn)
     }
 
     /// As [`quote`](Self::quote), but what rests is amended where venue and order allow it, in one
@@ -74,7 +83,8 @@ impl<'a> Actions<'a> {
     /// is filled. Where an amend cannot be it is a cancel and a placement, as with a quote.
     pub fn amend(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
         let key = (self.strategy, self.instrument);
-        self.router.quote(key, side, price, qty, true, self.origin, self.turn)
+        let wish = Wish { amends: true, ..Wish::stated(price, qty, Style::Quote) };
+        self.router.quote(key, side, wish, self.origin, self.turn)
     }
 
     /// What rests on both sides: bid, ask.
@@ -98,7 +108,25 @@ impl<'a> Actions<'a> {
     /// instrument. Own quotes in its way, of any strategy, are cancelled first.
     pub fn take(&mut self, side: Side, qty: Qty, limit: Price) -> Verdict {
         let key = (self.strategy, self.instrument);
-        self.router.take(key, side, limit, qty, self.origin, self.turn)
+        let wish = Wish::stated(limit, qty, Style::Ioc);
+        self.router.take(key, side, wish, self.origin, self.turn)
+    }
+
+    /// As [`take`](Self::take), but all of `qty` or nothing (FOK).
+    pub fn take_whole(&mut self, side: Side, qty: Qty, limit: Price) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        let wish = Wish::stated(limit, qty, Style::Fok);
+        self.router.take(key, side, wish, self.origin, self.turn)
+    }
+
+    /// Takes `qty` at what the market gives (market order). `worst` is the price it is decided on:
+    /// the gate holds it against the collar and reserves for it with the configured slippage, but
+    /// the venue does not know it: where the price must not be worse, [`take`](Self::take) is the
+    /// way.
+    pub fn take_market(&mut self, side: Side, qty: Qty, worst: Price) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        let wish = Wish::stated(worst, qty, Style::Market);
+        self.router.take(key, side, wish, self.origin, self.turn)
     }
 
     /// The same in another instrument, for strategies that trade several against each other.

@@ -11,7 +11,9 @@
 //! Where amends are wished, Live goes to Amending instead of Cancelling and comes back with the new
 //! terms; refused, it comes back with the old ones and is cancelled and placed anew.
 
-use bot4_types::{Cause, InstrumentId, Nanos, OrderId, Price, Qty, Side, StrategyId, Trail};
+use bot4_types::{
+    Cause, InstrumentId, Nanos, OrderId, OrderKind, Price, Qty, Side, StrategyId, Tif, Trail,
+};
 
 /// Why something is asked for: decides the intent's cause and its trail.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,56 @@ pub(crate) struct Wish {
     pub expires: Nanos,
     /// What rests may be amended instead of cancelled.
     pub amends: bool,
+    /// Withdrawn at this time (good till date).
+    pub until: Nanos,
+    /// How it trades.
+    pub style: Style,
+}
+
+impl Wish {
+    /// A wish of a strategy; the router says how long it may wait.
+    pub const fn stated(price: Price, qty: Qty, style: Style) -> Self {
+        Self::new(price, qty, Nanos::MAX, style)
+    }
+
+    /// A wish for an order that trades in `style`, dropped when it waited until `expires`.
+    pub const fn new(price: Price, qty: Qty, expires: Nanos, style: Style) -> Self {
+        Self { price, qty, expires, amends: false, until: Nanos::MAX, style }
+    }
+
+    /// The price that other orders of ours meet: a market order meets them all.
+    pub const fn meets_at(&self, side: Side) -> Price {
+        match (self.style, side) {
+            (Style::Market, Side::Buy) => Price(crate::rules::PRICE_MAX),
+            (Style::Market, Side::Sell) => Price(1),
+            _ => self.price,
+        }
+    }
+}
+
+/// How an order of the router trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Rests or is refused (post-only), until cancelled.
+    Quote,
+    /// Takes up to its limit, the rest expires.
+    Ioc,
+    /// Takes all at its limit or better, or nothing.
+    Fok,
+    /// Takes at any price.
+    Market,
+}
+
+impl Style {
+    /// Type and time in force on the wire.
+    pub const fn terms(self) -> (OrderKind, Tif) {
+        match self {
+            Self::Quote => (OrderKind::LimitMaker, Tif::Gtc),
+            Self::Ioc => (OrderKind::Limit, Tif::Ioc),
+            Self::Fok => (OrderKind::Limit, Tif::Fok),
+            Self::Market => (OrderKind::Market, Tif::Ioc),
+        }
+    }
 }
 
 /// One order slot of the router's fixed table.
@@ -76,6 +128,8 @@ pub(crate) struct OrderSlot {
     pub amend: Option<(Price, Qty)>,
     /// An amend of this order was refused: it is replaced by a cancel from now on.
     pub no_amend: bool,
+    /// How the order trades, while there is one.
+    pub style: Style,
     /// Distance of its protective stop.
     pub stop_ticks: i32,
     /// When it was asked for.
@@ -113,6 +167,7 @@ impl OrderSlot {
             filled: Qty(0),
             amend: None,
             no_amend: false,
+            style: if take { Style::Ioc } else { Style::Quote },
             stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,
@@ -137,11 +192,16 @@ impl OrderSlot {
         match self.state {
             SlotState::Free => self.wish.is_some(),
             SlotState::Pending => false,
-            SlotState::Live | SlotState::Unknown => self.differs(),
+            SlotState::Live | SlotState::Unknown => self.differs() || self.is_dated(),
             // What replaced the wish waits for the answer; nothing wished means a cancel.
             SlotState::Amending => self.wish.is_none(),
             SlotState::Cancelling => true,
         }
+    }
+
+    /// The wish has an end: it is looked at each turn.
+    pub fn is_dated(&self) -> bool {
+        self.wish.is_some_and(|wish| wish.until < Nanos::MAX)
     }
 
     /// What rests can become what is wished by an amend: less at its price, or anything else

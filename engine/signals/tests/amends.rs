@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bot4_signals::{Actions, OrderCommand, Strategy, View};
 use bot4_types::{
-    AccountReport, OrderAction, OrderIntent, OrderState, Price, Qty, RefuseReason, ReportKind,
-    Side, Terms,
+    AccountReport, Nanos, OrderAction, OrderIntent, OrderKind, OrderState, Price, Qty,
+    RefuseReason, ReportKind, Side, Terms, Tif,
 };
 use rig::{ONE, Rig};
 
@@ -155,6 +155,62 @@ fn a_wish_for_nothing_cancels_an_order_that_is_being_amended() {
     stage.order(None);
     let cancel = stage.rig.only();
     assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, placed.order));
+}
+
+/// Wishes one thing at the first top.
+struct Once(Option<fn(&mut Actions<'_>)>);
+
+impl Strategy for Once {
+    fn name(&self) -> &'static str {
+        "once"
+    }
+
+    fn on_top(&mut self, _: &View<'_>, orders: &mut Actions<'_>) {
+        if let Some(wish) = self.0.take() {
+            wish(orders);
+        }
+    }
+}
+
+fn after_a_top(wish: fn(&mut Actions<'_>)) -> Rig {
+    let mut rig = Rig::ready(vec![Box::new(Once(Some(wish)))]);
+    rig.top(0, BID, BID + ONE);
+    rig.turn();
+    rig
+}
+
+#[test]
+fn takes_say_how_they_trade() {
+    let terms = |wish: fn(&mut Actions<'_>)| {
+        let intent = after_a_top(wish).only();
+        assert_eq!((intent.action, intent.price), (OrderAction::Place, Price(BID + ONE)));
+        (intent.kind, intent.tif)
+    };
+    let ioc = terms(|o| _ = o.take(Side::Buy, Qty(QTY), Price(BID + ONE)));
+    let fok = terms(|o| _ = o.take_whole(Side::Buy, Qty(QTY), Price(BID + ONE)));
+    let market = terms(|o| _ = o.take_market(Side::Buy, Qty(QTY), Price(BID + ONE)));
+    assert_eq!(ioc, (OrderKind::Limit, Tif::Ioc));
+    assert_eq!(fok, (OrderKind::Limit, Tif::Fok));
+    assert_eq!(market.0, OrderKind::Market);
+}
+
+/// No top, no report, no wish: the router's turns alone end it.
+#[test]
+fn a_quote_with_a_date_is_withdrawn_at_it() {
+    let mut rig = after_a_top(|o| {
+        let until = Nanos::from_secs(1) + Nanos::from_millis(300);
+        o.quote_until(Side::Buy, Price(BID), Qty(QTY), until);
+    });
+    let placed = rig.only();
+    rig.ack(&placed);
+    rig.after(299);
+    assert!(rig.sent().is_empty());
+    rig.after(1);
+    let cancel = rig.only();
+    assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, placed.order));
+    rig.canceled(&placed);
+    rig.after(200);
+    assert!(rig.sent().is_empty(), "it does not come back");
 }
 
 #[test]

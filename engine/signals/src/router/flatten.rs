@@ -18,7 +18,7 @@ use super::{PARTS, Router, TAKE};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::rules;
-use crate::slot::{OrderSlot, Origin, SlotState, Wish};
+use crate::slot::{OrderSlot, Origin, SlotState, Style, Wish};
 
 /// Where an instrument stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +89,8 @@ impl Router {
             Ok((side, price, qty)) => {
                 let slot = &mut self.slots[at];
                 slot.side = side;
-                slot.wish = Some(Wish {
-                    price,
-                    qty,
-                    expires: turn.now + self.config.intent_life,
-                    amends: false,
-                });
+                let expires = turn.now + self.config.intent_life;
+                slot.wish = Some(Wish::new(price, qty, expires, Style::Ioc));
                 slot.origin = Origin::other(Cause::Operator);
                 self.changes += 1;
                 self.counters.add(c::FLATTEN_ORDERS, 1);

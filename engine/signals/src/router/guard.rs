@@ -25,7 +25,7 @@ use super::{Key, PARTS, Router, TAKE};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::rules;
-use crate::slot::{Origin, SlotState, Wish};
+use crate::slot::{Origin, SlotState, Style, Wish};
 
 /// A closing order is halved this often at most, when it is refused for its size.
 pub(super) const HALVINGS_MAX: u32 = 20;
@@ -220,7 +220,7 @@ impl Router {
                 let expires = turn.now + self.config.intent_life;
                 let slot = &mut self.slots[at];
                 slot.side = side;
-                slot.wish = Some(Wish { price, qty, expires, amends: false });
+                slot.wish = Some(Wish::new(price, qty, expires, Style::Ioc));
                 slot.origin = origin;
                 self.changes += 1;
                 self.settle(at, turn, true);

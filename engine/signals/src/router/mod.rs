@@ -5,6 +5,7 @@
 //! stands in a list of waiting slots and is tried again each turn, at most [`RETRIES`] a turn.
 //! Cost: a wish touches its slot and the slots of its instrument (one contiguous run).
 
+mod amends;
 mod flatten;
 mod guard;
 mod reports;
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use bot4_lanes::{Counters, Phase, Tx};
 use bot4_types::{
     Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent,
-    OrderKind, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
+    Price, Qty, Side, Stage, StrategyId, Trail,
 };
 
 use self::guard::Guard;
@@ -224,14 +225,12 @@ impl Router {
         })
     }
 
-    /// See [`crate::Actions::quote`] and, where `amends`, [`crate::Actions::amend`].
+    /// See [`crate::Actions::quote`]. The wish's expiry is set here.
     pub(crate) fn quote(
         &mut self,
         key: Key,
         side: Side,
-        price: Price,
-        qty: Qty,
-        amends: bool,
+        wish: Wish,
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
@@ -241,17 +240,16 @@ impl Router {
             return Verdict::Stopped;
         }
         let expires = turn.now + self.config.wish_life;
-        let wish = Wish { price, qty, expires, amends: amends || self.config.amends };
+        let wish = Wish { expires, amends: wish.amends || self.config.amends, ..wish };
         self.wish(p * PARTS + side.index(), side, wish, origin, turn)
     }
 
-    /// See [`crate::Actions::take`].
+    /// See [`crate::Actions::take`]. The wish's expiry is set here.
     pub(crate) fn take(
         &mut self,
         key: Key,
         side: Side,
-        limit: Price,
-        qty: Qty,
+        wish: Wish,
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
@@ -263,8 +261,7 @@ impl Router {
         if self.is_taking(key) {
             return Verdict::Busy;
         }
-        let expires = turn.now + self.config.intent_life;
-        let wish = Wish { price: limit, qty, expires, amends: false };
+        let wish = Wish { expires: turn.now + self.config.intent_life, ..wish };
         self.wish(p * PARTS + TAKE, side, wish, origin, turn)
     }
 
@@ -396,7 +393,8 @@ impl Router {
 
     /// Sends what slot `at` needs, or lets it wait. `fresh`: the wish was stated just now.
     fn settle(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
-        match self.slots[at].state {
+        let state = self.slots[at].state;
+        match state {
             SlotState::Free => self.try_place(at, turn, fresh),
             SlotState::Pending => self.delayed(at, Cause::Report),
             SlotState::Cancelling => {
@@ -415,6 +413,9 @@ impl Router {
                     self.try_cancel(at, turn);
                 }
             }
+            SlotState::Live | SlotState::Unknown if self.is_over(at, turn) => {
+                self.try_cancel(at, turn);
+            }
             SlotState::Live | SlotState::Unknown => match self.slots[at].amendable() {
                 Some(wish) if self.slots[at].differs() => self.try_amend(at, wish, turn),
                 _ => self.try_cancel(at, turn),
@@ -430,7 +431,7 @@ impl Router {
     fn try_place(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
         let slot = self.slots[at];
         let Some(wish) = slot.wish else { return };
-        if turn.now >= wish.expires {
+        if turn.now >= wish.expires.min(wish.until) {
             self.slots[at].wish = None;
             self.changes += 1;
             self.counters.add(c::WISHES_EXPIRED, 1);
@@ -441,7 +442,7 @@ impl Router {
         if settling || turn.now < slot.retry_at || !open {
             return self.delayed(at, Cause::Timer);
         }
-        if self.clear_the_way(at, wish.price, turn) {
+        if self.clear_the_way(at, wish.meets_at(slot.side), turn) {
             self.counters.add(c::BLOCKED_SELF, u64::from(fresh));
             return self.delayed(at, Cause::Report);
         }
@@ -481,6 +482,7 @@ impl Router {
 
     fn place(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
         let order = OrderId(self.next_order);
+        self.slots[at].style = wish.style;
         let slot = &self.slots[at];
         let Some(rules) = self.table.get(slot.instrument) else { return };
         let intent = OrderIntent {
@@ -498,7 +500,7 @@ impl Router {
         slot.state = SlotState::Pending;
         slot.stop_ticks = intent.stop_ticks;
         slot.order = order;
-        slot.price = wish.price;
+        slot.price = wish.meets_at(slot.side);
         slot.qty = wish.qty;
         slot.filled = Qty(0);
         slot.no_amend = false;
@@ -507,32 +509,6 @@ impl Router {
         if slot.take {
             slot.wish = None;
         }
-    }
-
-    /// Asks for the terms of `wish` for what rests in slot `at`.
-    fn try_amend(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
-        let slot = self.slots[at];
-        let waits = turn.now < slot.retry_at || !self.is_open(slot.instrument);
-        if waits || self.clear_the_way(at, wish.price, turn) {
-            return self.try_cancel(at, turn);
-        }
-        if self.intents.room() == 0 {
-            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
-        }
-        let Some(rules) = self.table.get(slot.instrument) else { return };
-        let intent = OrderIntent {
-            stop_ticks: rules::stop_ticks(rules, wish.price, self.config.stop_bps),
-            expires: turn.now + self.config.intent_life,
-            ..intent_of(&slot, OrderAction::Amend, slot.order, wish.price, wish.qty, turn)
-        };
-        if self.intents.push(intent).is_err() {
-            return;
-        }
-        self.counters.add(c::AMENDS, 1);
-        let slot = &mut self.slots[at];
-        slot.state = SlotState::Amending;
-        slot.amend = Some((wish.price, wish.qty));
-        slot.origin = Origin::other(Cause::Report);
     }
 
     /// Cancels what rests in slot `at` if it is not what is wanted.
@@ -576,8 +552,7 @@ fn intent_of(
     let market = origin.cause == Cause::Market;
     let mut trail = if market { origin.trail } else { Trail::start(turn.now) };
     trail.mark(Stage::Signal, turn.probe.stamp());
-    let (kind, tif) =
-        if slot.take { (OrderKind::Limit, Tif::Ioc) } else { (OrderKind::LimitMaker, Tif::Gtc) };
+    let (kind, tif) = slot.style.terms();
     OrderIntent {
         trail,
         order,

@@ -127,28 +127,6 @@ impl Router {
         self.settle(at, turn, false);
     }
 
-    /// The venue told the terms that hold, or that nothing changed.
-    fn amend_over(&mut self, at: usize, report: &OrderReport) {
-        if report.kind == ReportKind::AmendRejected {
-            return self.amend_failed(at);
-        }
-        self.counters.add(c::AMENDED, 1);
-        let slot = &mut self.slots[at];
-        (slot.price, slot.qty, slot.amend) = (report.price, report.qty, None);
-        if slot.state == SlotState::Amending {
-            slot.state = SlotState::Live;
-        }
-    }
-
-    /// The order lives on as it was; another way leads to what is wished.
-    fn amend_failed(&mut self, at: usize) {
-        let slot = &mut self.slots[at];
-        (slot.amend, slot.no_amend) = (None, true);
-        if slot.state == SlotState::Amending {
-            slot.state = SlotState::Live;
-        }
-    }
-
     /// The order lives on; the cancel may be tried again after a pause.
     fn cancel_failed(&mut self, at: usize, turn: Turn<'_>) {
         let slot = &mut self.slots[at];
