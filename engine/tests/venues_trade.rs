@@ -11,7 +11,8 @@ use common::{Killed, bot4, check_account, number, output, report, sleep, started
 use serde_json::Value;
 
 /// What is traded where.
-const TRADED: [(Venue, [&str; 2]); 1] = [(Venue::Bybit, ["BTCUSDT", "ETHUSDT"])];
+const TRADED: [(Venue, [&str; 2]); 2] =
+    [(Venue::Bybit, ["BTCUSDT", "ETHUSDT"]), (Venue::Okx, ["BTC-USDT", "ETH-USDT"])];
 
 struct Scene {
     state: tempfile::TempDir,
@@ -76,10 +77,10 @@ fn config(venue: Venue, symbols: &[&str], endpoints: &Value) -> String {
     )
 }
 
-/// `fault` again and again: a run begins at some moment of the script.
+/// These faults twice, and then none: the account is compared at the end.
 fn often(faults: &[&str]) -> String {
     let line = |n: usize| format!("{}ms {}\n", 500 + 350 * n, faults[n % faults.len()]);
-    (0..80).map(line).collect()
+    (0..2 * faults.len()).map(line).collect()
 }
 
 fn verified(state: &Path) {
@@ -119,7 +120,7 @@ fn lost_and_failed_answers_and_lost_connections_are_resolved() {
             "outage 300ms",
         ];
         let scene = Scene::new(venue, symbols, &often(&faults));
-        scene.exact("6s");
+        scene.exact("8s");
         verified(scene.state.path());
     }
 }

@@ -146,6 +146,8 @@ pub struct ExecutionAgent {
     pub(crate) orders_after_ms: i64,
     clock_at: Nanos,
     cancel_all_at: Nanos,
+    /// When the venue's dead-man switch was fed last.
+    pub(crate) dead_man_at: Option<Nanos>,
     stuck_since: Option<Nanos>,
     halting_since: Option<Nanos>,
 }
@@ -196,6 +198,7 @@ impl ExecutionAgent {
             orders_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
+            dead_man_at: None,
             stuck_since: None,
             halting_since: None,
             table: config.table,
@@ -479,6 +482,7 @@ impl ExecutionAgent {
         self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
         self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
         if self.link.is_ready() {
+            self.feed_dead_man(now, probe);
             self.ask_by_clock(now, probe);
             if self.wall.take_due(now) {
                 self.ask_time(now, probe);
@@ -504,7 +508,9 @@ impl ExecutionAgent {
             self.link.out.clear();
             let id = self.link.requests.next_id();
             self.gateway.cancel_all(id, &instrument, now_ms, &mut self.link.out);
-            self.link.send(Purpose::CancelAll(instrument.id), now, || probe.stamp());
+            if !self.link.out.is_empty() {
+                self.link.send(Purpose::CancelAll(instrument.id), now, || probe.stamp());
+            }
         }
     }
 }

@@ -239,3 +239,69 @@ impl Gateway for BybitGateway {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::Failure;
+    use bot4_types::{InstrumentId, Symbol};
+    use bot4_venues::rest::RestRequest;
+    use bot4_venues::secret::Scheme;
+
+    const EPOCH: RunEpoch = RunEpoch(3);
+    const FILL: &str = r#"{"id":"1","topic":"execution","creationTime":1,"data":[{"category":"spot","symbol":"BTCUSDT","execFee":"0","execId":"5","execPrice":"2","execQty":"1","execType":"Trade","isMaker":true,"orderId":"9","orderLinkId":"","side":"Buy","execTime":"60000"}]}"#;
+
+    fn gateway() -> (BybitGateway, Instrument) {
+        let mut table = InstrumentTable::new();
+        let symbol = Symbol::new("BTCUSDT").expect("short");
+        table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+        let keys = SecretKeys::read("key", "secret", Scheme::Sha256Hex).expect("keys");
+        let instrument = table.all()[0];
+        (BybitGateway::new(keys, &table, EPOCH, true), instrument)
+    }
+
+    fn path_of(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        RestRequest::parse(&out).expect("a request").path.to_owned()
+    }
+
+    #[test]
+    fn not_known_is_an_answer_of_the_history_only() {
+        let (mut gateway, instrument) = gateway();
+        let (order, client) = (OrderId(7), ClientId::new(EPOCH, OrderId(7)));
+        let named = Named { instrument: &instrument, venue_order: 0, client };
+        let empty =
+            br#"{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[]},"time":5}"#;
+        let told = |gateway: &mut BybitGateway, id| {
+            let page = Page { id, purpose: Purpose::Status(order), status: 200, text: empty };
+            let mut facts = Vec::new();
+            gateway.decode_page(&page, &mut facts).expect("read");
+            facts
+        };
+        for round in [1, 3] {
+            let path = path_of(|out| gateway.status(round, &named, 1, out));
+            assert!(path.starts_with("/v5/order/realtime?"), "{path}");
+            assert_eq!(told(&mut gateway, round), [Fact::More { id: round }]);
+            let path = path_of(|out| gateway.status(round + 1, &named, 1, out));
+            assert!(path.starts_with("/v5/order/history?"), "{path}");
+            let unknown = Fact::Failed { id: round + 1, failure: Failure::NotFound };
+            assert_eq!(told(&mut gateway, round + 1), [unknown]);
+        }
+    }
+
+    #[test]
+    fn what_a_session_hears_does_not_cut_off_what_was_missed_before_it() {
+        let (mut gateway, instrument) = gateway();
+        let asked = |gateway: &mut BybitGateway| {
+            path_of(|out| gateway.fills_after(1, &instrument, 4, 1, out))
+        };
+        gateway.logon(Way::Orders, 1, 1, &mut Vec::new());
+        let mut facts = Vec::new();
+        gateway.decode(FILL.as_bytes(), &mut facts).expect("read");
+        assert!(matches!(facts[..], [Fact::Fill { venue_order: 9, .. }]), "{facts:?}");
+        assert!(asked(&mut gateway).contains("&startTime=0&"));
+        gateway.logon(Way::Orders, 2, 1, &mut Vec::new());
+        assert!(asked(&mut gateway).contains("&startTime=59000&"));
+    }
+}

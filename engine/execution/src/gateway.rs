@@ -211,6 +211,13 @@ pub trait Gateway: Send {
     fn keep_alive(&self) -> Option<KeepAlive> {
         None
     }
+    /// How often the venue's dead-man switch is fed by a request; `None` where there is none, or
+    /// what keeps the connections alive feeds it.
+    fn dead_man_every(&self) -> Option<Nanos> {
+        None
+    }
+    /// Feeds the dead-man switch.
+    fn feed_dead_man(&mut self, _: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
     /// Logs the connection `way` on.
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Subscribes to the account's events.
@@ -248,7 +255,8 @@ pub trait Gateway: Send {
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for an order's state.
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
-    /// Cancels everything open of an instrument.
+    /// Cancels everything open of an instrument, or as much of it as one message can. Nothing
+    /// written: nothing is open.
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for the venue's time.
     fn time(&mut self, id: u64, out: &mut Vec<u8>);

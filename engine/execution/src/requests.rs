@@ -27,6 +27,8 @@ pub enum Purpose {
     FillsOf(OrderId),
     /// Fills of an instrument after this trade id.
     FillsAfter(InstrumentId, u64),
+    /// The venue's dead-man switch.
+    DeadMan,
     /// Cancel everything of an instrument.
     CancelAll(InstrumentId),
 }

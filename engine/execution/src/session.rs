@@ -159,7 +159,11 @@ impl ExecutionAgent {
                     self.log_on(now, probe);
                 }
             }
-            Purpose::Balances | Purpose::Cancel(_) | Purpose::Amend(_) | Purpose::CancelAll(_) => {}
+            Purpose::Balances
+            | Purpose::Cancel(_)
+            | Purpose::Amend(_)
+            | Purpose::CancelAll(_)
+            | Purpose::DeadMan => {}
         }
     }
 
@@ -244,7 +248,7 @@ impl ExecutionAgent {
                 }
             }
             // "Unknown order" is the answer when nothing was open.
-            Purpose::CancelAll(_) | Purpose::Time => {}
+            Purpose::CancelAll(_) | Purpose::Time | Purpose::DeadMan => {}
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
@@ -377,6 +381,19 @@ impl ExecutionAgent {
         self.link.send(Purpose::Time, now, || probe.stamp());
     }
 
+    /// Feeds the venue's dead-man switch when it is time.
+    pub(crate) fn feed_dead_man(&mut self, now: Nanos, probe: &Probe) {
+        let Some(every) = self.gateway.dead_man_every() else { return };
+        if self.dead_man_at.is_some_and(|at| now.since(at) < every) {
+            return;
+        }
+        self.dead_man_at = Some(now);
+        self.link.out.clear();
+        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
+        self.gateway.feed_dead_man(id, now_ms, &mut self.link.out);
+        self.link.send(Purpose::DeadMan, now, || probe.stamp());
+    }
+
     /// Asks the questions that the clock brings up.
     pub(crate) fn ask_by_clock(&mut self, now: Nanos, probe: &Probe) {
         self.questions.clear();
@@ -429,6 +446,8 @@ impl ExecutionAgent {
                 | Purpose::Amend(_)
                 | Purpose::CancelAll(_)
                 | Purpose::Time => {}
+                // The next one is on its way.
+                Purpose::DeadMan => {}
                 Purpose::Logon(_)
                 | Purpose::Subscribe
                 | Purpose::Balances

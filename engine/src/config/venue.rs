@@ -160,7 +160,7 @@ pub fn known_venue(name: &str) -> Result<Venue, String> {
 }
 
 /// The venues that orders are sent to; every venue in the build can be observed.
-const TRADED: [Venue; 2] = [Venue::Binance, Venue::Bybit];
+const TRADED: [Venue; 3] = [Venue::Binance, Venue::Bybit, Venue::Okx];
 
 fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> {
     if mode == Mode::Observe || TRADED.contains(&venue) {
@@ -169,7 +169,7 @@ fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> 
     let what = format!(
         "this build can observe `{}` but not trade there: it sends orders to {} only",
         venue.name(),
-        TRADED.map(Venue::name).join(" and ")
+        TRADED.map(Venue::name).join(", ")
     );
     Err(issue(span, "name", what, "write mode = \"observe\" and remove the strategies"))
 }
@@ -264,14 +264,16 @@ fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duratio
 }
 
 /// Whether the dead-man switch is armed. Binance Spot has none, so the configuration must say that
-/// its author knows; Bybit has one, but not for every account.
+/// its author knows; Bybit has one, but not for every account; at OKX every account has it.
 fn dead_man(
     venue: Venue,
     dead_man: Option<&Spanned<String>>,
     table: &Range<usize>,
 ) -> Result<bool, Issue> {
-    let has_one = venue == Venue::Bybit;
+    let has_one = matches!(venue, Venue::Bybit | Venue::Okx);
+    let always = venue == Venue::Okx;
     let mend = match has_one {
+        true if always => "leave it out: it is armed",
         true => "leave it out, or write dead_man = \"none_available\" if the account has none",
         false => {
             "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you when \
@@ -281,7 +283,7 @@ fn dead_man(
     match dead_man.map(|value| (value.get_ref().as_str(), value)) {
         None if has_one => Ok(true),
         None => Err(issue(table.clone(), "dead_man", "is missing", mend)),
-        Some(("none_available", _)) => Ok(false),
+        Some(("none_available", _)) if !always => Ok(false),
         Some(("armed", _)) if has_one => Ok(true),
         Some((_, value)) if has_one => {
             Err(issue(value.span(), "dead_man", "is not a setting of it", mend))

@@ -183,7 +183,12 @@ mod tests {
                     return Err(ColdError::Instruments(error(name)));
                 }
             }
-            Ok(Catalogue { table: table(|_| ()), limits: RateLimits::default(), server_ms: 0 })
+            Ok(Catalogue {
+                table: table(|_| ()),
+                limits: RateLimits::default(),
+                server_ms: 0,
+                codes: Vec::new(),
+            })
         };
         let reading = read_again(&symbols, read);
         (reading, reads)

@@ -13,11 +13,14 @@ use bot4_venues::binance::private::ApiError;
 use bot4_venues::binance::sign::KeyError;
 use bot4_venues::catalogue::Catalogue;
 use bot4_venues::registry::{NotInBuild, Venue};
+use bot4_venues::secret::Scheme;
 use bot4_wire::{ConnError, EndpointError, RootsError};
 
 use super::access::Access;
 use super::cold_binance::BinanceCold;
-use super::cold_bybit::BybitCold;
+use super::cold_bybit::BybitRest;
+use super::cold_okx::OkxRest;
+use super::cold_rest::{RestCold, RestDialect};
 
 /// Why the venue could not be asked.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub enum ColdError {
     NotInBuild(NotInBuild),
     /// A REST request: which, and what went wrong.
     Rest(String, String),
+    /// A signed request over REST that was not answered, or by a server that is out of order.
+    Unanswered(String, String),
     /// The endpoint failed too often and is not asked for now.
     LeftAlone(&'static str, Refusal),
     /// The helper that looks up names cannot be started.
@@ -60,7 +65,7 @@ impl ColdError {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Connection(_, error) => !error.is_refusal(),
-            Self::Timeout(_) | Self::LeftAlone(..) => true,
+            Self::Timeout(_) | Self::LeftAlone(..) | Self::Unanswered(..) => true,
             _ => false,
         }
     }
@@ -98,7 +103,7 @@ impl fmt::Display for ColdError {
             Self::Instruments(e) => write!(f, "error: venue.symbols: {e}"),
             Self::NoKeys => f.write_str("error: venue.api_key: a run that observes has no keys"),
             Self::NotInBuild(e) => write!(f, "error: venue.name: {e}"),
-            Self::Rest(what, e) => write!(
+            Self::Rest(what, e) | Self::Unanswered(what, e) => write!(
                 f,
                 "error: cannot read {what}: {e}\nhelp: check `rest`, that the venue is up, and \
                  that `ca` is its authority"
@@ -181,10 +186,12 @@ pub fn open(
     venue: Venue,
     seed: u64,
 ) -> Result<Box<dyn ColdVenue>, ColdError> {
-    Ok(match venue {
-        Venue::Bybit => Box::new(BybitCold::open(clock, access)?),
-        _ => Box::new(BinanceCold::open(clock, access, seed)?),
-    })
+    let dialect: Box<dyn RestDialect> = match venue {
+        Venue::Bybit => Box::new(BybitRest::new(access.secret_keys(Scheme::Sha256Hex)?)),
+        Venue::Okx => Box::new(OkxRest::new(access.secret_keys(Scheme::Sha256Base64)?)),
+        _ => return Ok(Box::new(BinanceCold::open(clock, access, seed)?)),
+    };
+    Ok(Box::new(RestCold::open(clock, access, venue, dialect)?))
 }
 
 /// The samples of the venue's clock that are taken; the one with the shortest way counts.

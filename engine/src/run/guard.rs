@@ -129,9 +129,12 @@ enum Blame {
 
 const fn blame<T>(result: &Result<T, ColdError>) -> Blame {
     match result {
-        Err(ColdError::Connection(..) | ColdError::Timeout(_) | ColdError::Rest(..)) => {
-            Blame::Venue
-        }
+        Err(
+            ColdError::Connection(..)
+            | ColdError::Timeout(_)
+            | ColdError::Rest(..)
+            | ColdError::Unanswered(..),
+        ) => Blame::Venue,
         Err(ColdError::Refused(_, error)) => match error.kind {
             ErrorKind::OutcomeUnknown
             | ErrorKind::Overloaded

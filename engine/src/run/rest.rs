@@ -109,7 +109,7 @@ impl RestClient {
         let unread = || ColdError::Rest("a request".to_owned(), "it is none".to_owned());
         let request = RestRequest::parse(request).ok_or_else(unread)?;
         let url = format!("{}{}", self.base, request.path);
-        let wrong = |e: ureq::Error| ColdError::Rest(url.clone(), e.to_string());
+        let wrong = |e: ureq::Error| ColdError::Unanswered(url.clone(), e.to_string());
         let mut built = ureq::http::Request::builder().method(request.method).uri(&url);
         for (name, value) in &request.headers {
             built = built.header(*name, *value);

@@ -6,7 +6,8 @@ use bot4_alloc::arena::LaneArena;
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal::{self, AgentTag, Class};
 use bot4_execution::{
-    BinanceGateway, BybitGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts,
+    BinanceGateway, BybitGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts, Gateway,
+    OkxGateway,
 };
 use bot4_feeds::Tee;
 use bot4_feeds::wire_agent::scout::{Part, Reach};
@@ -349,18 +350,28 @@ fn execution_agent(
         control: inputs.control.clone(),
     };
     let epoch = inputs.dir.epoch;
-    if inputs.config.venue.venue != Venue::Bybit {
-        let credentials = inputs.access.credentials()?;
-        let gateway = Box::new(BinanceGateway::new(credentials, table, epoch));
-        return Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics));
+    let venue = &inputs.config.venue;
+    let gateway: Box<dyn Gateway> = match venue.venue {
+        Venue::Bybit => {
+            let keys = inputs.access.secret_keys(Scheme::Sha256Hex)?;
+            Box::new(BybitGateway::new(keys, table, epoch, venue.dead_man))
+        }
+        Venue::Okx => {
+            let keys = inputs.access.secret_keys(Scheme::Sha256Base64)?;
+            Box::new(OkxGateway::new(keys, table, inputs.opening.info.codes.clone(), epoch))
+        }
+        _ => Box::new(BinanceGateway::new(inputs.access.credentials()?, table, epoch)),
+    };
+    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
+    if venue.venue == Venue::Binance {
+        return Ok(agent);
     }
-    let (events, private) = inputs.access.connector(inputs.access.api()?)?;
-    let private = private.with_path(bybit::PRIVATE_PATH)?;
-    let keys = inputs.access.secret_keys(Scheme::Sha256Hex)?;
-    let gateway = BybitGateway::new(keys, table, epoch, inputs.config.venue.dead_man);
-    let agent = ExecutionAgent::new(config, ports, Box::new(gateway), connector, metrics);
-    let courier = RestCourier::start(inputs.access)?;
-    Ok(agent.with_events(events, private).with_courier(Box::new(courier)))
+    let agent = agent.with_courier(Box::new(RestCourier::start(inputs.access)?));
+    if venue.venue != Venue::Bybit {
+        return Ok(agent);
+    }
+    let (events, endpoint) = inputs.access.connector(inputs.access.api()?)?;
+    Ok(agent.with_events(events, endpoint.with_path(bybit::PRIVATE_PATH)?))
 }
 
 /// How long the journal may take to write what the run starts from.

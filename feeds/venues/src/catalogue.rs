@@ -40,6 +40,8 @@ pub struct Catalogue {
     pub limits: RateLimits,
     /// The venue's clock, Unix ms; zero where not said.
     pub server_ms: i64,
+    /// The venue's codes of the instruments in the order of the table, where it has such codes.
+    pub codes: Vec<u64>,
 }
 
 /// Why a list of instruments cannot be used.

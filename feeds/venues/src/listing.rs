@@ -58,8 +58,12 @@ pub fn parse(
 ) -> Result<Catalogue, CatalogueError> {
     let mut scratch = Scratch::new(CATALOGUE_LEN_MAX);
     let mut found: Vec<Found> = Vec::new();
-    let mut catalogue =
-        Catalogue { table: InstrumentTable::new(), limits: RateLimits::default(), server_ms: 0 };
+    let mut catalogue = Catalogue {
+        table: InstrumentTable::new(),
+        limits: RateLimits::default(),
+        server_ms: 0,
+        codes: Vec::new(),
+    };
     for text in answers {
         // The inner result keeps what the reader's error cannot hold.
         let page = scratch.read(text, |root| Ok(page(root, wanted, shape)));

@@ -43,6 +43,7 @@ fn read(root: Node<'_, '_>, wanted: &[&str]) -> Result<ExchangeInfo, InfoError> 
     let body = root.fields("result").unwrap_or(root);
     let symbols = body.list("symbols").map_err(InfoError::Message)?;
     let mut info = ExchangeInfo {
+        codes: Vec::new(),
         table: InstrumentTable::new(),
         limits: limits(&body),
         server_ms: body.signed("serverTime").map(unix_ms).unwrap_or(0),

@@ -58,7 +58,7 @@ fn read(root: Node<'_, '_>, wanted: &[&str]) -> Result<Catalogue, CatalogueError
             .ok_or_else(|| CatalogueError::Missing((*name).to_owned()))?;
         push(&mut table, &found)?;
     }
-    Ok(Catalogue { table, limits: RateLimits::default(), server_ms: 0 })
+    Ok(Catalogue { table, limits: RateLimits::default(), server_ms: 0, codes: Vec::new() })
 }
 
 fn push(table: &mut InstrumentTable, f: &Fields<'_, '_>) -> Result<(), CatalogueError> {

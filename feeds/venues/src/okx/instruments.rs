@@ -7,8 +7,8 @@
 use bot4_types::{Instrument, InstrumentId, Price, Qty, Symbol};
 
 use super::INSTRUMENTS_PATH;
-use crate::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
-use crate::json::{Fields, FieldsExt};
+use crate::catalogue::{CATALOGUE_LEN_MAX, Catalogue, CatalogueError, CatalogueRequest};
+use crate::json::{Fields, FieldsExt, Scratch};
 use crate::listing::{self, Entry, Shape, book_decimals, bound, no_limits, step_decimals, symbol};
 use crate::market::DecodeError;
 
@@ -52,11 +52,29 @@ fn path(symbol: &str) -> String {
 /// # Errors
 /// See [`CatalogueError`].
 pub fn parse(answers: &[Vec<u8>], wanted: &[&str]) -> Result<Catalogue, CatalogueError> {
-    listing::parse(
+    let mut catalogue = listing::parse(
         answers,
         wanted,
         &Shape { list: "data", name: "instId", refusal, entry, limits: no_limits },
-    )
+    )?;
+    let table = &catalogue.table;
+    let mut codes = vec![0; table.all().len()];
+    for answer in answers {
+        let mut scratch = Scratch::new(CATALOGUE_LEN_MAX);
+        let read = scratch.read(answer, |root| {
+            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            for row in root.list("data")?.iter().filter_map(|row| row.as_object()) {
+                let named = table.find(row.text("instId")?.as_bytes());
+                if let (Some(i), Ok(code)) = (named, row.unsigned("instIdCode")) {
+                    codes[i.id.index()] = code;
+                }
+            }
+            Ok(())
+        });
+        read.map_err(CatalogueError::Message)?;
+    }
+    catalogue.codes = codes;
+    Ok(catalogue)
 }
 
 fn refusal(root: &Fields<'_, '_>) -> Option<i64> {

@@ -1,10 +1,13 @@
-//! OKX v5, public data: one acknowledgement an argument, books chained by `prevSeqId`, `ping` and
-//! `pong` as plain text.
+//! OKX v5: one acknowledgement an argument, books chained by `prevSeqId`, `ping` and `pong` as
+//! plain text; and order entry and the account for spot ([`account`], [`pages`]).
 //!
-//! Sources: protocol sheet, chapters 1 to 4. The checksum is 0 as it is today; a switch brings the
+//! Sources: protocol sheet. The checksum is 0 as it is today; a switch brings the
 //! old one back.
 
+mod account;
+mod account_words;
 mod live;
+mod pages;
 mod taped;
 mod words;
 
@@ -13,12 +16,14 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::exchange::Private;
 use crate::symbol::SymbolSpec;
 use crate::tape::Line;
 use crate::venue::ConnId;
 
 use super::text::{HEX, tag};
-use super::{ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use super::{Ask, ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use account::Account;
 use live::Live;
 use taped::Taped;
 
@@ -27,9 +32,11 @@ pub const ENTRY: Named = Named {
     name: "okx",
     symbols,
     make,
-    paths: Paths { market: "/ws/v5/public", linear: "", api: "", rest: true, secret: false },
+    paths: Paths { market: "/ws/v5/public", linear: "", api: PRIVATE, rest: true, secret: true },
 };
 
+/// Path of the account's connections.
+const PRIVATE: &str = "/ws/v5/private";
 /// A connection on which nothing was said for this long is cut.
 const IDLE_NS: u64 = 30_000_000_000;
 /// Subscribe and unsubscribe requests an hour.
@@ -37,12 +44,14 @@ const REQUESTS_PER_HOUR: u32 = 480;
 /// Bytes of all arguments of a connection.
 const ARGS_BYTES_MAX: usize = 64 << 10;
 
+/// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: two lots are coarser
+/// than the real ones.
 fn symbols() -> Vec<SymbolSpec> {
     vec![
-        listed("BTC-USDT", ("BTC", "USDT"), ["0.1", "0.00000001", "60000", "0.05"]),
+        listed("BTC-USDT", ("BTC", "USDT"), ["0.1", "0.0000001", "60000", "0.05"]),
         listed("ETH-USDT", ("ETH", "USDT"), ["0.01", "0.000001", "3000", "1"]),
         listed("SOL-USDT", ("SOL", "USDT"), ["0.01", "0.000001", "150", "20"]),
-        listed("XRP-USDT", ("XRP", "USDT"), ["0.0001", "0.000001", "0.5", "2000"]),
+        listed("XRP-USDT", ("XRP", "USDT"), ["0.0001", "0.0001", "0.5", "2000"]),
     ]
 }
 
@@ -51,7 +60,8 @@ fn make(setup: &Setup) -> io::Result<Box<dyn Dialect>> {
         Some(tape) => Source::Taped(Box::new(Taped::survey(tape)?)),
         None => Source::Live(Box::new(Live::new(setup.exchange, setup.old_checksum))),
     };
-    Ok(Box::new(Okx { conns: BTreeMap::new(), source }))
+    let account = Account::new(setup.keys.clone());
+    Ok(Box::new(Okx { conns: BTreeMap::new(), source, account }))
 }
 
 enum Source {
@@ -92,6 +102,7 @@ impl<'a> Arg<'a> {
 struct Okx {
     conns: BTreeMap<ConnId, Conn>,
     source: Source,
+    account: Account,
 }
 
 impl Dialect for Okx {
@@ -107,7 +118,7 @@ impl Dialect for Okx {
     fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, _: &str) -> Result<(), u16> {
         let is_public = match path {
             "/ws/v5/public" => true,
-            "/ws/v5/business" | "/ws/v5/private" => false,
+            "/ws/v5/business" | PRIVATE => false,
             _ => return Err(404),
         };
         let fresh = Conn {
@@ -117,12 +128,16 @@ impl Dialect for Okx {
             args: BTreeSet::new(),
             requests: crate::limits::Window::new(3_600_000),
         };
+        if path == PRIVATE {
+            self.account.open(conn, fresh.id.clone());
+        }
         self.conns.insert(conn, fresh);
         Ok(())
     }
 
     fn close(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.account.close(conn);
         match &mut self.source {
             Source::Live(live) => live.forget(conn),
             Source::Taped(taped) => taped.forget(conn),
@@ -134,6 +149,9 @@ impl Dialect for Okx {
         at.active_ns = desk.now_ns;
         if text == "ping" {
             return desk.say(conn, "pong");
+        }
+        if self.account.has(conn) {
+            return self.account.hear(desk, conn, text);
         }
         let conn_id = at.id.clone();
         let request: Value = serde_json::from_str(text).unwrap_or_default();
@@ -180,7 +198,7 @@ impl Dialect for Okx {
     fn next_ns(&self) -> u64 {
         let idle = self.conns.values().map(|at| at.active_ns + IDLE_NS).min();
         let live = if let Source::Live(live) = &self.source { live.next_ns() } else { u64::MAX };
-        idle.unwrap_or(u64::MAX).min(live)
+        idle.unwrap_or(u64::MAX).min(live).min(self.account.next_ns())
     }
 
     fn tick(&mut self, desk: &mut Desk) {
@@ -188,6 +206,7 @@ impl Dialect for Okx {
         if let Source::Live(live) = &mut self.source {
             live.tick(desk);
         }
+        self.account.tick(desk);
         self.note_activity(desk, before);
         for (&conn, at) in &mut self.conns {
             if at.active_ns + IDLE_NS <= desk.now_ns {
@@ -246,6 +265,28 @@ impl Dialect for Okx {
             }
             _ => None,
         }
+    }
+
+    fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
+        match self.account.page(desk, ask) {
+            Some(page) => Some(page),
+            None if ask.method == "GET" => self.page(desk, ask.path, ask.query),
+            None => None,
+        }
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        path == PRIVATE
+    }
+
+    fn told(&mut self, desk: &mut Desk, event: &Private, times: usize) {
+        let before = desk.out.len();
+        self.account.told(desk, event, times);
+        self.note_activity(desk, before);
+    }
+
+    fn failed(&self, answer: &str) -> String {
+        account_words::failed(answer)
     }
 
     fn notice(&mut self, desk: &mut Desk) {

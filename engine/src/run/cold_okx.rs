@@ -1,0 +1,74 @@
+//! OKX over REST, outside the lanes.
+
+use bot4_types::InstrumentTable;
+use bot4_venues::account::{Rows, Told};
+use bot4_venues::market::DecodeError;
+use bot4_venues::okx::orders::{self, DEAD_MAN_S, Encoder};
+use bot4_venues::okx::private::{PageKind, PrivateDecoder};
+use bot4_venues::secret::SecretKeys;
+
+use super::cold_rest::{Asked, RestDialect};
+
+/// The dialect.
+pub struct OkxRest {
+    encoder: Encoder,
+    decoder: PrivateDecoder,
+}
+
+impl OkxRest {
+    /// The dialect with these keys.
+    #[must_use]
+    pub fn new(keys: SecretKeys) -> Self {
+        // No order is placed from here, so no instrument needs its code.
+        let encoder = Encoder::new(keys, Vec::new());
+        Self { encoder, decoder: PrivateDecoder::new(&InstrumentTable::new()) }
+    }
+}
+
+impl RestDialect for OkxRest {
+    fn write(&mut self, asked: Asked<'_>, cursor: &str, now_ms: i64, out: &mut Vec<u8>) {
+        match asked {
+            Asked::Time => orders::server_time(out),
+            Asked::Balances => self.encoder.balances(now_ms, out),
+            Asked::OpenOrders => self.encoder.open_orders(cursor, now_ms, out),
+            Asked::Fills(symbol, start_ms) => {
+                self.encoder.fills_since(symbol, start_ms, cursor, now_ms, out);
+            }
+            Asked::Cancel(order) => {
+                self.encoder.cancel_by_rest(&order.symbol, order.venue_order, now_ms, out);
+            }
+            Asked::DeadMan => self.encoder.dead_man(DEAD_MAN_S, now_ms, out),
+        }
+    }
+
+    fn read_by(&mut self, table: &InstrumentTable) {
+        self.decoder = PrivateDecoder::new(table);
+    }
+
+    fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError> {
+        let kind = match asked {
+            Asked::OpenOrders => PageKind::Orders,
+            Asked::Fills(..) => PageKind::Fills,
+            _ => PageKind::Other,
+        };
+        self.decoder.page(0, kind, status, body)
+    }
+
+    fn rows(&self) -> &Rows {
+        &self.decoder.rows
+    }
+
+    fn cursor(&self) -> &str {
+        &self.decoder.cursor
+    }
+
+    fn refusal_text(&self, body: &[u8]) -> (i64, String) {
+        let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let part = &value["data"][0];
+        let word = |whole: &str, of_part: &str| {
+            let part = part[of_part].as_str().filter(|text| !text.is_empty());
+            part.or_else(|| value[whole].as_str()).unwrap_or_default().to_owned()
+        };
+        (word("code", "sCode").parse().unwrap_or(-1), word("msg", "sMsg"))
+    }
+}

@@ -1,0 +1,197 @@
+//! The cold session at venues that are asked over REST: signed requests, pages that go on. What a
+//! venue says is a [`RestDialect`].
+
+use bot4_lanes::Clock;
+use bot4_types::{InstrumentTable, Symbol, Wall};
+use bot4_venues::account::{BalanceRow, FillRow, OrderRow, Refusal, Rows, Told};
+use bot4_venues::catalogue::Catalogue;
+use bot4_venues::market::DecodeError;
+use bot4_venues::registry::Venue;
+
+use super::access::Access;
+use super::catalogue;
+use super::cold::{ColdError, ColdVenue, measured};
+use super::rest::RestClient;
+
+/// Pages of one question at most: a bound on a venue that never says "last page".
+const PAGES_MAX: usize = 10_000;
+
+/// One question or request.
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// The venue's clock.
+    Time,
+    /// All balances.
+    Balances,
+    /// The open orders of all instruments.
+    OpenOrders,
+    /// The fills of an instrument from a time on, Unix ms.
+    Fills(&'a Symbol, i64),
+    /// One order is to be cancelled.
+    Cancel(&'a OrderRow),
+    /// The dead-man switch is to be set.
+    DeadMan,
+}
+
+impl Asked<'_> {
+    /// What it is called in errors.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "the time",
+            Self::Balances => "the balances",
+            Self::OpenOrders => "the open orders",
+            Self::Fills(..) => "the fills",
+            Self::Cancel(_) => "a cancel",
+            Self::DeadMan => {
+                "the dead-man switch; where the account has none, dead_man must say so"
+            }
+        }
+    }
+}
+
+/// A venue's requests and answers over REST.
+pub trait RestDialect {
+    /// Writes the request, its page from `cursor` on.
+    fn write(&mut self, asked: Asked<'_>, cursor: &str, now_ms: i64, out: &mut Vec<u8>);
+    /// The instruments and assets that answers are read by from now on.
+    fn read_by(&mut self, table: &InstrumentTable);
+    /// Reads the answer; its rows lie in [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError>;
+    /// The rows of the last answer.
+    fn rows(&self) -> &Rows;
+    /// Where its next page begins.
+    fn cursor(&self) -> &str;
+    /// Code and text of a refusal, for a person.
+    fn refusal_text(&self, body: &[u8]) -> (i64, String);
+}
+
+/// Signed requests.
+pub struct RestCold {
+    venue: Venue,
+    dialect: Box<dyn RestDialect>,
+    access: Access,
+    rest: RestClient,
+    clock: Clock,
+    wall: Wall,
+    out: Vec<u8>,
+}
+
+impl RestCold {
+    /// Measures the venue's clock.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn open(
+        clock: &Clock,
+        access: &Access,
+        venue: Venue,
+        dialect: Box<dyn RestDialect>,
+    ) -> Result<Self, ColdError> {
+        let (rest, access) = (RestClient::of(access)?, access.without_keys());
+        let (wall, out) = (clock.wall(), Vec::new());
+        let mut cold = Self { venue, dialect, access, rest, clock: clock.clone(), wall, out };
+        cold.wall = measured(clock, || {
+            let told = cold.ask(Asked::Time, "")?;
+            told.server_ms.ok_or(ColdError::Answer(Asked::Time.name()))
+        })?;
+        Ok(cold)
+    }
+
+    fn ask(&mut self, asked: Asked<'_>, cursor: &str) -> Result<Told, ColdError> {
+        let what = asked.name();
+        self.out.clear();
+        let now_ms = self.wall.unix_ms(self.clock.now());
+        self.dialect.write(asked, cursor, now_ms, &mut self.out);
+        let (status, body) = self.rest.ask(&self.out)?;
+        let told = self.dialect.read(asked, status, &body);
+        let told = told.map_err(|_| ColdError::Answer(what))?;
+        match told.answer {
+            Some((_, None)) => Ok(told),
+            // Not open any more: that is what was wanted.
+            Some((_, Some(Refusal::NotFound))) if matches!(asked, Asked::Cancel(_)) => Ok(told),
+            Some((_, Some(Refusal::OutcomeUnknown))) if status >= 500 => {
+                Err(ColdError::Unanswered(
+                    what.to_owned(),
+                    format!("the venue answered with status {status}"),
+                ))
+            }
+            _ => {
+                let (code, text) = self.dialect.refusal_text(&body);
+                Err(ColdError::Denied(what, code, text))
+            }
+        }
+    }
+
+    /// Asks page by page; `take` gets each page's rows.
+    fn pages(
+        &mut self,
+        asked: Asked<'_>,
+        table: &InstrumentTable,
+        mut take: impl FnMut(&Rows),
+    ) -> Result<(), ColdError> {
+        self.dialect.read_by(table);
+        let mut cursor = String::new();
+        for _ in 0..PAGES_MAX {
+            let told = self.ask(asked, &cursor)?;
+            take(self.dialect.rows());
+            if !told.more {
+                return Ok(());
+            }
+            self.dialect.cursor().clone_into(&mut cursor);
+        }
+        Err(ColdError::Answer(asked.name()))
+    }
+}
+
+impl ColdVenue for RestCold {
+    fn wall(&self) -> Wall {
+        self.wall
+    }
+
+    fn instruments(&mut self, symbols: &[String]) -> Result<Catalogue, ColdError> {
+        // Listed over REST: no connection is made, so no seed is drawn from.
+        catalogue::read(&self.clock, &self.access, self.venue, symbols, 0)
+    }
+
+    fn balances(&mut self, table: &InstrumentTable) -> Result<Vec<BalanceRow>, ColdError> {
+        let mut all = Vec::new();
+        self.pages(Asked::Balances, table, |rows| all.extend_from_slice(&rows.balances))?;
+        Ok(all)
+    }
+
+    fn open_orders(&mut self, table: &InstrumentTable) -> Result<Vec<OrderRow>, ColdError> {
+        let mut all = Vec::new();
+        self.pages(Asked::OpenOrders, table, |rows| all.extend_from_slice(&rows.orders))?;
+        Ok(all)
+    }
+
+    fn cancel_order(&mut self, order: &OrderRow, table: &InstrumentTable) -> Result<(), ColdError> {
+        self.dialect.read_by(table);
+        self.ask(Asked::Cancel(order), "").map(|_| ())
+    }
+
+    /// One by one: a request for all of them is not everywhere, and this is not in a hurry.
+    fn cancel_all(&mut self, symbol: &Symbol, table: &InstrumentTable) -> Result<(), ColdError> {
+        let open = self.open_orders(table)?;
+        open.iter().filter(|o| o.symbol == *symbol).try_for_each(|o| self.cancel_order(o, table))
+    }
+
+    fn trades_since(
+        &mut self,
+        symbol: &Symbol,
+        start_ms: i64,
+        table: &InstrumentTable,
+    ) -> Result<Vec<FillRow>, ColdError> {
+        let mut all: Vec<FillRow> = Vec::new();
+        let asked = Asked::Fills(symbol, start_ms);
+        self.pages(asked, table, |rows| all.extend_from_slice(&rows.fills))?;
+        Ok(all)
+    }
+
+    fn set_dead_man(&mut self) -> Result<(), ColdError> {
+        self.ask(Asked::DeadMan, "").map(|_| ())
+    }
+}
