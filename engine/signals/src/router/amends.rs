@@ -34,7 +34,7 @@ impl Router {
         }
         let Some(rules) = self.table.get(slot.instrument) else { return };
         let intent = OrderIntent {
-            stop_ticks: rules::stop_ticks(rules, wish.price, self.config.stop_bps),
+            stop_ticks: rules::stop_ticks(rules, wish.price, self.stop_bps(slot.strategy)),
             expires: turn.now + self.config.intent_life,
             ..intent_of(&slot, OrderAction::Amend, slot.order, wish.price, wish.qty, turn)
         };

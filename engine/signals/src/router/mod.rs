@@ -328,7 +328,7 @@ impl Router {
     }
 
     /// Distance of `strategy`'s protective stops, hundredths of a percent.
-    fn stop_bps(&self, strategy: StrategyId) -> u32 {
+    pub(super) fn stop_bps(&self, strategy: StrategyId) -> u32 {
         self.stops.get(usize::from(strategy.0)).copied().unwrap_or(self.config.stop_bps)
     }
 
