@@ -83,6 +83,8 @@ pub enum StrategyConfig {
         requote_ticks: u32,
         /// Least life of a quote.
         quote_life_min: Duration,
+        /// What rests is amended where that can be, instead of cancelled and placed.
+        amend: bool,
     },
     /// Takes when a fast average crosses a slow one.
     EmaCross {
@@ -263,6 +265,7 @@ fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
         position_max_notional: or_default("position_max_notional", position, 4_000.0, 1e12)?,
         requote_ticks,
         quote_life_min: life,
+        amend: s.amend.as_ref().is_some_and(|v| *v.get_ref()),
     })
 }
 
@@ -273,6 +276,7 @@ fn ema_cross(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     foreign("ema_cross", "position_max_notional", position.map(Spanned::span))?;
     foreign("ema_cross", "requote_ticks", s.requote_ticks.as_ref().map(Spanned::span))?;
     foreign("ema_cross", "quote_life_min", s.quote_life_min.as_ref().map(Spanned::span))?;
+    foreign("ema_cross", "amend", s.amend.as_ref().map(Spanned::span))?;
     Ok(StrategyConfig::EmaCross {
         notional: or_default("notional", s.notional.as_ref(), 300.0, 1e9)?,
         band_share: or_default("band_share", s.band_share.as_ref(), 0.1, 100.0)?,

@@ -138,6 +138,8 @@ pub struct Strategy {
     pub requote_ticks: Option<Spanned<u32>>,
     /// Market maker: least life of a quote.
     pub quote_life_min: Option<Spanned<Span>>,
+    /// Market maker: amend what rests where that can be, instead of cancelling and placing.
+    pub amend: Option<Spanned<bool>>,
     /// Taker: size of an order in quote units.
     pub notional: Option<Spanned<f64>>,
     /// Taker: distance of the averages that counts as a cross, as a share of the spread.

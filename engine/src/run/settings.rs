@@ -105,12 +105,14 @@ pub fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
             position_max_notional,
             requote_ticks,
             quote_life_min,
+            amend,
         } => Box::new(MarketMaker::new(MarketMakerParams {
             quote_worth: quote_notional,
             spread_share,
             position_worth_max: position_max_notional,
             requote_ticks: f64::from(requote_ticks),
             life_min: Nanos(quote_life_min.as_nanos() as u64),
+            amend,
             ..MarketMakerParams::default()
         })),
         StrategyConfig::EmaCross { notional, band_share, cooldown, kelly } => {

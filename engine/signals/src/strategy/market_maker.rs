@@ -45,6 +45,8 @@ pub struct MarketMakerParams {
     pub requote_share: f64,
     /// How long a quote rests at least.
     pub life_min: Nanos,
+    /// What rests is amended where that can be, instead of cancelled and placed.
+    pub amend: bool,
     /// Updates of the features before the first quote.
     pub warm_up: u32,
 }
@@ -62,6 +64,7 @@ impl Default for MarketMakerParams {
             requote_ticks: 1.0,
             requote_share: 0.1,
             life_min: Nanos::from_millis(80),
+            amend: false,
             warm_up: 10,
         }
     }
@@ -126,7 +129,11 @@ impl MarketMaker {
                 return;
             }
         }
-        orders.quote(side, price, qty);
+        if self.params.amend {
+            orders.amend(side, price, qty);
+        } else {
+            orders.quote(side, price, qty);
+        }
     }
 }
 

@@ -76,6 +76,8 @@ enum StrategyText {
         position_max_notional: f64,
         requote_ticks: u32,
         quote_life_min: Duration,
+        #[serde(default)]
+        amend: bool,
     },
     EmaCross {
         #[serde(with = "exact")]
@@ -124,6 +126,7 @@ mod tests {
                         position_max_notional: a,
                         requote_ticks: 7,
                         quote_life_min: life,
+                        amend: ns % 2 == 1,
                     }),
                 ],
                 shards: vec![ShardRow { book: 1, conns: vec![0, 1] }],
