@@ -78,6 +78,14 @@ mod tests {
         assert_eq!((p.qty, p.cost, p.realized), (0, 0, 100));
     }
 
+    #[test]
+    fn what_was_held_before_is_added_as_it_is() {
+        let mut p = Position::default();
+        p.take_over(Qty(-4), -420);
+        p.take_over(Qty(1), 100);
+        assert_eq!((p.qty, p.cost, p.realized), (-3, -320, 0));
+    }
+
     proptest! {
         #[test]
         fn profit_and_cost_explain_the_cash(
