@@ -144,6 +144,8 @@ pub struct ExecutionAgent {
     pub(crate) message_records: usize,
     /// The venue takes no new order before this time, Unix ms.
     pub(crate) orders_after_ms: i64,
+    /// No question over HTTPS before this venue time, Unix ms.
+    pub(crate) rest_after_ms: i64,
     clock_at: Nanos,
     cancel_all_at: Nanos,
     /// When the venue's dead-man switch was fed last.
@@ -196,6 +198,7 @@ impl ExecutionAgent {
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
             orders_after_ms: i64::MIN,
+            rest_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
             dead_man_at: None,

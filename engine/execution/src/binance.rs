@@ -22,6 +22,8 @@ use crate::order::{FillFact, Terms};
 const TRADES_LIMIT: u16 = 1_000;
 /// Weight of `myTrades`, the dearest question asked here (the venue's sheet, chapter 7).
 const QUERY_WEIGHT: u32 = 20;
+/// Weight of `order.status`.
+const STATUS_WEIGHT: u32 = 4;
 /// Weight of `order.amend.keepPriority`.
 const TRIM_WEIGHT: u32 = 4;
 
@@ -160,7 +162,7 @@ impl Gateway for BinanceGateway {
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
-        let from = TradesFrom::Id(after + 1);
+        let from = TradesFrom::Id(after.saturating_add(1));
         self.encoder.my_trades(id, &instrument.symbol, from, TRADES_LIMIT, now_ms, out);
     }
 
@@ -179,6 +181,10 @@ impl Gateway for BinanceGateway {
 
     fn cost_query(&self) -> Cost {
         Cost { orders: 0, weight: QUERY_WEIGHT }
+    }
+
+    fn cost_status(&self) -> Cost {
+        Cost { orders: 0, weight: STATUS_WEIGHT }
     }
 
     fn fills_limit(&self) -> usize {

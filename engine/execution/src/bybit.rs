@@ -75,12 +75,13 @@ impl BybitGateway {
 
     /// "Not among the latest" is asked again of the history, and only there it is an answer.
     fn look_further(&mut self, order: OrderId, told: &mut Told) {
-        if told.answer.is_none_or(|(_, refused)| refused.is_some()) {
-            return;
-        }
         let older = self.older.iter().position(|o| *o == order);
         if let Some(at) = older {
             self.older.swap_remove(at);
+        }
+        // Without an answer both are asked anew.
+        if told.answer.is_none_or(|(_, refused)| refused.is_some()) {
+            return;
         }
         if !self.decoder.rows.orders.is_empty() {
             return;

@@ -25,6 +25,8 @@ const PROOF_AFTER_WINDOW: Nanos = Nanos::from_secs(1);
 const ASK_EVERY: Nanos = Nanos::from_millis(500);
 /// An open order of which nothing was heard for so long is compared with the venue's word.
 const COMPARE_EVERY: Nanos = Nanos::from_secs(10);
+/// Between two such questions, whatever the orders: they must not use up what cancels need.
+const COMPARE_PACE: Nanos = Nanos::from_millis(250);
 
 /// What the desk counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub struct Desk {
     outbox: VecDeque<ExecMsg>,
     epoch: RunEpoch,
     window: Nanos,
+    /// When an open order was last asked for without need.
+    compared_at: Nanos,
     /// What was counted.
     pub counts: DeskCounts,
 }
@@ -118,6 +122,7 @@ impl Desk {
             outbox: VecDeque::with_capacity(OUTBOX_MAX),
             epoch,
             window,
+            compared_at: Nanos::ZERO,
             counts: DeskCounts::default(),
         }
     }
@@ -421,7 +426,11 @@ impl Desk {
             }
             let patience = self.window + ANSWER_GRACE;
             let Some(order) = self.table.nth(n) else { continue };
-            let Some(question) = question_about(order, now, patience) else { continue };
+            let compares = now.since(self.compared_at) >= COMPARE_PACE;
+            let Some(question) = question_about(order, now, patience, compares) else { continue };
+            if order.is_quiet() {
+                self.compared_at = now;
+            }
             order.touched_at = now;
             let silent = order.state == OrderState::Sent;
             let lost = if silent { order.lost(now) } else { Heard::default() };
@@ -499,7 +508,7 @@ impl Desk {
 }
 
 /// What should be asked about `order` now, if anything.
-fn question_about(order: &Order, now: Nanos, patience: Nanos) -> Option<Question> {
+fn question_about(order: &Order, now: Nanos, patience: Nanos, compares: bool) -> Option<Question> {
     let waited = now.since(order.touched_at);
     if order.state.is_terminal() || order.asking || waited < ASK_EVERY {
         return None;
@@ -515,7 +524,7 @@ fn question_about(order: &Order, now: Nanos, patience: Nanos) -> Option<Question
         }
         // Amended to what it has filled: it ends, or has ended.
         _ if order.cum_qty >= order.qty => Some(Question::Status(order.id)),
-        (OrderState::Live | OrderState::PartiallyFilled, _) if waited > COMPARE_EVERY => {
+        _ if compares && order.is_quiet() && waited > COMPARE_EVERY => {
             Some(Question::Status(order.id))
         }
         _ => None,

@@ -279,6 +279,10 @@ pub trait Gateway: Send {
     fn cost_cancel(&self) -> Cost;
     /// What a question costs.
     fn cost_query(&self) -> Cost;
+    /// What a question for one order costs.
+    fn cost_status(&self) -> Cost {
+        self.cost_query()
+    }
     /// Fills in one answer at most: an answer with as many is asked on.
     fn fills_limit(&self) -> usize;
     /// How long the venue may hold a request before it must refuse it.

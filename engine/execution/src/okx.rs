@@ -38,6 +38,8 @@ pub struct OkxGateway {
     cursors: Vec<(Purpose, String)>,
     /// Orders that were placed and not told ended.
     open: Vec<(InstrumentId, ClientId)>,
+    /// How many of them, from the newest on, the last batch of cancels came to.
+    canceled: usize,
 }
 
 impl OkxGateway {
@@ -59,6 +61,7 @@ impl OkxGateway {
             since_ms: vec![0; instruments],
             cursors: Vec::new(),
             open: Vec::with_capacity(bot4_types::limits::ORDERS_OPEN_MAX),
+            canceled: 0,
         }
     }
 
@@ -159,15 +162,19 @@ impl Gateway for OkxGateway {
         self.encoder.order_status(&order.instrument.symbol, &order.client.0, now_ms, out);
     }
 
-    /// The newest first: those that were refused at once are the older ones.
+    /// A batch, the newest first; the next call goes on behind it, for some of these were refused
+    /// at once and hide older ones that rest.
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
         let of =
             |(i, client): &'_ (InstrumentId, ClientId)| (*i == instrument.id).then_some(*client);
-        let newest: Vec<ClientId> =
-            self.open.iter().rev().filter_map(of).take(orders::BATCH_MAX).collect();
-        if !newest.is_empty() {
-            self.encoder.cancel_batch(id, instrument, newest.iter(), now_ms, out);
+        let all: Vec<ClientId> = self.open.iter().rev().filter_map(of).collect();
+        if all.is_empty() {
+            return;
         }
+        let from = if self.canceled < all.len() { self.canceled } else { 0 };
+        let batch = &all[from..all.len().min(from + orders::BATCH_MAX)];
+        self.canceled = from + batch.len();
+        self.encoder.cancel_batch(id, instrument, batch.iter(), now_ms, out);
     }
 
     fn time(&mut self, _: u64, out: &mut Vec<u8>) {

@@ -187,6 +187,13 @@ impl Order {
         Heard::of(step, report)
     }
 
+    /// It rests at the venue and nothing about it is in doubt: asking for it is no hurry.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let rests = matches!(self.state, OrderState::Live | OrderState::PartiallyFilled);
+        rests && !self.lacks_fills() && self.cum_qty < self.qty
+    }
+
     /// The venue has had it: an answer that denies that is no evidence.
     #[must_use]
     pub const fn is_known_at_venue(&self) -> bool {

@@ -100,6 +100,12 @@ impl Requests {
         None
     }
 
+    /// How many requests of this kind are unanswered.
+    #[must_use]
+    pub fn count(&self, wanted: impl Fn(&Purpose) -> bool) -> usize {
+        self.pending.iter().filter(|p| wanted(&p.purpose)).count()
+    }
+
     /// Whether any request of this kind is unanswered.
     #[must_use]
     pub fn any(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {

@@ -7,7 +7,7 @@ use bot4_wire::ConnError;
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
-use crate::gateway::{Fact, Failure, Named, Page};
+use crate::gateway::{Fact, Failure, Named, Page, Way};
 use crate::link::{Heard, SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
@@ -15,6 +15,8 @@ use crate::requests::{Pending, Purpose};
 const BATCH: usize = 32;
 /// A logon, subscription or recovery question without answer for this long ends the connection.
 const SESSION_PATIENCE: Nanos = Nanos::from_secs(3);
+/// Questions over HTTPS under way at a time: twice as many as are carried at once.
+const REST_AT_ONCE: usize = 8;
 /// Pause after "too many requests" when the venue does not say how long, ms.
 const LIMITED_MS: i64 = 1_000;
 
@@ -104,7 +106,7 @@ impl ExecutionAgent {
                     self.ask_on(pending.purpose, now, probe);
                 }
             }
-            Fact::Pause(until_ms) => self.limited(until_ms, true, now),
+            Fact::Pause(until_ms) => self.limited(until_ms, true, false, now),
             Fact::Order { key, venue_order, state, cum_qty, reason } => {
                 let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
                 self.feed(told, now);
@@ -195,7 +197,8 @@ impl ExecutionAgent {
         t0: Nanos,
     ) -> Result<(), ConnError> {
         if let Failure::Limited { until_ms, orders_only } = failure {
-            self.limited(until_ms, orders_only, now);
+            let by_rest = (self.gateway.ways())(&pending.purpose) == Way::Rest;
+            self.limited(until_ms, orders_only, by_rest, now);
         }
         if is_untimely(failure) {
             self.wall.doubt();
@@ -254,14 +257,17 @@ impl ExecutionAgent {
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
     }
 
-    /// The venue wants fewer requests.
-    fn limited(&mut self, until_ms: i64, orders_only: bool, now: Nanos) {
+    /// The venue wants fewer requests. What it said of questions over HTTPS holds for those alone:
+    /// cancels go another way.
+    fn limited(&mut self, until_ms: i64, orders_only: bool, by_rest: bool, now: Nanos) {
         let until_ms = match until_ms {
             0 => self.wall.unix_ms(now) + LIMITED_MS,
             told => told,
         };
         if orders_only {
             self.orders_after_ms = self.orders_after_ms.max(until_ms);
+        } else if by_rest {
+            self.rest_after_ms = self.rest_after_ms.max(until_ms);
         } else {
             self.budget.block_until(until_ms);
         }
@@ -351,7 +357,13 @@ impl ExecutionAgent {
             other => other,
         };
         let now_ms = self.wall.unix_ms(now);
-        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_query()) {
+        let asked = match question {
+            Step::FillsAfter(instrument, after) => Purpose::FillsAfter(instrument, after),
+            _ => Purpose::Balances,
+        };
+        if !self.may_ask(&asked, now)
+            || !self.budget.try_take_urgent(now_ms, self.gateway.cost_query())
+        {
             return false;
         }
         self.link.out.clear();
@@ -412,25 +424,50 @@ impl ExecutionAgent {
         let now_ms = self.wall.unix_ms(now);
         let (Question::Status(id) | Question::Fills(id)) = question;
         let Some(order) = self.desk.order(id) else { return true };
-        let (venue_order, client) = (order.venue_order, order.client);
+        let (venue_order, client, quiet) = (order.venue_order, order.client, order.is_quiet());
         let Some(instrument) = self.table.get(order.instrument).copied() else { return true };
-        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_query()) {
+        let purpose = match question {
+            Question::Status(_) => Purpose::Status(id),
+            Question::Fills(_) => Purpose::FillsOf(id),
+        };
+        if !self.may_ask(&purpose, now) {
+            return false;
+        }
+        let cost = match question {
+            Question::Status(_) => self.gateway.cost_status(),
+            Question::Fills(_) => self.gateway.cost_query(),
+        };
+        // A mere comparison leaves the reserve to cancels.
+        let leisure = quiet && self.link.is_ready();
+        let granted = if leisure {
+            self.budget.try_take(now_ms, cost)
+        } else {
+            self.budget.try_take_urgent(now_ms, cost)
+        };
+        if !granted {
             return false;
         }
         self.link.out.clear();
         let request = self.link.requests.next_id();
         let named = Named { instrument: &instrument, venue_order, client };
-        let purpose = match question {
+        match question {
             Question::Status(_) => {
                 self.gateway.status(request, &named, now_ms, &mut self.link.out);
-                Purpose::Status(id)
             }
             Question::Fills(_) => {
                 self.gateway.fills_of(request, &named, now_ms, &mut self.link.out);
-                Purpose::FillsOf(id)
             }
-        };
+        }
         self.link.send(purpose, now, || probe.stamp())
+    }
+
+    /// A question by this way may be sent now: over HTTPS only while few are under way, so that
+    /// none grows old in a queue and a cancel finds it short, and not while the venue wants fewer.
+    fn may_ask(&self, purpose: &Purpose, now: Nanos) -> bool {
+        let way = self.gateway.ways();
+        let is_rest = |purpose: &Purpose| way(purpose) == Way::Rest;
+        let limited = self.wall.unix_ms(now) < self.rest_after_ms;
+        !is_rest(purpose) || (!limited && self.link.requests.count(is_rest) < REST_AT_ONCE)
     }
 
     /// A session that does not get on is given up; questions that stay unanswered may be asked

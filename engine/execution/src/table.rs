@@ -154,22 +154,40 @@ impl OrderTable {
 }
 
 /// Trades booked for one instrument, by trade id and order, because both legs of a trade between
-/// two own orders have one id: exact for the newest [`RECENT_MAX`], and everything at or below
-/// the floor counts as booked. Venue trade ids grow, so the floor follows far behind.
+/// two own orders have one id: exact for the newest [`RECENT_MAX`].
+///
+/// Where a venue's trade ids grow, everything at or below a floor that follows far behind counts
+/// as booked. Ids that do not grow show it soon: then there is no floor, and what came first is
+/// forgotten first.
 #[derive(Clone, Debug)]
 pub struct BookedTrades {
-    recent: Vec<(u64, OrderId)>,
+    recent: Vec<Booked>,
     floor: u64,
+    made: u64,
+    /// Fresh trades whose ids lay below half of those that were known.
+    out_of_order: u32,
+}
+
+/// A trade and when it came, counted.
+#[derive(Clone, Copy, Debug)]
+struct Booked {
+    id: u64,
+    order: OrderId,
+    nth: u64,
 }
 
 /// Trades told apart exactly.
 const RECENT_MAX: usize = 2_048;
+/// Known trades before a new one can be out of order.
+const KNOWN_MIN: usize = 64;
+/// Trades out of order that are a late fill or two, at most.
+const LATE_MAX: u32 = 32;
 
 impl BookedTrades {
     /// Nothing booked.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: Vec::with_capacity(RECENT_MAX), floor: 0 }
+        Self { recent: Vec::with_capacity(RECENT_MAX), floor: 0, made: 0, out_of_order: 0 }
     }
 
     /// Books trade `id` of `order`; false when it was booked before.
@@ -177,27 +195,44 @@ impl BookedTrades {
         if id <= self.floor {
             return false;
         }
-        let trade = (id, order);
-        let Err(at) = self.recent.binary_search(&trade) else { return false };
-        if self.recent.len() < RECENT_MAX {
-            self.recent.insert(at, trade);
-            return true;
+        let Err(at) = self.place(id, order) else { return false };
+        if self.recent.len() >= KNOWN_MIN && at < self.recent.len() / 2 {
+            self.out_of_order = self.out_of_order.saturating_add(1);
         }
-        let half = RECENT_MAX / 2;
-        self.floor = self.recent[half - 1].0;
-        self.recent.drain(..half);
-        if id <= self.floor {
-            return false;
+        if self.recent.len() == RECENT_MAX {
+            self.forget();
+            if id <= self.floor {
+                return false;
+            }
         }
-        let at = self.recent.binary_search(&trade).unwrap_or_else(|at| at);
-        self.recent.insert(at, trade);
+        let at = self.place(id, order).unwrap_or_else(|at| at);
+        self.made += 1;
+        self.recent.insert(at, Booked { id, order, nth: self.made });
         true
     }
 
     /// The highest id booked, zero before the first.
     #[must_use]
     pub fn highest(&self) -> u64 {
-        self.recent.last().map_or(self.floor, |(id, _)| *id)
+        self.recent.last().map_or(self.floor, |booked| booked.id)
+    }
+
+    /// Where the trade is, or would be.
+    fn place(&self, id: u64, order: OrderId) -> Result<usize, usize> {
+        self.recent.binary_search_by_key(&(id, order), |booked| (booked.id, booked.order))
+    }
+
+    /// Forgets half: the lowest ids, or where ids do not grow those that came first.
+    fn forget(&mut self) {
+        let half = RECENT_MAX / 2;
+        if self.out_of_order > LATE_MAX {
+            let oldest_kept = self.made - half as u64;
+            self.floor = 0;
+            self.recent.retain(|booked| booked.nth > oldest_kept);
+        } else {
+            self.floor = self.recent[half - 1].id;
+            self.recent.drain(..half);
+        }
     }
 }
 
@@ -313,5 +348,19 @@ mod tests {
             assert!(!booked.book(id.saturating_sub(1_500).max(1) * 3, OrderId(1)));
         }
         assert!(booked.recent.capacity() <= RECENT_MAX);
+    }
+
+    /// Ids in no order, as some venues have them: each is booked once however many there are, and
+    /// the newest thousand are known again.
+    #[test]
+    fn ids_that_do_not_grow_are_all_booked() {
+        let mut rng = bot4_types::rng::SplitMix64::new(5);
+        let mut booked = BookedTrades::new();
+        let ids: Vec<u64> = (0..20_000).map(|_| rng.next_u64()).collect();
+        for (n, id) in ids.iter().enumerate() {
+            assert!(booked.book(*id, OrderId(1)), "trade {n} was lost");
+            let known = ids[n.saturating_sub(1_000)];
+            assert!(!booked.book(known, OrderId(1)), "trade {n}: one was booked twice");
+        }
     }
 }

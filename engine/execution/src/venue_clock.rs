@@ -66,7 +66,8 @@ impl VenueClock {
             return;
         }
         let middle = (sent.0 + way.0 / 2) as i64;
-        let origin = venue_ms.saturating_mul(1_000_000).saturating_sub(middle) - BEHIND_NS;
+        let origin =
+            venue_ms.saturating_mul(1_000_000).saturating_sub(middle).saturating_sub(BEHIND_NS);
         if origin.saturating_sub(self.wall.origin_unix_ns).saturating_abs() > JUMP_MAX_NS {
             self.jumps += 1;
             // Two witnesses: the venue's time, and its refusal of ours. Without following, a

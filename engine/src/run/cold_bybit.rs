@@ -59,7 +59,9 @@ impl RestDialect for BybitRest {
 
     fn refusal_text(&self, body: &[u8]) -> (i64, String) {
         let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = value["retMsg"].as_str().unwrap_or_default().to_owned();
+        // A refused signature is told together with what was signed, the key's name in it.
+        let text = value["retMsg"].as_str().unwrap_or_default();
+        let text = text.split("origin_string").next().unwrap_or_default().to_owned();
         (value["retCode"].as_i64().unwrap_or(-1), text)
     }
 }

@@ -173,10 +173,15 @@ impl ColdVenue for RestCold {
         self.ask(Asked::Cancel(order), "").map(|_| ())
     }
 
-    /// One by one: a request for all of them is not everywhere, and this is not in a hurry.
+    /// One by one: a request for all of them is not everywhere, and this is not in a hurry. One
+    /// that fails keeps none of the others from being cancelled; the first error is told.
     fn cancel_all(&mut self, symbol: &Symbol, table: &InstrumentTable) -> Result<(), ColdError> {
         let open = self.open_orders(table)?;
-        open.iter().filter(|o| o.symbol == *symbol).try_for_each(|o| self.cancel_order(o, table))
+        let mut all = Ok(());
+        for order in open.iter().filter(|o| o.symbol == *symbol) {
+            all = all.and(self.cancel_order(order, table));
+        }
+        all
     }
 
     fn trades_since(

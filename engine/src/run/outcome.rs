@@ -33,6 +33,8 @@ use crate::config::Config;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
 
+/// Before cancelling for a dead lane is tried again.
+const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
 
@@ -326,7 +328,16 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     let table = &c.opening.info.table;
     let cancelled =
         patiently(c.clock, || cold::open(c.clock, c.access, venue, seed)).and_then(|mut cold| {
-            table.all().iter().try_for_each(|i| cold.cancel_all(&i.symbol, table))
+            // Every instrument, whatever became of the one before it; once more what failed.
+            let mut all = || {
+                table.all().iter().fold(Ok(()), |all: Result<(), ColdError>, i| {
+                    all.and(cold.cancel_all(&i.symbol, table))
+                })
+            };
+            all().or_else(|_| {
+                std::thread::sleep(CANCEL_AGAIN);
+                all()
+            })
         });
     if let Err(e) = cancelled {
         eprintln!("{e}\nerror: open orders may remain at the venue: cancel them by hand");

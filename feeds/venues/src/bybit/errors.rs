@@ -23,7 +23,7 @@ pub fn refusal(code: i64, until_ms: i64, now_ms: i64, places: bool) -> Option<Re
         10_003..=10_005 | 10_010 | 33_004 => R::Session,
         10_006 | 10_018 | 10_429 | 20_003 => R::Limited { until_ms, orders_only: places },
         403 | 10_403 if now_ms > 0 => {
-            R::Limited { until_ms: now_ms + ADDRESS_PAUSE_MS, orders_only: false }
+            R::Limited { until_ms: now_ms.saturating_add(ADDRESS_PAUSE_MS), orders_only: false }
         }
         403 | 10_403 => R::Limited { until_ms: 0, orders_only: false },
         110_001 | 170_213 => R::NotFound,
