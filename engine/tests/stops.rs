@@ -33,8 +33,17 @@ fn far(text: String) -> String {
     alone.replacen("kind = \"market_maker\"", "kind = \"market_maker\"\nstop_pct = 50.0", 1)
 }
 
+/// Times that the market may go the position's way, or leave but dust of it.
+const TRIES: usize = 6;
+
 #[test]
 fn a_stop_strikes_over_what_an_earlier_run_left() {
+    let struck = (0..TRIES).any(|_| strikes());
+    assert!(struck, "{TRIES} markets, and in none of them went the price against the position");
+}
+
+/// Whether a stop struck in this market; if so, it did what it should.
+fn strikes() -> bool {
     let rig = Rig::at_a_venue_with("", far);
     let mut engine = rig.start("first.json");
     rig.until("it holds something", |s| s["fills"].as_u64() > Some(30));
@@ -43,7 +52,9 @@ fn a_stop_strikes_over_what_an_earlier_run_left() {
     let first = report(&rig.state().join("first.json"));
     assert_eq!(number(&first, "/stops/triggered"), 0, "they were far away");
     let mut held = kept(&rig);
-    assert!(!held.is_empty(), "{first}");
+    if held.is_empty() {
+        return false; // everything was sold again
+    }
     // Nobody may increase, the strategy's own quotes are below what the venue takes, and stops
     // stand a hundredth of a percent away from what it cost.
     let text = std::fs::read_to_string(&rig.config).expect("read");
@@ -51,11 +62,17 @@ fn a_stop_strikes_over_what_an_earlier_run_left() {
     let near = near.replacen("[[strategy]]", "[risk]\nmode = \"emergency\"\n\n[[strategy]]", 1);
     std::fs::write(&rig.config, near).expect("written");
     let mut engine = rig.start_quietly("second.json");
-    rig.until("a stop strikes and is filled", |s| {
+    let struck = (0..80).any(|_| {
+        common::sleep(100);
+        let s = rig.status();
         s["stops"]["triggered"].as_u64() > Some(0) && s["fills"].as_u64() > Some(0)
     });
+    assert_eq!(rig.status()["books_live"], 2, "{}", rig.status());
     signal(&engine.0, "INT");
     assert_eq!(ended(&mut engine), Some(0));
+    if !struck {
+        return false;
+    }
     check_account(&report(&rig.state().join("second.json")));
     let mut closed = 0;
     for record in records(&rig) {
@@ -76,4 +93,5 @@ fn a_stop_strikes_over_what_an_earlier_run_left() {
     }
     assert!(closed > 0, "an order of a stop is in the journal");
     verify(&rig);
+    true
 }

@@ -462,6 +462,10 @@ impl InstrumentBook {
             }
             _ => {}
         }
+        if before != after {
+            self.count(ledger, Count::Lives, u64::from(after == BookState::Live));
+            self.count(ledger, Count::LifeEnds, u64::from(before == BookState::Live));
+        }
         before != after
     }
 

@@ -55,6 +55,8 @@ tally! {
     LagNsB "line_b_lag_ns" "How much later line B's second copies came, sum, ns.",
     LagMaxA "line_a_lag_ns_max" "The largest of them by line A, ns.",
     LagMaxB "line_b_lag_ns_max" "The largest of them by line B, ns.",
+    Lives "lives" "Times a book became live.",
+    LifeEnds "life_ends" "Times a live book ceased to be.",
 }
 
 /// Number of counts.

@@ -41,7 +41,7 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "flatten": flatten_of(phase, m),
         "session_ready": m.total_of("execution", "session_ready") > 0,
         "instruments": about.symbols.len(),
-        "books_live": m.total_of("book.", "live_books"),
+        "books_live": m.total_of("book.", "lives").saturating_sub(m.total_of("book.", "life_ends")),
         "market": {"messages": m.total_of("parse.", "messages"), "gaps": m.total_of("book.", "gaps"),
                    "resyncs": m.total_of("book.", "resyncs")},
         "orders": {"sent": m.total_of("execution", "orders_sent"),

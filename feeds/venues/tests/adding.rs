@@ -30,7 +30,8 @@ fn every_path_on_the_page_exists() {
     let paths = paths();
     assert!(paths.len() > 20, "{paths:?}");
     for path in paths {
-        assert!(here().join(path).exists(), "{path}");
+        // Of every venue, here one that takes orders.
+        assert!(here().join(path.replace("VENUE", "bybit")).exists(), "{path}");
     }
 }
 
