@@ -33,8 +33,6 @@ use crate::config::Config;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
 
-/// Before cancelling for a dead lane is tried again.
-const CANCEL_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
 
@@ -330,14 +328,13 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
         patiently(c.clock, || cold::open(c.clock, c.access, venue, seed)).and_then(|mut cold| {
             // Every instrument, whatever became of the one before it; once more what failed.
             let mut all = || {
-                table.all().iter().fold(Ok(()), |all: Result<(), ColdError>, i| {
-                    all.and(cold.cancel_all(&i.symbol, table))
-                })
+                let mut all = Ok(());
+                for instrument in table.all() {
+                    all = all.and(cold.cancel_all(&instrument.symbol, table));
+                }
+                all
             };
-            all().or_else(|_| {
-                std::thread::sleep(CANCEL_AGAIN);
-                all()
-            })
+            all().or_else(|_| all())
         });
     if let Err(e) = cancelled {
         eprintln!("{e}\nerror: open orders may remain at the venue: cancel them by hand");
