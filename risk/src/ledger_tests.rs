@@ -257,3 +257,36 @@ fn quantities_beyond_the_wire_are_clamped_to_its_ends() {
     assert_eq!([clamped(-most - 1), clamped(-most - 2)], [Qty(i64::MIN); 2]);
     assert_eq!((clamped(0), clamped(-3)), (Qty(0), Qty(-3)));
 }
+
+/// The venue has an order open that had ended: each such word is something to explain.
+#[test]
+fn an_ended_order_that_is_open_at_the_venue_is_drift() {
+    let mut ledger = ledger();
+    let buy = place(1, 0, Side::Buy);
+    assert!(ledger.approve(&buy));
+    assert!(ledger.on_report(&told(&buy, 1, ReportKind::Done, OrderState::Rejected)));
+    for n in 1..=3u32 {
+        let word = told(&buy, 1 + n, ReportKind::Contradicted, OrderState::Rejected);
+        assert!(ledger.on_report(&word));
+        assert!(!ledger.on_report(&word), "a word counts once");
+        assert_eq!((ledger.counts().contradicted, ledger.counts().drift()), (n.into(), n.into()));
+    }
+}
+
+#[test]
+fn an_open_amend_reserves_the_dearer_terms() {
+    let mut ledger = ledger();
+    let buy = place(1, 0, Side::Buy);
+    let usdt = AssetId(2);
+    assert!(ledger.approve(&buy));
+    let one = ledger.reserved(usdt);
+    assert!(one > 0);
+    assert!(ledger.amend(&OrderIntent { qty: Qty(3 * ONE), ..buy }));
+    assert_eq!(ledger.reserved(usdt), 3 * one, "more is wanted");
+    assert!(ledger.on_report(&told(&buy, 1, ReportKind::AmendRejected, OrderState::Live)));
+    assert_eq!(ledger.reserved(usdt), one);
+    assert!(ledger.amend(&OrderIntent { qty: Qty(ONE / 2), ..buy }));
+    assert_eq!(ledger.reserved(usdt), one, "less is wanted and not granted yet");
+    assert!(ledger.on_report(&told(&buy, 2, ReportKind::Done, OrderState::Canceled)));
+    assert_eq!(ledger.reserved(usdt), 0, "an end frees both");
+}
