@@ -1,8 +1,11 @@
 //! No order is priced off a book that is not live: the mark that risk used says live and is
-//! young, and the book's own state, once risk had the chance to hear of it, allowed it.
+//! young, and the book's own state, once risk had the chance to hear of it, allowed it. A wish
+//! that brings what is held nearer to zero and that no market data caused needs no book.
 
 use bot4_types::log::{Body, Reader};
-use bot4_types::{BookState, LogEntry, LogKind, Mark, Nanos, OrderAction, OrderIntent};
+use bot4_types::{
+    BookState, Cause, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderAction, OrderIntent, ReportKind,
+};
 
 use super::{Checker, View, body};
 
@@ -15,6 +18,8 @@ pub struct Stale {
     mark_age_max: Nanos,
     marks: Vec<Mark>,
     dead: Vec<Dead>,
+    /// What is held, by fills.
+    net: Vec<i64>,
 }
 
 /// A book that is not live, and how long risk could know it.
@@ -32,7 +37,7 @@ impl Stale {
     pub fn new(instruments: usize, mark_age_max: Nanos) -> Self {
         let (marks, dead) =
             (vec![Mark::default(); instruments], vec![Dead::default(); instruments]);
-        Self { mark_age_max, marks, dead }
+        Self { mark_age_max, marks, dead, net: vec![0; instruments] }
     }
 
     fn count_rounds(&mut self, view: &View<'_>) {
@@ -55,6 +60,10 @@ impl Stale {
 
     fn approved(&self, intent: &OrderIntent, at: Nanos) -> Result<(), String> {
         let index = intent.instrument.index();
+        let closes = -intent.side.sign() * self.net.get(index).copied().unwrap_or(0);
+        if intent.cause != Cause::Market && intent.qty.0 <= closes {
+            return Ok(());
+        }
         let mark = self.marks.get(index).copied().unwrap_or_default();
         if mark.state != BookState::Live {
             return Err(format!("approved on a mark that says {:?}: {intent:?}", mark.state));
@@ -77,6 +86,12 @@ impl Stale {
             && let Some(held) = self.marks.get_mut(mark.instrument.index())
         {
             *held = mark;
+        }
+        if let Some(ExecMsg::Order(report)) = body::<ExecMsg>(entry, LogKind::Report)
+            && report.kind == ReportKind::Fill
+            && let Some(net) = self.net.get_mut(report.instrument.index())
+        {
+            *net += report.side.sign() * report.last_qty.0;
         }
         if entry.kind != LogKind::Approved as u8 {
             return Ok(());
@@ -126,6 +141,26 @@ mod tests {
         mark(&mut fixture, BookState::Stale, Nanos(1_000));
         approve(&mut fixture);
         assert!(fixture.look(&mut stale).is_err(), "stale");
+    }
+
+    #[test]
+    fn closing_without_a_book_is_allowed_where_no_market_data_caused_it() {
+        use super::super::fixture::report;
+        use bot4_types::{OrderState, Qty, Side};
+        let (mut fixture, mut stale) = (Fixture::new(), Stale::new(1, Nanos(100)));
+        let fill = report(1, ReportKind::Fill, OrderState::Filled, 5);
+        let fill = ExecMsg::Order(bot4_types::OrderReport { last_qty: Qty(5), ..fill });
+        fixture.risk(LogKind::Report, |w| fill.write(w));
+        mark(&mut fixture, BookState::Stale, Nanos(1_000));
+        let mut approved = |cause, side, qty| {
+            let intent = OrderIntent { cause, side, qty: Qty(qty), ..intent(2) };
+            fixture.risk(LogKind::Approved, |w| intent.write(w));
+            fixture.look(&mut stale).is_ok()
+        };
+        assert!(approved(Cause::Report, Side::Sell, 5));
+        assert!(!approved(Cause::Report, Side::Sell, 6), "beyond what is held");
+        assert!(!approved(Cause::Report, Side::Buy, 1), "more of it");
+        assert!(!approved(Cause::Market, Side::Sell, 5), "priced off the book");
     }
 
     #[test]
