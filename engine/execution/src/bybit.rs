@@ -15,11 +15,10 @@ use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
 use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::pages::FillPages;
 use crate::requests::Purpose;
 use crate::rows;
 
-/// Fills are asked for from this much before the last one heard, ms: several may share a time.
-const OVERLAP_MS: i64 = 1_000;
 /// A third of the dead-man switch's time, s: it is fed by the connection's own pings.
 const DEAD_MAN_FEED_S: u64 = orders::DEAD_MAN_S / 3;
 /// The text ping.
@@ -32,15 +31,10 @@ pub struct BybitGateway {
     epoch: RunEpoch,
     /// The account's dead-man switch is armed.
     dead_man: bool,
-    /// Time of the last fill heard, per instrument, Unix ms.
-    last_fill_ms: Vec<i64>,
+    /// Where questions for fills begin and go on.
+    pages: FillPages,
     /// Orders that are to be looked for in the history.
     older: Vec<OrderId>,
-    /// Where pages go on.
-    cursors: Vec<(Purpose, String)>,
-    /// The time that fills are asked from, per instrument: that of the last one heard before this
-    /// session, for what it hears by itself must not cut off what was missed.
-    since_ms: Vec<i64>,
 }
 
 impl BybitGateway {
@@ -53,23 +47,8 @@ impl BybitGateway {
             decoder: PrivateDecoder::new(table),
             epoch,
             dead_man,
-            last_fill_ms: vec![0; table.all().len()],
+            pages: FillPages::new(table.all().len()),
             older: Vec::new(),
-            cursors: Vec::new(),
-            since_ms: vec![0; table.all().len()],
-        }
-    }
-
-    fn cursor_of(&mut self, purpose: Purpose) -> String {
-        let at = self.cursors.iter().position(|(of, _)| *of == purpose);
-        at.map(|at| self.cursors.swap_remove(at).1).unwrap_or_default()
-    }
-
-    fn note_fills(&mut self) {
-        for fill in &self.decoder.rows.fills {
-            if let Some(last) = self.last_fill_ms.get_mut(fill.instrument.index()) {
-                *last = fill.time_ms.max(*last);
-            }
         }
     }
 
@@ -116,9 +95,7 @@ impl Gateway for BybitGateway {
 
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.older.clear();
-        self.cursors.clear();
-        let before = |last: &i64| (last - OVERLAP_MS).max(0);
-        self.since_ms = self.last_fill_ms.iter().map(before).collect();
+        self.pages.begin();
         let leg = if way == Way::Orders { Leg::Trade } else { Leg::Private };
         self.encoder.logon(leg, id, now_ms, out);
     }
@@ -180,15 +157,15 @@ impl Gateway for BybitGateway {
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
-        let cursor = self.cursor_of(Purpose::FillsAfter(instrument.id, after));
-        let since_ms = self.since_ms.get(instrument.id.index()).copied().unwrap_or(0);
+        let cursor = self.pages.take(Purpose::FillsAfter(instrument.id, after));
+        let since_ms = self.pages.since_ms(instrument.id);
         let of = FillsOf::Since(&instrument.symbol, since_ms);
         self.encoder.fills(of, &cursor, now_ms, out);
     }
 
     fn fills_of(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         let own = ClientId::parse(&order.client.0).map(|(_, order)| Purpose::FillsOf(order));
-        let cursor = own.map(|purpose| self.cursor_of(purpose)).unwrap_or_default();
+        let cursor = own.map(|purpose| self.pages.take(purpose)).unwrap_or_default();
         self.encoder.fills(FillsOf::Order(&order.client.0), &cursor, now_ms, out);
     }
 
@@ -215,7 +192,7 @@ impl Gateway for BybitGateway {
 
     fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let told = self.decoder.decode(text).map_err(|_| NotUnderstood)?;
-        self.note_fills();
+        self.pages.note(&self.decoder.rows.fills);
         rows::tell(&self.decoder.rows, self.epoch, facts);
         rows::conclude(&told, facts);
         Ok(())
@@ -227,14 +204,14 @@ impl Gateway for BybitGateway {
         match page.purpose {
             Purpose::Status(order) => self.look_further(order, &mut told),
             Purpose::FillsAfter(..) | Purpose::FillsOf(_) if told.more => {
-                self.cursors.push((page.purpose, self.decoder.cursor.clone()));
+                self.pages.go_on(page.purpose, self.decoder.cursor.clone());
             }
             _ => {}
         }
         if page.purpose != Purpose::Time {
             told.server_ms = None;
         }
-        self.note_fills();
+        self.pages.note(&self.decoder.rows.fills);
         rows::tell(&self.decoder.rows, self.epoch, facts);
         rows::conclude(&told, facts);
         Ok(())

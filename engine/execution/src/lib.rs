@@ -36,6 +36,7 @@ pub mod gateway;
 pub mod link;
 pub mod okx;
 pub mod order;
+mod pages;
 pub mod replay;
 pub mod requests;
 pub mod rows;

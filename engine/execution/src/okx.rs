@@ -16,11 +16,10 @@ use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
 use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::pages::FillPages;
 use crate::requests::Purpose;
 use crate::rows;
 
-/// Fills are asked for from this much before the last one heard, ms: several may share a time.
-const OVERLAP_MS: i64 = 1_000;
 /// The text ping, neither JSON nor a control frame.
 const PING: &[u8] = b"ping";
 
@@ -29,13 +28,8 @@ pub struct OkxGateway {
     encoder: Encoder,
     decoder: PrivateDecoder,
     epoch: RunEpoch,
-    /// Time of the last fill heard, per instrument, Unix ms.
-    last_fill_ms: Vec<i64>,
-    /// The time that fills are asked from, per instrument: that of the last one heard before this
-    /// session, for what it hears by itself must not cut off what was missed.
-    since_ms: Vec<i64>,
-    /// Where pages go on.
-    cursors: Vec<(Purpose, String)>,
+    /// Where questions for fills begin and go on.
+    pages: FillPages,
     /// Orders that were placed and not told ended.
     open: Vec<(InstrumentId, ClientId)>,
     /// How many of them, from the newest on, the last batch of cancels came to.
@@ -57,26 +51,15 @@ impl OkxGateway {
             encoder: Encoder::new(keys, codes),
             decoder: PrivateDecoder::new(table),
             epoch,
-            last_fill_ms: vec![0; instruments],
-            since_ms: vec![0; instruments],
-            cursors: Vec::new(),
+            pages: FillPages::new(instruments),
             open: Vec::with_capacity(bot4_types::limits::ORDERS_OPEN_MAX),
             canceled: 0,
         }
     }
 
-    fn cursor_of(&mut self, purpose: Purpose) -> String {
-        let at = self.cursors.iter().position(|(of, _)| *of == purpose);
-        at.map(|at| self.cursors.swap_remove(at).1).unwrap_or_default()
-    }
-
     /// Remembers when fills were and which orders have ended.
     fn note_rows(&mut self) {
-        for fill in &self.decoder.rows.fills {
-            if let Some(last) = self.last_fill_ms.get_mut(fill.instrument.index()) {
-                *last = fill.time_ms.max(*last);
-            }
-        }
+        self.pages.note(&self.decoder.rows.fills);
         let ended = |row: &&OrderRow| row.state != RowState::Open;
         for row in self.decoder.rows.orders.iter().filter(ended) {
             let at = self.open.iter().position(|(_, client)| client.0 == *row.client.as_bytes());
@@ -113,9 +96,7 @@ impl Gateway for OkxGateway {
     }
 
     fn logon(&mut self, _: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
-        self.cursors.clear();
-        let before = |last: &i64| (last - OVERLAP_MS).max(0);
-        self.since_ms = self.last_fill_ms.iter().map(before).collect();
+        self.pages.begin();
         self.decoder.logon = id;
         self.encoder.logon(now_ms, out);
     }
@@ -193,14 +174,14 @@ impl Gateway for OkxGateway {
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
-        let cursor = self.cursor_of(Purpose::FillsAfter(instrument.id, after));
-        let since_ms = self.since_ms.get(instrument.id.index()).copied().unwrap_or(0);
+        let cursor = self.pages.take(Purpose::FillsAfter(instrument.id, after));
+        let since_ms = self.pages.since_ms(instrument.id);
         self.encoder.fills_since(&instrument.symbol, since_ms, &cursor, now_ms, out);
     }
 
     fn fills_of(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         let own = ClientId::parse(&order.client.0).map(|(_, order)| Purpose::FillsOf(order));
-        let cursor = own.map(|purpose| self.cursor_of(purpose)).unwrap_or_default();
+        let cursor = own.map(|purpose| self.pages.take(purpose)).unwrap_or_default();
         self.encoder.fills_of(order.venue_order, &cursor, now_ms, out);
     }
 
@@ -244,7 +225,7 @@ impl Gateway for OkxGateway {
         // One order is no list that goes on.
         told.more &= kind == PageKind::Fills;
         if told.more {
-            self.cursors.push((page.purpose, self.decoder.cursor.clone()));
+            self.pages.go_on(page.purpose, self.decoder.cursor.clone());
         }
         if page.purpose != Purpose::Time {
             told.server_ms = None;

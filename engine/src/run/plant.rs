@@ -17,7 +17,7 @@ pub enum Plant {
     /// It sits out the instrument that a map in random order lists first.
     Order,
     /// After some seconds it asks at every change, over and over, for sizes far above every limit,
-    /// and takes from both sides at once: about a million wishes a second.
+    /// and takes from both sides at once: five hundred wishes a change.
     Runaway,
 }
 
@@ -52,7 +52,7 @@ impl Plant {
 const RUNS_AWAY_AFTER: Nanos = Nanos::from_secs(3);
 /// Value of its orders, quote units.
 const FAR_TOO_MUCH: f64 = 250_000.0;
-/// Times that it asks at a change: the demo's market has some two thousand in a second.
+/// Times that it asks at a change, for four things each.
 const OVER_AND_OVER: usize = 125;
 
 struct Planted {
