@@ -6,7 +6,7 @@ mod common;
 use serde_json::json;
 
 use common::rig::{Rig, ended, sent, signal, told, verify};
-use common::{check_account, report, sleep, stderr};
+use common::{check_account, report, stderr};
 
 /// Refusals of the gate for `reason` so far.
 fn refused(status: &serde_json::Value, reason: &str) -> u64 {
@@ -102,7 +102,8 @@ fn a_person_closes_a_breaker() {
     rig.until("equity is known", |s| s["equity"]["now"].as_f64() > Some(1_000.0));
     let before = sent(&status);
     rig.until("it trades on", |s| sent(s) > before && s["phase"] == "run");
-    sleep(200);
+    // Measured once a second: the strategies may be flat at one of those moments.
+    rig.until("a position was measured", |s| s["loss"]["shortfall"].as_f64() > Some(0.0));
     signal(&engine.0, "INT");
     assert_eq!(ended(&mut engine), Some(0));
     let report = report(&rig.state().join("report.json"));
