@@ -68,7 +68,7 @@ impl Account {
         let mut core = RiskCore::new(&config(instruments)).expect("a valid configuration");
         let now = Nanos::from_secs(1);
         core.on_turn(now);
-        core.on_report(&ExecMsg::Session { at: now, ready: true });
+        core.on_report(&ExecMsg::Session { at: now, venue: bot4_types::VenueId(0), ready: true });
         for instrument in 0..instruments {
             core.on_mark(&mark(InstrumentId(instrument as u16), now));
         }

@@ -61,6 +61,26 @@ pub const LOG: usize = 8_192;
 /// assets there can be, 232 bytes a record. All are written before a lane starts.
 pub const LOG_RUN_RECORDS: usize = 2_048;
 
+/// The roles of order entry by venue.
+pub use bot4_execution::agent::ROLES as EXECUTION;
+
+/// The link of approved orders to the order entry of venue `v`.
+#[must_use]
+pub fn approved(v: usize) -> String {
+    of_venue("approved", v)
+}
+
+/// The link of reports from the order entry of venue `v`.
+#[must_use]
+pub fn reports(v: usize) -> String {
+    of_venue("reports", v)
+}
+
+/// The first venue's links have the plain name.
+fn of_venue(name: &str, v: usize) -> String {
+    if v == 0 { name.to_owned() } else { format!("{name}[{v}]") }
+}
+
 /// Log lane of risk.
 pub const LOG_RISK: u8 = 0;
 /// Log lane of execution.

@@ -54,14 +54,14 @@ const LOG_STALL_NS_MAX: u64 = 250_000_000;
 pub struct RiskPorts {
     /// From each book.
     pub marks: Vec<Rx<Mark>>,
-    /// From execution; drained first, always.
-    pub reports: Rx<ExecMsg>,
+    /// From the order entry of each venue; drained first, always.
+    pub reports: Vec<Rx<ExecMsg>>,
     /// From the control lane.
     pub commands: Rx<RiskCommand>,
     /// From the router.
     pub intents: Rx<OrderIntent>,
-    /// To execution.
-    pub approved: Tx<ApprovedOrder>,
+    /// To the order entry of each venue.
+    pub approved: Vec<Tx<ApprovedOrder>>,
     /// To the router.
     pub account: Tx<AccountReport>,
     /// To the journal.
@@ -83,7 +83,8 @@ pub struct RiskAgent {
     turn_recorded: bool,
     told: u64,
     headrooms: HeadroomsDue,
-    approved_stall: Stall,
+    /// By venue: what was pushed to its order entry, and whether that stands still.
+    approved_stalls: Box<[(u64, Stall)]>,
     account_stall: Stall,
     log_stall: Stall,
     measures_max: [u64; 5],
@@ -105,6 +106,7 @@ impl RiskAgent {
         counters.set(MODE, config.mode as u64);
         Ok(Self {
             core: RiskCore::new(&config)?,
+            approved_stalls: vec![(0, Stall::default()); ports.approved.len()].into_boxed_slice(),
             ports,
             newest: vec![Mark::default(); instruments].into_boxed_slice(),
             fresh: vec![false; instruments].into_boxed_slice(),
@@ -113,7 +115,6 @@ impl RiskAgent {
             turn_recorded: false,
             told: 0,
             headrooms: HeadroomsDue::new(instruments),
-            approved_stall: Stall::default(),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
             measures_max: [0; 5],
@@ -199,12 +200,21 @@ impl RiskAgent {
         self.core.decision_hash()
     }
 
+    /// Every venue's reports, a batch each: a busy one delays the others by no more than that.
     fn drain_reports(&mut self, now: Nanos) -> Result<usize, Fault> {
+        let mut done = 0;
+        for venue in 0..self.ports.reports.len() {
+            done += self.drain_reports_of(venue, now)?;
+        }
+        Ok(done)
+    }
+
+    fn drain_reports_of(&mut self, venue: usize, now: Nanos) -> Result<usize, Fault> {
         for done in 0..BATCH {
             if self.ports.log.room() < REPORT_RECORDS || self.ports.account.room() == 0 {
                 return Ok(done);
             }
-            let Some(msg) = self.ports.reports.pop() else { return Ok(done) };
+            let Some(msg) = self.ports.reports[venue].pop() else { return Ok(done) };
             self.open_turn(now)?;
             self.record(LogKind::Report, now, |w| msg.write(w))?;
             self.counters.add(REPORTS, 1);
@@ -271,7 +281,8 @@ impl RiskAgent {
         for done in 0..BATCH {
             let Some(intent) = self.ports.intents.peek() else { return Ok(done) };
             let room = self.record_room(intent);
-            let outputs = self.ports.approved.room().min(self.ports.account.room());
+            let outputs = self.ports.approved[self.venue_of(intent)].room();
+            let outputs = outputs.min(self.ports.account.room());
             if room < INTENT_RECORDS || outputs == 0 {
                 return Ok(done);
             }
@@ -302,7 +313,9 @@ impl RiskAgent {
         let approval = approval.stamped(trail);
         let record = self.record(LogKind::Approved, now, |w| approval.intent().write(w))?;
         self.counters.add(approved_of(approval.intent().action), 1);
-        let pushed = self.ports.approved.push(approval.seal(record));
+        let venue = self.venue_of(approval.intent());
+        self.approved_stalls[venue].0 += 1;
+        let pushed = self.ports.approved[venue].push(approval.seal(record));
         pushed.map_err(|_| fault("the approved link was full although it had room"))
     }
 
@@ -472,10 +485,11 @@ impl RiskAgent {
     /// Halts the engine when the reader of a full output has taken nothing for too long. What is
     /// written plus what is free grows only by what the reader took.
     fn watch(&mut self, now: Nanos) -> Result<(), Fault> {
-        let room = self.ports.approved.room();
-        let taken = self.approved() + room as u64;
-        if self.approved_stall.is_over(room == 0, taken, now, STALL_NS_MAX) {
-            return Err(fault("execution took no approved order for 100 ms: look at its lane"));
+        for (link, (pushed, stall)) in self.ports.approved.iter().zip(&mut self.approved_stalls) {
+            let room = link.room();
+            if stall.is_over(room == 0, *pushed + room as u64, now, STALL_NS_MAX) {
+                return Err(fault("execution took no approved order for 100 ms: look at its lane"));
+            }
         }
         let room = self.ports.account.room();
         let taken = self.told + room as u64;
@@ -491,10 +505,18 @@ impl RiskAgent {
 
     /// The next input waits for room in the log.
     fn lacks_records(&self) -> bool {
-        let reports = self.ports.reports.waiting() > 0;
+        let reports = self.ports.reports.iter().any(|link| link.waiting() > 0);
         let intent = self.ports.intents.peek();
         (reports && self.ports.log.room() < REPORT_RECORDS)
             || intent.is_some_and(|intent| self.record_room(intent) < INTENT_RECORDS)
+    }
+
+    /// Whose order entry takes `intent`: the first one's where the instrument is unknown, which the
+    /// gate refuses.
+    fn venue_of(&self, intent: &OrderIntent) -> usize {
+        let instrument = self.core.ledger().table().get(intent.instrument);
+        let venue = instrument.map_or(0, |i| i.venue.index());
+        if venue < self.ports.approved.len() { venue } else { 0 }
     }
 
     /// Records that may be written for `intent`: cancels may use the reserve.

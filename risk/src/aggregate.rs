@@ -29,10 +29,10 @@ pub struct Worth {
 }
 
 impl Worth {
-    fn new(instrument: &Instrument, reporting: AssetId) -> Self {
+    fn new(instrument: &Instrument, is_reporting: bool) -> Self {
         let scale = quote_amount(instrument, 1).max(1);
-        let (quote, is_reporting) = (instrument.quote, instrument.quote == reporting);
-        Self { scale, notional_sane: AMOUNT_SANE / scale, quote, is_reporting }
+        let notional_sane = AMOUNT_SANE / scale;
+        Self { scale, notional_sane, quote: instrument.quote, is_reporting }
     }
 
     /// A notional (price units times quantity units) in the reporting asset; `None` when it
@@ -117,8 +117,9 @@ impl Aggregate {
     /// Of nothing, over `table`, told in `reporting`. Allocates once.
     #[must_use]
     pub fn new(table: &InstrumentTable, strategies: usize, reporting: AssetId) -> Self {
-        let worths: Box<[Worth]> = table.all().iter().map(|i| Worth::new(i, reporting)).collect();
-        let routed = table.all().iter().filter(|i| i.quote != reporting).map(|i| i.id).collect();
+        let told_in = |i: &Instrument| table.namesake(i.quote) == table.namesake(reporting);
+        let worths: Box<[Worth]> = table.all().iter().map(|i| Worth::new(i, told_in(i))).collect();
+        let routed = table.all().iter().filter(|i| !told_in(i)).map(|i| i.id).collect();
         let instruments = worths.len();
         Self {
             worths,

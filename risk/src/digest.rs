@@ -56,7 +56,9 @@ pub(crate) fn of_report(hash: u64, msg: &ExecMsg) -> u64 {
         ExecMsg::Balance { at, asset, free, locked } => {
             [at.0, asset.0.into(), free as u64, (free >> 64) as u64, locked as u64, 1]
         }
-        ExecMsg::Session { at, ready } => [at.0, ready.into(), 0, 0, 0, 2],
+        ExecMsg::Session { at, venue, ready } => {
+            [at.0, u64::from(ready) | u64::from(venue.0) << 1, 0, 0, 0, 2]
+        }
         ExecMsg::Funding { at, id, instrument, asset, amount } => {
             let whose = u64::from(instrument.0) << 8 | u64::from(asset.0);
             [at.0, id, whose, amount as u64, (amount >> 64) as u64, 3]

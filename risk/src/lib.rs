@@ -66,6 +66,7 @@ pub mod reload;
 pub mod replay;
 pub mod risk_core;
 pub mod scopes;
+pub mod sessions;
 mod stall;
 pub mod statistics;
 pub mod valuation;

@@ -30,6 +30,7 @@ use crate::pnl::Pnl;
 use crate::rate::Rates;
 use crate::reload::Staging;
 use crate::scopes::LimitBook;
+use crate::sessions::Sessions;
 use crate::statistics::{Statistics, Upkeep};
 use crate::valuation::Valuation;
 
@@ -72,7 +73,7 @@ pub struct RiskCore {
     curve: EquityCurve,
     quote: AssetId,
     now: Nanos,
-    session_ready: bool,
+    sessions: Sessions,
     order_last: OrderId,
     hash: u64,
     inputs: u64,
@@ -120,7 +121,7 @@ impl RiskCore {
             curve: EquityCurve::new(config.equity.clone()),
             quote: config.quote,
             now: Nanos::ZERO,
-            session_ready: false,
+            sessions: Sessions::default(),
             order_last: OrderId(0),
             hash: 0,
             inputs: 0,
@@ -190,9 +191,9 @@ impl RiskCore {
                 self.ledger.on_funding(instrument, id, asset, amount);
                 None
             }
-            ExecMsg::Session { ready, .. } => {
-                self.session_ready = ready;
-                Some(AccountReport::Session { ready })
+            ExecMsg::Session { venue, ready, .. } => {
+                self.sessions.set(venue, ready);
+                Some(AccountReport::Session { venue, ready })
             }
         }
     }
@@ -452,10 +453,10 @@ impl RiskCore {
         &self.breakers
     }
 
-    /// The order-entry session is ready.
+    /// The order-entry session of every venue is ready.
     #[must_use]
-    pub const fn session_ready(&self) -> bool {
-        self.session_ready
+    pub fn session_ready(&self) -> bool {
+        self.sessions.are_ready(self.ledger.table().venues_len())
     }
 
     /// Profit and fees by the newest marks handed in.
@@ -481,7 +482,7 @@ impl RiskCore {
             rates: &self.rates,
             breakers: &self.breakers,
             statistics: &self.statistics,
-            session_ready: self.session_ready,
+            sessions: self.sessions,
             order_last: self.order_last,
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! Only marks given by [`Valuation::on_mark`] count, so a valuation is a function of recorded
 //! inputs. An asset is converted along a path of at most [`HOPS_MAX`] instruments. Paths are found
-//! once, at the start: the shortest first, then those that do without one or all of its
-//! instruments; the first whose marks are all there is used. Among equals the lower instrument
-//! numbers win, so equal tables have equal paths.
+//! once, at the start, over the instruments of all venues: the shortest first, then those that do
+//! without one or all of its instruments; the first whose marks are all there is used. Among equals
+//! the lower instrument numbers win, so equal tables have equal paths.
 //!
 //! Each hop rounds in the direction asked for: [`Valuation::value`] never to more equity,
 //! [`Valuation::value_up`] never to less exposure. Cost: a multiplication and a division a hop.
@@ -189,13 +189,14 @@ fn route(table: &InstrumentTable, asset: AssetId, quote: AssetId) -> Route {
 }
 
 /// The shortest path from `from` to `to` over instruments that are not in `without`: a search by
-/// breadth, in the order of instrument numbers.
+/// breadth, in the order of instrument numbers. An asset is worth the same at every venue.
 fn shortest(
     table: &InstrumentTable,
     from: AssetId,
     to: AssetId,
     without: &[InstrumentId],
 ) -> Option<Path> {
+    let (from, to) = (table.namesake(from), table.namesake(to));
     if from == to {
         return Some(Path::default());
     }
@@ -205,12 +206,13 @@ fn shortest(
         let mut next = Vec::new();
         for (asset, path) in front {
             for i in table.all().iter().filter(|i| !without.contains(&i.id)) {
+                let (base, quote) = (table.namesake(i.base), table.namesake(i.quote));
                 let there = match asset {
-                    a if a == i.base => i.quote,
-                    a if a == i.quote => i.base,
+                    a if a == base => quote,
+                    a if a == quote => base,
                     _ => continue,
                 };
-                let hop = Hop { instrument: i.id, from_base: asset == i.base };
+                let hop = Hop { instrument: i.id, from_base: asset == base };
                 let Some(path) = path.with(hop) else { continue };
                 if there == to {
                     return Some(path);

@@ -48,10 +48,10 @@ impl Bench {
         let metrics = Metrics::in_memory();
         let ports = RiskPorts {
             marks: vec![marks_rx],
-            reports: reports_rx,
+            reports: vec![reports_rx],
             commands: commands_rx,
             intents: intents_rx,
-            approved: approved_tx,
+            approved: vec![approved_tx],
             account: account_tx,
             log: LogTx::new(log_tx, 0),
             control: control.clone(),
@@ -72,7 +72,7 @@ impl Bench {
     }
 
     fn ready(mut self) -> Self {
-        let session = ExecMsg::Session { at: Nanos(0), ready: true };
+        let session = ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true };
         self.reports.push(session).expect("room");
         self.quote(1);
         assert_eq!(self.turn(1).expect("no fault"), 3);
@@ -286,7 +286,9 @@ fn a_busy_link_does_not_halt_the_engine() {
 fn without_room_for_records_nothing_is_taken() {
     let mut b = Bench::new(8, 8, 16);
     b.quote(1);
-    b.reports.push(ExecMsg::Session { at: Nanos(0), ready: true }).expect("room");
+    b.reports
+        .push(ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true })
+        .expect("room");
     b.turn(1).expect("no fault");
     for id in 1..=6 {
         b.intents.push(buy(id)).expect("room");

@@ -21,7 +21,7 @@ fn ready(change: impl FnOnce(&mut BreakerLimits)) -> RiskCore {
     change(&mut config.breakers);
     let mut core = RiskCore::new(&config).expect("valid");
     turn(&mut core, 1_000);
-    core.on_report(&ExecMsg::Session { at: Nanos(0), ready: true });
+    core.on_report(&ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true });
     for instrument in 0..2 {
         core.on_mark(&mark(instrument, 100 * ONE, Nanos::from_secs(1)));
     }

@@ -34,7 +34,7 @@ fn trading() -> RiskCore {
     let limits = RiskLimits { mark_age_ns_max: u64::MAX, ..RiskLimits::default() };
     let mut core = RiskCore::new(&config(limits)).expect("valid");
     core.on_turn(Nanos(1));
-    core.on_report(&ExecMsg::Session { at: Nanos(1), ready: true });
+    core.on_report(&ExecMsg::Session { at: Nanos(1), venue: bot4_types::VenueId(0), ready: true });
     for i in 0..2 {
         core.on_mark(&mark(i, 100 * ONE, Nanos(1)));
     }

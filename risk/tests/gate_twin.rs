@@ -115,7 +115,11 @@ impl World {
 
     fn session(&mut self, ready: bool) {
         self.gate.session = ready;
-        self.core.on_report(&ExecMsg::Session { at: self.gate.now, ready });
+        self.core.on_report(&ExecMsg::Session {
+            at: self.gate.now,
+            venue: bot4_types::VenueId(0),
+            ready,
+        });
     }
 
     fn mark(&mut self, instrument: u16, state: BookState) {

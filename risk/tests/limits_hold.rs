@@ -29,7 +29,7 @@ fn limits() -> RiskLimits {
 fn ready_core(config: &bot4_risk::RiskConfig) -> RiskCore {
     let mut core = RiskCore::new(config).expect("valid");
     core.on_turn(Nanos::from_secs(1));
-    core.on_report(&ExecMsg::Session { at: Nanos(0), ready: true });
+    core.on_report(&ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true });
     for instrument in 0..2 {
         core.on_mark(&mark(instrument, 100 * ONE, Nanos::from_secs(1)));
     }
@@ -351,7 +351,7 @@ fn the_default_limit_is_two_per_cent_of_equity() {
 fn nothing_increases_before_equity_is_known() {
     let config = config(limits());
     let mut core = RiskCore::new(&config).expect("valid");
-    core.on_report(&ExecMsg::Session { at: Nanos(0), ready: true });
+    core.on_report(&ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true });
     core.on_mark(&mark(0, 100 * ONE, Nanos(1)));
     let buy = |id| place(id, 0, Side::Buy, 100 * ONE, ONE);
     let early = core.on_intent(&buy(1), Phase::Run);

@@ -18,7 +18,11 @@ const INTENTS: u64 = 1_000_000;
 fn run_away(make: impl Fn(u64) -> OrderIntent) -> (u64, u64, Option<u64>) {
     let mut core = RiskCore::new(&config(RiskLimits::default())).expect("valid");
     core.on_turn(Nanos::from_secs(5));
-    core.on_report(&ExecMsg::Session { at: Nanos::ZERO, ready: true });
+    core.on_report(&ExecMsg::Session {
+        at: Nanos::ZERO,
+        venue: bot4_types::VenueId(0),
+        ready: true,
+    });
     let (mut before, mut after, mut tripped) = (0, 0, None);
     for n in 0..INTENTS {
         let now = Nanos(5_000_000_000 + n * 1_000);

@@ -36,10 +36,10 @@ fn a_turn_allocates_nothing() {
     let (log_tx, mut log) = ring(4_096);
     let ports = RiskPorts {
         marks: vec![marks_rx],
-        reports: reports_rx,
+        reports: vec![reports_rx],
         commands: commands_rx,
         intents: intents_rx,
-        approved: approved_tx,
+        approved: vec![approved_tx],
         account: account_tx,
         log: LogTx::new(log_tx, 0),
         control: Control::new(),
@@ -57,7 +57,9 @@ fn a_turn_allocates_nothing() {
     assert_eq!((allocations(other), deallocations(other)), (1, 1), "the seal sees");
     seal(tag);
     let (mut rng, mut probe, mut trade) = (SplitMix64::new(5), Probe::logical(), 0);
-    reports.push(ExecMsg::Session { at: Nanos(0), ready: true }).expect("room");
+    reports
+        .push(ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true })
+        .expect("room");
     for id in 1..40_000u64 {
         let now = Nanos::from_millis(id * 3);
         let side = if rng.below(2) == 0 { Side::Buy } else { Side::Sell };

@@ -41,9 +41,9 @@ impl Run {
         let (_, commands) = ring(4);
         let ports = RiskPorts {
             marks: vec![marks_rx],
-            reports: reports_rx,
+            reports: vec![reports_rx],
             intents: intents_rx,
-            approved: approved_tx,
+            approved: vec![approved_tx],
             account: account_tx,
             commands,
             log: LogTx::new(log_tx, 0),
@@ -54,7 +54,9 @@ impl Run {
         let probe = Probe::logical();
         let mut run =
             Self { agent, probe, marks, reports, intents, approved, account, log, journal, told };
-        run.reports.push(ExecMsg::Session { at: Nanos(0), ready: true }).expect("room");
+        run.reports
+            .push(ExecMsg::Session { at: Nanos(0), venue: bot4_types::VenueId(0), ready: true })
+            .expect("room");
         run
     }
 

@@ -9,10 +9,11 @@ use std::collections::VecDeque;
 use bot4_lanes::{
     Agent, Control, Counters, Fault, Histogram, Journaled, LogTx, Metrics, Phase, Probe, Rx, Tx,
 };
+use bot4_types::limits::VENUES_MAX;
 use bot4_types::log::{Body, LogEntry, LogKind};
 use bot4_types::{
     ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, RunEpoch, Slot, Stage, Wall, limits, trail::STAGES,
+    OrderIntent, RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
 use bot4_wire::{Connector, Endpoint, WsConfig};
@@ -57,6 +58,21 @@ const BACKPRESSURED: usize = 10;
 const REPORTS_LOST: usize = 11;
 const AMENDS_SENT: usize = 12;
 
+/// Roles by venue.
+pub const ROLES: [&str; VENUES_MAX] = [
+    "execution",
+    "execution.1",
+    "execution.2",
+    "execution.3",
+    "execution.4",
+    "execution.5",
+    "execution.6",
+    "execution.7",
+];
+/// Tags of what each venue takes to answer an order.
+const ACK_TAGS: [&str; VENUES_MAX] =
+    ["ack", "ack.1", "ack.2", "ack.3", "ack.4", "ack.5", "ack.6", "ack.7"];
+
 /// Inputs of each kind in a turn.
 const BATCH: usize = 32;
 /// Between two looks at the clock's business.
@@ -95,7 +111,7 @@ pub struct ExecutionPorts {
 
 /// What the agent is told at the start.
 pub struct ExecutionConfig {
-    /// Instruments and assets.
+    /// Instruments and assets, seen from the venue whose orders these are.
     pub table: InstrumentTable,
     /// Names the run in client order ids.
     pub epoch: RunEpoch,
@@ -122,6 +138,9 @@ pub(crate) struct Latencies {
 /// The agent.
 pub struct ExecutionAgent {
     pub(crate) ports: ExecutionPorts,
+    /// Which venue's orders these are.
+    pub(crate) venue: VenueId,
+    /// Seen from there.
     pub(crate) table: InstrumentTable,
     pub(crate) wall: VenueClock,
     /// The venue's time as the message being read states it.
@@ -167,7 +186,7 @@ impl ExecutionAgent {
         let window = gateway.window();
         let mut link = Link::new(connector, config.endpoint, config.ws, config.seed);
         link.route_by(gateway.ways(), gateway.keep_alive());
-        let instruments = config.table.all().len();
+        let (venue, instruments) = (config.table.view(), config.table.all().len());
         let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window);
         let start = DeskInput::Start {
             orders: limits::ORDERS_OPEN_MAX as u32,
@@ -186,12 +205,12 @@ impl ExecutionAgent {
             link,
             desk,
             budget: RateBudget::new(config.limits),
-            counters: metrics.counters("execution", COUNTERS),
+            counters: metrics.counters(ROLES[venue.index()], COUNTERS),
             latencies: Latencies {
-                stages: Stage::ALL.map(|s| metrics.histogram(s.name())),
-                tick_to_trade: metrics.histogram("tick_to_trade"),
-                other_to_trade: metrics.histogram("timer_or_fill_to_trade"),
-                ack: metrics.histogram("ack"),
+                stages: Stage::ALL.map(|s| metrics.shared_histogram(s.name())),
+                tick_to_trade: metrics.shared_histogram("tick_to_trade"),
+                other_to_trade: metrics.shared_histogram("timer_or_fill_to_trade"),
+                ack: metrics.histogram(ACK_TAGS[venue.index()]),
             },
             waiting: VecDeque::with_capacity(WAITING_MAX),
             buffer: Slot::empty(),
@@ -204,6 +223,7 @@ impl ExecutionAgent {
             dead_man_at: None,
             stuck_since: None,
             halting_since: None,
+            venue,
             table: config.table,
         }
     }
@@ -332,7 +352,7 @@ impl ExecutionAgent {
             return Ok(());
         }
         let what = "reports found no room for 100 ms: risk or the journal is stuck";
-        Err(Fault { role: "execution", what: what.to_owned() })
+        Err(Fault { role: self.role(), what: what.to_owned() })
     }
 
     /// Takes approved orders and cancels from risk.
@@ -504,6 +524,9 @@ impl ExecutionAgent {
         let now_ms = self.wall.unix_ms(now);
         for i in 0..self.table.all().len() {
             let instrument = self.table.all()[i];
+            if instrument.venue != self.venue {
+                continue;
+            }
             let cost = self.gateway.cost_cancel();
             if !self.desk.has_open(instrument.id) || !self.budget.try_take_urgent(now_ms, cost) {
                 continue;
@@ -520,7 +543,7 @@ impl ExecutionAgent {
 
 impl Agent for ExecutionAgent {
     fn role(&self) -> &'static str {
-        "execution"
+        ROLES[self.venue.index()]
     }
 
     fn start(&mut self, now: Nanos) -> Result<(), Fault> {

@@ -328,7 +328,7 @@ impl ExecutionAgent {
         if self.link.recovery_asked {
             self.link.set_state(SessionState::Ready);
             self.counters.set(SESSION_READY, 1);
-            self.desk.tell(ExecMsg::Session { at: now, ready: true });
+            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready: true });
             return;
         }
         self.link.recovery_asked = true;
@@ -340,7 +340,7 @@ impl ExecutionAgent {
     fn plan_fills_and_balances(&mut self) {
         let to_ask = &mut self.link.to_ask;
         to_ask.push(Step::Balances);
-        for instrument in self.table.all() {
+        for instrument in self.table.own() {
             let after = self.desk.trades().highest(instrument.id);
             if after > 0 {
                 to_ask.push(Step::FillsAfter(instrument.id, after));
@@ -510,7 +510,7 @@ impl ExecutionAgent {
         self.counters.add(RECONNECTS, 1);
         self.counters.set(SESSION_READY, 0);
         if was_ready {
-            self.desk.tell(ExecMsg::Session { at: now, ready: false });
+            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready: false });
         }
         // Approved orders that were waiting end with this, so none of them may leave later.
         self.drop_waiting_amends(None, now, DoneReason::NoSession);

@@ -111,8 +111,10 @@ impl Decoded {
                 "what": "funding", "learned_at": at.0, "id": id, "instrument": instrument.0,
                 "asset": asset.0, "amount_e16": amount.to_string(),
             }),
-            Self::Exec(ExecMsg::Session { at, ready }) => {
-                json!({ "what": "session", "learned_at": at.0, "ready": ready })
+            Self::Exec(ExecMsg::Session { at, venue, ready }) => {
+                json!({
+                    "what": "session", "learned_at": at.0, "venue": venue.0, "ready": ready,
+                })
             }
             Self::Mark(m) => json!({
                 "instrument": m.instrument.0, "bid": m.bid, "ask": m.ask, "micro": m.micro,

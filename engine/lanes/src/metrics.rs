@@ -212,6 +212,20 @@ impl Metrics {
         histogram
     }
 
+    /// The histogram with this tag, made when there is none yet: for agents that always share a
+    /// lane, and with it the one writer that a histogram may have.
+    ///
+    /// # Panics
+    /// As [`histogram`](Self::histogram).
+    #[must_use]
+    pub fn shared_histogram(&self, tag: &'static str) -> Histogram {
+        let found = self.entries().into_iter().find_map(|entry| match entry {
+            Entry::Histogram { tag: of, histogram } if of == tag => Some(histogram),
+            _ => None,
+        });
+        found.unwrap_or_else(|| self.histogram(tag))
+    }
+
     /// Everything handed out so far, in order.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {

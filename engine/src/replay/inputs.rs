@@ -13,7 +13,7 @@ use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes};
 use bot4_types::instrument::TableError;
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
-    AssetId, ControlMode, Instrument, InstrumentTable, LogEntry, LogKind, Nanos, Symbol,
+    AssetId, ControlMode, Instrument, InstrumentTable, LogEntry, LogKind, Nanos, Symbol, VenueId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,12 @@ pub struct RunInputs {
     pub strategies: usize,
     /// Asset names in the order of their ids.
     pub assets: Vec<String>,
+    /// The venue of each asset; left out in a run of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asset_venues: Vec<u8>,
+    /// Names of the venues; left out in a run of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub venues: Vec<String>,
     /// Instruments in the order of their ids.
     pub instruments: Vec<Row>,
     /// Id of the reporting asset.
@@ -191,6 +197,8 @@ impl RunInputs {
             seed: about.seed,
             strategies: risk.strategies,
             assets: (0..table.assets_len()).map(name).collect(),
+            asset_venues: asset_venues(table),
+            venues: table.venue_names().iter().map(|v| v.as_str().to_owned()).collect(),
             instruments: table.all().iter().map(|i| Row(*i)).collect(),
             quote: risk.quote.0,
             balances: risk.balances.iter().map(Held::of).collect(),
@@ -211,17 +219,7 @@ impl RunInputs {
     /// # Errors
     /// When assets or instruments do not make a table.
     pub fn risk_config(&self) -> Result<RiskConfig, InputsError> {
-        let mut table = InstrumentTable::new();
-        for (i, name) in self.assets.iter().enumerate() {
-            let wrong = || InputsError::Name(name.clone());
-            let id = table.asset(Symbol::new(name).ok_or_else(wrong)?);
-            if id.map_err(InputsError::Table)?.0 as usize != i {
-                return Err(wrong());
-            }
-        }
-        for row in &self.instruments {
-            table.push(row.0).map_err(InputsError::Table)?;
-        }
+        let table = self.table()?;
         let mode = ControlMode::ALL.iter().find(|m| m.name() == self.mode);
         let (strategies, instruments) = (self.strategies, self.instruments.len());
         Ok(RiskConfig {
@@ -236,6 +234,30 @@ impl RunInputs {
             equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
             held: self.held.iter().map(HeldRow::held).collect(),
         })
+    }
+
+    fn table(&self) -> Result<InstrumentTable, InputsError> {
+        let named =
+            |name: &String| Symbol::new(name).ok_or_else(|| InputsError::Name(name.clone()));
+        let venues = self.venues.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        let mut table = InstrumentTable::of_venues(&venues).map_err(InputsError::Table)?;
+        let known = |venue: VenueId| venue.index() < venues.len().max(1);
+        for (i, name) in self.assets.iter().enumerate() {
+            let venue = VenueId(self.asset_venues.get(i).copied().unwrap_or(0));
+            table = table.seen_from(venue);
+            let id = table.asset(named(name)?).map_err(InputsError::Table)?;
+            if usize::from(id.0) != i || !known(venue) {
+                return Err(InputsError::Name(name.clone()));
+            }
+        }
+        table = table.seen_from(VenueId(0));
+        for row in &self.instruments {
+            if !known(row.0.venue) {
+                return Err(InputsError::Name(row.0.symbol.as_str().to_owned()));
+            }
+            table.push(row.0).map_err(InputsError::Table)?;
+        }
+        Ok(table)
     }
 
     /// The configuration's control mode at the start, by name.
@@ -258,6 +280,13 @@ impl RunInputs {
         }
         records
     }
+}
+
+/// Where each asset is held; nothing where there is one venue.
+fn asset_venues(table: &InstrumentTable) -> Vec<u8> {
+    let assets = if table.venues_len() > 1 { table.assets_len() } else { 0 };
+    let venue = |i: usize| table.venue_of(AssetId(i as u8)).unwrap_or_default().0;
+    (0..assets).map(venue).collect()
 }
 
 /// See [`RunInputs::config_hash`]. Over the checked values, so comments and order do not count.

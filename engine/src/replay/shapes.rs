@@ -5,7 +5,7 @@
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{RiskLimits, ScopeLimits, StatisticsLimits};
 use bot4_types::instrument::{Amount, PriceBand};
-use bot4_types::{AssetId, Instrument, InstrumentId, Price, Qty, Symbol};
+use bot4_types::{AssetId, Instrument, InstrumentId, Price, Qty, Symbol, VenueId};
 use serde::{Deserialize, Serialize};
 
 /// 128 bits as decimal text: JSON numbers of other readers end at 53 bits.
@@ -53,6 +53,14 @@ pub(super) struct AssetText(u8);
 pub(super) struct IdText(u16);
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "VenueId")]
+pub(super) struct VenueText(u8);
+
+fn is_first(venue: &VenueId) -> bool {
+    *venue == VenueId(0)
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "PriceBand", deny_unknown_fields)]
 pub(super) struct BandText {
     up_e4: i64,
@@ -66,6 +74,9 @@ pub(super) struct InstrumentText {
     id: InstrumentId,
     #[serde(with = "symbol")]
     symbol: Symbol,
+    /// The first where it is not said: journals of one venue.
+    #[serde(with = "VenueText", default, skip_serializing_if = "is_first")]
+    venue: VenueId,
     #[serde(with = "AssetText")]
     base: AssetId,
     #[serde(with = "AssetText")]

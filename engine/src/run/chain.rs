@@ -151,11 +151,12 @@ fn risk_agent(
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<RiskAgent, Failure> {
+    let venues = parts.table.venues_len();
     let ports = RiskPorts {
         marks: rings.each_rx(t::BOOKS, |j| format!("marks[{j}]")),
-        reports: rings.rx("reports"),
+        reports: rings.each_rx(venues, t::reports),
         intents: rings.rx("intents"),
-        approved: rings.tx("approved"),
+        approved: rings.each_tx(venues, t::approved),
         account: rings.tx("account"),
         log: LogTx::new(rings.tx("log[risk]"), t::LOG_RISK),
         commands: rings.rx("commands"),

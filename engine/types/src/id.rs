@@ -15,6 +15,19 @@ impl InstrumentId {
     }
 }
 
+/// Index of a venue in a run, in the order of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct VenueId(pub u8);
+
+impl VenueId {
+    /// As a table index.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Index of a strategy in the run's roster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

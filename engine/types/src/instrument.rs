@@ -1,8 +1,8 @@
 //! Instruments and their filters, as the venue states them.
 
-use crate::id::{AssetId, InstrumentId, Symbol};
+use crate::id::{AssetId, InstrumentId, Symbol, VenueId};
 use crate::price::{Price, Qty};
-use crate::rules::InstrumentRules;
+pub use crate::table::{InstrumentTable, TableError};
 
 /// Decimals of every asset amount in the engine ([`Amount`]); holds the exact product of two
 /// eight-decimal numbers.
@@ -30,6 +30,8 @@ pub struct Instrument {
     pub id: InstrumentId,
     /// The venue's name, for example `BTCUSDT`.
     pub symbol: Symbol,
+    /// At which venue.
+    pub venue: VenueId,
     /// What is bought and sold.
     pub base: AssetId,
     /// What it is paid with.
@@ -82,6 +84,7 @@ impl Instrument {
         Self {
             id,
             symbol,
+            venue: VenueId(0),
             base: AssetId(0),
             quote: AssetId(1),
             price_decimals: decimals,
@@ -121,144 +124,12 @@ impl Instrument {
     }
 }
 
-/// Why an instrument does not enter the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableError {
-    /// More than [`crate::limits::INSTRUMENTS_MAX`] instruments or
-    /// [`crate::limits::ASSETS_MAX`] assets.
-    Full,
-    /// The symbol is there already.
-    Duplicate,
-    /// Price and quantity decimals together exceed [`AMOUNT_DECIMALS`].
-    TooPrecise,
-}
-
-/// The instruments and assets of a run. Built before the lanes start; each agent holds a copy.
-#[derive(Clone, Debug, Default)]
-pub struct InstrumentTable {
-    instruments: Vec<Instrument>,
-    assets: Vec<Symbol>,
-}
-
-impl InstrumentTable {
-    /// An empty table.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { instruments: Vec::new(), assets: Vec::new() }
-    }
-
-    /// Adds `instrument` and gives it the next id.
-    ///
-    /// # Errors
-    /// See [`TableError`].
-    pub fn push(&mut self, instrument: Instrument) -> Result<InstrumentId, TableError> {
-        if instrument.price_decimals + instrument.qty_decimals > AMOUNT_DECIMALS {
-            return Err(TableError::TooPrecise);
-        }
-        self.push_for_books(instrument)
-    }
-
-    /// As [`push`](Self::push) for offline books, where nothing is traded: no amount is ever
-    /// computed, so price and quantity may have any decimals.
-    ///
-    /// # Errors
-    /// See [`TableError`], but for [`TableError::TooPrecise`].
-    pub fn push_for_books(
-        &mut self,
-        mut instrument: Instrument,
-    ) -> Result<InstrumentId, TableError> {
-        if self.instruments.len() == crate::limits::INSTRUMENTS_MAX {
-            return Err(TableError::Full);
-        }
-        if self.find(instrument.symbol.as_bytes()).is_some() {
-            return Err(TableError::Duplicate);
-        }
-        instrument.id = InstrumentId(self.instruments.len() as u16);
-        self.instruments.push(instrument);
-        Ok(instrument.id)
-    }
-
-    /// The id of the asset with this name, added when it is new.
-    ///
-    /// # Errors
-    /// [`TableError::Full`].
-    pub fn asset(&mut self, name: Symbol) -> Result<AssetId, TableError> {
-        if let Some(i) = self.assets.iter().position(|a| *a == name) {
-            return Ok(AssetId(i as u8));
-        }
-        if self.assets.len() == crate::limits::ASSETS_MAX {
-            return Err(TableError::Full);
-        }
-        self.assets.push(name);
-        Ok(AssetId((self.assets.len() - 1) as u8))
-    }
-
-    /// The id of the asset with this name.
-    #[must_use]
-    pub fn find_asset(&self, name: &[u8]) -> Option<AssetId> {
-        self.assets.iter().position(|a| a.as_bytes() == name).map(|i| AssetId(i as u8))
-    }
-
-    /// The name of `asset`, or `-` for [`AssetId::NONE`].
-    #[must_use]
-    pub fn asset_name(&self, asset: AssetId) -> &str {
-        self.assets.get(asset.0 as usize).map_or("-", Symbol::as_str)
-    }
-
-    /// Number of assets.
-    #[must_use]
-    pub fn assets_len(&self) -> usize {
-        self.assets.len()
-    }
-
-    /// The instrument with this venue symbol (linear search: tables are short and the hot
-    /// path caches the answer).
-    #[must_use]
-    pub fn find(&self, symbol: &[u8]) -> Option<&Instrument> {
-        self.instruments.iter().find(|i| i.symbol.as_bytes() == symbol)
-    }
-
-    /// The instrument with this id.
-    #[must_use]
-    pub fn get(&self, id: InstrumentId) -> Option<&Instrument> {
-        self.instruments.get(id.index())
-    }
-
-    /// Gives their instrument new rules. False when there is none that they fit.
-    pub fn bind(&mut self, rules: &InstrumentRules) -> bool {
-        let instrument = self.instruments.get_mut(rules.instrument.index());
-        instrument.is_some_and(|i| rules.bind(i))
-    }
-
-    /// All instruments in the order of their ids.
-    #[must_use]
-    pub fn all(&self) -> &[Instrument] {
-        &self.instruments
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn bare(name: &str, decimals: u8) -> Instrument {
         Instrument::bare(InstrumentId(9), Symbol::new(name).expect("short"), decimals)
-    }
-
-    #[test]
-    fn ids_are_places_in_the_table() {
-        let mut table = InstrumentTable::new();
-        assert_eq!(table.push(bare("BTCUSDT", 8)), Ok(InstrumentId(0)));
-        assert_eq!(table.push(bare("ETHUSDT", 8)), Ok(InstrumentId(1)));
-        assert_eq!(table.push(bare("ETHUSDT", 8)), Err(TableError::Duplicate));
-        assert_eq!(table.push(bare("X", 9)), Err(TableError::TooPrecise));
-        assert_eq!(table.clone().push_for_books(bare("X", 9)), Ok(InstrumentId(2)));
-        assert_eq!(table.push_for_books(bare("BTCUSDT", 9)), Err(TableError::Duplicate));
-        assert_eq!(table.find(b"ETHUSDT").map(|i| i.id), Some(InstrumentId(1)));
-        let usdt = table.asset(Symbol::new("USDT").expect("short"));
-        assert_eq!(usdt, Ok(AssetId(0)));
-        assert_eq!(table.find_asset(b"USDT"), Some(AssetId(0)));
-        assert_eq!(table.asset_name(AssetId::NONE), "-");
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod price;
 pub mod rng;
 pub mod rules;
 pub mod shards;
+pub mod table;
 pub mod text;
 pub mod time;
 pub mod trail;
@@ -41,7 +42,9 @@ pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, 
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 pub use command::{BookOrder, BreakerScope, InstrumentNews, PauseReason, RiskCommand};
 pub use headroom::Headroom;
-pub use id::{AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol};
+pub use id::{
+    AssetId, ClientId, ConnId, InstrumentId, OrderId, RunEpoch, StrategyId, Symbol, VenueId,
+};
 pub use instrument::{Instrument, InstrumentTable};
 pub use log::{LogEntry, LogKind};
 pub use market::{Frame, FrameKind, Level, LevelBlock, MarketBody, MarketEvent, Slot};

@@ -3,6 +3,8 @@
 /// Instruments in one run: a strategy's and a book's tables are indexed by instrument, and the
 /// correlation kernels are laid out for 64 columns a tile.
 pub const INSTRUMENTS_MAX: usize = 256;
+/// Venues in one run: each has a wire and a parse agent and an order entry of its own.
+pub const VENUES_MAX: usize = 8;
 /// Strategies in one run.
 pub const STRATEGIES_MAX: usize = 32;
 /// Assets in one run: two for each instrument at most, most are shared.

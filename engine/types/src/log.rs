@@ -5,7 +5,7 @@
 //! version can tell what it does not know.
 
 use crate::book::{BookState, Mark};
-use crate::id::{AssetId, InstrumentId, OrderId, StrategyId};
+use crate::id::{AssetId, InstrumentId, OrderId, StrategyId, VenueId};
 use crate::instrument::Amount;
 use crate::order::{
     Cause, DoneReason, ExecMsg, OrderAction, OrderIntent, OrderKind, OrderReport, OrderState,
@@ -355,10 +355,11 @@ impl Body for ExecMsg {
                 w.i128(*free);
                 w.i128(*locked);
             }
-            Self::Session { at, ready } => {
+            Self::Session { at, venue, ready } => {
                 w.u8(2);
                 w.u64(at.0);
-                w.u8(u8::from(*ready));
+                // One byte for both: the first venue's is what runs of one venue always wrote.
+                w.u8(u8::from(*ready) | venue.0 << 1);
             }
             Self::Funding { at, id, instrument, asset, amount } => {
                 w.u8(3);
@@ -380,7 +381,10 @@ impl Body for ExecMsg {
                 let free: Amount = r.i128()?;
                 Self::Balance { at, asset, free, locked: r.i128()? }
             }
-            2 => Self::Session { at: Nanos(r.u64()?), ready: r.u8()? != 0 },
+            2 => {
+                let (at, word) = (Nanos(r.u64()?), r.u8()?);
+                Self::Session { at, venue: VenueId(word >> 1), ready: word & 1 != 0 }
+            }
             3 => Self::Funding {
                 at: Nanos(r.u64()?),
                 id: r.u64()?,

@@ -2,8 +2,8 @@
 
 use crate::command::InstrumentNews;
 use crate::headroom::Headroom;
-use crate::id::{AssetId, InstrumentId, OrderId, StrategyId};
-use crate::instrument::Amount;
+use crate::id::{AssetId, InstrumentId, OrderId, StrategyId, VenueId};
+use crate::instrument::{Amount, InstrumentTable};
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::Trail;
@@ -460,6 +460,8 @@ pub enum ExecMsg {
     Session {
         /// When.
         at: Nanos,
+        /// At which venue.
+        venue: VenueId,
         /// Ready.
         ready: bool,
     },
@@ -479,6 +481,21 @@ pub struct HeldPosition {
     /// What it cost (long, positive) or brought (short, negative), in units of
     /// 10^-(price + quantity decimals).
     pub cost: i128,
+}
+
+impl ExecMsg {
+    /// The venue whose order entry tells it; `None` when it is about something that is not in
+    /// `table`.
+    #[must_use]
+    pub fn venue(&self, table: &InstrumentTable) -> Option<VenueId> {
+        let of = |instrument| table.get(instrument).map(|i| i.venue);
+        match self {
+            Self::Order(report) => of(report.instrument),
+            Self::Funding { instrument, .. } => of(*instrument),
+            Self::Balance { asset, .. } => table.venue_of(*asset),
+            Self::Session { venue, .. } => Some(*venue),
+        }
+    }
 }
 
 impl HeldPosition {
@@ -513,8 +530,10 @@ pub enum AccountReport {
         /// Why.
         reason: RefuseReason,
     },
-    /// Trading is possible, or not.
+    /// Trading is possible at a venue, or not.
     Session {
+        /// Which.
+        venue: VenueId,
         /// Ready.
         ready: bool,
     },

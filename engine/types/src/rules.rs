@@ -91,6 +91,7 @@ impl InstrumentRules {
         *instrument = Instrument {
             id: instrument.id,
             symbol: instrument.symbol,
+            venue: instrument.venue,
             base: instrument.base,
             quote: instrument.quote,
             price_decimals: self.price_decimals,

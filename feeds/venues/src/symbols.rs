@@ -36,7 +36,7 @@ impl SymbolTable {
     /// The symbols of `table`. Allocates.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
-        let listed: Vec<Listed> = table.all().iter().map(Listed::of).collect();
+        let listed: Vec<Listed> = table.own().map(Listed::of).collect();
         let size = (listed.len().max(1) * 4).next_power_of_two();
         let mut places = vec![FREE; size];
         for (i, entry) in listed.iter().enumerate() {

@@ -5,7 +5,7 @@ use bot4_types::instrument::PriceBand;
 use bot4_types::{
     AssetId, BookState, Cause, ControlMode, Instrument, InstrumentId, InstrumentRules,
     InstrumentTable, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, PauseReason, Price,
-    Qty, RefuseReason, Side, StrategyId, Symbol, Tif, Trail,
+    Qty, RefuseReason, Side, StrategyId, Symbol, Tif, Trail, VenueId,
 };
 
 use super::{CheckInput, GateState};
@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::limits::{RiskLimits, units};
 use crate::rate::Rates;
 use crate::scopes::{LimitBook, Scopes};
+use crate::sessions::Sessions;
 use crate::statistics::Statistics;
 use crate::valuation::Valuation;
 
@@ -204,6 +205,8 @@ impl Fixture {
         let maintenance_e4 = caps.instrument(InstrumentId(0)).map_or(0, |c| c.maintenance_e4);
         aggregate.set_maintenance(InstrumentId(0), maintenance_e4);
         aggregate.on_mark(InstrumentId(0), &ledger, &valuation);
+        let mut sessions = Sessions::default();
+        sessions.set(VenueId(0), self.session_ready);
         let state = GateState {
             now: self.now,
             phase: self.phase,
@@ -217,7 +220,7 @@ impl Fixture {
             rates: &rates,
             breakers: &breakers,
             statistics: &statistics,
-            session_ready: self.session_ready,
+            sessions,
             order_last: self.order_last,
         };
         check(&CheckInput::new(&state, &self.intent))

@@ -6,7 +6,7 @@ use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{
     Cause, ControlMode, Instrument, Mark, Nanos, OrderAction, OrderId, OrderIntent, Price,
-    RefuseReason, Side,
+    RefuseReason, Side, VenueId,
 };
 
 use crate::aggregate::{Aggregate, Part, Worth};
@@ -17,6 +17,7 @@ use crate::exposure::Exposure;
 use crate::ledger::Ledger;
 use crate::limits::RiskLimits;
 use crate::rate::Rates;
+use crate::sessions::Sessions;
 use crate::statistics::Statistics;
 use crate::valuation::{Valuation, mark_price};
 
@@ -85,8 +86,8 @@ pub struct GateState<'a> {
     pub breakers: &'a Breakers,
     /// What the book can lose.
     pub statistics: &'a Statistics,
-    /// The order-entry session is ready.
-    pub session_ready: bool,
+    /// Order-entry sessions by venue.
+    pub sessions: Sessions,
     /// Highest order number of any intent to place so far.
     pub order_last: OrderId,
 }
@@ -121,7 +122,7 @@ pub struct CheckInput<'a> {
     pub breakers: &'a Breakers,
     /// What the book can lose.
     pub statistics: &'a Statistics,
-    /// The order-entry session is ready.
+    /// The order-entry session of the instrument's venue is ready.
     pub session_ready: bool,
     /// Highest order number of any intent to place so far.
     pub order_last: OrderId,
@@ -178,6 +179,7 @@ impl<'a> CheckInput<'a> {
             worst.saturating_add(grows)
         };
         let (worst_after, own_worst_after) = (worst_after(total), worst_after(own));
+        let instrument = state.ledger.table().get(id);
         let (mark, worth) = (state.valuation.mark(id), state.aggregate.worth(id));
         let mut worths = Worths::default();
         if intent.action != OrderAction::Cancel
@@ -204,12 +206,12 @@ impl<'a> CheckInput<'a> {
             rates: state.rates,
             breakers: state.breakers,
             statistics: state.statistics,
-            session_ready: state.session_ready,
+            session_ready: state.sessions.is_ready(instrument.map_or(VenueId(0), |i| i.venue)),
             order_last: state.order_last,
             order_caps: state.caps.order(strategy, id),
             total,
             own,
-            instrument: state.ledger.table().get(id),
+            instrument,
             mark,
             worth,
             worst_after,

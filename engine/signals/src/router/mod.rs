@@ -13,9 +13,10 @@ mod reports;
 use std::collections::VecDeque;
 
 use bot4_lanes::{Counters, Phase, Tx};
+use bot4_types::limits::VENUES_MAX;
 use bot4_types::{
-    Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId, OrderIntent,
-    Price, Qty, Side, Stage, StrategyId, Trail,
+    Cause, HeldPosition, Instrument, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId,
+    OrderIntent, Price, Qty, Side, Stage, StrategyId, Trail,
 };
 
 use self::guard::Guard;
@@ -110,7 +111,8 @@ pub struct Router {
     running: bool,
     /// A person wishes what is held to be closed: the router does it, strategies do nothing.
     flattening: bool,
-    session: bool,
+    /// By venue: its order entry is ready.
+    sessions: [bool; VENUES_MAX],
     /// Changes of slots in this turn beside the intents that went out: what time alone did.
     changes: usize,
     intents: Tx<OrderIntent>,
@@ -143,7 +145,7 @@ impl Router {
             next_order: first_order.0.max(1),
             running: true,
             flattening: false,
-            session: false,
+            sessions: [false; VENUES_MAX],
             changes: 0,
             intents,
             counters,
@@ -344,9 +346,9 @@ impl Router {
 
     /// Session, book and instrument would take an order.
     fn could_trade(&self, instrument: InstrumentId) -> bool {
-        let tradable = self.table.get(instrument).is_some_and(|i| i.tradable);
+        let ready = |i: &Instrument| i.tradable && self.sessions[i.venue.index()];
         let at = instrument.index();
-        self.session && tradable && self.live[at] && self.open[at]
+        self.table.get(instrument).is_some_and(ready) && self.live[at] && self.open[at]
     }
 
     fn wish(

@@ -19,8 +19,10 @@ impl Router {
     pub(crate) fn account(&mut self, report: &AccountReport, turn: Turn<'_>) -> Option<Key> {
         self.counters.add(c::REPORTS, 1);
         match report {
-            AccountReport::Session { ready } => {
-                self.session = *ready;
+            AccountReport::Session { venue, ready } => {
+                if let Some(session) = self.sessions.get_mut(venue.index()) {
+                    *session = *ready;
+                }
                 None
             }
             // The agent keeps it for the strategies.

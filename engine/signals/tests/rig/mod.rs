@@ -80,7 +80,9 @@ impl Rig {
     }
 
     pub fn session(&mut self, ready: bool) {
-        self.account.push(AccountReport::Session { ready }).expect("room");
+        self.account
+            .push(AccountReport::Session { venue: bot4_types::VenueId(0), ready })
+            .expect("room");
     }
 
     /// A live top of instrument `i` with these prices and one unit a side.
