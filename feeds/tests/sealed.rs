@@ -13,9 +13,10 @@ use bot4_types::{
 };
 use bot4_venues::Venue;
 use bot4_venues::binance::market::FALLBACK_LEN_MAX;
-use bot4_venues::binance::orders::{Encoder, Place, Target};
+use bot4_venues::binance::orders::{Encoder, Target};
 use bot4_venues::binance::private::ApiDecoder;
 use bot4_venues::binance::sign::{Credentials, Signer};
+use bot4_venues::place::Place;
 
 #[global_allocator]
 static GLOBAL: SealedAlloc = SealedAlloc;

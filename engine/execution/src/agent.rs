@@ -16,6 +16,7 @@ use bot4_types::{
     OrderIntent, RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
+use bot4_venues::place::Place;
 use bot4_wire::{Connector, Endpoint, WsConfig};
 
 use crate::courier::Courier;
@@ -432,7 +433,8 @@ impl ExecutionAgent {
         }
         self.link.out.clear();
         let id = self.link.requests.next_id();
-        self.gateway.place(id, &instrument, client, intent, now_ms, &mut self.link.out);
+        let order = Place::of(id, &instrument, client, intent, now_ms);
+        self.gateway.place(&order, &mut self.link.out);
         if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::NoSession);

@@ -1,10 +1,9 @@
 //! The Binance Spot gateway: the dialect's requests and messages as execution's own.
 
 use bot4_types::{
-    AssetId, ClientId, DoneReason, Instrument, InstrumentTable, Nanos, OrderIntent, OrderKind,
-    Price, Qty, RunEpoch,
+    AssetId, DoneReason, Instrument, InstrumentTable, Nanos, OrderKind, Price, Qty, RunEpoch,
 };
-use bot4_venues::binance::orders::{self, Encoder, Place, Resting, Target, TradesFrom};
+use bot4_venues::binance::orders::{self, Encoder, Resting, Target, TradesFrom};
 use bot4_venues::binance::private::{
     AccountTrade, ApiDecoder, ApiError, ApiMessage, ApiResult, Balance, ErrorKind, Execution,
     ExecutionReport, Fill, OrderView, Response, VenueStatus,
@@ -12,6 +11,7 @@ use bot4_venues::binance::private::{
 use bot4_venues::binance::sign::Credentials;
 use bot4_venues::client_text::ClientText;
 use bot4_venues::limits::Cost;
+use bot4_venues::place::Place;
 
 use crate::gateway::{
     AmendWay, Change, Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way,
@@ -44,39 +44,20 @@ impl BinanceGateway {
 }
 
 impl Gateway for BinanceGateway {
-    fn needs_logon(&self) -> bool {
-        self.encoder.needs_logon()
+    fn logons(&self) -> &'static [Way] {
+        if self.encoder.needs_logon() { &[Way::Orders] } else { &[] }
     }
 
     fn logon(&mut self, _: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.encoder.logon(id, now_ms, out);
     }
 
-    fn subscribe(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+    fn subscribe(&mut self, _: usize, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.encoder.subscribe_user_data(id, now_ms, out);
     }
 
-    fn place(
-        &mut self,
-        id: u64,
-        instrument: &Instrument,
-        client: ClientId,
-        intent: &OrderIntent,
-        now_ms: i64,
-        out: &mut Vec<u8>,
-    ) {
-        let order = Place {
-            id,
-            instrument,
-            client,
-            side: intent.side,
-            kind: intent.kind,
-            tif: intent.tif,
-            price: intent.price.0,
-            qty: intent.qty.0,
-            now_ms,
-        };
-        self.encoder.place(&order, out);
+    fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
+        self.encoder.place(order, out);
     }
 
     /// Less quantity in place; anything else by cancel and replace, and that only while nothing is

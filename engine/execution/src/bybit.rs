@@ -5,17 +5,16 @@
 //! the wait. An order that the venue does not have among the open and the latest closed ones is
 //! looked for in its history before it counts as not known.
 
-use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, OrderId, OrderIntent, RunEpoch};
-use bot4_venues::account::{Refusal, Told};
+use bot4_types::{Instrument, InstrumentTable, Nanos, RunEpoch};
 use bot4_venues::bybit::KEEP_ALIVE_S;
-use bot4_venues::bybit::orders::{self, Encoder, FillsOf, Leg, Place};
+use bot4_venues::bybit::orders::{self, Encoder, FillsOf, Leg};
 use bot4_venues::bybit::private::PrivateDecoder;
-use bot4_venues::limits::Cost;
+use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
 use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
-use crate::pages::FillPages;
+use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
 
@@ -34,7 +33,7 @@ pub struct BybitGateway {
     /// Where questions for fills begin and go on.
     pages: FillPages,
     /// Orders that are to be looked for in the history.
-    older: Vec<OrderId>,
+    older: SecondList,
 }
 
 impl BybitGateway {
@@ -48,36 +47,14 @@ impl BybitGateway {
             epoch,
             dead_man,
             pages: FillPages::new(table.all().len()),
-            older: Vec::new(),
-        }
-    }
-
-    /// "Not among the latest" is asked again of the history, and only there it is an answer.
-    fn look_further(&mut self, order: OrderId, told: &mut Told) {
-        let older = self.older.iter().position(|o| *o == order);
-        if let Some(at) = older {
-            self.older.swap_remove(at);
-        }
-        // Without an answer both are asked anew.
-        if told.answer.is_none_or(|(_, refused)| refused.is_some()) {
-            return;
-        }
-        if !self.decoder.rows.orders.is_empty() {
-            return;
-        }
-        match older {
-            Some(_) => told.answer = told.answer.map(|(id, _)| (id, Some(Refusal::NotFound))),
-            None => {
-                self.older.push(order);
-                told.more = true;
-            }
+            older: SecondList::default(),
         }
     }
 }
 
 impl Gateway for BybitGateway {
-    fn needs_logon(&self) -> bool {
-        true
+    fn logons(&self) -> &'static [Way] {
+        &[Way::Orders, Way::Events]
     }
 
     fn ways(&self) -> fn(&Purpose) -> Way {
@@ -94,37 +71,18 @@ impl Gateway for BybitGateway {
     }
 
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
-        self.older.clear();
+        self.older.begin();
         self.pages.begin();
         let leg = if way == Way::Orders { Leg::Trade } else { Leg::Private };
         self.encoder.logon(leg, id, now_ms, out);
     }
 
-    fn subscribe(&mut self, id: u64, _: i64, out: &mut Vec<u8>) {
+    fn subscribe(&mut self, _: usize, id: u64, _: i64, out: &mut Vec<u8>) {
         self.encoder.subscribe(id, self.dead_man, out);
     }
 
-    fn place(
-        &mut self,
-        id: u64,
-        instrument: &Instrument,
-        client: ClientId,
-        intent: &OrderIntent,
-        now_ms: i64,
-        out: &mut Vec<u8>,
-    ) {
-        let order = Place {
-            id,
-            instrument,
-            client,
-            side: intent.side,
-            kind: intent.kind,
-            tif: intent.tif,
-            price: intent.price.0,
-            qty: intent.qty.0,
-            now_ms,
-        };
-        self.encoder.place(&order, out);
+    fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
+        self.encoder.place(order, out);
     }
 
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
@@ -132,8 +90,7 @@ impl Gateway for BybitGateway {
     }
 
     fn status(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
-        let own = ClientId::parse(&order.client.0).map(|(_, order)| order);
-        let history = own.is_some_and(|own| self.older.contains(&own));
+        let history = self.older.has(&order.client);
         self.encoder.order_status(&order.client.0, history, now_ms, out);
     }
 
@@ -157,33 +114,15 @@ impl Gateway for BybitGateway {
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
-        let cursor = self.pages.take(Purpose::FillsAfter(instrument.id, after));
+        let cursor = self.pages.after(instrument.id, after);
         let since_ms = self.pages.since_ms(instrument.id);
         let of = FillsOf::Since(&instrument.symbol, since_ms);
         self.encoder.fills(of, &cursor, now_ms, out);
     }
 
     fn fills_of(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
-        let own = ClientId::parse(&order.client.0).map(|(_, order)| Purpose::FillsOf(order));
-        let cursor = own.map(|purpose| self.pages.take(purpose)).unwrap_or_default();
+        let cursor = self.pages.of_order(&order.client);
         self.encoder.fills(FillsOf::Order(&order.client.0), &cursor, now_ms, out);
-    }
-
-    fn cost_place(&self) -> Cost {
-        Cost { orders: 1, weight: 0 }
-    }
-
-    fn cost_cancel(&self) -> Cost {
-        Cost::default()
-    }
-
-    fn cost_query(&self) -> Cost {
-        Cost::default()
-    }
-
-    /// Pages go on by their cursor.
-    fn fills_limit(&self) -> usize {
-        usize::MAX
     }
 
     fn window(&self) -> Nanos {
@@ -193,27 +132,19 @@ impl Gateway for BybitGateway {
     fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let told = self.decoder.decode(text).map_err(|_| NotUnderstood)?;
         self.pages.note(&self.decoder.rows.fills);
-        rows::tell(&self.decoder.rows, self.epoch, facts);
-        rows::conclude(&told, facts);
+        rows::tell(&self.decoder.rows, &told, self.epoch, facts);
         Ok(())
     }
 
     fn decode_page(&mut self, page: &Page<'_>, facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let told = self.decoder.page(page.id, page.status, page.text);
         let mut told = told.map_err(|_| NotUnderstood)?;
-        match page.purpose {
-            Purpose::Status(order) => self.look_further(order, &mut told),
-            Purpose::FillsAfter(..) | Purpose::FillsOf(_) if told.more => {
-                self.pages.go_on(page.purpose, self.decoder.cursor.clone());
-            }
-            _ => {}
+        let rows = &self.decoder.rows;
+        self.pages.turn(page, rows, &mut told);
+        if let Purpose::Status(order) = page.purpose {
+            self.older.turn(order, !rows.orders.is_empty(), &mut told);
         }
-        if page.purpose != Purpose::Time {
-            told.server_ms = None;
-        }
-        self.pages.note(&self.decoder.rows.fills);
-        rows::tell(&self.decoder.rows, self.epoch, facts);
-        rows::conclude(&told, facts);
+        rows::tell(rows, &told, self.epoch, facts);
         Ok(())
     }
 }
@@ -222,7 +153,7 @@ impl Gateway for BybitGateway {
 mod tests {
     use super::*;
     use crate::gateway::Failure;
-    use bot4_types::{InstrumentId, Symbol};
+    use bot4_types::{ClientId, InstrumentId, OrderId, Symbol};
     use bot4_venues::rest::RestRequest;
     use bot4_venues::secret::Scheme;
 

@@ -2,10 +2,11 @@
 //! words. One implementation a venue; everything else in this crate is the same for all.
 
 use bot4_types::{
-    AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderIntent,
-    OrderKind, Qty, Side, Tif, instrument::Amount,
+    AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderKind, Qty, Side,
+    Tif, instrument::Amount,
 };
 use bot4_venues::limits::{Cost, Usage};
+use bot4_venues::place::Place;
 use bot4_venues::session::KeepAlive;
 
 use crate::order::{FillFact, Terms};
@@ -201,8 +202,10 @@ pub enum AmendWay {
 /// A venue's order-entry dialect: bytes out, facts in. Pure; `now_ms` is venue time, Unix ms.
 /// Each request writes exactly one message into `out`, which the caller cleared.
 pub trait Gateway: Send {
-    /// The session needs a logon before anything else.
-    fn needs_logon(&self) -> bool;
+    /// The ways that are logged on before anything else, each by a request of its own.
+    fn logons(&self) -> &'static [Way] {
+        &[Way::Orders]
+    }
     /// Which way requests go; all by the one connection where a venue does not say otherwise.
     fn ways(&self) -> fn(&Purpose) -> Way {
         |_| Way::Orders
@@ -218,20 +221,16 @@ pub trait Gateway: Send {
     }
     /// Feeds the dead-man switch.
     fn feed_dead_man(&mut self, _: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
-    /// Logs the connection `way` on.
+    /// Logs `way` on, one of [`logons`](Self::logons).
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>);
-    /// Subscribes to the account's events.
-    fn subscribe(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>);
+    /// Requests that the subscription to the account's events takes.
+    fn subscriptions(&self) -> usize {
+        1
+    }
+    /// Subscribes to the account's events, by request `part` of as many.
+    fn subscribe(&mut self, part: usize, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Places an order.
-    fn place(
-        &mut self,
-        id: u64,
-        instrument: &Instrument,
-        client: ClientId,
-        intent: &OrderIntent,
-        now_ms: i64,
-        out: &mut Vec<u8>,
-    );
+    fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>);
     /// How `change` can be asked for. A dialect that says nothing takes no amends: the router
     /// cancels and places.
     fn amend_way(&self, _change: &Change) -> AmendWay {
@@ -274,17 +273,26 @@ pub trait Gateway: Send {
     /// Asks for the fills of one order.
     fn fills_of(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// What a new order costs of the rate budget.
-    fn cost_place(&self) -> Cost;
+    fn cost_place(&self) -> Cost {
+        Cost { orders: 1, weight: 0 }
+    }
     /// What a cancel costs.
-    fn cost_cancel(&self) -> Cost;
+    fn cost_cancel(&self) -> Cost {
+        Cost::default()
+    }
     /// What a question costs.
-    fn cost_query(&self) -> Cost;
+    fn cost_query(&self) -> Cost {
+        Cost::default()
+    }
     /// What a question for one order costs.
     fn cost_status(&self) -> Cost {
         self.cost_query()
     }
-    /// Fills in one answer at most: an answer with as many is asked on.
-    fn fills_limit(&self) -> usize;
+    /// Fills in one answer at most: an answer with as many is asked on. No limit where answers say
+    /// themselves that they go on.
+    fn fills_limit(&self) -> usize {
+        usize::MAX
+    }
     /// How long the venue may hold a request before it must refuse it.
     fn window(&self) -> Nanos;
     /// Appends what `text` tells to `facts`.

@@ -35,6 +35,7 @@ pub mod desk_input;
 pub mod gateway;
 pub mod link;
 pub mod okx;
+mod open_list;
 pub mod order;
 mod pages;
 pub mod replay;

@@ -159,12 +159,6 @@ impl Link {
         (self.route, self.keep_alive) = (route, keep_alive);
     }
 
-    /// The connections of the session.
-    #[must_use]
-    pub fn ways(&self) -> &'static [Way] {
-        if self.legs.len() > 1 { &[Way::Orders, Way::Events] } else { &[Way::Orders] }
-    }
-
     /// How far the session is.
     #[must_use]
     pub const fn state(&self) -> SessionState {

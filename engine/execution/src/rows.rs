@@ -17,8 +17,9 @@ pub fn key_of(client: &ClientText, venue_order: u64, epoch: RunEpoch) -> OrderKe
     }
 }
 
-/// Appends all of a message's rows, fills before the states that count them.
-pub fn tell(rows: &Rows, epoch: RunEpoch, facts: &mut Vec<Fact>) {
+/// Appends what a message told: its rows, fills before the states that count them, and behind them
+/// what came beside, for the answer completes what the rows tell.
+pub fn tell(rows: &Rows, told: &Told, epoch: RunEpoch, facts: &mut Vec<Fact>) {
     facts.extend(rows.fills.iter().map(|fill| filled(fill, epoch)));
     facts.extend(rows.orders.iter().map(|order| stated(order, epoch)));
     facts.extend(rows.balances.iter().map(|b| Fact::Balance {
@@ -26,10 +27,6 @@ pub fn tell(rows: &Rows, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         free: b.free,
         locked: b.locked,
     }));
-}
-
-/// Appends what came beside the rows; behind them, for the answer completes what it tells.
-pub fn conclude(told: &Told, facts: &mut Vec<Fact>) {
     facts.extend(told.server_ms.map(Fact::Time));
     facts.extend(told.pause_until_ms.map(Fact::Pause));
     facts.extend(told.answer.map(|(id, refused)| match refused {

@@ -139,6 +139,7 @@ impl ExecutionAgent {
             // Each connection has its own.
             Purpose::Logon(_) if self.link.requests.any(|p| matches!(p, Purpose::Logon(_))) => {}
             Purpose::Logon(_) => self.subscribe(now, probe),
+            Purpose::Subscribe if self.link.requests.any(|p| *p == Purpose::Subscribe) => {}
             Purpose::Subscribe => self.recover(),
             Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
             Purpose::FillsAfter(instrument, _) => {
@@ -239,7 +240,9 @@ impl ExecutionAgent {
                 self.ask_time(now, probe);
             }
             // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
-            Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => self.recover(),
+            Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => {
+                self.answered(pending, now, probe, t0);
+            }
             Purpose::Logon(_) | Purpose::Subscribe => return Err(refused()),
             Purpose::Balances if again => self.link.to_ask.push(Step::Balances),
             Purpose::FillsAfter(instrument, after) if again => {
@@ -274,12 +277,13 @@ impl ExecutionAgent {
     }
 
     fn log_on(&mut self, now: Nanos, probe: &Probe) {
-        if !self.gateway.needs_logon() {
+        let ways = self.gateway.logons();
+        if ways.is_empty() {
             return self.subscribe(now, probe);
         }
         self.link.set_state(SessionState::LoggingOn);
         let now_ms = self.wall.unix_ms(now);
-        for way in self.link.ways() {
+        for way in ways {
             let id = self.link.requests.next_id();
             self.link.out.clear();
             self.gateway.logon(*way, id, now_ms, &mut self.link.out);
@@ -289,10 +293,13 @@ impl ExecutionAgent {
 
     fn subscribe(&mut self, now: Nanos, probe: &Probe) {
         self.link.set_state(SessionState::Subscribing);
-        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
-        self.link.out.clear();
-        self.gateway.subscribe(id, now_ms, &mut self.link.out);
-        self.link.send(Purpose::Subscribe, now, || probe.stamp());
+        let now_ms = self.wall.unix_ms(now);
+        for part in 0..self.gateway.subscriptions() {
+            let id = self.link.requests.next_id();
+            self.link.out.clear();
+            self.gateway.subscribe(part, id, now_ms, &mut self.link.out);
+            self.link.send(Purpose::Subscribe, now, || probe.stamp());
+        }
     }
 
     /// Starts recovery: first the states of all orders that have not ended, so that their venue

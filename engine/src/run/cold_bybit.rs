@@ -53,10 +53,6 @@ impl RestDialect for BybitRest {
         &self.decoder.rows
     }
 
-    fn cursor(&self) -> &str {
-        &self.decoder.cursor
-    }
-
     fn refusal_text(&self, body: &[u8]) -> (i64, String) {
         let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         // A refused signature is told together with what was signed, the key's name in it.

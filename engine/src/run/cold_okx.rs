@@ -58,10 +58,6 @@ impl RestDialect for OkxRest {
         &self.decoder.rows
     }
 
-    fn cursor(&self) -> &str {
-        &self.decoder.cursor
-    }
-
     fn refusal_text(&self, body: &[u8]) -> (i64, String) {
         let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         let part = &value["data"][0];

@@ -60,10 +60,8 @@ pub trait RestDialect {
     /// # Errors
     /// [`DecodeError`].
     fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError>;
-    /// The rows of the last answer.
+    /// The rows of the last answer, and where its next page begins.
     fn rows(&self) -> &Rows;
-    /// Where its next page begins.
-    fn cursor(&self) -> &str;
     /// Code and text of a refusal, for a person.
     fn refusal_text(&self, body: &[u8]) -> (i64, String);
 }
@@ -140,7 +138,7 @@ impl RestCold {
             if !told.more {
                 return Ok(());
             }
-            self.dialect.cursor().clone_into(&mut cursor);
+            self.dialect.rows().cursor.clone_into(&mut cursor);
         }
         Err(ColdError::Answer(asked.name()))
     }

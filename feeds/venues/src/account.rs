@@ -7,7 +7,9 @@ use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, DoneReason, InstrumentId, InstrumentTable, Side, Symbol};
 
 use crate::client_text::ClientText;
+use crate::json::{FieldsExt, List, object_of};
 use crate::market::DecodeError;
+use crate::number::{amount, market_units};
 use crate::symbols::{Listed, SymbolTable};
 
 /// An order's state by the venue's word.
@@ -126,6 +128,8 @@ pub struct Rows {
     pub fills: Vec<FillRow>,
     /// Balances of assets that are in the table.
     pub balances: Vec<BalanceRow>,
+    /// Where the next page begins; empty when there is none.
+    pub cursor: String,
 }
 
 impl Rows {
@@ -137,6 +141,7 @@ impl Rows {
             orders: Vec::with_capacity(ROWS),
             fills: Vec::with_capacity(ROWS),
             balances: Vec::with_capacity(ROWS),
+            cursor: String::new(),
         }
     }
 
@@ -145,7 +150,51 @@ impl Rows {
         self.orders.clear();
         self.fills.clear();
         self.balances.clear();
+        self.cursor.clear();
     }
+}
+
+/// Decimals of quantities whose instrument is not in the table.
+const FOREIGN_DECIMALS: u8 = 8;
+
+/// The words of an order in a message; empty where it says nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderWords<'a> {
+    /// The venue's name of the instrument.
+    pub symbol: &'a str,
+    /// The venue's name of the order.
+    pub order: &'a str,
+    /// Its client id.
+    pub client: &'a str,
+    /// Quantity executed so far.
+    pub executed: &'a str,
+}
+
+/// The words of a fill in a message; empty where it says nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct FillWords<'a> {
+    /// The venue's name of the instrument.
+    pub symbol: &'a str,
+    /// Trade id.
+    pub trade_id: u64,
+    /// The venue's name of the order.
+    pub order: &'a str,
+    /// The order's client id.
+    pub client: &'a str,
+    /// Bought or sold.
+    pub side: Side,
+    /// Price.
+    pub price: &'a str,
+    /// Quantity.
+    pub qty: &'a str,
+    /// Fee; negative for a rebate.
+    pub fee: Amount,
+    /// What the fee was paid with; empty: the asset that is received.
+    pub fee_asset: &'a str,
+    /// The order rested.
+    pub maker: bool,
+    /// When, Unix ms.
+    pub time_ms: i64,
 }
 
 /// The names that rows are read with.
@@ -171,6 +220,78 @@ impl Names {
     #[must_use]
     pub fn asset(&self, name: &str) -> AssetId {
         self.table.find_asset(name.as_bytes()).unwrap_or(AssetId::NONE)
+    }
+
+    /// The row of an order by its words, open; the caller says what became of it.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: a quantity that is none, or a name that is too long.
+    pub fn order(&mut self, words: &OrderWords<'_>) -> Result<OrderRow, DecodeError> {
+        let listed = self.find(words.symbol);
+        let decimals = listed.map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
+        let executed = match words.executed {
+            "" => 0,
+            text => market_units(text, decimals)?,
+        };
+        Ok(OrderRow {
+            instrument: listed.map(|l| l.id),
+            symbol: Symbol::new(words.symbol).ok_or(DecodeError::UnknownSymbol)?,
+            venue_order: venue_number(words.order),
+            client: client(words.client),
+            state: RowState::Open,
+            executed,
+            reason: DoneReason::None,
+        })
+    }
+
+    /// The row of a fill by its words; `None` where its instrument is not in the table.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: a number that is none.
+    pub fn fill(&mut self, words: &FillWords<'_>) -> Result<Option<FillRow>, DecodeError> {
+        let Some(listed) = self.find(words.symbol) else { return Ok(None) };
+        let fee_asset = match words.fee_asset {
+            "" => self.received(listed.id, words.side),
+            name => self.asset(name),
+        };
+        Ok(Some(FillRow {
+            instrument: listed.id,
+            trade_id: words.trade_id,
+            venue_order: venue_number(words.order),
+            client: client(words.client),
+            side: words.side,
+            price: market_units(words.price, listed.price_decimals)?,
+            qty: market_units(words.qty, listed.qty_decimals)?,
+            fee: words.fee,
+            fee_asset,
+            maker: words.maker,
+            time_ms: words.time_ms,
+        }))
+    }
+
+    /// Appends a wallet's balances: `keys` name the asset, all that is held of it, and what of
+    /// that is locked.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: an entry that is none.
+    pub fn balances(
+        &self,
+        wallet: &List<'_, '_>,
+        keys: [&str; 3],
+        rows: &mut Rows,
+    ) -> Result<(), DecodeError> {
+        let [asset, all, locked] = keys;
+        for entry in wallet.iter() {
+            let entry = object_of(entry)?;
+            let asset = self.asset(entry.text(asset)?);
+            if asset == AssetId::NONE {
+                continue;
+            }
+            let (all, locked) =
+                (amount_or_zero(entry.word(all))?, amount_or_zero(entry.word(locked))?);
+            rows.balances.push(BalanceRow { asset, free: all - locked, locked });
+        }
+        Ok(())
     }
 
     /// What a fee is paid with where the message does not say: the asset that is received.
@@ -202,6 +323,14 @@ pub fn venue_number(text: &str) -> u64 {
             folded >> 1 | 1
         }
     }
+}
+
+/// An amount, zero where the message has none.
+///
+/// # Errors
+/// [`DecodeError::Number`].
+pub fn amount_or_zero(text: &str) -> Result<Amount, DecodeError> {
+    if text.is_empty() { Ok(0) } else { amount(text) }
 }
 
 /// A side in one of the two words given.

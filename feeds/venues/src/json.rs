@@ -172,6 +172,8 @@ pub trait FieldsExt<'t, 'i> {
     /// # Errors
     /// [`DecodeError::Schema`].
     fn text(&self, key: &str) -> Result<&'t str, DecodeError>;
+    /// The field as text; empty where it is missing or something else.
+    fn word(&self, key: &str) -> &'t str;
     /// The field as the text of a number that [`Scratch::read_exact`] has marked.
     ///
     /// # Errors
@@ -208,6 +210,10 @@ impl<'t, 'i: 't> FieldsExt<'t, 'i> for Object<'t, 'i> {
         self.get(key).and_then(text_of).ok_or(DecodeError::Schema)
     }
 
+    fn word(&self, key: &str) -> &'t str {
+        self.get(key).and_then(text_of).unwrap_or("")
+    }
+
     fn number(&self, key: &str) -> Result<&'t str, DecodeError> {
         self.get(key).and_then(number_of).ok_or(DecodeError::Schema)
     }
@@ -235,6 +241,14 @@ impl<'t, 'i: 't> FieldsExt<'t, 'i> for Object<'t, 'i> {
     fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
+}
+
+/// A value as an object.
+///
+/// # Errors
+/// [`DecodeError::Schema`].
+pub fn object_of<'t, 'i: 't>(value: Node<'t, 'i>) -> Result<Fields<'t, 'i>, DecodeError> {
+    value.as_object().ok_or(DecodeError::Schema)
 }
 
 /// A value as text.

@@ -9,6 +9,7 @@
 //!  approved order --> binance::orders::Encoder --> request text  (signed where it must be)
 //!  private bytes  --> binance::private::ApiDecoder --> ApiMessage (answers and user events)
 //!  elsewhere      --> VENUE::{orders, private}: requests by socket and by `rest`, `account` rows
+//!                     `place::Place` in, the words of a message to rows by `account::Names`
 //!  request counts --> limits::RateBudget          (windows aligned to the venue's clock)
 //! ```
 //!
@@ -42,6 +43,7 @@ pub mod listing;
 pub mod market;
 pub mod number;
 pub mod okx;
+pub mod place;
 pub mod registry;
 pub mod rest;
 pub mod scan;

@@ -17,6 +17,7 @@ mod bybit;
 mod coinbase;
 mod kraken;
 mod okx;
+mod own;
 mod paced;
 pub mod stats;
 pub mod tamper;

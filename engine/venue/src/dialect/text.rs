@@ -110,6 +110,31 @@ fn date(ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// The Unix ms of an RFC 3339 time in UTC with any fraction: `2020-12-08T09:08:57.715Z`.
+pub fn unix_ms(text: &str) -> Option<u64> {
+    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let numbers = |text: &str, by: char| -> Option<Vec<u64>> {
+        text.split(by).map(|part| part.parse().ok()).collect()
+    };
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let ms: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let ([year, month, day], [hour, minute, second]) =
+        (numbers(date, '-')?.try_into().ok()?, numbers(clock, ':')?.try_into().ok()?);
+    let is_leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
+    let in_month = |m: u64, y: u64| match m {
+        2 => 28 + u64::from(is_leap(y)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1970..2200).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let before: u64 = (1970..year).map(|y| 365 + u64::from(is_leap(y))).sum();
+    let months: u64 = (1..month).map(|m| in_month(m, year)).sum();
+    let days: u64 = before + months + u64::checked_sub(day, 1)?;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + ms)
+}
+
 /// A text as JSON writes it.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -147,6 +172,9 @@ mod tests {
         assert_eq!(rfc3339(ns, 9), "2026-08-09T21:05:48.854840045Z");
         assert_eq!(rfc3339(ns, 6), "2026-08-09T21:05:48.854840Z");
         assert_eq!(rfc3339(951_782_400_000_000_000, 0), "2000-02-29T00:00:00Z");
+        assert_eq!(unix_ms("2026-08-09T21:05:48.854840045Z"), Some(ns / 1_000_000));
+        assert_eq!(unix_ms("2000-02-29T00:00:00Z"), Some(951_782_400_000));
+        assert_eq!(unix_ms("2000-02-29 00:00:00Z"), None);
         let go = go_time(ns, 41_691_260_485_341);
         assert_eq!(go, "2026-08-09 21:05:48.854840045 +0000 UTC m=+41691.260485341");
     }

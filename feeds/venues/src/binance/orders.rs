@@ -16,35 +16,13 @@ use bot4_types::text::{UNITS_TEXT_MAX, write_units};
 use bot4_types::{ClientId, Instrument, OrderKind, Side, Symbol, Tif};
 
 use super::sign::Credentials;
+use crate::place::Place;
 
 /// How long the venue may hold a request before it must refuse it, in ms. Short: a late order is
 /// worse than none, and "not found" after the window proves that it never arrived.
 pub const RECV_WINDOW_MS: u32 = 1_000;
 /// Bytes to reserve for a request.
 pub const REQUEST_LEN_MAX: usize = 1_024;
-
-/// A new order.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Id of the request, echoed in the answer.
-    pub id: u64,
-    /// What to trade.
-    pub instrument: &'a Instrument,
-    /// The order's client id.
-    pub client: ClientId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Order type.
-    pub kind: OrderKind,
-    /// Time in force; for limit orders only, the other types have none.
-    pub tif: Tif,
-    /// Limit price in price units; ignored for market orders.
-    pub price: i64,
-    /// Quantity in quantity units.
-    pub qty: i64,
-    /// Venue time in Unix ms.
-    pub now_ms: i64,
-}
 
 /// An order that rests at the venue.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@
 //! Orders are named by their client id alone, and ask for the maker's side to go where they would
 //! meet an order of the same account. Allocation: none once the buffers have grown.
 
-use bot4_types::{ClientId, Instrument, OrderKind, Side, Symbol, Tif};
+use bot4_types::{ClientId, OrderKind, Side, Symbol, Tif};
 
+use crate::place::Place;
 use crate::rest;
 use crate::secret::SecretKeys;
 use crate::write::{decimal, digits, time};
@@ -24,29 +25,6 @@ pub const DEAD_MAN_S: u64 = 10;
 pub const PAGE: usize = 100;
 /// Rows of one page of orders.
 pub const ORDERS_PAGE: usize = 50;
-
-/// A new order.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Id of the request, echoed in the answer.
-    pub id: u64,
-    /// What to trade.
-    pub instrument: &'a Instrument,
-    /// The order's client id.
-    pub client: ClientId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Order type.
-    pub kind: OrderKind,
-    /// Time in force, of limit orders.
-    pub tif: Tif,
-    /// Limit price in price units; ignored for market orders.
-    pub price: i64,
-    /// Quantity in quantity units.
-    pub qty: i64,
-    /// Venue time in Unix ms.
-    pub now_ms: i64,
-}
 
 /// A connection that is logged on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,7 +295,7 @@ mod tests {
     use super::*;
     use crate::rest::RestRequest;
     use crate::secret::Scheme;
-    use bot4_types::{InstrumentId, OrderId, RunEpoch};
+    use bot4_types::{Instrument, InstrumentId, OrderId, RunEpoch};
 
     fn encoder() -> Encoder {
         Encoder::new(SecretKeys::read("key", "testsecret", Scheme::Sha256Hex).expect("keys"))

@@ -5,24 +5,21 @@
 //! next one. Only spot is read: rows of other categories are left out. The answer to an order says
 //! no more than that the request was taken; the order's state comes as an event.
 
-use bot4_types::{AssetId, DoneReason, InstrumentTable, Symbol};
+use bot4_types::{DoneReason, InstrumentTable};
 
 use super::errors::refusal;
 use super::trade_id::trade_number;
 use crate::account::{
-    BalanceRow, FillRow, Names, OrderRow, Refusal, RowState, Rows, Told, client, side_of,
-    venue_number,
+    FillRow, FillWords, Names, OrderRow, OrderWords, Refusal, RowState, Rows, Told, amount_or_zero,
+    side_of,
 };
-use crate::json::{Fields, FieldsExt, Node, Scratch, text_of};
+use crate::json::{Fields, FieldsExt, Node, Scratch, object_of, text_of};
 use crate::market::DecodeError;
-use crate::number::{amount, market_units};
 
 /// Longest message in bytes; a page of a hundred fills has some 80 kB.
 const LEN_MAX: usize = 1024 * 1024;
 /// New orders pause when no more than this many are left of the limit: cancels share it.
 const LEFT_MIN: u64 = 2;
-/// Decimals of quantities whose instrument is not in the table.
-const FOREIGN_DECIMALS: u8 = 8;
 
 type Read<T> = Result<T, DecodeError>;
 
@@ -32,20 +29,13 @@ pub struct PrivateDecoder {
     names: Names,
     /// The rows of the last message.
     pub rows: Rows,
-    /// Where the next page begins; empty when there is none.
-    pub cursor: String,
 }
 
 impl PrivateDecoder {
     /// A decoder for the instruments and assets of `table`. Allocates.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
-        Self {
-            scratch: Scratch::new(LEN_MAX),
-            names: Names::new(table),
-            rows: Rows::with_room(),
-            cursor: String::new(),
-        }
+        Self { scratch: Scratch::new(LEN_MAX), names: Names::new(table), rows: Rows::with_room() }
     }
 
     /// Reads a message of a connection.
@@ -53,10 +43,10 @@ impl PrivateDecoder {
     /// # Errors
     /// [`DecodeError`]: it cannot be trusted in any part. The caller must treat it as lost.
     pub fn decode(&mut self, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows, .. } = self;
+        let Self { scratch, names, rows } = self;
         rows.clear();
         scratch.read(text, |root| {
-            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            let root = object_of(root)?;
             match (root.get("topic").and_then(text_of), root.has("retCode")) {
                 (Some(topic), _) => event(topic, &root, names, rows).map(|()| Told::default()),
                 (None, true) => trade_answer(&root),
@@ -70,16 +60,15 @@ impl PrivateDecoder {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn page(&mut self, id: u64, status: u16, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows, cursor } = self;
+        let Self { scratch, names, rows } = self;
         rows.clear();
-        cursor.clear();
         if status != 200 {
             let code = if status == 403 { 403 } else { -1 };
             let answer = Some((id, refusal(code, 0, 0, false)));
             return Ok(Told { answer, ..Told::default() });
         }
         scratch.read(text, |root| {
-            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            let root = object_of(root)?;
             let now_ms = root.signed("time").unwrap_or(0);
             let refused = refusal(root.signed("retCode")?, 0, now_ms, false);
             let mut told = Told { answer: Some((id, refused)), ..Told::default() };
@@ -92,12 +81,11 @@ impl PrivateDecoder {
                 for row in list.iter() {
                     page_row(row, result.get("category").and_then(text_of), names, rows)?;
                 }
-                let next = result.get("nextPageCursor").and_then(text_of).unwrap_or("");
                 if !list.is_empty() {
-                    cursor.push_str(next);
+                    rows.cursor.push_str(result.word("nextPageCursor"));
                 }
             }
-            told.more = !cursor.is_empty();
+            told.more = !rows.cursor.is_empty();
             Ok(told)
         })
     }
@@ -151,7 +139,7 @@ fn event(topic: &str, root: &Fields<'_, '_>, names: &mut Names, rows: &mut Rows)
         return Ok(());
     }
     for row in root.list("data")?.iter() {
-        let fields = row.as_object().ok_or(DecodeError::Schema)?;
+        let fields = object_of(row)?;
         if kind == "wallet" {
             wallet(&fields, names, rows)?;
         } else if fields.text("category")? == "spot" {
@@ -168,7 +156,7 @@ fn page_row(
     names: &mut Names,
     rows: &mut Rows,
 ) -> Read<()> {
-    let fields = row.as_object().ok_or(DecodeError::Schema)?;
+    let fields = object_of(row)?;
     if fields.has("coin") {
         return wallet(&fields, names, rows);
     }
@@ -190,24 +178,15 @@ fn spot_row(f: &Fields<'_, '_>, names: &mut Names, rows: &mut Rows) -> Read<()> 
 }
 
 fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
-    let name = f.text("symbol")?;
-    let listed = names.find(name);
-    let decimals = listed.map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
-    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
-    let executed = match word("cumExecQty") {
-        "" => 0,
-        text => market_units(text, decimals)?,
-    };
-    let (state, reason) = state(f.text("orderStatus")?, word("rejectReason"), word("cancelType"))?;
-    Ok(OrderRow {
-        instrument: listed.map(|l| l.id),
-        symbol: Symbol::new(name).ok_or(DecodeError::UnknownSymbol)?,
-        venue_order: venue_number(f.text("orderId")?),
-        client: client(word("orderLinkId")),
-        state,
-        executed,
-        reason,
-    })
+    let mut row = names.order(&OrderWords {
+        symbol: f.text("symbol")?,
+        order: f.text("orderId")?,
+        client: f.word("orderLinkId"),
+        executed: f.word("cumExecQty"),
+    })?;
+    (row.state, row.reason) =
+        state(f.text("orderStatus")?, f.word("rejectReason"), f.word("cancelType"))?;
+    Ok(row)
 }
 
 /// The state of an order and why it ended. "Cancelled" is also how the venue ends the rest of an
@@ -233,48 +212,24 @@ fn fill(f: &Fields<'_, '_>, names: &mut Names) -> Read<Option<FillRow>> {
     if f.text("execType")? != "Trade" {
         return Ok(None);
     }
-    let Some(listed) = names.find(f.text("symbol")?) else { return Ok(None) };
-    let side = side_of(f.text("side")?, ["Buy", "Sell"])?;
-    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
-    let fee = match word("execFee") {
-        "" => 0,
-        text => amount(text)?,
-    };
-    let fee_asset = match word("feeCurrency") {
-        "" => names.received(listed.id, side),
-        name => names.asset(name),
-    };
     let id = f.text("execId")?;
-    Ok(Some(FillRow {
-        instrument: listed.id,
+    names.fill(&FillWords {
+        symbol: f.text("symbol")?,
         trade_id: trade_number(id.as_bytes()).ok_or(DecodeError::Schema)?,
-        venue_order: venue_number(f.text("orderId")?),
-        client: client(word("orderLinkId")),
-        side,
-        price: market_units(f.text("execPrice")?, listed.price_decimals)?,
-        qty: market_units(f.text("execQty")?, listed.qty_decimals)?,
-        fee,
-        fee_asset,
+        order: f.text("orderId")?,
+        client: f.word("orderLinkId"),
+        side: side_of(f.text("side")?, ["Buy", "Sell"])?,
+        price: f.text("execPrice")?,
+        qty: f.text("execQty")?,
+        fee: amount_or_zero(f.word("execFee"))?,
+        fee_asset: f.word("feeCurrency"),
         maker: f.truth("isMaker")?,
-        time_ms: word("execTime").parse().map_err(|_| DecodeError::Schema)?,
-    }))
+        time_ms: f.word("execTime").parse().map_err(|_| DecodeError::Schema)?,
+    })
 }
 
 fn wallet(f: &Fields<'_, '_>, names: &Names, rows: &mut Rows) -> Read<()> {
-    for coin in f.list("coin")?.iter() {
-        let coin = coin.as_object().ok_or(DecodeError::Schema)?;
-        let asset = names.asset(coin.text("coin")?);
-        if asset == AssetId::NONE {
-            continue;
-        }
-        let of = |key: &str| match coin.get(key).and_then(text_of).unwrap_or("") {
-            "" => Ok(0),
-            text => amount(text),
-        };
-        let (all, locked) = (of("walletBalance")?, of("locked")?);
-        rows.balances.push(BalanceRow { asset, free: all - locked, locked });
-    }
-    Ok(())
+    names.balances(&f.list("coin")?, ["coin", "walletBalance", "locked"], rows)
 }
 
 #[cfg(test)]

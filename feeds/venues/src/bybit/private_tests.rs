@@ -1,5 +1,6 @@
 use super::*;
-use bot4_types::{Instrument, InstrumentId, Side};
+use crate::account::BalanceRow;
+use bot4_types::{AssetId, Instrument, InstrumentId, Side, Symbol};
 use proptest::prelude::*;
 
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/venues/bybit/samples/");
@@ -83,10 +84,10 @@ fn pages_are_read_with_their_cursor() {
     let mut decoder = decoder();
     let told = decoder.page(8, 200, PAGE.as_bytes()).expect("read");
     assert_eq!((told.answer, told.more), (Some((8, None)), true));
-    assert_eq!((decoder.cursor.as_str(), decoder.rows.orders.len()), ("x%3A1", 1));
+    assert_eq!((decoder.rows.cursor.as_str(), decoder.rows.orders.len()), ("x%3A1", 1));
     let told = decoder.page(8, 502, b"<html>").expect("read");
     assert_eq!((told.answer, told.more), (Some((8, Some(Refusal::OutcomeUnknown))), false));
-    assert!(decoder.cursor.is_empty() && decoder.rows.orders.is_empty());
+    assert!(decoder.rows.cursor.is_empty() && decoder.rows.orders.is_empty());
     assert!(decoder.page(8, 200, b"<html>").is_err());
 }
 

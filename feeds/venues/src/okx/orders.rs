@@ -8,6 +8,7 @@
 
 use bot4_types::{ClientId, Instrument, OrderKind, Side, Symbol, Tif};
 
+use crate::place::Place;
 use crate::rest;
 use crate::secret::SecretKeys;
 use crate::write::{decimal, digits, rfc3339, time};
@@ -20,29 +21,6 @@ pub const PAGE: usize = 100;
 pub const DEAD_MAN_S: u64 = 10;
 /// Orders that one message cancels at most.
 pub const BATCH_MAX: usize = 20;
-
-/// A new order.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Id of the request, echoed in the answer.
-    pub id: u64,
-    /// What to trade.
-    pub instrument: &'a Instrument,
-    /// The order's client id.
-    pub client: ClientId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Order type.
-    pub kind: OrderKind,
-    /// Time in force, of limit orders.
-    pub tif: Tif,
-    /// Limit price in price units; ignored for market orders.
-    pub price: i64,
-    /// Quantity in quantity units.
-    pub qty: i64,
-    /// Venue time in Unix ms.
-    pub now_ms: i64,
-}
 
 /// Writes requests.
 #[derive(Debug)]

@@ -6,23 +6,21 @@
 //! that fill, so that only the order is read there. Logon and subscriptions are answered without an
 //! id: the decoder is told which request they answer.
 
-use bot4_types::{AssetId, DoneReason, InstrumentTable, Symbol};
+use bot4_types::{DoneReason, InstrumentTable};
 
 use super::errors::refusal;
 use crate::account::{
-    BalanceRow, FillRow, Names, OrderRow, Refusal, RowState, Rows, Told, client, side_of,
-    venue_number,
+    FillRow, FillWords, Names, OrderRow, OrderWords, Refusal, RowState, Rows, Told, amount_or_zero,
+    side_of,
 };
-use crate::json::{Fields, FieldsExt, Node, Scratch, text_of};
+use crate::json::{Fields, FieldsExt, Node, Scratch, object_of, text_of};
 use crate::market::DecodeError;
-use crate::number::{amount, id_of, market_units};
+use crate::number::id_of;
 
 use super::orders::PAGE;
 
 /// Longest message in bytes; a page of a hundred orders has some 120 kB.
 const LEN_MAX: usize = 1024 * 1024;
-/// Decimals of quantities whose instrument is not in the table.
-const FOREIGN_DECIMALS: u8 = 8;
 /// Channels that a subscription asks for.
 const CHANNELS: u32 = 2;
 
@@ -45,8 +43,6 @@ pub struct PrivateDecoder {
     names: Names,
     /// The rows of the last message.
     pub rows: Rows,
-    /// Where the next page begins; empty when there is none.
-    pub cursor: String,
     /// The request that the next answer to a logon is for.
     pub logon: u64,
     subscription: u64,
@@ -61,7 +57,6 @@ impl PrivateDecoder {
             scratch: Scratch::new(LEN_MAX),
             names: Names::new(table),
             rows: Rows::with_room(),
-            cursor: String::new(),
             logon: 0,
             subscription: 0,
             channels: 0,
@@ -84,7 +79,7 @@ impl PrivateDecoder {
         }
         let Self { scratch, names, rows, logon, subscription, channels, .. } = self;
         scratch.read(text, |root| {
-            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            let root = object_of(root)?;
             if let Some(event) = root.get("event").and_then(text_of) {
                 return notice(event, &root, *logon, (*subscription, channels));
             }
@@ -94,7 +89,7 @@ impl PrivateDecoder {
             let arg = root.fields("arg").ok_or(DecodeError::Schema)?;
             let channel = arg.text("channel")?;
             for row in root.list("data")?.iter() {
-                let f = row.as_object().ok_or(DecodeError::Schema)?;
+                let f = object_of(row)?;
                 match channel {
                     "account" => wallet(&f, names, rows)?,
                     "orders" if f.text("instType")? == "SPOT" => {
@@ -115,9 +110,8 @@ impl PrivateDecoder {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn page(&mut self, id: u64, kind: PageKind, status: u16, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows, cursor, .. } = self;
+        let Self { scratch, names, rows, .. } = self;
         rows.clear();
-        cursor.clear();
         let unknown = Told { answer: Some((id, Some(Refusal::OutcomeUnknown))), ..Told::default() };
         match status {
             429 => {
@@ -129,18 +123,18 @@ impl PrivateDecoder {
             _ => return Ok(unknown),
         }
         scratch.read(text, |root| {
-            let root = root.as_object().ok_or(DecodeError::Schema)?;
+            let root = object_of(root)?;
             let data = root.list("data").ok();
             let refused = refused(&root, false)?;
             let mut told = Told { answer: Some((id, refused)), ..Told::default() };
             let Some(data) = data.filter(|_| refused.is_none()) else { return Ok(told) };
             for row in data.iter() {
-                page_row(row, kind, names, rows, cursor, &mut told)?;
+                page_row(row, kind, names, rows, &mut told)?;
             }
             if data.len() < PAGE {
-                cursor.clear();
+                rows.cursor.clear();
             }
-            told.more = !cursor.is_empty();
+            told.more = !rows.cursor.is_empty();
             Ok(told)
         })
     }
@@ -208,22 +202,21 @@ fn page_row(
     kind: PageKind,
     names: &mut Names,
     rows: &mut Rows,
-    cursor: &mut String,
     told: &mut Told,
 ) -> Read<()> {
-    let f = row.as_object().ok_or(DecodeError::Schema)?;
-    let mut last = |key: &str| {
+    let f = object_of(row)?;
+    let last = |key: &str, cursor: &mut String| {
         cursor.clear();
-        cursor.push_str(f.get(key).and_then(text_of).unwrap_or(""));
+        cursor.push_str(f.word(key));
     };
     match kind {
         PageKind::Orders => {
-            last("ordId");
+            last("ordId", &mut rows.cursor);
             rows.orders.push(order(&f, names)?);
         }
         PageKind::Fills => {
-            last("billId");
-            rows.fills.extend(fill(&f, names, ["fillSz", "fillPx", "fee", "feeCcy"])?);
+            last("billId", &mut rows.cursor);
+            rows.fills.extend(fill(&f, names, ["fee", "feeCcy"])?);
         }
         PageKind::Other if f.has("details") => wallet(&f, names, rows)?,
         PageKind::Other => {
@@ -235,24 +228,14 @@ fn page_row(
 }
 
 fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
-    let name = f.text("instId")?;
-    let listed = names.find(name);
-    let decimals = listed.map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
-    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
-    let executed = match word("accFillSz") {
-        "" => 0,
-        text => market_units(text, decimals)?,
-    };
-    let (state, reason) = state(f.text("state")?, word("cancelSource"), executed)?;
-    Ok(OrderRow {
-        instrument: listed.map(|l| l.id),
-        symbol: Symbol::new(name).ok_or(DecodeError::UnknownSymbol)?,
-        venue_order: venue_number(f.text("ordId")?),
-        client: client(word("clOrdId")),
-        state,
-        executed,
-        reason,
-    })
+    let mut row = names.order(&OrderWords {
+        symbol: f.text("instId")?,
+        order: f.text("ordId")?,
+        client: f.word("clOrdId"),
+        executed: f.word("accFillSz"),
+    })?;
+    (row.state, row.reason) = state(f.text("state")?, f.word("cancelSource"), row.executed)?;
+    Ok(row)
 }
 
 /// The state of an order and why it ended, by the venue's number of what cancelled it: the rest of
@@ -273,59 +256,36 @@ fn state(state: &str, source: &str, executed: i64) -> Read<(RowState, DoneReason
 
 /// The fill that an event tells, if it tells one.
 fn fill_of_event(f: &Fields<'_, '_>, names: &mut Names) -> Read<Option<FillRow>> {
-    if f.get("tradeId").and_then(text_of).unwrap_or("").is_empty() {
+    if f.word("tradeId").is_empty() {
         return Ok(None);
     }
-    fill(f, names, ["fillSz", "fillPx", "fillFee", "fillFeeCcy"])
+    fill(f, names, ["fillFee", "fillFeeCcy"])
 }
 
-/// A fill of an instrument of the table, by the names of quantity, price, fee and the fee's asset.
+/// A fill of an instrument of the table, by the names of the fee, which is stated as what the
+/// account gets, and of the fee's asset.
 fn fill(
     f: &Fields<'_, '_>,
     names: &mut Names,
-    [qty, price, fee, currency]: [&str; 4],
+    [fee, currency]: [&str; 2],
 ) -> Read<Option<FillRow>> {
-    let Some(listed) = names.find(f.text("instId")?) else { return Ok(None) };
-    let side = side_of(f.text("side")?, ["buy", "sell"])?;
-    let word = |key: &str| f.get(key).and_then(text_of).unwrap_or("");
-    let fee = match word(fee) {
-        "" => 0,
-        text => -amount(text)?,
-    };
-    let fee_asset = match word(currency) {
-        "" => names.received(listed.id, side),
-        name => names.asset(name),
-    };
-    Ok(Some(FillRow {
-        instrument: listed.id,
+    names.fill(&FillWords {
+        symbol: f.text("instId")?,
         trade_id: id_of(f.text("tradeId")?)?,
-        venue_order: venue_number(f.text("ordId")?),
-        client: client(word("clOrdId")),
-        side,
-        price: market_units(f.text(price)?, listed.price_decimals)?,
-        qty: market_units(f.text(qty)?, listed.qty_decimals)?,
-        fee,
-        fee_asset,
+        order: f.text("ordId")?,
+        client: f.word("clOrdId"),
+        side: side_of(f.text("side")?, ["buy", "sell"])?,
+        price: f.text("fillPx")?,
+        qty: f.text("fillSz")?,
+        fee: -amount_or_zero(f.word(fee))?,
+        fee_asset: f.word(currency),
         maker: f.text("execType")? == "M",
-        time_ms: word("fillTime").parse().map_err(|_| DecodeError::Schema)?,
-    }))
+        time_ms: f.word("fillTime").parse().map_err(|_| DecodeError::Schema)?,
+    })
 }
 
 fn wallet(f: &Fields<'_, '_>, names: &Names, rows: &mut Rows) -> Read<()> {
-    for detail in f.list("details")?.iter() {
-        let detail = detail.as_object().ok_or(DecodeError::Schema)?;
-        let asset = names.asset(detail.text("ccy")?);
-        if asset == AssetId::NONE {
-            continue;
-        }
-        let of = |key: &str| match detail.get(key).and_then(text_of).unwrap_or("") {
-            "" => Ok(0),
-            text => amount(text),
-        };
-        let (all, locked) = (of("cashBal")?, of("frozenBal")?);
-        rows.balances.push(BalanceRow { asset, free: all - locked, locked });
-    }
-    Ok(())
+    names.balances(&f.list("details")?, ["ccy", "cashBal", "frozenBal"], rows)
 }
 
 #[cfg(test)]

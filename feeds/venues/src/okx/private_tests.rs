@@ -1,5 +1,6 @@
 use super::*;
-use bot4_types::{Instrument, InstrumentId, Side};
+use crate::account::BalanceRow;
+use bot4_types::{AssetId, Instrument, InstrumentId, Side, Symbol};
 use proptest::prelude::*;
 
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/venues/okx/samples/");
@@ -85,7 +86,7 @@ fn pages_tell_orders_or_fills() {
     let row = &FILLS[FILLS.find("[{").expect("a list") + 1..FILLS.find("}]").expect("its end") + 1];
     let full = FILLS.replace(row, &vec![row; PAGE].join(","));
     let told = decoder.page(8, PageKind::Fills, 200, full.as_bytes()).expect("read");
-    assert_eq!((told.more, decoder.cursor.as_str()), (true, "9"));
+    assert_eq!((told.more, decoder.rows.cursor.as_str()), (true, "9"));
     let gone = br#"{"code":"51603","data":[],"msg":"Order does not exist"}"#;
     let told = decoder.page(8, PageKind::Orders, 200, gone).expect("read");
     assert_eq!(told.answer, Some((8, Some(Refusal::NotFound))));

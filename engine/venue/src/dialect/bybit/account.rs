@@ -11,20 +11,21 @@ use ring::hmac;
 use serde_json::Value;
 
 use crate::decimal;
+use crate::dialect::own::{self, Placed, Refused, RefusedList, Secret};
 use crate::dialect::{Desk, Keys};
 use crate::exchange::{Exchange, Private, Ticket};
 use crate::limits::Window;
 use crate::matching::{Side, Stp, Tif};
-use crate::orders::Kind;
+use crate::orders::{Kind, Order};
 use crate::report::Event;
 use crate::venue::ConnId;
 
 use super::Product;
-use super::account_words::{self as words, Limit, Refused, Row};
+use super::account_words::{self as words, Limit, Row};
 
 /// Ids of requests that must not come again, the latest so many.
 const IDS_MAX: usize = 4_096;
-/// Closed orders that the quick question finds, and refused ones that are remembered.
+/// Closed orders that the quick question finds.
 pub const RECENT_MAX: usize = 500;
 /// The dead-man switch's bounds, s.
 pub const DEAD_MAN_S: std::ops::RangeInclusive<u64> = 3..=300;
@@ -70,10 +71,10 @@ pub type Denied = (i64, &'static str);
 /// The account as this dialect sees it.
 pub struct Account {
     keys: Keys,
-    key: hmac::Key,
+    secret: Secret,
     conns: BTreeMap<ConnId, Conn>,
     /// Orders that were taken and then refused, oldest first.
-    pub refused: VecDeque<Refused>,
+    pub refused: RefusedList,
     orders: Window,
     /// The dead-man switch's time, ns, once it is set.
     pub window_ns: Option<u64>,
@@ -85,12 +86,12 @@ pub struct Account {
 impl Account {
     pub fn new(keys: Keys) -> Self {
         let secret = keys.secret.lines().next().unwrap_or("");
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let secret = Secret::new(hmac::HMAC_SHA256, secret.as_bytes());
         Self {
             keys,
-            key,
+            secret,
             conns: BTreeMap::new(),
-            refused: VecDeque::new(),
+            refused: RefusedList::default(),
             orders: Window::new(1_000),
             window_ns: None,
             guarded_ns: None,
@@ -117,9 +118,8 @@ impl Account {
         if key.is_empty() || key != self.keys.api_key {
             return Err((10_003, "API key is invalid."));
         }
-        let signed = hmac::sign(&self.key, text.as_bytes());
-        let hex: String = signed.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        if hex == signature { Ok(()) } else { Err((10_004, "error sign! please check sign")) }
+        let signed = self.secret.hex(text.as_bytes());
+        if signed == signature { Ok(()) } else { Err((10_004, "error sign! please check sign")) }
     }
 
     pub fn hear(&mut self, desk: &mut Desk, conn: ConnId, text: &str) {
@@ -264,27 +264,22 @@ impl Account {
         let client = ticket.client_id.clone().unwrap_or_default();
         let known = |client: &str| {
             desk.exchange.orders.by_client(client).is_some()
-                || self.refused.iter().any(|r| r.client == client)
+                || self.refused.by_client(client).is_some()
         };
         if !client.is_empty() && known(&client) {
             return Err((170_141, "Duplicate clientOrderId"));
         }
-        match desk.exchange.place(ticket.clone(), now_ms) {
-            Ok(id) => {
+        match own::place(desk.exchange, &ticket, now_ms) {
+            Ok(Placed::Taken(id)) => {
                 let client = desk.exchange.orders.by_id(id).map(|o| o.client_id.clone());
                 Ok((id.to_string(), client.unwrap_or_default()))
             }
-            Err(error) if error.msg.starts_with("Order would immediately match") => {
-                let id = desk.exchange.ids.order;
-                desk.exchange.ids.order += 1;
+            Ok(Placed::WouldTake(id)) => {
                 let symbol = desk.exchange.markets[ticket.market].spec.name.clone();
                 let row = Row::refused(&ticket, &symbol, id, now_ms).text();
                 let event = self.event("order", &words::with_category(&row), now_ms);
                 self.tell(desk, "order", &event, 1);
-                self.refused.push_back(Refused { client: client.clone(), row });
-                if self.refused.len() > RECENT_MAX {
-                    self.refused.pop_front();
-                }
+                self.refused.push(Refused { client: client.clone(), id, row });
                 Ok((id.to_string(), client))
             }
             Err(error) => Err(words::denied(&error)),
@@ -324,11 +319,8 @@ impl Account {
 
     fn tell(&self, desk: &mut Desk, topic: &str, text: &str, times: usize) {
         let hears = |at: &&Conn| at.leg == Leg::Private && at.authorized && at.hears(topic);
-        let heard: Vec<ConnId> =
-            self.conns.iter().filter(|(_, at)| hears(at)).map(|(&conn, _)| conn).collect();
-        for _ in 0..times {
-            desk.tell(&heard, text.to_owned());
-        }
+        let heard = self.conns.iter().filter(|(_, at)| hears(at)).map(|(&conn, _)| conn);
+        own::tell(desk, heard, text, times);
     }
 
     /// Remembers when a connection that arms the dead-man switch was heard last.
@@ -369,10 +361,11 @@ pub fn in_time(stamp: &str, window: &str, now_ms: u64) -> Result<(), Denied> {
 
 /// Cancels what is open on spot, of one market or of all; how many.
 pub fn cancel_all(exchange: &mut Exchange, market: Option<usize>, now_ms: u64) -> usize {
-    let is_spot = |symbol: &str| Product::of_market(symbol).0 == Product::Spot;
-    let open = exchange.orders.open(market).filter(|o| is_spot(&o.symbol));
-    let ids: Vec<u64> = open.map(|o| o.id).collect();
-    ids.into_iter().filter(|id| exchange.cancel(*id, None, now_ms).is_some()).count()
+    let wanted = |o: &Order| {
+        let is_spot = Product::of_market(&o.symbol).0 == Product::Spot;
+        is_spot && market.is_none_or(|market| market == o.market)
+    };
+    own::cancel_open(exchange, wanted, now_ms)
 }
 
 /// Cancels the order that a request names.

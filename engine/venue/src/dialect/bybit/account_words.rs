@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::account::Balance;
 use crate::decimal::ONE;
-use crate::dialect::text::{trimmed_text, wide_text};
+use crate::dialect::text::{quoted, trimmed_text, wide_text};
 use crate::error::ApiError;
 use crate::exchange::Ticket;
 use crate::matching::{Side, Tif};
@@ -22,16 +22,6 @@ pub struct Limit {
     pub most: u32,
     pub left: u32,
     pub reset_ms: u64,
-}
-
-/// An order that was taken and then refused.
-pub struct Refused {
-    pub client: String,
-    pub row: String,
-}
-
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
 }
 
 fn req_id(name: &str, id: Option<&str>) -> String {

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::dialect::own::fills_by;
 use crate::dialect::{Ask, Desk, Page, parameter};
 use crate::exchange::Exchange;
 use crate::orders::{Order, OwnTrade};
@@ -87,10 +88,9 @@ impl Account {
                 true => !o.status.is_open(),
                 false => o.status.is_open() || is_recent(exchange, o),
             });
-            let row = order.map(|o| Row::of(o).text()).or_else(|| {
-                let refused = self.refused.iter().find(|refused| refused.client == link);
-                refused.map(|refused| refused.row.clone())
-            });
+            let row = order
+                .map(|o| Row::of(o).text())
+                .or_else(|| self.refused.by_client(&link).map(|refused| refused.row.clone()));
             return Ok(list(row.as_slice(), ""));
         }
         let limit = limit(query, ORDERS_MAX)?;
@@ -181,10 +181,7 @@ fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
             && end_ms.is_none_or(|ms| t.time_ms <= ms)
             && cursor.is_none_or(|cursor| (t.time_ms, t.id) < cursor)
     };
-    let markets = 0..exchange.markets.len();
-    let mut found: Vec<&OwnTrade> =
-        markets.flat_map(|m| exchange.orders.trades(m)).filter(wanted).collect();
-    found.sort_by_key(|t| std::cmp::Reverse((t.time_ms, t.id)));
+    let mut found = fills_by(exchange, wanted, |t| (t.time_ms, t.id));
     let full = found.len() > limit;
     found.truncate(limit);
     let rows: Vec<String> = found

@@ -4,14 +4,13 @@
 //! Sources: protocol sheet, chapters 5 to 7. The answer to an order says that the request was
 //! taken; what became of it is told by the channel `orders`, whose messages may carry a fill.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::Value;
 
 use crate::decimal;
+use crate::dialect::own::{self, Placed, Refused, RefusedList, Secret};
 use crate::dialect::{Desk, Keys};
 use crate::exchange::{Exchange, Private, Ticket};
 use crate::limits::Window;
@@ -20,15 +19,13 @@ use crate::orders::{Kind, Order};
 use crate::report::Event;
 use crate::venue::ConnId;
 
-use super::account_words::{self as words, Refused, Row};
+use super::account_words::{self as words, Row};
 use super::words::CODE_FIRST;
 
 /// How long a logon's stamp is good, s.
 const LOGON_S: u64 = 30;
 /// Orders in one cancel of several.
 const BATCH_MAX: usize = 20;
-/// Refused orders that are remembered.
-const REFUSED_MAX: usize = 500;
 
 struct Conn {
     id: String,
@@ -42,10 +39,10 @@ pub type Denied = (u32, &'static str);
 /// The account as this dialect sees it.
 pub struct Account {
     keys: Keys,
-    key: hmac::Key,
+    secret: Secret,
     conns: BTreeMap<ConnId, Conn>,
     /// Orders that were taken and then cancelled by the venue at once, oldest first.
-    pub refused: VecDeque<Refused>,
+    pub refused: RefusedList,
     orders: Window,
     /// When the dead-man switch strikes, Unix ns.
     pub dead_man_ns: Option<u64>,
@@ -54,12 +51,12 @@ pub struct Account {
 impl Account {
     pub fn new(keys: Keys) -> Self {
         let secret = keys.secret.lines().next().unwrap_or("");
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let secret = Secret::new(hmac::HMAC_SHA256, secret.as_bytes());
         Self {
             keys,
-            key,
+            secret,
             conns: BTreeMap::new(),
-            refused: VecDeque::new(),
+            refused: RefusedList::default(),
             orders: Window::new(2_000),
             dead_man_ns: None,
         }
@@ -87,7 +84,7 @@ impl Account {
         signature: &str,
     ) -> Result<(), [Denied; 2]> {
         let passphrase = self.keys.secret.lines().nth(1).unwrap_or("");
-        let signed = STANDARD.encode(hmac::sign(&self.key, text.as_bytes()));
+        let signed = self.secret.base64(text.as_bytes());
         if key.is_empty() || key != self.keys.api_key {
             return Err([(60_005, "Invalid apiKey"), (50_111, "Invalid OK-ACCESS-KEY")]);
         }
@@ -196,19 +193,14 @@ impl Account {
     fn place(&mut self, desk: &mut Desk, arg: &Value) -> Result<String, Denied> {
         let now_ms = desk.now_ms();
         let ticket = ticket(desk.exchange, arg)?;
-        match desk.exchange.place(ticket.clone(), now_ms) {
-            Ok(id) => Ok(id.to_string()),
-            Err(error) if error.msg.starts_with("Order would immediately match") => {
-                let id = desk.exchange.ids.order;
-                desk.exchange.ids.order += 1;
+        match own::place(desk.exchange, &ticket, now_ms) {
+            Ok(Placed::Taken(id)) => Ok(id.to_string()),
+            Ok(Placed::WouldTake(id)) => {
                 let symbol = desk.exchange.markets[ticket.market].spec.name.clone();
                 let row = Row::refused(&ticket, &symbol, id, now_ms).text(None);
                 self.tell(desk, "orders", &words::event("orders", &row), 1);
                 let client = ticket.client_id.unwrap_or_default();
-                self.refused.push_back(Refused { client, id, row });
-                if self.refused.len() > REFUSED_MAX {
-                    self.refused.pop_front();
-                }
+                self.refused.push(Refused { client, id, row });
                 Ok(id.to_string())
             }
             Err(error) => Err(words::denied(&error)),
@@ -236,11 +228,8 @@ impl Account {
 
     fn tell(&self, desk: &mut Desk, channel: &str, text: &str, times: usize) {
         let hears = |at: &&Conn| at.authorized && at.channels.contains(channel);
-        let heard: Vec<ConnId> =
-            self.conns.iter().filter(|(_, at)| hears(at)).map(|(&conn, _)| conn).collect();
-        for _ in 0..times {
-            desk.tell(&heard, text.to_owned());
-        }
+        let heard = self.conns.iter().filter(|(_, at)| hears(at)).map(|(&conn, _)| conn);
+        own::tell(desk, heard, text, times);
     }
 
     /// When the dead-man switch strikes.
@@ -254,10 +243,7 @@ impl Account {
             return;
         }
         self.dead_man_ns = None;
-        let ids: Vec<u64> = desk.exchange.orders.open(None).map(|o| o.id).collect();
-        for id in ids {
-            desk.exchange.cancel(id, None, desk.now_ns / 1_000_000);
-        }
+        own::cancel_open(desk.exchange, |_| true, desk.now_ns / 1_000_000);
     }
 }
 

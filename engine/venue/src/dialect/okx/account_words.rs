@@ -17,13 +17,6 @@ use crate::orders::{Kind, Order, OwnTrade, Status};
 
 use super::account::Denied;
 
-/// An order that was taken and cancelled at once.
-pub struct Refused {
-    pub client: String,
-    pub id: u64,
-    pub row: String,
-}
-
 /// The answer to a logon.
 pub fn login(conn_id: &str) -> String {
     format!(r#"{{"event":"login","code":"0","msg":"","connId":"{conn_id}"}}"#)

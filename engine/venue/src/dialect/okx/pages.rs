@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::dialect::own::fills_by;
+use crate::dialect::text::unix_ms;
 use crate::dialect::{Ask, Desk, Page, parameter};
 use crate::exchange::Exchange;
 use crate::orders::{Order, OwnTrade};
@@ -94,11 +96,11 @@ impl Account {
         if let Some(order) = order.filter(|o| o.symbol == symbol) {
             return Ok(Row::of(order).text(None));
         }
-        let named = |r: &&super::account_words::Refused| {
-            id == Some(r.id) || (id.is_none() && client.as_deref() == Some(r.client.as_str()))
+        let refused = match (id, &client) {
+            (Some(id), _) => self.refused.by_id(id),
+            (None, client) => client.as_ref().and_then(|client| self.refused.by_client(client)),
         };
-        let refused = self.refused.iter().find(named).map(|r| r.row.clone());
-        refused.ok_or((51_603, "Order does not exist"))
+        refused.map(|r| r.row.clone()).ok_or((51_603, "Order does not exist"))
     }
 
     fn order(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Result<String, Denied> {
@@ -158,36 +160,10 @@ fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
             && end.is_none_or(|ms| t.time_ms <= ms)
             && after.is_none_or(|after| bill(t) < after)
     };
-    let markets = 0..exchange.markets.len();
-    let mut found: Vec<&OwnTrade> =
-        markets.flat_map(|m| exchange.orders.trades(m)).filter(wanted).collect();
-    found.sort_by_key(|t| std::cmp::Reverse(bill(t)));
+    let found = fills_by(exchange, wanted, bill);
     let rows = found
         .iter()
         .take(limit)
         .filter_map(|t| Some(execution(t, exchange.orders.by_id(t.order)?, bill(t))));
     Ok(rows.collect::<Vec<_>>().join(","))
-}
-
-/// The Unix ms of `2020-12-08T09:08:57.715Z`.
-fn unix_ms(text: &str) -> Option<u64> {
-    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-    let numbers = |text: &str, by: &[char]| -> Option<Vec<u64>> {
-        text.split(by).map(|part| part.parse().ok()).collect()
-    };
-    let ([year, month, day], [hour, minute, second, ms]) =
-        (numbers(date, &['-'])?.try_into().ok()?, numbers(clock, &[':', '.'])?.try_into().ok()?);
-    let is_leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
-    let in_month = |m: u64, y: u64| match m {
-        2 => 28 + u64::from(is_leap(y)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    if !(1970..2200).contains(&year) || !(1..=12).contains(&month) {
-        return None;
-    }
-    let before: u64 = (1970..year).map(|y| 365 + u64::from(is_leap(y))).sum();
-    let months: u64 = (1..month).map(|m| in_month(m, year)).sum();
-    let days: u64 = before + months + u64::checked_sub(day, 1)?;
-    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + ms)
 }

@@ -1,0 +1,42 @@
+//! A new order, as every venue's encoder takes it.
+
+use bot4_types::{ClientId, Instrument, OrderIntent, OrderKind, Side, Tif};
+
+/// A new order.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Id of the request, echoed in the answer.
+    pub id: u64,
+    /// What to trade.
+    pub instrument: &'a Instrument,
+    /// The order's client id.
+    pub client: ClientId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Order type.
+    pub kind: OrderKind,
+    /// Time in force; for limit orders only, the other types have none.
+    pub tif: Tif,
+    /// Limit price in price units; ignored for market orders.
+    pub price: i64,
+    /// Quantity in quantity units.
+    pub qty: i64,
+    /// Venue time in Unix ms.
+    pub now_ms: i64,
+}
+
+impl<'a> Place<'a> {
+    /// The order that `intent` asks for.
+    #[must_use]
+    pub const fn of(
+        id: u64,
+        instrument: &'a Instrument,
+        client: ClientId,
+        intent: &OrderIntent,
+        now_ms: i64,
+    ) -> Self {
+        let OrderIntent { side, kind, tif, .. } = *intent;
+        let (price, qty) = (intent.price.0, intent.qty.0);
+        Self { id, instrument, client, side, kind, tif, price, qty, now_ms }
+    }
+}
