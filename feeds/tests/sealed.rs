@@ -191,6 +191,7 @@ fn requests_and_answers_allocate_nothing_once_grown() {
             kind: OrderKind::Limit,
             tif: Tif::Ioc,
             price: i64::MAX,
+            trigger: 0,
             qty: i64::MAX,
             now_ms: i64::MAX,
         };

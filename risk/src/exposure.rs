@@ -13,6 +13,8 @@ pub struct Exposure {
     pub leaves: [i128; 2],
     /// Orders of unknown fate, by side.
     pub unknown: [u32; 2],
+    /// Orders not ended that may only reduce, by side.
+    pub reduce_only: [u32; 2],
     /// Orders that are not ended.
     pub open: u32,
 }

@@ -15,8 +15,8 @@ use bot4_types::{ApprovedOrder, OrderAction, OrderIntent, RefuseReason, Trail};
 use crate::checks::{
     CheckInput, amend, balance, book, breaker, cancel, collar, correlation, daily_loss, drawdown,
     duplicate, expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin,
-    mark_age, mode, net, notional, open_orders, position, price, rate, self_trade, session,
-    shortfall, size, stop, unknown, weight,
+    mark_age, mode, net, notional, open_orders, position, price, rate, reduce_only, self_trade,
+    session, shortfall, size, stop, trigger, unknown, weight,
 };
 
 /// One line of a roster.
@@ -54,10 +54,12 @@ roster! {
     "instrument" => instrument::check,
     "session" => session::check,
     "duplicate" => duplicate::check,
+    "reduce_only" => reduce_only::check,
     "expiry" => expiry::check,
     "book" => book::check,
     "mark_age" => mark_age::check,
     "price" => price::check,
+    "trigger" => trigger::check,
     "collar" => collar::check,
     "size" => size::check,
     "notional" => notional::check,
@@ -95,6 +97,7 @@ roster! {
     "book" => book::check,
     "mark_age" => mark_age::check,
     "price" => price::check,
+    "trigger" => trigger::check,
     "collar" => collar::check,
     "size" => size::check,
     "notional" => notional::check,
@@ -117,6 +120,7 @@ roster! {
     "instrument" => instrument::check,
     "session" => session::check,
     "amend" => amend::check,
+    "reduce_only" => reduce_only::check,
     "expiry" => expiry::check,
     "book" => book::check,
     "mark_age" => mark_age::check,
@@ -291,6 +295,8 @@ mod tests {
             (R::NotTradable, |f| f.instrument.tradable = false),
             (R::Session, |f| f.session_ready = false),
             (R::DuplicateId, |f| f.order_last = f.intent.order),
+            (R::ReduceOnly, |f| f.intent.reduce_only = true),
+            (R::Trigger, |f| f.intent.trigger.0 = 95 * crate::checks::fixture::ONE),
             (R::Expired, |f| f.intent.expires = f.now),
             (R::BookNotLive, |f| f.mark.state = bot4_types::BookState::Stale),
             (R::BookStale, |f| f.mark.at = bot4_types::Nanos(0)),

@@ -23,7 +23,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
     AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderAction,
-    OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, Side,
+    OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side,
     StrategyId, notional,
 };
 
@@ -34,6 +34,10 @@ use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
 use crate::orders::{Chain, OrderSlot, OrderTable};
 
 mod amends;
+mod match_limit;
+
+pub use match_limit::match_limit;
+use match_limit::limit_when_working;
 
 /// What one asset's account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,6 +147,8 @@ impl Ledger {
             OrderSlot::new(intent.order, intent.instrument, intent.strategy, intent.side);
         slot.limit = match_limit(intent);
         slot.own_limit = slot.limit;
+        slot.waits_for = intent.kind.is_triggered().then(|| limit_when_working(intent));
+        slot.reduce_only = intent.reduce_only;
         slot.reserve_price = self.reserve_price(intent);
         slot.qty = intent.qty.0;
         let Some(place) = self.orders.insert(slot) else { return false };
@@ -196,6 +202,11 @@ impl Ledger {
         }
         self.take_terms(place, report);
         let slot = self.orders.slot_mut(place);
+        if report.kind == ReportKind::Triggered
+            && let Some(limit) = slot.waits_for.take()
+        {
+            slot.own_limit = limit;
+        }
         slot.seq = slot.seq.max(report.seq);
         self.settle(place);
         news
@@ -388,7 +399,7 @@ impl Ledger {
 
     /// A market buy pays what the book asks, so its reservation is made above its price.
     fn reserve_price(&self, intent: &OrderIntent) -> i64 {
-        if intent.kind != OrderKind::Market {
+        if !intent.kind.is_market() {
             return intent.price.0;
         }
         let up = i128::from(10_000 + self.slippage_e4);
@@ -519,7 +530,13 @@ impl Ledger {
     fn count_open(&mut self, place: u32, opened: bool) {
         let slot = *self.orders.slot(place);
         let counted = |n: u32| if opened { n + 1 } else { n.saturating_sub(1) };
-        self.each_exposure(&slot, |exposure| exposure.open = counted(exposure.open));
+        self.each_exposure(&slot, |exposure| {
+            exposure.open = counted(exposure.open);
+            if slot.reduce_only {
+                let reducing = &mut exposure.reduce_only[slot.side.index()];
+                *reducing = counted(*reducing);
+            }
+        });
         if let Some(open) = self.open_by.get_mut(usize::from(slot.strategy.0)) {
             *open = counted(*open);
         }
@@ -538,16 +555,6 @@ impl Ledger {
     fn cell_mut(&mut self, strategy: StrategyId, at: InstrumentId) -> Option<&mut Exposure> {
         let cell = self.cell(strategy, at)?;
         self.cells.get_mut(cell)
-    }
-}
-
-/// Worst price at which the order of `intent` can trade, price units.
-#[must_use]
-pub const fn match_limit(intent: &OrderIntent) -> i64 {
-    match (intent.kind, intent.side) {
-        (OrderKind::Market, Side::Buy) => i64::MAX,
-        (OrderKind::Market, Side::Sell) => 0,
-        _ => intent.price.0,
     }
 }
 

@@ -36,8 +36,11 @@ fn place(order: u64, strategy: u8, side: Side) -> OrderIntent {
         cause: bot4_types::Cause::Market,
         expires: Nanos::MAX,
         action: OrderAction::Place,
-        kind: OrderKind::Limit,
+        kind: bot4_types::OrderKind::Limit,
         tif: Tif::Gtc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side,
     }
 }

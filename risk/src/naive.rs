@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    AssetId, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderKind, OrderReport,
+    AssetId, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderReport,
     OrderState, ReportKind, Side, StrategyId, notional,
 };
 
@@ -126,9 +126,9 @@ impl NaiveLedger {
             return (instrument.base, instrument.base_amount(crate::ledger::clamped(leaves)));
         }
         let slippage = i128::from(10_000 + self.limits.market_slippage_e4);
-        let price = match intent.kind {
-            OrderKind::Market => mul_div_up(i128::from(intent.price.0), slippage, 10_000),
-            _ => i128::from(intent.price.0),
+        let price = match intent.kind.is_market() {
+            true => mul_div_up(i128::from(intent.price.0), slippage, 10_000),
+            false => i128::from(intent.price.0),
         };
         let value = instrument.quote_amount(price * leaves);
         let allowance = i128::from(1_000_000 + self.limits.fee_allowance_e6);

@@ -65,6 +65,11 @@ pub struct OrderSlot {
     pub limit: i64,
     /// The same by the terms that hold at the venue.
     pub own_limit: i64,
+    /// What [`own_limit`](Self::own_limit) becomes when the order is triggered; while it waits for
+    /// that it is in no book and meets nothing.
+    pub waits_for: Option<i64>,
+    /// It may only reduce what its strategy holds.
+    pub reduce_only: bool,
     /// Price its reservation is made at, price units.
     pub reserve_price: i64,
     /// Ordered quantity.
@@ -109,6 +114,8 @@ impl OrderSlot {
             state: OrderState::Approved,
             limit: 0,
             own_limit: 0,
+            waits_for: None,
+            reduce_only: false,
             reserve_price: 0,
             qty: 0,
             amend: None,

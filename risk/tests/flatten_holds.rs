@@ -26,6 +26,9 @@ fn intent(id: u64, strategy: u8, side: Side, lots: i64, cause: Cause) -> OrderIn
         action: OrderAction::Place,
         kind: OrderKind::Limit,
         tif: Tif::Ioc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side,
     }
 }

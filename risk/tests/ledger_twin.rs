@@ -57,8 +57,9 @@ fn orders(rng: &mut SplitMix64, count: u64) -> Vec<OrderIntent> {
         let price = 90 * ONE + rng.below(20) as i64 * ONE;
         let qty = 1 + rng.below(5 * ONE as u64) as i64;
         let mut intent = place(id, rng.below(2) as u16, side, price, qty);
-        if rng.below(5) == 0 {
-            intent.kind = OrderKind::Market;
+        if rng.below(4) == 0 {
+            let kinds = [OrderKind::Market, OrderKind::StopLoss, OrderKind::TakeProfitLimit];
+            intent.kind = kinds[rng.below(3) as usize];
         }
         intent
     };

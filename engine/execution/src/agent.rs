@@ -426,6 +426,10 @@ impl ExecutionAgent {
             return self.not_sent(intent.order, now, DoneReason::Other);
         };
         let Some(client) = self.desk.order(intent.order).map(|o| o.client) else { return };
+        if !self.gateway.takes(intent.kind) {
+            self.counters.add(NOT_SENT, 1);
+            return self.not_sent(intent.order, now, DoneReason::Unsupported);
+        }
         let allowed = now_ms >= self.orders_after_ms;
         if !allowed || !self.budget.try_take(now_ms, self.gateway.cost_place()) {
             self.counters.add(NOT_SENT, 1);

@@ -56,6 +56,10 @@ impl Gateway for BinanceGateway {
         self.encoder.subscribe_user_data(id, now_ms, out);
     }
 
+    fn takes(&self, _: OrderKind) -> bool {
+        true
+    }
+
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
     }
@@ -65,6 +69,8 @@ impl Gateway for BinanceGateway {
     fn amend_way(&self, change: &Change) -> AmendWay {
         let trims = change.to.price == change.from.price && change.to.qty < change.from.qty;
         match change.kind {
+            // What was triggered is about to trade: there is nothing to keep.
+            kind if kind.is_triggered() => AmendWay::None,
             _ if trims && change.to.qty > change.filled => AmendWay::InPlace,
             OrderKind::Limit | OrderKind::LimitMaker if !trims && change.filled.0 == 0 => {
                 AmendWay::Replace
@@ -94,6 +100,7 @@ impl Gateway for BinanceGateway {
             kind: change.kind,
             tif: change.tif,
             price: change.to.price.0,
+            trigger: 0,
             qty: change.to.qty.0,
             now_ms,
         };
@@ -196,8 +203,10 @@ fn key_of(client: &ClientText, epoch: RunEpoch) -> OrderKey {
     }
 }
 
-const fn state_of(status: VenueStatus) -> Option<VenueState> {
+/// `waits`: its trigger was not reached yet.
+const fn state_of(status: VenueStatus, waits: bool) -> Option<VenueState> {
     Some(match status {
+        VenueStatus::New if waits => VenueState::Untriggered,
         VenueStatus::New | VenueStatus::PendingNew | VenueStatus::PartiallyFilled => {
             VenueState::Open
         }
@@ -295,7 +304,7 @@ fn termed(key: OrderKey, venue_order: u64, price: i64, qty: i64, facts: &mut Vec
 }
 
 fn viewed(view: &OrderView, epoch: RunEpoch, facts: &mut Vec<Fact>) {
-    let Some(state) = state_of(view.status) else { return };
+    let Some(state) = state_of(view.status, view.waits) else { return };
     let reason = match view.status {
         VenueStatus::ExpiredInMatch => DoneReason::SelfTrade,
         _ => DoneReason::None,
@@ -327,7 +336,7 @@ fn executed(report: &ExecutionReport, epoch: RunEpoch, facts: &mut Vec<Fact>) {
         };
         facts.push(Fact::Fill { key, venue_order: report.venue_order, instrument, fill });
     }
-    let Some(state) = state_of(report.status) else { return };
+    let Some(state) = state_of(report.status, report.waits()) else { return };
     if state == VenueState::Open {
         termed(key, report.venue_order, report.price, report.qty, facts);
     }

@@ -274,22 +274,24 @@ impl Desk {
         }
         let open = match state {
             // A cancel may have crossed this message: only an answer to a question refuses it.
-            VenueState::Open => order.told_open(now, venue_order, asked),
+            VenueState::Open | VenueState::Untriggered => order.told_open(now, venue_order, asked),
             VenueState::Filled => order.told_open(now, venue_order, false),
             _ => Heard::default(),
         };
         if order.venue_order == 0 {
             order.venue_order = venue_order;
         }
+        let works = state == VenueState::Open || cum_qty.0 > 0;
+        let triggered = if works { order.triggered(now) } else { Heard::default() };
         let ended = match state {
-            VenueState::Open => Heard::default(),
+            VenueState::Open | VenueState::Untriggered => Heard::default(),
             VenueState::Filled => order.ended(now, end(OrderState::Filled)),
             VenueState::Canceled => order.ended(now, end(OrderState::Canceled)),
             VenueState::Expired => order.ended(now, end(OrderState::Expired)),
             VenueState::Rejected => order.ended(now, end(OrderState::Rejected)),
         };
         let done = order.settle(now);
-        for heard in [other, open, ended, done] {
+        for heard in [other, open, triggered, ended, done] {
             self.push(heard);
         }
     }
@@ -324,10 +326,11 @@ impl Desk {
         // A fill of an unknown order is old news perhaps: it says nothing about what rests.
         let fresh = order.state == OrderState::Sent;
         let acked = if fresh { order.told_open(now, venue_order, false) } else { Heard::default() };
+        let triggered = order.triggered(now);
         let filled = order.filled(now, fill);
         self.counts.overfills += u64::from(order.cum_qty > order.qty);
         let done = order.settle(now);
-        for heard in [other, acked, filled, done] {
+        for heard in [other, acked, triggered, filled, done] {
             self.push(heard);
         }
     }

@@ -138,12 +138,13 @@ fn take_failure(r: &mut Reader<'_>) -> Option<Failure> {
     })
 }
 
-const STATES: [VenueState; 5] = [
+const STATES: [VenueState; 6] = [
     VenueState::Open,
     VenueState::Filled,
     VenueState::Canceled,
     VenueState::Expired,
     VenueState::Rejected,
+    VenueState::Untriggered,
 ];
 
 fn put_fill(fill: &FillFact, w: &mut Writer<'_>) {
@@ -337,6 +338,9 @@ mod tests {
             action: OrderAction::Place,
             kind: OrderKind::Limit,
             tif: Tif::Gtc,
+            trigger: bot4_types::Price(0),
+            until: bot4_types::Nanos::MAX,
+            reduce_only: false,
             side: Side::Sell,
         }
     }

@@ -7,7 +7,7 @@
 
 use super::*;
 use bot4_types::rng::SplitMix64;
-use bot4_types::{AssetId, Price};
+use bot4_types::{AssetId, OrderKind, Price};
 use proptest::prelude::*;
 
 /// What the venue did with the order.
@@ -19,6 +19,8 @@ struct Deeds {
     end: VenueState,
     /// A cancel was sent, and refused if the end was another.
     cancel: bool,
+    /// It waited for a trigger, and was triggered if anything filled or this says so.
+    stop: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +43,9 @@ fn deeds() -> impl Strategy<Value = Deeds> {
         Just(VenueState::Canceled),
         Just(VenueState::Expired),
     ];
-    (proptest::collection::vec(1i64..5, 0..4), ends, any::<bool>()).prop_map(
-        |(mut parts, end, cancel)| {
+    let stops = prop_oneof![Just(None), any::<bool>().prop_map(Some)];
+    (proptest::collection::vec(1i64..5, 0..4), ends, any::<bool>(), stops).prop_map(
+        |(mut parts, end, cancel, stop)| {
             if end == VenueState::Filled {
                 parts.push(QTY - parts.iter().sum::<i64>().min(QTY));
             }
@@ -57,7 +60,8 @@ fn deeds() -> impl Strategy<Value = Deeds> {
             }
             let full = fills.iter().map(|(_, q)| q).sum::<i64>() == QTY;
             let end = if full { VenueState::Filled } else { end };
-            Deeds { fills, end, cancel: cancel || end == VenueState::Canceled }
+            let stop = stop.map(|triggered| triggered || !fills.is_empty());
+            Deeds { fills, end, cancel: cancel || end == VenueState::Canceled, stop }
         },
     )
 }
@@ -70,8 +74,14 @@ impl Deeds {
     /// Everything that the venue tells of it, each word as often as it likes, in any order; what
     /// was so in between may be told at any time, too.
     fn words(&self, rng: &mut SplitMix64) -> Vec<Word> {
-        let mut words =
-            vec![Word::State(VenueState::Open, 0), Word::State(self.end, self.filled())];
+        let mut words = vec![Word::State(self.end, self.filled())];
+        if self.stop.is_some() {
+            words.push(Word::State(VenueState::Untriggered, 0));
+            words.push(Word::Status(VenueState::Untriggered, 0));
+        }
+        if self.stop != Some(false) {
+            words.push(Word::State(VenueState::Open, 0));
+        }
         let mut cum = 0;
         for (id, qty) in &self.fills {
             cum += qty;
@@ -102,7 +112,10 @@ impl Deeds {
     fn told(&self, words: &[Word]) -> (OrderState, i64, Vec<(u64, i64)>, DeskCounts) {
         let mut desk = Desk::new(8, 1, RunEpoch(1), Nanos::from_secs(1));
         let (id, mut now) = (OrderId(1), Nanos(1));
-        let intent = OrderIntent { qty: Qty(QTY), ..crate::order::test_intent() };
+        let mut intent = OrderIntent { qty: Qty(QTY), ..crate::order::test_intent() };
+        if self.stop.is_some() {
+            (intent.kind, intent.trigger) = (OrderKind::StopLossLimit, Price(90));
+        }
         desk.admit(&intent, now).expect("room");
         desk.sent(id, now);
         if self.cancel {
@@ -114,6 +127,13 @@ impl Deeds {
         }
         let (state, cum) = desk.order(id).map(|o| (o.state, o.cum_qty.0)).expect("remembered");
         let mut booked: Vec<(u64, i64)> = Vec::new();
+        let told = desk.outbox().iter().filter(
+            |m| matches!(m, ExecMsg::Order(r) if r.kind == ReportKind::Triggered),
+        );
+        // Told at most once, of what waited and was triggered; before the first fill.
+        let triggered = told.count();
+        assert!(triggered <= usize::from(self.stop == Some(true)), "{triggered} triggers");
+        assert!(self.stop.is_none() || self.fills.is_empty() || triggered == 1);
         for message in desk.outbox().drain(..) {
             if let ExecMsg::Order(r) = message
                 && r.kind == ReportKind::Fill

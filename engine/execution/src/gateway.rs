@@ -52,6 +52,8 @@ pub enum OrderKey {
 pub enum VenueState {
     /// On the book or working.
     Open,
+    /// Taken, and in no book before the market reaches its trigger.
+    Untriggered,
     /// Completely filled.
     Filled,
     /// Cancelled.
@@ -229,7 +231,11 @@ pub trait Gateway: Send {
     }
     /// Subscribes to the account's events, by request `part` of as many.
     fn subscribe(&mut self, part: usize, id: u64, now_ms: i64, out: &mut Vec<u8>);
-    /// Places an order.
+    /// The venue takes orders of this kind. What it does not take never leaves.
+    fn takes(&self, kind: OrderKind) -> bool {
+        !kind.is_triggered()
+    }
+    /// Places an order of a kind that the venue [takes](Self::takes).
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>);
     /// How `change` can be asked for. A dialect that says nothing takes no amends: the router
     /// cancels and places.

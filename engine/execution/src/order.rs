@@ -57,6 +57,9 @@ pub struct Order {
     pub closing: Option<Closing>,
     /// The amend that is on its way or of unknown fate.
     pub amend: Option<Amend>,
+    /// It waits for its trigger, as far as is known: the venue does not go back on a word that it
+    /// works.
+    pub waits: bool,
     /// Its venue numbers before it was replaced, newest first: their late words are not about it.
     former: [u64; FORMER_MAX],
     seq: u32,
@@ -160,6 +163,7 @@ impl Order {
             asked_at: Nanos::ZERO,
             closing: None,
             amend: None,
+            waits: intent.kind.is_triggered(),
             former: [0; FORMER_MAX],
             seq: 0,
         }
@@ -190,7 +194,8 @@ impl Order {
     /// It rests at the venue and nothing about it is in doubt: asking for it is no hurry.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let rests = matches!(self.state, OrderState::Live | OrderState::PartiallyFilled);
+        use OrderState::{Live, PartiallyFilled, Untriggered};
+        let rests = matches!(self.state, Live | PartiallyFilled | Untriggered);
         rests && !self.lacks_fills() && self.cum_qty < self.qty
     }
 
@@ -229,6 +234,18 @@ impl Order {
         let refused = kind == ReportKind::CancelRejected;
         let reason = if refused { DoneReason::Other } else { DoneReason::None };
         Heard::of(step, Some(self.report(now, kind, reason)))
+    }
+
+    /// The market reached its trigger, by the venue's word or because it traded. Told once, of
+    /// orders that wait for one.
+    pub fn triggered(&mut self, now: Nanos) -> Heard {
+        if !self.waits || self.state.is_terminal() || self.state == OrderState::Approved {
+            return Heard::default();
+        }
+        self.waits = false;
+        let step = self.step(Event::Triggered);
+        self.touched_at = now;
+        Heard::of(step, Some(self.report(now, ReportKind::Triggered, DoneReason::None)))
     }
 
     /// A cancel was handed to the socket.
@@ -410,6 +427,9 @@ impl Order {
         if self.amend.is_some() {
             return OrderState::PendingReplace;
         }
+        if self.waits {
+            return OrderState::Untriggered;
+        }
         if self.cum_qty.0 > 0 { OrderState::PartiallyFilled } else { OrderState::Live }
     }
 
@@ -465,6 +485,9 @@ pub(crate) fn test_intent() -> OrderIntent {
         action: bot4_types::OrderAction::Place,
         kind: bot4_types::OrderKind::Limit,
         tif: bot4_types::Tif::Gtc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side: Side::Buy,
     }
 }

@@ -11,7 +11,7 @@
 //! What is legal in any order: the venue's answers and its events travel apart, so an acceptance
 //! may come after a fill or an ending, an ending twice, a refused cancel after the order is gone.
 //! What is not: an ending other than the one before, a refusal of what was accepted, a word about
-//! an order that never left. Cost: one load from 168 bytes.
+//! an order that never left. Cost: one load from 208 bytes.
 
 use bot4_types::OrderState;
 
@@ -49,10 +49,12 @@ pub enum Event {
     Rejected,
     /// What became of it cannot be known at present.
     Lost,
+    /// The market reached its trigger: it works from now on.
+    Triggered,
 }
 
 /// Number of events.
-pub const EVENTS: usize = Event::Lost as usize + 1;
+pub const EVENTS: usize = Event::Triggered as usize + 1;
 /// Number of states.
 pub const STATES: usize = OrderState::ALL.len();
 
@@ -61,7 +63,8 @@ pub const STATES: usize = OrderState::ALL.len();
 pub enum Step {
     /// The order is in this state now.
     To(OrderState),
-    /// It is open at the venue: live, filled in part, or with an amend that is not over.
+    /// It is open at the venue: waiting for its trigger, live, filled in part, or with an amend
+    /// that is not over.
     Open,
     /// Nothing new.
     Stay,
@@ -95,19 +98,20 @@ const NS: Step = Step::To(OrderState::NotSent);
 /// Rows in the order of the states' raw values, columns in the order of the events.
 #[rustfmt::skip]
 const TABLE: [[Step; EVENTS]; STATES] = [
-    //                 sent not  canc amnd ack  fnd  fill whol cref amov fild canc expi reje lost
-    /* approved    */ [SE,  NS,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  NS],
-    /* sent        */ [XX,  XX,  PC,  XX,  OP,  OP,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  UN],
-    /* live        */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN],
-    /* part filled */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN],
-    /* pend cancel */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  OP,  ST,  FI,  CA,  EX,  RE,  UN],
-    /* unknown     */ [XX,  XX,  ST,  XX,  OP,  OP,  ST,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  ST],
-    /* filled      */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  ST,  XX,  XX,  XX,  ST],
-    /* canceled    */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  ST,  XX,  XX,  ST],
-    /* expired     */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  XX,  ST,  XX,  ST],
-    /* rejected    */ [XX,  XX,  ST,  XX,  XX,  XX,  XX,  XX,  ST,  ST,  XX,  XX,  XX,  ST,  ST],
-    /* not sent    */ [XX,  ST,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  ST],
-    /* pend replac */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  ST,  OP,  FI,  CA,  EX,  DO,  UN],
+    //                 sent not  canc amnd ack  fnd  fill whol cref amov fild canc expi reje lost trig
+    /* approved    */ [SE,  NS,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  NS,  XX],
+    /* sent        */ [XX,  XX,  PC,  XX,  OP,  OP,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  UN,  OP],
+    /* live        */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* part filled */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* pend cancel */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  OP,  ST,  FI,  CA,  EX,  RE,  UN,  ST],
+    /* unknown     */ [XX,  XX,  ST,  XX,  OP,  OP,  ST,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  ST,  ST],
+    /* filled      */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  ST,  XX,  XX,  XX,  ST,  ST],
+    /* canceled    */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  ST,  XX,  XX,  ST,  ST],
+    /* expired     */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  XX,  ST,  XX,  ST,  ST],
+    /* rejected    */ [XX,  XX,  ST,  XX,  XX,  XX,  XX,  XX,  ST,  ST,  XX,  XX,  XX,  ST,  ST,  XX],
+    /* not sent    */ [XX,  ST,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  ST,  XX],
+    /* pend replac */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  ST,  OP,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* untriggered */ [XX,  XX,  PC,  XX,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  OP],
 ];
 
 #[cfg(test)]
@@ -130,6 +134,7 @@ mod tests {
         Event::Expired,
         Event::Rejected,
         Event::Lost,
+        Event::Triggered,
     ];
 
     fn cells() -> impl Iterator<Item = (OrderState, Event, Step)> {
@@ -184,6 +189,7 @@ mod tests {
             assert!(matches!(step(*state, Event::Rejected), RE | DO), "{state:?}");
         }
         assert_eq!(step(OrderState::Unknown, Event::Found), OP);
+        assert_eq!(step(OrderState::Untriggered, Event::Triggered), OP);
     }
 
     /// An event that is told twice is no contradiction: after it led somewhere, it stays there.

@@ -6,7 +6,7 @@
 
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
-    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, OrderId, OrderIntent, OrderReport,
+    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, OrderReport,
     RiskCommand, RunEpoch, Side,
 };
 use serde_json::{Value, json};
@@ -176,7 +176,8 @@ fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
         "order": i.order.0, "client_id": client(epoch, i.order), "action": i.action.name(),
         "instrument": i.instrument.0, "strategy": i.strategy.0, "side": side_name(i.side),
         "kind": i.kind.name(), "tif": i.tif.name(), "price": i.price.0, "qty": i.qty.0,
-        "stop_ticks": i.stop_ticks, "cause": i.cause.name(), "expires": i.expires.0,
+        "trigger": i.trigger.0, "until": (i.until < Nanos::MAX).then_some(i.until.0),
+        "reduce_only": i.reduce_only, "stop_ticks": i.stop_ticks, "cause": i.cause.name(), "expires": i.expires.0,
         "trail": { "t0": i.trail.t0.0, "border_ns": i.trail.border_ns },
     })
 }

@@ -29,6 +29,8 @@ pub enum Verdict {
     NotionalMin,
     /// Price times quantity above the maximum.
     NotionalMax,
+    /// The order may only reduce, and the strategy holds nothing that it would.
+    NothingHeld,
 }
 
 /// The time and the stamper of a turn.
@@ -46,6 +48,7 @@ pub struct Actions<'a> {
     origin: Origin,
     strategy: StrategyId,
     instrument: InstrumentId,
+    reduce_only: bool,
 }
 
 impl<'a> Actions<'a> {
@@ -56,7 +59,7 @@ impl<'a> Actions<'a> {
         strategy: StrategyId,
         instrument: InstrumentId,
     ) -> Self {
-        Self { router, turn, origin, strategy, instrument }
+        Self { router, turn, origin, strategy, instrument, reduce_only: false }
     }
 
     /// Wants exactly one post-only order of `qty` at `price` resting on `side`, good until
@@ -66,7 +69,7 @@ impl<'a> Actions<'a> {
     /// The wish is spent when its order ends by a fill or a refusal: the strategy decides anew.
     pub fn quote(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish::stated(price, qty, Style::Quote);
+        let wish = self.wish(price, qty, Style::Quote);
         self.router.quote(key, side, wish, self.origin, self.turn)
     }
 
@@ -74,7 +77,7 @@ impl<'a> Actions<'a> {
     /// whatever the venue knows of dates.
     pub fn quote_until(&mut self, side: Side, price: Price, qty: Qty, until: Nanos) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish { until, ..Wish::stated(price, qty, Style::Quote) };
+        let wish = Wish { until, ..self.wish(price, qty, Style::Quote) };
         self.router.quote(key, side, wish, self.origin, self.turn)
     }
 
@@ -83,8 +86,26 @@ impl<'a> Actions<'a> {
     /// is filled. Where an amend cannot be it is a cancel and a placement, as with a quote.
     pub fn amend(&mut self, side: Side, price: Price, qty: Qty) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish { amends: true, ..Wish::stated(price, qty, Style::Quote) };
+        let wish = Wish { amends: true, ..self.wish(price, qty, Style::Quote) };
         self.router.quote(key, side, wish, self.origin, self.turn)
+    }
+
+    /// The same with orders that may only reduce what the strategy holds (reduce-only): a wish is
+    /// cut to what is held, the gate lets none pass that could do more, and nothing beside it that
+    /// could make it do more while it is open.
+    pub const fn reducing(&mut self) -> Actions<'_> {
+        Actions {
+            router: &mut *self.router,
+            turn: self.turn,
+            origin: self.origin,
+            strategy: self.strategy,
+            instrument: self.instrument,
+            reduce_only: true,
+        }
+    }
+
+    const fn wish(&self, price: Price, qty: Qty, style: Style) -> Wish {
+        Wish { reduce_only: self.reduce_only, ..Wish::stated(price, qty, style) }
     }
 
     /// What rests on both sides: bid, ask.
@@ -108,14 +129,14 @@ impl<'a> Actions<'a> {
     /// instrument. Own quotes in its way, of any strategy, are cancelled first.
     pub fn take(&mut self, side: Side, qty: Qty, limit: Price) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish::stated(limit, qty, Style::Ioc);
+        let wish = self.wish(limit, qty, Style::Ioc);
         self.router.take(key, side, wish, self.origin, self.turn)
     }
 
     /// As [`take`](Self::take), but all of `qty` or nothing (FOK).
     pub fn take_whole(&mut self, side: Side, qty: Qty, limit: Price) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish::stated(limit, qty, Style::Fok);
+        let wish = self.wish(limit, qty, Style::Fok);
         self.router.take(key, side, wish, self.origin, self.turn)
     }
 
@@ -125,7 +146,7 @@ impl<'a> Actions<'a> {
     /// way.
     pub fn take_market(&mut self, side: Side, qty: Qty, worst: Price) -> Verdict {
         let key = (self.strategy, self.instrument);
-        let wish = Wish::stated(worst, qty, Style::Market);
+        let wish = self.wish(worst, qty, Style::Market);
         self.router.take(key, side, wish, self.origin, self.turn)
     }
 
@@ -138,6 +159,7 @@ impl<'a> Actions<'a> {
             origin: self.origin,
             strategy: self.strategy,
             instrument,
+            reduce_only: self.reduce_only,
         })
     }
 }

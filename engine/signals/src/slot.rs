@@ -65,6 +65,8 @@ pub(crate) struct Wish {
     pub until: Nanos,
     /// How it trades.
     pub style: Style,
+    /// It may only reduce what the strategy holds.
+    pub reduce_only: bool,
 }
 
 impl Wish {
@@ -75,7 +77,7 @@ impl Wish {
 
     /// A wish for an order that trades in `style`, dropped when it waited until `expires`.
     pub const fn new(price: Price, qty: Qty, expires: Nanos, style: Style) -> Self {
-        Self { price, qty, expires, amends: false, until: Nanos::MAX, style }
+        Self { price, qty, expires, amends: false, until: Nanos::MAX, style, reduce_only: false }
     }
 
     /// The price that other orders of ours meet: a market order meets them all.
@@ -130,6 +132,10 @@ pub(crate) struct OrderSlot {
     pub no_amend: bool,
     /// How the order trades, while there is one.
     pub style: Style,
+    /// The order may only reduce, while there is one.
+    pub reduce_only: bool,
+    /// Its date, while there is one.
+    pub until: Nanos,
     /// Distance of its protective stop.
     pub stop_ticks: i32,
     /// When it was asked for.
@@ -168,6 +174,8 @@ impl OrderSlot {
             amend: None,
             no_amend: false,
             style: if take { Style::Ioc } else { Style::Quote },
+            reduce_only: false,
+            until: Nanos::MAX,
             stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,
@@ -183,7 +191,9 @@ impl OrderSlot {
 
     /// What rests is not what is wanted. A take never differs: it ends by itself.
     pub fn differs(&self) -> bool {
-        let same = |w: Wish| (w.price, w.qty) == (self.price, self.qty);
+        let same = |w: Wish| {
+            (w.price, w.qty, w.reduce_only) == (self.price, self.qty, self.reduce_only)
+        };
         !self.take && !self.wish.is_some_and(same)
     }
 
@@ -207,7 +217,8 @@ impl OrderSlot {
     /// What rests can become what is wished by an amend: less at its price, or anything else
     /// while nothing is filled.
     pub fn amendable(&self) -> Option<Wish> {
-        let wish = self.wish.filter(|w| w.amends && !self.no_amend && !self.take)?;
+        let same = |w: &Wish| w.amends && w.reduce_only == self.reduce_only;
+        let wish = self.wish.filter(|w| same(w) && !self.no_amend && !self.take)?;
         let trims = wish.price == self.price && wish.qty < self.qty && wish.qty > self.filled;
         let idle = self.state == SlotState::Live && self.amend.is_none();
         let fits = idle && (trims || self.filled.0 == 0);

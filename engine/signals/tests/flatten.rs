@@ -85,6 +85,9 @@ fn some_intent() -> OrderIntent {
         action: OrderAction::Place,
         kind: bot4_types::OrderKind::Limit,
         tif: Tif::Ioc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side: Side::Buy,
     }
 }

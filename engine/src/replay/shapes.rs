@@ -110,6 +110,21 @@ pub(super) struct InstrumentText {
     #[serde(with = "BandText")]
     band_sell: PriceBand,
     orders_open_max: u32,
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    amends: bool,
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    replaces: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stops: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[derive(Serialize, Deserialize)]

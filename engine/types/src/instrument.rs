@@ -74,6 +74,12 @@ pub struct Instrument {
     pub band_sell: PriceBand,
     /// Open orders the venue allows.
     pub orders_open_max: u32,
+    /// What rests may be amended in place, where the venue's dialect can.
+    pub amends: bool,
+    /// What rests may be replaced in one request, where the venue's dialect can.
+    pub replaces: bool,
+    /// The venue takes limit orders that wait for a trigger.
+    pub stops: bool,
 }
 
 impl Instrument {
@@ -106,6 +112,9 @@ impl Instrument {
             band_buy: NONE,
             band_sell: NONE,
             orders_open_max: 0,
+            amends: true,
+            replaces: true,
+            stops: false,
         }
     }
 

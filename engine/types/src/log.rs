@@ -272,14 +272,18 @@ impl Body for OrderIntent {
         w.u8(self.kind as u8);
         w.u8(self.tif as u8);
         w.u8(self.side as u8);
+        w.i64(self.trigger.0);
+        w.u64(self.until.0);
+        w.u8(u8::from(self.reduce_only));
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
+        let plain = Self {
             trail: Trail::read(r)?,
             order: OrderId(r.u64()?),
             price: Price(r.i64()?),
             qty: Qty(r.i64()?),
+            trigger: Price(0),
             stop_ticks: r.i32()?,
             instrument: InstrumentId(r.u16()?),
             strategy: StrategyId(r.u8()?),
@@ -288,8 +292,16 @@ impl Body for OrderIntent {
             action: OrderAction::from_raw(r.u8()?)?,
             kind: OrderKind::from_raw(r.u8()?)?,
             tif: Tif::from_raw(r.u8()?)?,
+            until: Nanos::MAX,
+            reduce_only: false,
             side: Side::from_raw(r.u8()?)?,
-        })
+        };
+        // Journals of before end here.
+        if r.rest().is_empty() {
+            return Some(plain);
+        }
+        let (trigger, until) = (Price(r.i64()?), Nanos(r.u64()?));
+        Some(Self { trigger, until, reduce_only: r.u8()? != 0, ..plain })
     }
 }
 

@@ -72,6 +72,36 @@ raw_enum! {
         Market = 1 => "market",
         /// Rests or is rejected: never takes (post-only).
         LimitMaker = 2 => "limit_maker",
+        /// Waits until the market went against its owner to its trigger, then is a market order.
+        StopLoss = 3 => "stop_loss",
+        /// The same, then is a limit order.
+        StopLossLimit = 4 => "stop_loss_limit",
+        /// Waits until the market went its owner's way to its trigger, then is a market order.
+        TakeProfit = 5 => "take_profit",
+        /// The same, then is a limit order.
+        TakeProfitLimit = 6 => "take_profit_limit",
+    }
+}
+
+impl OrderKind {
+    /// It trades at any price, at once or when it is triggered.
+    #[must_use]
+    pub const fn is_market(self) -> bool {
+        matches!(self, Self::Market | Self::StopLoss | Self::TakeProfit)
+    }
+
+    /// It is in no book before the market reaches its trigger.
+    #[must_use]
+    pub const fn is_triggered(self) -> bool {
+        (self as u8) >= (Self::StopLoss as u8)
+    }
+
+    /// An order of this kind on `side` is triggered by a rise to its trigger, else by a fall. Only
+    /// of kinds that [wait for one](Self::is_triggered).
+    #[must_use]
+    pub const fn fires_above(self, side: Side) -> bool {
+        let stop = matches!(self, Self::StopLoss | Self::StopLossLimit);
+        matches!(side, Side::Buy) == stop
     }
 }
 
@@ -84,6 +114,9 @@ raw_enum! {
         Ioc = 1 => "ioc",
         /// All at once or nothing.
         Fok = 2 => "fok",
+        /// Until cancelled, at its date at the latest: the router withdraws it then, whatever the
+        /// venue knows of dates.
+        Gtd = 3 => "gtd",
     }
 }
 
@@ -185,6 +218,11 @@ raw_enum! {
         AmendBusy = 45 => "amend_busy",
         /// The amend changes nothing or leaves nothing to trade.
         AmendTerms = 46 => "amend_terms",
+        /// The order may only reduce what its strategy holds and could increase it, or another one
+        /// that may only reduce could by this one.
+        ReduceOnly = 47 => "reduce_only",
+        /// The trigger is missing, off its steps or bounds, or was reached already.
+        Trigger = 48 => "trigger",
     }
 }
 
@@ -229,6 +267,8 @@ raw_enum! {
         NotSent = 10 => "not_sent",
         /// An amend is on its way.
         PendingReplace = 11 => "pending_replace",
+        /// Accepted, and in no book before the market reaches its trigger.
+        Untriggered = 12 => "untriggered",
     }
 }
 
@@ -268,6 +308,8 @@ raw_enum! {
         Amended = 10 => "amended",
         /// The amend is over and changed nothing.
         AmendRejected = 11 => "amend_rejected",
+        /// The market reached the order's trigger: it works from now on.
+        Triggered = 12 => "triggered",
     }
 }
 
@@ -328,6 +370,8 @@ pub struct OrderIntent {
     /// Quantity, positive; of an amend the whole one, what is filled included; ignored for a
     /// cancel.
     pub qty: Qty,
+    /// Where the market triggers the order; zero for kinds that do not wait for it.
+    pub trigger: Price,
     /// Distance of the protective stop in ticks, positive on every increasing intent.
     pub stop_ticks: i32,
     /// Of which instrument.
@@ -344,6 +388,10 @@ pub struct OrderIntent {
     pub kind: OrderKind,
     /// Time in force.
     pub tif: Tif,
+    /// Withdrawn at this time ([`Tif::Gtd`]); never otherwise.
+    pub until: Nanos,
+    /// It may only bring what its strategy holds nearer to zero.
+    pub reduce_only: bool,
     /// Buy or sell.
     pub side: Side,
 }
@@ -556,6 +604,18 @@ mod tests {
         }
         assert_eq!(RefuseReason::from_raw(200), None);
         assert_eq!(OrderState::from_raw(6), Some(OrderState::Filled));
+    }
+
+    #[test]
+    fn a_stop_fires_against_its_owner_and_a_target_the_other_way() {
+        for (kind, buy_above) in [(OrderKind::StopLoss, true), (OrderKind::TakeProfitLimit, false)] {
+            assert_eq!(kind.fires_above(Side::Buy), buy_above);
+            assert_eq!(kind.fires_above(Side::Sell), !buy_above);
+        }
+        let waiting: Vec<_> = OrderKind::ALL.iter().filter(|k| k.is_triggered()).collect();
+        assert_eq!(waiting.len(), 4);
+        let market = OrderKind::ALL.iter().filter(|k| k.is_market()).count();
+        assert_eq!(market, 3);
     }
 
     #[test]

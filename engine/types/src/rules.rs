@@ -113,6 +113,9 @@ impl InstrumentRules {
             band_buy: self.band_buy,
             band_sell: self.band_sell,
             orders_open_max: self.orders_open_max,
+            amends: instrument.amends,
+            replaces: instrument.replaces,
+            stops: instrument.stops,
         };
         true
     }

@@ -19,6 +19,9 @@ use crate::report::{Event, Prevented, Report};
 use crate::rng::Rng;
 use crate::symbol::SymbolSpec;
 
+mod amend;
+mod triggers;
+
 /// One market: its listing, its book, its running ids.
 #[derive(Debug)]
 pub struct Market {
@@ -50,9 +53,6 @@ pub struct Print {
     /// The aggressor: prints of one taker at one price are one aggregated trade.
     pub taker: u64,
 }
-
-/// Amends that an order takes.
-const AMENDS_MAX: u32 = 10;
 
 /// Something that the account is told.
 #[derive(Clone, Debug)]
@@ -136,6 +136,10 @@ pub struct Exchange {
     crowd_id: u64,
     rng: Rng,
     steps: Vec<Step>,
+    /// By market: orders that wait for their stop price, oldest first.
+    waiting: Vec<Vec<u64>>,
+    /// By market: lowest and highest price of trades since the waiting orders were looked at.
+    spans: Vec<Option<(i64, i64)>>,
 }
 
 impl Exchange {
@@ -149,6 +153,8 @@ impl Exchange {
         rng: Rng,
     ) -> Self {
         Self {
+            waiting: vec![Vec::new(); markets.len()],
+            spans: vec![None; markets.len()],
             markets,
             account,
             orders: Orders::default(),
@@ -181,11 +187,19 @@ impl Exchange {
     /// # Errors
     /// -1013 (filters) or -2010 (engine); then nothing changed.
     pub fn place(&mut self, ticket: Ticket, now_ms: u64) -> Result<u64, ApiError> {
-        let reserve = self.admit(&ticket)?;
+        let reserve = self.admit(&ticket, None)?;
+        let (market, arrival) = (ticket.market, incoming(0, &ticket));
+        let id = self.accept(ticket, reserve, 0, now_ms);
+        self.match_client(market, &Incoming { id, ..arrival }, now_ms);
+        self.wake(market, now_ms);
+        Ok(id)
+    }
+
+    /// Takes an order in and tells of it; `stop` is what it waits for, or zero.
+    fn accept(&mut self, ticket: Ticket, reserve: i128, stop: i64, now_ms: u64) -> u64 {
         let id = self.ids.order;
         self.ids.order += 1;
         let market = &self.markets[ticket.market];
-        let arrival = incoming(id, &ticket);
         let client_id = ticket.client_id.unwrap_or_else(|| random_id(&mut self.rng));
         let order = Order {
             id,
@@ -206,12 +220,14 @@ impl Exchange {
             created_ms: now_ms,
             updated_ms: now_ms,
             amends: 0,
+            stop,
+            waiting: stop > 0,
+            worked_ms: now_ms,
         };
         self.limits.order_accepted(now_ms);
         self.orders.insert(order);
         self.tell(id, Event::New, now_ms);
-        self.match_client(ticket.market, &arrival, now_ms);
-        Ok(id)
+        id
     }
 
     /// Cancels an open order; false if it is not open.
@@ -222,56 +238,6 @@ impl Exchange {
         let cancel_id = cancel_id.unwrap_or_else(|| random_id(&mut self.rng));
         self.close(id, Status::Canceled, Event::Canceled(cancel_id.clone()), now_ms);
         Some(cancel_id)
-    }
-
-    /// Takes quantity away from an open order, which keeps its place: `qty` in all. Without a
-    /// client id it gets one of the venue's making. Returns the id of the execution.
-    ///
-    /// # Errors
-    /// -1013 (filters) or -2038; then nothing changed.
-    pub fn amend(
-        &mut self,
-        id: u64,
-        qty: i64,
-        client_id: Option<String>,
-        now_ms: u64,
-    ) -> Result<u64, ApiError> {
-        let refused = |msg: &str| ApiError::new(-2038, msg);
-        let order = self.orders.by_id(id).filter(|o| o.status.is_open());
-        let order = order.ok_or_else(|| refused("Unknown order sent."))?;
-        if order.amends >= AMENDS_MAX {
-            return Err(ApiError::filter("MAX_NUM_ORDER_AMENDS"));
-        }
-        if qty == order.qty {
-            return Err(refused("The requested action would change no state; rejecting."));
-        }
-        if qty > order.qty || qty <= order.filled + order.prevented {
-            return Err(refused("Order amend (quantity increase) is not supported."));
-        }
-        let (market, side, price, cut) = (order.market, order.side, order.price, order.qty - qty);
-        filters::check_amend(&self.markets[market].spec, price, qty)?;
-        let before = order.client_id.clone();
-        let client_id = client_id.unwrap_or_else(|| random_id(&mut self.rng));
-        let other = self.orders.by_client(&client_id).filter(|o| o.status.is_open());
-        if other.is_some_and(|o| o.id != id) {
-            return Err(refused("Duplicate order sent."));
-        }
-        self.markets[market].book.reduce(side, price, id, cut);
-        self.orders.rename(id, &client_id);
-        if let Some(order) = self.orders.by_id_mut(id) {
-            (order.qty, order.updated_ms, order.amends) = (qty, now_ms, order.amends + 1);
-            let keep = match side {
-                Side::Buy => value_ceil(price, order.left()),
-                Side::Sell => i128::from(order.left()),
-            };
-            let freed = order.locked - keep;
-            order.locked = keep;
-            let spec = &self.markets[market].spec;
-            self.account.unlock(if side == Side::Buy { &spec.quote } else { &spec.base }, freed);
-        }
-        let execution = self.ids.execution;
-        self.tell(id, Event::Replaced(before), now_ms);
-        Ok(execution)
     }
 
     /// The market's filters for an order, nothing else.
@@ -286,6 +252,7 @@ impl Exchange {
             qty: ticket.qty,
             last_price: market.last_price,
             open_orders: self.orders.open_count(ticket.market).saturating_sub(open_less),
+            stop: None,
         };
         filters::check(&market.spec, &candidate)
     }
@@ -304,6 +271,7 @@ impl Exchange {
             stp: Stp::None,
         };
         self.run(market, &incoming, now_ms);
+        self.wake(market, now_ms);
     }
 
     /// Sets the crowd's quantity at a level, as a recording reports it. A level that crosses own
@@ -335,7 +303,9 @@ impl Exchange {
 
     /// Puts a stored order back without events: open ones rest at the back of their level.
     pub fn restore_order(&mut self, order: Order) {
-        if order.status.is_open() {
+        if order.status.is_open() && order.waiting {
+            self.waiting[order.market].push(order.id);
+        } else if order.status.is_open() {
             let incoming = Incoming {
                 id: order.id,
                 owner: Owner::Client,
@@ -354,8 +324,8 @@ impl Exchange {
         self.orders.insert(order);
     }
 
-    /// Filters, duplicate id, post-only, money. Returns what was reserved.
-    fn admit(&mut self, ticket: &Ticket) -> Result<i128, ApiError> {
+    /// Filters, duplicate id, post-only, stop price, money. Returns what was reserved.
+    fn admit(&mut self, ticket: &Ticket, stop: Option<i64>) -> Result<i128, ApiError> {
         let market = &self.markets[ticket.market];
         let candidate = Candidate {
             side: ticket.side,
@@ -363,6 +333,7 @@ impl Exchange {
             qty: ticket.qty,
             last_price: market.last_price,
             open_orders: self.orders.open_count(ticket.market),
+            stop: stop.map(|stop| (stop, self.waiting[ticket.market].len())),
         };
         match market.spec.listing {
             Listing::Trading => filters::check(&market.spec, &candidate)?,
@@ -380,7 +351,10 @@ impl Exchange {
         if ticket.kind == Kind::LimitMaker && market.book.crosses(ticket.side, ticket.price) {
             return Err(ApiError::new(-2010, "Order would immediately match and take."));
         }
-        let (asset, amount) = match (ticket.side, ticket.price) {
+        if stop.is_some_and(|at| ticket.kind.is_reached(ticket.side, at, market.last_price)) {
+            return Err(ApiError::new(-2010, "Order would trigger immediately."));
+        }
+        let (asset, amount) = match (ticket.side, ticket.price.or(stop)) {
             (Side::Sell, _) => (&market.spec.base, i128::from(ticket.qty)),
             (Side::Buy, Some(price)) => (&market.spec.quote, value_ceil(price, ticket.qty)),
             (Side::Buy, None) => (&market.spec.quote, market.book.reach(&incoming(0, ticket)).1),
@@ -438,6 +412,8 @@ impl Exchange {
         let at = &mut self.markets[market];
         at.trade_id += 1;
         at.last_price = price;
+        let (low, high) = self.spans[market].unwrap_or((price, price));
+        self.spans[market] = Some((low.min(price), high.max(price)));
         self.prints.push(Print {
             market,
             id: at.trade_id,
@@ -462,7 +438,7 @@ impl Exchange {
         order.status = if order.left() == 0 { Status::Filled } else { Status::PartiallyFilled };
         let (commission_asset, released) = match order.side {
             Side::Buy => {
-                let keep = if order.kind == Kind::Market {
+                let keep = if order.kind.is_market() {
                     order.locked - money.quote
                 } else {
                     value_ceil(order.price, order.left())
@@ -528,6 +504,7 @@ impl Exchange {
         let (market, side, rest) = (order.market, order.side, std::mem::take(&mut order.locked));
         let spec = &self.markets[market].spec;
         self.account.unlock(if side == Side::Buy { &spec.quote } else { &spec.base }, rest);
+        self.waiting[market].retain(|other| *other != id);
         self.orders.close(id, market);
     }
 
@@ -555,7 +532,7 @@ fn incoming(id: u64, ticket: &Ticket) -> Incoming {
         side: ticket.side,
         price: ticket.price,
         qty: ticket.qty,
-        tif: if ticket.kind == Kind::Market { Tif::Ioc } else { ticket.tif },
+        tif: if ticket.kind.is_market() { Tif::Ioc } else { ticket.tif },
         post_only: ticket.kind == Kind::LimitMaker,
         stp: ticket.stp,
     }

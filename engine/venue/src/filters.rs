@@ -5,6 +5,9 @@ use crate::error::ApiError;
 use crate::matching::Side;
 use crate::symbol::SymbolSpec;
 
+/// Open orders with a stop price that a market takes.
+pub const ALGO_ORDERS_MAX: usize = 5;
+
 /// What the filters look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
@@ -18,6 +21,8 @@ pub struct Candidate {
     pub last_price: i64,
     /// Own open orders in this market.
     pub open_orders: usize,
+    /// Stop price, and how many other orders in this market have one.
+    pub stop: Option<(i64, usize)>,
 }
 
 /// Applies the filters of `spec`.
@@ -28,6 +33,11 @@ pub fn check(spec: &SymbolSpec, order: &Candidate) -> Result<(), ApiError> {
     let fail = |name| Err(ApiError::filter(name));
     if let Some(price) = order.price
         && !(within(price, spec.price_bounds) && price % spec.tick == 0)
+    {
+        return fail("PRICE_FILTER");
+    }
+    if let Some((stop, _)) = order.stop
+        && !(within(stop, spec.price_bounds) && stop % spec.tick == 0)
     {
         return fail("PRICE_FILTER");
     }
@@ -50,6 +60,9 @@ pub fn check(spec: &SymbolSpec, order: &Candidate) -> Result<(), ApiError> {
     }
     if order.open_orders >= spec.orders_max {
         return fail("MAX_NUM_ORDERS");
+    }
+    if order.stop.is_some_and(|(_, others)| others >= ALGO_ORDERS_MAX) {
+        return fail("MAX_NUM_ALGO_ORDERS");
     }
     Ok(())
 }
@@ -91,6 +104,7 @@ mod tests {
             qty: ONE / 1000,
             last_price: 60_000 * ONE,
             open_orders: 0,
+            stop: None,
         };
         change(&mut order);
         check(spec, &order).err().map(|e| e.msg).unwrap_or_default()
@@ -110,6 +124,11 @@ mod tests {
         assert_eq!(outcome(|o| o.qty = 1000), "Filter failure: NOTIONAL");
         assert_eq!(outcome(|o| o.qty = 200 * ONE), "Filter failure: NOTIONAL");
         assert_eq!(outcome(|o| o.open_orders = 200), "Filter failure: MAX_NUM_ORDERS");
+        let odd = |o: &mut Candidate| o.stop = Some((60_000 * ONE + 1, 0));
+        assert_eq!(outcome(odd), "Filter failure: PRICE_FILTER");
+        assert_eq!(outcome(|o| o.stop = Some((60_000 * ONE, 4))), "");
+        let many = |o: &mut Candidate| o.stop = Some((60_000 * ONE, 5));
+        assert_eq!(outcome(many), "Filter failure: MAX_NUM_ALGO_ORDERS");
         let large = |o: &mut Candidate| (o.price, o.qty) = (None, 90_001 * ONE);
         assert_eq!(outcome(large), "Filter failure: MARKET_LOT_SIZE");
     }

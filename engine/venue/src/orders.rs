@@ -22,6 +22,14 @@ pub enum Kind {
     LimitMaker,
     /// `MARKET`
     Market,
+    /// `STOP_LOSS`
+    StopLoss,
+    /// `STOP_LOSS_LIMIT`
+    StopLossLimit,
+    /// `TAKE_PROFIT`
+    TakeProfit,
+    /// `TAKE_PROFIT_LIMIT`
+    TakeProfitLimit,
 }
 
 impl Kind {
@@ -32,7 +40,30 @@ impl Kind {
             Self::Limit => "LIMIT",
             Self::LimitMaker => "LIMIT_MAKER",
             Self::Market => "MARKET",
+            Self::StopLoss => "STOP_LOSS",
+            Self::StopLossLimit => "STOP_LOSS_LIMIT",
+            Self::TakeProfit => "TAKE_PROFIT",
+            Self::TakeProfitLimit => "TAKE_PROFIT_LIMIT",
         }
+    }
+
+    /// It has no limit.
+    #[must_use]
+    pub fn is_market(self) -> bool {
+        matches!(self, Self::Market | Self::StopLoss | Self::TakeProfit)
+    }
+
+    /// It waits for the last price to reach its stop price.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        !matches!(self, Self::Limit | Self::LimitMaker | Self::Market)
+    }
+
+    /// The last price `last` is at or beyond `stop` for an order of this type on `side`.
+    #[must_use]
+    pub fn is_reached(self, side: Side, stop: i64, last: i64) -> bool {
+        let stops = matches!(self, Self::StopLoss | Self::StopLossLimit);
+        if (side == Side::Buy) == stops { last >= stop } else { last <= stop }
     }
 }
 
@@ -114,6 +145,15 @@ pub struct Order {
     /// Times that it was amended.
     #[serde(default)]
     pub amends: u32,
+    /// Stop price; 0 for types without.
+    #[serde(default)]
+    pub stop: i64,
+    /// The last price has not reached the stop price.
+    #[serde(default)]
+    pub waiting: bool,
+    /// Works since, Unix ms.
+    #[serde(default)]
+    pub worked_ms: u64,
 }
 
 impl Order {
@@ -121,6 +161,14 @@ impl Order {
     #[must_use]
     pub fn left(&self) -> i64 {
         self.qty - self.filled - self.prevented
+    }
+
+    /// Since when it works, as the wire has it.
+    pub(crate) fn working_time(&self, scale: u64) -> String {
+        match self.waiting {
+            true => "-1".to_owned(),
+            false => (self.worked_ms * scale).to_string(),
+        }
     }
 
     /// Fields that answers to place, cancel and queries share, from `price` to `side`.
@@ -170,7 +218,12 @@ impl Order {
             return out;
         }
         self.push_state(&mut out, true);
-        let _ = write!(out, r#","workingTime":{}"#, self.created_ms * scale);
+        if self.stop > 0 {
+            out.push_str(r#","stopPrice":""#);
+            push(&mut out, self.stop);
+            out.push('"');
+        }
+        let _ = write!(out, r#","workingTime":{}"#, self.working_time(scale));
         if detail == Detail::Full {
             let _ = write!(out, r#","fills":[{fills}]"#);
         }
@@ -247,15 +300,18 @@ impl Order {
             self.symbol, self.id, self.client_id
         );
         self.push_state(&mut out, false);
+        out.push_str(r#","stopPrice":""#);
+        push(&mut out, self.stop);
         let _ = write!(
             out,
             concat!(
-                r#","stopPrice":"0.00000000","icebergQty":"0.00000000","time":{},"updateTime":{},"#,
-                r#""isWorking":true,"workingTime":{},"origQuoteOrderQty":"0.00000000""#
+                r#"","icebergQty":"0.00000000","time":{},"updateTime":{},"#,
+                r#""isWorking":{},"workingTime":{},"origQuoteOrderQty":"0.00000000""#
             ),
             self.created_ms * scale,
             self.updated_ms * scale,
-            self.created_ms * scale
+            !self.waiting,
+            self.working_time(scale)
         );
         if self.prevented > 0 {
             out.push_str(r#","preventedQuantity":""#);

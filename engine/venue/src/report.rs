@@ -21,7 +21,7 @@ pub struct Prevented {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Accepted.
+    /// Accepted, or triggered: the order says which.
     New,
     /// Cancelled; the cancel's own id.
     Canceled(String),
@@ -82,7 +82,9 @@ impl Report {
         push(out, order.qty);
         out.push_str(r#"","p":""#);
         push(out, order.price);
-        let _ = write!(out, r#"","P":"0.00000000","F":"0.00000000","g":-1,"C":"{original}","#);
+        out.push_str(r#"","P":""#);
+        push(out, order.stop);
+        let _ = write!(out, r#"","F":"0.00000000","g":-1,"C":"{original}","#);
     }
 
     /// From `x` to `V`: what happened.
@@ -119,7 +121,7 @@ impl Report {
             out,
             r#","I":{},"w":{},"m":{},"M":{},"O":{},"Z":""#,
             self.execution,
-            order.status.is_open() && order.price > 0,
+            order.status.is_open() && order.price > 0 && !order.waiting,
             trade.is_some_and(|t| t.maker),
             trade.is_some(),
             order.created_ms * scale
@@ -127,9 +129,12 @@ impl Report {
         push_wide(out, order.quote);
         out.push_str(r#"","Y":""#);
         push_wide(out, trade.map_or(0, |t| t.quote));
-        let created = order.created_ms * scale;
         let stp = order.stp.text();
-        let _ = write!(out, r#"","Q":"0.00000000","W":{created},"V":"{stp}""#);
+        out.push_str(r#"","Q":"0.00000000""#);
+        if !order.waiting {
+            let _ = write!(out, r#","W":{}"#, order.working_time(scale));
+        }
+        let _ = write!(out, r#","V":"{stp}""#);
     }
 
     fn push_conditional(&self, out: &mut String) {

@@ -1,5 +1,6 @@
 //! What the venue lists: names, assets, filters, and how `exchangeInfo` prints them.
 
+use crate::filters::ALGO_ORDERS_MAX;
 use serde_json::{Value, json};
 
 use crate::change::Listing;
@@ -107,7 +108,8 @@ impl SymbolSpec {
             "baseAsset": self.base, "baseAssetPrecision": 8,
             "quoteAsset": self.quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8, "quoteCommissionPrecision": 8,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT",
+                "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"],
             "icebergAllowed": false, "ocoAllowed": false, "otoAllowed": false,
             "opoAllowed": false, "quoteOrderQtyMarketAllowed": false,
             "allowTrailingStop": false, "cancelReplaceAllowed": true, "amendAllowed": true,
@@ -138,6 +140,7 @@ impl SymbolSpec {
              "applyMinToMarket": true, "maxNotional": text(self.notional_bounds.1),
              "applyMaxToMarket": false, "avgPriceMins": 0},
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": self.orders_max},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": ALGO_ORDERS_MAX},
         ])
     }
 }

@@ -17,8 +17,10 @@ pub struct Place<'a> {
     pub kind: OrderKind,
     /// Time in force; for limit orders only, the other types have none.
     pub tif: Tif,
-    /// Limit price in price units; ignored for market orders.
+    /// Limit price in price units; ignored for types that trade at any price.
     pub price: i64,
+    /// Where the market triggers it, in price units; zero for types that do not wait for it.
+    pub trigger: i64,
     /// Quantity in quantity units.
     pub qty: i64,
     /// Venue time in Unix ms.
@@ -36,7 +38,7 @@ impl<'a> Place<'a> {
         now_ms: i64,
     ) -> Self {
         let OrderIntent { side, kind, tif, .. } = *intent;
-        let (price, qty) = (intent.price.0, intent.qty.0);
-        Self { id, instrument, client, side, kind, tif, price, qty, now_ms }
+        let (price, trigger, qty) = (intent.price.0, intent.trigger.0, intent.qty.0);
+        Self { id, instrument, client, side, kind, tif, price, trigger, qty, now_ms }
     }
 }

@@ -452,7 +452,8 @@ fn fates(report: &OrderReport) -> Option<Fates> {
             | ReportKind::Contradicted
             | ReportKind::AmendSent
             | ReportKind::Amended
-            | ReportKind::AmendRejected,
+            | ReportKind::AmendRejected
+            | ReportKind::Triggered,
             ..,
         ) => return None,
     };

@@ -44,6 +44,9 @@ impl World {
             action: OrderAction::Place,
             kind: OrderKind::Limit,
             tif: Tif::Gtc,
+            trigger: bot4_types::Price(0),
+            until: bot4_types::Nanos::MAX,
+            reduce_only: false,
             side: Side::Buy,
         };
         self.set.admit(&intent);

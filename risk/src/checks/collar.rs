@@ -1,6 +1,7 @@
 //! The price collar: our own limit on how far an order's price may lie from microprice and from
 //! the last trade, the tightest over account, venue, strategy and instrument. It catches a wrong
-//! price that every filter of the venue would let pass.
+//! price that every filter of the venue would let pass. An order that waits for a trigger is
+//! priced for that moment: its price may lie so far from the trigger, wherever that is.
 
 use bot4_types::RefuseReason;
 
@@ -13,7 +14,12 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let caps = input.order_caps.ok_or(RefuseReason::PriceCollar)?;
     let (price, collar) = (input.intent.price.0, caps.collar_e4);
     let near = |reference: i64| reference <= 0 || is_near(price, reference, collar);
-    if near(mark.micro) && near(mark.last_trade) { Ok(()) } else { Err(RefuseReason::PriceCollar) }
+    let (kind, trigger) = (input.intent.kind, input.intent.trigger.0);
+    let inside = match kind.is_triggered() {
+        true => near(trigger),
+        false => near(mark.micro) && near(mark.last_trade),
+    };
+    if inside { Ok(()) } else { Err(RefuseReason::PriceCollar) }
 }
 
 fn is_near(price: i64, reference: i64, collar_e4: i64) -> bool {

@@ -1,13 +1,15 @@
-//! An intent is not valid at or after its expiry: what it was decided on has passed.
+//! An intent is not valid at or after its expiry: what it was decided on has passed. Nor is one
+//! for an order whose own date has come.
 
-use bot4_types::RefuseReason;
+use bot4_types::{RefuseReason, Tif};
 
 use super::CheckInput;
 
 /// # Errors
 /// [`RefuseReason::Expired`].
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
-    if input.now < input.intent.expires { Ok(()) } else { Err(RefuseReason::Expired) }
+    let dated = input.intent.tif == Tif::Gtd && input.now >= input.intent.until;
+    if input.now < input.intent.expires && !dated { Ok(()) } else { Err(RefuseReason::Expired) }
 }
 
 #[cfg(test)]

@@ -77,6 +77,9 @@ pub fn intent() -> OrderIntent {
         action: OrderAction::Place,
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side: Side::Buy,
     }
 }

@@ -48,11 +48,13 @@ pub mod open_orders;
 pub mod position;
 pub mod price;
 pub mod rate;
+pub mod reduce_only;
 pub mod self_trade;
 pub mod session;
 pub mod shortfall;
 pub mod size;
 pub mod stop;
+pub mod trigger;
 pub mod unknown;
 pub mod weight;
 

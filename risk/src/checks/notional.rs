@@ -1,7 +1,7 @@
 //! Value of the order: the venue's smallest and largest notional (market orders where its flags
 //! say so).
 
-use bot4_types::{OrderKind, RefuseReason, notional};
+use bot4_types::{RefuseReason, notional};
 
 use super::CheckInput;
 
@@ -10,7 +10,7 @@ use super::CheckInput;
 pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let i = input.instrument()?;
     let value = notional(input.intent.price, input.intent.qty);
-    let market = input.intent.kind == OrderKind::Market;
+    let market = input.intent.kind.is_market();
     if value < i.notional_min && (!market || i.notional_min_market) {
         return Err(RefuseReason::NotionalMin);
     }
@@ -24,6 +24,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
     use bot4_types::Qty;
 

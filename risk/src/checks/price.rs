@@ -5,7 +5,7 @@
 //! must lie within the band of both microprice and last trade instead.
 
 use bot4_types::instrument::PriceBand;
-use bot4_types::{OrderKind, RefuseReason};
+use bot4_types::RefuseReason;
 
 use super::CheckInput;
 
@@ -17,7 +17,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     if price <= 0 {
         return Err(RefuseReason::PriceBounds);
     }
-    if input.intent.kind == OrderKind::Market {
+    if input.intent.kind.is_market() {
         return Ok(());
     }
     if instrument.tick > 0 && price % instrument.tick != 0 {
@@ -45,6 +45,7 @@ fn is_inside(price: i64, reference: i64, band: PriceBand) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
     use bot4_types::{Price, Side};
 

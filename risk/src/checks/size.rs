@@ -1,7 +1,7 @@
 //! Lot, smallest and largest size: the venue's filters. Market orders obey the plain and the
 //! market filters, as at the venue.
 
-use bot4_types::{OrderKind, Qty, RefuseReason};
+use bot4_types::{Qty, RefuseReason};
 
 use super::CheckInput;
 /// # Errors
@@ -10,7 +10,7 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
     let i = input.instrument()?;
     let qty = input.intent.qty;
     filter(qty, i.lot, i.qty_min, i.qty_max)?;
-    if input.intent.kind == OrderKind::Market {
+    if input.intent.kind.is_market() {
         filter(qty, i.market_lot, i.market_qty_min, i.market_qty_max)?;
     }
     Ok(())
@@ -33,6 +33,7 @@ fn filter(qty: Qty, lot: i64, min: Qty, max: Qty) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
 
     #[test]

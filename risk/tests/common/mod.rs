@@ -89,6 +89,9 @@ pub fn place(order: u64, instrument: u16, side: Side, price: i64, qty: i64) -> O
         action: OrderAction::Place,
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side,
     }
 }
@@ -182,9 +185,15 @@ impl<'a> Life<'a> {
             if rng.below(3) == 0 {
                 return;
             }
-            self.tell(ReportKind::Found, OrderState::Live);
+            self.tell(ReportKind::Found, self.at_rest());
         } else {
-            self.tell(ReportKind::Acked, OrderState::Live);
+            self.tell(ReportKind::Acked, self.at_rest());
+        }
+        if self.intent.kind.is_triggered() {
+            if rng.below(3) == 0 {
+                return self.end(rng);
+            }
+            self.tell(ReportKind::Triggered, OrderState::Live);
         }
         for _ in 0..rng.below(5) {
             let rest = self.intent.qty.0 - self.cum;
@@ -198,6 +207,14 @@ impl<'a> Life<'a> {
             }
         }
         self.end(rng);
+    }
+
+    /// The state in which the venue takes it.
+    fn at_rest(&self) -> OrderState {
+        match self.intent.kind.is_triggered() {
+            true => OrderState::Untriggered,
+            false => OrderState::Live,
+        }
     }
 
     fn end(&mut self, rng: &mut SplitMix64) {

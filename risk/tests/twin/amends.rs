@@ -1,9 +1,9 @@
 //! Amends in the naive gate.
 
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, OrderAction, OrderIntent, OrderKind, OrderState, RefuseReason};
+use bot4_types::{AssetId, OrderAction, OrderIntent, OrderState, RefuseReason, Tif};
 
-use super::{Known, NaiveGate, Verdict, ensure};
+use super::{Known, NaiveGate, Verdict, ensure, market};
 
 impl NaiveGate {
     fn amended(&self, intent: &OrderIntent) -> Option<&Known> {
@@ -14,8 +14,8 @@ impl NaiveGate {
     /// It only takes quantity away from an order at its price.
     pub fn trims(&self, intent: &OrderIntent) -> bool {
         self.amended(intent).is_some_and(|o| {
-            let market = o.intent.kind == OrderKind::Market;
-            !market && intent.price == o.intent.price && intent.qty < o.intent.qty
+            let limit = !market(o.intent.kind) && !o.waits();
+            limit && intent.price == o.intent.price && intent.qty < o.intent.qty
         })
     }
 
@@ -43,7 +43,7 @@ impl NaiveGate {
         ensure(rests && order.amend.is_none(), RefuseReason::AmendBusy)?;
         let changes = (intent.price, intent.qty) != (order.intent.price, order.intent.qty);
         let some = i128::from(intent.qty.0) > order.standing().filled.max(order.cum());
-        let limit = order.intent.kind != OrderKind::Market;
+        let limit = !market(order.intent.kind) && !order.waits();
         ensure(changes && some && limit, RefuseReason::AmendTerms)
     }
 
@@ -56,7 +56,8 @@ impl NaiveGate {
         ensure(self.table.all()[i].tradable, RefuseReason::NotTradable)?;
         ensure(self.session, RefuseReason::Session)?;
         self.judge_amended(intent)?;
-        ensure(self.now < intent.expires, RefuseReason::Expired)?;
+        let dated = intent.tif == Tif::Gtd && intent.until <= self.now;
+        ensure(self.now < intent.expires && !dated, RefuseReason::Expired)?;
         self.judge_size(intent)?;
         ensure(self.cancels.holds(1, self.now), RefuseReason::Rate)?;
         let weight = self.book.account.weight_cancel;

@@ -355,6 +355,7 @@ fn fate(report: &OrderReport) -> Option<(Option<Note>, [Mark; 3])> {
             | ReportKind::AmendSent
             | ReportKind::Amended
             | ReportKind::AmendRejected
+            | ReportKind::Triggered
             | ReportKind::Contradicted,
             _,
         ) => {

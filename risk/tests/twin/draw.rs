@@ -6,7 +6,7 @@ use bot4_types::instrument::{Amount, PriceBand};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     Cause, Instrument, InstrumentId, InstrumentRules, Nanos, OrderId, OrderIntent, OrderKind,
-    PauseReason, RiskCommand, Side, StrategyId,
+    PauseReason, RiskCommand, Side, StrategyId, Tif,
 };
 
 use super::NaiveGate;
@@ -227,7 +227,34 @@ impl Draw {
             18 => self.go_to_a_bound(&mut intent, &gate.table.all()[usize::from(instrument)]),
             _ => {}
         }
+        intent.reduce_only |= self.one_in(10);
+        if self.one_in(7) {
+            self.wait_for_a_trigger(&mut intent, around);
+        }
+        if self.one_in(20) {
+            (intent.tif, intent.until) = (Tif::Gtd, gate.now + Nanos(self.below(3)));
+        }
         intent
+    }
+
+    /// Makes `intent` one that waits for the market to come to a price, mostly a possible one.
+    fn wait_for_a_trigger(&mut self, intent: &mut OrderIntent, around: i64) {
+        intent.kind = self.pick(&OrderKind::ALL[3..]);
+        let away = 1 + self.below(4) as i64;
+        let percent = match intent.kind.fires_above(intent.side) {
+            true => 100 + away,
+            false => 100 - away,
+        };
+        let at = around / 100 * percent / (ONE / 100) * (ONE / 100);
+        intent.trigger.0 = match self.below(12) {
+            0 => 0,
+            1 => at + 1,
+            2 => around / (ONE / 100) * (ONE / 100),
+            _ => at,
+        };
+        if !self.one_in(4) {
+            intent.price = intent.trigger;
+        }
     }
 
     /// Puts quantity, price or value of `intent` on a bound of the venue's rules.
@@ -258,6 +285,7 @@ impl Draw {
             (Side::Sell, (-sell).max(1_000) as i64)
         };
         intent.stop_ticks = 0;
+        intent.reduce_only = self.one_in(2);
         intent.price.0 = gate.marks[at].micro / (ONE / 100) * (ONE / 100);
     }
 }

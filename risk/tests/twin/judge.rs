@@ -6,10 +6,10 @@ use bot4_risk::money::AMOUNT_SANE;
 use bot4_types::instrument::Amount;
 use bot4_types::{
     AssetId, BookState, Cause, ControlMode, Instrument, OrderAction, OrderIntent, OrderKind,
-    RefuseReason, Side,
+    RefuseReason, Side, Tif,
 };
 
-use super::{Known, Lean, NaiveGate, Verdict, Worst, ensure, least};
+use super::{Known, Lean, NaiveGate, Verdict, Worst, ensure, least, market};
 
 impl NaiveGate {
     /// What the gate must answer.
@@ -93,12 +93,17 @@ impl NaiveGate {
             OrderAction::Amend => self.judge_amended(intent)?,
             _ => ensure(intent.order > self.order_last, RefuseReason::DuplicateId)?,
         }
-        ensure(self.now < intent.expires, RefuseReason::Expired)?;
+        ensure(reduces || !self.turns(intent), RefuseReason::ReduceOnly)?;
+        let dated = intent.tif == Tif::Gtd && intent.until <= self.now;
+        ensure(self.now < intent.expires && !dated, RefuseReason::Expired)?;
         let bookless = reduces && intent.cause != Cause::Market;
         ensure(bookless || mark.state == BookState::Live, RefuseReason::BookNotLive)?;
         let age = self.now.since(mark.at).0;
         ensure(bookless || age <= a.mark_age_ns_max, RefuseReason::BookStale)?;
         self.judge_price(intent)?;
+        if intent.action == OrderAction::Place {
+            self.judge_trigger(intent)?;
+        }
         let price = i128::from(intent.price.0);
         let collar = self.rows(intent).map(|r| r.collar_e4);
         let collar = least(&[collar[0], collar[1], collar[2], a.collar_e4], 0);
@@ -106,7 +111,11 @@ impl NaiveGate {
             let reference = i128::from(reference);
             (price - reference).abs() * 10_000 <= reference * i128::from(collar)
         };
-        ensure(near(mark.micro) && near(mark.last_trade), RefuseReason::PriceCollar)?;
+        let collared = match intent.kind.is_triggered() {
+            true => near(intent.trigger.0),
+            false => near(mark.micro) && near(mark.last_trade),
+        };
+        ensure(collared, RefuseReason::PriceCollar)?;
         self.judge_size(intent)?;
         let base = self.rows(intent).map(|r| r.order_base_max);
         let base = least(&[base[0], base[1], base[2], a.order_base_max], Amount::MAX);
@@ -125,7 +134,7 @@ impl NaiveGate {
         let i = intent.instrument.index();
         let (instrument, mark, price) = (&self.table.all()[i], &self.marks[i], intent.price.0);
         ensure(price > 0, RefuseReason::PriceBounds)?;
-        if intent.kind == OrderKind::Market {
+        if market(intent.kind) {
             return Ok(());
         }
         ensure(price % instrument.tick == 0, RefuseReason::Tick)?;
@@ -147,7 +156,7 @@ impl NaiveGate {
     /// The venue's filters of quantity and value.
     pub(super) fn judge_size(&self, intent: &OrderIntent) -> Verdict {
         let instrument = &self.table.all()[intent.instrument.index()];
-        let (qty, market) = (intent.qty, intent.kind == OrderKind::Market);
+        let (qty, market) = (intent.qty, market(intent.kind));
         let plain = (instrument.lot, instrument.qty_min, instrument.qty_max);
         let of_market =
             (instrument.market_lot, instrument.market_qty_min, instrument.market_qty_max);
@@ -200,7 +209,7 @@ impl NaiveGate {
 
     fn judge_self_trade(&self, intent: &OrderIntent) -> Verdict {
         let meets = |o: &Known| {
-            let market = intent.kind == OrderKind::Market || o.intent.kind == OrderKind::Market;
+            let market = market(intent.kind) || market(o.intent.kind);
             let crosses = o.prices().any(|price| match intent.side {
                 Side::Buy => intent.price >= price,
                 Side::Sell => intent.price <= price,
@@ -208,9 +217,41 @@ impl NaiveGate {
             o.intent.instrument == intent.instrument
                 && o.intent.side != intent.side
                 && !o.standing().ended
+                && !o.waits()
                 && (market || crosses)
         };
-        ensure(!self.orders.iter().any(meets), RefuseReason::SelfTrade)
+        let waits = intent.action == OrderAction::Place && intent.kind.is_triggered();
+        ensure(waits || !self.orders.iter().any(meets), RefuseReason::SelfTrade)
+    }
+
+    /// The order may only reduce, or one beside it may, and all of them together could take the
+    /// strategy's position beyond zero.
+    fn turns(&self, intent: &OrderIntent) -> bool {
+        let beside = self.orders.iter().any(|o| {
+            let same = (o.intent.strategy, o.intent.instrument, o.intent.side)
+                == (intent.strategy, intent.instrument, intent.side);
+            same && o.intent.reduce_only && !o.standing().ended
+        });
+        let strategy = Some(intent.strategy.0);
+        let worst = self.worst(strategy)[intent.instrument.index()][intent.side.index()];
+        (intent.reduce_only || beside) && worst + self.added(intent) > 0
+    }
+
+    /// Kinds that wait have a trigger that is still to be reached; no others have one.
+    fn judge_trigger(&self, intent: &OrderIntent) -> Verdict {
+        let (i, at) = (intent.instrument.index(), intent.trigger.0);
+        let (instrument, mark) = (&self.table.all()[i], &self.marks[i]);
+        let last = if mark.last_trade > 0 { mark.last_trade } else { mark.micro };
+        let waits = match (intent.kind, intent.side) {
+            (OrderKind::StopLoss | OrderKind::StopLossLimit, Side::Buy)
+            | (OrderKind::TakeProfit | OrderKind::TakeProfitLimit, Side::Sell) => at > last,
+            (OrderKind::StopLoss | OrderKind::StopLossLimit, Side::Sell)
+            | (OrderKind::TakeProfit | OrderKind::TakeProfitLimit, Side::Buy) => at < last,
+            _ => return ensure(at == 0, RefuseReason::Trigger),
+        };
+        let (low, high) = (instrument.price_min.0, instrument.price_max.0);
+        let inside = at > 0 && at % instrument.tick == 0 && at >= low && (high == 0 || at <= high);
+        ensure(inside && (waits || last <= 0), RefuseReason::Trigger)
     }
 
     fn judge_exposure(&self, intent: &OrderIntent, after: i128, own_after: i128) -> Verdict {
@@ -306,11 +347,9 @@ impl NaiveGate {
         }
         let up = |value: i128, by: i128, of: i128| (value * by + of - 1) / of;
         let a = &self.book.account;
-        let price = match intent.kind {
-            OrderKind::Market => {
-                up(intent.price.0.into(), i128::from(10_000 + a.market_slippage_e4), 10_000)
-            }
-            _ => intent.price.0.into(),
+        let price = match market(intent.kind) {
+            true => up(intent.price.0.into(), i128::from(10_000 + a.market_slippage_e4), 10_000),
+            false => intent.price.0.into(),
         };
         let fee = i128::from(1_000_000 + a.fee_allowance_e6);
         (instrument.quote, up(price * leaves, fee, 1_000_000))

@@ -16,7 +16,7 @@ use bot4_risk::{LimitBook, Upkeep};
 use bot4_types::instrument::Amount;
 use bot4_types::{
     AssetId, BookState, ControlMode, InstrumentTable, Mark, Nanos, OrderAction, OrderId,
-    OrderIntent, OrderReport, Price, Qty, RefuseReason, ReportKind, RiskCommand, notional,
+    OrderIntent, OrderKind, OrderReport, Price, Qty, RefuseReason, ReportKind, RiskCommand, notional,
 };
 
 pub use breakers::NaiveBreakers;
@@ -77,6 +77,11 @@ type Verdict = Result<(), RefuseReason>;
 
 fn ensure(holds: bool, reason: RefuseReason) -> Verdict {
     if holds { Ok(()) } else { Err(reason) }
+}
+
+/// It trades at any price, now or when it is triggered.
+fn market(kind: OrderKind) -> bool {
+    matches!(kind, OrderKind::Market | OrderKind::StopLoss | OrderKind::TakeProfit)
 }
 
 /// The smallest that is not zero, else `none`.

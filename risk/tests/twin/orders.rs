@@ -88,6 +88,12 @@ impl Known {
         [Some(self.intent.price), self.amend.map(|a| a.price)].into_iter().flatten()
     }
 
+    /// It is in no book: its trigger was not reached yet.
+    pub fn waits(&self) -> bool {
+        let triggered = self.reports.iter().any(|r| r.kind == ReportKind::Triggered);
+        self.intent.trigger.0 != 0 && !triggered
+    }
+
     /// Different fills.
     pub fn fills(&self) -> &[OrderReport] {
         &self.fills

@@ -61,7 +61,11 @@ impl ExecutionAgent {
             from: Terms { price: order.price, qty: order.qty },
             to,
         };
-        let way = self.gateway.amend_way(&change);
+        let way = match self.gateway.amend_way(&change) {
+            AmendWay::InPlace if !instrument.amends => AmendWay::None,
+            AmendWay::Replace if !instrument.replaces => AmendWay::None,
+            way => way,
+        };
         let now_ms = self.wall.unix_ms(now);
         let allowed = way != AmendWay::Replace || now_ms >= self.orders_after_ms;
         if way == AmendWay::None {

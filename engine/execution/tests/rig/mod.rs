@@ -244,6 +244,9 @@ fn intent(order: u64, action: OrderAction, expires: Nanos) -> OrderIntent {
         action,
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
+        trigger: bot4_types::Price(0),
+        until: bot4_types::Nanos::MAX,
+        reduce_only: false,
         side: Side::Buy,
     }
 }

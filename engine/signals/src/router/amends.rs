@@ -22,6 +22,14 @@ impl Router {
         over
     }
 
+    /// The instrument lets what rests in slot `at` become `wish` without a cancel.
+    pub(super) fn takes_amend(&self, at: usize, wish: Wish) -> bool {
+        let slot = &self.slots[at];
+        let trims = wish.price == slot.price && wish.qty < slot.qty;
+        let rules = self.table.get(slot.instrument);
+        rules.is_some_and(|rules| if trims { rules.amends } else { rules.replaces })
+    }
+
     /// Asks for the terms of `wish` for what rests in slot `at`.
     pub(super) fn try_amend(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
         let slot = self.slots[at];

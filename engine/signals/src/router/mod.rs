@@ -16,7 +16,7 @@ use bot4_lanes::{Counters, Phase, Tx};
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::{
     Cause, HeldPosition, Instrument, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, Price, Qty, Side, Stage, StrategyId, Trail,
+    OrderIntent, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
 };
 
 use self::guard::Guard;
@@ -365,7 +365,12 @@ impl Router {
             return Verdict::Closed;
         }
         let Some(rules) = self.table.get(instrument) else { return Verdict::Closed };
-        let (price, qty) = match rules::shape(rules, side, wish.price, wish.qty) {
+        let held = -self.positions[at / PARTS].0.saturating_mul(side.sign());
+        if wish.reduce_only && held <= 0 {
+            return Verdict::NothingHeld;
+        }
+        let most = if wish.reduce_only { held } else { i64::MAX };
+        let (price, qty) = match rules::shape(rules, side, wish.price, Qty(wish.qty.0.min(most))) {
             Ok(shaped) => shaped,
             Err(verdict) => {
                 self.counters.add(c::INVALID, 1);
@@ -419,7 +424,7 @@ impl Router {
                 self.try_cancel(at, turn);
             }
             SlotState::Live | SlotState::Unknown => match self.slots[at].amendable() {
-                Some(wish) if self.slots[at].differs() => self.try_amend(at, wish, turn),
+                Some(wish) if self.slots[at].differs() && self.takes_amend(at, wish) => self.try_amend(at, wish, turn),
                 _ => self.try_cancel(at, turn),
             },
         }
@@ -484,7 +489,8 @@ impl Router {
 
     fn place(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
         let order = OrderId(self.next_order);
-        self.slots[at].style = wish.style;
+        let slot = &mut self.slots[at];
+        (slot.style, slot.reduce_only, slot.until) = (wish.style, wish.reduce_only, wish.until);
         let slot = &self.slots[at];
         let Some(rules) = self.table.get(slot.instrument) else { return };
         let intent = OrderIntent {
@@ -555,6 +561,7 @@ fn intent_of(
     let mut trail = if market { origin.trail } else { Trail::start(turn.now) };
     trail.mark(Stage::Signal, turn.probe.stamp());
     let (kind, tif) = slot.style.terms();
+    let tif = if slot.until < Nanos::MAX { Tif::Gtd } else { tif };
     OrderIntent {
         trail,
         order,
@@ -568,6 +575,9 @@ fn intent_of(
         action,
         kind,
         tif,
+        trigger: Price(0),
+        until: slot.until,
+        reduce_only: slot.reduce_only,
         side: slot.side,
     }
 }

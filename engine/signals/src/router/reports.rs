@@ -93,7 +93,7 @@ impl Router {
                     slot.retry_at = Nanos::ZERO;
                 }
             }
-            ReportKind::AmendSent => {}
+            ReportKind::AmendSent | ReportKind::Triggered => {}
             ReportKind::Amended | ReportKind::AmendRejected => self.amend_over(at, report),
             ReportKind::CancelSent => {
                 if matches!(slot.state, SlotState::Live | SlotState::Amending) {

@@ -83,6 +83,12 @@ fn instrument(fields: &Fields<'_, '_>) -> Result<Instrument, DecodeError> {
     let mut i = Instrument::bare(InstrumentId(0), symbol, WIRE_DECIMALS);
     let spot = fields.truth("isSpotTradingAllowed").unwrap_or(true);
     i.tradable = fields.text("status")? == "TRADING" && spot;
+    i.amends = fields.truth("amendAllowed").unwrap_or(false);
+    i.replaces = fields.truth("cancelReplaceAllowed").unwrap_or(false);
+    i.stops = fields.list("orderTypes").is_ok_and(|types| {
+        let takes = |word: &str| types.iter().any(|t| text_of(t) == Some(word));
+        takes("STOP_LOSS_LIMIT") && takes("TAKE_PROFIT_LIMIT")
+    });
     // No rule until a filter says otherwise.
     (i.tick, i.lot) = (0, 0);
     filters(&fields.list("filters")?, &mut i)?;

@@ -141,7 +141,7 @@ impl Encoder {
         let mut r = self.request(order.id, b"order.place", Signing::BySession, out);
         r.text("newClientOrderId", &order.client.0);
         r.text("newOrderRespType", b"FULL");
-        if order.kind != OrderKind::Market {
+        if !order.kind.is_market() {
             r.decimal("price", order.price, i.price_decimals);
         }
         r.decimal("quantity", order.qty, i.qty_decimals);
@@ -150,8 +150,11 @@ impl Encoder {
             r.text("selfTradePreventionMode", mode.text().as_bytes());
         }
         r.text("side", side_text(order.side));
+        if order.kind.is_triggered() {
+            r.decimal("stopPrice", order.trigger, i.price_decimals);
+        }
         r.text("symbol", i.symbol.as_bytes());
-        if order.kind == OrderKind::Limit {
+        if order.kind == OrderKind::Limit || order.kind.is_triggered() && !order.kind.is_market() {
             r.text("timeInForce", tif_text(order.tif));
         }
         r.number("timestamp", order.now_ms);
@@ -511,7 +514,8 @@ const fn side_text(side: Side) -> &'static [u8] {
 
 const fn tif_text(tif: Tif) -> &'static [u8] {
     match tif {
-        Tif::Gtc => b"GTC",
+        // The venue knows no dates: the router withdraws it.
+        Tif::Gtc | Tif::Gtd => b"GTC",
         Tif::Ioc => b"IOC",
         Tif::Fok => b"FOK",
     }
@@ -522,6 +526,10 @@ const fn kind_text(kind: OrderKind) -> &'static [u8] {
         OrderKind::Limit => b"LIMIT",
         OrderKind::Market => b"MARKET",
         OrderKind::LimitMaker => b"LIMIT_MAKER",
+        OrderKind::StopLoss => b"STOP_LOSS",
+        OrderKind::StopLossLimit => b"STOP_LOSS_LIMIT",
+        OrderKind::TakeProfit => b"TAKE_PROFIT",
+        OrderKind::TakeProfitLimit => b"TAKE_PROFIT_LIMIT",
     }
 }
 

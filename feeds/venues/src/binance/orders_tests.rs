@@ -38,6 +38,7 @@ fn limit_buy(instrument: &Instrument) -> Place<'_> {
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         price: 6_183_763_000_000,
+        trigger: 0,
         qty: 100_000,
         now_ms: NOW,
     }

@@ -133,6 +133,8 @@ pub struct OrderView {
     pub qty: i64,
     /// Executed so far.
     pub executed: i64,
+    /// It waits for its trigger.
+    pub waits: bool,
     /// Quote amount of what was executed; `None` for old orders whose amount is not known.
     pub cum_quote: Option<Amount>,
     /// Time of the engine's action or of the last change, Unix ms.
@@ -224,6 +226,12 @@ pub struct ExecutionReport {
 }
 
 impl ExecutionReport {
+    /// It waits for its trigger.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.working && self.kind.is_some_and(OrderKind::is_triggered)
+    }
+
     /// The order's own client id: `C` when it is there, else `c`.
     #[must_use]
     pub const fn order_client(&self) -> &ClientText {

@@ -223,19 +223,24 @@ fn order(fields: &Fields<'_, '_>, client_key: &str, names: &mut Names) -> Read<O
     };
     let word = |key: &str| fields.get(key).and_then(text_of);
     let status = word("status").map_or(VenueStatus::New, status);
+    let kind = word("type").and_then(kind);
+    // An order that works says since when, in answers, or that it does, asked for its state.
+    let works = fields.signed("workingTime").is_ok_and(|t| t > 0)
+        && fields.truth("isWorking").unwrap_or(true);
     Ok(OrderView {
         instrument: scale.instrument,
         symbol: scale.symbol,
         venue_order: number_or_text(fields, "orderId")?,
         client: client(fields.text(client_key)?)?,
         status,
-        kind: word("type").and_then(kind),
+        kind,
         tif: word("timeInForce").and_then(tif),
         side: word("side").map(side).transpose()?,
         price: optional("price", scale.price)?,
         // An amended order names it otherwise than all others.
         qty: optional(if fields.has("origQty") { "origQty" } else { "qty" }, scale.qty)?,
         executed: optional("executedQty", scale.qty)?,
+        waits: !works && kind.is_some_and(OrderKind::is_triggered),
         cum_quote: cum_quote(fields)?,
         time_ms: first_time(fields, ["transactTime", "updateTime", "time"]),
     })
@@ -459,6 +464,10 @@ fn kind(word: &str) -> Option<OrderKind> {
         "LIMIT" => Some(OrderKind::Limit),
         "MARKET" => Some(OrderKind::Market),
         "LIMIT_MAKER" => Some(OrderKind::LimitMaker),
+        "STOP_LOSS" => Some(OrderKind::StopLoss),
+        "STOP_LOSS_LIMIT" => Some(OrderKind::StopLossLimit),
+        "TAKE_PROFIT" => Some(OrderKind::TakeProfit),
+        "TAKE_PROFIT_LIMIT" => Some(OrderKind::TakeProfitLimit),
         _ => None,
     }
 }

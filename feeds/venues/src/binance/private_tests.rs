@@ -97,7 +97,7 @@ fn cold_results_are_told_by_their_shape() {
     let mut decoder = ApiDecoder::new(&table());
     let mut told = |line| format!("{:?}", response(&mut decoder, own(line)).outcome);
     assert!(told(6).contains("OrderStatus(") && told(6).contains("cum_quote: None, time_ms"));
-    assert!(told(6).contains("kind: None") && told(7).contains("OpenOrders(["));
+    assert!(told(6).contains("kind: Some(StopLossLimit)") && told(7).contains("OpenOrders(["));
     assert_eq!(told(8), "Ok(EmptyList)");
     assert!(told(9).contains("CanceledAll([") && told(9).contains("venue_order: 505"));
     assert!(told(10).contains("Account([") && told(10).contains("locked: 1000000000000000 }"));

@@ -284,7 +284,7 @@ pub fn server_time(out: &mut Vec<u8>) {
 const fn life(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::LimitMaker, _) => b"PostOnly",
-        (_, Tif::Gtc) => b"GTC",
+        (_, Tif::Gtc | Tif::Gtd) => b"GTC",
         (_, Tif::Ioc) => b"IOC",
         (_, Tif::Fok) => b"FOK",
     }
@@ -318,6 +318,7 @@ mod tests {
             kind,
             tif,
             price: 5_000_000,
+            trigger: 0,
             qty: 100_000,
             now_ms: 1_711_001_595_207,
         };

@@ -278,7 +278,7 @@ fn close(now_ms: i64, out: &mut Vec<u8>) {
 const fn kind(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::LimitMaker, _) => b"post_only",
-        (_, Tif::Gtc) => b"limit",
+        (_, Tif::Gtc | Tif::Gtd) => b"limit",
         (_, Tif::Ioc) => b"ioc",
         (_, Tif::Fok) => b"fok",
     }
@@ -322,6 +322,7 @@ mod tests {
             kind: OrderKind::LimitMaker,
             tif: Tif::Gtc,
             price: 215,
+            trigger: 0,
             qty: 200_000_000,
             now_ms: 1_597_026_382_085,
         };

@@ -51,12 +51,16 @@ impl Call<'_> {
         }
         let cancel_id = params.client_id("cancelNewClientOrderId")?.map(str::to_owned);
         let (ticket, detail) = self.ticket(params, &REPLACE_KNOWN)?;
+        if ticket.kind.waits() {
+            // The real venue takes them; nothing here needs that.
+            return Err(ApiError::new(-1116, "Invalid orderType."));
+        }
         // Filters are judged before anything happens, with the place of the old order free.
         self.exchange.filtered(&ticket, 1)?;
         let canceled = self.cancel_named(&named, ticket.market, only, cancel_id);
         let placed = match (&canceled, stops) {
             (Err(_), true) => None,
-            _ => Some(self.place_ticket(ticket, detail)),
+            _ => Some(self.place_ticket(ticket, None, detail)),
         };
         both(canceled, placed)
     }

@@ -8,7 +8,7 @@ use crate::matching::{Side, Stp, Tif};
 use crate::orders::{Detail, Kind, Order, Status};
 
 /// Everything that `order.place` reads.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "symbol",
     "side",
     "type",
@@ -16,6 +16,7 @@ const KNOWN: [&str; 14] = [
     "price",
     "quantity",
     "quoteOrderQty",
+    "stopPrice",
     "newClientOrderId",
     "newOrderRespType",
     "selfTradePreventionMode",
@@ -41,10 +42,11 @@ struct Draft<'a> {
 impl Call<'_> {
     pub(crate) fn place(&mut self, params: &Params, test: bool) -> Outcome {
         let (ticket, detail) = self.ticket(params, &[])?;
+        let stop = params.decimal("stopPrice")?.map(|p| p.exact("stopPrice")).transpose()?;
         if test {
             return Ok("{}".to_owned());
         }
-        self.place_ticket(ticket, detail)
+        self.place_ticket(ticket, stop, detail)
     }
 
     /// The order that `params` ask for, as far as it can be judged without the engine; `also`
@@ -73,8 +75,16 @@ impl Call<'_> {
         Ok((Ticket { market, side, kind, tif, price, qty, client_id, stp }, detail))
     }
 
-    pub(super) fn place_ticket(&mut self, ticket: Ticket, detail: Detail) -> Outcome {
-        let id = self.exchange.place(ticket, self.now_ms)?;
+    pub(super) fn place_ticket(
+        &mut self,
+        ticket: Ticket,
+        stop: Option<i64>,
+        detail: Detail,
+    ) -> Outcome {
+        let id = match stop {
+            Some(stop) => self.exchange.place_waiting(ticket, stop, self.now_ms)?,
+            None => self.exchange.place(ticket, self.now_ms)?,
+        };
         let trades = &self.exchange.changes.trades;
         let fills: Vec<String> =
             trades.iter().filter(|(_, t)| t.order == id).map(|(_, t)| t.fill()).collect();
@@ -210,9 +220,15 @@ fn draft<'a>(params: &Params<'a>, also: &[&str]) -> Result<Draft<'a>, ApiError> 
         return Err(ApiError::new(-1104, &msg));
     }
     let needs: &[(&str, bool)] = match draft.kind {
-        "LIMIT" => &[("timeInForce", true), ("price", true), ("quantity", true)],
-        "LIMIT_MAKER" => &[("timeInForce", false), ("price", true), ("quantity", true)],
-        "MARKET" => &[("timeInForce", false), ("price", false)],
+        "LIMIT" => &[("timeInForce", true), ("price", true), ("stopPrice", false)],
+        "LIMIT_MAKER" => &[("timeInForce", false), ("price", true), ("stopPrice", false)],
+        "MARKET" => &[("timeInForce", false), ("price", false), ("stopPrice", false)],
+        "STOP_LOSS" | "TAKE_PROFIT" => {
+            &[("timeInForce", false), ("price", false), ("stopPrice", true)]
+        }
+        "STOP_LOSS_LIMIT" | "TAKE_PROFIT_LIMIT" => {
+            &[("timeInForce", true), ("price", true), ("stopPrice", true)]
+        }
         _ => &[],
     };
     for &(name, wanted) in needs {
@@ -247,6 +263,10 @@ fn enumerations(draft: &Draft) -> Result<Enumerations, ApiError> {
         "LIMIT" => Kind::Limit,
         "LIMIT_MAKER" => Kind::LimitMaker,
         "MARKET" => Kind::Market,
+        "STOP_LOSS" => Kind::StopLoss,
+        "STOP_LOSS_LIMIT" => Kind::StopLossLimit,
+        "TAKE_PROFIT" => Kind::TakeProfit,
+        "TAKE_PROFIT_LIMIT" => Kind::TakeProfitLimit,
         _ => return Err(ApiError::new(-1116, "Invalid orderType.")),
     };
     let tif = match draft.tif {
@@ -260,7 +280,7 @@ fn enumerations(draft: &Draft) -> Result<Enumerations, ApiError> {
         Some("RESULT") => Detail::Result,
         Some("FULL") => Detail::Full,
         Some(_) => return Err(ApiError::illegal("newOrderRespType", "^(ACK|RESULT|FULL)$")),
-        None if kind == Kind::LimitMaker => Detail::Ack,
+        None if kind == Kind::LimitMaker || kind.waits() => Detail::Ack,
         None => Detail::Full,
     };
     let stp = match draft.stp {

@@ -343,7 +343,7 @@ fn side(side: Side) -> &'static str {
 }
 
 fn kind(kind: Kind) -> &'static str {
-    if kind == Kind::Market { "Market" } else { "Limit" }
+    if kind.is_market() { "Market" } else { "Limit" }
 }
 
 fn life(kind: Kind, tif: Tif) -> &'static str {
