@@ -23,8 +23,8 @@ use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
     AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderAction,
-    OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side,
-    StrategyId, notional,
+    OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
+    notional,
 };
 
 use crate::exposure::{Counts, Exposure};
@@ -36,8 +36,8 @@ use crate::orders::{Chain, OrderSlot, OrderTable};
 mod amends;
 mod match_limit;
 
-pub use match_limit::match_limit;
 use match_limit::limit_when_working;
+pub use match_limit::match_limit;
 
 /// What one asset's account holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

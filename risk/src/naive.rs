@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    AssetId, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderReport,
-    OrderState, ReportKind, Side, StrategyId, notional,
+    AssetId, InstrumentId, InstrumentTable, OrderId, OrderIntent, OrderReport, OrderState,
+    ReportKind, Side, StrategyId, notional,
 };
 
 use crate::limits::RiskLimits;

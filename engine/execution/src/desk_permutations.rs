@@ -127,9 +127,10 @@ impl Deeds {
         }
         let (state, cum) = desk.order(id).map(|o| (o.state, o.cum_qty.0)).expect("remembered");
         let mut booked: Vec<(u64, i64)> = Vec::new();
-        let told = desk.outbox().iter().filter(
-            |m| matches!(m, ExecMsg::Order(r) if r.kind == ReportKind::Triggered),
-        );
+        let told = desk
+            .outbox()
+            .iter()
+            .filter(|m| matches!(m, ExecMsg::Order(r) if r.kind == ReportKind::Triggered));
         // Told at most once, of what waited and was triggered; before the first fill.
         let triggered = told.count();
         assert!(triggered <= usize::from(self.stop == Some(true)), "{triggered} triggers");

@@ -6,8 +6,8 @@
 
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
-    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent, OrderReport,
-    RiskCommand, RunEpoch, Side,
+    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent,
+    OrderReport, RiskCommand, RunEpoch, Side,
 };
 use serde_json::{Value, json};
 

@@ -191,9 +191,8 @@ impl OrderSlot {
 
     /// What rests is not what is wanted. A take never differs: it ends by itself.
     pub fn differs(&self) -> bool {
-        let same = |w: Wish| {
-            (w.price, w.qty, w.reduce_only) == (self.price, self.qty, self.reduce_only)
-        };
+        let same =
+            |w: Wish| (w.price, w.qty, w.reduce_only) == (self.price, self.qty, self.reduce_only);
         !self.take && !self.wish.is_some_and(same)
     }
 

@@ -608,7 +608,8 @@ mod tests {
 
     #[test]
     fn a_stop_fires_against_its_owner_and_a_target_the_other_way() {
-        for (kind, buy_above) in [(OrderKind::StopLoss, true), (OrderKind::TakeProfitLimit, false)] {
+        for (kind, buy_above) in [(OrderKind::StopLoss, true), (OrderKind::TakeProfitLimit, false)]
+        {
             assert_eq!(kind.fires_above(Side::Buy), buy_above);
             assert_eq!(kind.fires_above(Side::Sell), !buy_above);
         }

@@ -123,7 +123,8 @@ fn one_that_is_triggered_may_trigger_the_next() {
     // The first sells down to 97 when 99 trades; the second waits for 97.
     let big = Ticket { qty: 3 * ONE, ..ticket(Kind::StopLoss, Side::Sell, 0) };
     let first = exchange.place_waiting(big, 99 * ONE, 2).unwrap();
-    let second = exchange.place_waiting(ticket(Kind::StopLoss, Side::Sell, 0), 97 * ONE, 2).unwrap();
+    let second =
+        exchange.place_waiting(ticket(Kind::StopLoss, Side::Sell, 0), 97 * ONE, 2).unwrap();
     let third = exchange.place_waiting(ticket(Kind::StopLoss, Side::Sell, 0), 90 * ONE, 2).unwrap();
     exchange.events.clear();
     let order = CrowdOrder { side: Side::Sell, price: None, qty: ONE / 2, rests: false };
@@ -132,7 +133,9 @@ fn one_that_is_triggered_may_trigger_the_next() {
     assert_eq!((status(first), status(second)), (Status::Filled, Status::Filled));
     assert!(exchange.orders.by_id(third).unwrap().waiting);
     let told = exchange.events.iter().filter_map(|event| match event {
-        Private::Report(report) => Some((report.order.id, report.text(1).contains("\"x\":\"NEW\""))),
+        Private::Report(report) => {
+            Some((report.order.id, report.text(1).contains("\"x\":\"NEW\"")))
+        }
         Private::Position(..) => None,
     });
     let told: Vec<_> = told.collect();
@@ -168,7 +171,10 @@ fn the_dialect_tells_that_it_waits_and_what_was_wrong() {
     assert_eq!((&event["P"], &event["W"]), (&json!("30000.00000000"), &json!(null)));
     let named = json!({"symbol": "BTCUSDT", "origClientOrderId": "stop-1"});
     let asked = client.trade("order.status", named.clone());
-    assert_eq!((&asked["result"]["isWorking"], &asked["result"]["status"]), (&json!(false), &json!("NEW")));
+    assert_eq!(
+        (&asked["result"]["isWorking"], &asked["result"]["status"]),
+        (&json!(false), &json!("NEW"))
+    );
     let reached = client.error("order.place", stop("TAKE_PROFIT_LIMIT", "SELL", "30000"));
     assert_eq!((reached.1, reached.2.as_str()), (-2010, "Order would trigger immediately."));
     let mut bare = stop("STOP_LOSS_LIMIT", "SELL", "30000");

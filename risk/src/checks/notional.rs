@@ -24,8 +24,8 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
+    use bot4_types::OrderKind;
     use bot4_types::Qty;
 
     #[test]

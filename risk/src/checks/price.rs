@@ -4,8 +4,8 @@
 //! The band's reference is the venue's average price, which the engine does not see; the price
 //! must lie within the band of both microprice and last trade instead.
 
-use bot4_types::instrument::PriceBand;
 use bot4_types::RefuseReason;
+use bot4_types::instrument::PriceBand;
 
 use super::CheckInput;
 
@@ -45,8 +45,8 @@ fn is_inside(price: i64, reference: i64, band: PriceBand) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
+    use bot4_types::OrderKind;
     use bot4_types::{Price, Side};
 
     fn at(price: i64) -> Result<(), RefuseReason> {

@@ -33,8 +33,8 @@ fn filter(qty: Qty, lot: i64, min: Qty, max: Qty) -> Result<(), RefuseReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::OrderKind;
     use crate::checks::fixture::{Fixture, ONE};
+    use bot4_types::OrderKind;
 
     #[test]
     fn filters_of_every_order() {

@@ -16,7 +16,8 @@ use bot4_risk::{LimitBook, Upkeep};
 use bot4_types::instrument::Amount;
 use bot4_types::{
     AssetId, BookState, ControlMode, InstrumentTable, Mark, Nanos, OrderAction, OrderId,
-    OrderIntent, OrderKind, OrderReport, Price, Qty, RefuseReason, ReportKind, RiskCommand, notional,
+    OrderIntent, OrderKind, OrderReport, Price, Qty, RefuseReason, ReportKind, RiskCommand,
+    notional,
 };
 
 pub use breakers::NaiveBreakers;

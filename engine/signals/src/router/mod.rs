@@ -424,7 +424,9 @@ impl Router {
                 self.try_cancel(at, turn);
             }
             SlotState::Live | SlotState::Unknown => match self.slots[at].amendable() {
-                Some(wish) if self.slots[at].differs() && self.takes_amend(at, wish) => self.try_amend(at, wish, turn),
+                Some(wish) if self.slots[at].differs() && self.takes_amend(at, wish) => {
+                    self.try_amend(at, wish, turn)
+                }
                 _ => self.try_cancel(at, turn),
             },
         }
