@@ -175,7 +175,9 @@ fn the_dialect_tells_that_it_waits_and_what_was_wrong() {
         (&asked["result"]["isWorking"], &asked["result"]["status"]),
         (&json!(false), &json!("NEW"))
     );
-    let reached = client.error("order.place", stop("TAKE_PROFIT_LIMIT", "SELL", "30000"));
+    let mut other = stop("TAKE_PROFIT_LIMIT", "SELL", "30000");
+    other["newClientOrderId"] = json!("stop-2");
+    let reached = client.error("order.place", other);
     assert_eq!((reached.1, reached.2.as_str()), (-2010, "Order would trigger immediately."));
     let mut bare = stop("STOP_LOSS_LIMIT", "SELL", "30000");
     bare.as_object_mut().unwrap().remove("stopPrice");
