@@ -98,20 +98,20 @@ const NS: Step = Step::To(OrderState::NotSent);
 /// Rows in the order of the states' raw values, columns in the order of the events.
 #[rustfmt::skip]
 const TABLE: [[Step; EVENTS]; STATES] = [
-    //                 sent not  canc amnd ack  fnd  fill whol cref amov fild canc expi reje lost trig
-    /* approved    */ [SE,  NS,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  NS,  XX],
-    /* sent        */ [XX,  XX,  PC,  XX,  OP,  OP,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  UN,  OP],
-    /* live        */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
-    /* part filled */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
-    /* pend cancel */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  OP,  ST,  FI,  CA,  EX,  RE,  UN,  ST],
-    /* unknown     */ [XX,  XX,  ST,  XX,  OP,  OP,  ST,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  ST,  ST],
-    /* filled      */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  ST,  XX,  XX,  XX,  ST,  ST],
-    /* canceled    */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  ST,  XX,  XX,  ST,  ST],
-    /* expired     */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  XX,  ST,  XX,  ST,  ST],
-    /* rejected    */ [XX,  XX,  ST,  XX,  XX,  XX,  XX,  XX,  ST,  ST,  XX,  XX,  XX,  ST,  ST,  XX],
-    /* not sent    */ [XX,  ST,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  ST,  XX],
-    /* pend replac */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  ST,  OP,  FI,  CA,  EX,  DO,  UN,  ST],
-    /* untriggered */ [XX,  XX,  PC,  XX,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  OP],
+    //              sent not  canc amnd ack  fnd  fill whol cref amov fild canc expi reje lost trig
+    /* approved */ [SE,  NS,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  NS,  XX],
+    /* sent     */ [XX,  XX,  PC,  XX,  OP,  OP,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  UN,  OP],
+    /* live     */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* partfill */ [XX,  XX,  PC,  PR,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* pcancel  */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  OP,  ST,  FI,  CA,  EX,  RE,  UN,  ST],
+    /* unknown  */ [XX,  XX,  ST,  XX,  OP,  OP,  ST,  FI,  ST,  ST,  FI,  CA,  EX,  RE,  ST,  ST],
+    /* filled   */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  ST,  XX,  XX,  XX,  ST,  ST],
+    /* canceled */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  ST,  XX,  XX,  ST,  ST],
+    /* expired  */ [XX,  XX,  ST,  XX,  ST,  ST,  XX,  XX,  ST,  ST,  XX,  XX,  ST,  XX,  ST,  ST],
+    /* rejected */ [XX,  XX,  ST,  XX,  XX,  XX,  XX,  XX,  ST,  ST,  XX,  XX,  XX,  ST,  ST,  XX],
+    /* not sent */ [XX,  ST,  XX,  XX,  XX,  XX,  XX,  XX,  XX,  ST,  XX,  XX,  XX,  XX,  ST,  XX],
+    /* preplace */ [XX,  XX,  PC,  XX,  ST,  OP,  ST,  FI,  ST,  OP,  FI,  CA,  EX,  DO,  UN,  ST],
+    /* untrigg  */ [XX,  XX,  PC,  XX,  ST,  ST,  PF,  FI,  ST,  ST,  FI,  CA,  EX,  DO,  UN,  OP],
 ];
 
 #[cfg(test)]
