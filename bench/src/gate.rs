@@ -231,6 +231,7 @@ fn intent(id: u64, instruments: u64) -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

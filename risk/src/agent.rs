@@ -235,12 +235,16 @@ impl RiskAgent {
     fn drain_commands(&mut self, now: Nanos) -> Result<usize, Fault> {
         let mut done = 0;
         while self.ports.log.room() >= REPORT_RECORDS
+            && self.ports.account.room() > 0
             && let Some(command) = self.ports.commands.pop()
         {
             self.open_turn(now)?;
             self.record(LogKind::Command, now, |w| command.write(w))?;
             self.core.on_command(&command);
             self.counters.add(COMMANDS, 1);
+            if let RiskCommand::Parent(command) = command {
+                self.tell(AccountReport::Parent(command))?;
+            }
             done += 1;
         }
         Ok(done)

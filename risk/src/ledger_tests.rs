@@ -42,6 +42,7 @@ fn place(order: u64, strategy: u8, side: Side) -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

@@ -217,6 +217,8 @@ impl RiskCore {
                 self.set_mode(*mode);
             }
             RiskCommand::OperatorMode(mode) => self.set_mode(*mode),
+            // For the router: its children are judged when they come.
+            RiskCommand::Parent(_) => {}
             RiskCommand::LimitsPart { at, len, bytes } => {
                 self.staging.part(*at, &bytes[..usize::from(*len).min(LIMITS_PART)]);
             }

@@ -30,6 +30,7 @@ fn intent(id: u64, strategy: u8, side: Side, lots: i64, cause: Cause) -> OrderIn
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

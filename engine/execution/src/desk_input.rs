@@ -342,6 +342,7 @@ mod tests {
             until: bot4_types::Nanos::MAX,
             reduce_only: false,
             side: Side::Sell,
+            parent: bot4_types::ParentId::NONE,
         }
     }
 

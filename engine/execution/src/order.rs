@@ -489,5 +489,6 @@ pub(crate) fn test_intent() -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,
+        parent: bot4_types::ParentId::NONE,
     }
 }

@@ -204,6 +204,7 @@ mod tests {
             until: bot4_types::Nanos::MAX,
             reduce_only: false,
             side: Side::Buy,
+            parent: bot4_types::ParentId::NONE,
         }
     }
 

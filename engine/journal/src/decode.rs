@@ -7,7 +7,8 @@
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
     BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent,
-    OrderReport, RiskCommand, RunEpoch, Side,
+    OrderReport, ParentCommand, ParentId, ParentOrder, ParentReport, RefuseReason, RiskCommand,
+    RunEpoch, Side,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ pub enum Decoded {
     Command(RiskCommand),
     /// A point of the equity curve.
     Equity(EquityRecord),
+    /// Where a parent order stands.
+    Parent(ParentReport),
     /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
     Order(OrderId, u8),
     /// No body.
@@ -75,6 +78,7 @@ pub fn decode(entry: &LogEntry) -> Decoded {
         )
         | None => None,
         Some(LogKind::Equity) => exact(body).map(Decoded::Equity),
+        Some(LogKind::Parent) => exact(body).map(Decoded::Parent),
     };
     found.unwrap_or_else(|| Decoded::Raw(body.to_vec()))
 }
@@ -128,6 +132,7 @@ impl Decoded {
                 "equity_e16": p.equity.to_string(), "peak_e16": p.peak.to_string(),
                 "day_open_e16": p.day_open.to_string(), "day": p.day,
             }),
+            Self::Parent(report) => parent_json(report),
             Self::Empty => Value::Null,
             Self::Raw(bytes) => {
                 json!({ "hex": bytes.iter().map(|b| format!("{b:02x}")).collect::<String>() })
@@ -158,6 +163,10 @@ fn command_json(command: &RiskCommand) -> Value {
         RiskCommand::OperatorMode(mode) => {
             json!({ "what": "mode", "mode": mode.name(), "by": "operator" })
         }
+        RiskCommand::Parent(ParentCommand::Begin(order)) => parent_order_json(order),
+        RiskCommand::Parent(ParentCommand::Act { id, action }) => {
+            json!({ "what": "parent", "parent": id.to_string(), "action": action.name() })
+        }
         RiskCommand::LimitsPart { at, len, .. } => {
             json!({ "what": "limits_part", "at": at, "bytes": len })
         }
@@ -165,6 +174,30 @@ fn command_json(command: &RiskCommand) -> Value {
             json!({ "what": "limits", "bytes": len, "sum": format!("{sum:016x}") })
         }
     }
+}
+
+fn parent_order_json(o: &ParentOrder) -> Value {
+    json!({
+        "what": "parent", "parent": o.id.to_string(), "action": "begin", "strategy": o.strategy.0,
+        "instrument": o.instrument.0, "side": side_name(o.side), "algo": o.algo.name(),
+        "total": o.total.0, "limit": o.limit.0, "delay_ns": o.delay.0, "over_ns": o.over.0,
+        "deadline": o.deadline.name(), "urgency": o.urgency.name(), "slice_min": o.slice_min.0,
+        "display": o.display.0, "rate_e4": o.rate_e4, "peg": o.peg.name(),
+        "offset_ticks": o.offset_ticks, "curve": o.curve,
+    })
+}
+
+fn parent_json(p: &ParentReport) -> Value {
+    json!({
+        "parent": p.id.to_string(), "strategy": p.strategy.0, "instrument": p.instrument.0,
+        "side": side_name(p.side), "algo": p.algo.name(), "state": p.state.name(),
+        "end": p.end.name(), "refusal": p.refusal.name(), "gate": p.gate.map(RefuseReason::name),
+        "at": p.at.0, "began": p.began.0, "until": p.until.0, "total": p.total.0,
+        "limit": p.limit.0, "filled": p.filled.0, "open": p.open.0, "left": p.left.0,
+        "over": p.over.0, "cost": p.cost.to_string(), "arrival_x2": p.arrival_x2,
+        "market_qty": p.market_qty.0, "market_cost": p.market_cost.to_string(),
+        "children": p.children, "fills": p.fills, "refused": p.refused, "missed": p.missed,
+    })
 }
 
 fn client(epoch: RunEpoch, order: OrderId) -> String {
@@ -178,6 +211,7 @@ fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
         "kind": i.kind.name(), "tif": i.tif.name(), "price": i.price.0, "qty": i.qty.0,
         "trigger": i.trigger.0, "until": (i.until < Nanos::MAX).then_some(i.until.0),
         "reduce_only": i.reduce_only, "stop_ticks": i.stop_ticks, "cause": i.cause.name(), "expires": i.expires.0,
+        "parent": (i.parent != ParentId::NONE).then(|| i.parent.to_string()),
         "trail": { "t0": i.trail.t0.0, "border_ns": i.trail.border_ns },
     })
 }

@@ -1,7 +1,10 @@
 //! What a strategy can do.
 
 use bot4_lanes::Probe;
-use bot4_types::{InstrumentId, Nanos, Price, Qty, Side, StrategyId};
+use bot4_types::{
+    InstrumentId, Nanos, ParentAction, ParentId, ParentOrder, ParentRefusal, ParentReport, Price,
+    Qty, Side, StrategyId,
+};
 
 use crate::router::Router;
 use crate::slot::{Origin, Style, Wish};
@@ -148,6 +151,29 @@ impl<'a> Actions<'a> {
         let key = (self.strategy, self.instrument);
         let wish = self.wish(worst, qty, Style::Market);
         self.router.take(key, side, wish, self.origin, self.turn)
+    }
+
+    /// Begins a parent order of this strategy in this instrument, which the router works by
+    /// children (TWAP, VWAP, POV, iceberg, pegged); its name and account are set here.
+    ///
+    /// # Errors
+    /// Why it is not begun.
+    pub fn begin(&mut self, order: ParentOrder) -> Result<ParentId, ParentRefusal> {
+        let (id, strategy, instrument) = (ParentId::NONE, self.strategy, self.instrument);
+        let order = ParentOrder { id, strategy, instrument, ..order };
+        self.router.begin_parent(order, self.turn)
+    }
+
+    /// Holds, resumes or cancels a parent; false when there is none alive with this name.
+    pub fn act(&mut self, id: ParentId, action: ParentAction) -> bool {
+        self.router.act_on_parent(id, action, self.turn)
+    }
+
+    /// Where a parent stands, while the router remembers it: as long as it lives, and then until
+    /// its place is needed.
+    #[must_use]
+    pub fn parent(&self, id: ParentId) -> Option<ParentReport> {
+        self.router.parent(id, self.turn.now)
     }
 
     /// The same in another instrument, for strategies that trade several against each other.

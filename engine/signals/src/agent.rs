@@ -5,7 +5,7 @@ use bot4_simd::Kernels;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{
     AccountReport, BookOrder, Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderId,
-    OrderIntent, StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
+    OrderIntent, ParentReport, StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
 };
 
 use crate::actions::{Actions, Turn};
@@ -84,6 +84,8 @@ pub struct SignalAgent {
     tops: Vec<Rx<TopMsg>>,
     account: Rx<AccountReport>,
     relay: Relay,
+    /// To control: where parents stand.
+    parents: Option<Tx<ParentReport>>,
     control: Control,
     /// Instruments that moved in this turn, in order of arrival, without repetition.
     moved: Vec<InstrumentId>,
@@ -117,12 +119,20 @@ impl SignalAgent {
             tops: ports.tops,
             account: ports.account,
             relay: Relay::new(ports.books),
+            parents: None,
             control: ports.control,
             moved: Vec::new(),
             is_moved: Vec::new(),
             was_live: Vec::new(),
             counters,
         }
+    }
+
+    /// The agent, telling where parent orders stand.
+    #[must_use]
+    pub fn with_parents(mut self, parents: Tx<ParentReport>) -> Self {
+        self.parents = Some(parents);
+        self
     }
 
     /// The router, for the final state of a run.
@@ -156,6 +166,13 @@ impl SignalAgent {
             }
         }
         done
+    }
+
+    /// Tells what is new of parents, as far as there is room; nothing waits for it.
+    fn tell_parents(&mut self, turn: Turn<'_>) -> usize {
+        self.counters.set(c::PARENTS_ALIVE, self.router.parents_alive() as u64);
+        let Some(tx) = &mut self.parents else { return 0 };
+        self.router.tell_parents(turn.now, |report| tx.push(report).is_ok())
     }
 
     /// Passes `report` to its strategy.
@@ -202,6 +219,7 @@ impl SignalAgent {
                 self.router.book(id, true, origin, turn);
                 // Stops before strategies: what they wish here is refused from now on.
                 self.router.touch(id, touch.map(|level| level.price), origin, turn);
+                self.router.parents_see(id);
                 if !self.is_moved[at] {
                     self.is_moved[at] = true;
                     self.moved.push(id);
@@ -227,6 +245,7 @@ impl SignalAgent {
         if !self.router.knows(trade.instrument) {
             return self.counters.add(c::FOREIGN, 1);
         }
+        self.router.parents_trade(trade);
         if running {
             let origin = Origin::market(trade.trail);
             self.each_strategy(trade.instrument, origin, turn, |strategy, view, orders| {
@@ -295,10 +314,12 @@ impl Agent for SignalAgent {
     }
 
     fn start(&mut self, now: Nanos) -> Result<(), Fault> {
-        if self.strategies.len() > STRATEGIES_MAX {
+        // One more account is the operator's.
+        if self.strategies.len() >= STRATEGIES_MAX {
             let what = format!(
-                "{} strategies are configured, {STRATEGIES_MAX} are possible",
-                self.strategies.len()
+                "{} strategies are configured, {} are possible",
+                self.strategies.len(),
+                STRATEGIES_MAX - 1
             );
             return Err(Fault { role: "signal", what });
         }
@@ -309,7 +330,7 @@ impl Agent for SignalAgent {
         for strategy in &mut self.strategies {
             strategy.start(&table);
         }
-        self.router.reserve(table, self.strategies.len());
+        self.router.reserve(table, self.strategies.len() + 1);
         self.relay.reserve(instruments);
         self.router.take_over(&self.held);
         self.moved = Vec::with_capacity(instruments);
@@ -327,6 +348,7 @@ impl Agent for SignalAgent {
         let mut done = self.drain_account(turn);
         done += self.relay.flush();
         done += self.router.sweep(turn);
+        done += self.tell_parents(turn);
         if self.router.room() == 0 {
             self.counters.add(c::BLOCKED_NO_ROOM, 1);
             return Ok(done);
@@ -335,6 +357,7 @@ impl Agent for SignalAgent {
         self.decide(turn, running);
         if running {
             done += self.timers(turn);
+            done += self.router.work_parents(&self.market, turn);
         }
         Ok(done)
     }

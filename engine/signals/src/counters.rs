@@ -77,4 +77,12 @@ counters! {
     AMENDS = 31 => "intents_amends",
     /// Amends that the venue made.
     AMENDED = 32 => "quotes_amended",
+    /// Parent orders begun.
+    PARENTS = 33 => "parents_begun",
+    /// Parent orders that were not begun.
+    PARENTS_REFUSED = 34 => "parents_refused",
+    /// Parent orders alive (gauge).
+    PARENTS_ALIVE = 35 => "parents_alive",
+    /// Children of parent orders asked for.
+    CHILDREN = 36 => "children_placed",
 }

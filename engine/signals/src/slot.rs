@@ -12,7 +12,8 @@
 //! terms; refused, it comes back with the old ones and is cancelled and placed anew.
 
 use bot4_types::{
-    Cause, InstrumentId, Nanos, OrderId, OrderKind, Price, Qty, Side, StrategyId, Tif, Trail,
+    Cause, InstrumentId, Nanos, OrderId, OrderKind, ParentId, Price, Qty, Side, StrategyId, Tif,
+    Trail,
 };
 
 /// Why something is asked for: decides the intent's cause and its trail.
@@ -153,6 +154,8 @@ pub(crate) struct OrderSlot {
     pub side: Side,
     /// Takes at once (IOC) instead of resting.
     pub take: bool,
+    /// The parent whose child stands here.
+    pub parent: ParentId,
 }
 
 impl OrderSlot {
@@ -186,6 +189,7 @@ impl OrderSlot {
             instrument,
             side,
             take,
+            parent: ParentId::NONE,
         }
     }
 

@@ -89,6 +89,7 @@ fn some_intent() -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

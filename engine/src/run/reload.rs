@@ -131,7 +131,7 @@ impl Reload {
 
     fn book_of(&self, config: &Config) -> LimitBook {
         let (risk, instruments) = (&config.risk, self.table.all().len());
-        let strategies = config.strategies.len().max(1);
+        let strategies = settings::accounts_of(config);
         let breakers = BreakerLimits { seed: self.running.seed, ..risk.breakers };
         let scopes = risk.scopes(&self.table);
         let book = LimitBook::new(&risk.limits, &scopes, strategies, instruments);

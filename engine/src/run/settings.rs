@@ -89,6 +89,13 @@ pub const fn rung_of(pages: HugePages) -> Rung {
     }
 }
 
+/// Accounts in a run's ledger: one for each strategy, then the operator's, whose orders are no
+/// strategy's.
+#[must_use]
+pub const fn accounts_of(config: &Config) -> usize {
+    config.strategies.len() + 1
+}
+
 /// The strategies in order.
 #[must_use]
 pub fn strategies_of(config: &Config) -> Vec<Box<dyn Strategy>> {

@@ -314,7 +314,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         table: inputs.opening.info.table.clone(),
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,
-        strategies: inputs.config.strategies.len().max(1),
+        strategies: settings::accounts_of(inputs.config),
         equity: EquityStart { wall: inputs.opening.wall, ..inputs.opening.past.equity.clone() },
         held: inputs.opening.past.held.clone(),
     }

@@ -7,6 +7,7 @@
 use crate::id::{InstrumentId, StrategyId};
 use crate::log::{BODY_MAX, Body, Reader, Writer};
 use crate::order::ControlMode;
+use crate::parent::ParentCommand;
 use crate::rules::InstrumentRules;
 
 /// Bytes of limits in one command.
@@ -62,6 +63,9 @@ pub enum RiskCommand {
     },
     /// Another control mode: a person says so.
     OperatorMode(ControlMode),
+    /// A person begins, holds or ends a parent order. Risk passes it on to the router, whose
+    /// children then come back to the gate like any other intent.
+    Parent(ParentCommand),
 }
 
 /// Whose breakers a person means.
@@ -169,7 +173,8 @@ impl RiskCommand {
             | Self::Mode(_)
             | Self::LimitsPart { .. }
             | Self::LimitsCommit { .. }
-            | Self::OperatorMode(_) => None,
+            | Self::OperatorMode(_)
+            | Self::Parent(_) => None,
         }
     }
 }
@@ -214,6 +219,10 @@ impl Body for RiskCommand {
                 w.u8(7);
                 w.u8(*mode as u8);
             }
+            Self::Parent(command) => {
+                w.u8(8);
+                command.write(w);
+            }
         }
     }
 
@@ -244,6 +253,7 @@ impl Body for RiskCommand {
             }
             6 => Self::LimitsCommit { len: r.u32()?, sum: r.u64()? },
             7 => Self::OperatorMode(ControlMode::from_raw(r.u8()?)?),
+            8 => Self::Parent(ParentCommand::read(r)?),
             _ => return None,
         })
     }
@@ -279,6 +289,7 @@ mod tests {
     use crate::id::Symbol;
     use crate::instrument::Instrument;
     use crate::log::{LogEntry, LogKind};
+    use crate::parent::{ParentAction, ParentId};
     use crate::time::Nanos;
     use proptest::prelude::*;
 
@@ -291,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn commands_read_back(id in any::<u16>(), kind in 0u8..13) {
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..14) {
             let instrument = InstrumentId(id);
             let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
             let command = match kind {
@@ -317,6 +328,10 @@ mod tests {
                     RiskCommand::LimitsPart { at: id.into(), len, bytes }
                 }
                 11 => RiskCommand::OperatorMode(ControlMode::SemiAuto),
+                12 => {
+                    let (id, action) = (ParentId(id.into()), ParentAction::Cancel);
+                    RiskCommand::Parent(ParentCommand::Act { id, action })
+                }
                 _ => RiskCommand::LimitsCommit { len: id.into(), sum: u64::MAX },
             };
             prop_assert_eq!(command.instrument(), (kind < 5).then_some(instrument));

@@ -28,6 +28,7 @@ pub mod limits;
 pub mod log;
 pub mod market;
 pub mod order;
+pub mod parent;
 pub mod price;
 pub mod rng;
 pub mod rules;
@@ -52,6 +53,10 @@ pub use order::{
     AccountReport, ApprovedOrder, Cause, ControlMode, DoneReason, ExecMsg, HeldPosition,
     OrderAction, OrderIntent, OrderKind, OrderReport, OrderState, RefuseReason, ReportKind, Terms,
     Tif,
+};
+pub use parent::{
+    Algo, Deadline, ParentAction, ParentCommand, ParentEnd, ParentId, ParentOrder, ParentRefusal,
+    ParentReport, ParentState, Peg, Urgency,
 };
 pub use price::{Price, Qty, Side, notional};
 pub use rules::InstrumentRules;

@@ -11,6 +11,7 @@ use crate::order::{
     Cause, DoneReason, ExecMsg, OrderAction, OrderIntent, OrderKind, OrderReport, OrderState,
     RefuseReason, ReportKind, Tif,
 };
+use crate::parent::ParentId;
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::{STAGES, Trail};
@@ -55,6 +56,8 @@ pub enum LogKind {
     Statistics = 15,
     /// Risk drew a point of the equity curve from the marks recorded before it.
     Equity = 16,
+    /// Where a parent order stands; see [`crate::parent`].
+    Parent = 17,
 }
 
 impl LogKind {
@@ -78,6 +81,7 @@ impl LogKind {
             14 => Self::Command,
             15 => Self::Statistics,
             16 => Self::Equity,
+            17 => Self::Parent,
             _ => return None,
         })
     }
@@ -102,6 +106,7 @@ impl LogKind {
             Self::Statistics => "statistics",
             Self::Command => "command",
             Self::Equity => "equity",
+            Self::Parent => "parent",
         }
     }
 }
@@ -275,6 +280,7 @@ impl Body for OrderIntent {
         w.i64(self.trigger.0);
         w.u64(self.until.0);
         w.u8(u8::from(self.reduce_only));
+        w.u32(self.parent.0);
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
@@ -295,13 +301,16 @@ impl Body for OrderIntent {
             until: Nanos::MAX,
             reduce_only: false,
             side: Side::from_raw(r.u8()?)?,
+            parent: ParentId::NONE,
         };
         // Journals of before end here.
         if r.rest().is_empty() {
             return Some(plain);
         }
         let (trigger, until) = (Price(r.i64()?), Nanos(r.u64()?));
-        Some(Self { trigger, until, reduce_only: r.u8()? != 0, ..plain })
+        let reduce_only = r.u8()? != 0;
+        let parent = ParentId(r.u32()?);
+        Some(Self { trigger, until, reduce_only, parent, ..plain })
     }
 }
 

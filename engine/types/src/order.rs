@@ -4,6 +4,7 @@ use crate::command::InstrumentNews;
 use crate::headroom::Headroom;
 use crate::id::{AssetId, InstrumentId, OrderId, StrategyId, VenueId};
 use crate::instrument::{Amount, InstrumentTable};
+use crate::parent::{ParentCommand, ParentId};
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::Trail;
@@ -40,6 +41,8 @@ macro_rules! raw_enum {
 mod kind;
 
 pub use kind::{OrderKind, Tif};
+
+pub(crate) use raw_enum;
 
 raw_enum! {
     /// What caused an intent. Only market-caused orders count for tick-to-trade.
@@ -341,9 +344,11 @@ pub struct OrderIntent {
     pub reduce_only: bool,
     /// Buy or sell.
     pub side: Side,
+    /// The parent that it is a child of; [`ParentId::NONE`] for an order that stands by itself.
+    pub parent: ParentId,
 }
 
-const _: () = assert!(size_of::<OrderIntent>() <= 96);
+const _: () = assert!(size_of::<OrderIntent>() <= 104);
 
 /// An intent that passed every check: risk → execution. Only the gate makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -536,6 +541,8 @@ pub enum AccountReport {
     Instrument(InstrumentNews),
     /// What is left for sizing; conflated.
     Headroom(Headroom),
+    /// What an operator says to the parents' table.
+    Parent(ParentCommand),
 }
 
 const _: () = assert!(size_of::<AccountReport>() <= 208);

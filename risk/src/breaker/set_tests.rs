@@ -48,6 +48,7 @@ impl World {
             until: bot4_types::Nanos::MAX,
             reduce_only: false,
             side: Side::Buy,
+            parent: bot4_types::ParentId::NONE,
         };
         self.set.admit(&intent);
         OrderReport {

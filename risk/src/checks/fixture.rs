@@ -81,6 +81,7 @@ pub fn intent() -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

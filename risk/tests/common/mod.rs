@@ -93,6 +93,7 @@ pub fn place(order: u64, instrument: u16, side: Side, price: i64, qty: i64) -> O
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

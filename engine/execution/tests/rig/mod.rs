@@ -248,6 +248,7 @@ fn intent(order: u64, action: OrderAction, expires: Nanos) -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 

@@ -33,6 +33,10 @@ impl Router {
     /// Asks for the terms of `wish` for what rests in slot `at`.
     pub(super) fn try_amend(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
         let slot = self.slots[at];
+        if !self.may_amend(at, wish.qty) {
+            self.forget_wish(at);
+            return self.try_cancel(at, turn);
+        }
         let waits = turn.now < slot.retry_at || !self.is_open(slot.instrument);
         if waits || self.clear_the_way(at, wish.price, turn) {
             return self.try_cancel(at, turn);
@@ -50,6 +54,7 @@ impl Router {
             return;
         }
         self.counters.add(c::AMENDS, 1);
+        self.child_amending(at, wish.qty);
         let slot = &mut self.slots[at];
         slot.state = SlotState::Amending;
         slot.amend = Some((wish.price, wish.qty));
@@ -62,6 +67,7 @@ impl Router {
             return self.amend_failed(at);
         }
         self.counters.add(c::AMENDED, 1);
+        self.child_amended(at, Some(report.qty));
         let slot = &mut self.slots[at];
         (slot.price, slot.qty, slot.amend) = (report.price, report.qty, None);
         if slot.state == SlotState::Amending {
@@ -71,6 +77,7 @@ impl Router {
 
     /// The order lives on as it was; another way leads to what is wished.
     pub(super) fn amend_failed(&mut self, at: usize) {
+        self.child_amended(at, None);
         let slot = &mut self.slots[at];
         (slot.amend, slot.no_amend) = (None, true);
         if slot.state == SlotState::Amending {

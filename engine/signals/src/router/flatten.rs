@@ -11,7 +11,7 @@
 //!
 //! Cost: only in this phase, a pass over instruments and strategies a turn.
 
-use bot4_types::{Cause, InstrumentId, Price, Qty, Side};
+use bot4_types::{Cause, InstrumentId, ParentId, Price, Qty, Side};
 
 use super::guard::HALVINGS_MAX;
 use super::{PARTS, Router, TAKE};
@@ -48,6 +48,7 @@ impl Router {
     pub(super) fn closes_at_a_stop(&self, slot: &OrderSlot) -> bool {
         self.flattening
             && slot.take
+            && slot.parent == ParentId::NONE
             && slot.origin.cause == Cause::Operator
             && self.could_trade(slot.instrument)
     }
@@ -71,7 +72,8 @@ impl Router {
         let pairs =
             instrument.index() * self.strategies..(instrument.index() + 1) * self.strategies;
         let slots = &self.slots[pairs.start * PARTS..pairs.end * PARTS];
-        if slots.iter().any(|slot| slot.state != SlotState::Free || slot.wish.is_some()) {
+        let busy = slots.iter().any(|slot| slot.state != SlotState::Free || slot.wish.is_some());
+        if busy || self.next_child(instrument, 0).is_some() {
             return Held::Something;
         }
         let net: i128 = self.positions[pairs.clone()].iter().map(|q| i128::from(q.0)).sum();

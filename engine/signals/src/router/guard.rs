@@ -177,6 +177,9 @@ impl Router {
         for at in pair * PARTS..(pair + 1) * PARTS {
             self.drop_wish(at, origin, turn);
         }
+        let instrument = InstrumentId((pair / self.strategies) as u16);
+        let strategy = StrategyId((pair % self.strategies) as u8);
+        self.stop_parents((strategy, instrument), origin, turn);
         self.close_position(pair, origin, turn);
     }
 
@@ -290,14 +293,17 @@ impl Router {
         let sized = matches!(report.reason, DoneReason::Balance | DoneReason::Filter);
         if report.state.is_terminal() && report.cum_qty.0 == 0 && sized {
             self.halve(at);
-        } else if report.kind == ReportKind::Fill {
-            let guard = &mut self.guards[at / PARTS];
+        } else if report.kind == ReportKind::Fill
+            && let Some(pair) = self.pair_of_slot(at)
+        {
+            let guard = &mut self.guards[pair];
             guard.halved = guard.halved.saturating_sub(1);
         }
     }
 
     fn halve(&mut self, at: usize) {
-        let guard = &mut self.guards[at / PARTS];
+        let Some(pair) = self.pair_of_slot(at) else { return };
+        let guard = &mut self.guards[pair];
         if at % PARTS == TAKE && (guard.triggered || guard.flattening) {
             guard.halved = (guard.halved + 1).min(HALVINGS_MAX);
         }

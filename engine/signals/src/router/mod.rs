@@ -8,6 +8,7 @@
 mod amends;
 mod flatten;
 mod guard;
+mod parents;
 mod reports;
 
 use std::collections::VecDeque;
@@ -16,12 +17,13 @@ use bot4_lanes::{Counters, Phase, Tx};
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::{
     Cause, HeldPosition, Instrument, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
+    OrderIntent, ParentEnd, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
 };
 
 use self::guard::Guard;
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
+use crate::parent::Parents;
 use crate::rules;
 use crate::slot::{Open, OrderSlot, Origin, SlotState, Wish};
 
@@ -92,8 +94,11 @@ pub struct Router {
     stops: Vec<u32>,
     table: InstrumentTable,
     strategies: usize,
-    /// By instrument, then strategy, then part.
+    /// By instrument, then strategy, then part; then those of parents' children.
     slots: Vec<OrderSlot>,
+    /// Where the children's slots begin.
+    first_child: usize,
+    parents: Parents,
     /// By instrument, then strategy.
     positions: Vec<Qty>,
     /// By instrument, then strategy.
@@ -135,6 +140,8 @@ impl Router {
             table: InstrumentTable::new(),
             strategies: 0,
             slots: Vec::new(),
+            first_child: 0,
+            parents: Parents::new(),
             positions: Vec::new(),
             guards: Vec::new(),
             closing: Vec::new(),
@@ -165,6 +172,7 @@ impl Router {
                 }
             }
         }
+        self.reserve_children();
         let pairs = table.all().len() * strategies;
         self.positions = vec![Qty(0); pairs];
         self.guards = vec![Guard::default(); pairs];
@@ -296,6 +304,7 @@ impl Router {
         for at in instrument.index() * run..(instrument.index() + 1) * run {
             self.drop_wish(at, origin, turn);
         }
+        self.drop_children(instrument, origin, turn);
     }
 
     /// Obeys the control word: in any phase but run, every quote goes and nothing is placed. A
@@ -303,6 +312,11 @@ impl Router {
     pub(crate) fn obey(&mut self, phase: Phase, turn: Turn<'_>) {
         let running = phase == Phase::Run;
         let before = std::mem::replace(&mut self.running, running);
+        if phase.is_stopped() {
+            self.end_parents(ParentEnd::Killed);
+        } else if phase == Phase::Drain {
+            self.end_parents(ParentEnd::Interrupted);
+        }
         if before && !running {
             for at in 0..self.slots.len() {
                 self.drop_wish(at, Origin::other(Cause::Operator), turn);
@@ -365,7 +379,8 @@ impl Router {
             return Verdict::Closed;
         }
         let Some(rules) = self.table.get(instrument) else { return Verdict::Closed };
-        let held = -self.positions[at / PARTS].0.saturating_mul(side.sign());
+        let held = self.position((self.slots[at].strategy, instrument));
+        let held = held.0.saturating_mul(-side.sign());
         if wish.reduce_only && held <= 0 {
             return Verdict::NothingHeld;
         }
@@ -473,37 +488,35 @@ impl Router {
     /// Whether an own order stands in the way of an order of slot `at` at `price`. A take pulls
     /// quotes out of its way; a quote waits for what is there.
     fn clear_the_way(&mut self, at: usize, price: Price, turn: Turn<'_>) -> bool {
-        let slot = self.slots[at];
         let run = self.strategies * PARTS;
-        let first = slot.instrument.index() * run;
-        let mut blocked = false;
+        let first = self.slots[at].instrument.index() * run;
+        let mut blocked = self.children_in_the_way(at, price, turn);
         for other in first..first + run {
-            let there = &self.slots[other];
-            if other != at && there.crosses(slot.side, price) {
-                blocked = true;
-                if slot.take && !there.take && there.state == SlotState::Live {
-                    self.drop_wish(other, slot.origin, turn);
-                }
-            }
+            blocked |= self.is_in_the_way(at, other, price, turn);
         }
         blocked
     }
 
     fn place(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
+        let Some(qty) = self.allotted(at, wish) else {
+            return self.forget_wish(at); // of a child for which nothing is left
+        };
+        let wish = Wish { qty, ..wish };
         let order = OrderId(self.next_order);
         let slot = &mut self.slots[at];
         (slot.style, slot.reduce_only, slot.until) = (wish.style, wish.reduce_only, wish.until);
-        let slot = &self.slots[at];
+        let slot = self.slots[at];
         let Some(rules) = self.table.get(slot.instrument) else { return };
         let intent = OrderIntent {
             stop_ticks: rules::stop_ticks(rules, wish.price, self.stop_bps(slot.strategy)),
             expires: turn.now + self.config.intent_life,
-            ..intent_of(slot, OrderAction::Place, order, wish.price, wish.qty, turn)
+            ..intent_of(&slot, OrderAction::Place, order, wish.price, wish.qty, turn)
         };
         if self.intents.push(intent).is_err() {
             return; // Room was asked for; the wish still stands if it vanished.
         }
         self.next_order += 1;
+        self.child_placed(at, order, wish.qty);
         self.counters.add(c::PLACES, 1);
         self.counters.add(if slot.take { c::TAKES } else { c::QUOTES }, 1);
         let slot = &mut self.slots[at];
@@ -581,5 +594,6 @@ fn intent_of(
         until: slot.until,
         reduce_only: slot.reduce_only,
         side: slot.side,
+        parent: slot.parent,
     }
 }

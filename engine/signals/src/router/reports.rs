@@ -32,11 +32,14 @@ impl Router {
                 let pair = self.pair(key)?;
                 let before = std::mem::replace(&mut self.positions[pair], *position);
                 self.counters.add(c::FILLS, u64::from(report.kind == ReportKind::Fill));
-                let slot = self.slot_of(pair, report.order);
+                let slot = self.slot_of(key, report.order);
                 let ticks = slot.map_or(0, |at| self.slots[at].stop_ticks);
                 match slot {
                     Some(at) => self.reported(at, report, turn),
-                    None => self.counters.add(c::REPORTS_LATE, 1),
+                    None => {
+                        self.counters.add(c::REPORTS_LATE, 1);
+                        self.parents.late(report);
+                    }
                 }
                 self.position_moved(pair, before, report, ticks, turn);
                 Some(key)
@@ -44,7 +47,8 @@ impl Router {
             AccountReport::Refused { order, action, instrument, strategy, reason } => {
                 self.counters.add(c::REFUSED, 1);
                 let key = (*strategy, *instrument);
-                match self.slot_of(self.pair(key)?, *order) {
+                self.pair(key)?;
+                match self.slot_of(key, *order) {
                     Some(at) => self.refused(at, *action, *reason, turn),
                     None => self.counters.add(c::REPORTS_LATE, 1),
                 }
@@ -52,6 +56,10 @@ impl Router {
             }
             AccountReport::Instrument(news) => {
                 self.instrument(news, turn);
+                None
+            }
+            AccountReport::Parent(command) => {
+                self.parent_command(command, turn);
                 None
             }
         }
@@ -69,13 +77,16 @@ impl Router {
         }
     }
 
-    fn slot_of(&self, pair: usize, order: OrderId) -> Option<usize> {
+    fn slot_of(&self, key: Key, order: OrderId) -> Option<usize> {
+        let pair = self.pair(key)?;
         let holds = |s: &OrderSlot| s.state != SlotState::Free && s.order == order;
-        (pair * PARTS..(pair + 1) * PARTS).find(|at| holds(&self.slots[*at]))
+        let own = (pair * PARTS..(pair + 1) * PARTS).find(|at| holds(&self.slots[*at]));
+        own.or_else(|| self.child_with(key, order))
     }
 
     fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
         self.closing_reported(at, report);
+        self.child_reported(at, report);
         let slot = &mut self.slots[at];
         slot.filled = slot.filled.max(report.cum_qty);
         if report.state.is_terminal() {
@@ -114,6 +125,7 @@ impl Router {
         match (action, reason) {
             (OrderAction::Place, _) => {
                 self.closing_refused(at, reason);
+                self.child_refused(at, reason);
                 self.ended(at, OrderState::NotSent, turn);
             }
             // The ledger is the authority on what is open; its report came before this, or never.
@@ -140,6 +152,7 @@ impl Router {
 
     /// The slot is free again. A wish outlives its order only when it is there to replace it.
     fn ended(&mut self, at: usize, state: OrderState, turn: Turn<'_>) {
+        self.child_ended(at);
         let slot = &mut self.slots[at];
         slot.amend = None;
         let cancelled = slot.state == SlotState::Cancelling && state == OrderState::Canceled;

@@ -7,7 +7,7 @@ use bot4_types::book::{BookState, StaleReason};
 use bot4_types::{
     AccountReport, AssetId, BookOrder, DoneReason, Instrument, InstrumentId, InstrumentTable,
     Level, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price,
-    Qty, ReportKind, Side, Symbol, Top, TopMsg, Trail,
+    Qty, ReportKind, Side, Symbol, Top, TopMsg, TradePrint, Trail,
 };
 
 /// One unit of price or quantity text at eight decimals.
@@ -93,6 +93,33 @@ impl Rig {
     pub fn top_sized(&mut self, i: u16, bid: Level, ask: Level) {
         let top = self.message(i, bid, ask, BookState::Live, StaleReason::None);
         self.tops.push(TopMsg::Top(top)).expect("room");
+    }
+
+    /// A live top with two levels a side.
+    pub fn top_levels(&mut self, i: u16, bids: [(i64, i64); 2], asks: [(i64, i64); 2]) {
+        let level = |(price, qty)| Level { price, qty };
+        let (bid, ask) = (level(bids[0]), level(asks[0]));
+        let mut top = self.message(i, bid, ask, BookState::Live, StaleReason::None);
+        for n in 0..2 {
+            (top.bids[n], top.asks[n]) = (level(bids[n]), level(asks[n]));
+        }
+        self.tops.push(TopMsg::Top(top)).expect("room");
+    }
+
+    /// Somebody bought `qty` at `price`.
+    pub fn trade(&mut self, i: u16, price: i64, qty: i64) {
+        self.id += 1;
+        let trade = TradePrint {
+            trail: Trail::start(self.now),
+            id: self.id,
+            price,
+            qty,
+            venue_ms: 0,
+            missed: 0,
+            instrument: InstrumentId(i),
+            aggressor: Side::Buy,
+        };
+        self.tops.push(TopMsg::Trade(trade)).expect("room");
     }
 
     pub fn stale(&mut self, i: u16) {

@@ -155,6 +155,7 @@ pub(super) fn intent(id: u64) -> OrderIntent {
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,
+        parent: bot4_types::ParentId::NONE,
     }
 }
 
