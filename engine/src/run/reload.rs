@@ -16,6 +16,7 @@ use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{LimitBook, reload};
 use bot4_types::{InstrumentTable, Nanos, RiskCommand};
 
+use super::settings;
 use crate::config::resolve::RiskConfig;
 use crate::config::{self, Config};
 
