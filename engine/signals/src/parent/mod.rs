@@ -13,8 +13,8 @@
 //! exact at any instant; a child is never larger than what is left.
 //!
 //! * A kill or halt ends every parent, exact, as `killed`; the end of the run as `interrupted`. A
-//!   pause that heals, a lost session or a stale book only hold it: longer than [`REPLAN_AFTER`] and
-//!   what is left is spread over the time that is left.
+//!   pause that heals, a lost session or a stale book only hold it: longer than [`REPLAN_AFTER`],
+//!   and what is left is spread over the time that is left.
 //! * A parent does not outlive its run. Its children are reconciled at the next start like every
 //!   order, and the journal names it in each of them.
 //! * What the gate refuses for its size is asked for in halves; any other refusal waits by the

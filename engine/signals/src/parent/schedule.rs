@@ -1,10 +1,10 @@
 //! How much of a parent should be done by now.
 //!
 //! Targets never exceed the total and are rounded down: a schedule is at most ahead by what rests,
-//! never by rounding. A parent keeps the highest it saw, for an expected volume may grow. TWAP: a straight line from where the
-//! plan began. VWAP: the line of the volume, that is, what the stream told since the beginning
-//! against what is still expected: the curve's remaining weight at the pace of the volume seen so
-//! far and lately. POV: a share of what the stream told.
+//! never by rounding. A parent keeps the highest it saw, for an expected volume may grow. TWAP: a
+//! straight line from where the plan began. VWAP: the line of the volume, that is, what the stream
+//! told since the beginning against what is still expected: the curve's remaining weight at the
+//! pace of the volume so far and of late. POV: a share of what the stream told.
 
 use bot4_types::parent::CURVE_BUCKETS;
 use bot4_types::{Nanos, Qty};
@@ -50,7 +50,7 @@ impl Plan {
         Qty(done.min(total.0))
     }
 
-    /// What should be done at `now` by the market's `volume`, whose `curve` lies over the whole time
+    /// What should be done at `now` by the market's `volume`, whose `curve` lies over all the time
     /// of the parent.
     #[must_use]
     pub fn vwap(&self, total: Qty, volume: Volume, curve: &Curve, now: Nanos) -> Qty {

@@ -1,5 +1,6 @@
 //! The fixed table of parents. A row is taken by a new parent when it was never used or its parent
-//! is over, one that is told first; the children's slots of a row lie at its place in the router's table.
+//! is over, one that is told first; the children's slots of a row lie at its place in the router's
+//! table.
 
 use std::collections::VecDeque;
 
