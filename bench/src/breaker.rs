@@ -11,7 +11,7 @@ use bot4_lanes::Clock;
 use bot4_risk::breaker::{
     Breaker, BreakerConfig, BreakerLimits, Breakers, Events, Machine, NoJitter,
 };
-use bot4_types::{InstrumentId, Nanos, StrategyId};
+use bot4_types::{InstrumentId, Nanos, StrategyId, VenueId};
 
 use crate::case::Case;
 
@@ -155,7 +155,7 @@ pub struct Gate(Breakers);
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(Breakers::new(&BreakerLimits::default(), 8, 64))
+        Self(Breakers::new(&BreakerLimits::default(), 8, &[VenueId(0); 64]))
     }
 }
 

@@ -14,21 +14,31 @@
 //!                                             every lane --> counters and histograms --> telemetry
 //! ```
 //!
+//! A run of several venues has a wire and a parse agent for each connection of a venue, and an
+//! `execution` for each venue with links of its own (`approved[v]`, `reports[v]`,
+//! `log[execution.v]`): what one venue does to its order entry stays there. They share the lanes of
+//! their kind. [`Shape`] says how many there are.
+//!
 //! Wire and parse lane `i` keep connection `i`. Which instruments a connection carries and which
 //! book lane keeps them is the run's [`Shards`](bot4_types::Shards); with two lines both carry all.
 //! After an outage `wire.0` tells `wire.1` by a word of its own that the venue can be reached.
 
 use bot4_lanes::topology::{Flow, LinkRow, Topology, WhenFull};
+use bot4_types::limits::VENUES_MAX;
 
-/// Wire and parse lanes: instruments are spread over them.
+/// Wire and parse lanes of a run of one venue: instruments are spread over them.
 pub const WIRES: usize = 2;
+/// The most that a run of several venues may have.
+pub const WIRES_MAX: usize = 8;
 /// Book lanes: instruments are spread over them.
 pub const BOOKS: usize = 2;
 
 /// Roles by index, so that names stay `'static`.
-pub const WIRE: [&str; WIRES] = ["wire.0", "wire.1"];
+pub const WIRE: [&str; WIRES_MAX] =
+    ["wire.0", "wire.1", "wire.2", "wire.3", "wire.4", "wire.5", "wire.6", "wire.7"];
 /// See [`WIRE`].
-pub const PARSE: [&str; WIRES] = ["parse.0", "parse.1"];
+pub const PARSE: [&str; WIRES_MAX] =
+    ["parse.0", "parse.1", "parse.2", "parse.3", "parse.4", "parse.5", "parse.6", "parse.7"];
 /// See [`WIRE`].
 pub const BOOK: [&str; BOOKS] = ["book.0", "book.1"];
 
@@ -90,19 +100,73 @@ pub const LOG_RUN: u8 = 2;
 
 /// First log lane of the turns of the chain's agents, in the order of [`CHAIN`].
 pub const LOG_TURNS: u8 = 3;
+/// Log lane of the second venue's order entry; the further ones follow. Those between
+/// [`CHAIN`]'s and this are kept for the turns of further parsers.
+pub const LOG_FURTHER: u8 = 16;
 /// Log lanes there are.
-pub const LOG_LANES: usize = LOG_TURNS as usize + CHAIN.len();
+pub const LOG_LANES: usize = LOG_FURTHER as usize + VENUES_MAX - 1;
 /// The agents from a frame to a decision: those whose turns a capture records.
 pub const CHAIN: [&str; 6] = ["parse.0", "parse.1", "book.0", "book.1", "signal", "risk"];
 /// Log records of turns in flight, seven turns each.
 pub const TURNS: usize = 1_024;
 
-/// The table of a run that is captured (`capture`) or not: the turns of the chain's agents have
+/// Log lane of the order entry of venue `v`.
+#[must_use]
+pub const fn log_execution(v: usize) -> u8 {
+    if v == 0 { LOG_EXECUTION } else { LOG_FURTHER + (v as u8) - 1 }
+}
+
+/// The venue whose order entry logs on `lane`.
+#[must_use]
+pub const fn venue_of_log(lane: u8) -> Option<usize> {
+    match lane {
+        LOG_EXECUTION => Some(0),
+        LOG_FURTHER.. if (lane as usize) < LOG_LANES => Some((lane - LOG_FURTHER) as usize + 1),
+        _ => None,
+    }
+}
+
+/// The link of records from the order entry of venue `v`.
+#[must_use]
+pub fn log_link(v: usize) -> String {
+    format!("log[{}]", EXECUTION[v])
+}
+
+/// How many of everything a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Connections of all venues, each with a wire and a parse agent.
+    pub wires: usize,
+    /// Venues, each with an order entry.
+    pub venues: usize,
+    /// The turns of the chain's agents are recorded.
+    pub captured: bool,
+}
+
+impl Shape {
+    /// One venue.
+    pub const ONE: Self = Self { wires: WIRES, venues: 1, captured: false };
+    /// The largest there can be: it holds every link that any run has.
+    pub const LARGEST: Self = Self { wires: WIRES_MAX, venues: VENUES_MAX, captured: true };
+
+    /// The roles beside the twelve of a run of one venue.
+    #[must_use]
+    pub fn extra_roles(&self) -> Vec<&'static str> {
+        let further = |roles: &[&'static str], from: usize, to: usize| {
+            roles.get(from..to).unwrap_or_default().to_vec()
+        };
+        let (wires, venues) = (self.wires, self.venues);
+        let feeds = [further(&WIRE, WIRES, wires), further(&PARSE, WIRES, wires)].concat();
+        [feeds, further(&EXECUTION, 1, venues)].concat()
+    }
+}
+
+/// The table of a run of this shape: in one that is captured, the turns of the chain's agents have
 /// links of their own.
 #[must_use]
-pub fn topology_of(capture: bool) -> Topology {
-    let mut table = topology();
-    let roles = CHAIN.iter().filter(|_| capture);
+pub fn topology_of(shape: Shape) -> Topology {
+    let mut table = machine(shape);
+    let roles = CHAIN.iter().filter(|_| shape.captured);
     table.links.extend(roles.map(|role| LinkRow {
         name: format!("turns[{role}]"),
         from: role,
@@ -114,16 +178,21 @@ pub fn topology_of(capture: bool) -> Topology {
     table
 }
 
-/// The table.
+/// The table of one venue.
 #[must_use]
 pub fn topology() -> Topology {
+    topology_of(Shape::ONE)
+}
+
+fn machine(shape: Shape) -> Topology {
     use Flow::{Feedback, Forward};
     use WhenFull::{Conflate, Retry, StopInput, WaitOrFault};
     let mut links = Vec::new();
     let mut add = |name: String, from, to, capacity, when_full, flow| {
         links.push(LinkRow { name, from, to, capacity, when_full, flow });
     };
-    for (i, (wire, parse)) in WIRE.into_iter().zip(PARSE).enumerate() {
+    let wires = shape.wires.max(WIRES);
+    for (i, (wire, parse)) in WIRE.into_iter().zip(PARSE).enumerate().take(wires) {
         add(format!("frames[{i}]"), wire, parse, FRAMES, StopInput, Forward);
         add(format!("slots[{i}]"), parse, wire, 2 * FRAMES, Retry, Feedback);
         for (j, book) in BOOK.into_iter().enumerate() {
@@ -139,18 +208,17 @@ pub fn topology() -> Topology {
     }
     add("commands".into(), "control", "risk", COMMANDS, Retry, Forward);
     add("intents".into(), "signal", "risk", INTENTS, StopInput, Forward);
-    add("approved".into(), "risk", "execution", APPROVED, WaitOrFault, Forward);
-    add("reports".into(), "execution", "risk", REPORTS, WaitOrFault, Feedback);
+    for (v, execution) in EXECUTION.into_iter().enumerate().take(shape.venues) {
+        add(approved(v), "risk", execution, APPROVED, WaitOrFault, Forward);
+        add(reports(v), execution, "risk", REPORTS, WaitOrFault, Feedback);
+        add(log_link(v), execution, "journal", LOG, StopInput, Forward);
+    }
     add("account".into(), "risk", "signal", ACCOUNT, WaitOrFault, Feedback);
     add("log[risk]".into(), "risk", "journal", LOG, StopInput, Forward);
-    add("log[execution]".into(), "execution", "journal", LOG, StopInput, Forward);
     add("log[control]".into(), "control", "journal", LOG_RUN_RECORDS, StopInput, Forward);
-    let roles = [WIRE.as_slice(), &PARSE, &BOOK, &["signal", "risk", "execution", "journal"]]
-        .concat()
-        .into_iter()
-        .chain(["telemetry", "control"])
-        .collect();
-    Topology { roles, links }
+    let orders = [&["signal", "risk"], &EXECUTION[..shape.venues], &["journal"]].concat();
+    let roles = [&WIRE[..wires], &PARSE[..wires], &BOOK, &orders, &["telemetry", "control"]];
+    Topology { roles: roles.concat(), links }
 }
 
 /// The capacity of `link` with every ring `divisor` times smaller, as far as its ends allow: a
@@ -192,13 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn log_lanes_and_venues_name_each_other() {
+        for v in 0..VENUES_MAX {
+            assert_eq!(venue_of_log(log_execution(v)), Some(v));
+        }
+        let others = [LOG_RISK, LOG_RUN, LOG_TURNS, LOG_LANES as u8];
+        assert!(others.iter().all(|lane| venue_of_log(*lane).is_none()));
+    }
+
+    #[test]
     fn the_table_is_valid() {
         let table = topology();
         assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.roles.len(), 12);
         assert_eq!(table.links.len(), 30);
-        let captured = topology_of(true);
+        let captured = topology_of(Shape { captured: true, ..Shape::ONE });
         assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 36));
-        assert_eq!(topology_of(false), table);
+        for venues in 2..=VENUES_MAX {
+            let shape = Shape { wires: venues, venues, captured: false };
+            let table = topology_of(shape);
+            assert_eq!(table.validate(), Ok(()), "{venues} venues");
+            let extra = shape.extra_roles();
+            assert_eq!(table.roles.len(), 12 + extra.len());
+            assert!(extra.iter().all(|role| table.roles.contains(role)));
+        }
+        let largest = topology_of(Shape::LARGEST);
+        assert_eq!(largest.validate(), Ok(()));
+        assert!(captured.links.iter().all(|l| largest.links.contains(l)));
     }
 }

@@ -33,10 +33,28 @@ const BLOCK_WAIT: Nanos = Nanos::from_millis(100);
 /// microseconds; the rest is for books that buffer while they wait for a snapshot.
 pub const BLOCK_COUNTS: [usize; 3] = [4_096, 256, 8];
 
-const ROLES: [&str; 4] = ["parse.0", "parse.1", "parse.2", "parse.3"];
-const WAIT_TAGS: [&str; 4] =
-    ["msg_wire_to_parse.0", "msg_wire_to_parse.1", "msg_wire_to_parse.2", "msg_wire_to_parse.3"];
-const PARSE_TAGS: [&str; 4] = ["msg_parse.0", "msg_parse.1", "msg_parse.2", "msg_parse.3"];
+const ROLES: [&str; 8] =
+    ["parse.0", "parse.1", "parse.2", "parse.3", "parse.4", "parse.5", "parse.6", "parse.7"];
+const WAIT_TAGS: [&str; 8] = [
+    "msg_wire_to_parse.0",
+    "msg_wire_to_parse.1",
+    "msg_wire_to_parse.2",
+    "msg_wire_to_parse.3",
+    "msg_wire_to_parse.4",
+    "msg_wire_to_parse.5",
+    "msg_wire_to_parse.6",
+    "msg_wire_to_parse.7",
+];
+const PARSE_TAGS: [&str; 8] = [
+    "msg_parse.0",
+    "msg_parse.1",
+    "msg_parse.2",
+    "msg_parse.3",
+    "msg_parse.4",
+    "msg_parse.5",
+    "msg_parse.6",
+    "msg_parse.7",
+];
 
 /// Counters of the agent, in the order of [`COUNTER_NAMES`].
 #[derive(Clone, Copy)]
@@ -133,7 +151,7 @@ impl ParseAgent {
     /// allocated in `start`.
     ///
     /// # Panics
-    /// When `index` is above 3 or there is no book (a bug in the wiring).
+    /// When `index` is above 7 or there is no book (a bug in the wiring).
     #[must_use]
     pub fn new(
         ports: ParsePorts,

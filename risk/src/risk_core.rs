@@ -99,6 +99,7 @@ impl RiskCore {
         valued_by.sort_unstable();
         valued_by.dedup();
         let book = config.limit_book();
+        let venues: Vec<_> = table.all().iter().map(|i| i.venue).collect();
         let mut core = Self {
             mode: config.mode,
             mode_configured: None,
@@ -111,7 +112,7 @@ impl RiskCore {
             book,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
-            breakers: Breakers::new(&config.breakers, config.strategies, table.all().len()),
+            breakers: Breakers::new(&config.breakers, config.strategies, &venues),
             statistics: Statistics::new(table, &config.limits.statistics),
             changes: Changes::new(table.all().len()),
             latches: Latches::new(config.strategies),

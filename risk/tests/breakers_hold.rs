@@ -92,7 +92,7 @@ impl View {
         let own = [
             breakers.of_strategy(intent.strategy),
             breakers.of_instrument(intent.instrument),
-            Some(breakers.of_venue()),
+            breakers.of_venue(bot4_types::VenueId(0)),
         ];
         let after = |exposure: Option<&Exposure>| {
             exposure.map_or(0, |e| e.worst(intent.side)) + i128::from(intent.qty.0)

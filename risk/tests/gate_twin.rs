@@ -368,7 +368,7 @@ impl World {
         let of_strategy = (0..STRATEGIES as u8).map(|s| breakers.of_strategy(StrategyId(s)));
         let of_instrument = (0..3).map(|i| breakers.of_instrument(InstrumentId(i)));
         let told: Vec<_> = of_strategy.chain(of_instrument).flatten().collect();
-        let told = [told, vec![breakers.of_venue()]].concat();
+        let told = [told, vec![breakers.of_venue(bot4_types::VenueId(0)).expect("there")]].concat();
         assert_eq!(told, self.gate.breakers.states(now));
     }
 

@@ -60,6 +60,25 @@ pub struct DeskCounts {
 }
 
 impl DeskCounts {
+    /// These and `other`'s together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            foreign_fills: self.foreign_fills + other.foreign_fills,
+            foreign_orders: self.foreign_orders + other.foreign_orders,
+            overfills: self.overfills + other.overfills,
+            fills: self.fills + other.fills,
+            acked: self.acked + other.acked,
+            found: self.found + other.found,
+            filled: self.filled + other.filled,
+            canceled: self.canceled + other.canceled,
+            expired: self.expired + other.expired,
+            rejected: self.rejected + other.rejected,
+            not_sent: self.not_sent + other.not_sent,
+            contradictions: self.contradictions + other.contradictions,
+        }
+    }
+
     fn note(&mut self, report: &OrderReport) {
         self.acked += u64::from(report.kind == ReportKind::Acked);
         self.found += u64::from(report.kind == ReportKind::Found);

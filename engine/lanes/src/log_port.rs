@@ -6,7 +6,7 @@ use crate::ring::Tx;
 use crate::sync::{Arc, AtomicU64, acquire, release};
 
 /// Lanes that may write logs: risk, execution and control first, room for the rest.
-pub const LOG_LANES_MAX: usize = 16;
+pub const LOG_LANES_MAX: usize = 24;
 
 /// The writing end of a lane's log link. Numbers the records from 1.
 #[derive(Debug)]

@@ -245,6 +245,19 @@ impl Metrics {
         self.find(role, name).value()
     }
 
+    /// The counter called `name` of the agent whose role is exactly `role`.
+    #[must_use]
+    pub fn of_role(&self, role: &str, name: &str) -> u64 {
+        let entries = self.entries();
+        let named = entries.iter().filter_map(|entry| match entry {
+            Entry::Counters { role: of, names, counters } if *of == role => {
+                Some(counters.value(names.iter().position(|n| *n == name)?))
+            }
+            _ => None,
+        });
+        named.sum()
+    }
+
     /// The counters that [`total_of`](Self::total_of) adds up, found once: for those who look
     /// often. Agents that register later are not among them.
     #[must_use]

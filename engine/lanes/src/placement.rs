@@ -169,6 +169,24 @@ fn fold(n: usize) -> Vec<Vec<&'static str>> {
     lanes
 }
 
+/// Adds `extra` roles to the lanes that have their kind: `wire.3` joins `wire.1`, `execution.2`
+/// joins `execution`, each behind the last role of its kind, so that data order stays.
+fn join(lanes: &mut [Vec<&'static str>], extra: &[&'static str]) {
+    for role in extra {
+        let (kind, number) = role.split_once('.').unwrap_or((role, "0"));
+        let number: usize = number.parse().unwrap_or(0);
+        let home = match kind {
+            "wire" => WIRE[number % WIRE.len()],
+            "parse" => PARSE[number % PARSE.len()],
+            _ => kind,
+        };
+        let Some(lane) = lanes.iter_mut().find(|lane| lane.contains(&home)) else { continue };
+        let of_kind = |r: &&str| r.split_once('.').map_or(*r, |(kind, _)| kind) == kind;
+        let behind = lane.iter().rposition(of_kind).map_or(lane.len(), |at| at + 1);
+        lane.insert(behind, role);
+    }
+}
+
 /// Lanes to use when nobody asked for a number: one a CPU, one CPU left for an embedded venue.
 #[must_use]
 pub fn auto_lanes(cpus: &Cpus, venue_embedded: bool) -> usize {
@@ -177,7 +195,8 @@ pub fn auto_lanes(cpus: &Cpus, venue_embedded: bool) -> usize {
     free.max(1)
 }
 
-/// Places `count` lanes on `cpus`. A lane spins only where it has a CPU of its own and
+/// Places `count` lanes on `cpus`; `extra` are the roles that a run of several venues has beside
+/// the twelve, each on the lane of its kind. A lane spins only where it has a CPU of its own and
 /// `quota_free` says that neither a cgroup quota nor an embedded venue can take it away.
 ///
 /// # Errors
@@ -187,6 +206,7 @@ pub fn place(
     cpus: &Cpus,
     quota_free: bool,
     wishes: Wishes,
+    extra: &[&'static str],
 ) -> Result<Placement, PlacementError> {
     if count == 0 || count > DEDICATED.len() {
         return Err(PlacementError::LaneCount { asked: count, max: DEDICATED.len() });
@@ -201,7 +221,9 @@ pub fn place(
         return Err(PlacementError::CannotSpin { lanes: count, cpus });
     }
     let order = cpu_order(count, cpus);
-    let lanes = fold(count)
+    let mut folded = fold(count);
+    join(&mut folded, extra);
+    let lanes = folded
         .into_iter()
         .enumerate()
         .map(|(i, roles)| LanePlan {
@@ -354,7 +376,7 @@ mod tests {
     use super::*;
 
     fn place(n: usize, cpus: &Cpus, quota_free: bool) -> Result<Placement, PlacementError> {
-        super::place(n, cpus, quota_free, Wishes::default())
+        super::place(n, cpus, quota_free, Wishes::default(), &[])
     }
 
     fn cpus(n: usize, threads_a_core: usize) -> Cpus {
@@ -375,6 +397,24 @@ mod tests {
             let used: BTreeSet<_> = plan.lanes.iter().map(|l| l.cpu).collect();
             assert_eq!(used.len(), n, "one CPU a lane");
             assert!(plan.lanes[0].roles.contains(&"control"));
+        }
+    }
+
+    #[test]
+    fn roles_of_further_venues_join_their_kind() {
+        let extra = ["wire.2", "parse.2", "execution.1", "wire.3", "parse.3"];
+        for n in 1..=12 {
+            let plan = super::place(n, &cpus(12, 1), true, Wishes::default(), &extra);
+            let plan = plan.expect("placeable");
+            let lane = |role: &str| plan.lanes.iter().position(|l| l.roles.contains(&role));
+            assert_eq!(plan.lanes.iter().map(|l| l.roles.len()).sum::<usize>(), 17);
+            for (role, home) in [("wire.3", "wire.1"), ("parse.2", "parse.0")] {
+                assert_eq!(lane(role), lane(home), "{n} lanes");
+            }
+            assert_eq!(lane("execution.1"), lane("execution"));
+            let order = &plan.lanes[lane("execution.1").expect("placed")].roles;
+            let at = |role: &str| order.iter().position(|r| *r == role);
+            assert!(at("execution.1") > at("execution"), "{n} lanes");
         }
     }
 
@@ -409,34 +449,34 @@ mod tests {
     #[test]
     fn exclusive_cores_are_kept_or_refused() {
         let wishes = Wishes { exclusive_cores: true, idle: None };
-        let plan = super::place(6, &cpus(12, 2), true, wishes).expect("six cores are enough");
+        let plan = super::place(6, &cpus(12, 2), true, wishes, &[]).expect("six cores are enough");
         let cores: BTreeSet<_> = plan.lanes.iter().map(|l| l.cpu / 2).collect();
         assert_eq!((cores.len(), plan.warnings.len()), (6, 0), "{:?}", plan.warnings);
         // Twelve lanes on twelve CPUs of six cores; eight lanes on eight CPUs of four.
         for (n, c) in [(12, 12), (8, 8)] {
-            let error = super::place(n, &cpus(c, 2), true, wishes).expect_err("a shared core");
+            let error = super::place(n, &cpus(c, 2), true, wishes, &[]).expect_err("a shared core");
             assert!(matches!(error, PlacementError::SharedCore { .. }), "{error:?}");
             assert!(error.to_string().contains("help:"), "{error}");
             assert!(!place(n, &cpus(c, 2), true).expect("a warning").warnings.is_empty());
         }
         // Sharing a CPU is sharing a core.
-        assert!(super::place(4, &cpus(2, 1), true, wishes).is_err());
-        assert!(super::place(12, &cpus(12, 1), true, wishes).is_ok());
+        assert!(super::place(4, &cpus(2, 1), true, wishes, &[]).is_err());
+        assert!(super::place(12, &cpus(12, 1), true, wishes, &[]).is_ok());
     }
 
     #[test]
     fn a_lane_that_shares_its_cpu_never_spins_whatever_is_asked() {
         let wish = |idle| Wishes { exclusive_cores: false, idle: Some(idle) };
         for (n, c, quota_free) in [(12, 2, true), (2, 2, false)] {
-            let error = super::place(n, &cpus(c, 1), quota_free, wish(IdleKind::Spin));
+            let error = super::place(n, &cpus(c, 1), quota_free, wish(IdleKind::Spin), &[]);
             assert!(matches!(error, Err(PlacementError::CannotSpin { .. })), "{error:?}");
         }
         for idle in [IdleKind::Spin, IdleKind::YieldPark, IdleKind::Park] {
-            let plan = super::place(12, &cpus(12, 1), true, wish(idle)).expect("granted");
+            let plan = super::place(12, &cpus(12, 1), true, wish(idle), &[]).expect("granted");
             assert!(plan.lanes.iter().all(|l| l.idle == idle || l.is_cold()));
             assert!(plan.lanes.iter().all(|l| l.idle == IdleKind::Park || !l.is_cold()));
         }
-        assert!(super::place(12, &cpus(2, 1), true, wish(IdleKind::Park)).is_ok());
+        assert!(super::place(12, &cpus(2, 1), true, wish(IdleKind::Park), &[]).is_ok());
     }
 
     #[test]

@@ -75,6 +75,11 @@ pub fn run(args: &Args) -> Outcome {
     }
     let mut venue_args = Vec::new();
     if let Some(market) = &args.market {
+        if !config.further.is_empty() {
+            return Err(
+                "error: --market: a recording is of one venue\nhelp: name one [venue]".into()
+            );
+        }
         // The recording says what can be traded.
         let files = std::slice::from_ref(market);
         config.venue.symbols = Recording::read(config.venue.venue, files, None, None)?.symbols();
@@ -127,16 +132,19 @@ fn plant(name: &str) -> Result<Plant, String> {
 fn reconcile(config: &config::Config, as_json: bool) -> Outcome {
     let found = run::reconcile(config)?;
     found.notes.iter().for_each(|note| eprintln!("{note}"));
-    let earlier = found.settled.as_ref();
+    let earlier = &found.settled;
     if as_json {
-        let settled = earlier.map(run::takeover::Settled::to_json);
-        println!("{}", json!({"notes": found.notes, "earlier": settled}));
+        let told: Vec<_> = earlier.iter().map(run::takeover::Settled::to_json).collect();
+        // A list only where several runs left the accounts.
+        let told = if let [one] = told.as_slice() { json!(one) } else { json!(told) };
+        let told = if earlier.is_empty() { serde_json::Value::Null } else { told };
+        println!("{}", json!({"notes": found.notes, "earlier": told}));
     } else {
-        match earlier {
-            Some(settled) => settled.sentences().iter().for_each(|s| println!("{s}")),
-            None => println!("no earlier run of this account has a journal here"),
+        earlier.iter().flat_map(|s| s.sentences()).for_each(|s| println!("{s}"));
+        if earlier.is_empty() {
+            println!("no earlier run of this account has a journal here");
         }
     }
-    let explained = earlier.is_none_or(run::takeover::Settled::is_explained);
+    let explained = earlier.iter().all(run::takeover::Settled::is_explained);
     Ok(if explained { exit::DONE } else { exit::FAILED })
 }

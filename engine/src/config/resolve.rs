@@ -14,6 +14,7 @@ use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
 use super::venue;
 pub use super::venue::{Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue};
+use crate::topology::Shape;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -28,8 +29,12 @@ pub struct Config {
     pub wishes: Wishes,
     /// Keep raw frames and turns: the whole chain can run again from them.
     pub capture: bool,
-    /// The venue.
+    /// The venue; of several the first.
     pub venue: VenueConfig,
+    /// The other venues of a run of several, in order.
+    pub further: Vec<VenueConfig>,
+    /// Instruments with lanes of their own choice.
+    pub shards: Vec<ShardConfig>,
     /// Limits.
     pub risk: RiskConfig,
     /// Strategies in order.
@@ -48,6 +53,30 @@ pub struct Config {
     pub disk: DiskLimits,
     /// Highest rung of huge pages.
     pub huge_pages: HugePages,
+}
+
+impl Config {
+    /// Every venue in order.
+    pub fn venues(&self) -> impl ExactSizeIterator<Item = &VenueConfig> {
+        let all: Vec<_> = std::iter::once(&self.venue).chain(&self.further).collect();
+        all.into_iter()
+    }
+
+    /// The instruments by names that differ: the symbols of the one venue, or `venue:symbol`.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        venue::labels(&self.venues().collect::<Vec<_>>())
+    }
+
+    /// How many of everything the run has.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let wires = match self.venues().len() {
+            1 => Shape::ONE.wires,
+            _ => self.venues().map(|v| v.lines).sum(),
+        };
+        Shape { wires, venues: self.venues().len(), captured: self.capture }
+    }
 }
 
 /// Which journals of earlier runs stay.
@@ -118,7 +147,15 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let base = path.parent().unwrap_or(Path::new("."));
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
     let stops = file.strategies.iter().map(stop_bps).collect::<Result<Vec<_>, _>>()?;
-    let venue = venue::resolve(file.venue, &file.shards, base)?;
+    let mut venues = venue::resolve_all(file.venue, file.venues, base)?;
+    let listed: Vec<_> = venues.iter().collect();
+    let labels = venue::labels(&listed);
+    let shards = venue::resolve_shards(&file.shards, &labels, &listed)?;
+    let venue = venues.remove(0);
+    if let (true, false) = (file.run.capture, venues.is_empty()) {
+        let what = "the whole chain of several venues cannot be run again yet";
+        return Err(issue(0..0, "capture", what, "write capture = false, or name one venue"));
+    }
     if let (false, Some(s)) = (venue.trades(), file.strategies.first()) {
         let what = "a run that observes has no strategies";
         return Err(issue(s.kind.span(), "kind", what, "remove it, or write mode = \"trade\""));
@@ -130,8 +167,10 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         seed: file.run.seed,
         wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
         capture: file.run.capture,
-        risk: super::risk::resolve(&file.risk, strategies.len(), &venue.symbols)?,
+        risk: super::risk::resolve(&file.risk, strategies.len(), &labels)?,
         venue,
+        further: venues,
+        shards,
         strategies,
         stops,
         segment_bytes: segment as usize * 1024 * 1024,

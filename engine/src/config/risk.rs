@@ -216,7 +216,7 @@ pub struct RiskConfig {
     pub venue: ScopeLimits,
     /// By strategy.
     pub strategies: Vec<ScopeLimits>,
-    /// By symbol.
+    /// By symbol, or by `venue:symbol` in a run of several venues.
     pub instruments: Vec<(String, ScopeLimits)>,
     /// Asset in which equity is counted.
     pub equity_asset: Symbol,
@@ -237,7 +237,7 @@ impl RiskConfig {
         Scopes {
             venue: self.venue,
             strategies: self.strategies.clone(),
-            instruments: table.all().iter().map(|i| of(i.symbol.as_str())).collect(),
+            instruments: table.all().iter().map(|i| of(&table.label(i))).collect(),
         }
     }
 }
@@ -393,7 +393,7 @@ fn instrument_rows(risk: &Risk, symbols: &[String], config: &mut RiskConfig) -> 
         let name = symbol.get_ref();
         if !symbols.contains(name) || config.instruments.iter().any(|(known, _)| known == name) {
             let what = format!("`{name}` is not one of the venue's symbols without a row");
-            let mend = "name a symbol of [venue], one row each";
+            let mend = "name a symbol of [venue], or venue:symbol of [[venues]], one row each";
             return Err(issue(symbol.span(), "symbol", what, mend));
         }
         config.instruments.push((name.clone(), limits));

@@ -16,8 +16,11 @@ pub struct File {
     /// `[run]`.
     #[serde(default)]
     pub run: Run,
-    /// `[venue]`.
-    pub venue: Spanned<Venue>,
+    /// `[venue]`: the one of a run.
+    pub venue: Option<Spanned<Venue>>,
+    /// `[[venues]]`: each of several.
+    #[serde(default)]
+    pub venues: Vec<Spanned<Venue>>,
     /// `[[shard]]`.
     #[serde(default, rename = "shard")]
     pub shards: Vec<Shard>,
@@ -74,7 +77,7 @@ pub enum Idle {
     Park,
 }
 
-/// `[venue]`
+/// `[venue]`, and one of `[[venues]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Venue {
@@ -111,7 +114,7 @@ pub struct Venue {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
-    /// Symbols of `[venue]`.
+    /// Symbols of `[venue]`, or `venue:symbol` of `[[venues]]`.
     pub symbols: Spanned<Vec<String>>,
     /// Their wire and parse lane.
     pub wire: Option<Spanned<u32>>,

@@ -221,7 +221,7 @@ fn two_lines_need_numbers_and_shards_need_lanes() {
     assert!(error("refresh = \"10ms\"\n").contains("`refresh`"));
     let shard = |keys: &str| format!("[[shard]]\nsymbols = [\"BTC-USDT\"]\n{keys}");
     let placed = with("okx", "BTC-USDT", &shard("wire = 1\nbook = 0\n")).expect("placed");
-    let row = placed.venue.shards[0];
+    let row = placed.shards[0];
     assert_eq!((row.instrument, row.wire, row.book), (0, Some(1), Some(0)));
     assert!(error(&shard("wire = 2\n")).contains("no lane 2"));
     assert!(error(&shard("book = 2\n")).contains("no lane 2"));
@@ -245,4 +245,48 @@ fn a_dead_man_switch_is_armed_where_there_is_one() {
     assert!(!with("dead_man = \"none_available\"\n").expect("typed"));
     let error = with("dead_man = \"perhaps\"\n").expect_err("refused").to_string();
     assert!(error.contains("x.toml:5:") && error.contains("none_available"), "{error}");
+}
+
+/// Two venues; what `change` makes of their text is refused with the words of `wanted`.
+fn two_venues(change: impl Fn(&str) -> String, wanted: &[&str]) {
+    let text = "[[venues]]\nname = \"binance\"\nembedded = true\nsymbols = [\"BTCUSDT\"]\n\
+                dead_man = \"none_available\"\n\n[[venues]]\nname = \"okx\"\nembedded = true\n\
+                symbols = [\"BTC-USDT\"]\n\n[[risk.instrument]]\nsymbol = \"okx:BTC-USDT\"\n\
+                open_orders_max = 3\n\n[[shard]]\nsymbols = [\"okx:BTC-USDT\"]\nbook = 0\n";
+    if wanted.is_empty() {
+        let config = parse(&change(text), Path::new("trade.toml")).expect("accepted");
+        let names: Vec<_> = config.venues().map(|v| v.venue.name()).collect();
+        assert_eq!(names, ["binance", "okx"]);
+        assert_eq!(config.labels(), ["binance:BTCUSDT", "okx:BTC-USDT"]);
+        assert_eq!(config.risk.instruments[0].0, "okx:BTC-USDT");
+        assert_eq!((config.shards[0].instrument, config.shape().wires), (1, 2));
+        return;
+    }
+    let error = refused(&change(text));
+    assert!(error.contains("help"), "a mend in:\n{error}");
+    for word in wanted {
+        assert!(error.contains(word), "`{word}` in:\n{error}");
+    }
+}
+
+#[test]
+fn several_venues_are_named_once_each_and_go_together() {
+    let swap = |from: &'static str, to: &'static str| {
+        move |text: &str| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        }
+    };
+    two_venues(str::to_owned, &[]);
+    two_venues(swap("[[venues]]", "[venue]"), &["venue", "beside [[venues]]"]);
+    let again = "name = \"binance\"\ndead_man = \"none_available\"";
+    two_venues(swap("name = \"okx\"", again), &["trade.toml:7:", "twice"]);
+    two_venues(|text| format!("[run]\ncapture = true\n{text}"), &["capture", "several venues"]);
+    two_venues(swap("okx:BTC", "BTC"), &["BTC-USDT", "venue:symbol"]);
+    two_venues(swap("book = 0", "wire = 0"), &["wire", "each has wire lanes"]);
+    let observe = "name = \"okx\"\nmode = \"observe\"";
+    two_venues(swap("name = \"okx\"", observe), &["mode", "observe all"]);
+    let lines = "symbols = [\"BTC-USDT\"]\nlines = 9";
+    two_venues(swap("symbols = [\"BTC-USDT\"]", lines), &["lines", "9"]);
+    assert!(refused("[run]\nseed = 1\n").contains("[[venues]]"), "no venue at all");
 }

@@ -1,5 +1,8 @@
-//! `[venue]` and `[[shard]]`: which venue, how to reach it, whether to trade there or to observe,
-//! and which lanes carry which instruments.
+//! `[venue]` or `[[venues]]`, and `[[shard]]`: which venues, how to reach them, whether to trade
+//! there or to observe, and which lanes carry which instruments.
+//!
+//! A run of several venues is as many tables of the same keys. An instrument is then named
+//! `venue:symbol` wherever the file speaks of one.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -35,8 +38,6 @@ pub struct VenueConfig {
     pub symbols: Vec<String>,
     /// Connections that carry each stream: 1, or 2 for the same streams twice.
     pub lines: usize,
-    /// Instruments with lanes of their own choice, by place in `symbols`.
-    pub shards: Vec<ShardConfig>,
     /// The venue's dead-man switch is armed: it cancels when the engine or the line dies.
     pub dead_man: bool,
     /// How often the list of instruments is read again; `None`: never.
@@ -56,7 +57,7 @@ impl VenueConfig {
 /// Where an instrument's data goes, if not round robin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardConfig {
-    /// Place in the venue's `symbols`.
+    /// The instrument's index in the run.
     pub instrument: usize,
     /// Wire and parse lane; `None`: round robin. No meaning with two lines.
     pub wire: Option<usize>,
@@ -105,15 +106,71 @@ struct Context<'a> {
     mode: Mode,
 }
 
-/// Checks `[venue]` and `[[shard]]`; relative paths are relative to `base`.
+/// The names of all instruments of `venues`, in the order of their index.
+#[must_use]
+pub fn labels(venues: &[&VenueConfig]) -> Vec<String> {
+    let label = |v: &VenueConfig, symbol: &String| match venues.len() {
+        1 => symbol.clone(),
+        _ => format!("{}:{symbol}", v.venue.name()),
+    };
+    venues.iter().flat_map(|v| v.symbols.iter().map(move |s| label(v, s))).collect()
+}
+
+/// Checks `[venue]`, or all of `[[venues]]`; relative paths are relative to `base`. At least one.
 ///
 /// # Errors
 /// The first [`Issue`] found.
-pub fn resolve(
-    venue: Spanned<schema::Venue>,
-    shards: &[schema::Shard],
+pub fn resolve_all(
+    one: Option<Spanned<schema::Venue>>,
+    several: Vec<Spanned<schema::Venue>>,
     base: &Path,
-) -> Result<VenueConfig, Issue> {
+) -> Result<Vec<VenueConfig>, Issue> {
+    if let (Some(one), false) = (&one, several.is_empty()) {
+        let mend = "write [[venues]] for each of several, and no [venue]";
+        return Err(issue(one.span(), "venue", "stands beside [[venues]]", mend));
+    }
+    let tables: Vec<_> = one.into_iter().chain(several).collect();
+    if tables.is_empty() {
+        let mend = "write a table [venue], or [[venues]] for each of several";
+        return Err(issue(0..0, "venue", "is missing", mend));
+    }
+    let spans: Vec<_> = tables.iter().map(Spanned::span).collect();
+    let resolved = tables.into_iter().map(|table| resolve(table, base));
+    let venues = resolved.collect::<Result<Vec<_>, _>>()?;
+    for (at, venue) in venues.iter().enumerate() {
+        go_together(&venues[..at], venue, spans[at].clone())?;
+    }
+    Ok(venues)
+}
+
+/// Refuses `venue` beside the venues `before` it.
+fn go_together(
+    before: &[VenueConfig],
+    venue: &VenueConfig,
+    span: Range<usize>,
+) -> Result<(), Issue> {
+    let Some(first) = before.first() else { return Ok(()) };
+    let is_embedded = |v: &VenueConfig| matches!(v.access, VenueAccess::Embedded);
+    let sum = |of: fn(&VenueConfig) -> usize| before.iter().map(of).sum::<usize>() + of(venue);
+    let refusal = if before.iter().any(|v| v.venue == venue.venue) {
+        Some(("name", "is there twice", "name each venue once: two accounts are two runs"))
+    } else if venue.mode != first.mode {
+        Some(("mode", "is not that of the first venue", "trade at all of them, or observe all"))
+    } else if is_embedded(venue) != is_embedded(first) {
+        let what = "is not as at the first venue: simulated money beside real money";
+        Some(("embedded", what, "embed all of them or none"))
+    } else if before.len() + 1 > bot4_types::limits::VENUES_MAX || sum(|v| v.lines) > t::WIRES_MAX {
+        Some(("lines", "make more than 8 connections together", "name fewer venues or lines"))
+    } else if sum(|v| v.symbols.len()) > bot4_types::limits::INSTRUMENTS_MAX {
+        Some(("symbols", "are too many together", "name 256 at most over all venues"))
+    } else {
+        None
+    };
+    refusal.map_or(Ok(()), |(key, what, mend)| Err(issue(span, key, what, mend)))
+}
+
+/// Checks one venue; relative paths are relative to `base`.
+fn resolve(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Issue> {
     let table = venue.span();
     let venue = venue.into_inner();
     let name = venue.name.get_ref().as_str();
@@ -128,7 +185,6 @@ pub fn resolve(
         Mode::Observe => false,
     };
     let lines = lines(venue.lines.as_ref(), known)?;
-    let shards = resolve_shards(shards, &symbols, lines)?;
     let refresh = refresh(venue.refresh.as_ref())?;
     let context = Context { table, base, venue: known, mode };
     let access = if venue.embedded {
@@ -136,7 +192,7 @@ pub fn resolve(
     } else {
         VenueAccess::Remote(remote(venue, &context)?)
     };
-    Ok(VenueConfig { venue: known, mode, symbols, lines, shards, dead_man, refresh, access })
+    Ok(VenueConfig { venue: known, mode, symbols, lines, dead_man, refresh, access })
 }
 
 fn issue(
@@ -212,11 +268,16 @@ fn lines(lines: Option<&Spanned<u32>>, venue: Venue) -> Result<usize, Issue> {
     }
 }
 
-fn resolve_shards(
+/// Checks `[[shard]]` against the instruments' names.
+///
+/// # Errors
+/// The first [`Issue`] found.
+pub fn resolve_shards(
     shards: &[schema::Shard],
     symbols: &[String],
-    lines: usize,
+    venues: &[&VenueConfig],
 ) -> Result<Vec<ShardConfig>, Issue> {
+    let lines = venues.iter().map(|v| v.lines).max().unwrap_or(1);
     let lane = |key, value: Option<&Spanned<u32>>, count: usize| match value {
         None => Ok(None),
         Some(v) if (*v.get_ref() as usize) < count => Ok(Some(*v.get_ref() as usize)),
@@ -229,6 +290,10 @@ fn resolve_shards(
     for shard in shards {
         let wire = lane("wire", shard.wire.as_ref(), t::WIRES)?;
         let book = lane("book", shard.book.as_ref(), t::BOOKS)?;
+        if let (Some(value), true) = (&shard.wire, venues.len() > 1) {
+            let what = "with several venues each has wire lanes of its own";
+            return Err(issue(value.span(), "wire", what, "remove it; `book` may stay"));
+        }
         if let (Some(value), 2..) = (&shard.wire, lines) {
             let what = "with two lines every wire lane carries every instrument";
             return Err(issue(value.span(), "wire", what, "remove it, or write lines = 1"));

@@ -7,7 +7,7 @@ use bot4_types::RunEpoch;
 use serde_json::{Value, json};
 
 use crate::config::resolve::Remote;
-use crate::config::{Config, VenueAccess};
+use crate::config::{Config, VenueAccess, VenueConfig};
 use crate::run::access::Access;
 use crate::run::cold::{self, ColdError};
 
@@ -31,27 +31,41 @@ impl Fenced {
     }
 }
 
-/// The hosts and keys of `config`, where its account outlives an engine.
+/// The hosts and keys of the first venue of `config`, where its accounts outlive an engine.
 #[must_use]
 pub fn remote_of(config: &Config) -> Option<&Remote> {
-    match &config.venue.access {
-        VenueAccess::Remote(remote) if config.venue.trades() => Some(remote),
+    remote_at(&config.venue)
+}
+
+fn remote_at(venue: &VenueConfig) -> Option<&Remote> {
+    match &venue.access {
+        VenueAccess::Remote(remote) if venue.trades() => Some(remote),
         _ => None,
     }
 }
 
-/// Cancels every open order of the run `epoch` at the venue of `config`.
+/// Cancels every open order of the run `epoch` at each venue of `config`, whatever becomes of the
+/// one before it.
 ///
 /// # Errors
-/// When the venue cannot be asked: then nobody knows what is open there.
+/// When a venue cannot be asked: then nobody knows what is open there.
 pub fn cancel(config: &Config, epoch: RunEpoch) -> Result<Fenced, ColdError> {
-    let remote = remote_of(config).ok_or(ColdError::NoKeys)?;
+    let all = config.venues().map(|venue| cancel_at(venue, config.seed, epoch));
+    let all: Vec<_> = all.collect();
+    all.into_iter().try_fold(Fenced::default(), |sum, one| {
+        let one = one?;
+        Ok(Fenced { cancelled: sum.cancelled + one.cancelled, left: sum.left + one.left })
+    })
+}
+
+fn cancel_at(venue: &VenueConfig, seed: u64, epoch: RunEpoch) -> Result<Fenced, ColdError> {
+    let remote = remote_at(venue).ok_or(ColdError::NoKeys)?;
     let clock = Clock::start();
     let access = Access::of(remote)?;
     // What withdraws orders is never held back by a breaker.
     access.guards.disarm();
-    let mut cold = cold::open(&clock, &access, config.venue.venue, config.seed)?;
-    let table = cold.instruments(&config.venue.symbols)?.table;
+    let mut cold = cold::open(&clock, &access, venue.venue, seed)?;
+    let table = cold.instruments(&venue.symbols)?.table;
     let mut fenced = Fenced::default();
     for _ in 0..ROUNDS {
         let open = cold.open_orders(&table)?;

@@ -71,7 +71,10 @@ fn unwell(about: &About, m: &Metrics) -> Vec<String> {
     let instruments = about.symbols.iter().enumerate();
     let ill = instruments.filter(|(i, _)| has(word(&(i / 64).to_string()), *i));
     names.extend(ill.map(|(_, symbol)| symbol.clone()));
-    names.extend(has(word("venue"), 0).then(|| "venue".to_owned()));
+    let several = about.venues().count() > 1;
+    for (_, name) in about.venues().enumerate().filter(|(v, _)| has(word("venue"), *v)) {
+        names.push(if several { format!("venue:{name}") } else { "venue".to_owned() });
+    }
     names
 }
 
@@ -93,7 +96,7 @@ mod tests {
         About {
             run: "1-2".to_owned(),
             account: "embedded".to_owned(),
-            venue: "binance",
+            venue: "binance".to_owned(),
             symbols: ["BTCUSDT", "ETHUSDT"].map(str::to_owned).to_vec(),
             strategies: 2,
         }

@@ -340,7 +340,7 @@ mod tests {
         let about = About {
             run: "1-2".to_owned(),
             account: "embedded".to_owned(),
-            venue: "binance",
+            venue: "binance".to_owned(),
             symbols: vec!["BTCUSDT".to_owned()],
             strategies: 1,
         };

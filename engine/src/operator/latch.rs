@@ -175,7 +175,7 @@ pub(crate) fn folder_of(account: &str) -> PathBuf {
 
 fn account_of(folder: &Path) -> String {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    name.replacen('_', ":", 1)
+    name.replace('_', ":")
 }
 
 fn read(folder: &Path) -> Result<Option<LatchRecord>, PolicyRefusal> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::health;
 use super::latch::LatchRecord;
+use crate::topology::EXECUTION;
 
 /// What does not change while a run lasts.
 #[derive(Clone, Debug)]
@@ -15,9 +16,9 @@ pub struct About {
     pub run: String,
     /// Venue and account, the key only as a hash.
     pub account: String,
-    /// The venue's name.
-    pub venue: &'static str,
-    /// Symbols of the instruments, in the order of their index.
+    /// The venue's name; those of several joined by `+`.
+    pub venue: String,
+    /// Symbols of the instruments, or `venue:symbol`, in the order of their index.
     pub symbols: Vec<String>,
     /// Number of strategies.
     pub strategies: usize,
@@ -39,7 +40,8 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "mode": mode_of(m),
         "latch": latch,
         "flatten": flatten_of(phase, m),
-        "session_ready": m.total_of("execution", "session_ready") > 0,
+        "session_ready": m.total_of("execution", "session_ready") >= about.venues().count() as u64,
+        "venues": venues_of(about, m),
         "instruments": about.symbols.len(),
         "books_live": m.total_of("book.", "lives").saturating_sub(m.total_of("book.", "life_ends")),
         "market": {"messages": m.total_of("parse.", "messages"), "gaps": m.total_of("book.", "gaps"),
@@ -59,6 +61,24 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "limits_changed": m.total_of("risk", "limits_changed"),
         "drift": m.total_of("risk", "drift"),
     })
+}
+
+impl About {
+    /// Names of the venues in order.
+    pub fn venues(&self) -> impl Iterator<Item = &str> {
+        self.venue.split('+')
+    }
+}
+
+/// How the order entry of each venue is doing.
+fn venues_of(about: &About, m: &Metrics) -> Vec<Value> {
+    let of = |(name, role): (&str, &str)| {
+        let count = |what| m.of_role(role, what);
+        json!({"name": name, "session_ready": count("session_ready") > 0,
+               "sent": count("orders_sent"), "open": count("orders_open"),
+               "unknown": count("orders_unknown"), "reconnects": count("reconnects")})
+    };
+    about.venues().zip(EXECUTION).map(of).collect()
 }
 
 /// The control mode that holds.

@@ -131,6 +131,9 @@ fn mib(bytes: u64) -> String {
 pub fn record(config: &Config, options: &RecordOptions) -> Result<RecordEnd, Failure> {
     let clock = Clock::start();
     let scratch = Scratch::new();
+    if !config.further.is_empty() {
+        return Err("error: a recording is of one venue\nhelp: name one [venue]".into());
+    }
     let child = match config.venue.access {
         VenueAccess::Embedded => {
             let args = ["--venue".to_owned(), config.venue.venue.name().to_owned()];

@@ -24,8 +24,18 @@ pub struct EndState {
     pub records: u64,
     /// What risk reached.
     pub risk: RiskState,
-    /// What execution reached.
+    /// What execution reached: the order entry of the first venue.
     pub execution: DeskState,
+    /// Those of the further venues, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<DeskState>,
+}
+
+impl EndState {
+    /// What the order entry of each venue reached.
+    pub fn desks(&self) -> impl Iterator<Item = &DeskState> {
+        std::iter::once(&self.execution).chain(&self.further)
+    }
 }
 
 /// What the desk counted.

@@ -292,10 +292,13 @@ fn asset_venues(table: &InstrumentTable) -> Vec<u8> {
 /// See [`RunInputs::config_hash`]. Over the checked values, so comments and order do not count.
 #[must_use]
 pub fn config_hash(config: &Config) -> u128 {
-    let Config { length, lanes, seed, venue, risk, strategies, stops, .. } = config;
+    let Config { length, lanes, seed, venue, further, risk, strategies, stops, .. } = config;
     let venue = (venue.venue, &venue.symbols);
     let mut hash = Fnv128::default();
     hash.write(format!("{:?}", (length, lanes, seed, venue, risk, strategies, stops)).as_bytes());
+    for other in further {
+        hash.write(format!("{:?}", (other.venue, &other.symbols)).as_bytes());
+    }
     hash.value()
 }
 

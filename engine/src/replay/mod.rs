@@ -23,12 +23,14 @@ pub(crate) mod shapes;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bot4_execution::desk::Desk;
 use bot4_execution::replay as desk;
 use bot4_journal::{Flaw, FlawKind, Reader, Record};
 use bot4_risk::{Decided, ReplayError, Replayer};
 use bot4_types::instrument::InstrumentTable;
+use bot4_types::limits::VENUES_MAX;
 use bot4_types::log::{BODY_MAX, Body as _, Writer};
-use bot4_types::{LogEntry, LogKind};
+use bot4_types::{ExecMsg, LogEntry, LogKind, OrderIntent, VenueId};
 
 use crate::topology as t;
 use ended::{DeskState, EndState, RiskState};
@@ -153,8 +155,16 @@ fn replay_chain(report: &mut ReplayReport, inputs: &RunInputs, folder: &Path, in
 /// The agents' cores, once the inputs are known.
 struct Cores {
     risk: Replayer,
-    execution: desk::Replayer,
+    /// By venue.
+    executions: Vec<desk::Replayer>,
     table: InstrumentTable,
+}
+
+/// Which of two lanes writes the link between them.
+#[derive(Clone, Copy)]
+enum Writes {
+    Risk,
+    Execution,
 }
 
 /// A replay under way.
@@ -163,8 +173,10 @@ struct Replay<F> {
     amend: Option<F>,
     inputs: Option<RunInputs>,
     cores: Option<Cores>,
-    approved: LinkCheck,
-    reports: LinkCheck,
+    /// By venue.
+    approved: [LinkCheck; VENUES_MAX],
+    /// By venue.
+    reports: [LinkCheck; VENUES_MAX],
     flaw: Option<Flaw>,
     report: ReplayReport,
 }
@@ -176,8 +188,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
             amend: Some(amend),
             inputs: None,
             cores: None,
-            approved: LinkCheck::default(),
-            reports: LinkCheck::default(),
+            approved: Default::default(),
+            reports: Default::default(),
             flaw: None,
             report: ReplayReport { journal: journal.to_owned(), ..ReplayReport::default() },
         }
@@ -201,7 +213,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         match entry.lane {
             t::LOG_RUN => self.take_run(entry, place),
             t::LOG_RISK => self.take_risk(entry, place),
-            t::LOG_EXECUTION => self.take_execution(entry, place),
+            lane if t::venue_of_log(lane).is_some() => self.take_execution(entry, place),
             _ if entry.kind == LogKind::Turns as u8 => true,
             _ => self.fail(place, "a record that does not belong into a lane of turns"),
         }
@@ -238,8 +250,9 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         self.report.written_by = format!("{} ({})", inputs.version, inputs.git);
         self.report.run.clone_from(&inputs.run);
         self.inputs = Some(inputs);
-        let execution = desk::Replayer::new();
-        self.cores = Some(Cores { risk, execution, table: config.table });
+        let venues = config.table.venues_len();
+        let executions = (0..venues).map(|_| desk::Replayer::new()).collect();
+        self.cores = Some(Cores { risk, executions, table: config.table });
         Ok(())
     }
 
@@ -262,13 +275,15 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         }
         match LogKind::from_raw(entry.kind) {
             Some(LogKind::Report) => {
-                let pair = self.reports.taken(entry.seq, entry.body());
-                self.agree(pair, t::LOG_EXECUTION)
+                let v = self.venue_of(entry);
+                let pair = self.reports[v].taken(entry.seq, entry.body());
+                self.agree(pair, v, Writes::Execution)
             }
             Some(LogKind::Approved) => {
                 self.report.decisions += 1;
-                let pair = self.approved.sent(entry.seq, entry.body());
-                self.agree(pair, t::LOG_RISK)
+                let v = self.venue_of(entry);
+                let pair = self.approved[v].sent(entry.seq, entry.body());
+                self.agree(pair, v, Writes::Risk)
             }
             Some(LogKind::Refused) => {
                 self.report.decisions += 1;
@@ -282,11 +297,15 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         let Some(cores) = self.cores.as_mut() else {
             return self.fail_without_inputs(place);
         };
-        let taken = match cores.execution.feed(entry) {
+        let v = t::venue_of_log(entry.lane).unwrap_or_default();
+        let Some(execution) = cores.executions.get_mut(v) else {
+            return self.fail(place, "a record of the order entry of a venue that the run has not");
+        };
+        let taken = match execution.feed(entry) {
             Ok(taken) => taken,
             Err(error) => {
                 let difference = match error {
-                    desk::ReplayError::Differs(_) => cores.execution.difference().copied(),
+                    desk::ReplayError::Differs(_) => execution.difference().copied(),
                     _ => None,
                 };
                 let none = || "no report".to_owned();
@@ -307,24 +326,38 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
             let mut writer = Writer::over(&mut bytes);
             intent.write(&mut writer);
             let len = writer.written();
-            let pair = self.approved.taken(entry.seq, &bytes[..len]);
-            return self.agree(pair, t::LOG_RISK);
+            let pair = self.approved[v].taken(entry.seq, &bytes[..len]);
+            return self.agree(pair, v, Writes::Risk);
         }
         match LogKind::from_raw(entry.kind) {
             Some(LogKind::Learned | LogKind::Balance) => {
-                let pair = self.reports.sent(entry.seq, entry.body());
-                self.agree(pair, t::LOG_EXECUTION)
+                let pair = self.reports[v].sent(entry.seq, entry.body());
+                self.agree(pair, v, Writes::Execution)
             }
             _ => true,
         }
     }
 
-    /// A message of the link that lane `from` writes, seen from both sides.
-    fn agree(&mut self, pair: Result<(), Mismatch>, from: u8) -> bool {
+    /// The venue that a message between risk and order entry is about; the first where it is about
+    /// nothing that the run has: the lanes' own replays have judged it.
+    fn venue_of(&self, entry: &LogEntry) -> usize {
+        let Some(cores) = &self.cores else { return 0 };
+        let mut body = bot4_types::log::Reader::over(entry.body());
+        let venue = match LogKind::from_raw(entry.kind) {
+            Some(LogKind::Approved) => OrderIntent::read(&mut body)
+                .and_then(|i| cores.table.get(i.instrument))
+                .map(|i| i.venue),
+            _ => ExecMsg::read(&mut body).and_then(|msg| msg.venue(&cores.table)),
+        };
+        venue.map_or(0, VenueId::index).min(VENUES_MAX - 1)
+    }
+
+    /// A message between risk and the order entry of venue `v`, seen from both sides.
+    fn agree(&mut self, pair: Result<(), Mismatch>, v: usize, from: Writes) -> bool {
         let Err(Mismatch { sent, taken }) = pair else { return true };
         let (lane, what) = match from {
-            t::LOG_RISK => (t::LOG_EXECUTION, "the order that risk approved"),
-            _ => (t::LOG_RISK, "the report that execution sent"),
+            Writes::Risk => (t::log_execution(v), "the order that risk approved"),
+            Writes::Execution => (t::LOG_RISK, "the report that execution sent"),
         };
         let (reader, place) = (lane_name(lane), Place { lane, seq: taken, at: None });
         self.fail(place, &format!("{what} in its record {sent} is not the one that {reader} took"))
@@ -371,7 +404,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         end: Option<&EndState>,
     ) -> Result<ReplayReport, ReplayRefusal> {
         self.report.closed = closed;
-        self.report.messages = self.reports.compared() + self.approved.compared();
+        let links = self.reports.iter().chain(&self.approved);
+        self.report.messages = links.map(LinkCheck::compared).sum();
         let Some(cores) = &self.cores else {
             if self.report.difference.is_none() && self.flaw.is_none() || self.is_old() {
                 return Err(ReplayRefusal::NoInputs(self.report.journal));
@@ -381,11 +415,10 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         };
         let reached = RiskState::of(cores.risk.core(), &cores.table);
         let awaits = cores.risk.awaits_decision();
-        self.report.reports = cores.execution.reports();
-        let desk = cores
-            .execution
-            .desk()
-            .map(|d| DeskState { counts: d.counts, duplicates: d.trades().duplicates });
+        self.report.reports = cores.executions.iter().map(desk::Replayer::reports).sum();
+        let state = |d: &Desk| DeskState { counts: d.counts, duplicates: d.trades().duplicates };
+        let desk = |replay: &desk::Replayer| replay.desk().map(state).unwrap_or_default();
+        let desks: Vec<_> = cores.executions.iter().map(desk).collect();
         if self.report.is_same() {
             self.finish_flaw();
         }
@@ -394,7 +427,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         }
         if let (true, Some(end)) = (self.report.is_same(), end) {
             self.report.end_compared = true;
-            self.finish_end(end, &reached, desk.unwrap_or_default());
+            self.finish_end(end, &reached, &desks);
         }
         self.report.reached = Some(reached);
         Ok(self.report)
@@ -420,26 +453,34 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         if awaits_decision {
             let place = Place { lane: t::LOG_RISK, seq, at: None };
             self.fail(place, "the last intent has no decision although the journal was closed");
-        } else if let Some(seq) = self.reports.taken_unsent() {
+        } else if let Some(seq) = self.reports.iter().find_map(LinkCheck::taken_unsent) {
             let place = Place { lane: t::LOG_RISK, seq, at: None };
             self.fail(place, "risk took a report which execution did not send");
-        } else if let Some(seq) = self.approved.taken_unsent() {
-            let place = Place { lane: t::LOG_EXECUTION, seq, at: None };
+        } else if let Some((lane, seq)) = self.taken_unapproved() {
+            let place = Place { lane, seq, at: None };
             self.fail(place, "execution took an order which risk did not approve");
         }
     }
 
-    fn finish_end(&mut self, end: &EndState, reached: &RiskState, desk: DeskState) {
+    /// Log lane and record of an order entry that took an order which risk did not approve.
+    fn taken_unapproved(&self) -> Option<(u8, u64)> {
+        let mut all = self.approved.iter().enumerate();
+        all.find_map(|(v, link)| Some((t::log_execution(v), link.taken_unsent()?)))
+    }
+
+    fn finish_end(&mut self, end: &EndState, reached: &RiskState, desks: &[DeskState]) {
+        let differs = end.desks().zip(desks).position(|(ended, reached)| ended != reached);
         let records = self.report.records();
         let seq = self.report.lanes[usize::from(t::LOG_RISK)].last + 1;
         let place = Place { lane: t::LOG_RISK, seq, at: None };
         if let Some(what) = end.risk.difference(reached) {
             self.fail(place, &format!("the run went on behind the journal's end: {what}"));
-        } else if end.execution != desk {
-            let seq = self.report.lanes[usize::from(t::LOG_EXECUTION)].last + 1;
-            let what =
-                format!("execution ended in {:?}, the journal leads to {desk:?}", end.execution);
-            self.fail(Place { lane: t::LOG_EXECUTION, seq, at: None }, &what);
+        } else if let Some(v) = differs {
+            let lane = t::log_execution(v);
+            let seq = self.report.lanes[usize::from(lane)].last + 1;
+            let (ended, desk) = (end.desks().nth(v), desks[v]);
+            let what = format!("execution ended in {ended:?}, the journal leads to {desk:?}");
+            self.fail(Place { lane, seq, at: None }, &what);
         } else if records != end.records {
             let what =
                 format!("the run wrote {} records, the journal holds {records}", end.records);

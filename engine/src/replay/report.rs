@@ -16,7 +16,10 @@ pub const fn lane_name(lane: u8) -> &'static str {
         t::LOG_RISK => "risk",
         t::LOG_EXECUTION => "execution",
         t::LOG_RUN => "run",
-        lane => turns_name(lane - t::LOG_TURNS),
+        lane => match t::venue_of_log(lane) {
+            Some(v) => t::EXECUTION[v],
+            None => turns_name(lane - t::LOG_TURNS),
+        },
     }
 }
 

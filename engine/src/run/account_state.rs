@@ -146,7 +146,7 @@ impl AccountState {
     ) -> Self {
         let (ledger, point) = (core.ledger(), core.equity_curve());
         let assets = (0..table.assets_len()).map(|a| AssetId(a as u8));
-        let balance = |a| (table.asset_name(a).to_owned(), AmountText(ledger.expected_balance(a)));
+        let balance = |a| (table.asset_label(a), AmountText(ledger.expected_balance(a)));
         let mut positions = Vec::new();
         for (place, kind) in kinds.iter().enumerate() {
             for i in table.all() {
@@ -158,7 +158,7 @@ impl AccountState {
                     positions.push(PositionRow {
                         place: place as u8,
                         strategy: (*kind).to_owned(),
-                        symbol: i.symbol.as_str().to_owned(),
+                        symbol: table.label(i),
                         qty,
                         cost: exposure.position.cost,
                         decimals: [i.price_decimals, i.qty_decimals],
@@ -278,7 +278,7 @@ impl AccountState {
         let assets = (0..table.assets_len()).map(|a| AssetId(a as u8));
         let flow = |asset: AssetId| {
             // An asset that the last run did not know: what it held is not known either.
-            let before = self.balances.get(table.asset_name(asset))?;
+            let before = self.balances.get(&table.asset_label(asset))?;
             Some((asset, now(asset).saturating_sub(before.0))).filter(|f| f.1 != 0)
         };
         assets.filter_map(flow).collect()
@@ -293,7 +293,7 @@ impl PositionRow {
         } else {
             kinds.iter().position(|kind| *kind == self.strategy)?
         };
-        let i = table.find(self.symbol.as_bytes())?;
+        let i = table.labelled_as(&self.symbol)?;
         let fits = self.decimals == [i.price_decimals, i.qty_decimals];
         let (strategy, qty) = (StrategyId(place as u8), Qty(self.qty));
         fits.then_some(HeldPosition { strategy, instrument: i.id, qty, cost: self.cost })
@@ -415,7 +415,7 @@ fn checksum(line: &str) -> String {
 fn told(flows: &[(AssetId, Amount)], table: &InstrumentTable) -> String {
     let one = |&(asset, amount): &(AssetId, Amount)| {
         let sign = if amount > 0 { "+" } else { "" };
-        format!("{} {sign}{}", table.asset_name(asset), super::earned::amount_text(amount))
+        format!("{} {sign}{}", table.asset_label(asset), super::earned::amount_text(amount))
     };
     flows.iter().map(one).collect::<Vec<_>>().join(", ")
 }

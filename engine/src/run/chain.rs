@@ -7,7 +7,7 @@ use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
 use bot4_lanes::{Agent, Control, LogTx, Metrics};
 use bot4_risk::{RiskAgent, RiskConfig, RiskPorts};
 use bot4_signals::{SignalAgent, SignalConfig, SignalPorts, Strategy};
-use bot4_types::{InstrumentTable, OrderId, Shards};
+use bot4_types::{ConnId, Instrument, InstrumentTable, OrderId, Shards, VenueId};
 use bot4_venues::registry::Venue;
 
 use super::plant::Plant;
@@ -39,8 +39,8 @@ impl Routing {
 
 /// What the chain is made from.
 pub struct Parts<'a> {
-    /// Whose market.
-    pub venue: Venue,
+    /// Whose markets, in the order of the table's venues.
+    pub venues: &'a [Venue],
     /// Instruments and assets.
     pub table: &'a InstrumentTable,
     /// Which lanes and connections serve each instrument.
@@ -57,6 +57,15 @@ pub struct Parts<'a> {
     pub plant: Option<Plant>,
     /// Makes the copy of the frames that a parser takes.
     pub tee: Option<&'a dyn Fn(usize) -> Tee>,
+}
+
+impl Parts<'_> {
+    /// The venue whose data wire lane `index` carries.
+    fn venue_of_wire(&self, index: usize) -> VenueId {
+        let mut carried = self.shards.carried_by(ConnId(index as u16));
+        let first = carried.next().and_then(|id| self.table.get(id));
+        first.map_or(VenueId(0), |i| i.venue)
+    }
 }
 
 /// The place of `role` in the chain, if it is in it.
@@ -79,8 +88,10 @@ pub fn build(
     rings: &mut Rings,
 ) -> Result<Box<dyn Agent>, Failure> {
     Ok(match role {
-        "parse.0" => Box::new(parse_agent(0, parts, metrics, rings)?),
-        "parse.1" => Box::new(parse_agent(1, parts, metrics, rings)?),
+        role if t::PARSE.contains(&role) => {
+            let index = t::PARSE.iter().position(|r| *r == role).unwrap_or_default();
+            Box::new(parse_agent(index, parts, metrics, rings)?)
+        }
         "book.0" => Box::new(book_agent(0, parts, metrics, rings)),
         "book.1" => Box::new(book_agent(1, parts, metrics, rings)),
         "signal" => Box::new(signal_agent(parts, metrics, rings)),
@@ -95,7 +106,8 @@ fn parse_agent(
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<ParseAgent, Failure> {
-    let decoder = parts.venue.market_decoder(parts.table)?;
+    let venue = parts.venue_of_wire(index);
+    let decoder = parts.venues[venue.index()].market_decoder(&parts.table.seen_from(venue))?;
     let ports = ParsePorts {
         frames: rings.rx(&format!("frames[{index}]")),
         slots: rings.tx(&format!("slots[{index}]")),
@@ -112,15 +124,19 @@ fn parse_agent(
 }
 
 fn book_agent(index: usize, parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> BookAgent {
+    let wires = parts.shards.wires();
     let ports = BookPorts {
-        market: rings.each_rx(t::WIRES, |i| format!("market[{i}][{index}]")),
-        blocks: rings.each_tx(t::WIRES, |i| format!("blocks[{index}][{i}]")),
-        resync: rings.each_tx(t::WIRES, |i| format!("resync[{index}][{i}]")),
+        market: rings.each_rx(wires, |i| format!("market[{i}][{index}]")),
+        blocks: rings.each_tx(wires, |i| format!("blocks[{index}][{i}]")),
+        resync: rings.each_tx(wires, |i| format!("resync[{index}][{i}]")),
         tops: rings.tx(&format!("tops[{index}]")),
         marks: rings.tx(&format!("marks[{index}]")),
         orders: Some(rings.rx(&format!("books[{index}]"))),
     };
-    let config = BookConfig { rules: parts.venue.rules(), ..BookConfig::default() };
+    let of_venue = |i: &Instrument| (i.id, parts.venues[i.venue.index()].rules());
+    let others = parts.table.all().iter().filter(|i| i.venue != VenueId(0)).map(of_venue);
+    let (rules, rules_for) = (parts.venues[0].rules(), others.collect());
+    let config = BookConfig { rules, rules_for, ..BookConfig::default() };
     BookAgent::new(index, parts.shards, parts.table, config, ports, metrics)
 }
 

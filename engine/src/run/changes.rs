@@ -38,7 +38,7 @@ impl Known {
 
     /// What is new in `reading`; from now on it is known.
     pub fn judge(&mut self, reading: &Reading) -> Vec<Change> {
-        let ids: Vec<_> = self.table.all().iter().map(|i| i.id).collect();
+        let ids: Vec<_> = self.table.own().map(|i| i.id).collect();
         ids.into_iter().filter_map(|id| self.judge_one(id.index(), reading)).collect()
     }
 
@@ -49,7 +49,7 @@ impl Known {
             Err(why) if self.paused[at] == Some(why) => return None,
             Err(why) => {
                 self.paused[at] = Some(why);
-                let what = format!("{}: {}; it is paused", old.symbol, sentence(why));
+                let what = format!("{}: {}; it is paused", self.table.label(&old), sentence(why));
                 return Some(Change {
                     what,
                     command: RiskCommand::Pause { instrument: old.id, why },
@@ -74,7 +74,7 @@ impl Known {
             (true, true) => "; what rests is withdrawn, then it trades on by the new rules",
             (true, false) => "",
         };
-        let what = format!("{}: {}{end}", old.symbol, names.join(", "));
+        let what = format!("{}: {}{end}", self.table.label(&old), names.join(", "));
         Some(Change { what, command: RiskCommand::Rules { rules, resync } })
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bot4_types::Nanos;
+use bot4_types::limits::VENUES_MAX;
 use serde::Deserialize;
 
 /// The venue's first line of output.
@@ -69,7 +70,9 @@ impl VenueChild {
         match self.restart_at {
             None if self.child.try_wait()?.is_some() => self.restart_at = Some(now + RESTART_AFTER),
             Some(at) if now >= at => {
-                let listen = self.endpoints.market.trim_start_matches("wss://").to_owned();
+                // Should it not start, it is tried again after a while and not at once.
+                self.restart_at = Some(now + RESTART_AFTER);
+                let listen = host_of(&self.endpoints.market).to_owned();
                 let (child, endpoints) = launch(&listen, &self.state, self.seed, &self.extra)?;
                 self.child = child;
                 self.endpoints = endpoints;
@@ -91,8 +94,14 @@ impl Drop for VenueChild {
     }
 }
 
-/// The folder of an embedded venue in its run's folder.
+/// The folder of the first embedded venue in its run's folder.
 pub const FOLDER: &str = "venue";
+
+/// The folder of embedded venue `v` in its run's folder.
+#[must_use]
+pub fn folder(v: usize) -> String {
+    if v == 0 { FOLDER.to_owned() } else { format!("{FOLDER}.{v}") }
+}
 
 /// Removes the folders of embedded venues whose engines were killed together with them, and run
 /// folders in which nothing else lies: those runs had not begun.
@@ -104,9 +113,10 @@ pub fn sweep() {
         if pid.is_none_or(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
             continue;
         }
-        let folder = run.join(FOLDER);
-        if !is_held(&folder) && std::fs::remove_dir_all(folder).is_ok() {
-            let _ = std::fs::remove_dir(run);
+        for folder in (0..VENUES_MAX).map(|v| run.join(folder(v))) {
+            if !is_held(&folder) && std::fs::remove_dir_all(folder).is_ok() {
+                let _ = std::fs::remove_dir(&run);
+            }
         }
     }
 }
@@ -115,6 +125,12 @@ pub fn sweep() {
 fn is_held(folder: &Path) -> bool {
     let lock = std::fs::File::options().write(true).open(folder.join("lock"));
     lock.is_ok_and(|lock| lock.try_lock().is_err())
+}
+
+/// Host and port of a market URL, whose path is the venue's own.
+fn host_of(market: &str) -> &str {
+    let host = market.trim_start_matches("wss://");
+    host.split_once('/').map_or(host, |(host, _)| host)
 }
 
 fn launch(
@@ -145,5 +161,16 @@ fn launch(
                 format!("the embedded venue did not say where it listens: {e}; got `{line}`");
             Err(std::io::Error::other(what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_listens_again_where_it_did_whatever_the_path_of_its_streams() {
+        assert_eq!(host_of("wss://127.0.0.1:1234"), "127.0.0.1:1234");
+        assert_eq!(host_of("wss://127.0.0.1:42229/v5/public/spot"), "127.0.0.1:42229");
     }
 }

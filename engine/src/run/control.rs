@@ -72,16 +72,18 @@ pub struct Inputs {
     pub disk: DiskWatch,
     /// This process's memory.
     pub memory: MemoryWatch,
-    /// The venue's instruments, read again.
-    pub refresh: Option<Refresh>,
+    /// Each venue's instruments, read again.
+    pub refresh: Vec<Refresh>,
     /// The configuration file, read again.
     pub reload: Option<Reload>,
     /// What a person says to risk.
     pub said: Receiver<RiskCommand>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
-    /// The embedded venue.
-    pub child: Option<VenueChild>,
+    /// Venues, each with an order entry of its own.
+    pub venues: u64,
+    /// The embedded venues.
+    pub children: Vec<VenueChild>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,15 +177,15 @@ impl ControlAgent {
         self.traded_for
     }
 
-    /// Times the embedded venue was started again.
+    /// Times the embedded venues were started again.
     #[must_use]
     pub fn venue_restarts(&self) -> u32 {
-        self.inputs.child.as_ref().map_or(0, |c| c.restarts)
+        self.inputs.children.iter().map(|c| c.restarts).sum()
     }
 
-    /// Takes the embedded venue, so that it outlives the lanes.
-    pub fn take_child(&mut self) -> Option<VenueChild> {
-        self.inputs.child.take()
+    /// Takes the embedded venues, so that they outlive the lanes.
+    pub fn take_children(&mut self) -> Vec<VenueChild> {
+        std::mem::take(&mut self.inputs.children)
     }
 
     fn look(&mut self, now: Nanos) {
@@ -293,14 +295,17 @@ impl ControlAgent {
 
     /// Instruments whose rules changed: risk is told of each.
     fn watch_instruments(&mut self, now: Nanos) {
-        let Some(refresh) = self.inputs.refresh.as_mut() else { return };
-        refresh.note_filtered(self.inputs.metrics.total_of("risk", "orders_filtered"), now);
-        let news = refresh.look();
-        if let Some(commands) = self.commands.as_mut() {
-            refresh.pass_on(commands);
-        }
-        if let Some(what) = news {
-            self.say(&format!("warning: {what}"));
+        let filtered = self.inputs.metrics.total_of("risk", "orders_filtered");
+        for at in 0..self.inputs.refresh.len() {
+            let refresh = &mut self.inputs.refresh[at];
+            refresh.note_filtered(filtered, now);
+            let news = refresh.look();
+            if let Some(commands) = self.commands.as_mut() {
+                refresh.pass_on(commands);
+            }
+            if let Some(what) = news {
+                self.say(&format!("warning: {what}"));
+            }
         }
     }
 
@@ -353,11 +358,11 @@ impl ControlAgent {
         matches!(self.stage, Stage::Draining { .. } | Stage::Stopping)
     }
 
-    /// Looks after the embedded venue. A venue that cannot be started again ends the run in order:
+    /// Looks after the embedded venues. A venue that cannot be started again ends the run in order:
     /// control itself must go on, nobody else drains and stops the lanes.
     fn supervise_child(&mut self, now: Nanos) {
-        let Some(child) = self.inputs.child.as_mut() else { return };
-        let Err(e) = child.supervise(now) else { return };
+        let supervised = self.inputs.children.iter_mut().map(|child| child.supervise(now));
+        let Some(e) = supervised.filter_map(Result::err).last() else { return };
         if !self.is_ending() {
             let what = format!("the embedded venue cannot be started again: {e}");
             self.ending = Some(Ending::Failed(vec![Fault { role: "control", what }]));
@@ -369,14 +374,14 @@ impl ControlAgent {
     fn await_ready(&mut self, now: Nanos) {
         let books = self.inputs.metrics.total_of("book.", "snapshots");
         let session = self.inputs.metrics.total_of("execution", "session_ready");
-        if books >= self.inputs.instruments && session > 0 {
+        if books >= self.inputs.instruments && session >= self.inputs.venues {
             self.ready_at = Some(now);
             self.stage = Stage::WarmingUp { seal_at: now + WARM_UP };
         } else if now.since(self.started) > START_PATIENCE {
             let what = format!(
                 "not ready within 30 s: {books} of {} books synchronised, order entry {}",
                 self.inputs.instruments,
-                if session > 0 { "ready" } else { "not ready" }
+                if session >= self.inputs.venues { "ready" } else { "not ready" }
             );
             self.ending = Some(Ending::NotReady(what));
             self.drain(now);
@@ -390,7 +395,8 @@ impl ControlAgent {
     }
 
     fn watch_drain(&mut self, now: Nanos, until: Nanos, drained_since: Option<Nanos>) {
-        let drained = self.inputs.metrics.total_of("execution", "drained") > 0;
+        let drained = self.inputs.metrics.total_of("execution", "drained");
+        let drained = drained >= self.inputs.venues;
         let since = drained.then(|| drained_since.unwrap_or(now));
         self.stage = Stage::Draining { until, drained_since: since };
         let settled = since.is_some_and(|s| now.since(s) >= DRAIN_SETTLE);

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::dirs::{RunDir, state_home};
 use crate::config::resolve::Remote;
-use crate::config::{Config, VenueAccess};
+use crate::config::{Config, VenueAccess, VenueConfig};
 
 const RECORD: &str = "run.json";
 const CLOSED: &str = "closed.json";
@@ -47,6 +47,33 @@ pub struct RunRecord {
     /// The configuration that it was started with; none for the embedded default.
     #[serde(default)]
     pub config: Option<PathBuf>,
+}
+
+impl RunRecord {
+    /// The venues that it traded at, in order.
+    pub fn venues(&self) -> impl Iterator<Item = &str> {
+        accounts_in(&self.account).map(|account| account.split(':').next().unwrap_or_default())
+    }
+
+    /// Its instruments as `venue:symbol`, in the order of their index.
+    #[must_use]
+    pub fn full_symbols(&self) -> Vec<String> {
+        let only = self.venues().next().unwrap_or_default();
+        let full = |symbol: &String| match self.venues().count() {
+            1 => format!("{only}:{symbol}"),
+            _ => symbol.clone(),
+        };
+        self.symbols.iter().map(full).collect()
+    }
+
+    /// `symbol`, as `venue:symbol`, as this run named it.
+    #[must_use]
+    pub fn told(&self, symbol: &str) -> String {
+        match (self.venues().count(), symbol.split_once(':')) {
+            (1, Some((_, plain))) => plain.to_owned(),
+            _ => symbol.to_owned(),
+        }
+    }
 }
 
 /// An earlier run's folder and record.
@@ -100,16 +127,34 @@ pub fn lives_on(account: &str) -> bool {
     account != EMBEDDED && account != OBSERVED
 }
 
-/// The account that `config` trades, as far as runs can be told apart by it.
+/// Between the accounts of a run of several venues.
+const AND: char = '+';
+
+/// The account that `config` trades, as far as runs can be told apart by it: of several venues
+/// all of them, joined by [`AND`].
 #[must_use]
-pub fn account_of(config: &Config, remote: &Remote) -> String {
+pub fn account_of(config: &Config, remotes: &[Remote]) -> String {
     if matches!(config.venue.access, VenueAccess::Embedded) {
         return EMBEDDED.to_owned();
     }
-    let Some(keys) = &remote.keys else { return OBSERVED.to_owned() };
-    let mut key = Fnv128::default();
-    key.write(keys.api_key.as_bytes());
-    format!("{}:{:032x}", config.venue.venue.name(), key.value())
+    let of = |(venue, remote): (&VenueConfig, &Remote)| {
+        let mut key = Fnv128::default();
+        key.write(remote.keys.as_ref()?.api_key.as_bytes());
+        Some(format!("{}:{:032x}", venue.venue.name(), key.value()))
+    };
+    let accounts: Option<Vec<_>> = config.venues().zip(remotes).map(of).collect();
+    accounts.map_or(OBSERVED.to_owned(), |all| all.join(&AND.to_string()))
+}
+
+/// The accounts at the venues that make up `account`.
+pub fn accounts_in(account: &str) -> impl Iterator<Item = &str> {
+    account.split(AND)
+}
+
+/// Some account at a venue belongs to both.
+#[must_use]
+pub fn share(one: &str, other: &str) -> bool {
+    accounts_in(one).any(|account| accounts_in(other).any(|a| a == account))
 }
 
 /// Writes `record` into the folder of its run.
@@ -148,15 +193,29 @@ pub fn all() -> Vec<EarlierRun> {
     folders().into_iter().filter_map(read).collect()
 }
 
-/// The newest run that traded `account` and whose journal is still there. None for an embedded
-/// venue, whose account ended with it, and for runs without an account.
+/// The newest run of each account in `account` whose journal is still there, each once, newest
+/// first.
+#[must_use]
+pub fn newest_of_each(account: &str) -> Vec<EarlierRun> {
+    let mut found: Vec<EarlierRun> = Vec::new();
+    for newest in accounts_in(account).filter_map(newest_of) {
+        if !found.iter().any(|run| run.path == newest.path) {
+            found.push(newest);
+        }
+    }
+    found.sort_by(|a, b| b.path.cmp(&a.path));
+    found
+}
+
+/// The newest run that traded `account`, alone or with others, and whose journal is still there.
+/// None for an embedded venue, whose account ended with it, and for runs without an account.
 #[must_use]
 pub fn newest_of(account: &str) -> Option<EarlierRun> {
     if !lives_on(account) {
         return None;
     }
     let with_journal = |run: &EarlierRun| {
-        run.record.account == account
+        share(&run.record.account, account)
             && bot4_journal::footprint(&run.record.journal).is_ok_and(|f| f.is_some())
     };
     folders().into_iter().rev().filter_map(read).find(with_journal)

@@ -24,6 +24,7 @@ mod cold_binance;
 mod cold_bybit;
 mod cold_okx;
 mod cold_rest;
+mod compare;
 pub mod control;
 pub mod courier;
 pub mod dirs;
@@ -33,6 +34,7 @@ pub mod guard;
 pub mod history;
 pub mod memory;
 pub mod observe;
+pub mod opening;
 pub mod outcome;
 pub mod plan;
 pub mod plant;
@@ -43,6 +45,7 @@ pub mod retention;
 pub mod rings;
 pub mod settings;
 pub mod sharding;
+pub mod site;
 pub mod start_mode;
 pub mod takeover;
 pub mod wiring;
@@ -54,18 +57,14 @@ use std::sync::atomic::AtomicBool;
 use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control, Metrics};
 use bot4_telemetry::report::RunReport;
-use bot4_venues::registry::Venue;
 
-use crate::config::resolve::{Keys, Remote};
 use crate::config::{Config, VenueAccess};
 use crate::operator::guard::GuardFeed;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
-use access::Access;
 use account_state::Account;
 use capture::CaptureSink;
 use changes::Known;
-use child::VenueChild;
 
 use reload::Reload;
 
@@ -78,6 +77,7 @@ use memory::MemoryWatch;
 use plan::Plan;
 use refresh::Refresh;
 use retention::Keeper;
+use site::Site;
 use takeover::{Settled, Takeover};
 
 /// What the caller wants beside the configuration.
@@ -146,11 +146,11 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
-    let mut child = embedded(config, options, &dir)?;
-    let remote = remote_of(config, child.as_ref());
-    let access = Access::of(&remote)?;
-    let account = history::account_of(config, &remote);
-    let (latch, opening) = begin(config, &clock, &access, &account, &dir)?;
+    let children = site::embed(config, &dir.path, &options.venue_args)?;
+    let remotes = site::remotes(config, &children);
+    let sites = site::sites(config, &remotes)?;
+    let account = history::account_of(config, &remotes);
+    let (latch, opening) = begin(config, &clock, &sites, &account, &dir)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let control = Control::new();
@@ -161,7 +161,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         clock: &clock,
         control: &control,
         dir: &dir,
-        access: &access,
+        sites: &sites,
         opening: &opening,
         latency_dir: options.latency_dir.clone(),
         journal_helper: true,
@@ -183,11 +183,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         cold: plan.placement.lanes.iter().filter(|l| l.is_cold()).map(|l| l.name.clone()).collect(),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
-        refresh: refresh_of(config, &clock, &access, &opening, &wired.metrics)?,
+        refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
         reload: reload_of(config, options, &opening, &wired.metrics)?,
         said,
         ready_file: options.ready_file.clone(),
-        child: child.take(),
+        venues: sites.len() as u64,
+        children,
     });
     let about = about_of(config, &dir, &account);
     let said = Said { about: &about, commands, latch };
@@ -197,7 +198,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let closing = outcome::Closing {
         clock: &clock,
         control: &control,
-        access: &access,
+        sites: &sites,
         opening: &opening,
         plan: &plan,
         dir: &dir,
@@ -214,10 +215,14 @@ fn about_of(config: &Config, dir: &RunDir, account: &str) -> About {
     About {
         run: dir.id.clone(),
         account: account.to_owned(),
-        venue: config.venue.venue.name(),
-        symbols: config.venue.symbols.clone(),
+        venue: names_of(config).join("+"),
+        symbols: config.labels(),
         strategies: config.strategies.len(),
     }
+}
+
+fn names_of(config: &Config) -> Vec<&'static str> {
+    config.venues().map(|v| v.venue.name()).collect()
 }
 
 /// Where what a person says goes: to the control lane, and to the account's list.
@@ -262,27 +267,38 @@ fn operator(
 fn begin(
     config: &Config,
     clock: &Clock,
-    access: &Access,
+    sites: &[Site],
     account: &str,
     dir: &RunDir,
 ) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
     let latch = Latch::of(account)?;
-    latch.permit().inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
+    let permitted = latch.permit().and_then(|()| permit_shared(account));
+    permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
-    Ok((latch, open(config, clock, access, account, earlier.as_ref())?))
+    Ok((latch, open(config, clock, sites, account, &earlier)?))
+}
+
+/// Refuses to trade while a latch stands on any account that is one of this run's.
+fn permit_shared(account: &str) -> Result<(), takeover::PolicyRefusal> {
+    let shared = |latch: &&Latch| history::share(latch.account(), account);
+    Latch::all_standing()?.iter().filter(shared).try_for_each(Latch::permit)
 }
 
 /// The account before the run, compared with what its earlier runs left.
 fn open(
     config: &Config,
     clock: &Clock,
-    access: &Access,
+    sites: &[Site],
     account: &str,
-    earlier: Option<&Takeover>,
+    earlier: &[Takeover],
 ) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
-    let mut opening = outcome::Opening::take(clock, access, config)?;
-    let compared = settle(earlier, clock, access, config.venue.venue, &opening)?;
-    let newest = earlier.map(|run| (run, compared));
+    let mut opening = outcome::Opening::take(clock, sites, config)?;
+    let mut newest = None;
+    for run in earlier {
+        let compared = settle(run, clock, sites, &opening)?;
+        // What strategies hold is known to a run of the same accounts alone.
+        newest = newest.or((run.account() == account).then_some((run, compared)));
+    }
     opening.past = account_state::past_of(account, newest, &opening, config)?;
     opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
     opening.notes.extend(opening.past.notes.clone());
@@ -306,32 +322,17 @@ fn reload_of(
     Ok(Some(Reload::new(path, read, opening.info.table.clone(), asked, metrics)))
 }
 
-/// The embedded venue, where the configuration asks for it.
-fn embedded(
-    config: &Config,
-    options: &RunOptions,
-    dir: &RunDir,
-) -> Result<Option<VenueChild>, Box<dyn std::error::Error>> {
-    if !matches!(config.venue.access, VenueAccess::Embedded) {
-        return Ok(None);
-    }
-    let mut args = vec!["--venue".to_owned(), config.venue.venue.name().to_owned()];
-    args.extend_from_slice(&options.venue_args);
-    Ok(Some(VenueChild::start(&dir.path.join(child::FOLDER), config.seed, &args)?))
-}
-
 /// Compares an earlier run that nobody settled with the venue.
 fn settle(
-    earlier: Option<&Takeover>,
+    earlier: &Takeover,
     clock: &Clock,
-    access: &Access,
-    venue: Venue,
+    sites: &[Site],
     opening: &outcome::Opening,
 ) -> Result<Account, Box<dyn std::error::Error>> {
-    let Some(earlier) = earlier.filter(|run| run.is_unsettled()) else {
+    if !earlier.is_unsettled() {
         return Ok(Account::NotAsked);
-    };
-    let settled = earlier.settle(clock, access, venue, &opening.info.table, opening.seed)?;
+    }
+    let settled = earlier.settle(clock, sites, &opening.info.table, opening.seed)?;
     settled.sentences().iter().for_each(|s| eprintln!("{s}"));
     Ok(match (settled.is_complete(), settled.is_explained()) {
         (true, _) => Account::Complete,
@@ -342,8 +343,8 @@ fn settle(
 
 /// What [`reconcile`] found.
 pub struct Reconciled {
-    /// The newest earlier run against the venue; none without an earlier run.
-    pub settled: Option<Settled>,
+    /// The newest earlier run of each account against its venue; none without an earlier run.
+    pub settled: Vec<Settled>,
     /// What was done and what a person should know.
     pub notes: Vec<String>,
 }
@@ -360,23 +361,25 @@ pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Erro
                     help: give the --config that trades"
             .into());
     }
-    let VenueAccess::Remote(remote) = &config.venue.access else {
+    if matches!(config.venue.access, VenueAccess::Embedded) {
         return Err(
             "error: --reconcile-only: the account of an embedded venue ends with its run\n\
                     help: give the --config of the venue"
                 .into(),
         );
-    };
+    }
     let clock = Clock::start();
-    let access = Access::of(remote)?;
-    let earlier = Takeover::of(&history::account_of(config, remote))?;
-    let opening = outcome::Opening::take(&clock, &access, config)?;
-    let table = &opening.info.table;
-    let settled =
-        earlier.as_ref().map(|e| e.settle(&clock, &access, config.venue.venue, table, config.seed));
-    let mut notes = earlier.as_ref().map(Takeover::notes).unwrap_or_default();
+    let remotes = site::remotes(config, &[]);
+    let sites = site::sites(config, &remotes)?;
+    let earlier = Takeover::all_of(&history::account_of(config, &remotes))?;
+    let opening = outcome::Opening::take(&clock, &sites, config)?;
+    let (mut settled, mut notes) = (Vec::new(), Vec::new());
+    for run in &earlier {
+        settled.push(run.settle(&clock, &sites, &opening.info.table, config.seed)?);
+        notes.extend(run.notes());
+    }
     notes.extend(opening.notes);
-    Ok(Reconciled { settled: settled.transpose()?, notes })
+    Ok(Reconciled { settled, notes })
 }
 
 /// Removes old journals while the run lasts.
@@ -390,18 +393,18 @@ fn keeper(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Keeper, S
     .map_err(|e| format!("error: cannot start a helper thread: {e}"))
 }
 
-/// Takes over from the account's newest earlier run and sees to room on the journal's disk.
+/// Takes over from the newest earlier run of each account and sees to room on the journal's disk.
 fn take_over(
     config: &Config,
     account: &str,
     dir: &RunDir,
     now_ms: i64,
-) -> Result<Option<Takeover>, Box<dyn std::error::Error>> {
+) -> Result<Vec<Takeover>, Box<dyn std::error::Error>> {
     let prepared = || -> Result<_, Box<dyn std::error::Error>> {
-        let earlier = Takeover::of(account)?;
-        if let Some(earlier) = &earlier {
-            earlier.permit()?;
-            earlier.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+        let earlier = Takeover::all_of(account)?;
+        for run in &earlier {
+            run.permit()?;
+            run.notes().iter().for_each(|note| eprintln!("warning: {note}"));
         }
         child::sweep();
         retention::apply(config.keep, now_ms);
@@ -422,7 +425,8 @@ fn record_of(
     account: String,
     opening: &outcome::Opening,
 ) -> RunRecord {
-    let symbols = opening.info.table.all().iter().map(|i| i.symbol.as_str().to_owned());
+    let table = &opening.info.table;
+    let symbols = table.all().iter().map(|i| table.label(i));
     RunRecord {
         id: dir.id.clone(),
         epoch: dir.epoch.0,
@@ -435,18 +439,29 @@ fn record_of(
     }
 }
 
-/// The helper that reads the venue's instruments again, where the configuration wants it.
-fn refresh_of(
+/// The helpers that read each venue's instruments again, where the configuration wants it.
+fn refreshes(
     config: &Config,
     clock: &Clock,
-    access: &Access,
+    sites: &[Site],
+    opening: &outcome::Opening,
+    metrics: &Metrics,
+) -> std::io::Result<Vec<Refresh>> {
+    let of = |site: &Site| refresh_of(site, config.seed, clock, opening, metrics).transpose();
+    sites.iter().filter_map(of).collect()
+}
+
+fn refresh_of(
+    site: &Site,
+    seed: u64,
+    clock: &Clock,
     opening: &outcome::Opening,
     metrics: &Metrics,
 ) -> std::io::Result<Option<Refresh>> {
-    let Some(every) = config.venue.refresh else { return Ok(None) };
-    let (clock, access) = (clock.clone(), access.without_keys());
-    let (venue, symbols, seed) =
-        (config.venue.venue, config.venue.symbols.clone(), config.seed.wrapping_add(30));
+    let Some(every) = site.config.refresh else { return Ok(None) };
+    let (clock, access) = (clock.clone(), site.access.without_keys());
+    let (venue, symbols) = (site.venue(), site.config.symbols.clone());
+    let seed = seed.wrapping_add(30 + u64::from(site.id.0));
     let tally = Tally::new(&access.guards, metrics);
     let read = move || {
         let read = catalogue::read_again(&symbols, |asked| {
@@ -455,27 +470,8 @@ fn refresh_of(
         tally.take();
         read
     };
-    let known = Known::new(opening.info.table.clone(), venue.rules().checksum);
+    let known = Known::new(opening.info.table.seen_from(site.id), venue.rules().checksum);
     Refresh::start(every, Box::new(read), known, metrics).map(Some)
-}
-
-fn remote_of(config: &Config, child: Option<&VenueChild>) -> Remote {
-    match (&config.venue.access, child) {
-        (VenueAccess::Remote(remote), _) => remote.clone(),
-        (VenueAccess::Embedded, Some(child)) => {
-            let e = child.endpoints.clone();
-            let keys = e.api_key.zip(e.private_key);
-            let keys = keys.map(|(api_key, private_key)| Keys { api_key, private_key });
-            Remote {
-                market: e.market,
-                api: e.api,
-                rest: e.rest,
-                ca: Some(e.ca),
-                keys: config.venue.trades().then_some(keys).flatten(),
-            }
-        }
-        (VenueAccess::Embedded, None) => unreachable!("an embedded venue has a child"),
-    }
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.

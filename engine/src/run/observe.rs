@@ -4,11 +4,14 @@
 use bot4_lanes::{Agent, Counters, Fault, LogTx, Metrics, Probe, Rx, Tx};
 use bot4_types::{ApprovedOrder, ExecMsg, Nanos};
 
+use crate::topology::EXECUTION;
+
 /// Names of its gauges: those of order entry that the control lane waits for.
 const GAUGES: &[&str] = &["session_ready", "drained"];
 
 /// Order entry of a run that observes.
 pub struct NoOrders {
+    role: &'static str,
     approved: Rx<ApprovedOrder>,
     /// Held, so that the other ends see a reader and a writer.
     _reports: Tx<ExecMsg>,
@@ -17,22 +20,23 @@ pub struct NoOrders {
 }
 
 impl NoOrders {
-    /// The agent over the links of order entry.
+    /// The agent over the links of the order entry of venue `v`.
     #[must_use]
     pub fn new(
+        v: usize,
         approved: Rx<ApprovedOrder>,
         reports: Tx<ExecMsg>,
         log: LogTx,
         metrics: &Metrics,
     ) -> Self {
-        let counters = metrics.counters("execution", GAUGES);
-        Self { approved, _reports: reports, _log: log, counters }
+        let counters = metrics.counters(EXECUTION[v], GAUGES);
+        Self { role: EXECUTION[v], approved, _reports: reports, _log: log, counters }
     }
 }
 
 impl Agent for NoOrders {
     fn role(&self) -> &'static str {
-        "execution"
+        self.role
     }
 
     fn start(&mut self, _now: Nanos) -> Result<(), Fault> {
@@ -44,7 +48,7 @@ impl Agent for NoOrders {
         match self.approved.pop() {
             None => Ok(0),
             Some(_) => Err(Fault {
-                role: "execution",
+                role: self.role,
                 what: "an order was approved in a run that only observes".to_owned(),
             }),
         }
@@ -62,7 +66,7 @@ mod tests {
         let (reports, _reports_rx) = ring(4);
         let (log, _log_rx) = ring(4);
         let metrics = Metrics::in_memory();
-        let mut agent = NoOrders::new(approved, reports, LogTx::new(log, 1), &metrics);
+        let mut agent = NoOrders::new(0, approved, reports, LogTx::new(log, 1), &metrics);
         agent.start(Nanos::ZERO).expect("starts");
         assert_eq!(metrics.total("session_ready"), 1);
         assert_eq!(agent.work(Nanos(1), &mut Probe::logical()), Ok(0));

@@ -1,187 +1,61 @@
-//! Before the first and after the last order: what the venue says, compared with what we say.
+//! After the last order: the agents come back, the venues are asked, and the run is told.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal;
 use bot4_book::BookAgent;
 use bot4_execution::ExecutionAgent;
+use bot4_execution::desk::DeskCounts;
 use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
 use bot4_lanes::{Agent, Clock, Control, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
-use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, Nanos, Symbol, Wall};
-use bot4_venues::binance::instruments::ExchangeInfo;
+use bot4_types::Instrument;
 
-use super::access::Access;
-use super::account_state::{self, Past};
-use super::catalogue;
-use super::cold::{self, ColdError, ColdVenue};
+use super::account_state;
+use super::cold::{self, ColdError};
+use super::compare::{Compared, compare};
 use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
-use super::earned::{self, amount_text};
+use super::earned;
 use super::history;
+use super::opening::patiently;
+pub use super::opening::{Opening, VenueOpening};
 use super::plan::Plan;
+use super::site::Site;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
 use crate::config::Config;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
-
-/// How long a venue that does not answer is tried again.
-const PATIENCE: Nanos = Nanos::from_secs(10);
-
-/// The account and the instruments before the run.
-pub struct Opening {
-    /// Instruments and limits.
-    pub info: ExchangeInfo,
-    /// The mapping to the venue's clock.
-    pub wall: Wall,
-    /// Free and locked together, per asset of the table.
-    pub balances: Vec<(AssetId, Amount)>,
-    /// The asset in which equity is counted.
-    pub equity_asset: AssetId,
-    /// When the run began, venue Unix ms.
-    pub start_ms: i64,
-    /// What a person should know.
-    pub notes: Vec<String>,
-    /// Seed of the comparison's connection.
-    pub seed: u64,
-    /// What the account's earlier runs left.
-    pub past: Past,
-}
-
-impl Opening {
-    /// Asks the venue. Open orders of an earlier run are cancelled; those of others are refused.
-    ///
-    /// # Errors
-    /// What the venue refused, or a sentence with the mend.
-    pub fn take(
-        clock: &Clock,
-        access: &Access,
-        config: &Config,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
-        if !config.venue.trades() {
-            return Self::observed(clock, access, config);
-        }
-        let venue = config.venue.venue;
-        let mut cold = patiently(clock, || cold::open(clock, access, venue, config.seed))?;
-        if config.venue.dead_man {
-            cold.set_dead_man()?;
-        }
-        let mut info = cold.instruments(&config.venue.symbols)?;
-        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
-            format!("error: risk.equity_asset does not enter the asset table: {e:?}")
-        })?;
-        let notes = cancel_leftovers(&mut *cold, &info)?;
-        let balances = totals(&mut *cold, &info)?;
-        let wall = cold.wall();
-        let start_ms = wall.unix_ms(clock.now());
-        let seed = config.seed;
-        let past = Past::default();
-        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed, past })
-    }
-
-    /// The opening of a run that only observes: instruments, no account.
-    fn observed(
-        clock: &Clock,
-        access: &Access,
-        config: &Config,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
-        let (venue, seed) = (&config.venue, config.seed);
-        let ask = || catalogue::read(clock, access, venue.venue, &venue.symbols, seed);
-        let mut info = patiently(clock, ask)?;
-        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
-            format!("error: risk.equity_asset does not enter the asset table: {e:?}")
-        })?;
-        let wall = clock.wall();
-        let start_ms = wall.unix_ms(clock.now());
-        let (balances, notes) = (Vec::new(), Vec::new());
-        let past = Past::default();
-        Ok(Self { info, wall, balances, equity_asset, start_ms, notes, seed, past })
-    }
-}
-
-/// Cancels what an earlier run left open.
-fn cancel_leftovers(
-    cold: &mut dyn ColdVenue,
-    info: &ExchangeInfo,
-) -> Result<Vec<String>, Box<dyn std::error::Error>> {
-    let open = cold.open_orders(&info.table)?;
-    if let Some(foreign) = open.iter().find(|o| o.client.own().is_none()) {
-        return Err(format!(
-            "error: the account has an open order of another program: {} {}\nhelp: cancel it, or \
-             give bot4 an account of its own",
-            foreign.symbol,
-            foreign.client.as_str()
-        )
-        .into());
-    }
-    let mut symbols: Vec<Symbol> = open.iter().map(|o| o.symbol).collect();
-    symbols.sort_unstable();
-    symbols.dedup();
-    for symbol in &symbols {
-        cold.cancel_all(symbol, &info.table)?;
-    }
-    let note = format!("{} open orders of an earlier run were cancelled", open.len());
-    Ok(if open.is_empty() { Vec::new() } else { vec![note] })
-}
-
-fn totals(
-    cold: &mut dyn ColdVenue,
-    info: &ExchangeInfo,
-) -> Result<Vec<(AssetId, Amount)>, ColdError> {
-    let balances = cold.balances(&info.table)?;
-    let known = balances.iter().filter(|b| b.asset != AssetId::NONE);
-    Ok(known.map(|b| (b.asset, b.free + b.locked)).collect())
-}
-
-/// Tries `ask` again while its failure may pass.
-fn patiently<T>(
-    clock: &Clock,
-    mut ask: impl FnMut() -> Result<T, ColdError>,
-) -> Result<T, ColdError> {
-    let until = clock.now() + PATIENCE;
-    let mut cause = None;
-    loop {
-        match ask() {
-            Err(e) if e.is_passing() && clock.now() < until => {
-                // What failed is told in the end, not that it was left alone then.
-                if !matches!(e, ColdError::LeftAlone(..)) {
-                    cause = Some(e);
-                }
-                std::thread::park_timeout(std::time::Duration::from_millis(250));
-            }
-            Err(e @ ColdError::LeftAlone(..)) => return Err(cause.unwrap_or(e)),
-            other => return other,
-        }
-    }
-}
+use crate::topology as t;
 
 /// The agents' final states.
-struct Finals {
-    /// None in a run that observes.
-    execution: Option<Box<ExecutionAgent>>,
+pub(super) struct Finals {
+    /// By venue; none in a run that observes.
+    executions: Vec<ExecutionAgent>,
     books: Vec<BookAgent>,
-    risk: Box<RiskAgent>,
+    pub(super) risk: Box<RiskAgent>,
     journal: Box<JournalAgent>,
     control: Box<ControlAgent>,
 }
 
 impl Finals {
-    fn of(agents: Vec<Box<dyn Agent>>, trades: bool) -> Result<Self, Halted> {
-        let (mut execution, mut risk, mut journal, mut control) = (None, None, None, None);
-        let mut books = Vec::new();
+    /// Of `agents`, with the order entry of `trading` venues.
+    fn of(agents: Vec<Box<dyn Agent>>, trading: usize) -> Result<Self, Halted> {
+        let (mut risk, mut journal, mut control) = (None, None, None);
+        let (mut books, mut executions) = (Vec::new(), Vec::<ExecutionAgent>::new());
         for agent in agents {
             let role = agent.role();
             let any: Box<dyn Any> = agent;
             match role {
-                "execution" => execution = any.downcast().ok(),
+                role if role.starts_with("execution") => {
+                    executions.extend(any.downcast().ok().map(|e| *e))
+                }
                 role if role.starts_with("book.") => books.extend(any.downcast().ok().map(|b| *b)),
                 "risk" => risk = any.downcast().ok(),
                 "journal" => journal = any.downcast().ok(),
@@ -196,16 +70,37 @@ impl Finals {
                  with the journal before the next start"
             ))
         };
-        if trades && execution.is_none() {
+        executions.sort_by_key(|e| t::EXECUTION.iter().position(|role| *role == e.role()));
+        if executions.len() != trading {
             return Err(gone("execution"));
         }
         Ok(Self {
-            execution,
+            executions,
             books,
             risk: risk.ok_or_else(|| gone("risk"))?,
             journal: journal.ok_or_else(|| gone("journal"))?,
             control: control.ok_or_else(|| gone("control"))?,
         })
+    }
+}
+
+impl Finals {
+    /// What the order entry of venue `v` did.
+    pub(super) fn venue_line(&self, v: usize, name: &str) -> report::VenueLine {
+        let Some(execution) = self.executions.get(v) else { return report::VenueLine::default() };
+        let desk = execution.desk_counts();
+        report::VenueLine {
+            name: name.to_owned(),
+            acked: desk.acked,
+            rejected: desk.rejected,
+            canceled: desk.canceled,
+            filled: desk.filled,
+            not_sent: desk.not_sent,
+            fills: desk.fills,
+            connects: execution.link_counts().connects,
+            losses: execution.link_counts().losses,
+            ..report::VenueLine::default()
+        }
     }
 }
 
@@ -215,8 +110,8 @@ pub struct Closing<'a> {
     pub clock: &'a Clock,
     /// The kill word.
     pub control: &'a Control,
-    /// Endpoints, keys and network.
-    pub access: &'a Access,
+    /// The venues, with endpoints, keys and network.
+    pub sites: &'a [Site],
     /// The account before.
     pub opening: &'a Opening,
     /// Topology and placement.
@@ -241,31 +136,28 @@ pub struct Closing<'a> {
 /// When an agent's state is gone or the report cannot be written.
 pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error::Error>> {
     let Ended { agents, metrics, rung, stuck } = ended;
-    c.access.guards.disarm();
+    c.sites.iter().for_each(|site| site.access.guards.disarm());
     let gone = agents.len() < c.plan.topology.roles.len();
     if gone {
         cancel_for_the_dead(c, &stuck);
     }
-    let mut finals = Finals::of(agents, c.config.venue.trades())?;
+    let trading = c.sites.iter().filter(|site| site.config.trades()).count();
+    let mut finals = Finals::of(agents, trading)?;
     let ending = match finals.control.ending() {
         Ending::InOrder if c.control.phase().is_stopped() => Ending::Failed(Vec::new()),
         other => other,
     };
-    let child = finals.control.take_child();
-    let (open, unknown) = finals.execution.as_mut().map_or((0, 0), |e| e.open_and_unknown());
-    let mut notes = Vec::new();
-    let reconcile = match c.config.venue.trades().then(|| compare(c, &finals, open)).transpose() {
-        Ok(reconcile) => reconcile,
-        Err(e) => {
-            notes.push(format!("the account could not be compared with the venue: {e}"));
-            None
-        }
-    };
-    drop(child);
+    let children = finals.control.take_children();
+    let open: Vec<_> = finals.executions.iter_mut().map(|e| e.open_and_unknown()).collect();
+    let Compared { reconcile, venues, notes } = compare(c, &finals, &open);
+    let unknown: usize = open.iter().map(|(_, unknown)| unknown).sum();
+    let open: usize = open.iter().map(|(open, _)| open).sum();
+    drop(children);
     let mut report = report_of(c, &finals, &metrics, rung);
     report.orders.unknown = unknown as u64;
     report.orders.open_at_end = open as u64;
     report.reconcile = reconcile.clone().unwrap_or_default();
+    report.venues = venues;
     let mut broken = broken_promises(&report, &ending);
     broken.extend(broken_on_compute_lanes(c.plan, &report, &metrics));
     broken.extend(journal_failure(&finals.journal, &broken));
@@ -276,15 +168,17 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     }
     std::fs::write(c.dir.path.join("report.json"), report.to_json())?;
     let records = finals.journal.stats().records;
-    if let Some(execution) = &finals.execution {
+    let desks = finals
+        .executions
+        .iter()
+        .map(|e| DeskState { counts: e.desk_counts(), duplicates: e.duplicates_dropped() });
+    if let Some((execution, further)) = desks.collect::<Vec<_>>().split_first() {
         let end = EndState {
             journal: c.journal.to_owned(),
             records,
             risk: RiskState::of(finals.risk.core(), &c.opening.info.table),
-            execution: DeskState {
-                counts: execution.desk_counts(),
-                duplicates: execution.duplicates_dropped(),
-            },
+            execution: *execution,
+            further: further.to_vec(),
         };
         end.write(&c.dir.path)?;
     }
@@ -319,77 +213,33 @@ fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     for lane in stuck {
         eprintln!("error: lane {lane} hangs and does not stop");
     }
-    if !c.config.venue.trades() {
-        return;
-    }
-    let (seed, venue) = (c.opening.seed.wrapping_add(2), c.config.venue.venue);
-    let table = &c.opening.info.table;
-    let cancelled =
-        patiently(c.clock, || cold::open(c.clock, c.access, venue, seed)).and_then(|mut cold| {
-            // Every instrument, whatever became of the one before it; once more what failed.
-            let mut all = || {
-                let mut all = Ok(());
-                for instrument in table.all() {
-                    all = all.and(cold.cancel_all(&instrument.symbol, table));
-                }
-                all
-            };
-            all().or_else(|_| all())
-        });
-    if let Err(e) = cancelled {
-        eprintln!("{e}\nerror: open orders may remain at the venue: cancel them by hand");
+    // Every venue, whatever became of the one before it.
+    for site in c.sites.iter().filter(|site| site.config.trades()) {
+        if let Err(e) = cancel_all_at(c, site) {
+            let name = site.venue().name();
+            eprintln!("{e}\nerror: open orders may remain at {name}: cancel them by hand");
+        }
     }
 }
 
-/// Orders, positions and balances of the venue against ours.
-fn compare(c: &Closing<'_>, finals: &Finals, open: usize) -> Result<report::Reconcile, ColdError> {
-    let seed = c.opening.seed.wrapping_add(1);
-    let venue = c.config.venue.venue;
-    let mut cold = patiently(c.clock, || cold::open(c.clock, c.access, venue, seed))?;
-    let table = &c.opening.info.table;
-    let at_venue = cold.open_orders(table)?.len();
-    if at_venue > 0 {
-        // A lane that failed may have left orders: nothing stays open behind the engine's back.
-        eprintln!("{at_venue} orders were open at the end and are cancelled now");
-        for instrument in table.all() {
-            cold.cancel_all(&instrument.symbol, table)?;
+fn cancel_all_at(c: &Closing<'_>, site: &Site) -> Result<(), ColdError> {
+    let (seed, access) = (c.opening.seed.wrapping_add(2), &site.access);
+    let table = c.opening.info.table.seen_from(site.id);
+    let mut cold = patiently(c.clock, || cold::open(c.clock, access, site.venue(), seed))?;
+    // Every instrument, whatever became of the one before it; once more what failed.
+    let mut all = || {
+        let mut all = Ok(());
+        for instrument in table.own() {
+            all = all.and(cold.cancel_all(&instrument.symbol, &table));
         }
-    }
-    let mut positions_differ = 0;
-    for instrument in table.all() {
-        let trades = cold.trades_since(&instrument.symbol, c.opening.start_ms, table)?;
-        let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
-        let held = c.opening.past.held.iter().filter(|h| h.instrument == instrument.id);
-        let ours = finals.risk.position(instrument.id).0 - held.map(|h| h.qty.0).sum::<i64>();
-        if net != ours {
-            positions_differ += 1;
-            let symbol = &instrument.symbol;
-            eprintln!("difference: position of {symbol}: ours {ours}, the venue's trades {net}");
-        }
-    }
-    let mut balances_differ = 0;
-    let venue: BTreeMap<AssetId, Amount> =
-        totals(&mut *cold, &c.opening.info)?.into_iter().collect();
-    for i in 0..table.assets_len() {
-        let asset = AssetId(i as u8);
-        let (theirs, ours) =
-            (venue.get(&asset).copied().unwrap_or(0), finals.risk.expected_balance(asset));
-        if theirs != ours {
-            balances_differ += 1;
-            let name = table.asset_name(asset);
-            let (ours, theirs) = (amount_text(ours), amount_text(theirs));
-            eprintln!("difference: balance of {name}: ours {ours}, the venue's {theirs}");
-        }
-    }
-    Ok(report::Reconcile {
-        orders_differ: at_venue.abs_diff(open) as u64 + open as u64,
-        positions_differ,
-        balances_differ,
-    })
+        all
+    };
+    all().or_else(|_| all())
 }
 
 fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunReport {
-    let desk = finals.execution.as_ref().map(|e| e.desk_counts()).unwrap_or_default();
+    let desks = finals.executions.iter().map(|e| e.desk_counts());
+    let desk = desks.fold(DeskCounts::default(), |sum, one| sum.plus(&one));
     let tsc = match c.clock.source() {
         ClockSource::Tsc => "invariant",
         ClockSource::Monotonic => "fallback",
@@ -434,7 +284,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
         fills: report::Fills {
             applied: finals.risk.fills_applied(),
             duplicates_dropped: finals.risk.duplicates_dropped()
-                + finals.execution.as_ref().map_or(0, |e| e.duplicates_dropped()),
+                + finals.executions.iter().map(|e| e.duplicates_dropped()).sum::<u64>(),
         },
         risk: report::Risk {
             checked: finals.risk.checked(),
@@ -464,7 +314,7 @@ fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
     let line = |name: &str| {
         let counter = |what: &str| format!("line_{name}_{what}");
         let of = |what| m.total_of("book.", &counter(what));
-        let books = crate::topology::BOOK.iter();
+        let books = t::BOOK.iter();
         let lag_max = books.map(|book| m.total_of(book, &counter("lag_ns_max"))).max();
         report::MarketLine {
             line: name.to_owned(),
@@ -483,8 +333,9 @@ fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
 /// The books at the end, in the order of the instruments.
 fn book_lines(c: &Closing<'_>, books: &[BookAgent]) -> Vec<serde_json::Value> {
     let of = |id| books.iter().find_map(|b| b.summary(id));
-    let all = c.opening.info.table.all().iter().filter_map(|i| of(i.id));
-    all.map(|summary| crate::cli::book::line_of(c.config.venue.venue.name(), &summary)).collect()
+    let venue = |i: &Instrument| c.sites[i.venue.index()].venue().name();
+    let all = c.opening.info.table.all().iter().filter_map(|i| Some((venue(i), of(i.id)?)));
+    all.map(|(venue, summary)| crate::cli::book::line_of(venue, &summary)).collect()
 }
 
 fn lane_lines(plan: &Plan, m: &Metrics) -> Vec<report::LaneLine> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::settings;
 use crate::config::value::Lanes;
-use crate::config::{Config, VenueAccess};
+use crate::config::{Config, VenueAccess, VenueConfig};
 use crate::topology::topology_of;
 
 /// A validated topology and its placement.
@@ -49,18 +49,21 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn of(config: &Config) -> Result<Self, PlanError> {
-        let topology = topology_of(config.capture);
+        let shape = config.shape();
+        let topology = topology_of(shape);
         topology.validate().map_err(PlanError::Topology)?;
         let cpus = Cpus::of_this_process();
-        let embedded = matches!(config.venue.access, VenueAccess::Embedded);
+        let is_embedded = |v: &VenueConfig| matches!(v.access, VenueAccess::Embedded);
+        let embedded = config.venues().any(is_embedded);
         let count = match config.lanes {
             Lanes::Auto => placement::auto_lanes(&cpus, embedded),
             Lanes::Count(n) => n,
         };
         let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
-        let placement = placement::place(count, &cpus, quota_free, config.wishes)
+        let extra = shape.extra_roles();
+        let placement = placement::place(count, &cpus, quota_free, config.wishes, &extra)
             .map_err(PlanError::Placement)?;
-        let (instruments, captured) = (config.venue.symbols.len(), config.capture);
+        let (instruments, captured) = (config.labels().len(), config.capture);
         Ok(Self { topology, placement, cpus, instruments, captured })
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bot4_feeds::wire_agent::scout::Reach;
 use bot4_lanes::{Control, Journaled, Rx, TurnGate, Tx, ring, roomy_ring};
+use bot4_types::limits::VENUES_MAX;
 
 use crate::topology as t;
 
@@ -17,8 +18,8 @@ const REPLAY_PLACES: usize = 4;
 pub struct Rings {
     ends: BTreeMap<String, Box<dyn Any>>,
     journaled: Journaled,
-    /// Whether the venue's scout is in.
-    reach: Reach,
+    /// Whether each venue's scout is in.
+    reach: [Reach; VENUES_MAX],
     divisor: usize,
     /// Links of the chain are counted, so that its agents can be gated.
     gated: bool,
@@ -33,7 +34,7 @@ impl Rings {
     #[must_use]
     pub fn scaled(divisor: usize) -> Self {
         let journaled = Journaled::new();
-        let reach = Reach::default();
+        let reach = std::array::from_fn(|_| Reach::default());
         Self {
             ends: BTreeMap::new(),
             journaled,
@@ -52,10 +53,10 @@ impl Rings {
         self
     }
 
-    /// The word by which wire agents learn that their venue can be reached again.
+    /// The word by which wire agents learn that their venue, number `v`, can be reached again.
     #[must_use]
-    pub const fn reach(&self) -> &Reach {
-        &self.reach
+    pub const fn reach(&self, v: usize) -> &Reach {
+        &self.reach[v]
     }
 
     /// As [`gated`](Self::gated), for a replay.
@@ -104,7 +105,7 @@ impl Rings {
     }
 
     fn make<T>(&self, name: &str) -> (Tx<T>, Rx<T>) {
-        let table = t::topology_of(true);
+        let table = t::topology_of(t::Shape::LARGEST);
         let row = table.links.iter().find(|l| l.name == name);
         let capacity = row.map_or(1, |l| t::capacity_of(l, self.divisor));
         let in_chain = |role: &str| t::CHAIN.contains(&role);

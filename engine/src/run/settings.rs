@@ -28,14 +28,14 @@ const MIB: usize = 1024 * 1024;
 pub fn memory_of(role: &str, instruments: usize) -> usize {
     let shard = instruments.div_ceil(t::BOOKS);
     let exact = match role {
-        "wire.0" | "wire.1" => {
+        role if role.starts_with("wire.") => {
             // jemalloc rounds a 64 KiB slot with its padding up to 80 KiB.
             SLOTS_SMALL * (FRAME_SMALL / 4 * 5)
                 + SLOTS_LARGE * (FRAME_LARGE / 4 * 5)
                 // TLS and WebSocket buffers of two connections.
                 + 4 * MIB
         }
-        "parse.0" | "parse.1" => {
+        role if role.starts_with("parse.") => {
             let blocks = BLOCKS.iter().zip(BLOCK_LEVELS).map(|(n, levels)| n * levels * 16);
             blocks.sum::<usize>()
                 + t::BOOKS * t::MARKET * 96 // market rings
@@ -57,7 +57,7 @@ pub fn memory_of(role: &str, instruments: usize) -> usize {
                 + t::ACCOUNT * 208
                 + instruments * (STRATEGIES_MAX + 1) * LOTS_MAX * 32 // lots of each position
         }
-        "execution" => {
+        role if role.starts_with("execution") => {
             12 * MIB // order table, private message, scratch of the JSON reader
                 + t::LOG * 256 + t::REPORTS * 144
                 + 4 * MIB // TLS and WebSocket buffers

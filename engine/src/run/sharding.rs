@@ -1,19 +1,21 @@
 //! Which lanes and connections serve each instrument of a run, and how a journal holds that.
 
-use bot4_types::{ConnId, InstrumentId, Shards};
+use bot4_types::{ConnId, InstrumentId, InstrumentTable, Shards};
 use serde::{Deserialize, Serialize};
 
-use crate::config::VenueConfig;
+use crate::config::Config;
 use crate::topology as t;
 
-/// The table for `instruments` as `venue` is configured.
+/// The table for the instruments of `table` as they are configured.
 #[must_use]
-pub fn shards_of(venue: &VenueConfig, instruments: usize) -> Shards {
-    let mut shards = match venue.lines {
-        2 => Shards::two_lines(instruments, t::BOOKS, t::WIRES),
-        _ => Shards::round_robin(instruments, t::BOOKS, t::WIRES),
+pub fn shards_of(config: &Config, table: &InstrumentTable) -> Shards {
+    let instruments = table.all().len();
+    let mut shards = match (config.further.is_empty(), config.venue.lines) {
+        (true, 2) => Shards::two_lines(instruments, t::BOOKS, t::WIRES),
+        (true, _) => Shards::round_robin(instruments, t::BOOKS, t::WIRES),
+        (false, _) => by_venue(config, table),
     };
-    for shard in venue.shards.iter().filter(|s| s.instrument < instruments) {
+    for shard in config.shards.iter().filter(|s| s.instrument < instruments) {
         let id = InstrumentId(shard.instrument as u16);
         if let Some(wire) = shard.wire {
             shards.put_lines(id, &[ConnId(wire as u16)]);
@@ -21,6 +23,20 @@ pub fn shards_of(venue: &VenueConfig, instruments: usize) -> Shards {
         if let Some(book) = shard.book {
             shards.put_book(id, book);
         }
+    }
+    shards
+}
+
+/// Several venues: each has connections of its own, as many as it has lines; books go round.
+fn by_venue(config: &Config, table: &InstrumentTable) -> Shards {
+    let mut shards = Shards::round_robin(table.all().len(), t::BOOKS, config.shape().wires);
+    let mut first = 0;
+    for (v, venue) in config.venues().enumerate() {
+        let conns: Vec<ConnId> = (first..first + venue.lines).map(|c| ConnId(c as u16)).collect();
+        for instrument in table.all().iter().filter(|i| i.venue.index() == v) {
+            shards.put_lines(instrument.id, &conns);
+        }
+        first += venue.lines;
     }
     shards
 }
@@ -72,25 +88,58 @@ pub fn read_rows(rows: &[ShardRow], instruments: usize) -> Result<Shards, String
 mod tests {
     use super::*;
     use crate::config::resolve::ShardConfig;
+    use bot4_types::{Instrument, Symbol};
+
+    fn table(venues: &[(&str, usize)]) -> InstrumentTable {
+        let name = |text: &str| Symbol::new(text).expect("short");
+        let of = |n: usize| {
+            let mut table = InstrumentTable::new();
+            for k in 0..n {
+                let symbol = name(&format!("S{k}"));
+                table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+            }
+            table
+        };
+        let parts: Vec<_> = venues.iter().map(|(venue, n)| (name(venue), of(*n))).collect();
+        let parts: Vec<_> = parts.iter().map(|(venue, table)| (*venue, table)).collect();
+        InstrumentTable::joined(&parts).expect("room")
+    }
 
     #[test]
     fn configured_places_win_over_round_robin_and_read_back() {
-        let mut venue = crate::config::demo().expect("valid").venue;
+        let mut config = crate::config::demo().expect("valid");
+        let four = table(&[("binance", 4)]);
         let wire1 = ShardConfig { instrument: 0, wire: Some(1), book: None };
         let book0 = ShardConfig { instrument: 3, wire: None, book: Some(0) };
-        venue.shards = vec![wire1, book0];
-        let shards = shards_of(&venue, 4);
+        config.shards = vec![wire1, book0];
+        let shards = shards_of(&config, &four);
         assert_eq!(shards.lines_of(InstrumentId(0)), [ConnId(1)]);
         assert_eq!((shards.book_of(InstrumentId(0)), shards.book_of(InstrumentId(3))), (0, 0));
         assert_eq!(shards.lines_of(InstrumentId(1)), [ConnId(1)]);
         assert_eq!(read_rows(&rows_of(&shards), 4).as_ref(), Ok(&shards));
-        venue.lines = 2;
-        venue.shards = vec![book0];
-        let two = shards_of(&venue, 4);
+        config.venue.lines = 2;
+        config.shards = vec![book0];
+        let two = shards_of(&config, &four);
         assert_eq!(two.lines_of(InstrumentId(3)), [ConnId(0), ConnId(1)]);
         assert_eq!(read_rows(&rows_of(&two), 4), Ok(two));
         assert!(read_rows(&[ShardRow { book: 0, conns: vec![0] }], 2).is_err());
         assert!(read_rows(&[ShardRow { book: 9, conns: vec![0] }], 1).is_err());
         assert!(read_rows(&[ShardRow { book: 0, conns: vec![1, 1] }], 1).is_err());
+    }
+
+    #[test]
+    fn each_of_several_venues_has_connections_of_its_own() {
+        let mut config = crate::config::demo().expect("valid");
+        let mut other = config.venue.clone();
+        (config.venue.lines, other.lines) = (2, 1);
+        config.further = vec![other];
+        config.shards = vec![ShardConfig { instrument: 2, wire: None, book: Some(1) }];
+        let shards = shards_of(&config, &table(&[("a", 2), ("b", 2)]));
+        let lines = |k| shards.lines_of(InstrumentId(k)).iter().map(|c| c.0).collect::<Vec<_>>();
+        assert_eq!(
+            [lines(0), lines(1), lines(2), lines(3)],
+            [vec![0, 1], vec![0, 1], vec![2], vec![2]]
+        );
+        assert_eq!((shards.wires(), shards.book_of(InstrumentId(2))), (3, 1));
     }
 }

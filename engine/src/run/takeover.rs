@@ -19,13 +19,12 @@ use bot4_journal::{JournalError, Reader, Recovery};
 use bot4_lanes::Clock;
 use bot4_types::order::{OrderAction, ReportKind};
 use bot4_types::{ExecMsg, InstrumentTable, LogEntry, LogKind, OrderId};
-use bot4_venues::registry::Venue;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::access::Access;
 use super::cold::{self, ColdError, ColdVenue};
 use super::history::{self, EarlierRun};
+use super::site::Site;
 
 /// Journals longer than this show their reading on a terminal.
 const SHOWN_FROM_BYTES: u64 = 256 * 1024 * 1024;
@@ -44,25 +43,29 @@ impl fmt::Display for PolicyRefusal {
 
 impl std::error::Error for PolicyRefusal {}
 
-/// The newest earlier run of the account, its journal read and, where that is safe, mended.
+/// The newest earlier run of an account, its journal read and, where that is safe, mended.
 pub struct Takeover {
     run: EarlierRun,
     recovery: Recovery,
 }
 
 impl Takeover {
-    /// Reads the newest earlier journal of `account`.
+    /// Reads the newest earlier journal of each of the accounts in `account`, newest first: a run
+    /// of several venues may follow on several runs.
     ///
     /// # Errors
-    /// When its engine still runs, or the disk fails.
-    pub fn of(account: &str) -> Result<Option<Self>, Box<dyn std::error::Error>> {
-        let Some(run) = history::newest_of(account) else { return Ok(None) };
+    /// When an engine still runs, or the disk fails.
+    pub fn all_of(account: &str) -> Result<Vec<Self>, Box<dyn std::error::Error>> {
+        history::newest_of_each(account).into_iter().map(Self::of).collect()
+    }
+
+    fn of(run: EarlierRun) -> Result<Self, Box<dyn std::error::Error>> {
         let bar = Bar::default();
         let recovery = bot4_journal::recover(&run.record.journal, &mut |done, total| {
             bar.show("reading the earlier journal", done, total, SHOWN_FROM_BYTES);
         });
         match recovery {
-            Ok(recovery) => Ok(Some(Self { run, recovery })),
+            Ok(recovery) => Ok(Self { run, recovery }),
             Err(JournalError::Locked(_)) => Err(format!(
                 "error: run {} (process {}) trades this account now\nhelp: stop it first; two \
                  engines must not share an account",
@@ -125,6 +128,12 @@ impl Takeover {
         )))
     }
 
+    /// The accounts it traded.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.run.record.account
+    }
+
     /// The account has not been compared with the venue since that run.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
@@ -141,21 +150,39 @@ impl Takeover {
         &self.run.record.journal
     }
 
-    /// Compares what the journal knows with the venue, and marks the run as reconciled.
+    /// Compares what the journal knows with the venues that it shares with `sites`, and marks the
+    /// run as reconciled where these are all that it traded at.
     ///
     /// # Errors
-    /// When the venue cannot be asked or the journal not be read.
+    /// When a venue cannot be asked or the journal not be read.
     pub fn settle(
         &self,
         clock: &Clock,
-        access: &Access,
-        venue: Venue,
+        sites: &[Site],
         table: &InstrumentTable,
         seed: u64,
     ) -> Result<Settled, Box<dyn std::error::Error>> {
-        let known = Known::of(self.journal(), &self.run.record.symbols)?;
-        let mut cold = cold::open(clock, access, venue, seed)?;
-        let venue = venue_fills(&mut *cold, table, self.run.record.start_ms)?;
+        let record = &self.run.record;
+        let mut known = Known::of(self.journal(), &record.full_symbols())?;
+        let (mut venue, mut open) = (BTreeSet::new(), 0);
+        let at = |name: &str| sites.iter().find(|site| site.venue().name() == name);
+        let (mut asked, mut whole) = (Vec::new(), true);
+        for name in record.venues() {
+            let Some(site) = at(name) else {
+                whole = false;
+                continue;
+            };
+            let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
+            let own = table.seen_from(site.id);
+            venue.append(&mut venue_fills(&mut *cold, &own, name, record.start_ms)?);
+            open += cold.open_orders(&own)?.len() as u64;
+            asked.push(name);
+        }
+        let is_asked = |(symbol, _): &Fill| asked.iter().any(|name| is_at(symbol, name));
+        known.fills.retain(is_asked);
+        let told = |fills: BTreeSet<Fill>| -> Vec<Fill> {
+            fills.into_iter().map(|(symbol, id)| (record.told(&symbol), id)).collect()
+        };
         let settled = Settled {
             run: self.run.record.id.clone(),
             journal: self.recovery.found.to_json(),
@@ -164,16 +191,18 @@ impl Takeover {
             unfinished: known.approved.difference(&known.ended).count() as u64,
             fills_journal: known.fills.len() as u64,
             fills_venue: venue.len() as u64,
-            not_in_journal: venue.difference(&known.fills).cloned().collect(),
-            not_at_venue: known.fills.difference(&venue).cloned().collect(),
-            open_orders: cold.open_orders(table)?.len() as u64,
+            not_in_journal: told(&venue - &known.fills),
+            not_at_venue: told(&known.fills - &venue),
+            open_orders: open,
         };
-        self.run.mark_reconciled(&settled.to_json())?;
+        if whole {
+            self.run.mark_reconciled(&settled.to_json())?;
+        }
         Ok(settled)
     }
 }
 
-/// A fill: the instrument's symbol and the venue's trade id.
+/// A fill: the instrument as `venue:symbol`, and the venue's trade id.
 type Fill = (String, u64);
 
 /// What a journal knows about orders and fills.
@@ -221,16 +250,22 @@ impl Known {
     }
 }
 
+/// `symbol`, as `venue:symbol`, is one of `venue`.
+fn is_at(symbol: &str, venue: &str) -> bool {
+    symbol.split_once(':').is_some_and(|(of, _)| of == venue)
+}
+
 fn venue_fills(
     cold: &mut dyn ColdVenue,
     table: &InstrumentTable,
+    venue: &str,
     start_ms: i64,
 ) -> Result<BTreeSet<Fill>, ColdError> {
     let mut fills = BTreeSet::new();
-    for instrument in table.all() {
+    for instrument in table.own() {
         let symbol = &instrument.symbol;
         for trade in cold.trades_since(symbol, start_ms, table)? {
-            fills.insert((symbol.as_str().to_owned(), trade.trade_id));
+            fills.insert((format!("{venue}:{symbol}"), trade.trade_id));
         }
     }
     Ok(fills)

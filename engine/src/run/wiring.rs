@@ -16,18 +16,17 @@ use bot4_journal::store::Store;
 use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
     Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
-    Tx, recorded,
+    Rx, Tx, recorded, ring,
 };
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
-use bot4_types::{ConnId, Nanos, RiskCommand, Shards};
+use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, RiskCommand, Shards};
 use bot4_venues::bybit;
 use bot4_venues::registry::Venue;
 use bot4_venues::secret::Scheme;
 use bot4_wire::{Endpoint, WsConfig};
 
-use super::access::Access;
 use super::capture::CaptureSink;
 use super::chain::{self, Parts, Routing};
 use super::control::ControlAgent;
@@ -38,6 +37,7 @@ use super::outcome::Opening;
 use super::plan::Plan;
 use super::plant::Plant;
 pub use super::rings::Rings;
+use super::site::Site;
 use super::{settings, sharding};
 use crate::config::Config;
 use crate::replay::chain::inputs::{ChainInputs, StrategyRow};
@@ -58,8 +58,8 @@ pub struct Inputs<'a> {
     pub control: &'a Control,
     /// The run's folder.
     pub dir: &'a RunDir,
-    /// Endpoints, keys and network.
-    pub access: &'a Access,
+    /// The venues, with endpoints, keys and network.
+    pub sites: &'a [Site],
     /// Instruments and balances at the start.
     pub opening: &'a Opening,
     /// Where histogram dumps go.
@@ -188,8 +188,7 @@ impl Wired {
 fn tag_of(role: &str) -> AgentTag {
     let class = match role {
         "telemetry" | "control" | "journal" => Class::Cold,
-        "execution" => Class::Io,
-        r if r.starts_with("wire") => Class::Io,
+        r if r.starts_with("wire") || r.starts_with("execution") => Class::Io,
         _ => Class::Hot,
     };
     seal::register(class)
@@ -202,10 +201,17 @@ fn build(
     rings: &mut Rings,
 ) -> Result<Box<dyn Agent>, Failure> {
     Ok(match role {
-        "wire.0" => Box::new(wire_agent(0, inputs, metrics, rings)?),
-        "wire.1" => Box::new(wire_agent(1, inputs, metrics, rings)?),
-        "execution" if !inputs.config.venue.trades() => Box::new(no_orders(metrics, rings)),
-        "execution" => Box::new(execution_agent(inputs, metrics, rings)?),
+        role if t::WIRE.contains(&role) => {
+            let index = t::WIRE.iter().position(|r| *r == role).unwrap_or_default();
+            Box::new(wire_agent(index, inputs, metrics, rings)?)
+        }
+        role if t::EXECUTION.contains(&role) => {
+            let v = t::EXECUTION.iter().position(|r| *r == role).unwrap_or_default();
+            match inputs.sites[v].config.trades() {
+                true => Box::new(execution_agent(v, inputs, metrics, rings)?),
+                false => Box::new(no_orders(v, metrics, rings)),
+            }
+        }
         "journal" => Box::new(journal_agent(inputs, metrics, rings)?),
         "telemetry" => Box::new(telemetry_agent(inputs, metrics)),
         other => chained(other, inputs, metrics, rings)?,
@@ -219,8 +225,7 @@ fn chained(
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<Box<dyn Agent>, Failure> {
-    let place = chain::place_of(role);
-    let index = place.unwrap_or_else(|| unreachable!("role {role} is not in the table"));
+    let venues: Vec<_> = inputs.sites.iter().map(Site::venue).collect();
     let risk = risk_config(inputs);
     let tee = inputs.capture.map(|capture| {
         let wall = inputs.opening.wall;
@@ -228,7 +233,7 @@ fn chained(
     });
     let (shards, routing) = (shards(inputs), Routing::of(inputs.config));
     let parts = Parts {
-        venue: inputs.config.venue.venue,
+        venues: &venues,
         table: &inputs.opening.info.table,
         shards: &shards,
         control: inputs.control,
@@ -241,6 +246,8 @@ fn chained(
     rings.open_gate();
     let agent = chain::build(role, &parts, metrics, rings)?;
     let Some(gate) = rings.close_gate() else { return Ok(agent) };
+    let place = chain::place_of(role);
+    let index = place.unwrap_or_else(|| unreachable!("role {role} is not in the chain"));
     let lane = t::LOG_TURNS + index as u8;
     let log = LogTx::new(rings.tx(&format!("turns[{role}]")), lane);
     Ok(Box::new(Recorded::new(agent, gate, log, index as u8, metrics)))
@@ -248,13 +255,22 @@ fn chained(
 
 /// Which lanes and connections serve each instrument.
 fn shards(inputs: &Inputs<'_>) -> Shards {
-    sharding::shards_of(&inputs.config.venue, inputs.opening.info.table.all().len())
+    sharding::shards_of(inputs.config, &inputs.opening.info.table)
 }
 
-/// Wire agents that have instruments, in order. Connection and wire lane have the same number.
-fn wires_in_use(shards: &Shards) -> Vec<usize> {
-    let busy = |i: &usize| shards.carried_by(ConnId(*i as u16)).next().is_some();
-    (0..t::WIRES).filter(busy).collect()
+/// Wire agents that have instruments of `site`, in order. Connection and wire lane have the same
+/// number.
+fn wires_in_use(shards: &Shards, table: &InstrumentTable, site: &Site) -> Vec<usize> {
+    let own = |id| table.get(id).is_some_and(|i| i.venue == site.id);
+    let busy = |i: &usize| shards.carried_by(ConnId(*i as u16)).any(own);
+    (0..shards.wires()).filter(busy).collect()
+}
+
+/// The venue whose data wire agent `index` carries; the first where it has none.
+fn site_of_wire<'a>(index: usize, shards: &Shards, inputs: &Inputs<'a>) -> &'a Site {
+    let table = &inputs.opening.info.table;
+    let serves = |site: &&Site| wires_in_use(shards, table, site).contains(&index);
+    inputs.sites.iter().find(serves).unwrap_or(&inputs.sites[0])
 }
 
 fn wire_agent(
@@ -263,23 +279,26 @@ fn wire_agent(
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<WireAgent, Failure> {
-    let (connector, endpoint) = inputs.access.connector(&inputs.access.market)?;
-    let snapshots = inputs.access.api.as_deref().map(Endpoint::parse).transpose()?;
+    let shards = shards(inputs);
+    let site = site_of_wire(index, &shards, inputs);
+    let access = &site.access;
+    let (connector, endpoint) = access.connector(&access.market)?;
+    let snapshots = access.api.as_deref().map(Endpoint::parse).transpose()?;
     let snapshots = snapshots.unwrap_or_else(|| endpoint.clone());
     // The weight of the account's address is shared: half for the wire agents together, of which
     // snapshots may use a part, the rest for orders and questions.
-    let weight = inputs.opening.info.limits.weight_minute / (2 * t::WIRES as u32);
-    let session = inputs.config.venue.venue.market_session(weight)?;
-    let shards = shards(inputs);
-    let in_use = wires_in_use(&shards);
+    let limits = &inputs.opening.venues[site.id.index()].limits;
+    let weight = limits.weight_minute / (2 * t::WIRES as u32);
+    let session = site.venue().market_session(weight)?;
     let table = &inputs.opening.info.table;
+    let in_use = wires_in_use(&shards, table, site);
     let carried = shards.carried_by(ConnId(index as u16)).filter_map(|id| table.get(id).copied());
     let instruments = carried.collect();
     let mut config = WireConfig {
         slots_small: settings::SLOTS_SMALL,
         slots_large: settings::SLOTS_LARGE,
         seed: inputs.config.seed.wrapping_add(10 + index as u64),
-        part: part_of(index, &in_use, rings.reach()),
+        part: part_of(index, &in_use, rings.reach(site.id.index())),
         ..WireConfig::new(index, endpoint, snapshots, instruments)
     };
     if let per_address @ 1.. = session.limits().connects_per_5min {
@@ -320,57 +339,61 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
     }
 }
 
-fn no_orders(metrics: &Metrics, rings: &mut Rings) -> NoOrders {
-    let log = LogTx::new(rings.tx("log[execution]"), t::LOG_EXECUTION);
-    NoOrders::new(rings.rx("approved"), rings.tx("reports"), log, metrics)
+fn no_orders(v: usize, metrics: &Metrics, rings: &mut Rings) -> NoOrders {
+    let log = LogTx::new(rings.tx(&t::log_link(v)), t::log_execution(v));
+    NoOrders::new(v, rings.rx(&t::approved(v)), rings.tx(&t::reports(v)), log, metrics)
 }
 
+/// The order entry of venue `v`.
 fn execution_agent(
+    v: usize,
     inputs: &Inputs<'_>,
     metrics: &Metrics,
     rings: &mut Rings,
 ) -> Result<ExecutionAgent, Failure> {
-    let (connector, endpoint) = inputs.access.connector(inputs.access.api()?)?;
-    let table = &inputs.opening.info.table;
+    let (site, opening) = (&inputs.sites[v], &inputs.opening.venues[v]);
+    let access = &site.access;
+    let (connector, endpoint) = access.connector(access.api()?)?;
+    let table = &inputs.opening.info.table.seen_from(site.id);
     let config = ExecutionConfig {
         table: table.clone(),
         epoch: inputs.dir.epoch,
-        wall: inputs.opening.wall,
-        limits: inputs.opening.info.limits,
+        wall: opening.wall,
+        limits: opening.limits,
         endpoint,
         ws: WsConfig::default(),
-        seed: inputs.config.seed.wrapping_add(20),
+        seed: inputs.config.seed.wrapping_add(20 + v as u64),
     };
     let ports = ExecutionPorts {
-        approved: rings.rx("approved"),
-        reports: rings.tx("reports"),
-        log: LogTx::new(rings.tx("log[execution]"), t::LOG_EXECUTION),
+        approved: rings.rx(&t::approved(v)),
+        reports: rings.tx(&t::reports(v)),
+        log: LogTx::new(rings.tx(&t::log_link(v)), t::log_execution(v)),
         journaled: rings.journaled(),
         risk_lane: t::LOG_RISK,
         control: inputs.control.clone(),
     };
     let epoch = inputs.dir.epoch;
-    let venue = &inputs.config.venue;
+    let venue = &site.config;
     let gateway: Box<dyn Gateway> = match venue.venue {
         Venue::Bybit => {
-            let keys = inputs.access.secret_keys(Scheme::Sha256Hex)?;
+            let keys = access.secret_keys(Scheme::Sha256Hex)?;
             Box::new(BybitGateway::new(keys, table, epoch, venue.dead_man))
         }
         Venue::Okx => {
-            let keys = inputs.access.secret_keys(Scheme::Sha256Base64)?;
-            Box::new(OkxGateway::new(keys, table, inputs.opening.info.codes.clone(), epoch))
+            let keys = access.secret_keys(Scheme::Sha256Base64)?;
+            Box::new(OkxGateway::new(keys, table, opening.codes.clone(), epoch))
         }
-        _ => Box::new(BinanceGateway::new(inputs.access.credentials()?, table, epoch)),
+        _ => Box::new(BinanceGateway::new(access.credentials()?, table, epoch)),
     };
     let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
     if venue.venue == Venue::Binance {
         return Ok(agent);
     }
-    let agent = agent.with_courier(Box::new(RestCourier::start(inputs.access)?));
+    let agent = agent.with_courier(Box::new(RestCourier::start(access)?));
     if venue.venue != Venue::Bybit {
         return Ok(agent);
     }
-    let (events, endpoint) = inputs.access.connector(inputs.access.api()?)?;
+    let (events, endpoint) = access.connector(access.api()?)?;
     Ok(agent.with_events(events, endpoint.with_path(bybit::PRIVATE_PATH)?))
 }
 
@@ -390,12 +413,7 @@ fn journal_agent(
     // Simulated time has not begun yet.
     let now = if inputs.journal_helper { inputs.clock.now() } else { Nanos::ZERO };
     let written = record_inputs(inputs, now, rings)?;
-    // By log lane: risk, execution, run, turns.
-    let mut logs =
-        vec![rings.rx("log[risk]"), rings.rx("log[execution]"), rings.rx("log[control]")];
-    if inputs.capture.is_some() {
-        logs.extend(t::CHAIN.map(|role| rings.rx(&format!("turns[{role}]"))));
-    }
+    let logs = logs_by_lane(inputs, rings);
     let journaled = rings.journaled();
     let agent = match inputs.disk {
         None => JournalAgent::new(&config, logs, journaled.clone(), metrics).map_err(|e| {
@@ -420,6 +438,20 @@ fn journal_agent(
         at = if inputs.journal_helper { inputs.clock.now() } else { at + Nanos::from_millis(1) };
     }
     Ok(agent)
+}
+
+/// The journal's links by log lane; a lane that this run has not gets a link that nobody writes.
+fn logs_by_lane(inputs: &Inputs<'_>, rings: &mut Rings) -> Vec<Rx<LogEntry>> {
+    let mut logs = vec![rings.rx("log[risk]"), rings.rx(&t::log_link(0)), rings.rx("log[control]")];
+    if inputs.capture.is_some() {
+        logs.extend(t::CHAIN.map(|role| rings.rx(&format!("turns[{role}]"))));
+    }
+    for v in 1..inputs.sites.len() {
+        let lane = usize::from(t::log_execution(v));
+        logs.resize_with(lane, || ring(1).1);
+        logs.push(rings.rx(&t::log_link(v)));
+    }
+    logs
 }
 
 /// Where the journal of the run in `dir` lies.

@@ -7,7 +7,7 @@ use super::swarm::Swarm;
 use super::venue_agent::VenueAgent;
 use crate::config::Config;
 use crate::run::account_state::Past;
-use crate::run::outcome::Opening;
+use crate::run::outcome::{Opening, VenueOpening};
 
 /// The account before the run, as the venue tells it.
 ///
@@ -29,7 +29,8 @@ pub(super) fn opening(
         .filter_map(|(name, amount)| Some((info.table.find_asset(name.as_bytes())?, amount)))
         .collect();
     let start_ms = ORIGIN_UNIX_NS / 1_000_000;
+    let venues = vec![VenueOpening::of(&info, wall, start_ms)];
     let (notes, seed) = (Vec::new(), config.seed);
     let past = Past::default();
-    Ok(Opening { info, wall, balances, equity_asset, start_ms, notes, seed, past })
+    Ok(Opening { info, venues, wall, balances, equity_asset, start_ms, notes, seed, past })
 }

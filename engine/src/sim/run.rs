@@ -12,7 +12,8 @@ use bot4_journal::hash::Fnv128;
 use bot4_lanes::{Agent, Clock, Control, Fault, Journaled, Metrics, Probe};
 use bot4_risk::RiskAgent;
 use bot4_types::{
-    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, RunEpoch, Side, Wall,
+    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, RunEpoch, Side, VenueId,
+    Wall,
 };
 use bot4_wire::transport::memory::Network;
 
@@ -33,6 +34,7 @@ use crate::run::guard::Guards;
 use crate::run::outcome::Opening;
 use crate::run::plan::Plan;
 use crate::run::settings;
+use crate::run::site::Site;
 use crate::run::wiring::{self, Inputs, Rings};
 use crate::topology as t;
 
@@ -160,7 +162,8 @@ impl Run {
         };
         let checks = Checks::new(instruments, bounds, venue.exchange().ids.order);
         let sink = capture.as_ref();
-        let machine = Machine { config: &config, opening: &opening, access: &access, sink };
+        let site = Site { id: VenueId(0), config: config.venue.clone(), access };
+        let machine = Machine { config: &config, opening: &opening, site: &site, sink };
         let mut agents = machine.build(&control, &metrics, &disk, rings)?;
         agents.push(Box::new(venue));
         if options.plant == Some(Plant::Panic) {
@@ -560,7 +563,7 @@ impl Agent for Bomb {
 struct Machine<'a> {
     config: &'a Config,
     opening: &'a Opening,
-    access: &'a Access,
+    site: &'a Site,
     sink: Option<&'a CaptureSink>,
 }
 
@@ -580,7 +583,7 @@ impl Machine<'_> {
             clock: &Clock::monotonic(),
             control,
             dir: &dir,
-            access: self.access,
+            sites: std::slice::from_ref(self.site),
             opening: self.opening,
             latency_dir: None,
             journal_helper: false,

@@ -61,6 +61,9 @@ pub struct RunReport {
     pub io_allocations: u64,
     /// The journal's work.
     pub journal: Journal,
+    /// By venue, in a run of several; what the fields above count over all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub venues: Vec<VenueLine>,
 }
 
 /// Version and commit.
@@ -247,6 +250,35 @@ pub struct Reconcile {
     pub positions_differ: u64,
     /// Balances.
     pub balances_differ: u64,
+}
+
+/// One venue of a run of several: its order entry, and how its account compares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VenueLine {
+    /// The venue's name.
+    pub name: String,
+    /// Orders accepted.
+    pub acked: u64,
+    /// Orders refused by the venue.
+    pub rejected: u64,
+    /// Orders cancelled.
+    pub canceled: u64,
+    /// Orders filled.
+    pub filled: u64,
+    /// Orders that never left.
+    pub not_sent: u64,
+    /// Fills booked.
+    pub fills: u64,
+    /// Orders open at the end.
+    pub open_at_end: u64,
+    /// Orders of unknown fate at the end.
+    pub unknown: u64,
+    /// Connections of order entry that came up.
+    pub connects: u64,
+    /// Connections of order entry that were lost or refused.
+    pub losses: u64,
+    /// Differences from the venue's own account; null where it could not be asked.
+    pub reconcile: Option<Reconcile>,
 }
 
 /// Profit and loss as exact decimal text in the quote asset.

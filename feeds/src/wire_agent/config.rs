@@ -12,7 +12,8 @@ use super::scout::Part;
 pub const CONN_SIDE: u16 = 0x100;
 
 /// Names of the wire agents of a run.
-const ROLES: [&str; 4] = ["wire.0", "wire.1", "wire.2", "wire.3"];
+const ROLES: [&str; 8] =
+    ["wire.0", "wire.1", "wire.2", "wire.3", "wire.4", "wire.5", "wire.6", "wire.7"];
 
 /// What a wire agent is told at its making.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The risk lane's breakers: one machine per strategy and instrument, one for the venue.
+//! The risk lane's breakers: one machine per strategy, instrument and venue.
 //!
 //! Fed with approvals and reports by [`RiskCore`](crate::RiskCore), in the order of the journal,
 //! with the turn's time: a replay opens and closes the same breakers. What an order's fate says
@@ -13,13 +13,15 @@
 //! | never sent: no budget, no room | failure | - | - |
 //! | never sent: killed, no session, the engine was late | - | - | - |
 //!
+//! In a run of several venues the third and fourth row are not held against the strategy.
+//!
 //! A strategy's closed breaker opens by its [`Monitor`], the others by their windows. Cost while
 //! all are closed: one compare an intent, one row an approval, a few additions a report.
 
 use bot4_types::instrument::Amount;
 use bot4_types::{
     BreakerScope, DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState,
-    ReportKind, StrategyId,
+    ReportKind, StrategyId, VenueId,
 };
 
 use super::calls::{Call, Calls};
@@ -56,8 +58,10 @@ pub struct Booked {
 pub struct Breakers {
     limits: BreakerLimits,
     configs: [BreakerConfig; 3],
-    /// Strategies, then instruments, then the venue.
+    /// Strategies, then instruments, then venues.
     machines: Box<[Machine]>,
+    /// The venue of each instrument.
+    venues: Box<[VenueId]>,
     monitors: Box<[Monitor]>,
     strategies: usize,
     calls: Calls,
@@ -101,11 +105,14 @@ enum Mark {
 type Fates = (Option<Fate>, [Mark; 3]);
 
 impl Breakers {
-    /// Closed breakers for so many strategies and instruments. Allocates once.
+    /// Closed breakers for so many strategies, for instruments at these `venues`, and for the
+    /// venues. Allocates once.
     #[must_use]
-    pub fn new(limits: &BreakerLimits, strategies: usize, instruments: usize) -> Self {
-        let machines = vec![Machine::default(); strategies + instruments + 1];
+    pub fn new(limits: &BreakerLimits, strategies: usize, venues: &[VenueId]) -> Self {
+        let last = venues.iter().map(|v| v.index()).max().unwrap_or(0);
+        let machines = vec![Machine::default(); strategies + venues.len() + last + 1];
         Self {
+            venues: venues.into(),
             limits: *limits,
             configs: [limits.of_strategy(), limits.of_venue(), limits.of_venue()],
             machines: machines.into_boxed_slice(),
@@ -161,6 +168,7 @@ impl Breakers {
     /// Takes in a report that the ledger has booked; `booked` is what it moved.
     pub fn on_report(&mut self, report: &OrderReport, strategy: StrategyId, booked: Booked) {
         let (now, limits) = (self.now, self.limits);
+        let several = self.machines.len() > self.strategies + self.venues.len() + 1;
         let Some(monitor) = self.monitors.get_mut(usize::from(strategy.0)) else { return };
         let net = booked.realized.saturating_sub(booked.fee);
         if net != 0 {
@@ -179,7 +187,7 @@ impl Breakers {
             if report.state.is_terminal() && core::mem::take(&mut call.closes) {
                 monitor.on_closed(call.net, &limits);
             }
-            if let Some((fate, marks)) = fates(report)
+            if let Some((fate, marks)) = fates(report).map(|f| apart(f, report, several))
                 && !core::mem::replace(&mut call.judged, true)
             {
                 if let Some(fate) = fate {
@@ -243,24 +251,24 @@ impl Breakers {
         self.machines.len()
     }
 
-    /// There is always the venue's.
+    /// There is always a venue's.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.machines.is_empty()
     }
 
-    /// Which are not closed, a bit each: strategies, the venue, then instruments by sixty-four.
+    /// Which are not closed, a bit each: strategies, venues, then instruments by sixty-four.
     #[must_use]
     pub fn unwell_words(&self) -> [u64; UNWELL_WORDS] {
         let mut words = [0; UNWELL_WORDS];
         if self.open + self.half_open == 0 {
             return words;
         }
-        let venue = self.machines.len() - 1;
+        let instruments = self.venues.len();
         for (index, machine) in self.machines.iter().enumerate() {
             let (word, bit) = match index.checked_sub(self.strategies) {
                 None => (0, index),
-                Some(_) if index == venue => (1, 0),
+                Some(at) if at >= instruments => (1, at - instruments),
                 Some(instrument) => (2 + instrument / 64, instrument % 64),
             };
             if let (Some(word), true) = (words.get_mut(word), machine.mode() != Mode::Closed) {
@@ -284,10 +292,11 @@ impl Breakers {
         Some(self.machines[index].state(self.now))
     }
 
-    /// The state of the venue's breaker.
+    /// The state of the breaker of `venue`.
     #[must_use]
-    pub fn of_venue(&self) -> State {
-        self.machines[self.machines.len() - 1].state(self.now)
+    pub fn of_venue(&self, venue: VenueId) -> Option<State> {
+        let index = self.strategies + self.venues.len() + venue.index();
+        self.machines.get(index).map(|machine| machine.state(self.now))
     }
 
     /// What happened so far.
@@ -399,7 +408,7 @@ impl Breakers {
             BreakerScope::All => 0..self.machines.len(),
             BreakerScope::Strategy(s) => one(BreakerLevel::Strategy, s, InstrumentId(0)),
             BreakerScope::Instrument(i) => one(BreakerLevel::Instrument, StrategyId(0), i),
-            BreakerScope::Venue => one(BreakerLevel::Venue, StrategyId(0), InstrumentId(0)),
+            BreakerScope::Venue => self.strategies + self.venues.len()..self.machines.len(),
         }
     }
 
@@ -409,11 +418,15 @@ impl Breakers {
         strategy: StrategyId,
         instrument: InstrumentId,
     ) -> Option<usize> {
-        let venue = self.machines.len() - 1;
+        let first = self.strategies + self.venues.len();
         let (index, end) = match level {
             BreakerLevel::Strategy => (usize::from(strategy.0), self.strategies),
-            BreakerLevel::Instrument => (self.strategies + instrument.index(), venue),
-            BreakerLevel::Venue => (venue, venue + 1),
+            BreakerLevel::Instrument => (self.strategies + instrument.index(), first),
+            // An instrument that is not in the tables counts as one of the first venue.
+            BreakerLevel::Venue => {
+                let venue = self.venues.get(instrument.index()).copied().unwrap_or_default();
+                (first + venue.index(), self.machines.len())
+            }
             BreakerLevel::Global => return None,
         };
         (index < end).then_some(index)
@@ -421,6 +434,18 @@ impl Breakers {
 
     const fn jitter(&self, index: usize) -> SeededJitter {
         SeededJitter(self.limits.seed).nth(index as u64)
+    }
+}
+
+/// In a run of several venues a strategy is not blamed for what its venue failed at: it shall go on
+/// at the others.
+fn apart(fates: Fates, report: &OrderReport, several: bool) -> Fates {
+    let by_limit = matches!(report.reason, DoneReason::RateLimit | DoneReason::Window);
+    let (fate, [_, instrument, venue]) = fates;
+    match report.kind {
+        ReportKind::Lost if several => (None, [Mark::Nothing, instrument, venue]),
+        ReportKind::Done if several && by_limit => (None, [Mark::Nothing, instrument, venue]),
+        _ => (fate, fates.1),
     }
 }
 

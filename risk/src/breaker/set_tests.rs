@@ -20,7 +20,7 @@ impl World {
         let mut limits = BreakerLimits { jitter_e4: 0, ..BreakerLimits::default() };
         change(&mut limits);
         limits.validate().expect("valid");
-        let mut world = Self { set: Breakers::new(&limits, 2, 4), next: 0 };
+        let mut world = Self { set: Breakers::new(&limits, 2, &[VenueId(0); 4]), next: 0 };
         world.at_ms(1_000);
         world
     }
@@ -109,7 +109,8 @@ impl World {
     fn states(&self) -> [State; 5] {
         let strategy = |s| self.set.of_strategy(s).expect("known");
         let instrument = |i| self.set.of_instrument(i).expect("known");
-        [strategy(ONE), strategy(TWO), instrument(A), instrument(B), self.set.of_venue()]
+        let venue = self.set.of_venue(VenueId(0)).expect("there");
+        [strategy(ONE), strategy(TWO), instrument(A), instrument(B), venue]
     }
 }
 
@@ -265,6 +266,24 @@ fn what_reduces_while_open_holds_no_ticket_and_leaks_none() {
     assert_eq!(world.set.permits(ONE, A), Ok(()), "its token came home");
     world.tell(probe);
     assert_eq!(world.states(), [H; 5]);
+}
+
+/// What one venue fails at is held against it and its instruments, and nobody else.
+#[test]
+fn a_venue_that_fails_leaves_the_others_and_the_strategy_alone() {
+    let mut world = World::new(|_| ());
+    world.set = Breakers::new(&world.set.limits, 2, &[VenueId(0), VenueId(1)]);
+    world.at_ms(1_000);
+    (0..50).for_each(|_| world.lose(ONE, B));
+    (0..50).for_each(|_| world.done((ONE, B), OrderState::Rejected, DoneReason::RateLimit));
+    assert_eq!(world.states(), [C, C, C, O, C]);
+    assert_eq!(world.set.of_venue(VenueId(1)), Some(O));
+    assert_eq!(world.set.of_venue(VenueId(2)), None);
+    assert_eq!(world.set.permits(ONE, A), Ok(()));
+    assert!(world.set.permits(ONE, B).is_err());
+    assert_eq!(world.set.unwell_words()[1], 0b10);
+    world.set.reset(BreakerScope::Venue);
+    assert_eq!(world.set.of_venue(VenueId(1)), Some(C));
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl Fixture {
         let take = |rates: &mut Rates| rates.take_order(StrategyId(0), InstrumentId(0), self.now);
         (0..self.orders_taken).for_each(|_| take(&mut rates));
         (0..self.cancels_taken).for_each(|_| rates.take_cancel(self.now));
-        let mut breakers = Breakers::new(&BreakerLimits::default(), 2, 1);
+        let mut breakers = Breakers::new(&BreakerLimits::default(), 2, &[VenueId(0)]);
         breakers.on_turn(self.now);
         self.tripped.iter().for_each(|scope| breakers.trip(*scope));
         let mut valuation = Valuation::new(&table, AssetId(1));

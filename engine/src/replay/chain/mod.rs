@@ -131,7 +131,7 @@ impl Chain {
         let shards = read_rows(&chain.shards, risk.table.all().len())?;
         let control = Control::new();
         let parts = Parts {
-            venue,
+            venues: &[venue],
             table: &risk.table,
             shards: &shards,
             control: &control,

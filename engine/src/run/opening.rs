@@ -1,0 +1,210 @@
+//! Before the first order: what the venues say, each asked by a cold session of its own.
+
+use bot4_lanes::Clock;
+use bot4_types::instrument::Amount;
+use bot4_types::{AssetId, InstrumentTable, Nanos, Symbol, Wall};
+use bot4_venues::binance::instruments::ExchangeInfo;
+use bot4_venues::limits::RateLimits;
+
+use super::account_state::Past;
+use super::catalogue;
+use super::cold::{self, ColdError, ColdVenue};
+use super::site::Site;
+use crate::config::Config;
+
+/// How long a venue that does not answer is tried again.
+const PATIENCE: Nanos = Nanos::from_secs(10);
+
+/// A venue before the run.
+#[derive(Clone, Debug)]
+pub struct VenueOpening {
+    /// Its limits.
+    pub limits: RateLimits,
+    /// Its codes of the instruments by their index in the run, where it has such codes.
+    pub codes: Vec<u64>,
+    /// The mapping to its clock.
+    pub wall: Wall,
+    /// When the run began, by its clock, Unix ms.
+    pub start_ms: i64,
+}
+
+impl VenueOpening {
+    /// Of the only venue of a run, whose list is `info`.
+    #[must_use]
+    pub fn of(info: &ExchangeInfo, wall: Wall, start_ms: i64) -> Self {
+        Self { limits: info.limits, codes: info.codes.clone(), wall, start_ms }
+    }
+}
+
+/// The accounts and the instruments before the run.
+pub struct Opening {
+    /// The instruments of all venues; limits and codes are the first venue's.
+    pub info: ExchangeInfo,
+    /// What each venue says of itself.
+    pub venues: Vec<VenueOpening>,
+    /// The mapping to the first venue's clock, which names the run's times.
+    pub wall: Wall,
+    /// Free and locked together, per asset of the table.
+    pub balances: Vec<(AssetId, Amount)>,
+    /// The asset in which equity is counted.
+    pub equity_asset: AssetId,
+    /// When the run began, venue Unix ms.
+    pub start_ms: i64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Seed of the comparison's connection.
+    pub seed: u64,
+    /// What the account's earlier runs left.
+    pub past: Past,
+}
+
+impl Opening {
+    /// Asks the venues. Open orders of an earlier run are cancelled; those of others are refused.
+    ///
+    /// # Errors
+    /// What a venue refused, or a sentence with the mend.
+    pub fn take(
+        clock: &Clock,
+        sites: &[Site],
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        if !config.venue.trades() {
+            return Self::observed(clock, sites, config);
+        }
+        let (mut sessions, mut lists) = (Vec::new(), Vec::new());
+        for site in sites {
+            let (venue, access) = (site.venue(), &site.access);
+            let mut cold = patiently(clock, || cold::open(clock, access, venue, config.seed))?;
+            if site.config.dead_man {
+                cold.set_dead_man()?;
+            }
+            lists.push(cold.instruments(&site.config.symbols)?);
+            sessions.push(cold);
+        }
+        let (info, venues) = joined(sites, lists)?;
+        let mut opening = Self::empty(info, venues, config)?;
+        for (site, mut cold) in sites.iter().zip(sessions) {
+            let table = opening.info.table.seen_from(site.id);
+            opening.notes.extend(cancel_leftovers(&mut *cold, &table)?);
+            opening.balances.extend(totals(&mut *cold, &table)?);
+            let wall = cold.wall();
+            let venue = &mut opening.venues[site.id.index()];
+            (venue.wall, venue.start_ms) = (wall, wall.unix_ms(clock.now()));
+        }
+        (opening.wall, opening.start_ms) = (opening.venues[0].wall, opening.venues[0].start_ms);
+        Ok(opening)
+    }
+
+    /// Nothing held and nothing told yet.
+    fn empty(
+        mut info: ExchangeInfo,
+        venues: Vec<VenueOpening>,
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
+            format!("error: risk.equity_asset does not enter the asset table: {e:?}")
+        })?;
+        let (wall, start_ms) = (Wall { origin_unix_ns: 0 }, 0);
+        let (balances, notes, past) = (Vec::new(), Vec::new(), Past::default());
+        let seed = config.seed;
+        Ok(Self { info, venues, wall, balances, equity_asset, start_ms, notes, seed, past })
+    }
+
+    /// The opening of a run that only observes: instruments, no account.
+    fn observed(
+        clock: &Clock,
+        sites: &[Site],
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut lists = Vec::new();
+        for site in sites {
+            let (access, symbols) = (&site.access, &site.config.symbols);
+            let ask = || catalogue::read(clock, access, site.venue(), symbols, config.seed);
+            lists.push(patiently(clock, ask)?);
+        }
+        let (info, venues) = joined(sites, lists)?;
+        let wall = clock.wall();
+        let start_ms = wall.unix_ms(clock.now());
+        Ok(Self { wall, start_ms, ..Self::empty(info, venues, config)? })
+    }
+}
+
+/// The lists of all venues as one, and what each says of itself; its clock is asked later.
+fn joined(
+    sites: &[Site],
+    lists: Vec<ExchangeInfo>,
+) -> Result<(ExchangeInfo, Vec<VenueOpening>), Box<dyn std::error::Error>> {
+    let name = |site: &Site| Symbol::new(site.venue().name());
+    let names = sites.iter().filter_map(name);
+    let parts: Vec<_> = names.zip(lists.iter().map(|list| &list.table)).collect();
+    let table = InstrumentTable::joined(&parts)
+        .map_err(|e| format!("error: venues.symbols: the instruments make no table: {e:?}"))?;
+    let (mut venues, mut first) = (Vec::new(), 0);
+    for list in &lists {
+        // A venue's codes lie where its instruments do.
+        let codes = if list.codes.is_empty() { 0 } else { first };
+        let codes = vec![0; codes].into_iter().chain(list.codes.iter().copied()).collect();
+        first += list.table.all().len();
+        let wall = Wall { origin_unix_ns: 0 };
+        venues.push(VenueOpening { limits: list.limits, codes, wall, start_ms: 0 });
+    }
+    let mut lists = lists.into_iter();
+    let info = lists.next().ok_or("error: a run needs a venue")?;
+    Ok((ExchangeInfo { table, ..info }, venues))
+}
+
+/// Cancels what an earlier run left open.
+fn cancel_leftovers(
+    cold: &mut dyn ColdVenue,
+    table: &InstrumentTable,
+) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let open = cold.open_orders(table)?;
+    if let Some(foreign) = open.iter().find(|o| o.client.own().is_none()) {
+        return Err(format!(
+            "error: the account has an open order of another program: {} {}\nhelp: cancel it, or \
+             give bot4 an account of its own",
+            foreign.symbol,
+            foreign.client.as_str()
+        )
+        .into());
+    }
+    let mut symbols: Vec<Symbol> = open.iter().map(|o| o.symbol).collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    for symbol in &symbols {
+        cold.cancel_all(symbol, table)?;
+    }
+    let note = format!("{} open orders of an earlier run were cancelled", open.len());
+    Ok(if open.is_empty() { Vec::new() } else { vec![note] })
+}
+
+pub(super) fn totals(
+    cold: &mut dyn ColdVenue,
+    table: &InstrumentTable,
+) -> Result<Vec<(AssetId, Amount)>, ColdError> {
+    let balances = cold.balances(table)?;
+    let known = balances.iter().filter(|b| b.asset != AssetId::NONE);
+    Ok(known.map(|b| (b.asset, b.free + b.locked)).collect())
+}
+
+/// Tries `ask` again while its failure may pass.
+pub(super) fn patiently<T>(
+    clock: &Clock,
+    mut ask: impl FnMut() -> Result<T, ColdError>,
+) -> Result<T, ColdError> {
+    let until = clock.now() + PATIENCE;
+    let mut cause = None;
+    loop {
+        match ask() {
+            Err(e) if e.is_passing() && clock.now() < until => {
+                // What failed is told in the end, not that it was left alone then.
+                if !matches!(e, ColdError::LeftAlone(..)) {
+                    cause = Some(e);
+                }
+                std::thread::park_timeout(std::time::Duration::from_millis(250));
+            }
+            Err(e @ ColdError::LeftAlone(..)) => return Err(cause.unwrap_or(e)),
+            other => return other,
+        }
+    }
+}

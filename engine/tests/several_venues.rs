@@ -1,0 +1,160 @@
+//! Several venues in one run: `bot4 run` at three simulated ones, over TLS. One that dies, bans or
+//! goes silent leaves the orders of the others alone, and every account is exact at the end.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
+use serde_json::Value;
+
+const VENUES: [(&str, [&str; 2]); 3] = [
+    ("binance", ["BTCUSDT", "ETHUSDT"]),
+    ("bybit", ["BTCUSDT", "ETHUSDT"]),
+    ("okx", ["BTC-USDT", "ETH-USDT"]),
+];
+
+/// A configuration that trades at all of them; `keys` are further lines of each.
+fn config(state: &Path, keys: &[String]) -> PathBuf {
+    let mut text = "[run]\nlanes = 2\n\n".to_owned();
+    for ((name, symbols), keys) in VENUES.iter().zip(keys) {
+        let dead_man = if *name == "binance" { "dead_man = \"none_available\"\n" } else { "" };
+        text +=
+            &format!("[[venues]]\nname = \"{name}\"\nsymbols = {symbols:?}\n{dead_man}{keys}\n");
+    }
+    text += "[[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
+             [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n";
+    let path = state.join("venues.toml");
+    std::fs::write(&path, text).expect("written");
+    path
+}
+
+fn run(state: &Path, config: &Path) -> Command {
+    let mut command = bot4(state);
+    command.arg("run").arg("--config").arg(config);
+    command
+}
+
+/// The order entry of each venue as the running engine tells it; none while it starts.
+fn told(state: &Path) -> Option<Vec<(bool, u64)>> {
+    let out = output(bot4(state).args(["status", "--json"]));
+    let text = String::from_utf8(out.stdout).ok()?;
+    let line: Value = serde_json::from_str(text.lines().next()?).ok()?;
+    let status = line.get(0).unwrap_or(&line);
+    let of = |v: &Value| (v["session_ready"] == true, v["sent"].as_u64().unwrap_or(0));
+    Some(status["venues"].as_array()?.iter().map(of).collect())
+}
+
+/// Asks again and again, for 20 s and what the asking takes.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        sleep(33);
+    }
+    panic!("not within 20 s: {what}")
+}
+
+/// The process of the embedded `venue` of `engine`.
+fn child_of(engine: &Child, venue: &str) -> Option<String> {
+    let parent = format!("--die-with-parent\0{}\0", engine.id());
+    let of = format!("--venue\0{venue}\0");
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let pid = entry.file_name().to_str()?.to_owned();
+        (line.contains(&parent) && line.contains(&of)).then_some(pid)
+    })
+}
+
+fn newest_run(state: &Path) -> PathBuf {
+    let runs = std::fs::read_dir(state.join("bot4/runs")).expect("runs").flatten();
+    runs.map(|e| e.path()).max().expect("a run")
+}
+
+fn verified(state: &Path) {
+    let out = output(bot4(state).args(["replay", "--verify"]).arg(newest_run(state)));
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}
+
+/// Exact in sum and at each venue, each of which traded.
+fn check_each(report: &Value) {
+    check_account(report);
+    for (v, (name, _)) in VENUES.iter().enumerate() {
+        let venue = &report["venues"][v];
+        assert_eq!(venue["name"], *name);
+        assert!(number(venue, "/fills") > 0, "{name} did not trade: {report}");
+        for zero in ["orders_differ", "positions_differ", "balances_differ"] {
+            assert_eq!(venue["reconcile"][zero], 0, "{zero} at {name}: {report}");
+        }
+    }
+}
+
+#[test]
+fn a_venue_that_dies_leaves_the_orders_of_the_others_alone() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (state, file) = (state.path(), state.path().join("report.json"));
+    let toml = config(state, &["embedded = true\n"; 3].map(str::to_owned));
+    let mut command = run(state, &toml);
+    command.args(["--for", "6s", "--report"]).arg(&file).stdout(Stdio::null());
+    let mut engine = Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"));
+    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(ready, sent)| *ready && *sent > 0);
+    until("every venue gets orders", || told(state).filter(all_trade));
+    let bybit = child_of(&engine.0, "bybit").expect("a process");
+    let killed = Command::new("kill").args(["-9", &bybit]).status().expect("kill");
+    assert!(killed.success());
+    let before = until("its session is lost", || told(state).filter(|v| !v[1].0));
+    let after = until("the others go on meanwhile", || {
+        told(state).filter(|now| [0, 2].iter().all(|v| now[*v].1 >= before[*v].1 + 5))
+    });
+    assert!(!after[1].0, "the venue was not down for long enough to tell: {after:?}");
+    assert_eq!(after[1].1, before[1].1, "an order left for a venue that is down");
+    let status = engine.0.wait().expect("it ends");
+    let report = report(&file);
+    assert_eq!(status.code(), Some(0), "{report}");
+    check_each(&report);
+    let losses = |v: usize| number(&report["venues"][v], "/losses");
+    assert!(losses(1) > 0 && losses(0) == 0 && losses(2) == 0, "{report}");
+    verified(state);
+}
+
+/// Two venues of their own, one of which bans for a while; then the engine is killed in the middle
+/// and started again: it takes over from what lies at each venue.
+#[test]
+fn a_ban_and_a_kill_end_with_every_account_exact() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (state, file) = (state.path(), state.path().join("report.json"));
+    let mut processes = Vec::new();
+    let hosts = VENUES.map(|(name, _)| {
+        let (folder, faults) = (state.join(name), state.join(format!("{name}.faults")));
+        let script = if name == "okx" { "1500ms ban 800ms\n2500ms lose-ack\n" } else { "" };
+        std::fs::write(&faults, script).expect("written");
+        std::fs::create_dir(&folder).expect("made");
+        let mut command = bot4(&folder);
+        command.args(["venue", "--venue", name, "--script"]).arg(&faults);
+        let (process, endpoints) = started(&mut command);
+        processes.push(process);
+        let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+        let line = |key| Some(format!("{key} = \"{}\"\n", endpoints[key].as_str()?));
+        keys.into_iter().filter_map(line).collect::<String>()
+    });
+    let toml = config(state, &hosts);
+    let exact = |length: &str| {
+        let out = output(run(state, &toml).args(["--for", length, "--report"]).arg(&file));
+        let report = report(&file);
+        assert_eq!(out.status.code(), Some(0), "{}\n{report}", stderr(&out));
+        check_each(&report);
+        verified(state);
+    };
+    exact("4s");
+    let mut command = run(state, &toml);
+    command.args(["--for", "60s"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut engine = Killed(command.spawn().expect("it starts"));
+    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(_, sent)| *sent > 0);
+    until("every venue gets orders", || told(state).filter(all_trade));
+    engine.0.kill().expect("kill -9");
+    engine.0.wait().expect("ended");
+    exact("2s");
+}
