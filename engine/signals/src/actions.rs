@@ -6,7 +6,7 @@ use bot4_types::{
     Qty, Side, StrategyId,
 };
 
-use crate::router::Router;
+use crate::router::{Armed, Bracket, Oco, OtherLeg, Router};
 use crate::slot::{Origin, Style, Wish};
 
 /// What became of a wish. It may be ignored: a refused wish is counted and changes nothing.
@@ -34,6 +34,15 @@ pub enum Verdict {
     NotionalMax,
     /// The order may only reduce, and the strategy holds nothing that it would.
     NothingHeld,
+}
+
+/// Where a position is to be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// With a loss.
+    pub stop: Price,
+    /// With a profit.
+    pub target: Price,
 }
 
 /// The time and the stamper of a turn.
@@ -117,15 +126,89 @@ impl<'a> Actions<'a> {
         self.router.quotes((self.strategy, self.instrument))
     }
 
+    /// Waits for the market to turn against a trade on `side`, then takes up to `qty` at `limit` or
+    /// better (stop-loss limit, IOC): a buy when the price rises to `trigger`, a sell when it falls
+    /// to it. At the venue where the strategy's stops are native and the instrument takes them,
+    /// else here, where it lasts no longer than the run. One stop or target of its own for each
+    /// strategy and instrument; another one on the same side replaces it.
+    pub fn stop(&mut self, side: Side, trigger: Price, limit: Price, qty: Qty) -> Verdict {
+        self.arm(side, trigger, limit, qty, Style::Stop)
+    }
+
+    /// As [`stop`](Self::stop), for a price on the other side of the market (take-profit limit): a
+    /// buy when it falls to `trigger`, a sell when it rises to it. At the venue, what `limit` does
+    /// not take rests there; here it expires.
+    pub fn take_profit(&mut self, side: Side, trigger: Price, limit: Price, qty: Qty) -> Verdict {
+        self.arm(side, trigger, limit, qty, Style::Target)
+    }
+
+    fn arm(&mut self, side: Side, trigger: Price, limit: Price, qty: Qty, style: Style) -> Verdict {
+        let key = (self.strategy, self.instrument);
+        let wish = Wish { trigger, ..self.wish(limit, qty, style) };
+        self.router.arm(key, side, wish, self.origin, self.turn)
+    }
+
+    /// Withdraws the strategy's own stop or target, and what is linked to it.
+    pub fn pull_stop(&mut self) {
+        self.router.disarm((self.strategy, self.instrument), self.origin, self.turn);
+    }
+
+    /// The strategy's own stop or target.
+    #[must_use]
+    pub fn armed(&self) -> Option<Armed> {
+        self.router.armed((self.strategy, self.instrument))
+    }
+
+    /// Wants one of two orders (one cancels the other): the first fill of either withdraws the
+    /// other. What both fill in the meantime is counted, and where they are on one side the second
+    /// fill is given back by an order that only reduces. One pair at a time for each strategy and
+    /// instrument, and nothing else in its places.
+    pub fn oco(&mut self, oco: &Oco) -> Verdict {
+        let other = match oco.other {
+            OtherLeg::Quote { price } => self.wish(price, oco.qty, Style::Quote),
+            OtherLeg::Stop { trigger, limit, .. } => {
+                Wish { trigger, ..self.wish(limit, oco.qty, Style::Stop) }
+            }
+        };
+        let wishes = [self.wish(oco.price, oco.qty, Style::Quote), other];
+        let key = (self.strategy, self.instrument);
+        self.router.link(key, oco, wishes, self.origin, self.turn)
+    }
+
+    /// Two linked orders are not over, or what both filled is being given back.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.router.has_link((self.strategy, self.instrument))
+    }
+
+    /// Takes up to the quantity at the limit or better, and leaves what it made at the stop or at
+    /// the target, whichever the market reaches first (bracket). Both exits cover the strategy's
+    /// whole position in the instrument and tighten only; one lies at the venue where the
+    /// strategy's exits are native, the other is guarded: never both, so never more than is held.
+    pub fn bracket(&mut self, side: Side, qty: Qty, limit: Price, exits: Exit) -> Verdict {
+        let [low, high] = match side {
+            Side::Buy => [exits.stop, exits.target],
+            Side::Sell => [exits.target, exits.stop],
+        };
+        if low.0 <= 0 || low >= limit || limit >= high {
+            return Verdict::PriceBounds;
+        }
+        let bracket = Some(Bracket { stop: exits.stop.0, target: exits.target.0 });
+        let wish = Wish { bracket, ..self.wish(limit, qty, Style::Ioc) };
+        let key = (self.strategy, self.instrument);
+        self.router.take(key, side, wish, self.origin, self.turn)
+    }
+
     /// Wants nothing resting on `side`.
     pub fn pull(&mut self, side: Side) {
         self.router.pull((self.strategy, self.instrument), side, self.origin, self.turn);
     }
 
-    /// Wants nothing resting on either side.
+    /// Wants nothing resting on either side, and no stop of its own.
     pub fn cancel_all(&mut self) {
         self.pull(Side::Buy);
         self.pull(Side::Sell);
+        self.pull_stop();
     }
 
     /// Takes up to `qty` at `limit` or better, now (IOC). One at a time for each strategy and

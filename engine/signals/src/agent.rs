@@ -13,7 +13,7 @@ use crate::counters as c;
 use crate::features::{FeatureConfig, Features};
 use crate::market::{Market, Seen, View};
 use crate::relay::Relay;
-use crate::router::{Key, RouteConfig, Router};
+use crate::router::{Exits, Key, RouteConfig, Router};
 use crate::slot::Origin;
 use crate::strategy::Strategy;
 
@@ -35,6 +35,8 @@ pub struct SignalConfig {
     /// Distance of the protective stop by strategy, in hundredths of a percent of the price; the
     /// routing's where none is said.
     pub stops: Vec<u32>,
+    /// How each strategy leaves its positions beside that; guarded stops alone where none is said.
+    pub exits: Vec<Exits>,
     /// How often [`Strategy::on_timer`] is called.
     pub timer: Nanos,
     /// What strategies hold from an earlier run.
@@ -51,6 +53,7 @@ impl SignalConfig {
             features: FeatureConfig::default(),
             routing: RouteConfig::default(),
             stops: Vec::new(),
+            exits: Vec::new(),
             timer: Nanos::from_millis(100),
             held: Vec::new(),
         }
@@ -106,7 +109,8 @@ impl SignalAgent {
     ) -> Self {
         let counters = metrics.counters("signal", c::NAMES);
         let (routing, first) = (config.routing, config.first_order);
-        let router = Router::new(routing, config.stops, first, ports.intents, counters);
+        let leaves = (config.stops, config.exits);
+        let router = Router::new(routing, leaves, first, ports.intents, counters);
         let empty = Features::new(config.features, Kernels::best(), 0);
         Self {
             strategies: config.strategies,

@@ -5,9 +5,10 @@
 //! way, so it is a command itself. Each is worked as an intent, and the journal holds it with its
 //! outcome: the intent, the gate's verdict, and the reports that followed.
 
-use bot4_types::{Side, Terms};
+use bot4_types::{Price, Qty, Side, Terms};
 
-use crate::actions::{Actions, Verdict};
+use crate::actions::{Actions, Exit, Verdict};
+use crate::router::{Oco, OtherLeg};
 use crate::slot::Open;
 
 /// A change of what rests on one side of an instrument.
@@ -64,4 +65,107 @@ impl OrderCommand {
 
 const fn terms(open: Open) -> Terms {
     Terms { price: open.price, qty: open.qty }
+}
+
+/// A stop, two linked orders or a bracket, as a command: its undo withdraws it, and the undo of that
+/// brings it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkedCommand {
+    /// What it is about.
+    pub order: Linked,
+    /// It is to be withdrawn, not placed.
+    pub withdraws: bool,
+}
+
+/// What a [`LinkedCommand`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// A stop of the strategy's own.
+    Stop {
+        /// Which side it trades on.
+        side: Side,
+        /// Where the market triggers it.
+        trigger: Price,
+        /// Its limit.
+        limit: Price,
+        /// Its quantity.
+        qty: Qty,
+    },
+    /// Two orders of which one is to be done.
+    Oco(Oco),
+    /// An entry with both its exits. What it bought cannot be taken back.
+    Bracket {
+        /// Side of the entry.
+        side: Side,
+        /// Its quantity.
+        qty: Qty,
+        /// Its limit.
+        limit: Price,
+        /// Where its position is left.
+        exits: Exit,
+    },
+}
+
+impl LinkedCommand {
+    /// The command that places `order`.
+    #[must_use]
+    pub const fn new(order: Linked) -> Self {
+        Self { order, withdraws: false }
+    }
+
+    /// Wishes what the command says.
+    pub fn execute(&self, orders: &mut Actions<'_>) -> Verdict {
+        match (self.order, self.withdraws) {
+            (Linked::Stop { side, trigger, limit, qty }, false) => {
+                orders.stop(side, trigger, limit, qty)
+            }
+            (Linked::Stop { .. }, true) => {
+                orders.pull_stop();
+                Verdict::Accepted
+            }
+            (Linked::Oco(oco), false) => orders.oco(&oco),
+            (Linked::Oco(oco), true) => {
+                // One leg takes the other with it.
+                orders.pull(oco.side);
+                Verdict::Accepted
+            }
+            (Linked::Bracket { side, qty, limit, exits }, false) => {
+                orders.bracket(side, qty, limit, exits)
+            }
+            (Linked::Bracket { .. }, true) => Verdict::Closed,
+        }
+    }
+
+    /// The command came true and nothing has happened to it since.
+    #[must_use]
+    pub fn can_undo(&self, orders: &Actions<'_>) -> bool {
+        let rests = |side: Side, price: Price| {
+            let open = orders.resting()[side.index()];
+            open.is_some_and(|o| o.price == price && o.filled.0 == 0 && !o.closing)
+        };
+        let waits = |side: Side, trigger: Price| {
+            let idle = |o: Open| o.filled.0 == 0 && !o.closing;
+            let armed = orders.armed().filter(|a| (a.side, a.trigger) == (side, trigger));
+            armed.is_some_and(|a| a.open.is_none_or(idle))
+        };
+        match (self.order, self.withdraws) {
+            (Linked::Bracket { .. }, _) => false,
+            (Linked::Stop { side, trigger, .. }, false) => waits(side, trigger),
+            (Linked::Stop { .. }, true) => orders.armed().is_none(),
+            (Linked::Oco(oco), false) => {
+                let other = match oco.other {
+                    OtherLeg::Quote { price } => rests(oco.side.opposite(), price),
+                    OtherLeg::Stop { side, trigger, .. } => waits(side, trigger),
+                };
+                orders.is_linked() && rests(oco.side, oco.price) && other
+            }
+            (Linked::Oco(_), true) => !orders.is_linked(),
+        }
+    }
+
+    /// The change the other way.
+    #[must_use]
+    pub const fn undo(&self) -> Self {
+        Self { order: self.order, withdraws: !self.withdraws }
+    }
 }

@@ -85,4 +85,14 @@ counters! {
     PARENTS_ALIVE = 35 => "parents_alive",
     /// Children of parent orders asked for.
     CHILDREN = 36 => "children_placed",
+    /// Stops and targets that the venue triggered.
+    STOPS_NATIVE = 37 => "stops_native",
+    /// Stops and targets of strategies that went out from here.
+    STOPS_ARMED = 38 => "stops_armed",
+    /// Takes at a target from here.
+    TARGETS_TAKEN = 39 => "targets_taken",
+    /// Pairs of linked orders asked for.
+    LINKS = 40 => "links",
+    /// Pairs of linked orders of which both traded.
+    LINKS_RACED = 41 => "links_raced",
 }

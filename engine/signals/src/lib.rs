@@ -72,12 +72,12 @@ mod rules;
 mod slot;
 pub mod strategy;
 
-pub use actions::{Actions, Verdict};
+pub use actions::{Actions, Exit, Verdict};
 pub use agent::{SignalAgent, SignalConfig, SignalPorts};
-pub use command::OrderCommand;
+pub use command::{Linked, LinkedCommand, OrderCommand};
 pub use features::{FeatureConfig, FeatureRow, Features};
 pub use market::{Market, View};
 pub use parent::{CHILDREN, PARENTS_MAX, Tally};
-pub use router::{RouteConfig, Router};
+pub use router::{Armed, Exits, Native, Oco, OtherLeg, RouteConfig, Router};
 pub use slot::Open;
 pub use strategy::Strategy;

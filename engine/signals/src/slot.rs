@@ -11,6 +11,7 @@
 //! Where amends are wished, Live goes to Amending instead of Cancelling and comes back with the new
 //! terms; refused, it comes back with the old ones and is cancelled and placed anew.
 
+use crate::router::Bracket;
 use bot4_types::{
     Cause, InstrumentId, Nanos, OrderId, OrderKind, ParentId, Price, Qty, Side, StrategyId, Tif,
     Trail,
@@ -68,6 +69,12 @@ pub(crate) struct Wish {
     pub style: Style,
     /// It may only reduce what the strategy holds.
     pub reduce_only: bool,
+    /// Where the market triggers it, of styles that wait.
+    pub trigger: Price,
+    /// It waits at the venue, not here.
+    pub native: bool,
+    /// Where the position that it makes is to be left.
+    pub bracket: Option<Bracket>,
 }
 
 impl Wish {
@@ -78,7 +85,18 @@ impl Wish {
 
     /// A wish for an order that trades in `style`, dropped when it waited until `expires`.
     pub const fn new(price: Price, qty: Qty, expires: Nanos, style: Style) -> Self {
-        Self { price, qty, expires, amends: false, until: Nanos::MAX, style, reduce_only: false }
+        Self {
+            price,
+            qty,
+            expires,
+            amends: false,
+            until: Nanos::MAX,
+            style,
+            reduce_only: false,
+            trigger: Price(0),
+            native: true,
+            bracket: None,
+        }
     }
 
     /// The price that other orders of ours meet: a market order meets them all.
@@ -102,6 +120,10 @@ pub(crate) enum Style {
     Fok,
     /// Takes at any price.
     Market,
+    /// Waits for the market to turn against its owner, then takes up to its limit.
+    Stop,
+    /// Waits for the market to go its owner's way, then rests at its limit.
+    Target,
 }
 
 impl Style {
@@ -112,7 +134,19 @@ impl Style {
             Self::Ioc => (OrderKind::Limit, Tif::Ioc),
             Self::Fok => (OrderKind::Limit, Tif::Fok),
             Self::Market => (OrderKind::Market, Tif::Ioc),
+            Self::Stop => (OrderKind::StopLossLimit, Tif::Ioc),
+            Self::Target => (OrderKind::TakeProfitLimit, Tif::Gtc),
         }
+    }
+
+    /// Trades at once or not at all.
+    pub const fn takes(self) -> bool {
+        matches!(self, Self::Ioc | Self::Fok | Self::Market)
+    }
+
+    /// Waits for a trigger.
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::Stop | Self::Target)
     }
 }
 
@@ -137,6 +171,14 @@ pub(crate) struct OrderSlot {
     pub reduce_only: bool,
     /// Its date, while there is one.
     pub until: Nanos,
+    /// Where the market triggers the order, while there is one that waits.
+    pub trigger: Price,
+    /// The market did.
+    pub triggered: bool,
+    /// The order is the router's own exit of what is held.
+    pub exit: bool,
+    /// Where the position that the order makes is to be left.
+    pub bracket: Option<Bracket>,
     /// Distance of its protective stop.
     pub stop_ticks: i32,
     /// When it was asked for.
@@ -179,6 +221,10 @@ impl OrderSlot {
             style: if take { Style::Ioc } else { Style::Quote },
             reduce_only: false,
             until: Nanos::MAX,
+            trigger: Price(0),
+            triggered: false,
+            exit: false,
+            bracket: None,
             stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,
@@ -195,9 +241,11 @@ impl OrderSlot {
 
     /// What rests is not what is wanted. A take never differs: it ends by itself.
     pub fn differs(&self) -> bool {
-        let same =
-            |w: Wish| (w.price, w.qty, w.reduce_only) == (self.price, self.qty, self.reduce_only);
-        !self.take && !self.wish.is_some_and(same)
+        let same = |w: Wish| {
+            (w.price, w.qty, w.reduce_only, w.trigger)
+                == (self.price, self.qty, self.reduce_only, self.trigger)
+        };
+        !self.style.takes() && !self.wish.is_some_and(same)
     }
 
     /// Something must still be sent or repeated, and no report is certain to remind us.
@@ -221,7 +269,8 @@ impl OrderSlot {
     /// while nothing is filled.
     pub fn amendable(&self) -> Option<Wish> {
         let same = |w: &Wish| w.amends && w.reduce_only == self.reduce_only;
-        let wish = self.wish.filter(|w| same(w) && !self.no_amend && !self.take)?;
+        let quotes = self.style == Style::Quote && !self.no_amend;
+        let wish = self.wish.filter(|w| same(w) && quotes)?;
         let trims = wish.price == self.price && wish.qty < self.qty && wish.qty > self.filled;
         let idle = self.state == SlotState::Live && self.amend.is_none();
         let fits = idle && (trims || self.filled.0 == 0);
@@ -234,7 +283,8 @@ impl OrderSlot {
             Side::Buy => price >= own,
             Side::Sell => price <= own,
         };
-        let there = self.state != SlotState::Free && self.side != side;
+        let waits = self.style.waits() && !self.triggered;
+        let there = self.state != SlotState::Free && self.side != side && !waits;
         there && (meets(self.price) || self.amend.is_some_and(|(own, _)| meets(own)))
     }
 
@@ -263,7 +313,8 @@ pub struct Open {
     pub qty: Qty,
     /// Filled so far.
     pub filled: Qty,
-    /// When it was asked for.
+    /// Since when it has its place in the queue: when it was asked for, or amended in a way that
+    /// put it at the end.
     pub since: Nanos,
     /// Its cancel is on the way; a wish stated now is placed after it.
     pub closing: bool,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bot4_lanes::idle::IdleKind;
 use bot4_lanes::placement::Wishes;
+use bot4_signals::{Exits, Native};
 use toml::Spanned;
 
 use super::error::Issue;
@@ -41,6 +42,8 @@ pub struct Config {
     pub strategies: Vec<StrategyConfig>,
     /// Distance of their protective stops, in hundredths of a percent of the price.
     pub stops: Vec<u32>,
+    /// Their targets, and what of both rests at the venue.
+    pub exits: Vec<Exits>,
     /// Journal segment in bytes.
     pub segment_bytes: usize,
     /// Journal folder, if not the run's.
@@ -147,6 +150,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let base = path.parent().unwrap_or(Path::new("."));
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
     let stops = file.strategies.iter().map(stop_bps).collect::<Result<Vec<_>, _>>()?;
+    let exits = file.strategies.iter().map(exits).collect::<Result<Vec<_>, _>>()?;
     let mut venues = venue::resolve_all(file.venue, file.venues, base)?;
     let listed: Vec<_> = venues.iter().collect();
     let labels = venue::labels(&listed);
@@ -173,6 +177,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         shards,
         strategies,
         stops,
+        exits,
         segment_bytes: segment as usize * 1024 * 1024,
         stall_max: stall_max(&file.journal.stall_max)?,
         keep: Keep {
@@ -268,6 +273,25 @@ fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
 fn stop_bps(s: &schema::Strategy) -> Result<u32, Issue> {
     let usual = bot4_signals::RouteConfig::default().stop_bps;
     s.stop_pct.as_ref().map_or(Ok(usual), |pct| super::risk::bps("stop_pct", pct, 50.0))
+}
+
+/// A strategy's target, and what of its exits rests at the venue.
+fn exits(s: &schema::Strategy) -> Result<Exits, Issue> {
+    let take_profit = s.take_profit_pct.as_ref();
+    let take_profit_bps =
+        take_profit.map_or(Ok(0), |pct| super::risk::bps("take_profit_pct", pct, 100.0))?;
+    let Some(word) = &s.native_exit else {
+        return Ok(Exits { take_profit_bps, native: Native::None });
+    };
+    let Some(native) = Native::from_name(word.get_ref()) else {
+        let what = format!("`{}` is not an exit", word.get_ref());
+        return Err(issue(word.span(), "native_exit", what, "choose none, stop or take_profit"));
+    };
+    if native == Native::TakeProfit && take_profit_bps == 0 {
+        let help = "say its distance: take_profit_pct = 2.0";
+        return Err(issue(word.span(), "native_exit", "there is no target".to_owned(), help));
+    }
+    Ok(Exits { take_profit_bps, native })
 }
 
 fn foreign(kind: &str, key: &'static str, span: Option<Range<usize>>) -> Result<(), Issue> {

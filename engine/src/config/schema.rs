@@ -131,6 +131,10 @@ pub struct Strategy {
     pub kind: Spanned<String>,
     /// Distance of the protective stop, per cent.
     pub stop_pct: Option<Spanned<f64>>,
+    /// Distance of the target from the entry, per cent.
+    pub take_profit_pct: Option<Spanned<f64>>,
+    /// Which exit of a position rests at the venue: `none`, `stop` or `take_profit`.
+    pub native_exit: Option<Spanned<String>>,
     /// Market maker: size of a quote in quote units.
     pub quote_notional: Option<Spanned<f64>>,
     /// Market maker: half spread as a share of the market's spread.

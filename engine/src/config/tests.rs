@@ -52,6 +52,10 @@ fn mistakes_point_at_their_line() {
     mutate("heat_pct = 1.0", "heat_pct = nan", &["heat_pct", "NaN"]);
     mutate("# history_min = 300", "history_min = 2000", &["history_min", "1024"]);
     mutate("# sizing = \"fixed\"", "sizing = \"all\"", &["sizing", "fixed or kelly"]);
+    let native = "# native_exit = \"none\"";
+    mutate(native, "native_exit = \"both\"", &["native_exit", "stop or take_profit"]);
+    mutate(native, "native_exit = \"take_profit\"", &["no target", "take_profit_pct"]);
+    mutate("# take_profit_pct = 2.0", "take_profit_pct = 200.0", &["take_profit_pct", "100"]);
     mutate("spread_share = 0.35", "sizing = \"kelly\"", &["sizing", "market_maker"]);
     let fallback = "# fallback_volatility_pct = 1.0";
     mutate(fallback, "fallback_volatility_pct = 0", &["fallback_volatility_pct", "above 0"]);

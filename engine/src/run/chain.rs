@@ -6,7 +6,7 @@ use bot4_feeds::Tee;
 use bot4_feeds::parse_agent::{ParseAgent, ParsePorts};
 use bot4_lanes::{Agent, Control, LogTx, Metrics};
 use bot4_risk::{RiskAgent, RiskConfig, RiskPorts};
-use bot4_signals::{SignalAgent, SignalConfig, SignalPorts, Strategy};
+use bot4_signals::{Exits, SignalAgent, SignalConfig, SignalPorts, Strategy};
 use bot4_types::{ConnId, Instrument, InstrumentTable, OrderId, Shards, VenueId};
 use bot4_venues::registry::Venue;
 
@@ -23,6 +23,8 @@ type Failure = Box<dyn std::error::Error>;
 pub struct Routing {
     /// Distance of protective stops, by strategy; the router's own where none is said.
     pub stop_bps: Vec<u32>,
+    /// Targets and native exits, by strategy.
+    pub exits: Vec<Exits>,
     /// How far through the touch positions are closed when trading is stopped; the router's own
     /// where it is not said.
     pub flatten_slip_bps: Option<u32>,
@@ -33,7 +35,7 @@ impl Routing {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let flatten_slip_bps = Some(config.risk.flatten_slip_bps);
-        Self { stop_bps: config.stops.clone(), flatten_slip_bps }
+        Self { stop_bps: config.stops.clone(), exits: config.exits.clone(), flatten_slip_bps }
     }
 }
 
@@ -155,7 +157,9 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
     let strategies = parts.strategies.iter().map(settings::strategy_of).map(planted).collect();
     let held = parts.risk.held.clone();
     let stops = parts.routing.stop_bps.clone();
-    let mut config = SignalConfig { held, stops, ..SignalConfig::new(strategies, OrderId(1)) };
+    let exits = parts.routing.exits.clone();
+    let mut config =
+        SignalConfig { held, stops, exits, ..SignalConfig::new(strategies, OrderId(1)) };
     if let Some(bps) = parts.routing.flatten_slip_bps {
         config.routing.flatten_slip_bps = bps;
     }

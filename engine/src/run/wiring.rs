@@ -40,7 +40,7 @@ pub use super::rings::Rings;
 use super::site::Site;
 use super::{settings, sharding};
 use crate::config::Config;
-use crate::replay::chain::inputs::{ChainInputs, StrategyRow};
+use crate::replay::chain::inputs::{ChainInputs, ExitRow, StrategyRow};
 use crate::replay::inputs::{About, RunInputs, config_hash};
 use crate::topology as t;
 
@@ -480,6 +480,7 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
         shards: sharding::rows_of(&shards(inputs)),
         ring_divisor: rings.divisor(),
         stop_bps: inputs.config.stops.clone(),
+        exits: inputs.config.exits.iter().map(ExitRow::of).collect(),
         flatten_slip_bps: Some(inputs.config.risk.flatten_slip_bps),
         plant: inputs.plant.map(|p| p.name().to_owned()),
     });

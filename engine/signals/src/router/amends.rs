@@ -2,7 +2,8 @@
 
 use bot4_types::{Cause, OrderAction, OrderIntent, OrderReport, ReportKind};
 
-use super::{Router, intent_of};
+use super::Router;
+use super::place::intent_of;
 use crate::actions::Turn;
 use crate::counters as c;
 use crate::rules;
@@ -62,13 +63,17 @@ impl Router {
     }
 
     /// The venue told the terms that hold, or that nothing changed.
-    pub(super) fn amend_over(&mut self, at: usize, report: &OrderReport) {
+    pub(super) fn amend_over(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
         if report.kind == ReportKind::AmendRejected {
             return self.amend_failed(at);
         }
         self.counters.add(c::AMENDED, 1);
         self.child_amended(at, Some(report.qty));
         let slot = &mut self.slots[at];
+        if report.price != slot.price || report.qty > slot.qty {
+            // Every venue puts such an order behind those that are there.
+            slot.since = turn.now;
+        }
         (slot.price, slot.qty, slot.amend) = (report.price, report.qty, None);
         if slot.state == SlotState::Amending {
             slot.state = SlotState::Live;

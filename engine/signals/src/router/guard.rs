@@ -21,7 +21,7 @@ use bot4_types::{
     Side, StrategyId,
 };
 
-use super::{Key, PARTS, Router, TAKE};
+use super::{Bracket, Key, PARTS, Router, TAKE};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::rules;
@@ -35,6 +35,10 @@ pub(super) const HALVINGS_MAX: u32 = 20;
 pub(crate) struct Guard {
     /// Price units; zero while there is none.
     stop: i64,
+    /// Where the position is taken with a profit, price units; zero while there is none.
+    pub target: i64,
+    /// When the stop was crossed.
+    pub triggered_at: Nanos,
     /// It was crossed: the position is being closed.
     pub triggered: bool,
     /// The side that would take the position is beyond the stop since then.
@@ -52,6 +56,11 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// Zero while there is none.
+    pub const fn stop_price(&self) -> i64 {
+        self.stop
+    }
+
     /// Wishes of the strategy are refused.
     pub fn stops(&self, now: Nanos) -> bool {
         self.triggered || now < self.paused_until
@@ -79,17 +88,20 @@ impl Router {
         let first = instrument.index() * self.strategies;
         for pair in first..first + self.strategies {
             self.watch(pair, origin, turn);
+            self.watch_target(pair, origin, turn);
+            self.watch_armed(pair, origin, turn);
         }
     }
 
     /// The position of `pair` was `before` and is what the table says, by `report` of an order
-    /// that carried a stop at a distance of `ticks` (zero: not known).
+    /// that carried a stop at a distance of so many ticks (zero: not known), and perhaps exits of
+    /// its own.
     pub(super) fn position_moved(
         &mut self,
         pair: usize,
         before: Qty,
         report: &OrderReport,
-        ticks: i32,
+        carried: (i32, Option<Bracket>),
         turn: Turn<'_>,
     ) {
         let now = self.positions[pair];
@@ -108,28 +120,42 @@ impl Router {
         let fresh = turned || self.guards[pair].stop == 0;
         self.guards[pair].dust = false;
         if fresh || now.abs() > before.abs() {
-            self.protect(pair, price, ticks, fresh);
+            self.protect(pair, price, carried, fresh);
         }
         self.watch(pair, Origin::other(Cause::Report), turn);
     }
 
-    /// Sets the stop of `pair` for an entry at `price`, or tightens it. Without a distance of its
-    /// own (`ticks` is zero) the configured one counts.
-    pub(super) fn protect(&mut self, pair: usize, price: Price, ticks: i32, fresh: bool) {
+    /// Sets stop and target of `pair` for an entry at `price`, or brings them nearer. Without a
+    /// distance of its own (zero ticks) the configured one counts.
+    pub(super) fn protect(
+        &mut self,
+        pair: usize,
+        price: Price,
+        (ticks, bracket): (i32, Option<Bracket>),
+        fresh: bool,
+    ) {
         let instrument = InstrumentId((pair / self.strategies) as u16);
         let Some(rules) = self.table.get(instrument) else { return };
         let strategy = StrategyId((pair % self.strategies) as u8);
         let usual = rules::stop_ticks(rules, price, self.stop_bps(strategy));
         let ticks = if ticks > 0 { ticks } else { usual };
         let distance = i64::from(ticks).saturating_mul(rules.tick.max(1));
-        let long = self.positions[pair].0 > 0;
+        let bps = self.exits_of(pair).take_profit_bps;
+        let profit = i64::from(rules::stop_ticks(rules, price, bps)).saturating_mul(rules.tick);
+        let long = if self.positions[pair].0 > 0 { 1 } else { -1 };
+        let away = |distance: i64| price.0.saturating_add(distance.saturating_mul(long)).max(1);
+        let usual =
+            Bracket { stop: away(-distance), target: if bps > 0 { away(profit) } else { 0 } };
+        let wanted = bracket.unwrap_or(usual);
         let guard = &mut self.guards[pair];
-        guard.stop = match (long, fresh) {
-            (true, true) => price.0.saturating_sub(distance).max(1),
-            (true, false) => guard.stop.max(price.0.saturating_sub(distance)),
-            (false, true) => price.0.saturating_add(distance),
-            (false, false) => guard.stop.min(price.0.saturating_add(distance)),
+        let nearer = |old: i64, new: i64, way: i64| match (fresh || old == 0, new) {
+            (_, 0) => old,
+            (true, new) => new,
+            (false, new) if way > 0 => old.max(new),
+            (false, new) => old.min(new),
         };
+        guard.stop = nearer(guard.stop, wanted.stop, long);
+        guard.target = nearer(if fresh { 0 } else { guard.target }, wanted.target, -long);
     }
 
     /// Nothing is held any more: the stop is done.
@@ -170,17 +196,25 @@ impl Router {
     }
 
     fn trigger(&mut self, pair: usize, origin: Origin, turn: Turn<'_>) {
+        self.begin_closing(pair, origin, turn);
+        self.close_position(pair, origin, turn);
+    }
+
+    /// The stop of `pair` was crossed, here or at the venue: nothing else is wanted any more.
+    pub(super) fn begin_closing(&mut self, pair: usize, origin: Origin, turn: Turn<'_>) {
         let guard = &mut self.guards[pair];
-        (guard.triggered, guard.dust) = (true, false);
+        (guard.triggered, guard.dust, guard.triggered_at) = (true, false, turn.now);
         self.changes += 1;
         self.counters.add(c::STOPS_TRIGGERED, 1);
+        self.list(pair);
         for at in pair * PARTS..(pair + 1) * PARTS {
-            self.drop_wish(at, origin, turn);
+            if !self.slots[at].exit {
+                self.drop_wish(at, origin, turn);
+            }
         }
         let instrument = InstrumentId((pair / self.strategies) as u16);
         let strategy = StrategyId((pair % self.strategies) as u8);
         self.stop_parents((strategy, instrument), origin, turn);
-        self.close_position(pair, origin, turn);
     }
 
     fn list(&mut self, pair: usize) {
@@ -216,6 +250,9 @@ impl Router {
         let slot = &self.slots[at];
         let busy = slot.state != SlotState::Free || slot.wish.is_some();
         if busy || turn.now < slot.retry_at || !self.is_open(slot.instrument) {
+            return;
+        }
+        if self.exit_works(pair, turn) {
             return;
         }
         match self.closing_order(pair) {

@@ -6,9 +6,13 @@
 //! Cost: a wish touches its slot and the slots of its instrument (one contiguous run).
 
 mod amends;
+mod armed;
+mod exits;
 mod flatten;
 mod guard;
+mod linked;
 mod parents;
+mod place;
 mod reports;
 
 use std::collections::VecDeque;
@@ -16,11 +20,16 @@ use std::collections::VecDeque;
 use bot4_lanes::{Counters, Phase, Tx};
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::{
-    Cause, HeldPosition, Instrument, InstrumentId, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, ParentEnd, Price, Qty, Side, Stage, StrategyId, Tif, Trail,
+    Cause, HeldPosition, Instrument, InstrumentId, InstrumentTable, Nanos, OrderId, OrderIntent,
+    ParentEnd, Qty, Side, StrategyId,
 };
 
+pub use self::armed::Armed;
+pub(crate) use self::exits::Bracket;
+pub use self::exits::{Exits, Native};
 use self::guard::Guard;
+use self::linked::Link;
+pub use self::linked::{Oco, OtherLeg};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::parent::Parents;
@@ -29,9 +38,10 @@ use crate::slot::{Open, OrderSlot, Origin, SlotState, Wish};
 
 /// Waiting slots tried in one turn.
 const RETRIES: usize = 64;
-/// Slots of one strategy in one instrument: bid, ask, take.
-const PARTS: usize = 3;
+/// Slots of one strategy in one instrument: bid, ask, take, stop.
+const PARTS: usize = 4;
 const TAKE: usize = 2;
+const STOP: usize = 3;
 /// Back-offs double up to this many times.
 const DOUBLINGS_MAX: u32 = 6;
 
@@ -92,6 +102,8 @@ pub struct Router {
     config: RouteConfig,
     /// By strategy.
     stops: Vec<u32>,
+    /// By strategy.
+    exits: Vec<Exits>,
     table: InstrumentTable,
     strategies: usize,
     /// By instrument, then strategy, then part; then those of parents' children.
@@ -105,6 +117,12 @@ pub struct Router {
     guards: Vec<Guard>,
     /// Places in `positions` that a stop is closing or may close soon.
     closing: Vec<usize>,
+    /// Places in `positions` that have a native exit.
+    natives: Vec<usize>,
+    /// By instrument, then strategy.
+    links: Vec<Option<Link>>,
+    /// Places in `links` that hold one.
+    linked: Vec<usize>,
     /// By instrument: best bid and ask, zero while they may not be traded on.
     touches: Vec<[i64; 2]>,
     /// By instrument: its book is live.
@@ -129,7 +147,7 @@ impl Router {
     /// [`reserve`](Self::reserve). The session counts as not ready until risk says it is.
     pub(crate) fn new(
         config: RouteConfig,
-        stops: Vec<u32>,
+        (stops, exits): (Vec<u32>, Vec<Exits>),
         first_order: OrderId,
         intents: Tx<OrderIntent>,
         counters: Counters,
@@ -137,6 +155,7 @@ impl Router {
         Self {
             config,
             stops,
+            exits,
             table: InstrumentTable::new(),
             strategies: 0,
             slots: Vec::new(),
@@ -145,6 +164,9 @@ impl Router {
             positions: Vec::new(),
             guards: Vec::new(),
             closing: Vec::new(),
+            natives: Vec::new(),
+            links: Vec::new(),
+            linked: Vec::new(),
             touches: Vec::new(),
             live: Vec::new(),
             open: Vec::new(),
@@ -167,7 +189,8 @@ impl Router {
         for instrument in table.all() {
             for strategy in 0..strategies {
                 let id = StrategyId(strategy as u8);
-                for (side, take) in [(Side::Buy, false), (Side::Sell, false), (Side::Buy, true)] {
+                let parts = [(Side::Buy, false), (Side::Sell, false), (Side::Buy, true)];
+                for (side, take) in parts.into_iter().chain([(Side::Buy, false)]) {
                     self.slots.push(OrderSlot::new(id, instrument.id, side, take));
                 }
             }
@@ -177,11 +200,15 @@ impl Router {
         self.positions = vec![Qty(0); pairs];
         self.guards = vec![Guard::default(); pairs];
         self.closing = Vec::with_capacity(pairs);
+        self.natives = Vec::with_capacity(pairs);
+        self.links = vec![None; pairs];
+        self.linked = Vec::with_capacity(pairs);
         self.touches = vec![[0; 2]; table.all().len()];
         self.live = vec![false; table.all().len()];
         self.open = vec![true; table.all().len()];
         self.waiting = VecDeque::with_capacity(self.slots.len());
         self.table = table;
+        self.list_natives();
     }
 
     /// Takes over `held` from an earlier run. Stops stand at the configured distance from what
@@ -191,7 +218,7 @@ impl Router {
             let Some(pair) = self.pair((position.strategy, position.instrument)) else { continue };
             self.positions[pair] = position.qty;
             if position.qty.0 != 0 {
-                self.protect(pair, position.entry(), 0, true);
+                self.protect(pair, position.entry(), (0, None), true);
             }
         }
     }
@@ -249,6 +276,9 @@ impl Router {
             self.counters.add(c::BLOCKED_STOP, 1);
             return Verdict::Stopped;
         }
+        if self.is_linked(p, side.index()) {
+            return Verdict::Busy;
+        }
         let expires = turn.now + self.config.wish_life;
         let wish = Wish { expires, amends: wish.amends || self.config.amends, ..wish };
         self.wish(p * PARTS + side.index(), side, wish, origin, turn)
@@ -279,6 +309,7 @@ impl Router {
     pub(crate) fn pull(&mut self, key: Key, side: Side, origin: Origin, turn: Turn<'_>) {
         if let Some(p) = self.pair(key) {
             self.drop_wish(p * PARTS + side.index(), origin, turn);
+            self.unlink(p, side.index(), turn);
         }
     }
 
@@ -294,15 +325,24 @@ impl Router {
         *flag = live;
         if !live {
             self.touches[instrument.index()] = [0; 2];
-            self.drop_wishes(instrument, origin, turn);
+            // What waits for its trigger was not decided on this book.
+            self.drop_wishes(instrument, STOP, origin, turn);
         }
     }
 
-    /// Nothing of `instrument` is wanted any more.
-    fn drop_wishes(&mut self, instrument: InstrumentId, origin: Origin, turn: Turn<'_>) {
+    /// Nothing in the first so many `parts` of `instrument` is wanted any more.
+    fn drop_wishes(
+        &mut self,
+        instrument: InstrumentId,
+        parts: usize,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) {
         let run = self.strategies * PARTS;
         for at in instrument.index() * run..(instrument.index() + 1) * run {
-            self.drop_wish(at, origin, turn);
+            if at % PARTS < parts {
+                self.drop_wish(at, origin, turn);
+            }
         }
         self.drop_children(instrument, origin, turn);
     }
@@ -337,6 +377,8 @@ impl Router {
             self.settle(at, turn, false);
         }
         self.close_on(turn);
+        self.keep_exits(turn);
+        self.keep_links(turn);
         if self.flattening {
             self.flatten(turn);
         }
@@ -351,6 +393,11 @@ impl Router {
     fn pair(&self, (strategy, instrument): Key) -> Option<usize> {
         let (s, i) = (strategy.0 as usize, instrument.index());
         (s < self.strategies && i < self.live.len()).then_some(i * self.strategies + s)
+    }
+
+    /// Strategies may act.
+    const fn is_running(&self) -> bool {
+        self.running
     }
 
     /// New orders may be placed for this instrument.
@@ -450,150 +497,5 @@ impl Router {
             slot.queued = true;
             self.waiting.push_back(at);
         }
-    }
-
-    fn try_place(&mut self, at: usize, turn: Turn<'_>, fresh: bool) {
-        let slot = self.slots[at];
-        let Some(wish) = slot.wish else { return };
-        if turn.now >= wish.expires.min(wish.until) {
-            self.slots[at].wish = None;
-            self.changes += 1;
-            self.counters.add(c::WISHES_EXPIRED, 1);
-            return;
-        }
-        let settling = !fresh && turn.now < slot.settle_at;
-        let open = self.is_open(slot.instrument) || self.closes_at_a_stop(&slot);
-        if settling || turn.now < slot.retry_at || !open {
-            return self.delayed(at, Cause::Timer);
-        }
-        if self.clear_the_way(at, wish.meets_at(slot.side), turn) {
-            self.counters.add(c::BLOCKED_SELF, u64::from(fresh));
-            return self.delayed(at, Cause::Report);
-        }
-        if self.intents.room() == 0 {
-            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
-        }
-        self.place(at, wish, turn);
-    }
-
-    /// The wait was not for room: what is sent later is no answer to the market message.
-    fn delayed(&mut self, at: usize, cause: Cause) {
-        let origin = &mut self.slots[at].origin;
-        if origin.cause == Cause::Market {
-            *origin = Origin::other(cause);
-            self.changes += 1;
-        }
-    }
-
-    /// Whether an own order stands in the way of an order of slot `at` at `price`. A take pulls
-    /// quotes out of its way; a quote waits for what is there.
-    fn clear_the_way(&mut self, at: usize, price: Price, turn: Turn<'_>) -> bool {
-        let run = self.strategies * PARTS;
-        let first = self.slots[at].instrument.index() * run;
-        let mut blocked = self.children_in_the_way(at, price, turn);
-        for other in first..first + run {
-            blocked |= self.is_in_the_way(at, other, price, turn);
-        }
-        blocked
-    }
-
-    fn place(&mut self, at: usize, wish: Wish, turn: Turn<'_>) {
-        let Some(qty) = self.allotted(at, wish) else {
-            return self.forget_wish(at); // of a child for which nothing is left
-        };
-        let wish = Wish { qty, ..wish };
-        let order = OrderId(self.next_order);
-        let slot = &mut self.slots[at];
-        (slot.style, slot.reduce_only, slot.until) = (wish.style, wish.reduce_only, wish.until);
-        let slot = self.slots[at];
-        let Some(rules) = self.table.get(slot.instrument) else { return };
-        let intent = OrderIntent {
-            stop_ticks: rules::stop_ticks(rules, wish.price, self.stop_bps(slot.strategy)),
-            expires: turn.now + self.config.intent_life,
-            ..intent_of(&slot, OrderAction::Place, order, wish.price, wish.qty, turn)
-        };
-        if self.intents.push(intent).is_err() {
-            return; // Room was asked for; the wish still stands if it vanished.
-        }
-        self.next_order += 1;
-        self.child_placed(at, order, wish.qty);
-        self.counters.add(c::PLACES, 1);
-        self.counters.add(if slot.take { c::TAKES } else { c::QUOTES }, 1);
-        let slot = &mut self.slots[at];
-        slot.state = SlotState::Pending;
-        slot.stop_ticks = intent.stop_ticks;
-        slot.order = order;
-        slot.price = wish.meets_at(slot.side);
-        slot.qty = wish.qty;
-        slot.filled = Qty(0);
-        slot.no_amend = false;
-        slot.since = turn.now;
-        slot.settle_at = Nanos::ZERO;
-        if slot.take {
-            slot.wish = None;
-        }
-    }
-
-    /// Cancels what rests in slot `at` if it is not what is wanted.
-    fn try_cancel(&mut self, at: usize, turn: Turn<'_>) {
-        let slot = self.slots[at];
-        if !slot.differs() || turn.now < slot.retry_at {
-            return;
-        }
-        if self.intents.room() == 0 {
-            return self.counters.add(c::BLOCKED_NO_ROOM, 1);
-        }
-        let again = turn.now + self.config.cancel_again;
-        let left = Qty((slot.qty.0 - slot.filled.0).max(0));
-        let intent = OrderIntent {
-            expires: again,
-            ..intent_of(&slot, OrderAction::Cancel, slot.order, slot.price, left, turn)
-        };
-        if self.intents.push(intent).is_err() {
-            return;
-        }
-        self.counters.add(c::CANCELS, 1);
-        let slot = &mut self.slots[at];
-        if matches!(slot.state, SlotState::Live | SlotState::Amending) {
-            slot.state = SlotState::Cancelling;
-        }
-        slot.retry_at = again;
-        slot.origin = Origin::other(Cause::Report);
-    }
-}
-
-/// The parts that all intents of a slot share. The trail is marked here, at the push.
-fn intent_of(
-    slot: &OrderSlot,
-    action: OrderAction,
-    order: OrderId,
-    price: Price,
-    qty: Qty,
-    turn: Turn<'_>,
-) -> OrderIntent {
-    let origin = slot.origin;
-    let market = origin.cause == Cause::Market;
-    let mut trail = if market { origin.trail } else { Trail::start(turn.now) };
-    trail.mark(Stage::Signal, turn.probe.stamp());
-    let (kind, tif) = slot.style.terms();
-    let tif = if slot.until < Nanos::MAX { Tif::Gtd } else { tif };
-    OrderIntent {
-        trail,
-        order,
-        price,
-        qty,
-        stop_ticks: 0,
-        instrument: slot.instrument,
-        strategy: slot.strategy,
-        cause: origin.cause,
-        expires: turn.now,
-        action,
-        kind,
-        tif,
-        trigger: Price(0),
-        until: slot.until,
-        reduce_only: slot.reduce_only,
-        side: slot.side,
-        parent: slot.parent,
     }
 }

@@ -91,7 +91,8 @@ impl Router {
         if other == at || !there.crosses(slot.side, price) {
             return false;
         }
-        if slot.take && !there.take && there.state == SlotState::Live {
+        let takes = slot.wish.is_some_and(|wish| wish.style.takes());
+        if takes && !there.take && there.state == SlotState::Live {
             self.drop_wish(other, slot.origin, turn);
         }
         true

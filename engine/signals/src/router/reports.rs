@@ -33,7 +33,8 @@ impl Router {
                 let before = std::mem::replace(&mut self.positions[pair], *position);
                 self.counters.add(c::FILLS, u64::from(report.kind == ReportKind::Fill));
                 let slot = self.slot_of(key, report.order);
-                let ticks = slot.map_or(0, |at| self.slots[at].stop_ticks);
+                let carried = slot
+                    .map_or((0, None), |at| (self.slots[at].stop_ticks, self.slots[at].bracket));
                 match slot {
                     Some(at) => self.reported(at, report, turn),
                     None => {
@@ -41,7 +42,7 @@ impl Router {
                         self.parents.late(report);
                     }
                 }
-                self.position_moved(pair, before, report, ticks, turn);
+                self.position_moved(pair, before, report, carried, turn);
                 Some(key)
             }
             AccountReport::Refused { order, action, instrument, strategy, reason } => {
@@ -73,7 +74,7 @@ impl Router {
         *open = news.open;
         if !news.open {
             self.counters.add(c::CLOSED, 1);
-            self.drop_wishes(instrument, Origin::other(Cause::Operator), turn);
+            self.drop_wishes(instrument, PARTS, Origin::other(Cause::Operator), turn);
         }
     }
 
@@ -87,6 +88,10 @@ impl Router {
     fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
         self.closing_reported(at, report);
         self.child_reported(at, report);
+        if at < self.first_child {
+            self.stop_reported(at, report, turn);
+            self.link_reported(at, report, turn);
+        }
         let slot = &mut self.slots[at];
         slot.filled = slot.filled.max(report.cum_qty);
         if report.state.is_terminal() {
@@ -105,7 +110,7 @@ impl Router {
                 }
             }
             ReportKind::AmendSent | ReportKind::Triggered => {}
-            ReportKind::Amended | ReportKind::AmendRejected => self.amend_over(at, report),
+            ReportKind::Amended | ReportKind::AmendRejected => self.amend_over(at, report, turn),
             ReportKind::CancelSent => {
                 if matches!(slot.state, SlotState::Live | SlotState::Amending) {
                     slot.state = SlotState::Cancelling;
@@ -156,8 +161,16 @@ impl Router {
         let slot = &mut self.slots[at];
         slot.amend = None;
         let cancelled = slot.state == SlotState::Cancelling && state == OrderState::Canceled;
+        let refused = matches!(state, OrderState::Rejected | OrderState::NotSent);
+        let waited = slot.style.waits() && !slot.triggered && !slot.exit;
         slot.state = SlotState::Free;
         slot.retry_at = Nanos::ZERO;
+        if let Some(wish) = slot.wish.as_mut().filter(|_| refused && waited) {
+            // The venue does not take it: it waits here.
+            wish.native = false;
+            self.counters.add(c::REJECTED, 1);
+            return;
+        }
         if cancelled && slot.wish.is_some() {
             slot.settle_at = turn.now + self.config.settle;
             slot.origin = Origin::other(Cause::Report);

@@ -1,8 +1,10 @@
 //! The signal agent between hand-held links, and a model of what lies behind them.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::sync::{Arc, Mutex};
+
 use bot4_lanes::{Agent, Control, Metrics, Probe, Rx, Tx, ring};
-use bot4_signals::{SignalAgent, SignalConfig, SignalPorts, Strategy};
+use bot4_signals::{Actions, SignalAgent, SignalConfig, SignalPorts, Strategy, View};
 use bot4_types::book::{BookState, StaleReason};
 use bot4_types::{
     AccountReport, AssetId, BookOrder, DoneReason, Instrument, InstrumentId, InstrumentTable,
@@ -43,6 +45,8 @@ pub struct Rig {
     pub metrics: Metrics,
     pub probe: Probe,
     pub now: Nanos,
+    /// What the strategy holds, by the fills told with [`Rig::fill`].
+    pub held: Qty,
     id: u64,
 }
 
@@ -52,6 +56,10 @@ impl Rig {
     }
 
     pub fn with(config: SignalConfig, intents_room: usize) -> Self {
+        Self::over(table(), config, intents_room)
+    }
+
+    pub fn over(table: InstrumentTable, config: SignalConfig, intents_room: usize) -> Self {
         let (metrics, control) = (Metrics::in_memory(), Control::new());
         let (tops, tops_rx) = ring(1_024);
         let (account, account_rx) = ring(1_024);
@@ -64,11 +72,23 @@ impl Rig {
             books: vec![books_tx],
             control: control.clone(),
         };
-        let mut agent = SignalAgent::new(config, table(), ports, &metrics);
+        let mut agent = SignalAgent::new(config, table, ports, &metrics);
         let now = Nanos::from_secs(1);
         agent.start(now).expect("starts");
         let probe = Probe::logical();
-        Self { agent, tops, account, intents, books, control, metrics, probe, now, id: 0 }
+        Self {
+            agent,
+            tops,
+            account,
+            intents,
+            books,
+            control,
+            metrics,
+            probe,
+            now,
+            held: Qty(0),
+            id: 0,
+        }
     }
 
     /// A rig whose session is ready.
@@ -169,7 +189,8 @@ impl Rig {
 
     /// Sends a report of `intent`'s order and works once.
     pub fn report(&mut self, intent: &OrderIntent, kind: ReportKind, state: OrderState) {
-        self.account.push(report(intent, kind, state, Qty(0), Qty(0), self.now)).expect("room");
+        let told = report(intent, kind, state, Qty(0), self.held, self.now);
+        self.account.push(told).expect("room");
         self.turn();
     }
 
@@ -183,6 +204,58 @@ impl Rig {
 
     pub fn count(&self, name: &str) -> u64 {
         self.metrics.total(name)
+    }
+}
+
+/// Does what it is told at the next top.
+pub struct Puppet(pub Strings);
+
+/// Deeds that wait, and what came of the last.
+#[derive(Clone, Default)]
+pub struct Strings(Arc<Mutex<Option<Deed>>>);
+
+type Deed = Box<dyn FnOnce(&mut Actions<'_>) + Send>;
+
+impl Strategy for Puppet {
+    fn name(&self) -> &'static str {
+        "puppet"
+    }
+
+    fn on_top(&mut self, _: &View<'_>, orders: &mut Actions<'_>) {
+        if let Some(deed) = self.0.0.lock().expect("alone").take() {
+            deed(orders);
+        }
+    }
+}
+
+impl Rig {
+    /// Lets the puppet on `strings` do `deed` at a top with these prices.
+    pub fn does<R: Send + 'static>(
+        &mut self,
+        strings: &Strings,
+        (bid, ask): (i64, i64),
+        deed: impl FnOnce(&mut Actions<'_>) -> R + Send + 'static,
+    ) -> R {
+        let answer = Arc::new(Mutex::new(None));
+        let told = answer.clone();
+        let deed = move |orders: &mut Actions<'_>| {
+            *told.lock().expect("alone") = Some(deed(orders));
+        };
+        *strings.0.lock().expect("alone") = Some(Box::new(deed));
+        self.top(0, bid, ask);
+        self.turn();
+        let answer = answer.lock().expect("alone").take();
+        answer.expect("the strategy was called")
+    }
+
+    /// A fill of so much of `intent`'s order at its price, and the position after it.
+    pub fn fill(&mut self, intent: &OrderIntent, qty: i64, position: i64, state: OrderState) {
+        self.held = Qty(position);
+        let told = report(intent, ReportKind::Fill, state, Qty(qty), Qty(position), self.now);
+        let AccountReport::Order { report, position } = told else { unreachable!("an order's") };
+        let report = OrderReport { last_qty: Qty(qty), last_price: intent.price, ..report };
+        self.account.push(AccountReport::Order { report, position }).expect("room");
+        self.turn();
     }
 }
 

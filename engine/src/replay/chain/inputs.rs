@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bot4_signals::{Exits, Native};
 use bot4_venues::registry::Venue;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct ChainInputs {
     /// Distance of stops by strategy; captures of earlier versions say none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_bps: Vec<u32>,
+    /// Targets and native exits by strategy; captures of earlier versions say none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<ExitRow>,
     /// How far through the touch a stop closes what is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flatten_slip_bps: Option<u32>,
@@ -38,7 +42,11 @@ impl ChainInputs {
     /// How far the router may go.
     #[must_use]
     pub fn routing(&self) -> Routing {
-        Routing { stop_bps: self.stop_bps.clone(), flatten_slip_bps: self.flatten_slip_bps }
+        Routing {
+            stop_bps: self.stop_bps.clone(),
+            exits: self.exits.iter().map(ExitRow::exits).collect(),
+            flatten_slip_bps: self.flatten_slip_bps,
+        }
     }
 
     /// The venue and what is planted.
@@ -52,6 +60,28 @@ impl ChainInputs {
             Some(name) => Some(Plant::from_name(name).ok_or(format!("no plant `{name}`"))?),
         };
         Ok((venue, plant))
+    }
+}
+
+/// The exits of a strategy in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExitRow {
+    take_profit_bps: u32,
+    native: String,
+}
+
+impl ExitRow {
+    /// The row of `exits`.
+    #[must_use]
+    pub fn of(exits: &Exits) -> Self {
+        let native = exits.native.name().to_owned();
+        Self { take_profit_bps: exits.take_profit_bps, native }
+    }
+
+    fn exits(&self) -> Exits {
+        let native = Native::from_name(&self.native).unwrap_or_default();
+        Exits { take_profit_bps: self.take_profit_bps, native }
     }
 }
 
@@ -131,6 +161,7 @@ mod tests {
                 ],
                 shards: vec![ShardRow { book: 1, conns: vec![0, 1] }],
                 stop_bps: vec![300, 25],
+                exits: vec![ExitRow::of(&Exits { take_profit_bps: 7, native: Native::Stop })],
                 flatten_slip_bps: Some(50),
                 ring_divisor: 3,
                 plant: Some("order".into()),
