@@ -67,7 +67,8 @@ const fn terms(open: Open) -> Terms {
     Terms { price: open.price, qty: open.qty }
 }
 
-/// A stop, two linked orders or a bracket, as a command: its undo withdraws it, and the undo of that
+/// A stop, two linked orders or a bracket, as a command: its undo withdraws it, and the undo of
+/// that brings it back.
 /// brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkedCommand {
