@@ -22,6 +22,9 @@
 //! [`ws::Deframer`] moves payload bytes from there into the caller's buffer, whatever the frame
 //! and record borders are.
 //!
+//! **Requests** ([`http`]) go over the same streams: a venue that takes orders by HTTP is written to
+//! by the lane that sends them.
+//!
 //! **Direct reads, no readiness queue.** [`transport::Stream::fill`] calls `recv` on the
 //! non-blocking socket instead of asking an event queue first. The design's single-run figures
 //! are about 320 ns for an empty `recv` and 155 ns for an empty `epoll_wait`, so an idle turn is
@@ -45,6 +48,7 @@
 pub mod backoff;
 pub mod connection;
 pub mod handshake;
+pub mod http;
 pub mod transport;
 pub mod ws;
 
