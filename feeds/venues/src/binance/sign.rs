@@ -22,6 +22,8 @@ pub enum KeyError {
     NotBase64,
     /// The bytes are not a PKCS#8 Ed25519 private key.
     NotEd25519,
+    /// The bytes are neither an Ed25519 nor a P-256 private key.
+    NotTokenKey,
     /// The API key holds a character that no API key has.
     BadApiKey,
 }
@@ -36,6 +38,9 @@ impl fmt::Display for KeyError {
             }
             Self::NotBase64 => "the key is not base64",
             Self::NotEd25519 => "the key is not an Ed25519 private key in PKCS#8",
+            Self::NotTokenKey => {
+                "the key is neither Ed25519 (base64 of 32 or 64 bytes, or PKCS#8) nor P-256 (PEM)"
+            }
             Self::BadApiKey => "the API key may hold only letters, digits, `-` and `_`",
         })
     }
