@@ -28,12 +28,20 @@ pub struct Fees {
     pub taker_e8: i64,
 }
 
+/// What a buyer of this value must have; with fees beside it where they are taken in the quote
+/// asset. Fees of parts are rounded down each, so that together they are never above this.
+#[must_use]
+pub fn reserved(value: i128, beside: Option<Fees>) -> i128 {
+    beside.map_or(value, |fees| value + fee_floor(value, fees.maker_e8.max(fees.taker_e8)) + 1)
+}
+
 /// The money side of one fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Value of the fill in the quote asset, rounded down.
     pub quote: i128,
-    /// Fee, in the asset received: base for a buyer, quote for a seller. Rounded down.
+    /// Fee, in the asset received: base for a buyer, quote for a seller (venues that take fees in
+    /// quote units reckon as for a seller). Rounded down.
     pub commission: i128,
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::account::{Account, Balance, Fees, Settlement};
+use crate::account::{Account, Balance, Fees, Settlement, reserved};
 use crate::change::Listing;
 use crate::decimal::value_ceil;
 use crate::error::ApiError;
@@ -132,6 +132,8 @@ pub struct Exchange {
     pub events: Vec<Private>,
     /// What the log must learn.
     pub changes: Changes,
+    /// Fees are taken in the quote asset on both sides, not in what is received.
+    pub fees_in_quote: bool,
     fees: Fees,
     crowd_id: u64,
     rng: Rng,
@@ -163,6 +165,7 @@ impl Exchange {
             prints: Vec::new(),
             events: Vec::new(),
             changes: Changes::default(),
+            fees_in_quote: false,
             fees,
             crowd_id: 1 << 60,
             rng,
@@ -356,8 +359,12 @@ impl Exchange {
         }
         let (asset, amount) = match (ticket.side, ticket.price.or(stop)) {
             (Side::Sell, _) => (&market.spec.base, i128::from(ticket.qty)),
-            (Side::Buy, Some(price)) => (&market.spec.quote, value_ceil(price, ticket.qty)),
-            (Side::Buy, None) => (&market.spec.quote, market.book.reach(&incoming(0, ticket)).1),
+            (Side::Buy, price) => {
+                let reach = || market.book.reach(&incoming(0, ticket)).1;
+                let value = price.map_or_else(reach, |price| value_ceil(price, ticket.qty));
+                let beside = self.fees_in_quote.then_some(self.fees);
+                (&market.spec.quote, reserved(value, beside))
+            }
         };
         if !self.account.lock(asset, amount) {
             let msg = "Account has insufficient balance for requested action.";
@@ -427,10 +434,12 @@ impl Exchange {
 
     /// Books one fill of an own order: quantities, money, history, events.
     fn fill(&mut self, id: u64, trade: u64, price: i64, qty: i64, maker: bool, now_ms: u64) {
+        let beside = self.fees_in_quote.then_some(self.fees);
         let Some(order) = self.orders.by_id_mut(id) else { return };
         let spec = &self.markets[order.market].spec;
         let rate = if maker { self.fees.maker_e8 } else { self.fees.taker_e8 };
-        let money = Settlement::new(order.side, price, qty, rate);
+        let priced = if self.fees_in_quote { Side::Sell } else { order.side };
+        let money = Settlement::new(priced, price, qty, rate);
         let first = order.filled == 0;
         order.filled += qty;
         order.quote += money.quote;
@@ -438,15 +447,20 @@ impl Exchange {
         order.status = if order.left() == 0 { Status::Filled } else { Status::PartiallyFilled };
         let (commission_asset, released) = match order.side {
             Side::Buy => {
+                let (asset, of_quote, of_base) = match self.fees_in_quote {
+                    true => (&spec.quote, money.commission, 0),
+                    false => (&spec.base, 0, money.commission),
+                };
+                let paid = money.quote + of_quote;
                 let keep = if order.kind.is_market() {
-                    order.locked - money.quote
+                    order.locked - paid
                 } else {
-                    value_ceil(order.price, order.left())
+                    reserved(value_ceil(order.price, order.left()), beside)
                 };
                 let released = order.locked - keep;
-                self.account.pay(&spec.quote, released, money.quote);
-                self.account.receive(&spec.base, i128::from(qty) - money.commission);
-                (spec.base.clone(), released)
+                self.account.pay(&spec.quote, released, paid);
+                self.account.receive(&spec.base, i128::from(qty) - of_base);
+                (asset.clone(), released)
             }
             Side::Sell => {
                 self.account.pay(&spec.base, i128::from(qty), i128::from(qty));

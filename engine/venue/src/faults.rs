@@ -123,9 +123,15 @@ impl Venue {
         self.some_of(line, |role| matches!(role, Role::Market))
     }
 
-    /// The account's connections that a fault is for, likewise.
+    /// The account's connections that a fault is for, likewise; those by which orders come as
+    /// plain requests are counted behind the others.
     fn private_lines(&self, line: Option<usize>) -> Vec<ConnId> {
-        self.some_of(line, |role| matches!(role, Role::Private | Role::Api(_)))
+        let mut all = self.some_of(None, |role| matches!(role, Role::Private | Role::Api(_)));
+        all.extend(&self.askers);
+        match line {
+            None => all,
+            Some(n) => all.into_iter().skip(n.saturating_sub(1)).take(1).collect(),
+        }
     }
 
     fn some_of(&self, line: Option<usize>, wanted: fn(&Role) -> bool) -> Vec<ConnId> {
@@ -207,11 +213,10 @@ impl Venue {
     }
 
     fn cut_all(&mut self) {
-        let all: Vec<ConnId> = self.conns.keys().copied().collect();
+        let mut all = self.some_of(None, |role| !matches!(role, Role::Control));
+        all.extend(&self.askers);
         for conn in all {
-            if self.conns.get(&conn).is_some_and(|at| !matches!(at.role, Role::Control)) {
-                self.cut(conn, Cut::Fin);
-            }
+            self.cut(conn, Cut::Fin);
         }
     }
 

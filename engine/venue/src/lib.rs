@@ -61,6 +61,7 @@ pub mod limits;
 pub mod matching;
 mod mishap;
 pub mod orders;
+mod plain;
 mod player;
 mod pulse;
 pub mod recorded;

@@ -14,7 +14,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::dialect::{Ask, Page};
+use crate::dialect::{Ask, Reply};
 use crate::venue::{ConnId, Out, Venue};
 
 /// Bytes that may wait for a slow reader before it is cut: several of the largest recorded
@@ -71,6 +71,8 @@ pub struct Session<S> {
     linger_until_ns: Option<u64>,
     /// Said before the handshake's answer had left, and when.
     early: Vec<(Out, u64)>,
+    /// A plain request was read whose answer is yet to come.
+    is_waiting: bool,
 }
 
 impl<S: Read + Write> Session<S> {
@@ -78,7 +80,8 @@ impl<S: Read + Write> Session<S> {
     pub fn new(stream: S, now_ns: u64) -> Self {
         let (received, answer) = (Vec::new(), Vec::new());
         let state = State::Handshake { stream, received, answer, then: Then::End };
-        Self { state, linger_until_ns: Some(now_ns + LINGER_NS), early: Vec::new() }
+        let (linger_until_ns, early) = (Some(now_ns + LINGER_NS), Vec::new());
+        Self { state, linger_until_ns, early, is_waiting: false }
     }
 
     /// Is there nothing more to do with it?
@@ -111,8 +114,17 @@ impl<S: Read + Write> Session<S> {
 
     /// Puts something into the output; it leaves with [`Session::flush`] or when much is there.
     pub fn send(&mut self, out: Out, now_ns: u64) {
-        if matches!(self.state, State::Handshake { .. }) {
-            return self.early.push((out, now_ns));
+        if let State::Handshake { answer, then, .. } = &mut self.state {
+            return match out {
+                Out::Reply(reply) if self.is_waiting => {
+                    (*answer, *then) = (reply_text(&reply, false), Then::Again);
+                    self.is_waiting = false;
+                    self.linger_until_ns = Some(now_ns + IDLE_NS);
+                }
+                Out::Reply(_) => {}
+                Out::Drop => self.state = State::Gone,
+                other => self.early.push((other, now_ns)),
+            };
         }
         let State::Open(socket) = &mut self.state else { return };
         let written = match out {
@@ -123,6 +135,7 @@ impl<S: Read + Write> Session<S> {
                 let code = CloseCode::from(code);
                 socket.close(Some(CloseFrame { code, reason: reason.into() }))
             }
+            Out::Reply(_) => Ok(()),
             Out::Drop | Out::Reset | Out::Stall => Err(Error::AlreadyClosed),
         };
         self.judge(written);
@@ -161,15 +174,20 @@ impl<S: Read + Write> Session<S> {
             let State::Handshake { stream, received, answer, then } = &mut self.state else {
                 return;
             };
-            if !answer.is_empty() {
+            if !answer.is_empty() || self.is_waiting {
                 return;
             }
             match plain(received) {
                 Ok(Some((length, ask))) => {
-                    let page = venue.ask(&ask.borrowed(), now_ns);
-                    (*answer, *then) = (page_text(&page, false), Then::Again);
+                    let reply = venue.ask_on(id, &ask.borrowed(), now_ns);
                     received.drain(..length);
                     self.linger_until_ns = Some(now_ns + IDLE_NS);
+                    match reply {
+                        Some(reply) => {
+                            (*answer, *then) = (reply_text(&reply, false), Then::Again);
+                        }
+                        None => self.is_waiting = true,
+                    }
                     // Its records come first: it leaves with the next flush.
                     return;
                 }
@@ -193,8 +211,14 @@ impl<S: Read + Write> Session<S> {
                 }
                 Ok(Some((length, request))) => {
                     received.drain(..length);
-                    (*answer, *then) = first_answer(&request, id, venue, now_ns);
                     self.linger_until_ns = Some(now_ns + IDLE_NS);
+                    match first_answer(&request, id, venue, now_ns) {
+                        Some(first) => (*answer, *then) = first,
+                        None => {
+                            self.is_waiting = true;
+                            return;
+                        }
+                    }
                 }
                 _ => (*answer, *then) = (refusal(400), Then::End),
             }
@@ -284,8 +308,13 @@ fn plain(received: &[u8]) -> Result<Option<(usize, Post)>, ()> {
     Ok(Some((head + length.min(HANDSHAKE_MAX), Post { target, headers, body })))
 }
 
-/// Answers a handshake, or a plain request.
-fn first_answer(request: &Request, id: ConnId, venue: &mut Venue, now_ns: u64) -> (Vec<u8>, Then) {
+/// Answers a handshake, or a plain request; `None`: later.
+fn first_answer(
+    request: &Request,
+    id: ConnId,
+    venue: &mut Venue,
+    now_ns: u64,
+) -> Option<(Vec<u8>, Then)> {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     if !request.headers().contains_key("Upgrade") {
         let close = request.headers().get("Connection");
@@ -297,27 +326,28 @@ fn first_answer(request: &Request, id: ConnId, venue: &mut Venue, now_ns: u64) -
             .collect();
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let ask = Ask { method: "GET", path, query, headers: &headers, body: "" };
-        let answer = page_text(&venue.ask(&ask, now_ns), close);
-        return (answer, if close { Then::End } else { Then::Again });
+        let answer = reply_text(&venue.ask_on(id, &ask, now_ns)?, close);
+        return Some((answer, if close { Then::End } else { Then::Again }));
     }
-    let Ok(response) = create_response(request) else { return (refusal(400), Then::End) };
+    let Ok(response) = create_response(request) else { return Some((refusal(400), Then::End)) };
     if let Err(status) = venue.connect(id, path, now_ns) {
-        return (refusal(status), Then::End);
+        return Some((refusal(status), Then::End));
     }
     let mut answer = Vec::new();
-    match write_response(&mut answer, &response) {
+    Some(match write_response(&mut answer, &response) {
         Ok(()) => (answer, Then::Open),
         Err(_) => (refusal(500), Then::End),
-    }
+    })
 }
 
-fn page_text(page: &Page, close: bool) -> Vec<u8> {
+fn reply_text(reply: &Reply, close: bool) -> Vec<u8> {
+    let (page, headers) = (&reply.page, &reply.headers);
     let (status, reason, body) = (page.status, reason(page.status), &page.body);
     let connection = if close { "close" } else { "keep-alive" };
     let length = body.len();
     format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json;charset=UTF-8\r\n\
-         Content-Length: {length}\r\nConnection: {connection}\r\n\r\n{body}"
+         Content-Length: {length}\r\nConnection: {connection}\r\n{headers}\r\n{body}"
     )
     .into_bytes()
 }
@@ -330,6 +360,7 @@ fn refusal(status: u16) -> Vec<u8> {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         418 => "I'm a teapot",

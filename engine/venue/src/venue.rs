@@ -5,7 +5,7 @@
 //! record is queued before the answer that depends on it. Time is Unix ns, never going back.
 //! Cost: idle connections cost nothing but their pings; messages nobody hears are not written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use crate::account::{Account, Fees, position_event};
@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::decimal::ONE;
 use crate::dialect::binance::api::{ApiSession, Call, Credentials};
 use crate::dialect::tamper::DataFaults;
-use crate::dialect::{Ask, ConnRules, Desk, Dialect, Keys, Page};
+use crate::dialect::{ConnRules, Desk, Dialect, Keys, Reply};
 use crate::exchange::{Exchange, Private};
 use crate::generator::Activity;
 use crate::limits::{LimitRules, Limits, Window};
@@ -46,6 +46,8 @@ pub enum Out {
     Reset,
     /// Half a TLS record leaves, and then nothing any more.
     Stall,
+    /// The answer to a plain request.
+    Reply(Box<Reply>),
 }
 
 /// What trades.
@@ -184,6 +186,8 @@ pub struct Venue {
     pub(crate) faults: DataFaults,
     pub(crate) control: Control,
     pub(crate) conns: BTreeMap<ConnId, Conn>,
+    /// Connections for plain requests by which orders came.
+    pub(crate) askers: BTreeSet<ConnId>,
     pub(crate) out: VecDeque<(ConnId, Out)>,
     pub(crate) answers: Vec<(ConnId, String, bool)>,
     pub(crate) records: VecDeque<String>,
@@ -210,7 +214,7 @@ impl Venue {
         let mut balances = config.balances;
         let mut source = config.market;
         match &mut source {
-            MarketSource::Generated(_) => {}
+            MarketSource::Generated(_) => fund_recorded(&symbols, &mut balances),
             MarketSource::Recorded { recording, .. } => {
                 symbols = std::mem::take(&mut recording.symbols);
                 fund_recorded(&symbols, &mut balances);
@@ -223,13 +227,14 @@ impl Venue {
         let ids_rng = Rng::new(rng.bits());
         let mut exchange = Exchange::new(markets, account, limits, config.fees, ids_rng);
         restore(&mut exchange, stored);
-        let api_key = config.credentials.api_key.clone();
+        let Credentials { api_key, public_key } = config.credentials.clone();
         let words = Words {
             venue: config.venue,
             old_checksum: config.old_checksum,
-            keys: Keys { api_key, secret: config.secret },
+            keys: Keys { api_key, secret: config.secret, public_key },
         };
         let (pulse, dialect) = begin(&words, source, config.script, &mut exchange, &mut rng)?;
+        exchange.fees_in_quote = dialect.charges_quote();
         let rules = dialect.rules();
         let own = dialect.trades_at().is_some();
         let ping_every_ns = config.ping_every_ms * 1_000_000;
@@ -240,6 +245,7 @@ impl Venue {
             faults: DataFaults::default(),
             control: Control::default(),
             conns: BTreeMap::new(),
+            askers: BTreeSet::new(),
             out: VecDeque::new(),
             answers: Vec::new(),
             records: VecDeque::new(),
@@ -312,23 +318,6 @@ impl Venue {
         if self.exchange.limits.connect(now_ms) { Ok(()) } else { Err(429) }
     }
 
-    /// A plain GET request arrived; its answer.
-    pub fn get(&mut self, path_and_query: &str, now_ns: u64) -> Page {
-        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        self.ask(&Ask { method: "GET", path, query, headers: &[], body: "" }, now_ns)
-    }
-
-    /// A plain request arrived; its answer, which may leave when the account's records are stored.
-    pub fn ask(&mut self, ask: &Ask<'_>, now_ns: u64) -> Page {
-        self.advance(now_ns);
-        if self.pulse.is_down() {
-            return Page { status: 503, body: String::new() };
-        }
-        let page = self.speak(|dialect, desk| dialect.ask(desk, ask));
-        self.settle_requests();
-        page.unwrap_or(Page { status: 404, body: String::new() })
-    }
-
     /// Stores and tells what requests in the dialect's own words changed. Answers go before the
     /// events that they cause, or behind them, as it happens.
     pub(crate) fn settle_requests(&mut self) {
@@ -365,6 +354,7 @@ impl Venue {
 
     /// The connection is gone.
     pub fn disconnect(&mut self, conn: ConnId) {
+        self.askers.remove(&conn);
         if self.conns.remove(&conn).is_some_and(|c| matches!(c.role, Role::Market | Role::Private))
         {
             self.dialect.close(conn);

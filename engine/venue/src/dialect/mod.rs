@@ -94,6 +94,8 @@ pub struct Keys {
     pub api_key: String,
     /// The secret.
     pub secret: String,
+    /// The public half of a key pair (Ed25519).
+    pub public_key: [u8; 32],
 }
 
 /// What the venue itself holds its connections to.
@@ -203,6 +205,15 @@ impl Page {
     }
 }
 
+/// What goes out for a plain request: the answer and further lines of its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The answer.
+    pub page: Page,
+    /// Headers, each with its line end.
+    pub headers: String,
+}
+
 /// One venue's language on its public market data connections. See the module.
 pub trait Dialect: Send {
     /// What the venue holds connections to.
@@ -251,6 +262,22 @@ pub trait Dialect: Send {
     /// A plain request with everything that came with it; `None`: not found.
     fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
         (ask.method == "GET").then(|| self.page(desk, ask.path, ask.query)).flatten()
+    }
+
+    /// Where orders go by plain requests: whether this one is about orders or a mere question of
+    /// the account. `None` where faults of the account do not touch plain requests.
+    fn is_order(&self, _ask: &Ask<'_>) -> Option<bool> {
+        None
+    }
+
+    /// Further lines for the head of the answer to the last plain request.
+    fn headers(&self) -> String {
+        String::new()
+    }
+
+    /// Fees are taken in the quote asset on both sides.
+    fn charges_quote(&self) -> bool {
+        false
     }
 
     /// Connections at this path are the account's: they trade or hear what became of orders.

@@ -6,10 +6,11 @@
 //! that an order is fixed pieces, its digits, and a copy of a token. Allocation: none once the
 //! buffers have grown, but for new tokens.
 
-use bot4_types::{ClientId, Instrument, InstrumentTable, OrderKind, Side, Symbol, Tif};
+use bot4_types::{InstrumentTable, OrderKind, Side, Symbol, Tif};
 
 use super::token::{Token, TokenKeys};
 use crate::json::write_text;
+use crate::place::Place;
 use crate::rest;
 use crate::url::percent_encoded;
 use crate::write::{decimal, digits, rfc3339};
@@ -30,25 +31,6 @@ const ORDERS_PATH: &str = "/api/v3/brokerage/orders/historical/batch";
 const FILLS_PATH: &str = "/api/v3/brokerage/orders/historical/fills";
 const ACCOUNTS_PATH: &str = "/api/v3/brokerage/accounts";
 const TIME_PATH: &str = "/api/v3/brokerage/time";
-
-/// A new order.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// What to trade.
-    pub instrument: &'a Instrument,
-    /// The order's client id.
-    pub client: ClientId,
-    /// Buy or sell.
-    pub side: Side,
-    /// Order type.
-    pub kind: OrderKind,
-    /// Time in force, of limit orders.
-    pub tif: Tif,
-    /// Limit price in price units; ignored for market orders.
-    pub price: i64,
-    /// Quantity in quantity units.
-    pub qty: i64,
-}
 
 /// Which orders are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +122,7 @@ impl Encoder {
     }
 
     /// A new order.
-    pub fn place(&mut self, order: &Place<'_>, now_ms: i64, out: &mut Vec<u8>) {
+    pub fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         let (i, body) = (order.instrument, &mut self.body);
         body.clear();
         body.extend_from_slice(b"{\"client_order_id\":\"");
@@ -164,7 +146,7 @@ impl Encoder {
             body.extend_from_slice(b",\"post_only\":true");
         }
         body.extend_from_slice(b"}}}");
-        self.post(For::Place, now_ms, out);
+        self.post(For::Place, order.now_ms, out);
     }
 
     /// Cancels the orders with these ids of the venue, at most [`BATCH_MAX`].
@@ -292,7 +274,7 @@ mod tests {
     use crate::rest::RestRequest;
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    use bot4_types::{InstrumentId, OrderId, RunEpoch};
+    use bot4_types::{ClientId, Instrument, InstrumentId, OrderId, RunEpoch};
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -310,6 +292,8 @@ mod tests {
 
     fn limit(instrument: &Instrument) -> Place<'_> {
         Place {
+            id: 1,
+            now_ms: NOW_MS,
             instrument,
             client: ClientId::new(RunEpoch(1), OrderId(2)),
             side: Side::Buy,
@@ -338,7 +322,7 @@ mod tests {
         let (mut encoder, i) = (encoder(), instrument());
         let order = limit(&i);
         let name = core::str::from_utf8(&order.client.0).expect("text");
-        let (path, token, body) = request(|out| encoder.place(&order, NOW_MS, out));
+        let (path, token, body) = request(|out| encoder.place(&order, out));
         assert_eq!(path, "POST /api/v3/brokerage/orders");
         assert_eq!(token["uri"], "POST api.venue.example/api/v3/brokerage/orders");
         assert_eq!(
@@ -351,7 +335,7 @@ mod tests {
         );
         let mut of = |kind, tif, side| {
             let order = Place { kind, tif, side, ..order };
-            request(|out| encoder.place(&order, NOW_MS, out)).2
+            request(|out| encoder.place(&order, out)).2
         };
         let ioc = of(OrderKind::Limit, Tif::Ioc, Side::Sell);
         assert_eq!(ioc["side"], "SELL");
@@ -381,8 +365,7 @@ mod tests {
         assert_eq!(path, format!("GET {ORDERS_PATH}?order_status=OPEN&limit=100"));
         let (path, ..) = request(|out| encoder.balances("x", NOW_MS, out));
         assert_eq!(path, format!("GET {ACCOUNTS_PATH}?limit=250&cursor=x"));
-        let (_, _, body) =
-            request(|out| encoder.cancel(["a", "b\"c"].into_iter(), NOW_MS, out));
+        let (_, _, body) = request(|out| encoder.cancel(["a", "b\"c"].into_iter(), NOW_MS, out));
         assert_eq!(body, serde_json::json!({"order_ids": ["a", "b\"c"]}));
     }
 
@@ -391,9 +374,8 @@ mod tests {
         let (mut encoder, i) = (encoder(), instrument());
         let made = (0..20).filter(|_| encoder.renew(NOW_MS)).count();
         assert_eq!(made, TOKENS.len());
-        let order = limit(&i);
-        let mut out = Vec::with_capacity(4_096);
-        encoder.place(&order, NOW_MS + 29_000, &mut out);
+        let order = Place { now_ms: NOW_MS + 29_000, ..limit(&i) };
+        encoder.place(&order, &mut Vec::new());
         assert_eq!((encoder.late_tokens(), encoder.renew(NOW_MS + 29_000)), (0, false));
         assert!(encoder.renew(NOW_MS + 30_000));
     }

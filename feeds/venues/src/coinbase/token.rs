@@ -119,7 +119,8 @@ impl TokenKeys {
         };
         text.push('.');
         // A missing signature is refused by the venue; the system had no random numbers.
-        URL_SAFE_NO_PAD.encode_string(signature.as_ref().map_or(&[][..], |s| s.as_ref()), &mut text);
+        URL_SAFE_NO_PAD
+            .encode_string(signature.as_ref().map_or(&[][..], |s| s.as_ref()), &mut text);
         out.extend_from_slice(text.as_bytes());
     }
 }
@@ -240,9 +241,7 @@ mod tests {
         let seed = seed();
         let public = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed");
         let both = [&seed[..], public.public_key().as_ref()].concat();
-        let prefix = [
-            0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
-        ];
+        let prefix = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
         let der = STANDARD.encode([&prefix[..], &seed].concat());
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
         for text in [STANDARD.encode(&seed), STANDARD.encode(both), pem] {

@@ -1,11 +1,16 @@
-//! Coinbase Advanced Trade, public market data: one channel a request, one sequence over the whole
-//! connection, snapshots before the acknowledgement, `offer` for the asks.
+//! Coinbase Advanced Trade: one channel a request, one sequence over the whole connection,
+//! snapshots before the acknowledgement, `offer` for the asks; and the account for spot: orders by
+//! plain requests ([`pages`]), their states on a channel of their own ([`account`]).
 //!
 //! Sources: protocol sheet, part A. Every message takes its number when it is said to a
 //! connection, acknowledgements included; errors have none.
 
+mod account;
+mod account_words;
 mod live;
+mod pages;
 mod taped;
+mod token;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +18,13 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::exchange::Private;
 use crate::symbol::SymbolSpec;
 use crate::tape::Line;
 use crate::venue::{ConnId, Out, Text};
 
-use super::{ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use super::{Ask, ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed, parameter};
+use account::Account;
 use live::Live;
 use taped::Taped;
 
@@ -26,8 +33,11 @@ pub const ENTRY: Named = Named {
     name: "coinbase",
     symbols,
     make,
-    paths: Paths { market: "", linear: "", api: "", rest: true, secret: false },
+    paths: Paths { market: "", linear: "", api: USER, rest: true, secret: false },
 };
+
+/// Path of the account's connections; at the real venue they have a host of their own.
+const USER: &str = "/user";
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// A connection must ask for something within this.
@@ -35,12 +45,14 @@ const DEADLINE_NS: u64 = 5 * SECOND_NS;
 /// A connection to which nothing was said for this long is closed (60 to 90 s in reality).
 const IDLE_NS: u64 = 90 * SECOND_NS;
 
+/// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: lots are coarser than
+/// the real ones.
 fn symbols() -> Vec<SymbolSpec> {
     vec![
-        listed("BTC-USD", ("BTC", "USD"), ["0.01", "0.00000001", "60000", "0.05"]),
-        listed("ETH-USD", ("ETH", "USD"), ["0.01", "0.00000001", "3000", "1"]),
-        listed("SOL-USD", ("SOL", "USD"), ["0.01", "0.00000001", "150", "20"]),
-        listed("XRP-USD", ("XRP", "USD"), ["0.0001", "0.000001", "0.5", "2000"]),
+        listed("BTC-USD", ("BTC", "USD"), ["0.01", "0.000001", "60000", "0.05"]),
+        listed("ETH-USD", ("ETH", "USD"), ["0.01", "0.000001", "3000", "1"]),
+        listed("SOL-USD", ("SOL", "USD"), ["0.01", "0.000001", "150", "20"]),
+        listed("XRP-USD", ("XRP", "USD"), ["0.0001", "0.0001", "0.5", "2000"]),
     ]
 }
 
@@ -49,7 +61,8 @@ fn make(setup: &Setup) -> io::Result<Box<dyn Dialect>> {
         Some(tape) => Source::Taped(Box::new(Taped::survey(tape)?)),
         None => Source::Live(Box::new(Live::new(setup.exchange))),
     };
-    Ok(Box::new(Coinbase { conns: BTreeMap::new(), source, started_ns: None }))
+    let account = Account::new(setup.keys.clone());
+    Ok(Box::new(Coinbase { conns: BTreeMap::new(), source, started_ns: None, account }))
 }
 
 /// What is said about one product on one channel, before it has a number.
@@ -66,6 +79,8 @@ enum Source {
 }
 
 struct Conn {
+    /// The account's.
+    is_user: bool,
     opened_ns: u64,
     said_ns: u64,
     sequence: u64,
@@ -110,6 +125,7 @@ struct Coinbase {
     conns: BTreeMap<ConnId, Conn>,
     source: Source,
     started_ns: Option<u64>,
+    account: Account,
 }
 
 impl Dialect for Coinbase {
@@ -123,11 +139,12 @@ impl Dialect for Coinbase {
     }
 
     fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, _: &str) -> Result<(), u16> {
-        if path != "/" {
+        if !matches!(path, "/" | USER) {
             return Err(404);
         }
         self.started_ns.get_or_insert(desk.now_ns);
         let fresh = Conn {
+            is_user: path == USER,
             opened_ns: desk.now_ns,
             said_ns: desk.now_ns,
             sequence: 0,
@@ -157,6 +174,9 @@ impl Dialect for Coinbase {
             Some("unsubscribe") => false,
             _ => return desk.say(conn, words::error("type is invalid")),
         };
+        if self.conns.get(&conn).is_some_and(|at| at.is_user) {
+            return self.hear_user(desk, conn, &request, on);
+        }
         let listed = request["product_ids"].as_array().map_or(&[][..], Vec::as_slice);
         let mut products: Vec<String> = Vec::new();
         for product in listed.iter().filter_map(Value::as_str) {
@@ -229,6 +249,49 @@ impl Dialect for Coinbase {
         }
     }
 
+    fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
+        match self.account.page(desk, ask) {
+            Some(page) => Some(page),
+            None if ask.method == "GET" => self.page(desk, ask.path, ask.query),
+            None => None,
+        }
+    }
+
+    fn is_order(&self, ask: &Ask<'_>) -> Option<bool> {
+        ask.path.starts_with(pages::ROOT).then_some(ask.method == "POST")
+    }
+
+    fn headers(&self) -> String {
+        self.account.headers()
+    }
+
+    fn charges_quote(&self) -> bool {
+        true
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        path == USER
+    }
+
+    fn told(&mut self, desk: &mut Desk, event: &Private, times: usize) {
+        let Private::Report(report) = event else { return };
+        let row = account_words::channel_row(desk.exchange, &report.order);
+        let events = format!(r#"{{"type":"update","orders":[{row}]}}"#);
+        for (&conn, at) in &mut self.conns {
+            if !at.is_user || !at.hears("user", account::CHANNEL) {
+                continue;
+            }
+            for _ in 0..times {
+                let number = at.number(desk.now_ns);
+                desk.say(conn, words::envelope("user", number, &events, desk.now_ns));
+            }
+            // A message that is lost leaves a hole.
+            if times == 0 {
+                at.number(desk.now_ns);
+            }
+        }
+    }
+
     fn is_heard(&self) -> bool {
         matches!(self.source, Source::Taped(_))
             && self.conns.values().any(|at| !at.channels.is_empty())
@@ -285,6 +348,39 @@ impl Coinbase {
             Source::Live(_) => desk.exchange.markets.iter().map(|m| m.spec.name.clone()).collect(),
             Source::Taped(taped) => taped.tracks.markets().map(str::to_owned).collect(),
         }
+    }
+
+    /// A request on the account's connection: its token must be good.
+    fn hear_user(&mut self, desk: &mut Desk, conn: ConnId, request: &Value, on: bool) {
+        let (channel, token) = (request["channel"].as_str(), request["jwt"].as_str());
+        let Some(at) = self.conns.get_mut(&conn) else { return };
+        if !self.account.permits(token.unwrap_or_default(), "", desk.now_ns / 1_000_000_000) {
+            return desk.say(conn, words::error("authentication failure"));
+        }
+        let (channel, listed) = match channel {
+            Some("heartbeats") => ("heartbeats", "heartbeats"),
+            Some("user") => ("user", account::CHANNEL),
+            _ => return desk.say(conn, words::error("channel is invalid")),
+        };
+        if on {
+            at.channels.entry(channel.to_owned()).or_default().insert(listed.to_owned());
+        } else {
+            at.channels.remove(channel);
+        }
+        match (channel, on) {
+            ("heartbeats", true) => {
+                at.next_beat_ns.get_or_insert(desk.now_ns + SECOND_NS);
+            }
+            ("heartbeats", false) => at.next_beat_ns = None,
+            (_, true) => {
+                for events in account::snapshots(desk.exchange) {
+                    let number = at.number(desk.now_ns);
+                    desk.say(conn, words::envelope("user", number, &events, desk.now_ns));
+                }
+            }
+            _ => {}
+        }
+        acknowledge(desk, conn, at);
     }
 
     /// Candles are served from tapes only.

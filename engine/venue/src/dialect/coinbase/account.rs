@@ -1,0 +1,162 @@
+//! The account: who may ask, new orders and cancels, and what the channel `user` begins with.
+//!
+//! Sources: protocol sheet, chapters A.4, A.5 and A.7. A client id that was there before returns
+//! the first order. Refusals come with status 200. Cancels name orders by the venue's ids alone.
+
+use serde_json::Value;
+
+use crate::decimal;
+use crate::dialect::{Ask, Desk, Keys};
+use crate::exchange::{Exchange, Ticket};
+use crate::limits::Window;
+use crate::matching::{Side, Stp, Tif};
+use crate::orders::Kind;
+
+use super::account_words::{self as words, order_number, uuid};
+use super::token;
+
+/// What the channel `user` lists in acknowledgements: an account's id.
+pub const CHANNEL: &str = "3e625b74-1c4e-5967-ad38-4d26f30d4439";
+/// Orders of one batch of a snapshot.
+const BATCH: usize = 50;
+/// Orders in one cancel.
+const CANCELS_MAX: usize = 100;
+
+/// A refusal of a new order.
+pub type Denied = &'static str;
+
+/// The account as this dialect sees it.
+pub struct Account {
+    keys: Keys,
+    /// Requests in a second.
+    requests: Window,
+    /// What is granted, what of it is used, and when the second ends.
+    usage: Option<(u32, u32, u64)>,
+}
+
+impl Account {
+    pub fn new(keys: Keys) -> Self {
+        Self { keys, requests: Window::new(1_000), usage: None }
+    }
+
+    /// Is this a good token for `uri`?
+    pub fn permits(&self, token: &str, uri: &str, now_s: u64) -> bool {
+        token::refusal(token, &self.keys, uri, now_s).is_none()
+    }
+
+    /// Is this request signed for its method, host and path?
+    pub fn is_signed(&self, ask: &Ask<'_>, now_s: u64) -> bool {
+        let token = ask.header("authorization").strip_prefix("Bearer ").unwrap_or("");
+        let uri = format!("{} {}{}", ask.method, ask.header("host"), ask.path);
+        self.permits(token, &uri, now_s)
+    }
+
+    /// Counts a request; false when there were too many. The real venue grants 30 a second; the
+    /// generated market more.
+    pub fn count(&mut self, exchange: &Exchange, now_ms: u64) -> bool {
+        let granted = (exchange.limits.rules().orders_per_10s / 10).max(30);
+        let used = self.requests.add(1, now_ms);
+        self.usage = Some((granted, used, (now_ms / 1_000 + 1) * 1_000 - now_ms));
+        used <= granted
+    }
+
+    /// What the last request left of what is granted.
+    pub fn headers(&self) -> String {
+        let Some((granted, used, _)) = self.usage else { return String::new() };
+        let left = granted.saturating_sub(used);
+        let mut lines = format!(
+            "x-ratelimit-limit: {granted}\r\nx-ratelimit-remaining: {left}\r\n\
+             x-ratelimit-reset: 1\r\n"
+        );
+        if used > granted {
+            lines.push_str("Retry-After: 1\r\n");
+        }
+        lines
+    }
+
+    /// The request is not the account's: nothing is counted, nothing told of it.
+    pub fn forget_usage(&mut self) {
+        self.usage = None;
+    }
+}
+
+/// The account's open orders in batches; one that is not full is the last.
+pub fn snapshots(exchange: &Exchange) -> Vec<String> {
+    let open: Vec<String> =
+        exchange.orders.open(None).map(|order| words::channel_row(exchange, order)).collect();
+    let mut batches: Vec<String> = open
+        .chunks(BATCH)
+        .map(|batch| format!(r#"{{"type":"snapshot","orders":[{}]}}"#, batch.join(",")))
+        .collect();
+    if open.len().is_multiple_of(BATCH) {
+        batches.push(r#"{"type":"snapshot","orders":[]}"#.to_owned());
+    }
+    batches
+}
+
+/// A new order; the body of its answer.
+pub fn place(desk: &mut Desk, body: &Value) -> String {
+    let client = body["client_order_id"].as_str().unwrap_or("");
+    if let Some(first) = desk.exchange.orders.by_client(client) {
+        return words::placed(&uuid(first.id), &first.symbol, first.side, client);
+    }
+    let outcome = ticket(desk.exchange, body).and_then(|ticket| {
+        let now_ms = desk.now_ms();
+        let side = ticket.side;
+        let id = desk.exchange.place(ticket, now_ms).map_err(|error| words::denied(&error))?;
+        Ok((id, side))
+    });
+    match outcome {
+        Ok((id, side)) => {
+            let symbol = body["product_id"].as_str().unwrap_or("");
+            words::placed(&uuid(id), symbol, side, client)
+        }
+        Err(denied) => words::refused(denied),
+    }
+}
+
+/// Cancels of several orders; `None` when the request is none.
+pub fn cancel(desk: &mut Desk, body: &Value) -> Option<String> {
+    let ids = body["order_ids"].as_array().filter(|ids| ids.len() <= CANCELS_MAX)?;
+    let now_ms = desk.now_ms();
+    let mut results = Vec::new();
+    for id in ids.iter().filter_map(Value::as_str) {
+        let number = order_number(id);
+        let done = number.and_then(|n| desk.exchange.cancel(n, None, now_ms)).is_some();
+        results.push(words::canceled(id, done));
+    }
+    Some(format!(r#"{{"results":[{}]}}"#, results.join(",")))
+}
+
+fn ticket(exchange: &Exchange, body: &Value) -> Result<Ticket, Denied> {
+    let word = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let client = word(&body["client_order_id"]);
+    if client.is_empty() {
+        return Err("INVALID_REQUEST");
+    }
+    let market = exchange.market(&word(&body["product_id"])).ok_or("INVALID_PRODUCT_ID")?;
+    let side = match word(&body["side"]).as_str() {
+        "BUY" => Side::Buy,
+        "SELL" => Side::Sell,
+        _ => return Err("INVALID_SIDE"),
+    };
+    let configuration = body["order_configuration"].as_object().filter(|c| c.len() == 1);
+    let (name, terms) = configuration.and_then(|c| c.iter().next()).ok_or("INVALID_REQUEST")?;
+    let post_only = terms["post_only"].as_bool().unwrap_or(false);
+    let (kind, tif) = match name.as_str() {
+        "market_market_ioc" => (Kind::Market, Tif::Ioc),
+        "limit_limit_gtc" if post_only => (Kind::LimitMaker, Tif::Gtc),
+        "limit_limit_gtc" => (Kind::Limit, Tif::Gtc),
+        "sor_limit_ioc" => (Kind::Limit, Tif::Ioc),
+        "limit_limit_fok" => (Kind::Limit, Tif::Fok),
+        _ => return Err("UNSUPPORTED_ORDER_CONFIGURATION"),
+    };
+    let number = |key: &str, denied: Denied| decimal::parse(&word(&terms[key])).map_err(|_| denied);
+    let qty = number("base_size", "INVALID_SIZE_PRECISION")?;
+    let price = match kind {
+        Kind::Market => None,
+        _ => Some(number("limit_price", "INVALID_PRICE_PRECISION")?),
+    };
+    let client_id = Some(client);
+    Ok(Ticket { market, side, kind, tif, price, qty, client_id, stp: Stp::ExpireMaker })
+}
