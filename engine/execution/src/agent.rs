@@ -13,7 +13,7 @@ use bot4_types::limits::VENUES_MAX;
 use bot4_types::log::{Body, LogEntry, LogKind};
 use bot4_types::{
     ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
+    OrderIntent, Qty, RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
 use bot4_venues::place::Place;
@@ -24,6 +24,7 @@ use crate::desk::{Desk, DeskCounts, Outcome, Question};
 use crate::desk_input::DeskInput;
 use crate::gateway::{Fact, Gateway, Named};
 use crate::link::{Link, LinkCounts, SessionState};
+use crate::requester::Requester;
 use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
 
@@ -156,6 +157,8 @@ pub struct ExecutionAgent {
     pub(crate) buffer: Slot,
     pub(crate) facts: Vec<Fact>,
     pub(crate) questions: Vec<Question>,
+    /// Orders whose fills are asked for because a state counted more, and what it counted.
+    pub(crate) counted: Vec<(OrderId, Qty)>,
     /// The first record: what the desk is made with.
     start: DeskInput,
     /// Inputs of the desk that found no room in the log since the last record.
@@ -217,6 +220,7 @@ impl ExecutionAgent {
             buffer: Slot::empty(),
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
+            counted: Vec::with_capacity(BATCH),
             orders_after_ms: i64::MIN,
             rest_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
@@ -240,6 +244,14 @@ impl ExecutionAgent {
     #[must_use]
     pub fn with_courier(mut self, courier: Box<dyn Courier>) -> Self {
         self.link.set_courier(courier);
+        self
+    }
+
+    /// Where a venue takes orders by requests over HTTPS: the lane sends them itself, and the
+    /// connection of [`new`](Self::new) tells the account's events.
+    #[must_use]
+    pub fn with_requester(mut self, requester: Requester) -> Self {
+        self.link.set_requester(requester);
         self
     }
 
@@ -385,7 +397,9 @@ impl ExecutionAgent {
             let reason = self.reason_not_to_send(&intent, now);
             // No record, no trade: neither of the approval nor of the send.
             let recorded = approved.record() <= journaled && self.ports.log.room() >= ORDER_RECORDS;
-            if reason.is_none() && !recorded {
+            // Until it expires, one waits for a connection as it waits for the journal.
+            let carried = self.link.has_line(&Purpose::Place(intent.order));
+            if reason.is_none() && !(recorded && carried) {
                 break;
             }
             self.waiting.pop_front();
@@ -493,6 +507,9 @@ impl ExecutionAgent {
         let named = Named { instrument: &instrument, venue_order, client };
         let request = self.link.requests.next_id();
         self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
+        if self.link.out.is_empty() {
+            return;
+        }
         if self.link.send(Purpose::Cancel(id), now, || probe.stamp()) {
             self.counters.add(CANCELS_SENT, 1);
             self.feed(DeskInput::CancelSent(id), now);
@@ -505,6 +522,9 @@ impl ExecutionAgent {
             return;
         }
         self.clock_at = now;
+        if self.waiting.is_empty() {
+            self.gateway.idle(self.wall.unix_ms(now));
+        }
         self.feed(DeskInput::Purge, now);
         let open = self.desk.open();
         self.counters.set(ORDERS_OPEN, open as u64);

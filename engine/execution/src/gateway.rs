@@ -221,6 +221,12 @@ pub trait Gateway: Send {
     fn dead_man_every(&self) -> Option<Nanos> {
         None
     }
+    /// What nothing waits for, such as tokens that are made ahead; called often, does little.
+    fn idle(&mut self, _now_ms: i64) {}
+    /// Fills are told by answers alone: they are asked for as soon as a state counts more.
+    fn asks_for_fills(&self) -> bool {
+        false
+    }
     /// Feeds the dead-man switch.
     fn feed_dead_man(&mut self, _: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
     /// Logs `way` on, one of [`logons`](Self::logons).
@@ -256,7 +262,7 @@ pub trait Gateway: Send {
     fn cost_amend(&self, _way: AmendWay) -> Cost {
         self.cost_place()
     }
-    /// Cancels an order.
+    /// Cancels an order. Nothing written: it cannot be named to the venue yet.
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for an order's state.
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);

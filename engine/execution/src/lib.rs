@@ -15,7 +15,8 @@
 //! * [`desk_input`] is all that changes the desk, recorded as it is applied: fed to a fresh desk by
 //!   [`replay`], the same inputs make the same reports.
 //! * [`link`] holds the connections and their session; [`requests`] what is unanswered; a
-//!   [`courier`] carries what a venue answers over HTTPS only.
+//!   [`courier`] carries what a venue answers over HTTPS only, a [`requester`] sends what a venue
+//!   takes that way, orders included.
 //! * [`agent`] ties them into a turn: reports that wait for room leave first, then the venue is
 //!   heard, then approved orders are sent as far as the journal has their records.
 //!
@@ -29,6 +30,7 @@
 pub mod agent;
 pub mod binance;
 pub mod bybit;
+pub mod coinbase;
 pub mod courier;
 pub mod desk;
 pub mod desk_input;
@@ -39,6 +41,7 @@ mod open_list;
 pub mod order;
 mod pages;
 pub mod replay;
+pub mod requester;
 pub mod requests;
 pub mod rows;
 mod session;
@@ -49,7 +52,9 @@ pub mod venue_clock;
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
 pub use binance::BinanceGateway;
 pub use bybit::BybitGateway;
+pub use coinbase::CoinbaseGateway;
 pub use courier::Courier;
 pub use gateway::Gateway;
 pub use okx::OkxGateway;
 pub use replay::{ReplayError, Replayer};
+pub use requester::Requester;

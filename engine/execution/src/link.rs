@@ -12,6 +12,7 @@ use bot4_wire::{ConnError, ConnState, Connector, Endpoint, WsConfig, WsConnectio
 use crate::courier::{Answer, Courier};
 use crate::desk::Question;
 use crate::gateway::Way;
+use crate::requester::Requester;
 use crate::requests::{Purpose, Requests};
 
 /// How far the session is.
@@ -83,6 +84,7 @@ pub struct Link {
     /// The leg that is heard first in the next turn.
     turn: usize,
     courier: Option<Box<dyn Courier>>,
+    requester: Option<Requester>,
     route: fn(&Purpose) -> Way,
     keep_alive: Option<KeepAlive>,
     config: WsConfig,
@@ -128,6 +130,7 @@ impl Link {
             legs: vec![Leg::new(Way::Orders, connector, endpoint)],
             turn: 0,
             courier: None,
+            requester: None,
             route: |_| Way::Orders,
             keep_alive: None,
             config,
@@ -152,6 +155,19 @@ impl Link {
     /// Sets who carries requests over HTTPS.
     pub fn set_courier(&mut self, courier: Box<dyn Courier>) {
         self.courier = Some(courier);
+    }
+
+    /// Orders and questions go by requests of the lane's own; the connection that there is tells
+    /// the account's events.
+    pub fn set_requester(&mut self, requester: Requester) {
+        self.requester = Some(requester);
+        self.legs.iter_mut().for_each(|leg| leg.way = Way::Events);
+    }
+
+    /// What is sent for this purpose finds a free connection.
+    #[must_use]
+    pub fn has_line(&self, purpose: &Purpose) -> bool {
+        self.requester.as_ref().is_none_or(|requester| requester.has_room(purpose))
     }
 
     /// Sets which way requests go, and what keeps connections alive.
@@ -184,6 +200,9 @@ impl Link {
         for conn in self.legs.iter_mut().filter_map(|leg| leg.conn.as_mut()) {
             conn.close(now);
         }
+        if let Some(requester) = &mut self.requester {
+            requester.close();
+        }
     }
 
     /// Connects when it is time; returns true when the last of the connections has just come up.
@@ -191,6 +210,13 @@ impl Link {
     /// # Errors
     /// Why a connection is over; call [`drop_connection`](Self::drop_connection) then.
     pub fn poll(&mut self, now: Nanos) -> Result<bool, ConnError> {
+        if let Some(requester) = &mut self.requester {
+            requester.poll(now);
+            let begun = !matches!(self.state, SessionState::Down | SessionState::Connecting);
+            if begun && requester.is_down(now) {
+                return Err(ConnError::Silent);
+            }
+        }
         if self.state == SessionState::Down {
             if !self.backoff.is_due(now) || !self.connects.take(now) {
                 return Ok(false);
@@ -204,8 +230,9 @@ impl Link {
         for leg in &mut self.legs {
             self.counts.connects += u64::from(leg.poll(self.keep_alive, now)?);
         }
-        let up = self.state == SessionState::Connecting && self.legs.iter().all(|leg| leg.open);
-        Ok(up)
+        let open = self.requester.as_ref().is_none_or(Requester::is_open);
+        let all = open && self.legs.iter().all(|leg| leg.open);
+        Ok(all && self.state == SessionState::Connecting)
     }
 
     /// Takes the next message or answer, a message into `into`.
@@ -225,6 +252,9 @@ impl Link {
             if let Some(message) = conn.receive(now, into, stamp)? {
                 return Ok(Some(Heard::Message { len: message.len, t0: message.t0 }));
             }
+        }
+        if let Some(answer) = self.requester.as_mut().and_then(|r| r.receive(now, stamp)) {
+            return Ok(Some(Heard::Page(answer)));
         }
         Ok(self.courier.as_mut().and_then(|courier| courier.take()).map(Heard::Page))
     }
@@ -259,8 +289,11 @@ impl Link {
             Purpose::Logon(way) => way,
             _ => (self.route)(&purpose),
         };
-        let sent = match way {
-            Way::Rest => {
+        let sent = match (way, &mut self.requester) {
+            (Way::Orders | Way::Rest, Some(requester)) => {
+                requester.send(self.requests.next_id(), &self.out, &purpose, now)
+            }
+            (Way::Rest, None) => {
                 let id = self.requests.next_id();
                 self.courier.as_mut().is_some_and(|courier| courier.send(id, &self.out))
             }

@@ -2,12 +2,14 @@
 
 use bot4_lanes::{Fault, Probe};
 use bot4_types::{DoneReason, ExecMsg, Nanos, OrderId};
+use bot4_venues::limits::{Cost, RateLimits, Usage};
 use bot4_wire::ConnError;
 
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
+use crate::courier::{Answer, Granted};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
-use crate::gateway::{Fact, Failure, Named, Page, Way};
+use crate::gateway::{Fact, Failure, Named, OrderKey, Page, Way};
 use crate::link::{Heard, SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
@@ -73,7 +75,9 @@ impl ExecutionAgent {
                 let Some(purpose) = self.link.requests.purpose(answer.id) else { return Ok(true) };
                 let (id, status, text) = (answer.id, answer.status, answer.body.as_slice());
                 let page = Page { id, purpose, status, text };
-                (self.gateway.decode_page(&page, &mut self.facts), now)
+                let understood = self.gateway.decode_page(&page, &mut self.facts);
+                self.note_granted(&answer, now);
+                (understood, now)
             }
         };
         self.counters.add(MESSAGES, 1);
@@ -87,6 +91,27 @@ impl ExecutionAgent {
             self.apply(fact, now, probe, t0)?;
         }
         Ok(true)
+    }
+
+    /// What the head of an answer says of the venue's limits.
+    fn note_granted(&mut self, answer: &Answer, now: Nanos) {
+        let Granted { limit, left, wait_s } = answer.granted;
+        if let (Some(limit), Some(left)) = (limit, left) {
+            let limits = RateLimits { weight_second: limit, ..RateLimits::default() };
+            let weight_second = Some(limit.saturating_sub(left));
+            let usage = Usage { weight_second, limits, ..Usage::default() };
+            self.budget.observe(self.wall.unix_ms(now), &usage, Cost::default());
+        }
+        let Some(wait_s) = wait_s.filter(|_| answer.status == 429) else { return };
+        let until = self.wall.unix_ms(now) + i64::from(wait_s) * 1_000;
+        for fact in &mut self.facts {
+            if let Fact::Failed {
+                failure: Failure::Limited { until_ms: until_ms @ 0, .. }, ..
+            } = fact
+            {
+                *until_ms = until;
+            }
+        }
     }
 
     fn apply(&mut self, fact: Fact, now: Nanos, probe: &Probe, t0: Nanos) -> Result<(), ConnError> {
@@ -110,6 +135,9 @@ impl ExecutionAgent {
             Fact::Order { key, venue_order, state, cum_qty, reason } => {
                 let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
                 self.feed(told, now);
+                if let OrderKey::Own(order) = key {
+                    self.ask_for_fills(order, now, probe);
+                }
             }
             // Of no use but to an amend on its way: no record is spent on the others.
             Fact::Terms { key, venue_order, terms } => {
@@ -125,7 +153,7 @@ impl ExecutionAgent {
             }
             Fact::Time(ms) => self.venue_ms = Some(ms),
             Fact::Usage(usage) => {
-                let unanswered = bot4_venues::limits::Cost::default();
+                let unanswered = Cost::default();
                 self.budget.observe(self.wall.unix_ms(now), &usage, unanswered);
             }
             Fact::Leaving => return Err(ConnError::ClosedByPeer(None)),
@@ -141,7 +169,11 @@ impl ExecutionAgent {
             Purpose::Logon(_) => self.subscribe(now, probe),
             Purpose::Subscribe if self.link.requests.any(|p| *p == Purpose::Subscribe) => {}
             Purpose::Subscribe => self.recover(),
-            Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
+            Purpose::Status(order) => self.unanswered(order, now),
+            Purpose::FillsOf(order) => {
+                self.unanswered(order, now);
+                self.ask_for_fills(order, now, probe);
+            }
             Purpose::FillsAfter(instrument, _) => {
                 // A full page is asked on behind its own end: it may hold nothing of ours.
                 let ids = self.facts.iter().filter_map(|f| match f {
@@ -468,13 +500,42 @@ impl ExecutionAgent {
         self.link.send(purpose, now, || probe.stamp())
     }
 
+    /// Asks for the fills of an order at once, where the venue tells them no other way and has just
+    /// counted more than was heard. Once for each count: an answer that lacks them may be too
+    /// early, and the clock asks again.
+    fn ask_for_fills(&mut self, id: OrderId, now: Nanos, probe: &Probe) {
+        if !self.gateway.asks_for_fills() || !self.link.is_ready() {
+            return;
+        }
+        let Some(order) = self.desk.order(id) else { return };
+        let (told, lacks) = (order.told_qty, order.lacks_fills() && order.venue_order != 0);
+        let at = self.counted.iter().position(|(order, _)| *order == id);
+        if !lacks {
+            if let Some(at) = at {
+                self.counted.swap_remove(at);
+            }
+            return;
+        }
+        let asked = at.is_some_and(|at| self.counted[at].1 >= told);
+        if asked || self.link.requests.any(|p| *p == Purpose::FillsOf(id)) {
+            return;
+        }
+        if self.ask(Question::Fills(id), now, probe) {
+            match at {
+                Some(at) => self.counted[at].1 = told,
+                None => self.counted.push((id, told)),
+            }
+        }
+    }
+
     /// A question by this way may be sent now: over HTTPS only while few are under way, so that
     /// none grows old in a queue and a cancel finds it short, and not while the venue wants fewer.
     fn may_ask(&self, purpose: &Purpose, now: Nanos) -> bool {
         let way = self.gateway.ways();
         let is_rest = |purpose: &Purpose| way(purpose) == Way::Rest;
         let limited = self.wall.unix_ms(now) < self.rest_after_ms;
-        !is_rest(purpose) || (!limited && self.link.requests.count(is_rest) < REST_AT_ONCE)
+        let free = self.link.has_line(purpose);
+        !is_rest(purpose) || (free && !limited && self.link.requests.count(is_rest) < REST_AT_ONCE)
     }
 
     /// A session that does not get on is given up; questions that stay unanswered may be asked
@@ -522,6 +583,7 @@ impl ExecutionAgent {
         // Approved orders that were waiting end with this, so none of them may leave later.
         self.drop_waiting_amends(None, now, DoneReason::NoSession);
         self.waiting.clear();
+        self.counted.clear();
         self.feed(DeskInput::AllLost, now);
     }
 }

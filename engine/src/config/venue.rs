@@ -216,7 +216,7 @@ pub fn known_venue(name: &str) -> Result<Venue, String> {
 }
 
 /// The venues that orders are sent to; every venue in the build can be observed.
-const TRADED: [Venue; 3] = [Venue::Binance, Venue::Bybit, Venue::Okx];
+const TRADED: [Venue; 4] = [Venue::Binance, Venue::Bybit, Venue::Okx, Venue::Coinbase];
 
 fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> {
     if mode == Mode::Observe || TRADED.contains(&venue) {
@@ -328,8 +328,9 @@ fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duratio
     }
 }
 
-/// Whether the dead-man switch is armed. Binance Spot has none, so the configuration must say that
-/// its author knows; Bybit has one, but not for every account; at OKX every account has it.
+/// Whether the dead-man switch is armed. Binance Spot and Coinbase have none, so the configuration
+/// must say that its author knows; Bybit has one, but not for every account; at OKX every account
+/// has it.
 fn dead_man(
     venue: Venue,
     dead_man: Option<&Spanned<String>>,
@@ -341,8 +342,8 @@ fn dead_man(
         true if always => "leave it out: it is armed",
         true => "leave it out, or write dead_man = \"none_available\" if the account has none",
         false => {
-            "write dead_man = \"none_available\": Binance Spot cannot cancel orders for you when \
-             the engine or the line dies"
+            "write dead_man = \"none_available\": this venue cannot cancel orders for you when the \
+             engine or the line dies"
         }
     };
     match dead_man.map(|value| (value.get_ref().as_str(), value)) {

@@ -1,6 +1,7 @@
 //! How to reach the venue: endpoints, keys, and the kind of network in between.
 
 use bot4_venues::binance::sign::{Credentials, Signer};
+use bot4_venues::coinbase::token::TokenKeys;
 use bot4_venues::secret::{Scheme, SecretKeys};
 use bot4_wire::transport::memory::Network;
 use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
@@ -112,6 +113,26 @@ impl Access {
         SecretKeys::read(&keys.api_key, &keys.key_text, scheme).map_err(key)
     }
 
+    /// The keys of a venue whose requests carry tokens.
+    ///
+    /// # Errors
+    /// When there is no key or it is not usable.
+    pub fn token_keys(&self) -> Result<TokenKeys, ColdError> {
+        let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
+        let key = |e| ColdError::Key(keys.key_path.clone(), e);
+        TokenKeys::read(&keys.api_key, &keys.key_text).map_err(key)
+    }
+
+    /// The REST host, to be connected to as any other.
+    ///
+    /// # Errors
+    /// When there is none: the configuration asks for it wherever a venue needs it.
+    pub fn rest_host(&self) -> Result<Endpoint, ColdError> {
+        let rest = self.rest.as_deref().and_then(|rest| rest.strip_prefix("https://"));
+        let host = rest.ok_or(ColdError::Endpoint(bot4_wire::EndpointError::NoHost))?;
+        Endpoint::parse(&format!("wss://{host}")).map_err(ColdError::Endpoint)
+    }
+
     /// A connector that knows the way to the venue's hosts, and the endpoint that `url` names.
     ///
     /// # Errors
@@ -130,8 +151,17 @@ impl Access {
                     let known = Endpoint::parse(known).map_err(ColdError::Endpoint)?;
                     connector.resolve(&known).map_err(lost)?;
                 }
+                connector.resolve(&endpoint).map_err(lost)?;
                 Ok((Box::new(connector), endpoint))
             }
         }
+    }
+
+    /// A connector that knows the way to the REST host, and its endpoint.
+    ///
+    /// # Errors
+    /// As [`connector`](Self::connector).
+    pub fn rest_connector(&self) -> Result<(Box<dyn Connector>, Endpoint), ColdError> {
+        self.connector(&format!("wss://{}", self.rest_host()?.authority()))
     }
 }

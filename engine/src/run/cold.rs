@@ -19,6 +19,7 @@ use bot4_wire::{ConnError, EndpointError, RootsError};
 use super::access::Access;
 use super::cold_binance::BinanceCold;
 use super::cold_bybit::BybitRest;
+use super::cold_coinbase::CoinbaseRest;
 use super::cold_okx::OkxRest;
 use super::cold_rest::{RestCold, RestDialect};
 
@@ -188,6 +189,9 @@ pub fn open(
 ) -> Result<Box<dyn ColdVenue>, ColdError> {
     let dialect: Box<dyn RestDialect> = match venue {
         Venue::Bybit => Box::new(BybitRest::new(access.secret_keys(Scheme::Sha256Hex)?)),
+        Venue::Coinbase => {
+            Box::new(CoinbaseRest::new(access.token_keys()?, &access.rest_host()?.authority()))
+        }
         Venue::Okx => Box::new(OkxRest::new(access.secret_keys(Scheme::Sha256Base64)?)),
         _ => return Ok(Box::new(BinanceCold::open(clock, access, seed)?)),
     };

@@ -68,8 +68,8 @@ fn carry_all(rest: &RestClient, waiting: &Mutex<Receiver<Job>>, done: &Sender<An
         let next = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
         let Ok(Job { id, request }) = next else { return };
         let answer = match rest.carry(&request) {
-            Ok((status, body)) => Answer { id, status, body },
-            Err(_) => Answer { id, status: 0, body: Vec::new() },
+            Ok((status, body)) => Answer { id, status, body, ..Answer::default() },
+            Err(_) => Answer { id, ..Answer::default() },
         };
         if done.send(answer).is_err() {
             return;

@@ -22,6 +22,8 @@ pub mod child;
 pub mod cold;
 mod cold_binance;
 mod cold_bybit;
+mod cold_coinbase;
+mod cold_coinbase;
 mod cold_okx;
 mod cold_rest;
 mod compare;

@@ -6,8 +6,8 @@ use bot4_alloc::arena::LaneArena;
 use bot4_alloc::huge::Rung;
 use bot4_alloc::seal::{self, AgentTag, Class};
 use bot4_execution::{
-    BinanceGateway, BybitGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts, Gateway,
-    OkxGateway,
+    BinanceGateway, BybitGateway, CoinbaseGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts,
+    Gateway, OkxGateway, Requester,
 };
 use bot4_feeds::Tee;
 use bot4_feeds::wire_agent::scout::{Part, Reach};
@@ -25,6 +25,7 @@ use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, RiskCommand, Shards};
 use bot4_venues::bybit;
 use bot4_venues::registry::Venue;
 use bot4_venues::secret::Scheme;
+use bot4_wire::http::HttpConfig;
 use bot4_wire::{Endpoint, WsConfig};
 
 use super::capture::CaptureSink;
@@ -383,11 +384,21 @@ fn execution_agent(
             let keys = access.secret_keys(Scheme::Sha256Base64)?;
             Box::new(OkxGateway::new(keys, table, opening.codes.clone(), epoch))
         }
+        Venue::Coinbase => {
+            let host = access.rest_host()?.authority();
+            Box::new(CoinbaseGateway::new(access.token_keys()?, &host, table, epoch))
+        }
         _ => Box::new(BinanceGateway::new(access.credentials()?, table, epoch)),
     };
     let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
     if venue.venue == Venue::Binance {
         return Ok(agent);
+    }
+    if venue.venue == Venue::Coinbase {
+        let (connector, endpoint) = access.rest_connector()?;
+        let seed = inputs.config.seed.wrapping_add(21);
+        let requester = Requester::new(connector, endpoint, HttpConfig::default(), seed);
+        return Ok(agent.with_requester(requester));
     }
     let agent = agent.with_courier(Box::new(RestCourier::start(access)?));
     if venue.venue != Venue::Bybit {

@@ -46,6 +46,13 @@ impl Window {
         self.used = used.saturating_add(unseen);
     }
 
+    /// The venue counts more than was counted here. Never lowers the own count: in a window as
+    /// short as the way, the venue's word is about another one perhaps.
+    pub fn observe_more(&mut self, now_ms: i64, used: u32) {
+        self.roll(now_ms);
+        self.used = self.used.max(used);
+    }
+
     /// When the present window ends, Unix ms.
     #[must_use]
     pub const fn end_ms(&self, now_ms: i64) -> i64 {
@@ -71,6 +78,8 @@ pub struct RateLimits {
     pub orders_day: u32,
     /// Request weight per minute and address.
     pub weight_minute: u32,
+    /// Request weight per second and account.
+    pub weight_second: u32,
 }
 
 /// Counts that an answer of the venue reported; `None` where it did not.
@@ -82,6 +91,8 @@ pub struct Usage {
     pub orders_day: Option<u32>,
     /// Weight used in the present minute.
     pub weight_minute: Option<u32>,
+    /// Weight used in the present second.
+    pub weight_second: Option<u32>,
     /// The limits that came with the counts; zero where none did.
     pub limits: RateLimits,
 }
@@ -98,13 +109,18 @@ pub struct Cost {
 /// Share of the weight kept for cancels and reconciliation: one twentieth, but at least this.
 const WEIGHT_RESERVE_MIN: u32 = 10;
 
+/// Of the weight of a second this part, one in so many, is kept for the same.
+const SECOND_RESERVE: u32 = 5;
+
 /// The budget of one order-entry session.
 #[derive(Clone, Copy, Debug)]
 pub struct RateBudget {
     orders_10s: Window,
     orders_day: Window,
     weight_minute: Window,
+    weight_second: Window,
     reserve_weight: u32,
+    reserve_second: u32,
     blocked_until_ms: i64,
 }
 
@@ -117,7 +133,9 @@ impl RateBudget {
             orders_10s: Window::new(10_000, limits.orders_10s),
             orders_day: Window::new(86_400_000, limits.orders_day),
             weight_minute: Window::new(60_000, limits.weight_minute),
+            weight_second: Window::new(1_000, limits.weight_second),
             reserve_weight: reserve.min(limits.weight_minute),
+            reserve_second: limits.weight_second / SECOND_RESERVE,
             blocked_until_ms: i64::MIN,
         }
     }
@@ -125,12 +143,12 @@ impl RateBudget {
     /// Spends `cost` if all of it fits; otherwise spends nothing. Leaves the reserve to
     /// [`RateBudget::try_take_urgent`].
     pub fn try_take(&mut self, now_ms: i64, cost: Cost) -> bool {
-        self.take(now_ms, cost, self.reserve_weight)
+        self.take(now_ms, cost, self.reserve_weight, self.reserve_second)
     }
 
     /// As [`RateBudget::try_take`], with the reserve: for cancels and reconciliation.
     pub fn try_take_urgent(&mut self, now_ms: i64, cost: Cost) -> bool {
-        self.take(now_ms, cost, 0)
+        self.take(now_ms, cost, 0, 0)
     }
 
     /// Corrects the own counts by the venue's. `unanswered`: what was sent and not yet answered,
@@ -145,6 +163,13 @@ impl RateBudget {
         }
         if let Some(used) = usage.weight_minute {
             self.weight_minute.observe(now_ms, used, unanswered.weight);
+        }
+        if let Some(used) = usage.weight_second {
+            self.weight_second.observe_more(now_ms, used);
+        }
+        if usage.limits.weight_second > 0 {
+            self.weight_second.limit = usage.limits.weight_second;
+            self.reserve_second = usage.limits.weight_second / SECOND_RESERVE;
         }
     }
 
@@ -167,17 +192,19 @@ impl RateBudget {
         self.orders_10s.left(now_ms, 0).min(self.orders_day.left(now_ms, 0))
     }
 
-    fn take(&mut self, now_ms: i64, cost: Cost, reserve: u32) -> bool {
+    fn take(&mut self, now_ms: i64, cost: Cost, reserve: u32, reserve_second: u32) -> bool {
         if self.is_blocked(now_ms)
             || self.orders_10s.left(now_ms, 0) < cost.orders
             || self.orders_day.left(now_ms, 0) < cost.orders
             || self.weight_minute.left(now_ms, reserve) < cost.weight
+            || self.weight_second.left(now_ms, reserve_second) < cost.weight
         {
             return false;
         }
         self.orders_10s.spend(now_ms, cost.orders);
         self.orders_day.spend(now_ms, cost.orders);
         self.weight_minute.spend(now_ms, cost.weight);
+        self.weight_second.spend(now_ms, cost.weight);
         true
     }
 }
@@ -187,7 +214,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: RateLimits = RateLimits { orders_10s: 5, orders_day: 40, weight_minute: 30 };
+    const LIMITS: RateLimits =
+        RateLimits { orders_10s: 5, orders_day: 40, weight_minute: 30, weight_second: 0 };
 
     /// The naive twin remembers every request and counts those of the same aligned window.
     #[derive(Default)]
@@ -264,6 +292,25 @@ mod tests {
         assert!(!budget.try_take_urgent(4_999, order) && budget.try_take(10_000, order));
         assert!(!budget.try_take(9_000, order), "the earlier window is over");
         assert_eq!(Window::new(10_000, 1).end_ms(12_345), 20_000);
+    }
+
+    #[test]
+    fn a_second_keeps_a_part_for_what_is_urgent_and_follows_the_venues_word() {
+        let one = Cost { orders: 1, weight: 1 };
+        let limits = RateLimits { weight_second: 30, ..RateLimits::default() };
+        let mut budget = RateBudget::new(limits);
+        assert_eq!((0..40).filter(|_| budget.try_take(1_000, one)).count(), 24);
+        assert_eq!((0..40).filter(|_| budget.try_take_urgent(1_500, one)).count(), 6);
+        assert!(budget.try_take(2_000, one), "another second");
+        let told = |used, limit| Usage {
+            weight_second: Some(used),
+            limits: RateLimits { weight_second: limit, ..RateLimits::default() },
+            ..Usage::default()
+        };
+        budget.observe(2_000, &told(29, 0), Cost::default());
+        assert!(budget.try_take_urgent(2_000, one) && !budget.try_take_urgent(2_000, one));
+        budget.observe(2_000, &told(3, 100), Cost::default());
+        assert_eq!((0..99).filter(|_| budget.try_take(2_000, one)).count(), 50, "30 were used");
     }
 
     #[test]

@@ -19,7 +19,12 @@ const OWN: &[u8] = include_bytes!("../../tests/golden/exchange_info.json");
 #[test]
 fn own_sample_gives_every_rule() {
     let info = parse(OWN, &["ETHUSDT", "BTCUSDT"]).expect("valid");
-    let limits = RateLimits { orders_10s: 100, orders_day: 200_000, weight_minute: 6_000 };
+    let limits = RateLimits {
+        orders_10s: 100,
+        orders_day: 200_000,
+        weight_minute: 6_000,
+        ..RateLimits::default()
+    };
     assert_eq!((info.limits, info.server_ms), (limits, 1_770_000_000_000));
     let [eth, btc] = info.table.all() else { panic!("two instruments") };
     assert_eq!((eth.symbol.as_str(), btc.symbol.as_str()), ("ETHUSDT", "BTCUSDT"));

@@ -4,10 +4,11 @@
 
 use bot4_types::{Instrument, InstrumentId, Qty};
 
-use super::PRODUCTS_PATH;
+use super::{PRODUCTS_PATH, REQUESTS_PER_S};
 use crate::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 use crate::json::{Fields, FieldsExt};
-use crate::listing::{self, Entry, Shape, book_decimals, bound, no_limits, step_decimals, symbol};
+use crate::limits::RateLimits;
+use crate::listing::{self, Entry, Shape, book_decimals, bound, step_decimals, symbol};
 use crate::market::DecodeError;
 use crate::url::percent_encoded;
 
@@ -37,8 +38,13 @@ pub fn request(symbols: &[&str]) -> CatalogueRequest {
 /// # Errors
 /// See [`CatalogueError`].
 pub fn parse(answers: &[Vec<u8>], wanted: &[&str]) -> Result<Catalogue, CatalogueError> {
-    let shape = Shape { list: "products", name: "product_id", refusal, entry, limits: no_limits };
+    let shape = Shape { list: "products", name: "product_id", refusal, entry, limits };
     listing::parse(answers, wanted, &shape)
+}
+
+/// What is published; answers tell what holds.
+fn limits(_: &Fields<'_, '_>) -> (RateLimits, i64) {
+    (RateLimits { weight_second: REQUESTS_PER_S, ..RateLimits::default() }, 0)
 }
 
 fn refusal(root: &Fields<'_, '_>) -> Option<i64> {

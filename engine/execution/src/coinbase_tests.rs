@@ -1,0 +1,163 @@
+use super::*;
+use crate::gateway::Failure;
+use bot4_types::{InstrumentId, Symbol};
+use bot4_venues::rest::RestRequest;
+
+const EPOCH: RunEpoch = RunEpoch(3);
+const ORDER: OrderId = OrderId(7);
+
+fn gateway() -> (CoinbaseGateway, Instrument) {
+    let mut table = InstrumentTable::new();
+    let symbol = Symbol::new("BTC-USD").expect("short");
+    let mut i = Instrument::bare(InstrumentId(0), symbol, 2);
+    (i.qty_decimals, i.tick, i.notional_min) = (6, 1, 100_000_000);
+    table.push(i).expect("room");
+    // 32 bytes of zeros.
+    let keys = TokenKeys::read("key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("key");
+    let instrument = table.all()[0];
+    (CoinbaseGateway::new(keys, "api.venue.example", &table, EPOCH), instrument)
+}
+
+fn named<'a>(instrument: &'a Instrument, venue_order: u64) -> Named<'a> {
+    Named { instrument, venue_order, client: ClientId::new(EPOCH, ORDER) }
+}
+
+fn place(gateway: &mut CoinbaseGateway, instrument: &Instrument) {
+    let order = Place {
+        id: 1,
+        instrument,
+        client: ClientId::new(EPOCH, ORDER),
+        side: Side::Buy,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        price: 6_000_000,
+        qty: 1_000_000,
+        now_ms: 1,
+    };
+    gateway.place(&order, &mut Vec::new());
+}
+
+/// Path and body of what is written; nothing when nothing is.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> (String, String) {
+    let mut out = Vec::new();
+    write(&mut out);
+    let request = RestRequest::parse(&out);
+    request.map(|r| (r.path.to_owned(), r.body.to_owned())).unwrap_or_default()
+}
+
+fn told(gateway: &mut CoinbaseGateway, purpose: Purpose, status: u16, text: &str) -> Vec<Fact> {
+    let page = Page { id: 9, purpose, status, text: text.as_bytes() };
+    let mut facts = Vec::new();
+    gateway.decode_page(&page, &mut facts).expect("read");
+    facts
+}
+
+fn taken(id: &str) -> String {
+    let client = ClientId::new(EPOCH, ORDER);
+    let client = core::str::from_utf8(&client.0).expect("ascii");
+    format!(
+        r#"{{"success":true,"success_response":{{"order_id":"{id}","client_order_id":"{client}"}}}}"#
+    )
+}
+
+fn listed(id: &str, client: &str, status: &str) -> String {
+    format!(
+        r#"{{"order_id":"{id}","product_id":"BTC-USD","client_order_id":"{client}","status":"{status}","filled_size":"0","time_in_force":"IMMEDIATE_OR_CANCEL"}}"#
+    )
+}
+
+#[test]
+fn an_order_whose_answer_was_lost_is_repeated_in_terms_that_cannot_trade() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    let lost = told(&mut gateway, Purpose::Place(ORDER), 0, "");
+    assert_eq!(lost, [Fact::Failed { id: 9, failure: Failure::OutcomeUnknown }]);
+    let nothing = written(|out| gateway.cancel(1, &named(&instrument, 0), 1, out));
+    assert_eq!(nothing.0, "", "it cannot be named to the venue yet");
+    let (path, body) = written(|out| gateway.status(2, &named(&instrument, 0), 1, out));
+    assert_eq!(path, "/api/v3/brokerage/orders");
+    assert!(body.contains(r#""sor_limit_ioc":{"base_size":"1","limit_price":"45000"}"#), "{body}");
+    // The venue names an order of that client id, whichever it is: now its state is asked for.
+    let more = told(&mut gateway, Purpose::Status(ORDER), 200, &taken("a-1"));
+    assert_eq!(more, [Fact::More { id: 9 }]);
+    let (path, _) = written(|out| gateway.status(3, &named(&instrument, 0), 1, out));
+    assert!(path.ends_with("/orders/historical/batch?order_ids=a-1"), "{path}");
+    let client = ClientId::new(EPOCH, ORDER);
+    let client = core::str::from_utf8(&client.0).expect("ascii");
+    let page = format!(r#"{{"orders":[{}],"has_next":false}}"#, listed("a-1", client, "CANCELLED"));
+    let facts = told(&mut gateway, Purpose::Status(ORDER), 200, &page);
+    let ended = |fact: &Fact| {
+        matches!(fact, Fact::Order { key: OrderKey::Own(ORDER), state: VenueState::Expired, .. })
+    };
+    assert!(facts.iter().any(ended), "{facts:?}");
+    assert_eq!(facts.last(), Some(&Fact::Answered { id: 9 }));
+}
+
+#[test]
+fn a_refused_repetition_proves_nothing_and_the_latest_orders_are_looked_through() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    written(|out| gateway.status(2, &named(&instrument, 0), 1, out));
+    let refused = r#"{"success":false,"error_response":{"error":"INSUFFICIENT_FUND"}}"#;
+    let more = told(&mut gateway, Purpose::Status(ORDER), 200, refused);
+    assert_eq!(more, [Fact::More { id: 9 }]);
+    let (path, _) = written(|out| gateway.status(3, &named(&instrument, 0), 1, out));
+    assert!(path.ends_with("/batch?product_ids=BTC-USD&limit=100"), "{path}");
+    let foreign =
+        format!(r#"{{"orders":[{}],"has_next":true,"cursor":"5"}}"#, listed("b", "web", "OPEN"));
+    let facts = told(&mut gateway, Purpose::Status(ORDER), 200, &foreign);
+    assert_eq!(facts, [Fact::Answered { id: 9 }], "not there: asked again by the clock");
+    let (path, _) = written(|out| gateway.status(4, &named(&instrument, 0), 1, out));
+    assert_eq!(path, "/api/v3/brokerage/orders", "and repeated again");
+}
+
+#[test]
+fn answers_and_events_name_orders_for_cancels() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    let none = written(|out| gateway.cancel_all(1, &instrument, 1, out));
+    assert_eq!(none.0, "");
+    let facts = told(&mut gateway, Purpose::Place(ORDER), 200, &taken("a-1"));
+    let [
+        Fact::Order { venue_order, state: VenueState::Open, cum_qty: Qty(0), .. },
+        Fact::Answered { id: 9 },
+    ] = facts[..]
+    else {
+        panic!("{facts:?}")
+    };
+    for known in [0, venue_order] {
+        let (path, body) = written(|out| gateway.cancel(2, &named(&instrument, known), 1, out));
+        assert!(path.ends_with("/orders/batch_cancel"), "{path}");
+        assert_eq!(body, r#"{"order_ids":["a-1"]}"#);
+    }
+    let (_, body) = written(|out| gateway.cancel_all(1, &instrument, 1, out));
+    assert_eq!(body, r#"{"order_ids":["a-1"]}"#);
+    let gone = r#"{"results":[{"success":false,"failure_reason":"UNKNOWN_CANCEL_ORDER"}]}"#;
+    let facts = told(&mut gateway, Purpose::Cancel(ORDER), 200, gone);
+    assert_eq!(facts, [Fact::Failed { id: 9, failure: Failure::NotFound }]);
+}
+
+#[test]
+fn safe_prices_are_far_away_and_worth_enough() {
+    let (_, instrument) = gateway();
+    let of = |side, price, qty| safe_price(&instrument, &Sent { order: ORDER, side, price, qty });
+    assert_eq!(of(Side::Buy, 6_000_000, 1_000_000), 4_500_000);
+    assert_eq!(of(Side::Sell, 6_000_000, 1_000_000), 7_500_001);
+    // Worth 1.20 at its price, where one unit is the least: 50,000.01 is as far as it goes.
+    assert_eq!(of(Side::Buy, 6_000_000, 20), 5_000_001);
+    assert_eq!(of(Side::Buy, 6_000_000, 10), 6_000_000);
+    assert_eq!(of(Side::Sell, i64::MAX, 1), i64::MAX);
+}
+
+#[test]
+fn balances_go_on_page_by_page() {
+    let (mut gateway, _) = gateway();
+    let page = r#"{"accounts":[],"has_next":true,"cursor":"250"}"#;
+    assert_eq!(told(&mut gateway, Purpose::Balances, 200, page), [Fact::More { id: 9 }]);
+    let (path, _) = written(|out| gateway.balances(1, 1, out));
+    assert!(path.ends_with("/accounts?limit=250&cursor=250"), "{path}");
+    let page = r#"{"accounts":[],"has_next":false,"cursor":""}"#;
+    assert_eq!(told(&mut gateway, Purpose::Balances, 200, page), [Fact::Answered { id: 9 }]);
+    let (path, _) = written(|out| gateway.balances(1, 1, out));
+    assert!(path.ends_with("/accounts?limit=250"), "{path}");
+}
