@@ -11,8 +11,11 @@ use common::{Killed, bot4, check_account, number, output, report, sleep, started
 use serde_json::Value;
 
 /// What is traded where.
-const TRADED: [(Venue, [&str; 2]); 2] =
-    [(Venue::Bybit, ["BTCUSDT", "ETHUSDT"]), (Venue::Okx, ["BTC-USDT", "ETH-USDT"])];
+const TRADED: [(Venue, [&str; 2]); 3] = [
+    (Venue::Bybit, ["BTCUSDT", "ETHUSDT"]),
+    (Venue::Okx, ["BTC-USDT", "ETH-USDT"]),
+    (Venue::Coinbase, ["BTC-USD", "ETH-USD"]),
+];
 
 struct Scene {
     state: tempfile::TempDir,
@@ -68,8 +71,13 @@ fn config(venue: Venue, symbols: &[&str], endpoints: &Value) -> String {
     let hosts = keys
         .into_iter()
         .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
+    let (dead_man, equity) = match venue {
+        Venue::Coinbase => ("dead_man = \"none_available\"\n", "USD"),
+        _ => ("", "USDT"),
+    };
     format!(
-        "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}\n\
+        "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}{dead_man}\n\
+         [risk]\nequity_asset = \"{equity}\"\n\n\
          [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
          [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n",
         venue.name(),

@@ -285,6 +285,7 @@ impl Gateway for CoinbaseGateway {
                     kind: OrderKind::Limit,
                     tif: Tif::Ioc,
                     price: safe_price(instrument, &sent),
+                    trigger: 0,
                     qty: sent.qty,
                     now_ms,
                 };

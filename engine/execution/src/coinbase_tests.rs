@@ -31,6 +31,7 @@ fn place(gateway: &mut CoinbaseGateway, instrument: &Instrument) {
         kind: OrderKind::Limit,
         tif: Tif::Gtc,
         price: 6_000_000,
+        trigger: 0,
         qty: 1_000_000,
         now_ms: 1,
     };

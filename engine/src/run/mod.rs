@@ -23,7 +23,6 @@ pub mod cold;
 mod cold_binance;
 mod cold_bybit;
 mod cold_coinbase;
-mod cold_coinbase;
 mod cold_okx;
 mod cold_rest;
 mod compare;

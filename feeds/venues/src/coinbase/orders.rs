@@ -262,7 +262,7 @@ pub fn server_time(out: &mut Vec<u8>) {
 const fn kind(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::Market, _) => b"market_market_ioc",
-        (OrderKind::LimitMaker, _) | (_, Tif::Gtc) => b"limit_limit_gtc",
+        (OrderKind::LimitMaker, _) | (_, Tif::Gtc | Tif::Gtd) => b"limit_limit_gtc",
         (_, Tif::Ioc) => b"sor_limit_ioc",
         (_, Tif::Fok) => b"limit_limit_fok",
     }
@@ -300,6 +300,7 @@ mod tests {
             kind: OrderKind::LimitMaker,
             tif: Tif::Gtc,
             price: 600_001_000,
+            trigger: 0,
             qty: 12_500_000_000,
         }
     }
