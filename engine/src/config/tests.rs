@@ -184,7 +184,7 @@ fn other_venues_are_refused_for_trading_with_the_way_out() {
         "[venue]\nname = \"kraken\"\nembedded = true\nsymbols = [\"BTC/USD\"]\n\
          dead_man = \"none_available\"\n",
     );
-    for w in ["trade.toml:2:", "kraken", "binance, bybit, okx only", "observe"] {
+    for w in ["trade.toml:2:", "kraken", "binance, bybit, okx, coinbase only", "observe"] {
         assert!(error.contains(w), "`{w}` in:\n{error}");
     }
 }
@@ -293,4 +293,20 @@ fn several_venues_are_named_once_each_and_go_together() {
     let lines = "symbols = [\"BTC-USDT\"]\nlines = 9";
     two_venues(swap("symbols = [\"BTC-USDT\"]", lines), &["lines", "9"]);
     assert!(refused("[run]\nseed = 1\n").contains("[[venues]]"), "no venue at all");
+}
+
+#[test]
+fn where_there_is_no_dead_man_switch_this_must_be_typed() {
+    let with = |more: &str| {
+        let text = format!(
+            "[venue]\nname = \"coinbase\"\nembedded = true\nsymbols = [\"BTC-USD\"]\n{more}\
+             [risk]\nequity_asset = \"USD\"\n[[strategy]]\nkind = \"market_maker\"\n"
+        );
+        parse(&text, Path::new("x.toml")).map(|config| config.venue.dead_man)
+    };
+    assert!(!with("dead_man = \"none_available\"\n").expect("typed"));
+    for wrong in ["", "dead_man = \"armed\"\n"] {
+        let error = with(wrong).expect_err("refused").to_string();
+        assert!(error.contains("dead_man") && error.contains("none_available"), "{error}");
+    }
 }
