@@ -155,6 +155,7 @@ impl Client {
                     self.market.push((text.to_string(), value));
                 }
                 Out::Ping(_) => self.venue.on_pong(conn, self.now_ns),
+                Out::Reply(_) => panic!("nobody asked plainly"),
                 Out::Close(..) | Out::Drop | Out::Reset | Out::Stall => self.closed.push(conn),
             }
         }
