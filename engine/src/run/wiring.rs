@@ -373,9 +373,35 @@ fn execution_agent(
         risk_lane: t::LOG_RISK,
         control: inputs.control.clone(),
     };
-    let epoch = inputs.dir.epoch;
     let venue = &site.config;
-    let gateway: Box<dyn Gateway> = match venue.venue {
+    let gateway = gateway_of(v, inputs, table)?;
+    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
+    if venue.venue == Venue::Binance {
+        return Ok(agent);
+    }
+    if venue.venue == Venue::Coinbase {
+        let (connector, endpoint) = access.rest_connector()?;
+        let seed = inputs.config.seed.wrapping_add(40 + v as u64);
+        let requester = Requester::new(connector, endpoint, HttpConfig::default(), seed);
+        return Ok(agent.with_requester(requester));
+    }
+    let agent = agent.with_courier(Box::new(RestCourier::start(access)?));
+    if venue.venue != Venue::Bybit {
+        return Ok(agent);
+    }
+    let (events, endpoint) = access.connector(access.api()?)?;
+    Ok(agent.with_events(events, endpoint.with_path(bybit::PRIVATE_PATH)?))
+}
+
+/// The dialect of venue `v`, with its keys; `table` is seen from there.
+fn gateway_of(
+    v: usize,
+    inputs: &Inputs<'_>,
+    table: &InstrumentTable,
+) -> Result<Box<dyn Gateway>, Failure> {
+    let (site, opening) = (&inputs.sites[v], &inputs.opening.venues[v]);
+    let (access, venue, epoch) = (&site.access, &site.config, inputs.dir.epoch);
+    Ok(match venue.venue {
         Venue::Bybit => {
             let keys = access.secret_keys(Scheme::Sha256Hex)?;
             Box::new(BybitGateway::new(keys, table, epoch, venue.dead_man))
@@ -389,23 +415,7 @@ fn execution_agent(
             Box::new(CoinbaseGateway::new(access.token_keys()?, &host, table, epoch))
         }
         _ => Box::new(BinanceGateway::new(access.credentials()?, table, epoch)),
-    };
-    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
-    if venue.venue == Venue::Binance {
-        return Ok(agent);
-    }
-    if venue.venue == Venue::Coinbase {
-        let (connector, endpoint) = access.rest_connector()?;
-        let seed = inputs.config.seed.wrapping_add(21);
-        let requester = Requester::new(connector, endpoint, HttpConfig::default(), seed);
-        return Ok(agent.with_requester(requester));
-    }
-    let agent = agent.with_courier(Box::new(RestCourier::start(access)?));
-    if venue.venue != Venue::Bybit {
-        return Ok(agent);
-    }
-    let (events, endpoint) = access.connector(access.api()?)?;
-    Ok(agent.with_events(events, endpoint.with_path(bybit::PRIVATE_PATH)?))
+    })
 }
 
 /// How long the journal may take to write what the run starts from.

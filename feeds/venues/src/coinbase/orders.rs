@@ -107,10 +107,10 @@ impl Encoder {
         out.extend_from_slice(b"\"}");
     }
 
-    /// On the account's connection: its events about the instruments of `table`.
+    /// On the account's connection: its events about the venue's own instruments of `table`.
     pub fn user(&mut self, table: &InstrumentTable, now_ms: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"subscribe\",\"channel\":\"user\",\"product_ids\":[");
-        for (n, instrument) in table.all().iter().enumerate() {
+        for (n, instrument) in table.own().enumerate() {
             if n > 0 {
                 out.push(b',');
             }
