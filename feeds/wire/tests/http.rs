@@ -122,7 +122,7 @@ fn twin_body(status: u16, head: &str, wire: &mut &[u8]) -> Result<Option<Vec<u8>
             length => length.map(take).transpose(),
         };
     }
-    let mut line = |take: &mut dyn FnMut(usize) -> Result<Vec<u8>, HttpError>| {
+    let line = |take: &mut dyn FnMut(usize) -> Result<Vec<u8>, HttpError>| {
         let mut text = Vec::new();
         while !text.ends_with(b"\r\n") {
             text.extend(take(1)?);
