@@ -5,8 +5,8 @@
 //! Cancels find a connection where orders find none, and orders where questions find none. A
 //! connection that breaks, or whose answer does not come, ends its request without an answer; the
 //! session decides what that means. Connections are opened one after the other, so that a turn
-//! bears one handshake at most, and left before the venue thinks them idle: one that it closes while
-//! a request is on its way costs an unknown order.
+//! bears one handshake at most, and left before the venue thinks them idle: one that it closes
+//! while a request is on its way costs an unknown order.
 
 use bot4_types::Nanos;
 use bot4_wire::backoff::Backoff;

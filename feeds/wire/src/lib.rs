@@ -22,8 +22,8 @@
 //! [`ws::Deframer`] moves payload bytes from there into the caller's buffer, whatever the frame
 //! and record borders are.
 //!
-//! **Requests** ([`http`]) go over the same streams: a venue that takes orders by HTTP is written to
-//! by the lane that sends them.
+//! **Requests** ([`http`]) go over the same streams: a venue that takes orders by HTTP is written
+//! to by the lane that sends them.
 //!
 //! **Direct reads, no readiness queue.** [`transport::Stream::fill`] calls `recv` on the
 //! non-blocking socket instead of asking an event queue first. The design's single-run figures

@@ -1,5 +1,5 @@
-//! Coinbase Advanced Trade: endpoints, constants and the files of the dialect: market data, and order
-//! entry for spot.
+//! Coinbase Advanced Trade: endpoints, constants and the files of the dialect: market data, and
+//! order entry for spot.
 //!
 //! | file | reads or writes |
 //! |---|---|

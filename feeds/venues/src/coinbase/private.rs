@@ -4,8 +4,8 @@
 //! [`PrivateDecoder::decode`] reads a message of the account's connection, whose numbers must have
 //! no hole: behind one nothing is trusted, and the connection is made anew. It tells states and
 //! cumulative quantities; fills come from pages alone. [`PrivateDecoder::page`] reads an answer
-//! over REST. The rows lie in [`PrivateDecoder::rows`] until the next one. The venue's ids of orders
-//! are texts, the engine's are numbers: [`OrderIds`] leads back.
+//! over REST. The rows lie in [`PrivateDecoder::rows`] until the next one. The venue's ids of
+//! orders are texts, the engine's are numbers: [`OrderIds`] leads back.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -45,8 +45,8 @@ const DEADLINE_NS: u64 = 5 * SECOND_NS;
 /// A connection to which nothing was said for this long is closed (60 to 90 s in reality).
 const IDLE_NS: u64 = 90 * SECOND_NS;
 
-/// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: lots are coarser than
-/// the real ones.
+/// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: lots are coarser
+/// than the real ones.
 fn symbols() -> Vec<SymbolSpec> {
     vec![
         listed("BTC-USD", ("BTC", "USD"), ["0.01", "0.000001", "60000", "0.05"]),
