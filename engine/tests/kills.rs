@@ -1,13 +1,13 @@
-//! kill -9 of the whole engine, at random moments and at each system call of the journal: the
-//! journal is sound, no order reached the venue without its approval in a journal, and the next
-//! start takes over.
+//! kill -9 of the whole engine, at random moments and at each system call of the journal and of the
+//! sockets: the journal is sound and leads to its decisions, no order reached the venue without its
+//! approval in a journal, none twice, and the next start takes over and explains every fill.
 //!
-//! `BOT4_KILLS` sets the number of random kills (default 5), `BOT4_KILL_CALLS` how many kills a
+//! `BOT4_KILLS` sets the number of random kills (default 12), `BOT4_KILL_CALLS` how many kills a
 //! system call gets at most (default: that test prints what it skips).
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -19,8 +19,9 @@ use common::{
 };
 use serde_json::Value;
 
-/// Longest life of an engine before it is killed; it trades after about one second.
-const LIFE_MS_MAX: u64 = 4_000;
+/// Longest life of an engine before it is killed, where nothing else is asked for; it trades after
+/// about one second.
+const LIFE_MS_MAX: u64 = 2_500;
 
 /// Engines that one life of the venue sees: each connects some seven times.
 const VENUE_LIFE: u64 = 25;
@@ -31,8 +32,11 @@ struct Scene {
     toml: PathBuf,
     venue: Killed,
     listen: String,
-    /// Client ids of every order that the venue ever took.
-    seen: BTreeSet<String>,
+    /// Every order that the venue ever took: client id and the venue's number.
+    seen: BTreeMap<String, u64>,
+    /// Journals that were checked, and the client ids approved in them.
+    checked: BTreeSet<PathBuf>,
+    approved: BTreeSet<String>,
 }
 
 /// What was seen over all kills.
@@ -45,6 +49,7 @@ struct Tally {
     torn: u64,
     orders: u64,
     without_approval: u64,
+    replayed: u64,
 }
 
 impl Scene {
@@ -56,7 +61,8 @@ impl Scene {
         let toml = state.path().join("trade.toml");
         let text = config(&endpoints, None) + "segment_mib = 1\n";
         std::fs::write(&toml, text).expect("written");
-        Self { state, toml, venue, listen, seen: BTreeSet::new() }
+        let (seen, checked, approved) = Default::default();
+        Self { state, toml, venue, listen, seen, checked, approved }
     }
 
     /// The venue dies and comes back: it has forgotten how often the engines connected, which it
@@ -106,18 +112,22 @@ impl Scene {
         }
     }
 
-    /// Every journal is sound; every order of the venue has its approval in one of them.
+    /// Every journal since the last check is sound and leads to its decisions; every order of the
+    /// venue has its approval in some journal.
     fn check(&mut self, tally: &mut Tally) {
-        let mut approved = BTreeSet::new();
         for journal in self.journals() {
+            if !self.checked.insert(journal.clone()) {
+                continue;
+            }
             let verdict = self.verify(&journal);
             tally.journals += 1;
             tally.records += number(&verdict, "/records");
-            approved.extend(self.approved(&journal));
+            self.approved.extend(self.approved(&journal));
+            tally.replayed += u64::from(self.replays(&journal));
         }
         self.look_at_venue();
         tally.orders = self.seen.len() as u64;
-        let missing: Vec<_> = self.seen.difference(&approved).collect();
+        let missing: Vec<_> = self.seen.keys().filter(|id| !self.approved.contains(*id)).collect();
         tally.without_approval = missing.len() as u64;
         assert!(missing.is_empty(), "orders without an approval in a journal: {missing:?}");
     }
@@ -128,6 +138,17 @@ impl Scene {
             serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", stderr(&out)));
         assert_eq!(verdict["intact"], true, "{verdict}");
         verdict
+    }
+
+    /// The journal leads to the decisions that it holds; one that died before its first decision
+    /// has none.
+    fn replays(&self, journal: &Path) -> bool {
+        let run = journal.parent().expect("a run's folder");
+        let out = output(bot4(self.state.path()).args(["replay", "--verify"]).arg(run));
+        let text = stderr(&out);
+        let empty = text.contains("no inputs") || text.contains("nothing to replay");
+        assert!(out.status.success() || empty, "{}: {text}", run.display());
+        out.status.success()
     }
 
     /// Client ids of orders whose approval lies in `journal`.
@@ -150,7 +171,10 @@ impl Scene {
         let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
         for record in records {
             for order in record["orders"].as_array().into_iter().flatten() {
-                self.seen.insert(order["client_id"].as_str().expect("a client id").to_owned());
+                let client = order["client_id"].as_str().expect("a client id").to_owned();
+                let id = order["id"].as_u64().expect("a number");
+                let first = *self.seen.entry(client.clone()).or_insert(id);
+                assert_eq!(first, id, "two orders of the venue have the client id {client}");
             }
         }
     }
@@ -182,11 +206,13 @@ fn percentile(sorted: &[u64], per_cent: usize) -> u64 {
     sorted.get((sorted.len() * per_cent / 100).min(last)).copied().unwrap_or(0)
 }
 
-/// Waits for `moment` after `start`, and notes when `ready` appears.
+/// Waits for `moment` after `start`, and notes when trading was allowed, as `ready` says.
 fn live_until(clock: &Clock, start: Nanos, moment: Nanos, ready: &Path) -> Option<u64> {
     let mut ready_ms = None;
     while clock.now().since(start) < moment {
-        if ready_ms.is_none() && ready.exists() {
+        let trades =
+            || std::fs::read_to_string(ready).is_ok_and(|t| t.contains("trading_after_ms"));
+        if ready_ms.is_none() && trades() {
             ready_ms = Some(clock.now().since(start).millis());
         }
         sleep(5);
@@ -194,9 +220,18 @@ fn live_until(clock: &Clock, start: Nanos, moment: Nanos, ready: &Path) -> Optio
     ready_ms
 }
 
+/// The newest engine found nothing that only a person can explain.
+fn check_takeover(scene: &Scene) {
+    let text = std::fs::read_to_string(scene.errors()).unwrap_or_default();
+    for wrong in ["a person must look", "is damaged", "cannot be told"] {
+        assert!(!text.contains(wrong), "{text}");
+    }
+}
+
 #[test]
 fn random_kills_lose_nothing_and_the_next_start_takes_over() {
-    let kills = from_env("BOT4_KILLS").unwrap_or(5);
+    let kills = from_env("BOT4_KILLS").unwrap_or(12);
+    let life_ms_max = from_env("BOT4_KILLS_LIFE_MS").unwrap_or(LIFE_MS_MAX);
     let mut scene = Scene::new();
     let clock = Clock::monotonic();
     let mut rng = SplitMix64::new(from_env("BOT4_KILLS_SEED").unwrap_or(1));
@@ -205,7 +240,7 @@ fn random_kills_lose_nothing_and_the_next_start_takes_over() {
         let ready = scene.state.path().join(format!("ready-{kill}.json"));
         let start = clock.now();
         let mut engine = scene.spawn(&ready);
-        let life = Nanos::from_millis(rng.below(LIFE_MS_MAX));
+        let life = Nanos::from_millis(rng.below(life_ms_max));
         starts_ms.extend(live_until(&clock, start, life, &ready));
         engine.kill().expect("kill -9");
         let status = engine.wait().expect("ended");
@@ -214,9 +249,10 @@ fn random_kills_lose_nothing_and_the_next_start_takes_over() {
             panic!("kill {kill}: it ended by itself: {status}: {why}");
         }
         tally.kills += 1;
+        check_takeover(&scene);
         scene.check_newest(&mut tally);
         if kill % VENUE_LIFE == VENUE_LIFE - 1 {
-            scene.check(&mut Tally::default());
+            scene.check(&mut tally);
             scene.restart_venue();
         }
     }
@@ -224,7 +260,7 @@ fn random_kills_lose_nothing_and_the_next_start_takes_over() {
     scene.check(&mut tally);
     starts_ms.sort_unstable();
     println!(
-        "{tally:?}; {} starts to all lanes running: p50 {} ms, p99 {} ms; last run {} orders",
+        "{tally:?}; {} starts to trading allowed: p50 {} ms, p99 {} ms; last run {} orders",
         starts_ms.len(),
         percentile(&starts_ms, 50),
         percentile(&starts_ms, 99),
@@ -234,7 +270,8 @@ fn random_kills_lose_nothing_and_the_next_start_takes_over() {
 }
 
 /// Kills at the `n`-th call of `call` by any one thread; false when the run ended before. Only
-/// the journal's helpers call most of these; `openat` and `munmap` are also the main thread's.
+/// the journal's helpers call most of those of the disk; `openat` and `munmap` are also the main
+/// thread's. Orders, cancels and pings leave by `writev`, and `sendto` on shutting down.
 fn kill_at(scene: &Scene, call: &str, n: u64) -> bool {
     let inject = format!("inject={call}:signal=KILL:when={n}");
     let mut command =
@@ -247,7 +284,7 @@ fn kill_at(scene: &Scene, call: &str, n: u64) -> bool {
 }
 
 #[test]
-fn a_kill_at_each_system_call_of_the_journal() {
+fn a_kill_at_each_system_call_of_the_journal_and_the_sockets() {
     let Some(most) = from_env("BOT4_KILL_CALLS") else {
         println!("skipped: BOT4_KILL_CALLS is not set");
         return;
@@ -256,7 +293,7 @@ fn a_kill_at_each_system_call_of_the_journal() {
         return;
     }
     let mut scene = Scene::new();
-    let mut runs = 0;
+    let (mut runs, mut tally) = (0, Tally::default());
     for call in [
         "fallocate",
         "ftruncate",
@@ -267,6 +304,10 @@ fn a_kill_at_each_system_call_of_the_journal() {
         "rename",
         "munmap",
         "openat",
+        "connect",
+        "writev",
+        "sendto",
+        "recvfrom",
     ] {
         let mut kills = 0;
         let mut n = 1;
@@ -274,6 +315,7 @@ fn a_kill_at_each_system_call_of_the_journal() {
             kills += 1;
             runs += 1;
             if runs % VENUE_LIFE == 0 {
+                scene.check(&mut tally);
                 scene.restart_venue();
             }
             // Densely at first, then wider.
@@ -282,7 +324,7 @@ fn a_kill_at_each_system_call_of_the_journal() {
         let end = if kills < most { "then a run passed untouched" } else { "the most" };
         println!("{call}: killed at {kills} places up to call {n}, {end}");
     }
-    let mut tally = Tally { kills: runs, ..Tally::default() };
+    tally.kills = runs;
     scene.run_to_the_end();
     scene.check(&mut tally);
     println!("{tally:?}");

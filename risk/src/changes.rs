@@ -4,6 +4,7 @@
 //! open --Rules--> changing --last resting order gone, new rules bound--> open
 //!   '---Rules that need no resync: bound at once--^
 //!   '---Pause--> paused --Resume or Rules--^
+//!   '---balance in doubt--> drifted --a person accepts--^
 //! ```
 //! A change waits for the end of every order of its instrument, because the stages behind shaped
 //! those by the old rules. What the stages before must hear is kept as the newest state of each
@@ -20,6 +21,8 @@ struct Row {
     /// No new orders while they wait.
     closed: bool,
     paused: Option<PauseReason>,
+    /// What the venue says of its base asset is not what we hold.
+    drift: bool,
     change: u32,
     untold: bool,
 }
@@ -43,7 +46,9 @@ impl Changes {
     /// Why there are no new orders of `instrument`.
     pub fn check(&self, instrument: InstrumentId) -> Result<(), RefuseReason> {
         match self.rows.get(instrument.index()) {
-            Some(Row { paused: Some(_), .. }) => Err(RefuseReason::InstrumentPaused),
+            Some(Row { paused: Some(_), .. } | Row { drift: true, .. }) => {
+                Err(RefuseReason::InstrumentPaused)
+            }
             Some(Row { closed: true, .. }) => Err(RefuseReason::InstrumentChanging),
             _ => Ok(()),
         }
@@ -103,6 +108,21 @@ impl Changes {
         self.tell(instrument);
     }
 
+    /// The balance of `instrument`'s base asset is in doubt: no new orders, what rests is
+    /// withdrawn, its book goes on; or not any more.
+    pub fn set_drift(&mut self, instrument: InstrumentId, drift: bool) {
+        let Some(row) = self.rows.get_mut(instrument.index()) else { return };
+        if std::mem::replace(&mut row.drift, drift) != drift {
+            self.tell(instrument);
+        }
+    }
+
+    /// Instruments whose base asset is in doubt.
+    #[must_use]
+    pub fn drifted(&self) -> usize {
+        self.rows.iter().filter(|row| row.drift).count()
+    }
+
     /// An instrument that the stages before risk must hear of, the lowest first.
     #[must_use]
     pub fn first_untold(&self) -> Option<InstrumentId> {
@@ -154,6 +174,18 @@ mod tests {
         changes.begin(&rules, false);
         assert_eq!((changes.check(id), changes.take_pending(id)), (Ok(()), Some(rules)));
         assert_eq!(changes.count(id), 4);
+        changes.told(id);
+        changes.set_drift(id, true);
+        changes.set_drift(id, true);
+        assert_eq!(
+            (changes.check(id), changes.drifted()),
+            (Err(RefuseReason::InstrumentPaused), 1)
+        );
+        assert_eq!((changes.paused(id), changes.count(id)), (None, 4), "its book goes on");
+        changes.pause(id, None);
+        assert_eq!(changes.check(id), Err(RefuseReason::InstrumentPaused), "another matter");
+        changes.set_drift(id, false);
+        assert_eq!((changes.check(id), changes.first_untold()), (Ok(()), Some(id)));
         // One that is not in the table is nobody's business.
         changes.pause(InstrumentId(7), Some(PauseReason::Units));
         assert_eq!(changes.check(InstrumentId(7)), Ok(()));

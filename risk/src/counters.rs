@@ -77,8 +77,20 @@ pub(crate) const MEASURES: usize = 46;
 pub(crate) const MEASURES_MAX: usize = 51;
 /// Amends approved.
 pub(crate) const AMENDED: usize = 56;
+/// Balances that the venue stated while the run goes on, and what was found (gauges): compared,
+/// explained by fills, not to be judged, unexplained, followed.
+pub(crate) const COMPARED: usize = 57;
+/// Assets whose balance at the venue is not ours, not for long yet (gauge).
+pub(crate) const SUSPECTS: usize = 62;
+/// The newest unexplained difference (gauges): the asset's number from 1, then ours and the
+/// venue's, each in two halves, the lower first.
+pub(crate) const DIFFERENCE: usize = 63;
+/// Others on the account (gauges): words about orders, fills, declared ones, the newest order.
+pub(crate) const FOREIGN: usize = 68;
+/// Instruments that stand still because the venue's balance is not ours (gauge).
+pub(crate) const DRIFTED: usize = 72;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 57] = [
+pub(crate) const FIXED: [&str; 73] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -136,6 +148,22 @@ pub(crate) const FIXED: [&str; 57] = [
     "shortfall_worst_max_e8",
     "heat_max_e8",
     "amends_approved",
+    "balances_compared",
+    "balances_explained",
+    "balances_uncertain",
+    "balances_unexplained",
+    "balances_followed",
+    "balances_suspect",
+    "difference_asset",
+    "difference_ours_low",
+    "difference_ours_high",
+    "difference_theirs_low",
+    "difference_theirs_high",
+    "foreign_orders",
+    "foreign_fills",
+    "foreign_declared",
+    "foreign_newest",
+    "instruments_drifted",
 ];
 
 /// The counter of approvals of `action`.

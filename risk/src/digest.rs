@@ -63,6 +63,9 @@ pub(crate) fn of_report(hash: u64, msg: &ExecMsg) -> u64 {
             let whose = u64::from(instrument.0) << 8 | u64::from(asset.0);
             [at.0, id, whose, amount as u64, (amount >> 64) as u64, 3]
         }
+        ExecMsg::Foreign { at, venue, venue_order, trade_id, declared } => {
+            [at.0, venue_order, trade_id, declared.into(), venue.0.into(), 4]
+        }
     };
     words.into_iter().fold(hash, mixed)
 }

@@ -188,6 +188,11 @@ impl EquityCurve {
             return;
         }
         self.rebased = true;
+        self.flowed(worth);
+    }
+
+    /// Money worth `worth` came, or went (negative), while the run went on.
+    pub fn flowed(&mut self, worth: Amount) {
         self.point.peak = self.point.peak.saturating_add(worth).max(0);
         self.point.day_open = self.point.day_open.saturating_add(worth).max(0);
     }

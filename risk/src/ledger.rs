@@ -34,6 +34,7 @@ use crate::money::{AMOUNT_SANE, base_amount, mul_div_up, quote_amount};
 use crate::orders::{Chain, OrderSlot, OrderTable};
 
 mod amends;
+mod follow;
 mod match_limit;
 
 use match_limit::limit_when_working;

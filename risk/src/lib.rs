@@ -43,6 +43,7 @@ pub mod breaker;
 pub mod caps;
 pub mod changes;
 pub mod checks;
+pub mod comparison;
 pub mod config;
 mod counters;
 mod digest;

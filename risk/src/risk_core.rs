@@ -10,7 +10,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::{
     AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
     InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
-    RefuseReason, ReportKind, RiskCommand, StrategyId,
+    RefuseReason, ReportKind, RiskCommand, StrategyId, VenueId,
 };
 
 use crate::aggregate::Aggregate;
@@ -18,6 +18,7 @@ use crate::breaker::{Booked, Breakers};
 use crate::caps::Caps;
 use crate::changes::Changes;
 use crate::checks::{CheckInput, GateState};
+use crate::comparison::Statement;
 use crate::config::{ConfigError, RiskConfig};
 use crate::digest::{self, mixed};
 use crate::equity::{EquityCurve, EquityPoint};
@@ -33,8 +34,11 @@ use crate::scopes::LimitBook;
 use crate::sessions::Sessions;
 use crate::statistics::{Statistics, Upkeep};
 use crate::valuation::Valuation;
+use truth::Truth;
 
 mod limits;
+mod truth;
+mod worth;
 
 /// Number of refuse reasons.
 pub const REASONS: usize = RefuseReason::ALL.len();
@@ -63,6 +67,7 @@ pub struct RiskCore {
     aggregate: Aggregate,
     valuation: Valuation,
     changes: Changes,
+    truth: Truth,
     rates: Rates,
     breakers: Breakers,
     statistics: Statistics,
@@ -115,6 +120,7 @@ impl RiskCore {
             breakers: Breakers::new(&config.breakers, config.strategies, &venues),
             statistics: Statistics::new(table, &config.limits.statistics),
             changes: Changes::new(table.all().len()),
+            truth: Truth::new(std::iter::empty()),
             latches: Latches::new(config.strategies),
             phase: Phase::Run,
             valued_by: valued_by.into_boxed_slice(),
@@ -134,6 +140,12 @@ impl RiskCore {
         };
         core.spread_margins();
         core.take_over(&config.held);
+        let held = |a| {
+            let asset = AssetId(a as u8);
+            let venue = table.venue_of(asset).unwrap_or(VenueId(0));
+            (venue, core.ledger.expected_balance(asset))
+        };
+        core.truth = Truth::new((0..assets).map(held));
         Ok(core)
     }
 
@@ -166,7 +178,8 @@ impl RiskCore {
                 self.curve.accept();
                 self.caps.on_equity(self.curve.point());
             }
-            self.latches.end(self.ledger.counts().drift());
+            self.accept_balances();
+            self.latches.end(self.drift());
         }
         self.phase = phase;
     }
@@ -175,6 +188,7 @@ impl RiskCore {
     pub fn on_report(&mut self, msg: &ExecMsg) -> Option<AccountReport> {
         self.inputs = digest::of_report(self.inputs, msg);
         let told = self.book_report(msg);
+        self.follow_balances(msg);
         if let ExecMsg::Order(report) = msg {
             self.finish_change(report.instrument);
         }
@@ -194,7 +208,12 @@ impl RiskCore {
             }
             ExecMsg::Session { venue, ready, .. } => {
                 self.sessions.set(venue, ready);
+                self.truth.on_session(venue, ready, self.now);
                 Some(AccountReport::Session { venue, ready })
+            }
+            ExecMsg::Foreign { venue_order, trade_id, declared, .. } => {
+                self.on_foreign(venue_order, trade_id, declared);
+                None
             }
         }
     }
@@ -224,6 +243,12 @@ impl RiskCore {
                 self.staging.part(*at, &bytes[..usize::from(*len).min(LIMITS_PART)]);
             }
             RiskCommand::LimitsCommit { len, sum } => self.commit_limits(*len, *sum),
+            RiskCommand::VenueBalance { asset, total, asked, patience, follow } => {
+                let (asset, total, asked) = (*asset, *total, *asked);
+                let (patience, follow) = (*patience, *follow);
+                self.compare(&Statement { asset, total, asked, patience, follow });
+            }
+            RiskCommand::AcceptBalance { instrument } => self.accept_balance(*instrument),
         }
     }
 
@@ -497,7 +522,7 @@ impl RiskCore {
         let (strategy, at) = own.unwrap_or((report.strategy, report.instrument));
         let realized = self.realized(strategy, at);
         let news = self.ledger.on_report(report);
-        self.latches.on_drift(self.ledger.counts().drift());
+        self.latches.on_drift(self.drift());
         self.statistics.follow(&self.ledger, at);
         self.aggregate.on_exposure(strategy, at, &self.ledger, &self.valuation);
         if !news {
@@ -562,32 +587,6 @@ impl RiskCore {
             }
         }
         true
-    }
-
-    /// Values all balances. One whose mark is missing leaves the equity as it was.
-    fn refresh_equity(&mut self) {
-        let held = |asset| (asset, self.ledger.expected_balance(asset));
-        let assets = (0..self.assets).map(|a| held(AssetId(a as u8)));
-        let (equity, flows) = (self.worth(assets), self.worth(self.curve.flows().iter().copied()));
-        if let (Some(equity), Some(flows)) = (equity, flows) {
-            self.curve.rebase(flows);
-            self.curve.take(self.now, equity);
-            self.statistics.on_equity(Some(equity));
-            self.caps.on_equity(self.curve.point());
-            self.latches.on_equity(self.caps.drawdown_is_over);
-        }
-    }
-
-    /// What `amounts` are worth together, rounded down. An asset without any path counts nothing,
-    /// which only tightens limits; `None` while the mark of another is missing.
-    fn worth(&self, amounts: impl Iterator<Item = (AssetId, Amount)>) -> Option<Amount> {
-        let mut sum: Amount = 0;
-        for (asset, amount) in amounts {
-            if amount != 0 && self.valuation.has_route(asset) {
-                sum = sum.saturating_add(self.valuation.value(asset, amount)?);
-            }
-        }
-        Some(sum)
     }
 
     const fn mix(&mut self, word: u64) {

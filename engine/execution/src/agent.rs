@@ -22,11 +22,14 @@ use bot4_wire::{Connector, Endpoint, WsConfig};
 use crate::courier::Courier;
 use crate::desk::{Desk, DeskCounts, Outcome, Question};
 use crate::desk_input::DeskInput;
+use crate::foreign::Declared;
 use crate::gateway::{Fact, Gateway, Named};
-use crate::link::{Link, LinkCounts, SessionState};
+use crate::link::{LEGS_MAX, Link, LinkCounts, SessionState};
 use crate::requester::Requester;
 use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
+
+mod told;
 
 mod amend;
 
@@ -127,6 +130,8 @@ pub struct ExecutionConfig {
     pub ws: WsConfig,
     /// Seed of masks and jitter.
     pub seed: u64,
+    /// Whose orders may be on the account beside ours.
+    pub declared: Declared,
 }
 
 /// Latencies that execution alone can know.
@@ -154,7 +159,8 @@ pub struct ExecutionAgent {
     pub(crate) counters: Counters,
     pub(crate) latencies: Latencies,
     pub(crate) waiting: VecDeque<ApprovedOrder>,
-    pub(crate) buffer: Slot,
+    /// One for each connection: a message may come in parts, and another connection's between.
+    pub(crate) buffers: [Slot; LEGS_MAX],
     pub(crate) facts: Vec<Fact>,
     pub(crate) questions: Vec<Question>,
     /// Orders whose fills are asked for because a state counted more, and what it counted.
@@ -191,12 +197,15 @@ impl ExecutionAgent {
         let mut link = Link::new(connector, config.endpoint, config.ws, config.seed);
         link.route_by(gateway.ways(), gateway.keep_alive());
         let (venue, instruments) = (config.table.view(), config.table.all().len());
-        let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window);
+        let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window)
+            .declaring(venue, config.declared);
         let start = DeskInput::Start {
             orders: limits::ORDERS_OPEN_MAX as u32,
             instruments: instruments as u16,
             epoch: config.epoch,
             window,
+            declared: config.declared,
+            venue,
         };
         Self {
             start,
@@ -217,7 +226,7 @@ impl ExecutionAgent {
                 ack: metrics.histogram(ACK_TAGS[venue.index()]),
             },
             waiting: VecDeque::with_capacity(WAITING_MAX),
-            buffer: Slot::empty(),
+            buffers: [Slot::empty(), Slot::empty()],
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
             counted: Vec::with_capacity(BATCH),
@@ -253,43 +262,6 @@ impl ExecutionAgent {
     pub fn with_requester(mut self, requester: Requester) -> Self {
         self.link.set_requester(requester);
         self
-    }
-
-    /// What the desk counted.
-    #[must_use]
-    pub const fn desk_counts(&self) -> DeskCounts {
-        self.desk.counts
-    }
-
-    /// Fills dropped because they were booked before.
-    #[must_use]
-    pub const fn duplicates_dropped(&self) -> u64 {
-        self.desk.trades().duplicates
-    }
-
-    /// What the connection counted.
-    #[must_use]
-    pub const fn link_counts(&self) -> LinkCounts {
-        self.link.counts
-    }
-
-    /// Orders that have not ended, and those of unknown fate among them.
-    #[must_use]
-    pub fn open_and_unknown(&mut self) -> (usize, usize) {
-        (self.desk.open(), self.desk.unknown())
-    }
-
-    /// Approved orders that wait to be sent, and one of them that has ended all the same: none,
-    /// ever, because it would still be sent.
-    #[must_use]
-    pub fn waiting(&mut self) -> (usize, Option<OrderId>) {
-        let Self { waiting, desk, .. } = self;
-        let ended = waiting
-            .iter()
-            .filter(|w| w.intent().action == OrderAction::Place)
-            .map(|w| w.intent().order)
-            .find(|id| desk.order(*id).is_none_or(|order| order.state.is_terminal()));
-        (waiting.len(), ended)
     }
 
     /// Changes the desk by `input`, and records it before a report of it can leave.
@@ -573,7 +545,9 @@ impl Agent for ExecutionAgent {
     }
 
     fn start(&mut self, now: Nanos) -> Result<(), Fault> {
-        self.buffer = Slot::new(MESSAGE_LEN);
+        for buffer in self.buffers.iter_mut().take(self.link.legs_len()) {
+            *buffer = Slot::new(MESSAGE_LEN);
+        }
         let start = self.start;
         self.record(&start, now);
         Ok(())

@@ -17,6 +17,7 @@ use crate::gateway::{
     AmendWay, Change, Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way,
 };
 use crate::order::{FillFact, Terms};
+use crate::requests::Purpose;
 
 /// Trades asked for in one answer; the venue allows this many.
 const TRADES_LIMIT: u16 = 1_000;
@@ -32,6 +33,8 @@ pub struct BinanceGateway {
     encoder: Encoder,
     decoder: ApiDecoder,
     epoch: RunEpoch,
+    /// Questions and events have a connection of their own.
+    apart: bool,
 }
 
 impl BinanceGateway {
@@ -39,13 +42,36 @@ impl BinanceGateway {
     #[must_use]
     pub fn new(credentials: Credentials, table: &InstrumentTable, epoch: RunEpoch) -> Self {
         let encoder = Encoder::new(credentials, None);
-        Self { encoder, decoder: ApiDecoder::new(table), epoch }
+        Self { encoder, decoder: ApiDecoder::new(table), epoch, apart: false }
+    }
+
+    /// Questions and the account's events have a connection of their own, which speaks the same
+    /// API: the other one carries orders and their answers alone, and nothing stands in their way.
+    #[must_use]
+    pub fn with_questions_apart(mut self) -> Self {
+        self.apart = true;
+        self
     }
 }
 
 impl Gateway for BinanceGateway {
     fn logons(&self) -> &'static [Way] {
-        if self.encoder.needs_logon() { &[Way::Orders] } else { &[] }
+        match (self.encoder.needs_logon(), self.apart) {
+            (false, _) => &[],
+            (true, false) => &[Way::Orders],
+            (true, true) => &[Way::Orders, Way::Events],
+        }
+    }
+
+    fn ways(&self) -> fn(&Purpose) -> Way {
+        if !self.apart {
+            return |_| Way::Orders;
+        }
+        |purpose| match purpose {
+            Purpose::Place(_) | Purpose::Cancel(_) | Purpose::Amend(_) => Way::Orders,
+            Purpose::CancelAll(_) => Way::Orders,
+            _ => Way::Events,
+        }
     }
 
     fn logon(&mut self, _: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
@@ -199,7 +225,7 @@ impl Gateway for BinanceGateway {
 fn key_of(client: &ClientText, epoch: RunEpoch) -> OrderKey {
     match client.own() {
         Some((run, order)) if run == epoch => OrderKey::Own(order),
-        _ => OrderKey::Foreign,
+        _ => OrderKey::Foreign(*client),
     }
 }
 

@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 
 use bot4_types::{
     DoneReason, ExecMsg, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
-    OrderState, Qty, ReportKind, RunEpoch,
+    OrderState, Qty, ReportKind, RunEpoch, VenueId,
 };
 
 use crate::desk_input::DeskInput;
+use crate::foreign::{Declared, Remembered};
 use crate::gateway::{Failure, OrderKey, VenueState};
 use crate::order::{Closing, FillFact, Heard, Order, Who};
 use crate::table::{Handle, InsertError, OrderTable, TradeLedger};
 
 mod amends;
+mod strangers;
 
 /// Reports that wait for room at most; more than a full recovery answer can cause.
 const OUTBOX_MAX: usize = 8_192;
@@ -31,10 +33,12 @@ const COMPARE_PACE: Nanos = Nanos::from_millis(250);
 /// What the desk counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeskCounts {
-    /// Fills of orders that this desk does not know.
+    /// Fills of orders that are not this run's.
     pub foreign_fills: u64,
-    /// Facts about orders that this desk does not know.
+    /// Facts about orders that are not this run's.
     pub foreign_orders: u64,
+    /// Words about orders of this run that it has forgotten: they ended long ago.
+    pub late: u64,
     /// Fills beyond the ordered quantity.
     pub overfills: u64,
     /// Fills booked.
@@ -66,6 +70,7 @@ impl DeskCounts {
         Self {
             foreign_fills: self.foreign_fills + other.foreign_fills,
             foreign_orders: self.foreign_orders + other.foreign_orders,
+            late: self.late + other.late,
             overfills: self.overfills + other.overfills,
             fills: self.fills + other.fills,
             acked: self.acked + other.acked,
@@ -126,6 +131,12 @@ pub struct Desk {
     window: Nanos,
     /// When an open order was last asked for without need.
     compared_at: Nanos,
+    /// Highest number of an order that was approved.
+    newest: OrderId,
+    /// Where; whose orders may be there beside ours, and which are known.
+    venue: VenueId,
+    declared: Declared,
+    others: Remembered,
     /// What was counted.
     pub counts: DeskCounts,
 }
@@ -142,6 +153,10 @@ impl Desk {
             epoch,
             window,
             compared_at: Nanos::ZERO,
+            newest: OrderId(0),
+            venue: VenueId(0),
+            declared: Declared::NONE,
+            others: Remembered::new(),
             counts: DeskCounts::default(),
         }
     }
@@ -234,6 +249,7 @@ impl Desk {
 
     /// Takes in an approved placement; the order is not sent yet.
     fn admit(&mut self, intent: &OrderIntent, now: Nanos) -> Result<Handle, InsertError> {
+        self.newest = self.newest.max(intent.order);
         self.table.insert(Order::new(intent, self.epoch, now), now)
     }
 
@@ -267,8 +283,7 @@ impl Desk {
         now: Nanos,
     ) {
         let Some(order) = Self::by_key(&mut self.table, key, None) else {
-            self.counts.foreign_orders += 1;
-            return;
+            return self.stranger(key, venue_order, None, now);
         };
         let other = match order.who(venue_order) {
             Who::Itself => Heard::default(),
@@ -325,8 +340,7 @@ impl Desk {
         now: Nanos,
     ) {
         let Some(order) = Self::by_key(&mut self.table, key, Some(instrument)) else {
-            self.counts.foreign_fills += 1;
-            return;
+            return self.stranger(key, venue_order, Some((instrument, fill.trade_id)), now);
         };
         if !self.trades.book(instrument, fill.trade_id, order.id) {
             return;
@@ -516,7 +530,7 @@ impl Desk {
                 let id = table.iter().find(named)?.id;
                 table.find(id)
             }
-            OrderKey::Foreign => None,
+            OrderKey::Foreign(_) => None,
         }
     }
 

@@ -6,9 +6,11 @@
 
 use bot4_types::log::{Body, Reader, Writer};
 use bot4_types::{
-    AssetId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, Price, Qty, RunEpoch,
+    AssetId, DoneReason, InstrumentId, Nanos, OrderId, OrderIntent, Price, Qty, RunEpoch, VenueId,
 };
+use bot4_venues::client_text::{CLIENT_TEXT_MAX, ClientText};
 
+use crate::foreign::Declared;
 use crate::gateway::{Failure, OrderKey, VenueState};
 use crate::order::{FillFact, Terms};
 
@@ -25,6 +27,10 @@ pub enum DeskInput {
         epoch: RunEpoch,
         /// How long the venue may hold a request.
         window: Nanos,
+        /// Whose orders may be there beside ours.
+        declared: Declared,
+        /// At which venue.
+        venue: VenueId,
     },
     /// Risk approved this; a placement is held from now on. A cancel changes nothing yet.
     Take(OrderIntent),
@@ -95,10 +101,13 @@ fn put_key(key: OrderKey, w: &mut Writer<'_>) {
     let (kind, number) = match key {
         OrderKey::Own(id) => (0, id.0),
         OrderKey::Venue(number) => (1, number),
-        OrderKey::Foreign => (2, 0),
+        OrderKey::Foreign(client) => (3, client.as_bytes().len() as u64),
     };
     w.u8(kind);
     w.u64(number);
+    if let OrderKey::Foreign(client) = key {
+        w.bytes(client.as_bytes());
+    }
 }
 
 fn take_key(r: &mut Reader<'_>) -> Option<OrderKey> {
@@ -106,7 +115,16 @@ fn take_key(r: &mut Reader<'_>) -> Option<OrderKey> {
     Some(match kind {
         0 => OrderKey::Own(OrderId(number)),
         1 => OrderKey::Venue(number),
-        2 => OrderKey::Foreign,
+        // As earlier versions wrote it.
+        2 => OrderKey::Foreign(ClientText::EMPTY),
+        3 => {
+            let mut text = [0; CLIENT_TEXT_MAX];
+            let text = text.get_mut(..usize::try_from(number).ok()?)?;
+            for byte in &mut *text {
+                *byte = r.u8()?;
+            }
+            OrderKey::Foreign(ClientText::new(core::str::from_utf8(text).ok()?)?)
+        }
         _ => return None,
     })
 }
@@ -213,12 +231,14 @@ impl DeskInput {
 impl Body for DeskInput {
     fn write(&self, w: &mut Writer<'_>) {
         match *self {
-            Self::Start { orders, instruments, epoch, window } => {
+            Self::Start { orders, instruments, epoch, window, ref declared, venue } => {
                 w.u8(0);
                 w.u32(orders);
                 w.u16(instruments);
                 w.u32(epoch.0);
                 w.u64(window.0);
+                declared.write(w);
+                w.u8(venue.0);
             }
             Self::Take(ref intent) => {
                 w.u8(1);
@@ -282,6 +302,9 @@ impl Body for DeskInput {
                 instruments: r.u16()?,
                 epoch: RunEpoch(r.u32()?),
                 window: Nanos(r.u64()?),
+                declared: Declared::read(r)?,
+                // Journals of earlier versions know one.
+                venue: VenueId(r.u8().unwrap_or(0)),
             },
             1 => Self::Take(OrderIntent::read(r)?),
             2 => Self::Sent(OrderId(r.u64()?)),
@@ -364,7 +387,14 @@ mod tests {
             Failure::Session,
         ];
         let mut all = vec![
-            DeskInput::Start { orders: 3, instruments: 4, epoch: RunEpoch(5), window: Nanos(n) },
+            DeskInput::Start {
+                orders: 3,
+                instruments: 4,
+                epoch: RunEpoch(5),
+                window: Nanos(n),
+                declared: Declared::of(["web_", "x"]).expect("short"),
+                venue: VenueId(1),
+            },
             DeskInput::Take(intent(n)),
             DeskInput::Sent(order),
             DeskInput::NotSent(order, DoneReason::Killed),
@@ -387,7 +417,9 @@ mod tests {
             all.push(DeskInput::CancelFailed(order, failure));
             all.push(DeskInput::AmendFailed(order, failure));
         }
-        for key in [OrderKey::Own(order), OrderKey::Venue(n), OrderKey::Foreign] {
+        let other =
+            OrderKey::Foreign(ClientText::new(&"w".repeat(36)).expect("as long as it may be"));
+        for key in [OrderKey::Own(order), OrderKey::Venue(n), other] {
             let instrument = InstrumentId(2);
             all.push(DeskInput::Fill { key, venue_order: n, instrument, fill });
             let terms = Terms { price: Price(5), qty: Qty(-6) };

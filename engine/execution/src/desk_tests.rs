@@ -1,7 +1,8 @@
 //! The venue's word in any order, and more than once, gives the same account.
 
 use super::*;
-use bot4_types::{AssetId, OrderIntent, Price, ReportKind, Side};
+use bot4_types::{AssetId, OrderIntent, Price, ReportKind, Side, VenueId};
+use bot4_venues::client_text::ClientText;
 use proptest::prelude::*;
 
 fn approved(order: u64, qty: i64) -> OrderIntent {
@@ -154,12 +155,55 @@ fn silence_makes_an_order_unknown_and_evidence_finds_it() {
 }
 
 #[test]
-fn orders_of_others_are_counted_not_booked() {
+fn orders_of_others_are_told_not_booked() {
     let mut desk = desk();
-    desk.fill_told(OrderKey::Foreign, 9, InstrumentId(0), fill(1, 1), Nanos(3));
-    desk.state_told(OrderKey::Venue(99), 99, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));
-    assert_eq!((desk.counts.foreign_fills, desk.counts.foreign_orders), (1, 1));
-    assert_eq!(desk.counts.fills, 0);
+    let web = OrderKey::Foreign(ClientText::new("web_1").expect("short"));
+    let state = |desk: &mut Desk, key, venue_order| {
+        desk.state_told(key, venue_order, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));
+    };
+    desk.fill_told(web, 9, InstrumentId(0), fill(1, 1), Nanos(3));
+    state(&mut desk, OrderKey::Venue(99), 99);
+    // An order with our epoch that was never approved: another engine.
+    state(&mut desk, OrderKey::Own(OrderId(2)), 100);
+    assert_eq!((desk.counts.foreign_fills, desk.counts.foreign_orders), (1, 2));
+    let told: Vec<_> = desk.outbox().drain(1..).collect();
+    let foreign = |venue_order, trade_id| ExecMsg::Foreign {
+        at: Nanos(3),
+        venue: VenueId(0),
+        venue_order,
+        trade_id,
+        declared: false,
+    };
+    assert_eq!(told, [foreign(9, 1), foreign(99, 0), foreign(100, 0)]);
+    assert_eq!((desk.counts.fills, desk.counts.late), (0, 0));
+}
+
+#[test]
+fn declared_others_are_told_as_such_their_nameless_fills_too() {
+    let mut desk = desk().declaring(VenueId(1), Declared::of(["web_"]).expect("short"));
+    desk.outbox().clear();
+    let web = OrderKey::Foreign(ClientText::new("web_1").expect("short"));
+    desk.state_told(web, 9, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));
+    desk.fill_told(OrderKey::Venue(9), 9, InstrumentId(0), fill(1, 1), Nanos(3));
+    desk.fill_told(OrderKey::Venue(10), 10, InstrumentId(0), fill(2, 1), Nanos(3));
+    let declared = |m: &ExecMsg| matches!(m, ExecMsg::Foreign { declared: true, .. });
+    assert_eq!(desk.outbox().iter().map(declared).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn what_is_told_again_of_a_forgotten_order_is_nobody_elses() {
+    let mut desk = desk();
+    tell(&mut desk, Told::Fill(11, 10));
+    tell(&mut desk, Told::State(VenueState::Filled, 10));
+    assert_eq!(desk.table.purge(Nanos::from_secs(60)), 1);
+    desk.outbox().clear();
+    tell(&mut desk, Told::Fill(11, 10));
+    tell(&mut desk, Told::State(VenueState::Filled, 10));
+    desk.fill_told(OrderKey::Venue(7), 7, InstrumentId(0), fill(11, 10), Nanos(9));
+    assert_eq!((desk.counts.late, desk.counts.foreign_fills), (3, 0));
+    assert!(desk.outbox().is_empty());
+    desk.fill_told(OrderKey::Venue(7), 7, InstrumentId(0), fill(12, 10), Nanos(9));
+    assert_eq!(desk.counts.foreign_fills, 1, "a fill that nobody knows must be explained");
 }
 
 #[test]

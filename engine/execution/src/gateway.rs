@@ -5,6 +5,7 @@ use bot4_types::{
     AssetId, ClientId, DoneReason, Instrument, InstrumentId, Nanos, OrderId, OrderKind, Qty, Side,
     Tif, instrument::Amount,
 };
+use bot4_venues::client_text::ClientText;
 use bot4_venues::limits::{Cost, Usage};
 use bot4_venues::place::Place;
 use bot4_venues::session::KeepAlive;
@@ -17,7 +18,7 @@ use crate::requests::Purpose;
 pub enum Way {
     /// By the connection of order entry.
     Orders,
-    /// By the connection of the account's events, where that is another one.
+    /// By the connection of the account's events and of questions, where that is another one.
     Events,
     /// By a request over HTTPS, written as [`bot4_venues::rest`] has it.
     Rest,
@@ -43,8 +44,8 @@ pub enum OrderKey {
     Own(OrderId),
     /// By the venue's number alone.
     Venue(u64),
-    /// An order of another run or another program on the same account.
-    Foreign,
+    /// An order of another run or another program on the same account, by its client id.
+    Foreign(ClientText),
 }
 
 /// An order's state by the venue's word.

@@ -11,6 +11,7 @@
 //!   One file a venue, like [`binance`]; [`rows`] is what the others share.
 //! * [`desk`] holds the orders and applies facts: pure, no socket, no clock. Cumulative
 //!   quantities only grow, a trade id is booked once, an ending waits for its fills.
+//! * [`foreign`]: what others do on the account stops all trading, unless it is declared.
 //! * [`transitions`] is the one table of an order's life: state and event to the next state.
 //! * [`desk_input`] is all that changes the desk, recorded as it is applied: fed to a fresh desk by
 //!   [`replay`], the same inputs make the same reports.
@@ -34,6 +35,7 @@ pub mod coinbase;
 pub mod courier;
 pub mod desk;
 pub mod desk_input;
+pub mod foreign;
 pub mod gateway;
 pub mod link;
 pub mod okx;

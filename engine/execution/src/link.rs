@@ -4,7 +4,7 @@
 //! of every order that had not ended, and the fills since the last booked trade of each
 //! instrument. Until then no order leaves.
 
-use bot4_types::{InstrumentId, Nanos, limits};
+use bot4_types::{InstrumentId, Nanos, Slot, limits};
 use bot4_venues::session::KeepAlive;
 use bot4_wire::backoff::{Backoff, ConnectBudget};
 use bot4_wire::{ConnError, ConnState, Connector, Endpoint, WsConfig, WsConnection};
@@ -58,6 +58,8 @@ pub struct LinkCounts {
 pub enum Heard {
     /// A message of a connection.
     Message {
+        /// The connection: in its buffer lies the message.
+        leg: usize,
         /// Its length.
         len: usize,
         /// When it was complete.
@@ -106,15 +108,17 @@ pub struct Link {
     pub counts: LinkCounts,
 }
 
+/// Connections of a session at most.
+pub const LEGS_MAX: usize = 2;
 /// Requests without answer at most.
 const REQUESTS_MAX: usize = 4_096;
 /// Room for what recovery asks: each open order, and a little for each instrument.
 const STEPS_MAX: usize = limits::ORDERS_OPEN_MAX + limits::INSTRUMENTS_MAX + 1;
 /// Room for one request's text.
 const REQUEST_LEN: usize = 2_048;
-/// Connects in five minutes at most: a third of what Binance allows an address, because the
-/// market-data agents have their own share.
-const CONNECTS_MAX: usize = 100;
+/// Attempts in five minutes at most, of two connections each: a third of what Binance allows an
+/// address, because the market-data agents have their own share.
+const CONNECTS_MAX: usize = 50;
 const CONNECT_WINDOW: Nanos = Nanos::from_secs(300);
 
 impl Link {
@@ -148,8 +152,18 @@ impl Link {
     }
 
     /// Adds a connection of its own for the account's events.
+    ///
+    /// # Panics
+    /// When there is one already.
     pub fn add_events(&mut self, connector: Box<dyn Connector>, endpoint: Endpoint) {
+        assert!(self.legs.len() < LEGS_MAX, "orders and events, no more");
         self.legs.push(Leg::new(Way::Events, connector, endpoint));
+    }
+
+    /// Number of connections.
+    #[must_use]
+    pub const fn legs_len(&self) -> usize {
+        self.legs.len()
     }
 
     /// Sets who carries requests over HTTPS.
@@ -235,22 +249,23 @@ impl Link {
         Ok(all && self.state == SessionState::Connecting)
     }
 
-    /// Takes the next message or answer, a message into `into`.
+    /// Takes the next message or answer, a message into the buffer of its connection: what has
+    /// come of a message stays there until the rest comes.
     ///
     /// # Errors
     /// Why a connection is over.
     pub fn receive(
         &mut self,
         now: Nanos,
-        into: &mut [u8],
+        buffers: &mut [Slot; LEGS_MAX],
         stamp: &mut dyn FnMut() -> Nanos,
     ) -> Result<Option<Heard>, ConnError> {
         for _ in 0..self.legs.len() {
             let leg = self.turn;
             self.turn = (leg + 1) % self.legs.len();
             let Some(conn) = self.legs[leg].conn.as_mut() else { continue };
-            if let Some(message) = conn.receive(now, into, stamp)? {
-                return Ok(Some(Heard::Message { len: message.len, t0: message.t0 }));
+            if let Some(message) = conn.receive(now, buffers[leg].bytes_mut(), stamp)? {
+                return Ok(Some(Heard::Message { leg, len: message.len, t0: message.t0 }));
             }
         }
         if let Some(answer) = self.requester.as_mut().and_then(|r| r.receive(now, stamp)) {

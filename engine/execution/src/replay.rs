@@ -138,12 +138,16 @@ impl Replayer {
         entry: &LogEntry,
     ) -> Result<Option<OrderIntent>, ReplayError> {
         match (*input, &mut self.desk) {
-            (DeskInput::Start { orders, instruments, epoch, window }, desk @ None) => {
+            (
+                DeskInput::Start { orders, instruments, epoch, window, declared, venue },
+                desk @ None,
+            ) => {
                 if orders > SIZE_MAX {
                     return Err(ReplayError::Damaged(entry.seq));
                 }
                 self.epoch = epoch;
-                *desk = Some(Desk::new(orders as usize, instruments.into(), epoch, window));
+                let made = Desk::new(orders as usize, instruments.into(), epoch, window);
+                *desk = Some(made.declaring(venue, declared));
                 Ok(None)
             }
             (DeskInput::Unrecorded(count), _) => Err(ReplayError::Unrecorded(entry.seq, count)),
@@ -162,7 +166,7 @@ impl Replayer {
     }
 
     fn compare(&mut self, recorded: ExecMsg, seq: u64) -> Result<(), ReplayError> {
-        if !matches!(recorded, ExecMsg::Order(_)) {
+        if !matches!(recorded, ExecMsg::Order(_) | ExecMsg::Foreign { .. }) {
             return Ok(());
         }
         let came_out = self.desk.as_mut().and_then(|d| d.outbox().pop_front());
@@ -178,12 +182,13 @@ impl Replayer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::Declared;
     use crate::gateway::{Failure, OrderKey, VenueState};
     use crate::order::FillFact;
     use bot4_types::rng::SplitMix64;
     use bot4_types::{
         AssetId, Cause, DoneReason, InstrumentId, Nanos, OrderAction, OrderKind, Price, Qty, Side,
-        StrategyId, Tif, Trail,
+        StrategyId, Tif, Trail, VenueId,
     };
 
     fn intent(order: u64) -> OrderIntent {
@@ -244,7 +249,9 @@ mod tests {
             log.push(entry);
         };
         let window = Nanos::from_secs(1);
-        let start = DeskInput::Start { orders: 32, instruments: 1, epoch: RunEpoch(7), window };
+        let (declared, venue) = (Declared::NONE, VenueId(0));
+        let (orders, epoch) = (32, RunEpoch(7));
+        let start = DeskInput::Start { orders, instruments: 1, epoch, window, declared, venue };
         push(LogKind::Desk, 0, &|w| start.write(w));
         for at in 1..800 {
             let input = input(&mut rng);
@@ -277,7 +284,7 @@ mod tests {
 
             // One more filled in the venue's quantity so far: the report says something else.
             let mut altered = log.clone();
-            let is_report = |e: &&mut LogEntry| e.kind == LogKind::Learned as u8;
+            let is_report = |e: &&mut LogEntry| e.kind == LogKind::Learned as u8 && e.body[0] == 0;
             let report = altered.iter_mut().filter(is_report).nth(50).expect("many");
             let seq = report.seq;
             report.body[41] ^= 1;

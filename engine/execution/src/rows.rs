@@ -13,7 +13,7 @@ pub fn key_of(client: &ClientText, venue_order: u64, epoch: RunEpoch) -> OrderKe
     match client.own() {
         Some((run, order)) if run == epoch => OrderKey::Own(order),
         None if client.is_empty() => OrderKey::Venue(venue_order),
-        _ => OrderKey::Foreign,
+        _ => OrderKey::Foreign(*client),
     }
 }
 

@@ -63,12 +63,12 @@ impl ExecutionAgent {
 
     fn receive(&mut self, now: Nanos, probe: &Probe) -> Result<bool, ConnError> {
         let mut stamp = || probe.stamp();
-        let heard = self.link.receive(now, self.buffer.bytes_mut(), &mut stamp)?;
+        let heard = self.link.receive(now, &mut self.buffers, &mut stamp)?;
         self.facts.clear();
         let (understood, t0) = match heard {
             None => return Ok(false),
-            Some(Heard::Message { len, t0 }) => {
-                (self.gateway.decode(self.buffer.bytes(len), &mut self.facts), t0)
+            Some(Heard::Message { leg, len, t0 }) => {
+                (self.gateway.decode(self.buffers[leg].bytes(len), &mut self.facts), t0)
             }
             Some(Heard::Page(answer)) => {
                 // An answer to a session that is gone tells nothing any more.
@@ -271,6 +271,9 @@ impl ExecutionAgent {
                 self.link.clock_asked = true;
                 self.ask_time(now, probe);
             }
+            // So was the logon of the other connection: both are tried again with the answer.
+            Purpose::Logon(_)
+                if is_untimely(failure) && self.link.requests.any(|p| *p == Purpose::Time) => {}
             // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
             Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => {
                 self.answered(pending, now, probe, t0);

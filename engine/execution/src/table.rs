@@ -211,6 +211,12 @@ impl BookedTrades {
         true
     }
 
+    /// Trade `id` was booked, whatever the order.
+    #[must_use]
+    pub fn has(&self, id: u64) -> bool {
+        id <= self.floor || self.recent.binary_search_by_key(&id, |booked| booked.id).is_ok()
+    }
+
     /// The highest id booked, zero before the first.
     #[must_use]
     pub fn highest(&self) -> u64 {
@@ -264,6 +270,12 @@ impl TradeLedger {
         let fresh = booked.is_some_and(|b| b.book(id, order));
         self.duplicates += u64::from(!fresh);
         fresh
+    }
+
+    /// Trade `id` of `instrument` was booked, whatever the order.
+    #[must_use]
+    pub fn has(&self, instrument: InstrumentId, id: u64) -> bool {
+        self.by_instrument.get(instrument.index()).is_some_and(|booked| booked.has(id))
     }
 
     /// The highest id booked for `instrument`.

@@ -120,6 +120,10 @@ impl Decoded {
                     "what": "session", "learned_at": at.0, "venue": venue.0, "ready": ready,
                 })
             }
+            Self::Exec(ExecMsg::Foreign { at, venue, venue_order, trade_id, declared }) => json!({
+                "what": "foreign", "learned_at": at.0, "venue": venue.0, "venue_order": venue_order,
+                "trade_id": trade_id, "declared": declared,
+            }),
             Self::Mark(m) => json!({
                 "instrument": m.instrument.0, "bid": m.bid, "ask": m.ask, "micro": m.micro,
                 "last_trade": m.last_trade, "received_at": m.at.0, "state": state_name(m.state),
@@ -172,6 +176,13 @@ fn command_json(command: &RiskCommand) -> Value {
         }
         RiskCommand::LimitsCommit { len, sum } => {
             json!({ "what": "limits", "bytes": len, "sum": format!("{sum:016x}") })
+        }
+        RiskCommand::VenueBalance { asset, total, asked, patience, follow } => json!({
+            "what": "venue_balance", "asset": asset.0, "total_e16": total.to_string(),
+            "asked_at": asked.0, "patience_ns": patience.0, "follow": follow,
+        }),
+        RiskCommand::AcceptBalance { instrument } => {
+            json!({ "what": "accept_balance", "instrument": instrument.0 })
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::operator::message::{Request, checked_reason};
                         starting. With --breaker it closes circuit breakers instead; those also\n\
                         close by themselves.\n\n\
                         Example: bot4 resume --reason \"line mended, account looked at\"\n\
+                        Example: bot4 resume --instrument BTCUSDT --reason \"a deposit of ours\"\n\
                         Example: bot4 resume --breaker BTCUSDT --reason \"filters are right again\""
 )]
 pub struct Args {
@@ -23,6 +24,10 @@ pub struct Args {
     /// Close circuit breakers, end no stop: all, venue, strategy:N (counted from 1) or a symbol.
     #[arg(long, value_name = "SCOPE")]
     breaker: Option<String>,
+    /// Accept what the venue says of this instrument's base asset, end no stop: it stood still
+    /// because no fill explains its balance.
+    #[arg(long, value_name = "SYMBOL", conflicts_with = "breaker")]
+    instrument: Option<String>,
     /// This run only (its name, as `bot4 status` shows it).
     #[arg(long)]
     run: Option<String>,
@@ -38,16 +43,22 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
     let (mut ended, mut refused) = (Vec::new(), Vec::new());
-    if args.breaker.is_some() {
+    let partly = args.breaker.as_ref().or(args.instrument.as_ref());
+    if partly.is_some() {
         super::kill::engines(args.run.as_deref())?;
     }
     for engine in running() {
         if args.run.as_ref().is_some_and(|name| *name != engine.record.id) {
             continue;
         }
-        let request = match &args.breaker {
-            Some(scope) => Request::BreakerReset { scope: scope.clone(), reason: reason.clone() },
-            None => Request::Resume { reason: reason.clone() },
+        let request = match (&args.breaker, &args.instrument) {
+            (_, Some(symbol)) => {
+                Request::AcceptBalance { symbol: symbol.clone(), reason: reason.clone() }
+            }
+            (Some(scope), _) => {
+                Request::BreakerReset { scope: scope.clone(), reason: reason.clone() }
+            }
+            _ => Request::Resume { reason: reason.clone() },
         };
         match ask(&engine.path, &request) {
             Ok(reply) => match reply.error {
@@ -58,7 +69,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     // What stands now belongs to engines that do not run, or refused.
-    if args.run.is_none() && args.breaker.is_none() && refused.is_empty() {
+    if args.run.is_none() && partly.is_none() && refused.is_empty() {
         for mut latch in Latch::all_standing()? {
             let clock = bot4_lanes::Clock::monotonic();
             latch.clear(&reason, clock.wall().unix_ms(clock.now()))?;
@@ -70,6 +81,12 @@ pub fn run(args: &Args) -> Outcome {
             println!("{}", json!({"breaker": scope, "reset": ended, "refused": refused}));
         } else {
             ended.iter().for_each(|run| println!("run {run}: breaker {scope} is closed"));
+        }
+    } else if let Some(symbol) = &args.instrument {
+        if args.json {
+            println!("{}", json!({"instrument": symbol, "accepted": ended, "refused": refused}));
+        } else {
+            ended.iter().for_each(|run| println!("run {run}: {symbol} may trade"));
         }
     } else if args.json {
         println!("{}", json!({"ended": ended, "refused": refused}));

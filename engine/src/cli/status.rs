@@ -69,8 +69,17 @@ fn sentence(s: &Value) -> String {
         Some(reason) => format!(" (NO NEW ORDERS: {reason})"),
         None => String::new(),
     };
+    let still = match s["truth"]["instruments_stopped"].as_u64() {
+        Some(n) if n > 0 => format!(
+            " ({n} INSTRUMENTS STAND STILL: the balance of {} is {} by our fills and {} at the venue)",
+            text(&s["truth"]["balances"]["newest"]["asset"]),
+            text(&s["truth"]["balances"]["newest"]["ours"]),
+            text(&s["truth"]["balances"]["newest"]["theirs"]),
+        ),
+        _ => String::new(),
+    };
     format!(
-        "run {} (process {}) {} at {}{stopped}{ill}, {}: {} messages, {} orders sent, {} open, {} unknown, \
+        "run {} (process {}) {} at {}{stopped}{ill}{still}, {}: {} messages, {} orders sent, {} open, {} unknown, \
          {} fills, {} refused, {} drift",
         text(&s["run"]),
         s["pid"],

@@ -4,6 +4,7 @@
 //! types with their place. [`resolve`] turns the shape into a [`Config`], checking values against
 //! each other and files against the disk; its errors carry the span of the value they are about.
 
+pub mod account;
 pub mod breaker;
 pub mod error;
 pub mod resolve;

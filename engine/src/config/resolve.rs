@@ -9,6 +9,7 @@ use bot4_lanes::placement::Wishes;
 use bot4_signals::{Exits, Native};
 use toml::Spanned;
 
+pub use super::account::AccountConfig;
 use super::error::Issue;
 pub use super::risk::RiskConfig;
 use super::schema::{self, File, HugePages};
@@ -36,6 +37,8 @@ pub struct Config {
     pub further: Vec<VenueConfig>,
     /// Instruments with lanes of their own choice.
     pub shards: Vec<ShardConfig>,
+    /// The account beside our orders.
+    pub account: AccountConfig,
     /// Limits.
     pub risk: RiskConfig,
     /// Strategies in order.
@@ -172,6 +175,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
         capture: file.run.capture,
         risk: super::risk::resolve(&file.risk, strategies.len(), &labels)?,
+        account: super::account::resolve(&file.account)?,
         venue,
         further: venues,
         shards,

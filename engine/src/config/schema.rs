@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::account::Account;
 use super::risk::Risk;
 use super::value::{Lanes, Span};
 use super::venue::Mode;
@@ -24,6 +25,9 @@ pub struct File {
     /// `[[shard]]`.
     #[serde(default, rename = "shard")]
     pub shards: Vec<Shard>,
+    /// `[account]`.
+    #[serde(default)]
+    pub account: Account,
     /// `[risk]`.
     #[serde(default)]
     pub risk: Risk,

@@ -99,6 +99,7 @@ mod tests {
             venue: "binance".to_owned(),
             symbols: ["BTCUSDT", "ETHUSDT"].map(str::to_owned).to_vec(),
             strategies: 2,
+            ..About::default()
         }
     }
 

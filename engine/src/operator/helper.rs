@@ -21,6 +21,7 @@ use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
 use serde_json::json;
 
+use super::account;
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
 use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
@@ -174,12 +175,16 @@ impl Desk {
             let new = LatchKind::ALL
                 .iter()
                 .filter(|k| raised[**k as usize] > self.risk_latches[**k as usize]);
+            let drift = raised[LatchKind::Drift as usize];
+            let drifted = drift > self.risk_latches[LatchKind::Drift as usize];
             let names: Vec<_> = new.map(|k| k.name()).collect();
             self.risk_latches = raised;
             // Positions that contradict the venue are not for a machine to close.
-            let sure = raised[LatchKind::Drift as usize] == 0;
-            let flatten = self.inputs.flatten_on_kill && sure;
-            self.halt(By::Risk, &format!("risk latched: {}", names.join(", ")), flatten);
+            let flatten = self.inputs.flatten_on_kill && drift == 0;
+            let (about, m) = (&self.inputs.about, &self.inputs.metrics);
+            let why = account::reason(about, m).filter(|_| drifted).map(|why| format!(": {why}"));
+            let why = why.unwrap_or_default();
+            self.halt(By::Risk, &format!("risk latched: {}{why}", names.join(", ")), flatten);
         }
         let (now, looks) = (self.inputs.clock.now(), self.looks.value());
         if let Some(guard) = &mut self.inputs.guard {
@@ -260,6 +265,13 @@ impl Desk {
             Request::Resume { reason } => {
                 let reason = checked_reason(reason)?;
                 self.resume(&reason)
+            }
+            Request::AcceptBalance { symbol, reason } => {
+                let reason = checked_reason(reason)?;
+                let instrument = scope::instrument(symbol, &self.inputs.about.symbols)?;
+                self.command(RiskCommand::AcceptBalance { instrument })?;
+                self.note(&format!("balance accepted: {symbol}"), &reason);
+                Ok(())
             }
             Request::Mode { mode, reason } => {
                 let reason = checked_reason(reason)?;
@@ -343,6 +355,7 @@ mod tests {
             venue: "binance".to_owned(),
             symbols: vec!["BTCUSDT".to_owned()],
             strategies: 1,
+            ..About::default()
         };
         let inputs = Inputs {
             folder: folder.to_owned(),

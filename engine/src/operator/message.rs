@@ -27,6 +27,13 @@ pub enum Request {
         /// Why it is safe.
         reason: String,
     },
+    /// What the venue says of an instrument's base asset holds: it trades again.
+    AcceptBalance {
+        /// Which instrument.
+        symbol: String,
+        /// Why it is safe.
+        reason: String,
+    },
     /// Another control mode; it outlives the run where it is tighter than the configuration's.
     Mode {
         /// Its name.

@@ -17,6 +17,7 @@
 //! * The engine stays up under a halt: books live, orders cancelled, account kept.
 //! * [`fence`] cancels from outside, and only orders that carry the dead run's epoch.
 
+pub mod account;
 pub mod client;
 pub mod fence;
 pub mod guard;

@@ -31,6 +31,16 @@ pub fn parse(text: &str, strategies: usize, symbols: &[String]) -> Result<Breake
     Ok(BreakerScope::Instrument(InstrumentId(at as u16)))
 }
 
+/// The instrument called `symbol`.
+///
+/// # Errors
+/// Which there are, as a sentence.
+pub fn instrument(symbol: &str, symbols: &[String]) -> Result<InstrumentId, String> {
+    let at = symbols.iter().position(|s| s == symbol);
+    let named = || format!("`{symbol}` is not traded here; choose one of {}", symbols.join(", "));
+    at.map(|at| InstrumentId(at as u16)).ok_or_else(named)
+}
+
 /// Why `text` is no control mode, and which words are.
 #[must_use]
 pub fn no_mode(text: &str) -> String {

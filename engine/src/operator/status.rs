@@ -5,12 +5,12 @@ use bot4_risk::latch::LatchKind;
 use bot4_types::{ControlMode, RefuseReason};
 use serde_json::{Value, json};
 
-use super::health;
 use super::latch::LatchRecord;
+use super::{account, health};
 use crate::topology::EXECUTION;
 
 /// What does not change while a run lasts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct About {
     /// The run's name.
     pub run: String,
@@ -20,6 +20,8 @@ pub struct About {
     pub venue: String,
     /// Symbols of the instruments, or `venue:symbol`, in the order of their index.
     pub symbols: Vec<String>,
+    /// Names of the assets, in the order of their index.
+    pub assets: Vec<String>,
     /// Number of strategies.
     pub strategies: usize,
 }
@@ -60,6 +62,7 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "loss": health::measures(m, ""),
         "limits_changed": m.total_of("risk", "limits_changed"),
         "drift": m.total_of("risk", "drift"),
+        "truth": account::status(about, m),
     })
 }
 

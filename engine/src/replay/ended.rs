@@ -65,6 +65,9 @@ struct CountsText {
     /// Runs of earlier versions did not write it.
     #[serde(default)]
     contradictions: u64,
+    /// Likewise.
+    #[serde(default)]
+    late: u64,
 }
 
 /// Decisions and holdings of the risk lane.

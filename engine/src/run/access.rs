@@ -30,6 +30,7 @@ impl Net {
 }
 
 /// The keys of an account, read and ready.
+#[derive(Clone)]
 pub struct Keys {
     /// Name of the key pair.
     pub api_key: String,
@@ -40,6 +41,7 @@ pub struct Keys {
 }
 
 /// Endpoints and keys, read and ready.
+#[derive(Clone)]
 pub struct Access {
     /// Market-data host.
     pub market: String,

@@ -11,6 +11,7 @@ use bot4_types::instrument::Amount;
 
 use super::cold::{self, ColdError};
 use super::earned::amount_text;
+use super::leftovers;
 use super::opening::{patiently, totals};
 use super::outcome::{Closing, Finals};
 use super::site::Site;
@@ -66,17 +67,18 @@ fn compare_one(
     let (seed, access) = (c.opening.seed.wrapping_add(1), &site.access);
     let mut cold = patiently(c.clock, || cold::open(c.clock, access, site.venue(), seed))?;
     let table = &c.opening.info.table.seen_from(site.id);
-    let at_venue = cold.open_orders(table)?.len();
+    let declared = &c.config.account.declared;
+    let left = leftovers::open_orders(&mut *cold, table, declared)?;
+    let at_venue = left.ours.len();
     if at_venue > 0 {
         // A lane that failed may have left orders: nothing stays open behind the engine's back.
         eprintln!("{at_venue} orders were open at the end and are cancelled now");
-        for instrument in table.own() {
-            cold.cancel_all(&instrument.symbol, table)?;
-        }
+        left.cancel(&mut *cold, table)?;
     }
     let start_ms = c.opening.venues[site.id.index()].start_ms;
     let mut positions_differ = 0;
-    for instrument in table.own() {
+    // Where others may trade, the venue's trades do not tell what is ours.
+    for instrument in table.own().filter(|_| !declared.is_any()) {
         let trades = cold.trades_since(&instrument.symbol, start_ms, table)?;
         let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
         let held = c.opening.past.held.iter().filter(|h| h.instrument == instrument.id);

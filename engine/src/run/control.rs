@@ -21,11 +21,14 @@ use bot4_lanes::{Probe, StallWatch, Tx};
 use bot4_types::{Nanos, RiskCommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::balances::Balances;
 use super::child::VenueChild;
 use super::disk::{DiskNews, DiskWatch};
 use super::memory::MemoryWatch;
 use super::refresh::Refresh;
 use super::reload::Reload;
+use crate::operator::account::News;
+use crate::operator::status::About;
 
 /// Between two looks: the control lane parks in between.
 const LOOK_EVERY: Nanos = Nanos::from_millis(5);
@@ -74,6 +77,10 @@ pub struct Inputs {
     pub memory: MemoryWatch,
     /// Each venue's instruments, read again.
     pub refresh: Vec<Refresh>,
+    /// Each account's balances, read again.
+    pub balances: Vec<Balances>,
+    /// The run as its status tells it.
+    pub about: About,
     /// The configuration file, read again.
     pub reload: Option<Reload>,
     /// What a person says to risk.
@@ -113,14 +120,17 @@ pub struct ControlAgent {
     ending: Option<Ending>,
     pauses: Pauses,
     breakers_open: bool,
+    news: News,
     counters: Counters,
 }
 
 /// The gauge of all breakers together while more than half are open.
 const GLOBAL_OPEN: u64 = 2;
 
-/// Looks of the control agent: the guard's proof of life.
-const COUNTERS: &[&str] = &["looks"];
+/// Looks of the control agent: the guard's proof of life; and when trading was allowed, counted
+/// from the lanes' start.
+const COUNTERS: &[&str] = &["looks", "trading_after_ms"];
+const TRADING_AFTER_MS: usize = 1;
 
 /// Trips that heal and stand now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -150,6 +160,7 @@ impl ControlAgent {
             ending: None,
             pauses: Pauses::default(),
             breakers_open: false,
+            news: News::default(),
         }
     }
 
@@ -209,6 +220,7 @@ impl ControlAgent {
         self.watch_disk(now);
         self.watch_memory(now);
         self.watch_instruments(now);
+        self.watch_account(now);
         self.watch_config(now);
         self.pass_on_said();
         self.watch_breakers();
@@ -309,6 +321,20 @@ impl ControlAgent {
         }
     }
 
+    /// What the venue says of the account: risk compares it, a person hears what comes of it.
+    fn watch_account(&mut self, now: Nanos) {
+        let suspects = self.inputs.metrics.total_of("risk", "balances_suspect");
+        let mut told = Vec::new();
+        for balances in &mut self.inputs.balances {
+            told.extend(balances.look(suspects, now).map(|what| format!("warning: {what}")));
+            if let Some(commands) = self.commands.as_mut() {
+                balances.pass_on(commands);
+            }
+        }
+        told.extend(self.news.look(&self.inputs.about, &self.inputs.metrics));
+        told.iter().for_each(|what| self.say(what));
+    }
+
     /// A configuration file that has changed: risk gets its limits.
     fn watch_config(&mut self, now: Nanos) {
         let Some(reload) = self.inputs.reload.as_mut() else { return };
@@ -376,6 +402,7 @@ impl ControlAgent {
         let session = self.inputs.metrics.total_of("execution", "session_ready");
         if books >= self.inputs.instruments && session >= self.inputs.venues {
             self.ready_at = Some(now);
+            self.announce_trading(now);
             self.stage = Stage::WarmingUp { seal_at: now + WARM_UP };
         } else if now.since(self.started) > START_PATIENCE {
             let what = format!(
@@ -409,6 +436,20 @@ impl ControlAgent {
                 line.finish_and_clear();
             }
             self.lanes.iter().for_each(LaneHandle::stop);
+        }
+    }
+
+    /// Says in the ready file that orders may leave, and how long after the lanes' start.
+    fn announce_trading(&self, now: Nanos) {
+        self.counters.set(TRADING_AFTER_MS, now.since(self.started).millis());
+        let Some(path) = &self.inputs.ready_file else { return };
+        let after_ms = now.since(self.started).millis();
+        let known = std::fs::read_to_string(path).ok();
+        let known = known.and_then(|text| serde_json::from_str(&text).ok());
+        let mut told: serde_json::Value = known.unwrap_or_else(|| serde_json::json!({}));
+        told["trading_after_ms"] = after_ms.into();
+        if let Err(e) = write_whole(path, &told.to_string()) {
+            eprintln!("warning: cannot write {}: {e}", path.display());
         }
     }
 

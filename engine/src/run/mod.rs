@@ -13,6 +13,7 @@
 
 pub mod access;
 pub mod account_state;
+pub mod balances;
 pub mod capture;
 pub mod catalogue;
 pub mod chain;
@@ -33,6 +34,7 @@ pub mod disk;
 pub mod earned;
 pub mod guard;
 pub mod history;
+pub mod leftovers;
 pub mod memory;
 pub mod observe;
 pub mod opening;
@@ -58,12 +60,15 @@ use std::sync::atomic::AtomicBool;
 use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control, Metrics};
 use bot4_telemetry::report::RunReport;
+use bot4_types::AssetId;
+use bot4_types::limits::VENUES_MAX;
 
 use crate::config::{Config, VenueAccess};
 use crate::operator::guard::GuardFeed;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use account_state::Account;
+use balances::{Balances, Stated};
 use capture::CaptureSink;
 use changes::Known;
 
@@ -174,6 +179,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     wired.trap_syscalls(options.trap_syscalls, &plan);
     let _keeper = keeper(config, &wired.metrics, &clock)?;
     let (commands, said) = std::sync::mpsc::channel();
+    let about = about_of(config, &dir, &account, &opening);
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -185,13 +191,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
         refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
+        balances: all_balances(config, &clock, &sites, &opening, &wired.metrics)?,
+        about: about.clone(),
         reload: reload_of(config, options, &opening, &wired.metrics)?,
         said,
         ready_file: options.ready_file.clone(),
         venues: sites.len() as u64,
         children,
     });
-    let about = about_of(config, &dir, &account);
     let said = Said { about: &about, commands, latch };
     let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
@@ -212,8 +219,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
 }
 
-fn about_of(config: &Config, dir: &RunDir, account: &str) -> About {
+fn about_of(config: &Config, dir: &RunDir, account: &str, opening: &outcome::Opening) -> About {
+    let table = &opening.info.table;
     About {
+        assets: (0..table.assets_len()).map(|a| table.asset_label(AssetId(a as u8))).collect(),
         run: dir.id.clone(),
         account: account.to_owned(),
         venue: names_of(config).join("+"),
@@ -473,6 +482,29 @@ fn refresh_of(
     };
     let known = Known::new(opening.info.table.seen_from(site.id), venue.rules().checksum);
     Refresh::start(every, Box::new(read), known, metrics).map(Some)
+}
+
+/// The helpers that read each account's balances, where the configuration wants it.
+fn all_balances(
+    config: &Config,
+    clock: &Clock,
+    sites: &[Site],
+    opening: &outcome::Opening,
+    metrics: &Metrics,
+) -> std::io::Result<Vec<Balances>> {
+    let Some(every) = config.account.compare else { return Ok(Vec::new()) };
+    let of = |site: &Site| {
+        let (clock, access, venue) = (clock.clone(), site.access.clone(), site.venue());
+        let table = opening.info.table.seen_from(site.id);
+        let mut seed = config.seed.wrapping_add(40 + u64::from(site.id.0));
+        let ask = move || {
+            seed = seed.wrapping_add(VENUES_MAX as u64);
+            let mut cold = cold::open(&clock, &access, venue, seed)?;
+            Stated::ask(&clock, &mut *cold, &table)
+        };
+        Balances::start(config.account, every, Box::new(ask), metrics)
+    };
+    sites.iter().filter(|site| site.config.trades()).map(of).collect()
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.

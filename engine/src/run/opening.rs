@@ -1,5 +1,6 @@
 //! Before the first order: what the venues say, each asked by a cold session of its own.
 
+use bot4_execution::foreign::Declared;
 use bot4_lanes::Clock;
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, InstrumentTable, Nanos, Symbol, Wall};
@@ -9,6 +10,7 @@ use bot4_venues::limits::RateLimits;
 use super::account_state::Past;
 use super::catalogue;
 use super::cold::{self, ColdError, ColdVenue};
+use super::leftovers;
 use super::site::Site;
 use crate::config::Config;
 
@@ -85,7 +87,8 @@ impl Opening {
         let mut opening = Self::empty(info, venues, config)?;
         for (site, mut cold) in sites.iter().zip(sessions) {
             let table = opening.info.table.seen_from(site.id);
-            opening.notes.extend(cancel_leftovers(&mut *cold, &table)?);
+            let declared = &config.account.declared;
+            opening.notes.extend(cancel_leftovers(&mut *cold, &table, declared)?);
             opening.balances.extend(totals(&mut *cold, &table)?);
             let wall = cold.wall();
             let venue = &mut opening.venues[site.id.index()];
@@ -157,25 +160,21 @@ fn joined(
 fn cancel_leftovers(
     cold: &mut dyn ColdVenue,
     table: &InstrumentTable,
+    declared: &Declared,
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
-    let open = cold.open_orders(table)?;
-    if let Some(foreign) = open.iter().find(|o| o.client.own().is_none()) {
+    let open = leftovers::open_orders(cold, table, declared)?;
+    if let Some(foreign) = open.foreign() {
         return Err(format!(
-            "error: the account has an open order of another program: {} {}\nhelp: cancel it, or \
-             give bot4 an account of its own",
+            "error: the account has an open order of another program: {} {}\nhelp: cancel it, give \
+             bot4 an account of its own, or declare it with foreign_orders in [account]",
             foreign.symbol,
             foreign.client.as_str()
         )
         .into());
     }
-    let mut symbols: Vec<Symbol> = open.iter().map(|o| o.symbol).collect();
-    symbols.sort_unstable();
-    symbols.dedup();
-    for symbol in &symbols {
-        cold.cancel_all(symbol, table)?;
-    }
-    let note = format!("{} open orders of an earlier run were cancelled", open.len());
-    Ok(if open.is_empty() { Vec::new() } else { vec![note] })
+    open.cancel(cold, table)?;
+    let note = format!("{} open orders of an earlier run were cancelled", open.ours.len());
+    Ok(if open.ours.is_empty() { Vec::new() } else { vec![note] })
 }
 
 pub(super) fn totals(

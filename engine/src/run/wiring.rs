@@ -364,6 +364,7 @@ fn execution_agent(
         endpoint,
         ws: WsConfig::default(),
         seed: inputs.config.seed.wrapping_add(20 + v as u64),
+        declared: inputs.config.account.declared,
     };
     let ports = ExecutionPorts {
         approved: rings.rx(&t::approved(v)),
@@ -377,7 +378,8 @@ fn execution_agent(
     let gateway = gateway_of(v, inputs, table)?;
     let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
     if venue.venue == Venue::Binance {
-        return Ok(agent);
+        let (events, endpoint) = access.connector(access.api()?)?;
+        return Ok(agent.with_events(events, endpoint));
     }
     if venue.venue == Venue::Coinbase {
         let (connector, endpoint) = access.rest_connector()?;
@@ -414,7 +416,10 @@ fn gateway_of(
             let host = access.rest_host()?.authority();
             Box::new(CoinbaseGateway::new(access.token_keys()?, &host, table, epoch))
         }
-        _ => Box::new(BinanceGateway::new(access.credentials()?, table, epoch)),
+        _ => {
+            let gateway = BinanceGateway::new(access.credentials()?, table, epoch);
+            Box::new(gateway.with_questions_apart())
+        }
     })
 }
 

@@ -4,11 +4,13 @@
 //! replay feeds it again. One message holds one whole change. A change that does not fit one
 //! message goes in several, of which the last one commits, so that none is ever half obeyed.
 
-use crate::id::{InstrumentId, StrategyId};
+use crate::id::{AssetId, InstrumentId, StrategyId};
+use crate::instrument::Amount;
 use crate::log::{BODY_MAX, Body, Reader, Writer};
 use crate::order::ControlMode;
 use crate::parent::ParentCommand;
 use crate::rules::InstrumentRules;
+use crate::time::Nanos;
 
 /// Bytes of limits in one command.
 pub const LIMITS_PART: usize = 200;
@@ -66,6 +68,25 @@ pub enum RiskCommand {
     /// A person begins, holds or ends a parent order. Risk passes it on to the router, whose
     /// children then come back to the gate like any other intent.
     Parent(ParentCommand),
+    /// The venue stated what the account holds: the ledger is compared with it.
+    VenueBalance {
+        /// Of which asset.
+        asset: AssetId,
+        /// Free and locked together, 10^-16.
+        total: Amount,
+        /// When the venue was asked; it answered with what it held then or a little later.
+        asked: Nanos,
+        /// How long a difference may last before it is one that nobody explains.
+        patience: Nanos,
+        /// The ledger then follows the venue, because others may move the account; else the
+        /// instruments it concerns stop.
+        follow: bool,
+    },
+    /// A person accepts what the venue says of the base asset of this instrument: it trades again.
+    AcceptBalance {
+        /// Which.
+        instrument: InstrumentId,
+    },
 }
 
 /// Whose breakers a person means.
@@ -168,11 +189,14 @@ impl RiskCommand {
     pub const fn instrument(&self) -> Option<InstrumentId> {
         match self {
             Self::Rules { rules, .. } => Some(rules.instrument),
-            Self::Pause { instrument, .. } | Self::Resume { instrument } => Some(*instrument),
+            Self::Pause { instrument, .. }
+            | Self::Resume { instrument }
+            | Self::AcceptBalance { instrument } => Some(*instrument),
             Self::BreakerReset { .. }
             | Self::Mode(_)
             | Self::LimitsPart { .. }
             | Self::LimitsCommit { .. }
+            | Self::VenueBalance { .. }
             | Self::OperatorMode(_)
             | Self::Parent(_) => None,
         }
@@ -223,6 +247,18 @@ impl Body for RiskCommand {
                 w.u8(8);
                 command.write(w);
             }
+            Self::VenueBalance { asset, total, asked, patience, follow } => {
+                w.u8(9);
+                w.u8(asset.0);
+                w.i128(*total);
+                w.u64(asked.0);
+                w.u64(patience.0);
+                w.u8(u8::from(*follow));
+            }
+            Self::AcceptBalance { instrument } => {
+                w.u8(10);
+                w.u16(instrument.0);
+            }
         }
     }
 
@@ -254,6 +290,14 @@ impl Body for RiskCommand {
             6 => Self::LimitsCommit { len: r.u32()?, sum: r.u64()? },
             7 => Self::OperatorMode(ControlMode::from_raw(r.u8()?)?),
             8 => Self::Parent(ParentCommand::read(r)?),
+            9 => Self::VenueBalance {
+                asset: AssetId(r.u8()?),
+                total: r.i128()?,
+                asked: Nanos(r.u64()?),
+                patience: Nanos(r.u64()?),
+                follow: r.u8()? != 0,
+            },
+            10 => Self::AcceptBalance { instrument: InstrumentId(r.u16()?) },
             _ => return None,
         })
     }
@@ -290,7 +334,6 @@ mod tests {
     use crate::instrument::Instrument;
     use crate::log::{LogEntry, LogKind};
     use crate::parent::{ParentAction, ParentId};
-    use crate::time::Nanos;
     use proptest::prelude::*;
 
     #[test]
@@ -302,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn commands_read_back(id in any::<u16>(), kind in 0u8..14) {
+        fn commands_read_back(id in any::<u16>(), kind in 0u8..16) {
             let instrument = InstrumentId(id);
             let bare = Instrument::bare(instrument, Symbol::new("AAA").expect("short"), 8);
             let command = match kind {
@@ -332,9 +375,17 @@ mod tests {
                     let (id, action) = (ParentId(id.into()), ParentAction::Cancel);
                     RiskCommand::Parent(ParentCommand::Act { id, action })
                 }
+                14 => RiskCommand::VenueBalance {
+                    asset: AssetId(id as u8),
+                    total: Amount::from(id) << 80,
+                    asked: Nanos(id.into()),
+                    patience: Nanos(u64::MAX),
+                    follow: id.is_multiple_of(2),
+                },
+                15 => RiskCommand::AcceptBalance { instrument },
                 _ => RiskCommand::LimitsCommit { len: id.into(), sum: u64::MAX },
             };
-            prop_assert_eq!(command.instrument(), (kind < 5).then_some(instrument));
+            prop_assert_eq!(command.instrument(), (kind < 5 || kind == 14).then_some(instrument));
             let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));
             prop_assert_eq!(RiskCommand::read(&mut Reader::over(entry.body())), Some(command));
         }

@@ -390,6 +390,14 @@ impl Body for ExecMsg {
                 w.u8(asset.0);
                 w.i128(*amount);
             }
+            Self::Foreign { at, venue, venue_order, trade_id, declared } => {
+                w.u8(4);
+                w.u64(at.0);
+                w.u64(*venue_order);
+                w.u64(*trade_id);
+                w.u8(venue.0);
+                w.u8(u8::from(*declared));
+            }
         }
     }
 
@@ -412,6 +420,13 @@ impl Body for ExecMsg {
                 instrument: InstrumentId(r.u16()?),
                 asset: AssetId(r.u8()?),
                 amount: r.i128()?,
+            },
+            4 => Self::Foreign {
+                at: Nanos(r.u64()?),
+                venue_order: r.u64()?,
+                trade_id: r.u64()?,
+                venue: VenueId(r.u8()?),
+                declared: r.u8()? != 0,
             },
             _ => return None,
         })

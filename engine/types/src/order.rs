@@ -465,6 +465,19 @@ pub enum ExecMsg {
         /// Ready.
         ready: bool,
     },
+    /// Somebody else acts on this account: an order or a fill that is not this run's.
+    Foreign {
+        /// When it was learned.
+        at: Nanos,
+        /// At which venue.
+        venue: VenueId,
+        /// The venue's number of the order; zero where it was not told.
+        venue_order: u64,
+        /// The venue's number of the trade; zero for an order.
+        trade_id: u64,
+        /// The configuration says that this one may be.
+        declared: bool,
+    },
 }
 
 const _: () = assert!(size_of::<ExecMsg>() <= 144);
@@ -493,7 +506,7 @@ impl ExecMsg {
             Self::Order(report) => of(report.instrument),
             Self::Funding { instrument, .. } => of(*instrument),
             Self::Balance { asset, .. } => table.venue_of(*asset),
-            Self::Session { venue, .. } => Some(*venue),
+            Self::Session { venue, .. } | Self::Foreign { venue, .. } => Some(*venue),
         }
     }
 }

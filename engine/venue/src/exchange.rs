@@ -530,6 +530,11 @@ impl Exchange {
         self.ids.execution += 1;
         let report = Report { order, event, execution, time_ms: now_ms };
         self.events.push(Private::Report(Box::new(report)));
+        self.tell_balances(now_ms);
+    }
+
+    /// Reports the balances that moved since the last report.
+    pub(crate) fn tell_balances(&mut self, now_ms: u64) {
         let touched = self.account.drain_touched(now_ms);
         if !touched.is_empty() {
             self.changes.balances.extend(touched.iter().cloned());

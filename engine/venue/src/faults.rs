@@ -89,6 +89,7 @@ impl Venue {
             Fault::SilentCancel => self.cancel_silently(now_ns / 1_000_000),
             Fault::ForeignTrade(symbol) => self.act_as_other(&symbol, true),
             Fault::ForeignOrder(symbol) => self.act_as_other(&symbol, false),
+            Fault::Transfer(asset, amount) => self.transfer(&asset, amount.into()),
             Fault::Ban(ns) => self.ban((now_ns + ns) / 1_000_000),
             _ => {}
         }
@@ -203,6 +204,14 @@ impl Venue {
         };
         // Where the account cannot pay, nothing happens.
         let _ = self.exchange.place(ticket, now_ms);
+        self.settle();
+    }
+
+    /// Money comes or goes beside all orders; no more goes than is free.
+    fn transfer(&mut self, asset: &str, amount: i128) {
+        let free = self.exchange.account.assets().get(asset).map_or(0, |held| held.free);
+        self.exchange.account.receive(asset, amount.max(-free));
+        self.exchange.tell_balances(self.pulse.now_ns() / 1_000_000);
         self.settle();
     }
 

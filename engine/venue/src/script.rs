@@ -20,6 +20,8 @@
 //! 21s  silent-cancel           the oldest open order is gone, and nobody is told
 //! 21s  foreign-trade BTCUSDT   another program on the account buys
 //! 21s  foreign-order BTCUSDT   another program on the account lets an order rest
+//! 21s  deposit USDT 100        money comes to the account, and its balances are told
+//! 21s  withdraw BTC 0.5        money goes, as far as it is free
 //! 21s  ban 5s                  418 for everything, connections end
 //! 22s  clock-jump 5s           the venue's clock goes ahead by that much
 //! 24s  fin 1                   market connection 1 (the oldest) ends without a close frame
@@ -48,6 +50,7 @@
 use std::fmt;
 
 use crate::change::{FilterChange, Listing};
+use crate::decimal;
 use crate::dialect::tamper::DepthFault;
 
 /// What goes wrong.
@@ -91,6 +94,8 @@ pub enum Fault {
     ForeignTrade(String),
     /// Another program on the account lets an order rest.
     ForeignOrder(String),
+    /// Money comes, or goes (negative): an asset and 10^-8 of it.
+    Transfer(String, i64),
     /// The address is banned for this many ns.
     Ban(u64),
     /// The venue's clock goes ahead, ns.
@@ -203,8 +208,8 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
                      repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
                      fail-ack, lose-report, repeat-report, late-report D, replay-reports, deaf D, \
-                     mute D, silent-cancel, foreign-trade SYMBOL, foreign-order SYMBOL, ban D, \
-                     clock-jump D, fin [N], reset [N], freeze [N], stall [N], close CODE [N], \
+                     mute D, silent-cancel, foreign-trade SYMBOL, foreign-order SYMBOL, deposit ASSET AMOUNT, \
+                     withdraw ASSET AMOUNT, ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], close CODE [N], \
                      retire D, down D, outage D, lag D N, restart-feed, swap-depth SYMBOL [N], \
                      damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], cross-depth SYMBOL [N], \
                      broken-json SYMBOL [N], filters SYMBOL NAME=VALUE..., \
@@ -261,6 +266,8 @@ impl Words<'_> {
             "silent-cancel" => (Fault::SilentCancel, 0),
             "foreign-trade" => (Fault::ForeignTrade(self.symbol()?), 1),
             "foreign-order" => (Fault::ForeignOrder(self.symbol()?), 1),
+            "deposit" => (self.transfer(1)?, 2),
+            "withdraw" => (self.transfer(-1)?, 2),
             "ban" => (Fault::Ban(self.duration()?), 1),
             "clock-jump" => (Fault::ClockJump(self.duration()?), 1),
             "fin" => (Fault::Cut(Cut::Fin, self.line(0)?), 1),
@@ -298,6 +305,17 @@ impl Words<'_> {
         let name = self.0;
         let ns = self.1.first().copied().and_then(duration_ns);
         ns.ok_or_else(|| format!("`{name}` needs a duration, for example `{name} 3s`"))
+    }
+
+    fn transfer(&self, sign: i64) -> Result<Fault, String> {
+        let name = self.0;
+        let amount = self.1.get(1).and_then(|amount| decimal::parse(amount).ok());
+        match (self.1.first(), amount) {
+            (Some(asset), Some(amount)) => Ok(Fault::Transfer(asset.to_uppercase(), sign * amount)),
+            _ => {
+                Err(format!("`{name}` needs an asset and an amount, for example `{name} USDT 100`"))
+            }
+        }
     }
 
     fn depth(&self, fault: DepthFault) -> Result<Fault, String> {
@@ -345,7 +363,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 38);
+        assert_eq!(faults.len(), 40);
         assert_eq!(faults[2].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }
@@ -361,6 +379,7 @@ mod tests {
         assert!(error("5s fin x").contains("not the number of a connection"));
         assert!(error("5s close 99").contains("needs a code"));
         assert!(error("5s list BTCUSDT open").contains("needs trading, halted"));
+        assert!(error("5s deposit USDT").contains("needs an asset and an amount"));
         assert!(error("5s filters").contains("needs"));
         assert!(error("5s lag 5ms").contains("needs a connection"));
         assert_eq!(parse("# nothing\n\n"), Ok(vec![]));

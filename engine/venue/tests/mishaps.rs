@@ -112,6 +112,19 @@ fn somebody_else_trades() {
 }
 
 #[test]
+fn money_comes_and_goes() {
+    let mut client =
+        under("100ms deposit usdt 250.5\n200ms withdraw BTC 0.25\n300ms withdraw BTC 1000000");
+    let (usdt, btc) = (client.balance("USDT").0, client.balance("BTC").0);
+    client.advance_ms(150);
+    assert_eq!(client.balance("USDT").0 - usdt, 25_050_000_000);
+    client.advance_ms(100);
+    assert_eq!(btc - client.balance("BTC").0, 25_000_000);
+    client.advance_ms(100);
+    assert_eq!(client.balance("BTC").0, 0, "no more goes than is there");
+}
+
+#[test]
 fn a_banned_address_is_cut_and_refused() {
     let mut client = under("100ms ban 1s");
     client.advance_ms(150);

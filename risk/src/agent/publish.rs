@@ -4,9 +4,9 @@ use super::RiskAgent;
 use crate::breaker::State;
 use crate::counters::{
     BREAKER_CAUSES, BREAKER_GLOBAL, BREAKERS_ALL, BREAKERS_HALF_OPEN, BREAKERS_OPEN,
-    BREAKERS_OPENED, BREAKERS_UNWELL, DAILY_LOSS, DAY, DAY_OPEN, DRAWDOWN, DRIFT, DUPLICATES,
-    EQUITY, EQUITY_PEAK, FILLS, FUNDINGS, LATCHED, LIMITS, LIMITS_REFUSED, LOTS_MERGED, MEASURES,
-    MEASURES_MAX, MODE, OPEN, UNKNOWN, UNVALUED,
+    BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCE, DRAWDOWN,
+    DRIFT, DRIFTED, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS, FOREIGN, FUNDINGS, LATCHED, LIMITS,
+    LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SUSPECTS, UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::latch::LatchKind;
@@ -18,7 +18,7 @@ impl RiskAgent {
         let counts = ledger.counts();
         self.counters.set(FILLS, counts.fills);
         self.counters.set(DUPLICATES, counts.duplicates);
-        self.counters.set(DRIFT, counts.drift());
+        self.counters.set(DRIFT, self.core.drift());
         self.counters.set(OPEN, ledger.open_orders() as u64);
         self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
         self.counters.set(LOTS_MERGED, ledger.lots_merged());
@@ -45,6 +45,29 @@ impl RiskAgent {
         self.counters.set(LIMITS, changed);
         self.counters.set(LIMITS_REFUSED, refused);
         self.counters.set(MODE, self.core.mode() as u64);
+        self.publish_truth();
+    }
+
+    /// Gauges of what the venue says of the account.
+    fn publish_truth(&self) {
+        let (c, f) = (self.core.compared(), self.core.foreign());
+        let compared = [c.compared, c.explained, c.uncertain, c.unexplained, c.followed];
+        let foreign = [f.orders, f.fills, f.declared, f.newest];
+        for (value, at) in
+            compared.into_iter().zip(COMPARED..).chain(foreign.into_iter().zip(FOREIGN..))
+        {
+            self.counters.set(at, value);
+        }
+        self.counters.set(SUSPECTS, self.core.suspects() as u64);
+        self.counters.set(DRIFTED, self.core.drifted() as u64);
+        if let Some(d) = self.core.difference() {
+            let halves = |v: i128| [v as u64, (v >> 64) as u64];
+            let [[ours_low, ours_high], [theirs_low, theirs_high]] = [d.ours, d.theirs].map(halves);
+            let all = [u64::from(d.asset.0) + 1, ours_low, ours_high, theirs_low, theirs_high];
+            for (value, at) in all.into_iter().zip(DIFFERENCE..) {
+                self.counters.set(at, value);
+            }
+        }
     }
 
     /// Gauges of the equity curve and of what the book can lose, once a second.

@@ -5,6 +5,7 @@
 
 pub mod venue;
 
+use bot4_execution::foreign::Declared;
 use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
 use bot4_lanes::{Agent, Control, Fault, Journaled, LogTx, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::{
@@ -103,6 +104,7 @@ impl Rig {
             endpoint: Endpoint::parse("wss://venue.example/ws-api/v3").expect("good url"),
             ws: WsConfig::default(),
             seed,
+            declared: Declared::NONE,
         };
         let gateway = Box::new(BinanceGateway::new(credentials, &config.table, EPOCH));
         let connector = Box::new(network.connector());

@@ -26,7 +26,8 @@ impl Checker for Time {
             ExecMsg::Order(report) => report.at,
             ExecMsg::Balance { at, .. }
             | ExecMsg::Funding { at, .. }
-            | ExecMsg::Session { at, .. } => *at,
+            | ExecMsg::Session { at, .. }
+            | ExecMsg::Foreign { at, .. } => *at,
         });
         onward("reports", &mut self.reports, reports, view.now)
     }

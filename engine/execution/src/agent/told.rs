@@ -1,0 +1,46 @@
+//! What the agent tells of itself, for reports and tests.
+
+use bot4_types::{OrderAction, OrderId};
+
+use super::ExecutionAgent;
+use crate::desk::DeskCounts;
+use crate::link::LinkCounts;
+
+impl ExecutionAgent {
+    /// What the desk counted.
+    #[must_use]
+    pub const fn desk_counts(&self) -> DeskCounts {
+        self.desk.counts
+    }
+
+    /// Fills dropped because they were booked before.
+    #[must_use]
+    pub const fn duplicates_dropped(&self) -> u64 {
+        self.desk.trades().duplicates
+    }
+
+    /// What the connection counted.
+    #[must_use]
+    pub const fn link_counts(&self) -> LinkCounts {
+        self.link.counts
+    }
+
+    /// Orders that have not ended, and those of unknown fate among them.
+    #[must_use]
+    pub fn open_and_unknown(&mut self) -> (usize, usize) {
+        (self.desk.open(), self.desk.unknown())
+    }
+
+    /// Approved orders that wait to be sent, and one of them that has ended all the same: none,
+    /// ever, because it would still be sent.
+    #[must_use]
+    pub fn waiting(&mut self) -> (usize, Option<OrderId>) {
+        let Self { waiting, desk, .. } = self;
+        let ended = waiting
+            .iter()
+            .filter(|w| w.intent().action == OrderAction::Place)
+            .map(|w| w.intent().order)
+            .find(|id| desk.order(*id).is_none_or(|order| order.state.is_terminal()));
+        (waiting.len(), ended)
+    }
+}

@@ -1,0 +1,22 @@
+//! A balance that follows the venue's word: a person or the configuration says that what nobody
+//! explains is money that came or went.
+
+use bot4_types::AssetId;
+use bot4_types::instrument::Amount;
+
+use super::Ledger;
+
+impl Ledger {
+    /// So much of `asset` came, or went (negative), without a fill.
+    pub fn follow(&mut self, asset: AssetId, came: Amount) {
+        if let Some(account) = self.accounts.get_mut(usize::from(asset.0)) {
+            account.start = account.start.saturating_add(came);
+        }
+    }
+
+    /// Every order's fate is known and no fill is known to be missing.
+    #[must_use]
+    pub const fn is_certain(&self) -> bool {
+        self.unknown_orders() == 0 && self.settling_orders() == 0
+    }
+}
