@@ -267,13 +267,7 @@ impl ExecutionAgent {
                 }
             }
             // One of the two clocks has stepped; the venue tells the time without a session.
-            Purpose::Logon(_) if is_untimely(failure) && !self.link.clock_asked => {
-                self.link.clock_asked = true;
-                self.ask_time(now, probe);
-            }
-            // So was the logon of the other connection: both are tried again with the answer.
-            Purpose::Logon(_)
-                if is_untimely(failure) && self.link.requests.any(|p| *p == Purpose::Time) => {}
+            Purpose::Logon(_) if is_untimely(failure) && self.mends_clock(now, probe) => {}
             // Subscribed already: that is what was wanted. Any other refusal leaves us deaf.
             Purpose::Subscribe if failure == Failure::Refused(DoneReason::None) => {
                 self.answered(pending, now, probe, t0);
@@ -293,6 +287,17 @@ impl ExecutionAgent {
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
+    }
+
+    /// The venue is being asked for its time, once a connection: a logon that was refused for its
+    /// own, or two of both connections, are tried again with the answer.
+    fn mends_clock(&mut self, now: Nanos, probe: &Probe) -> bool {
+        if !self.link.clock_asked {
+            self.link.clock_asked = true;
+            self.ask_time(now, probe);
+            return true;
+        }
+        self.link.requests.any(|p| *p == Purpose::Time)
     }
 
     /// The venue wants fewer requests. What it said of questions over HTTPS holds for those alone:

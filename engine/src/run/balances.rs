@@ -43,7 +43,8 @@ pub struct Stated {
 }
 
 impl Stated {
-    /// Asks `cold` for the balances of its venue's assets in `table`; what it does not list is nothing.
+    /// Asks `cold` for the balances of its venue's assets in `table`; what it does not list is
+    /// nothing.
     ///
     /// # Errors
     /// See [`ColdError`].

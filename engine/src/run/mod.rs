@@ -146,10 +146,8 @@ impl std::error::Error for Halted {}
 /// # Errors
 /// What kept the run from starting, as a text with its mend.
 pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std::error::Error>> {
-    bot4_alloc::check_options()?;
+    prepare_memory()?;
     let (stop, plan) = (stop_flag()?, Plan::of(config)?);
-    // Best effort: what stays out shows in the lanes' fault counts.
-    let _ = bot4_alloc::populate_program();
     let clock = Clock::start();
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     let children = site::embed(config, &dir.path, &options.venue_args)?;
@@ -217,6 +215,14 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         config,
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+}
+
+/// The allocator's options are as they must be, and the program's pages present.
+fn prepare_memory() -> Result<(), Box<dyn std::error::Error>> {
+    bot4_alloc::check_options()?;
+    // Best effort: what stays out shows in the lanes' fault counts.
+    let _ = bot4_alloc::populate_program();
+    Ok(())
 }
 
 fn about_of(config: &Config, dir: &RunDir, account: &str, opening: &outcome::Opening) -> About {
