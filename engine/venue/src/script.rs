@@ -207,11 +207,13 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
                      repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
-                     fail-ack, lose-report, repeat-report, late-report D, replay-reports, deaf D, \
-                     mute D, silent-cancel, foreign-trade SYMBOL, foreign-order SYMBOL, \
-                     deposit ASSET AMOUNT, withdraw ASSET AMOUNT, ban D, clock-jump D, fin [N], \
-                     reset [N], freeze [N], stall [N], close CODE [N], retire D, down D, outage D, lag D N, restart-feed, swap-depth SYMBOL [N], \
-                     damage-depth SYMBOL [N], wrong-checksum SYMBOL [N], cross-depth SYMBOL [N], \
+                     fail-ack, lose-report, repeat-report, late-report D, replay-reports, \
+                     deaf D, mute D, silent-cancel, foreign-trade SYMBOL, \
+                     foreign-order SYMBOL, deposit ASSET AMOUNT, withdraw ASSET AMOUNT, \
+                     ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
+                     close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
+                     swap-depth SYMBOL [N], damage-depth SYMBOL [N], \
+                     wrong-checksum SYMBOL [N], cross-depth SYMBOL [N], \
                      broken-json SYMBOL [N], filters SYMBOL NAME=VALUE..., \
                      list SYMBOL trading|halted|unlisted";
 
