@@ -20,18 +20,17 @@ use bot4_venues::place::Place;
 use bot4_wire::{Connector, Endpoint, WsConfig};
 
 use crate::courier::Courier;
-use crate::desk::{Desk, DeskCounts, Outcome, Question};
+use crate::desk::{Desk, Outcome, Question};
 use crate::desk_input::DeskInput;
 use crate::foreign::Declared;
 use crate::gateway::{Fact, Gateway, Named};
-use crate::link::{LEGS_MAX, Link, LinkCounts, SessionState};
+use crate::link::{LEGS_MAX, Link, SessionState};
 use crate::requester::Requester;
 use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
 
-mod told;
-
 mod amend;
+mod told;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
