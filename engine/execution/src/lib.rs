@@ -49,6 +49,7 @@ pub mod rows;
 mod session;
 pub mod table;
 pub mod transitions;
+mod upkeep;
 pub mod venue_clock;
 
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};

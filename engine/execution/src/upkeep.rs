@@ -1,0 +1,44 @@
+//! What a session needs beside orders: the venue's time, and its dead-man switch.
+
+use bot4_lanes::Probe;
+use bot4_types::Nanos;
+
+use crate::agent::ExecutionAgent;
+use crate::requests::Purpose;
+
+impl ExecutionAgent {
+    /// The venue is being asked for its time, once a connection: a logon that was refused for its
+    /// own, or two of both connections, are tried again with the answer.
+    pub(crate) fn mends_clock(&mut self, now: Nanos, probe: &Probe) -> bool {
+        if !self.link.clock_asked {
+            self.link.clock_asked = true;
+            self.ask_time(now, probe);
+            return true;
+        }
+        self.link.requests.any(|p| *p == Purpose::Time)
+    }
+
+    /// Asks for the venue's time, where the budget has room.
+    pub(crate) fn ask_time(&mut self, now: Nanos, probe: &Probe) {
+        if !self.budget.try_take(self.wall.unix_ms(now), self.gateway.cost_cancel()) {
+            return;
+        }
+        self.link.out.clear();
+        let id = self.link.requests.next_id();
+        self.gateway.time(id, &mut self.link.out);
+        self.link.send(Purpose::Time, now, || probe.stamp());
+    }
+
+    /// Feeds the venue's dead-man switch when it is time.
+    pub(crate) fn feed_dead_man(&mut self, now: Nanos, probe: &Probe) {
+        let Some(every) = self.gateway.dead_man_every() else { return };
+        if self.dead_man_at.is_some_and(|at| now.since(at) < every) {
+            return;
+        }
+        self.dead_man_at = Some(now);
+        self.link.out.clear();
+        let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
+        self.gateway.feed_dead_man(id, now_ms, &mut self.link.out);
+        self.link.send(Purpose::DeadMan, now, || probe.stamp());
+    }
+}
