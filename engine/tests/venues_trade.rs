@@ -11,10 +11,11 @@ use common::{Killed, bot4, check_account, number, output, report, sleep, started
 use serde_json::Value;
 
 /// What is traded where.
-const TRADED: [(Venue, [&str; 2]); 3] = [
+const TRADED: [(Venue, [&str; 2]); 4] = [
     (Venue::Bybit, ["BTCUSDT", "ETHUSDT"]),
     (Venue::Okx, ["BTC-USDT", "ETH-USDT"]),
     (Venue::Coinbase, ["BTC-USD", "ETH-USD"]),
+    (Venue::Kraken, ["BTC/USD", "ETH/USD"]),
 ];
 
 struct Scene {

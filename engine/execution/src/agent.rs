@@ -23,7 +23,7 @@ use crate::courier::Courier;
 use crate::desk::{Desk, Outcome, Question};
 use crate::desk_input::DeskInput;
 use crate::foreign::Declared;
-use crate::gateway::{Fact, Gateway, Named};
+use crate::gateway::{Act, Fact, Gateway, Named};
 use crate::link::{LEGS_MAX, Link, SessionState};
 use crate::requester::Requester;
 use crate::requests::Purpose;
@@ -164,6 +164,8 @@ pub struct ExecutionAgent {
     pub(crate) questions: Vec<Question>,
     /// Orders whose fills are asked for because a state counted more, and what it counted.
     pub(crate) counted: Vec<(OrderId, Qty)>,
+    /// Orders that are being asked for in several parts, and when the first part was sent.
+    pub(crate) asked_first: Vec<(OrderId, Nanos)>,
     /// The first record: what the desk is made with.
     start: DeskInput,
     /// Inputs of the desk that found no room in the log since the last record.
@@ -229,6 +231,7 @@ impl ExecutionAgent {
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
             counted: Vec::with_capacity(BATCH),
+            asked_first: Vec::with_capacity(BATCH),
             orders_after_ms: i64::MIN,
             rest_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
@@ -415,8 +418,10 @@ impl ExecutionAgent {
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::Unsupported);
         }
-        let allowed = now_ms >= self.orders_after_ms;
-        if !allowed || !self.budget.try_take(now_ms, self.gateway.cost_place()) {
+        let allowed = now_ms >= self.orders_after_ms
+            && self.budget.try_take(now_ms, self.gateway.cost_place())
+            && self.gateway.permits(&Act::Place(&instrument), now_ms);
+        if !allowed {
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::NoBudget);
         }
@@ -477,6 +482,7 @@ impl ExecutionAgent {
         self.link.out.clear();
         let named = Named { instrument: &instrument, venue_order, client };
         let request = self.link.requests.next_id();
+        self.gateway.permits(&Act::Cancel(&named), now_ms);
         self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
         if self.link.out.is_empty() {
             return;

@@ -202,6 +202,19 @@ pub enum AmendWay {
     Replace,
 }
 
+/// Something that is about to be sent, for what the venue counts by itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Act<'a> {
+    /// A new order of this instrument.
+    Place(&'a Instrument),
+    /// An amend.
+    Amend(&'a Named<'a>),
+    /// A cancel.
+    Cancel(&'a Named<'a>),
+    /// A question, asked at leisure or in doubt.
+    Ask(&'a Purpose, bool),
+}
+
 /// A venue's order-entry dialect: bytes out, facts in. Pure; `now_ms` is venue time, Unix ms.
 /// Each request writes exactly one message into `out`, which the caller cleared.
 pub trait Gateway: Send {
@@ -230,6 +243,11 @@ pub trait Gateway: Send {
     }
     /// Feeds the dead-man switch.
     fn feed_dead_man(&mut self, _: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
+    /// Counts `act` by the venue's own rules, where those are others than windows over all that is
+    /// sent; false: it would be too much now, and is not counted. Cancels go whatever it says.
+    fn permits(&mut self, _: &Act<'_>, _now_ms: i64) -> bool {
+        true
+    }
     /// Logs `way` on, one of [`logons`](Self::logons).
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>);
     /// Requests that the subscription to the account's events takes.

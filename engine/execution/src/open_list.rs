@@ -38,6 +38,11 @@ impl OpenList {
         }
     }
 
+    /// How many of `instrument` there are.
+    pub fn count(&self, instrument: InstrumentId) -> usize {
+        self.open.iter().filter(|(i, _)| *i == instrument).count()
+    }
+
     /// At most `most` orders of `instrument`, the newest first; the next call goes on behind them,
     /// for some of these were refused at once and hide older ones that rest.
     pub fn batch(&mut self, instrument: InstrumentId, most: usize) -> Vec<ClientId> {

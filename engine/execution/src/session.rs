@@ -9,7 +9,7 @@ use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION
 use crate::courier::{Answer, Granted};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
-use crate::gateway::{Fact, Failure, Named, OrderKey, Page, Way};
+use crate::gateway::{Act, Fact, Failure, Named, OrderKey, Page, Way};
 use crate::link::{Heard, SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
@@ -128,6 +128,7 @@ impl ExecutionAgent {
             }
             Fact::More { id } => {
                 if let Some(pending) = self.link.requests.answered(id) {
+                    self.first_asked(pending);
                     self.ask_on(pending.purpose, now, probe);
                 }
             }
@@ -169,7 +170,10 @@ impl ExecutionAgent {
             Purpose::Logon(_) => self.subscribe(now, probe),
             Purpose::Subscribe if self.link.requests.any(|p| *p == Purpose::Subscribe) => {}
             Purpose::Subscribe => self.recover(),
-            Purpose::Status(order) => self.unanswered(order, now),
+            Purpose::Status(order) => {
+                self.asked_since(&pending);
+                self.unanswered(order, now);
+            }
             Purpose::FillsOf(order) => {
                 self.unanswered(order, now);
                 self.ask_for_fills(order, now, probe);
@@ -200,6 +204,23 @@ impl ExecutionAgent {
             | Purpose::CancelAll(_)
             | Purpose::DeadMan => {}
         }
+    }
+
+    /// A question that goes on was sent first then: an order that came in behind its first part is
+    /// in none of the later ones.
+    fn first_asked(&mut self, pending: Pending) {
+        if let Purpose::Status(order) = pending.purpose
+            && !self.asked_first.iter().any(|(of, _)| *of == order)
+        {
+            self.asked_first.push((order, pending.sent));
+        }
+    }
+
+    /// When the question that has come to its end was sent, its first part.
+    fn asked_since(&mut self, pending: &Pending) -> Nanos {
+        let Purpose::Status(order) = pending.purpose else { return pending.sent };
+        let at = self.asked_first.iter().position(|(of, _)| *of == order);
+        at.map_or(pending.sent, |at| self.asked_first.swap_remove(at).1)
     }
 
     /// Asks the same again, for its next part.
@@ -256,9 +277,11 @@ impl ExecutionAgent {
                 }
             }
             Purpose::Status(order) if failure == Failure::NotFound => {
-                self.feed(DeskInput::NotFound(order, pending.sent), now);
+                let since = self.asked_since(&pending);
+                self.feed(DeskInput::NotFound(order, since), now);
             }
             Purpose::Status(order) | Purpose::FillsOf(order) => {
+                self.asked_since(&pending);
                 self.unanswered(order, now);
                 if again {
                     let status = matches!(pending.purpose, Purpose::Status(_));
@@ -399,6 +422,7 @@ impl ExecutionAgent {
         };
         if !self.may_ask(&asked, now)
             || !self.budget.try_take_urgent(now_ms, self.gateway.cost_query())
+            || !self.gateway.permits(&Act::Ask(&asked, false), now_ms)
         {
             return false;
         }
@@ -457,7 +481,7 @@ impl ExecutionAgent {
         } else {
             self.budget.try_take_urgent(now_ms, cost)
         };
-        if !granted {
+        if !granted || !self.gateway.permits(&Act::Ask(&purpose, leisure), now_ms) {
             return false;
         }
         self.link.out.clear();
@@ -549,6 +573,7 @@ impl ExecutionAgent {
     fn lose(&mut self, now: Nanos, error: &ConnError) {
         let was_ready = self.link.is_ready();
         self.link.drop_connection(now, error);
+        self.asked_first.clear();
         self.counters.add(RECONNECTS, 1);
         self.counters.set(SESSION_READY, 0);
         if was_ready {

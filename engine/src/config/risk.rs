@@ -38,8 +38,9 @@ pub struct Risk {
     pub open_orders_max: Spanned<u32>,
     /// Oldest usable mark.
     pub book_age_max: Span,
-    /// Asset in which equity is counted.
-    pub equity_asset: String,
+    /// Asset in which equity is counted; by default USDT where something is quoted in it, else
+    /// what the first instrument is quoted in.
+    pub equity_asset: Option<String>,
     /// Worst-case gross exposure, per cent of equity.
     pub gross_pct: Spanned<f64>,
     /// The same in quote units.
@@ -169,7 +170,7 @@ impl Default for Risk {
             orders_per_second: count(400),
             open_orders_max: count(200),
             book_age_max: Span(std::time::Duration::from_secs(2)),
-            equity_asset: "USDT".to_owned(),
+            equity_asset: None,
             gross_pct: value(100.0),
             gross_max: None,
             net_pct: value(100.0),
@@ -218,8 +219,8 @@ pub struct RiskConfig {
     pub strategies: Vec<ScopeLimits>,
     /// By symbol, or by `venue:symbol` in a run of several venues.
     pub instruments: Vec<(String, ScopeLimits)>,
-    /// Asset in which equity is counted.
-    pub equity_asset: Symbol,
+    /// Asset in which equity is counted, where the configuration says so.
+    pub equity_asset: Option<Symbol>,
     /// When circuit breakers open.
     pub breakers: BreakerLimits,
     /// A stop closes what is held, too.
@@ -228,7 +229,19 @@ pub struct RiskConfig {
     pub flatten_slip_bps: u32,
 }
 
+/// Asset in which equity is counted where the configuration does not say.
+const EQUITY_ASSET: &str = "USDT";
+
 impl RiskConfig {
+    /// The asset in which the equity of an account that trades `table` is counted.
+    #[must_use]
+    pub fn equity_asset(&self, table: &InstrumentTable) -> Option<Symbol> {
+        let quotes = || table.all().iter().map(|i| table.asset_name(i.quote));
+        let usual = quotes().find(|quote| *quote == EQUITY_ASSET);
+        let quote = usual.or_else(|| quotes().next()).and_then(Symbol::new);
+        self.equity_asset.or(quote).or_else(|| Symbol::new(EQUITY_ASSET))
+    }
+
     /// The limits of venue, strategies and instruments, for the instruments of `table`.
     #[must_use]
     pub fn scopes(&self, table: &InstrumentTable) -> Scopes {
@@ -247,10 +260,11 @@ impl RiskConfig {
 /// # Errors
 /// The first [`Issue`] found.
 pub fn resolve(risk: &Risk, strategies: usize, symbols: &[String]) -> Result<RiskConfig, Issue> {
-    let Some(equity_asset) = Symbol::new(&risk.equity_asset) else {
+    let equity_asset = risk.equity_asset.as_deref().map(|name| {
         let mend = "name one asset, like \"USDT\"";
-        return Err(issue(0..0, "equity_asset", "not an asset name", mend));
-    };
+        Symbol::new(name).ok_or_else(|| issue(0..0, "equity_asset", "not an asset name", mend))
+    });
+    let equity_asset = equity_asset.transpose()?;
     let mut config = RiskConfig {
         mode: match risk.mode {
             Mode::Emergency => ControlMode::Emergency,

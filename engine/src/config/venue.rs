@@ -216,7 +216,8 @@ pub fn known_venue(name: &str) -> Result<Venue, String> {
 }
 
 /// The venues that orders are sent to; every venue in the build can be observed.
-const TRADED: [Venue; 4] = [Venue::Binance, Venue::Bybit, Venue::Okx, Venue::Coinbase];
+const TRADED: [Venue; 5] =
+    [Venue::Binance, Venue::Bybit, Venue::Okx, Venue::Coinbase, Venue::Kraken];
 
 fn can_trade(venue: Venue, mode: Mode, span: Range<usize>) -> Result<(), Issue> {
     if mode == Mode::Observe || TRADED.contains(&venue) {
@@ -329,15 +330,15 @@ fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duratio
 }
 
 /// Whether the dead-man switch is armed. Binance Spot and Coinbase have none, so the configuration
-/// must say that its author knows; Bybit has one, but not for every account; at OKX every account
-/// has it.
+/// must say that its author knows; Bybit has one, but not for every account; at OKX and Kraken
+/// every account has it.
 fn dead_man(
     venue: Venue,
     dead_man: Option<&Spanned<String>>,
     table: &Range<usize>,
 ) -> Result<bool, Issue> {
-    let has_one = matches!(venue, Venue::Bybit | Venue::Okx);
-    let always = venue == Venue::Okx;
+    let always = matches!(venue, Venue::Okx | Venue::Kraken);
+    let has_one = always || venue == Venue::Bybit;
     let mend = match has_one {
         true if always => "leave it out: it is armed",
         true => "leave it out, or write dead_man = \"none_available\" if the account has none",
@@ -391,7 +392,7 @@ fn remote(venue: schema::Venue, context: &Context<'_>) -> Result<Remote, Issue> 
     }
     let rest = venue.rest.map(rest_url).transpose()?;
     if rest.is_none() && needs.rest {
-        let mend = "give the https:// URL of the REST host: the instruments are listed there";
+        let mend = "give the https:// URL of the REST host: instruments or account are asked there";
         return Err(missing("rest", mend));
     }
     let ca = venue.ca.map(|ca| file("ca", &ca, context.base)).transpose()?;
@@ -426,7 +427,8 @@ impl Needs {
         let by_api = matches!(request, Ok(CatalogueRequest::Api));
         Self {
             api: context.mode == Mode::Trade || snapshots || by_api,
-            rest: matches!(request, Ok(CatalogueRequest::Rest(_))),
+            rest: matches!(request, Ok(CatalogueRequest::Rest(_)))
+                || (context.mode == Mode::Trade && context.venue != Venue::Binance),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::access::Access;
 use super::cold_binance::BinanceCold;
 use super::cold_bybit::BybitRest;
 use super::cold_coinbase::CoinbaseRest;
+use super::cold_kraken::KrakenRest;
 use super::cold_okx::OkxRest;
 use super::cold_rest::{RestCold, RestDialect};
 
@@ -192,6 +193,7 @@ pub fn open(
         Venue::Coinbase => {
             Box::new(CoinbaseRest::new(access.token_keys()?, &access.rest_host()?.authority()))
         }
+        Venue::Kraken => Box::new(KrakenRest::new(access.secret_keys(Scheme::Sha512Base64)?)),
         Venue::Okx => Box::new(OkxRest::new(access.secret_keys(Scheme::Sha256Base64)?)),
         _ => return Ok(Box::new(BinanceCold::open(clock, access, seed)?)),
     };

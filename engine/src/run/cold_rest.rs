@@ -7,10 +7,13 @@ use bot4_venues::account::{BalanceRow, FillRow, OrderRow, Refusal, Rows, Told};
 use bot4_venues::catalogue::Catalogue;
 use bot4_venues::market::DecodeError;
 use bot4_venues::registry::Venue;
+use bot4_wire::Endpoint;
 
 use super::access::Access;
 use super::catalogue;
+use super::chat::Chat;
 use super::cold::{ColdError, ColdVenue, measured};
+use super::guard;
 use super::rest::RestClient;
 
 /// Pages of one question at most: a bound on a venue that never says "last page".
@@ -49,10 +52,24 @@ impl Asked<'_> {
     }
 }
 
+/// How a venue is asked for its time on a connection of its market host.
+pub struct ClockByChat {
+    /// Path of the connection.
+    pub path: &'static str,
+    /// The question.
+    pub ping: Vec<u8>,
+    /// The time in the answer, Unix ms; `None` for any other message.
+    pub read: fn(&[u8]) -> Option<i64>,
+}
+
 /// A venue's requests and answers over REST.
 pub trait RestDialect {
     /// Writes the request, its page from `cursor` on.
     fn write(&mut self, asked: Asked<'_>, cursor: &str, now_ms: i64, out: &mut Vec<u8>);
+    /// Where the venue tells its time over REST too coarsely.
+    fn clock(&self) -> Option<ClockByChat> {
+        None
+    }
     /// The instruments and assets that answers are read by from now on.
     fn read_by(&mut self, table: &InstrumentTable);
     /// Reads the answer; its rows lie in [`rows`](Self::rows).
@@ -91,11 +108,26 @@ impl RestCold {
         let (rest, access) = (RestClient::of(access)?, access.without_keys());
         let (wall, out) = (clock.wall(), Vec::new());
         let mut cold = Self { venue, dialect, access, rest, clock: clock.clone(), wall, out };
-        cold.wall = measured(clock, || {
-            let told = cold.ask(Asked::Time, "")?;
-            told.server_ms.ok_or(ColdError::Answer(Asked::Time.name()))
-        })?;
+        cold.wall = match cold.dialect.clock() {
+            Some(by_chat) => cold.by_chat(&by_chat)?,
+            None => measured(clock, || {
+                let told = cold.ask(Asked::Time, "")?;
+                told.server_ms.ok_or(ColdError::Answer(Asked::Time.name()))
+            })?,
+        };
         Ok(cold)
+    }
+
+    fn by_chat(&self, by: &ClockByChat) -> Result<Wall, ColdError> {
+        let host = Endpoint::parse(&self.access.market).map_err(ColdError::Endpoint)?;
+        let url = host.with_path(by.path).map_err(ColdError::Endpoint)?.to_string();
+        self.access.guards.ask(guard::MARKET, || {
+            let mut chat = Chat::open(&self.clock, &self.access, &url, 0)?;
+            measured(&self.clock, || {
+                chat.send(&by.ping)?;
+                chat.answer(Asked::Time.name(), by.read)
+            })
+        })
     }
 
     fn ask(&mut self, asked: Asked<'_>, cursor: &str) -> Result<Told, ColdError> {

@@ -11,8 +11,6 @@ use super::access::Access;
 use super::cold::ColdError;
 use super::rest::RestClient;
 
-/// Requests that are carried at a time.
-const HELPERS: usize = 4;
 /// Requests that may wait; recovery asks for each open order.
 const WAITING_MAX: usize = 4_096;
 /// Longest wait for one answer: that of the session that asked.
@@ -30,15 +28,19 @@ pub struct RestCourier {
 }
 
 impl RestCourier {
-    /// A courier to the REST host of `access`. Its threads end when it is dropped.
+    /// Requests that are carried at a time, where a venue does not want them one by one.
+    pub const HELPERS: usize = 4;
+
+    /// A courier of so many `helpers` to the REST host of `access`. Its threads end when it is
+    /// dropped.
     ///
     /// # Errors
     /// When there is no such host, or a thread cannot be started.
-    pub fn start(access: &Access) -> Result<Self, ColdError> {
+    pub fn start(access: &Access, helpers: usize) -> Result<Self, ColdError> {
         let (jobs, waiting) = sync_channel::<Job>(WAITING_MAX);
         let (done, answers) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
-        for n in 0..HELPERS {
+        for n in 0..helpers {
             let rest = RestClient::with_patience(access, PATIENCE)?;
             let (waiting, done) = (Arc::clone(&waiting), done.clone());
             std::thread::Builder::new()

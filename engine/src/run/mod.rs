@@ -24,6 +24,7 @@ pub mod cold;
 mod cold_binance;
 mod cold_bybit;
 mod cold_coinbase;
+mod cold_kraken;
 mod cold_okx;
 mod cold_rest;
 mod compare;

@@ -104,7 +104,8 @@ impl Opening {
         venues: Vec<VenueOpening>,
         config: &Config,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let equity_asset = info.table.asset(config.risk.equity_asset).map_err(|e| {
+        let name = config.risk.equity_asset(&info.table).ok_or("error: no equity asset")?;
+        let equity_asset = info.table.asset(name).map_err(|e| {
             format!("error: risk.equity_asset does not enter the asset table: {e:?}")
         })?;
         let (wall, start_ms) = (Wall { origin_unix_ns: 0 }, 0);

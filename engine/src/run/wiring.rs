@@ -7,7 +7,7 @@ use bot4_alloc::huge::Rung;
 use bot4_alloc::seal::{self, AgentTag, Class};
 use bot4_execution::{
     BinanceGateway, BybitGateway, CoinbaseGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts,
-    Gateway, OkxGateway, Requester,
+    Gateway, KrakenGateway, OkxGateway, Requester,
 };
 use bot4_feeds::Tee;
 use bot4_feeds::wire_agent::scout::{Part, Reach};
@@ -387,7 +387,9 @@ fn execution_agent(
         let requester = Requester::new(connector, endpoint, HttpConfig::default(), seed);
         return Ok(agent.with_requester(requester));
     }
-    let agent = agent.with_courier(Box::new(RestCourier::start(access)?));
+    // Kraken counts nonces: what is signed first must arrive first.
+    let helpers = if venue.venue == Venue::Kraken { 1 } else { RestCourier::HELPERS };
+    let agent = agent.with_courier(Box::new(RestCourier::start(access, helpers)?));
     if venue.venue != Venue::Bybit {
         return Ok(agent);
     }
@@ -407,6 +409,10 @@ fn gateway_of(
         Venue::Bybit => {
             let keys = access.secret_keys(Scheme::Sha256Hex)?;
             Box::new(BybitGateway::new(keys, table, epoch, venue.dead_man))
+        }
+        Venue::Kraken => {
+            let keys = access.secret_keys(Scheme::Sha512Base64)?;
+            Box::new(KrakenGateway::new(keys, table, epoch))
         }
         Venue::Okx => {
             let keys = access.secret_keys(Scheme::Sha256Base64)?;

@@ -21,8 +21,9 @@ pub(super) fn opening(
 ) -> Result<Opening, Failure> {
     let symbols = &config.venue.symbols;
     let mut info = VenueAgent::exchange_info(config.seed, swarm, symbols, wall)?;
+    let equity_asset = config.risk.equity_asset(&info.table).ok_or("no equity asset")?;
     let equity_asset =
-        info.table.asset(config.risk.equity_asset).map_err(|e| format!("equity asset: {e:?}"))?;
+        info.table.asset(equity_asset).map_err(|e| format!("equity asset: {e:?}"))?;
     let balances = venue
         .balances()
         .into_iter()

@@ -9,7 +9,7 @@ use bot4_types::{AssetId, DoneReason, InstrumentId, InstrumentTable, Side, Symbo
 use crate::client_text::ClientText;
 use crate::json::{FieldsExt, List, object_of};
 use crate::market::DecodeError;
-use crate::number::{amount, market_units};
+use crate::number::{amount, json_units, market_units};
 use crate::symbols::{Listed, SymbolTable};
 
 /// An order's state by the venue's word.
@@ -202,13 +202,30 @@ pub struct FillWords<'a> {
 pub struct Names {
     symbols: SymbolTable,
     table: InstrumentTable,
+    /// Reads a price or a quantity.
+    units: fn(&str, u8) -> Result<i64, DecodeError>,
 }
 
 impl Names {
     /// The names of `table`.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
-        Self { symbols: SymbolTable::new(table), table: table.clone() }
+        Self { symbols: SymbolTable::new(table), table: table.clone(), units: market_units }
+    }
+
+    /// As [`new`](Self::new), where the venue writes small numbers with an exponent.
+    #[must_use]
+    pub fn with_exponents(table: &InstrumentTable) -> Self {
+        Self { units: json_units, ..Self::new(table) }
+    }
+
+    /// A quantity of the instrument called `symbol`, whether it is in the table or not.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: it is none.
+    pub fn qty(&mut self, symbol: &str, text: &str) -> Result<i64, DecodeError> {
+        let decimals = self.find(symbol).map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
+        (self.units)(text, decimals)
     }
 
     /// The instrument called `symbol`.
@@ -228,10 +245,9 @@ impl Names {
     /// [`DecodeError`]: a quantity that is none, or a name that is too long.
     pub fn order(&mut self, words: &OrderWords<'_>) -> Result<OrderRow, DecodeError> {
         let listed = self.find(words.symbol);
-        let decimals = listed.map_or(FOREIGN_DECIMALS, |l| l.qty_decimals);
         let executed = match words.executed {
             "" => 0,
-            text => market_units(text, decimals)?,
+            text => self.qty(words.symbol, text)?,
         };
         Ok(OrderRow {
             instrument: listed.map(|l| l.id),
@@ -260,8 +276,8 @@ impl Names {
             venue_order: venue_number(words.order),
             client: client(words.client),
             side: words.side,
-            price: market_units(words.price, listed.price_decimals)?,
-            qty: market_units(words.qty, listed.qty_decimals)?,
+            price: (self.units)(words.price, listed.price_decimals)?,
+            qty: (self.units)(words.qty, listed.qty_decimals)?,
             fee: words.fee,
             fee_asset,
             maker: words.maker,

@@ -43,6 +43,7 @@ pub mod listing;
 pub mod market;
 pub mod number;
 pub mod okx;
+pub mod pace;
 pub mod place;
 pub mod registry;
 pub mod rest;

@@ -75,6 +75,17 @@ fn parse_scientific(mantissa: &[u8], exponent: &str, decimals: u8) -> Result<i64
     i64::try_from(value).map_err(|_| DecimalError::Overflow)
 }
 
+/// A bare JSON number as an [`amount`]; only positive ones may have an exponent.
+///
+/// # Errors
+/// [`DecodeError::Number`].
+pub fn json_amount(text: &str) -> Result<Amount, DecodeError> {
+    if text.contains(['e', 'E']) {
+        return json_units(text, AMOUNT_DECIMALS).map(Amount::from);
+    }
+    amount(text)
+}
+
 /// Whether `text` is a number by the grammar of JSON.
 #[must_use]
 pub fn is_json_number(text: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use bot4_types::{DoneReason, Nanos, OrderAction, OrderId, OrderIntent, OrderStat
 
 use super::{AMENDS_SENT, ExecutionAgent, NOT_SENT};
 use crate::desk_input::DeskInput;
-use crate::gateway::{AmendWay, Change, Named};
+use crate::gateway::{Act, AmendWay, Change, Named};
 use crate::order::Terms;
 use crate::requests::Purpose;
 
@@ -71,12 +71,15 @@ impl ExecutionAgent {
         if way == AmendWay::None {
             return Err(DoneReason::Unsupported);
         }
-        if !allowed || !self.budget.try_take(now_ms, self.gateway.cost_amend(way)) {
+        let (venue_order, client) = (order.venue_order, order.client);
+        let named = Named { instrument: &instrument, venue_order, client };
+        if !allowed
+            || !self.budget.try_take(now_ms, self.gateway.cost_amend(way))
+            || !self.gateway.permits(&Act::Amend(&named), now_ms)
+        {
             return Err(DoneReason::NoBudget);
         }
         self.link.out.clear();
-        let (venue_order, client) = (order.venue_order, order.client);
-        let named = Named { instrument: &instrument, venue_order, client };
         let id = self.link.requests.next_id();
         self.gateway.amend(id, &named, &change, now_ms, &mut self.link.out);
         if !self.link.send(Purpose::Amend(order.id), now, || probe.stamp()) {

@@ -1,6 +1,7 @@
 //! Less quantity for an order that keeps its place.
 
 use super::{Exchange, random_id};
+use crate::account::reserved;
 use crate::decimal::value_ceil;
 use crate::error::ApiError;
 use crate::filters;
@@ -38,6 +39,7 @@ impl Exchange {
         let (market, side, price, cut) = (order.market, order.side, order.price, order.qty - qty);
         filters::check_amend(&self.markets[market].spec, price, qty)?;
         let before = order.client_id.clone();
+        let beside = self.fees_in_quote.then_some(self.fees);
         let client_id = client_id.unwrap_or_else(|| random_id(&mut self.rng));
         let other = self.orders.by_client(&client_id).filter(|o| o.status.is_open());
         if other.is_some_and(|o| o.id != id) {
@@ -48,7 +50,7 @@ impl Exchange {
         if let Some(order) = self.orders.by_id_mut(id) {
             (order.qty, order.updated_ms, order.amends) = (qty, now_ms, order.amends + 1);
             let keep = match side {
-                Side::Buy => value_ceil(price, order.left()),
+                Side::Buy => reserved(value_ceil(price, order.left()), beside),
                 Side::Sell => i128::from(order.left()),
             };
             let freed = order.locked - keep;

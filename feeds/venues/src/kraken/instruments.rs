@@ -3,7 +3,6 @@
 //! Every field that this build does not know is skipped. Numbers are exact, exponents included
 //! (`"qty_increment":1e-08`). Source: the Kraken sheet, chapter 3.5.
 
-use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
 use bot4_types::text::DecimalError;
 use bot4_types::{Instrument, InstrumentId, InstrumentTable, Qty, Symbol};
 
@@ -11,7 +10,7 @@ use crate::catalogue::{CATALOGUE_LEN_MAX, Catalogue, CatalogueError};
 use crate::json::{Fields, FieldsExt, Node, Scratch, text_of};
 use crate::limits::RateLimits;
 use crate::market::DecodeError;
-use crate::number::{amount, json_units, notional_unit};
+use crate::number::{json_amount, json_units, notional_unit};
 
 /// The subscription that is answered with the list.
 pub const REQUEST: &[u8] =
@@ -88,18 +87,10 @@ fn instrument(f: &Fields<'_, '_>) -> Result<Instrument, DecodeError> {
     i.market_qty_min = i.qty_min;
     if f.has("cost_min") {
         let unit = notional_unit(i.price_decimals + i.qty_decimals);
-        i.notional_min = (cost(f.number("cost_min")?)? + unit - 1) / unit;
+        i.notional_min = (json_amount(f.number("cost_min")?)? + unit - 1) / unit;
         i.notional_min_market = true;
     }
     Ok(i)
-}
-
-/// A cost as an amount; small ones may be written with an exponent.
-fn cost(text: &str) -> Result<Amount, DecodeError> {
-    if text.contains(['e', 'E']) {
-        return json_units(text, AMOUNT_DECIMALS).map(Amount::from);
-    }
-    amount(text)
 }
 
 fn precision(f: &Fields<'_, '_>, key: &str) -> Result<u8, DecodeError> {

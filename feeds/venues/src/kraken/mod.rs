@@ -1,10 +1,16 @@
-//! Kraken Spot, API version 2: endpoints, constants and the files of the dialect (market data).
+//! Kraken Spot, API version 2: endpoints, constants and the files of the dialect: market data, and
+//! order entry.
 //!
 //! | file | reads or writes |
 //! |---|---|
 //! | [`market`] | public channels to events |
 //! | [`subscribe`] | subscriptions, the text ping, limits |
 //! | [`instruments`] | the `instrument` channel to the instrument table |
+//! | [`orders`] | order entry, subscriptions, questions over REST |
+//! | [`private`] | answers and events of the account to rows |
+//! | [`pages`] | answers over REST to rows |
+//! | [`names`] | the older names of the REST interface |
+//! | [`errors`] | what a refusal means |
 //!
 //! What is particular here (the Kraken sheet, chapters 1 to 3): numbers are bare JSON numbers whose
 //! zeros count, because a checksum over the text of the ten best levels a side is a book's only
@@ -15,9 +21,14 @@
 
 use bot4_types::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 
+pub mod errors;
 pub mod instruments;
 pub mod market;
 mod market_json;
+pub mod names;
+pub mod orders;
+mod pages;
+pub mod private;
 pub mod subscribe;
 
 /// The venue's addresses.
@@ -25,13 +36,25 @@ pub mod subscribe;
 pub struct Endpoints {
     /// Host of the public channels; port 443.
     pub stream_host: &'static str,
+    /// Host of the account's channels and of order entry; port 443.
+    pub private_host: &'static str,
+    /// Host of the REST interface; port 443.
+    pub rest_host: &'static str,
 }
 
 /// The live venue.
-pub const PRODUCTION: Endpoints = Endpoints { stream_host: "ws.kraken.com" };
+pub const PRODUCTION: Endpoints = Endpoints {
+    stream_host: "ws.kraken.com",
+    private_host: "ws-auth.kraken.com",
+    rest_host: "api.kraken.com",
+};
 
 /// New features first, on the same production engine: no test money.
-pub const BETA: Endpoints = Endpoints { stream_host: "beta-ws.kraken.com" };
+pub const BETA: Endpoints = Endpoints {
+    stream_host: "beta-ws.kraken.com",
+    private_host: "beta-ws-auth.kraken.com",
+    ..PRODUCTION
+};
 
 /// Path of the WebSocket API.
 pub const STREAM_PATH: &str = "/v2";

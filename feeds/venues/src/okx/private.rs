@@ -234,19 +234,20 @@ fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
         client: f.word("clOrdId"),
         executed: f.word("accFillSz"),
     })?;
-    (row.state, row.reason) = state(f.text("state")?, f.word("cancelSource"), row.executed)?;
+    (row.state, row.reason) = state(f.text("state")?, f.word("cancelSource"))?;
     Ok(row)
 }
 
 /// The state of an order and why it ended, by the venue's number of what cancelled it: the rest of
 /// an FOK (13) or IOC (14) order, a post-only order that would take (31), self-trade prevention
-/// (32).
-fn state(state: &str, source: &str, executed: i64) -> Read<(RowState, DoneReason)> {
+/// (32). A post-only order that would take is no refused one: it was accepted, perhaps told live,
+/// and then ended by the venue.
+fn state(state: &str, source: &str) -> Read<(RowState, DoneReason)> {
     use {DoneReason as D, RowState as S};
     Ok(match (state, source) {
         ("live" | "partially_filled", _) => (S::Open, D::None),
         ("filled", _) => (S::Filled, D::None),
-        ("canceled", "31") if executed == 0 => (S::Rejected, D::WouldTake),
+        ("canceled", "31") => (S::Expired, D::WouldTake),
         ("canceled", "13" | "14") => (S::Expired, D::None),
         ("canceled", "32") => (S::Expired, D::SelfTrade),
         ("canceled" | "mmp_canceled", _) => (S::Canceled, D::None),

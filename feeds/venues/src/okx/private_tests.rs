@@ -100,12 +100,12 @@ fn pages_tell_orders_or_fills() {
 #[test]
 fn endings_are_told_by_their_source() {
     use {DoneReason as D, RowState as S};
-    let of = |source, executed| state("canceled", source, executed).expect("known");
-    assert_eq!(of("1", 0), (S::Canceled, D::None));
-    assert_eq!(of("31", 0), (S::Rejected, D::WouldTake));
-    assert_eq!(of("14", 5), (S::Expired, D::None));
-    assert_eq!(of("32", 0), (S::Expired, D::SelfTrade));
-    assert_eq!(state("dreaming", "", 0), Err(DecodeError::Schema));
+    let of = |source| state("canceled", source).expect("known");
+    assert_eq!(of("1"), (S::Canceled, D::None));
+    assert_eq!(of("31"), (S::Expired, D::WouldTake));
+    assert_eq!(of("14"), (S::Expired, D::None));
+    assert_eq!(of("32"), (S::Expired, D::SelfTrade));
+    assert_eq!(state("dreaming", ""), Err(DecodeError::Schema));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::matching::Side;
 use crate::venue::ConnId;
 
 use super::words::{self, Pair, push_checked, push_level};
-use super::{Channel, Wish};
+use super::{Channel, QTY_DIGITS, Wish};
 
 /// Trades that a snapshot of the trade channel holds.
 const TRADES: usize = 50;
@@ -204,13 +204,12 @@ fn top(market: &Market) -> [Option<(i64, i64)>; 2] {
 }
 
 fn digits(market: &Market) -> [u32; 2] {
-    let (tick, lot) = market.spec.finest;
-    [digits_of(tick), digits_of(lot)]
+    [digits_of(market.spec.finest.0), QTY_DIGITS]
 }
 
 fn pair(market: &Market) -> Pair<'_> {
     let spec = &market.spec;
-    let (price_digits, qty_digits) = (digits_of(spec.tick), digits_of(spec.lot));
+    let (price_digits, qty_digits) = (digits_of(spec.tick), QTY_DIGITS);
     Pair {
         symbol: &spec.name,
         price_digits,

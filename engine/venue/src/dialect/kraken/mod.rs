@@ -1,9 +1,15 @@
 //! Kraken Spot, WebSocket v2: one answer a symbol, bare numbers with every digit, checksums
-//! instead of sequences, a heartbeat each second.
+//! instead of sequences, a heartbeat each second; and order entry and the account ([`account`],
+//! [`pages`]).
 //!
-//! Sources: protocol sheet, chapters 1 to 3. Levels that leave a listener's depth are not told.
+//! Sources: protocol sheet. Levels that leave a listener's depth are not told. The account's
+//! connections are another host's at the venue; here they are another path of the same one.
 
+mod account;
+mod account_words;
 mod live;
+mod pages;
+mod rates;
 mod taped;
 mod words;
 
@@ -12,11 +18,13 @@ use std::io;
 
 use serde_json::Value;
 
+use crate::exchange::Private;
 use crate::symbol::SymbolSpec;
 use crate::tape::Line;
 use crate::venue::ConnId;
 
-use super::{ConnRules, Desk, Dialect, Named, Paths, Setup, listed};
+use super::{Ask, ConnRules, Desk, Dialect, Named, Page, Paths, Setup, listed};
+use account::Account;
 use live::Live;
 use taped::Taped;
 
@@ -25,8 +33,13 @@ pub const ENTRY: Named = Named {
     name: "kraken",
     symbols,
     make,
-    paths: Paths { market: "/v2", linear: "", api: "", rest: false, secret: false },
+    paths: Paths { market: PUBLIC, linear: "", api: PRIVATE, rest: true, secret: true },
 };
+
+/// Path of the public connections.
+const PUBLIC: &str = "/v2";
+/// Path of the account's connections.
+const PRIVATE: &str = "/auth/v2";
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// A connection without subscriptions and without a word from the client ends after this.
@@ -34,12 +47,17 @@ const IDLE_NS: u64 = 60 * SECOND_NS;
 /// Depths that a book can have.
 const DEPTHS: [u64; 5] = [10, 25, 100, 500, 1000];
 
+/// Digits of quantities, whatever the lot is.
+const QTY_DIGITS: u32 = 8;
+
+/// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: lots are coarser
+/// than the real ones, whose digits they keep.
 fn symbols() -> Vec<SymbolSpec> {
     vec![
-        listed("BTC/USD", ("BTC", "USD"), ["0.1", "0.00000001", "60000", "0.05"]),
-        listed("ETH/USD", ("ETH", "USD"), ["0.01", "0.00000001", "3000", "1"]),
-        listed("SOL/USD", ("SOL", "USD"), ["0.01", "0.00000001", "150", "20"]),
-        listed("XRP/USD", ("XRP", "USD"), ["0.00001", "0.00000001", "0.5", "2000"]),
+        listed("BTC/USD", ("BTC", "USD"), ["0.1", "0.0000001", "60000", "0.05"]),
+        listed("ETH/USD", ("ETH", "USD"), ["0.01", "0.000001", "3000", "1"]),
+        listed("SOL/USD", ("SOL", "USD"), ["0.01", "0.000001", "150", "20"]),
+        listed("XRP/USD", ("XRP", "USD"), ["0.00001", "0.001", "0.5", "2000"]),
     ]
 }
 
@@ -48,7 +66,8 @@ fn make(setup: &Setup) -> io::Result<Box<dyn Dialect>> {
         Some(tape) => Source::Taped(Box::new(Taped::survey(tape)?)),
         None => Source::Live(Box::new(Live::new(setup.exchange))),
     };
-    Ok(Box::new(Kraken { conns: BTreeMap::new(), source }))
+    let account = Account::new(setup.keys, setup.exchange);
+    Ok(Box::new(Kraken { conns: BTreeMap::new(), source, account }))
 }
 
 /// What a subscription is for.
@@ -107,11 +126,17 @@ struct Conn {
     next_beat_ns: Option<u64>,
     /// Depth of each subscription; 0 where it has none.
     subscriptions: BTreeMap<(Channel, String), u64>,
+    /// A channel of the account is subscribed.
+    listens: bool,
 }
 
 impl Conn {
+    fn is_used(&self) -> bool {
+        self.listens || !self.subscriptions.is_empty()
+    }
+
     fn next_ns(&self) -> u64 {
-        let idle = if self.subscriptions.is_empty() { self.heard_ns + IDLE_NS } else { u64::MAX };
+        let idle = if self.is_used() { u64::MAX } else { self.heard_ns + IDLE_NS };
         idle.min(self.next_beat_ns.unwrap_or(u64::MAX))
     }
 }
@@ -120,6 +145,7 @@ impl Conn {
 struct Kraken {
     conns: BTreeMap<ConnId, Conn>,
     source: Source,
+    account: Account,
 }
 
 impl Dialect for Kraken {
@@ -133,11 +159,15 @@ impl Dialect for Kraken {
     }
 
     fn open(&mut self, desk: &mut Desk, conn: ConnId, path: &str, _: &str) -> Result<(), u16> {
-        if path != "/v2" {
-            return Err(404);
+        match path {
+            PUBLIC => {}
+            PRIVATE => self.account.open(conn),
+            _ => return Err(404),
         }
         let (subscriptions, next_beat_ns) = (BTreeMap::new(), None);
-        self.conns.insert(conn, Conn { heard_ns: desk.now_ns, next_beat_ns, subscriptions });
+        let heard_ns = desk.now_ns;
+        let fresh = Conn { heard_ns, next_beat_ns, subscriptions, listens: false };
+        self.conns.insert(conn, fresh);
         // Ids above the signed range occur on the real venue.
         let id = desk.rng.bits() | 1 << 63;
         desk.say(conn, words::status("online", id));
@@ -146,6 +176,7 @@ impl Dialect for Kraken {
 
     fn close(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.account.close(conn);
         match &mut self.source {
             Source::Live(live) => live.forget(conn),
             Source::Taped(taped) => taped.tracks.forget(conn),
@@ -168,6 +199,14 @@ impl Dialect for Kraken {
                 desk.say(conn, words::refusal(method, id, error, "", desk.now_ns));
             }
             "ping" => desk.say(conn, words::pong(id, desk.now_ns)),
+            _ if self.account.has(conn) => {
+                self.account.hear(desk, conn, method, &request);
+                if let Some(at) = self.conns.get_mut(&conn) {
+                    at.listens = self.account.listens(conn);
+                    let first = desk.now_ns + SECOND_NS;
+                    at.next_beat_ns = at.next_beat_ns.or(at.listens.then_some(first));
+                }
+            }
             "subscribe" | "unsubscribe" => {
                 self.subscription(desk, conn, &request, method == "subscribe");
             }
@@ -182,7 +221,8 @@ impl Dialect for Kraken {
     }
 
     fn next_ns(&self) -> u64 {
-        self.conns.values().map(Conn::next_ns).min().unwrap_or(u64::MAX)
+        let conns = self.conns.values().map(Conn::next_ns).min().unwrap_or(u64::MAX);
+        conns.min(self.account.next_ns())
     }
 
     fn tick(&mut self, desk: &mut Desk) {
@@ -190,6 +230,7 @@ impl Dialect for Kraken {
             Source::Live(_) => false,
             Source::Taped(taped) => taped.beats(),
         };
+        self.account.tick(desk);
         for (&conn, at) in &mut self.conns {
             if let Some(due) = &mut at.next_beat_ns
                 && *due <= desk.now_ns
@@ -199,7 +240,7 @@ impl Dialect for Kraken {
                     desk.say(conn, words::HEARTBEAT);
                 }
             }
-            if at.subscriptions.is_empty() && at.heard_ns + IDLE_NS <= desk.now_ns {
+            if !at.is_used() && at.heard_ns + IDLE_NS <= desk.now_ns {
                 desk.close(conn, 1000, "");
                 // The transport says when it is gone; until then nothing is due.
                 at.heard_ns = desk.now_ns;
@@ -220,6 +261,34 @@ impl Dialect for Kraken {
             let beating: Vec<ConnId> = beating.map(|(&conn, _)| conn).collect();
             taped.play(desk, line, &beating);
         }
+    }
+
+    fn page(&mut self, desk: &mut Desk, path: &str, _: &str) -> Option<Page> {
+        (path == "/0/public/Time").then(|| Page::ok(pages::time(desk.now_ms())))
+    }
+
+    fn ask(&mut self, desk: &mut Desk, ask: &Ask<'_>) -> Option<Page> {
+        match self.account.page(desk, ask) {
+            Some(page) => Some(page),
+            None if ask.method == "GET" => self.page(desk, ask.path, ask.query),
+            None => None,
+        }
+    }
+
+    fn charges_quote(&self) -> bool {
+        true
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        path == PRIVATE
+    }
+
+    fn told(&mut self, desk: &mut Desk, event: &Private, times: usize) {
+        self.account.told(desk, event, times);
+    }
+
+    fn failed(&self, answer: &str) -> String {
+        account_words::failed(answer)
     }
 
     /// Maintenance is announced by the status; the proxy in front says a word that is no JSON.

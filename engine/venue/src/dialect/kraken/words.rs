@@ -23,11 +23,11 @@ pub fn status(system: &str, connection_id: u64) -> String {
     )
 }
 
-fn id_text(id: Option<i64>) -> String {
+pub fn id_text(id: Option<i64>) -> String {
     id.map(|id| format!(r#","req_id":{id}"#)).unwrap_or_default()
 }
 
-fn times(now_ns: u64) -> String {
+pub fn times(now_ns: u64) -> String {
     let (time_in, time_out) = (rfc3339(now_ns, 6), rfc3339(now_ns + ANSWER_NS, 6));
     format!(r#""time_in":"{time_in}","time_out":"{time_out}""#)
 }
