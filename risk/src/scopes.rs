@@ -66,7 +66,8 @@ impl ScopeLimits {
 /// Every limit of a run, as configured. A row that is missing has no limits of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
-    /// The venue's: a run trades at one venue, so its gross and net are the account's.
+    /// The venue's; in a run of several, of all of them together: its gross and net are the
+    /// account's.
     pub venue: ScopeLimits,
     /// By strategy.
     pub strategies: Vec<ScopeLimits>,

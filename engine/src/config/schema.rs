@@ -112,6 +112,8 @@ pub struct Venue {
     pub private_key: Option<Spanned<PathBuf>>,
     /// Dead-man switch.
     pub dead_man: Option<Spanned<String>>,
+    /// Taker fee of the account, per cent.
+    pub taker_fee_pct: Option<Spanned<f64>>,
 }
 
 /// `[[shard]]`

@@ -40,6 +40,8 @@ pub struct VenueConfig {
     pub lines: usize,
     /// The venue's dead-man switch is armed: it cancels when the engine or the line dies.
     pub dead_man: bool,
+    /// Taker fee of the account, 10^-8 of the price.
+    pub taker_e8: i64,
     /// How often the list of instruments is read again; `None`: never.
     pub refresh: Option<Duration>,
     /// Endpoints and keys.
@@ -186,13 +188,14 @@ fn resolve(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Is
     };
     let lines = lines(venue.lines.as_ref(), known)?;
     let refresh = refresh(venue.refresh.as_ref())?;
+    let taker_e8 = taker_e8(venue.taker_fee_pct.as_ref())?;
     let context = Context { table, base, venue: known, mode };
     let access = if venue.embedded {
         embedded(&venue)?
     } else {
         VenueAccess::Remote(remote(venue, &context)?)
     };
-    Ok(VenueConfig { venue: known, mode, symbols, lines, dead_man, refresh, access })
+    Ok(VenueConfig { venue: known, mode, symbols, lines, dead_man, taker_e8, refresh, access })
 }
 
 fn issue(
@@ -326,6 +329,21 @@ fn refresh(value: Option<&Spanned<super::value::Span>>) -> Result<Option<Duratio
         Some(v) if v.get_ref().0.is_zero() => Ok(None),
         Some(v) if v.get_ref().0 >= REFRESH_MIN => Ok(Some(v.get_ref().0)),
         Some(v) => Err(issue(v.span(), "refresh", "is too short", "choose 1s or more; 0s: never")),
+    }
+}
+
+/// What most accounts pay where nobody says otherwise, per cent.
+const TAKER_FEE_PCT: f64 = 0.1;
+
+/// A fee may be negative: a rebate.
+fn taker_e8(value: Option<&Spanned<f64>>) -> Result<i64, Issue> {
+    let pct = value.map_or(TAKER_FEE_PCT, |v| *v.get_ref());
+    match value {
+        Some(v) if !(-1.0..=5.0).contains(&pct) => {
+            let what = format!("{pct} is out of range");
+            Err(issue(v.span(), "taker_fee_pct", what, "choose -1 to 5 per cent"))
+        }
+        _ => Ok((pct * 1e6).round() as i64),
     }
 }
 

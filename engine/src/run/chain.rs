@@ -28,6 +28,9 @@ pub struct Routing {
     /// How far through the touch positions are closed when trading is stopped; the router's own
     /// where it is not said.
     pub flatten_slip_bps: Option<u32>,
+    /// Taker fees by venue, 10^-8 of the price; the router's own where none is said. They order
+    /// venues, so a run of one does without.
+    pub taker_e8: Vec<i64>,
 }
 
 impl Routing {
@@ -35,7 +38,9 @@ impl Routing {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let flatten_slip_bps = Some(config.risk.flatten_slip_bps);
-        Self { stop_bps: config.stops.clone(), exits: config.exits.clone(), flatten_slip_bps }
+        let taker_e8 = config.venues().map(|v| v.taker_e8).collect();
+        let (stop_bps, exits) = (config.stops.clone(), config.exits.clone());
+        Self { stop_bps, exits, flatten_slip_bps, taker_e8 }
     }
 }
 
@@ -162,6 +167,9 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
         SignalConfig { held, stops, exits, ..SignalConfig::new(strategies, OrderId(1)) };
     if let Some(bps) = parts.routing.flatten_slip_bps {
         config.routing.flatten_slip_bps = bps;
+    }
+    for (own, configured) in config.routing.taker_e8.iter_mut().zip(&parts.routing.taker_e8) {
+        *own = *configured;
     }
     SignalAgent::new(config, parts.table.clone(), ports, metrics)
 }

@@ -85,6 +85,8 @@ raw_enum! {
         Iceberg = 3 => "iceberg",
         /// Rests at a distance from the middle or the own side of the touch, and follows it.
         Pegged = 4 => "pegged",
+        /// Taken at once wherever it is best, over all venues that trade the same thing.
+        Best = 5 => "best",
     }
 }
 
@@ -245,6 +247,16 @@ impl ParentOrder {
             offset_ticks: 0,
             curve: [0; CURVE_BUCKETS],
         }
+    }
+}
+
+impl ParentOrder {
+    /// `total` at the best prices of all venues that trade the same thing as `instrument`, within
+    /// `over`; what cannot be had by then is given up.
+    #[must_use]
+    pub const fn best(instrument: InstrumentId, side: Side, total: Qty, over: Nanos) -> Self {
+        let (algo, deadline) = (Algo::Best, Deadline::GiveUp);
+        Self { algo, deadline, ..Self::twap(instrument, side, total, over) }
     }
 }
 

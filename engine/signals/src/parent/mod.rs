@@ -22,6 +22,7 @@
 //!
 //! Cost: two comparisons a turn while nothing is due; a look is some 100 ns.
 
+mod routed;
 mod schedule;
 mod sizes;
 mod step;
@@ -34,6 +35,7 @@ use bot4_types::{
 };
 
 use self::schedule::{Curve, Plan, Volume};
+pub(crate) use self::sizes::smallest;
 pub(crate) use self::step::{Rest, Sight};
 pub(crate) use self::table::Parents;
 pub use self::tally::{CHILDREN, Tally};

@@ -73,6 +73,8 @@ impl Parent {
                 Algo::Twap | Algo::Vwap | Algo::Pov => self.scheduled(sight, resting, taking),
                 Algo::Iceberg => self.iceberg(sight, resting, taking),
                 Algo::Pegged => self.pegged(sight, resting),
+                // The router splits it.
+                Algo::Best => NOTHING,
             },
             ParentState::Finishing => self.take_all(sight, resting, taking),
             _ => NOTHING,

@@ -10,6 +10,7 @@ use bot4_types::{
 };
 
 use super::{PARENTS_MAX, Parent};
+use crate::router::groups::Groups;
 
 /// Refusals that wait to be told.
 const REFUSALS: usize = 16;
@@ -24,6 +25,8 @@ pub(crate) struct Parents {
     /// Parents that strategies started.
     by_strategy: u32,
     refusals: VecDeque<ParentReport>,
+    /// Instruments that are the same thing at other venues.
+    groups: Groups,
     /// A row or a refusal has something to tell.
     news: bool,
 }
@@ -37,12 +40,14 @@ impl Parents {
             alive: 0,
             by_strategy: 0,
             refusals: VecDeque::new(),
+            groups: Groups::none(),
             news: false,
         }
     }
 
     /// Allocates; nothing later does.
-    pub(crate) fn reserve(&mut self) {
+    pub(crate) fn reserve(&mut self, groups: Groups) {
+        self.groups = groups;
         self.rows.reserve_exact(PARENTS_MAX);
         self.refusals.reserve_exact(REFUSALS);
     }
@@ -69,9 +74,20 @@ impl Parents {
         instrument: InstrumentId,
     ) -> impl Iterator<Item = usize> + '_ {
         let is_of = move |p: &Parent| {
-            p.is_alive() && (p.order.strategy, p.order.instrument) == (strategy, instrument)
+            p.is_alive() && p.order.strategy == strategy && self.is_in(p, instrument)
         };
         self.rows.iter().enumerate().filter(move |(_, p)| is_of(p)).map(|(row, _)| row)
+    }
+
+    /// Instruments that are the same thing at other venues.
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// `parent` may have children in `instrument`.
+    pub(crate) fn is_in(&self, parent: &Parent, instrument: InstrumentId) -> bool {
+        let own = parent.order.instrument;
+        own == instrument || (parent.is_routed() && self.groups.are_same(own, instrument))
     }
 
     /// The row of the newest parent called `id`.
@@ -137,9 +153,11 @@ impl Parents {
         if self.alive == 0 {
             return;
         }
-        for parent in self.rows.iter_mut().filter(|p| p.order.instrument == instrument) {
-            parent.look_soon();
-            self.next_wake = self.next_wake.min(parent.wake);
+        for row in 0..self.rows.len() {
+            if self.is_in(&self.rows[row], instrument) {
+                self.rows[row].look_soon();
+                self.next_wake = self.next_wake.min(self.rows[row].wake);
+            }
         }
     }
 
@@ -154,12 +172,24 @@ impl Parents {
         }
     }
 
-    /// A fill of an order that has ended, if one of the parents knows it.
-    pub(crate) fn late(&mut self, report: &OrderReport) {
-        let key = (report.strategy, report.instrument);
-        let rows = self.rows.iter_mut();
-        let mut of = rows.filter(|p| (p.order.strategy, p.order.instrument) == key);
-        self.news |= of.any(|p| p.fill(report) && p.changed);
+    /// A fill of an order that has ended, if one of the parents knows it. `told` restates the
+    /// report in the units of a parent's instrument.
+    pub(crate) fn late(
+        &mut self,
+        report: &OrderReport,
+        told: impl Fn(InstrumentId) -> OrderReport,
+    ) {
+        for row in 0..self.rows.len() {
+            let parent = &self.rows[row];
+            if parent.order.strategy != report.strategy || !self.is_in(parent, report.instrument) {
+                continue;
+            }
+            let parent = &mut self.rows[row];
+            if parent.fill(&told(parent.order.instrument)) && parent.changed {
+                self.news = true;
+                return;
+            }
+        }
     }
 
     /// The first row from `from` on that is due at `now`.

@@ -9,11 +9,15 @@ mod amends;
 mod armed;
 mod exits;
 mod flatten;
+pub(crate) mod groups;
 mod guard;
 mod linked;
 mod parents;
 mod place;
 mod reports;
+mod routed;
+mod select;
+mod standing;
 
 use std::collections::VecDeque;
 
@@ -30,6 +34,7 @@ pub use self::exits::{Exits, Native};
 use self::guard::Guard;
 use self::linked::Link;
 pub use self::linked::{Oco, OtherLeg};
+use self::standing::Standing;
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::parent::Parents;
@@ -73,6 +78,11 @@ pub struct RouteConfig {
     /// A quote that differs from what rests amends it where that can be, instead of a cancel and
     /// a placement; strategies that say [`crate::Actions::amend`] do so in either case.
     pub amends: bool,
+    /// Taker fee of each venue, 10^-8 of the price: what [`Algo::Best`](bot4_types::Algo::Best)
+    /// compares venues by.
+    pub taker_e8: [i64; VENUES_MAX],
+    /// What a millisecond of a venue's slowest acknowledgements may cost, 10^-8 of the price.
+    pub slow_e8_per_ms: i64,
 }
 
 impl Default for RouteConfig {
@@ -89,6 +99,8 @@ impl Default for RouteConfig {
             stop_pause: Nanos::from_secs(5),
             flatten_slip_bps: 50,
             amends: false,
+            taker_e8: [100_000; VENUES_MAX],
+            slow_e8_per_ms: 200,
         }
     }
 }
@@ -134,6 +146,8 @@ pub struct Router {
     running: bool,
     /// A person wishes what is held to be closed: the router does it, strategies do nothing.
     flattening: bool,
+    /// How venues have done of late.
+    standing: Standing,
     /// By venue: its order entry is ready.
     sessions: [bool; VENUES_MAX],
     /// Changes of slots in this turn beside the intents that went out: what time alone did.
@@ -174,6 +188,7 @@ impl Router {
             next_order: first_order.0.max(1),
             running: true,
             flattening: false,
+            standing: Standing::default(),
             sessions: [false; VENUES_MAX],
             changes: 0,
             intents,
@@ -195,19 +210,21 @@ impl Router {
                 }
             }
         }
+        self.table = table;
         self.reserve_children();
-        let pairs = table.all().len() * strategies;
+        let instruments = self.table.all().len();
+        self.standing.reserve(instruments);
+        let pairs = instruments * strategies;
         self.positions = vec![Qty(0); pairs];
         self.guards = vec![Guard::default(); pairs];
         self.closing = Vec::with_capacity(pairs);
         self.natives = Vec::with_capacity(pairs);
         self.links = vec![None; pairs];
         self.linked = Vec::with_capacity(pairs);
-        self.touches = vec![[0; 2]; table.all().len()];
-        self.live = vec![false; table.all().len()];
-        self.open = vec![true; table.all().len()];
+        self.touches = vec![[0; 2]; instruments];
+        self.live = vec![false; instruments];
+        self.open = vec![true; instruments];
         self.waiting = VecDeque::with_capacity(self.slots.len());
-        self.table = table;
         self.list_natives();
     }
 

@@ -8,11 +8,13 @@ use bot4_types::{
     RefuseReason, Side, TradePrint,
 };
 
+use super::groups::Groups;
+use super::routed::told_in;
 use super::{Key, PARTS, Router};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::market::Market;
-use crate::parent::{CHILDREN, PARENTS_MAX, Rest, Sight};
+use crate::parent::{CHILDREN, PARENTS_MAX, Parent, Rest, Sight};
 use crate::rules;
 use crate::slot::{OrderSlot, Origin, SlotState, Style, Wish};
 
@@ -21,7 +23,7 @@ const REST: usize = 0;
 /// A child that takes.
 const GRAB: usize = 1;
 /// Longest time of a parent.
-const OVER_MAX: Nanos = Nanos::from_secs(31 * 86_400);
+pub(super) const OVER_MAX: Nanos = Nanos::from_secs(31 * 86_400);
 /// Farthest distance of a pegged order.
 const OFFSET_TICKS_MAX: u32 = 1_000_000;
 
@@ -34,7 +36,7 @@ impl Router {
             let none = (bot4_types::StrategyId(0), InstrumentId(0));
             self.slots.push(OrderSlot::new(none.0, none.1, Side::Buy, n % CHILDREN == GRAB));
         }
-        self.parents.reserve();
+        self.parents.reserve(Groups::of(&self.table));
     }
 
     /// The row and the child's place of slot `at`, where it is a child's.
@@ -43,7 +45,7 @@ impl Router {
         Some((n / CHILDREN, n % CHILDREN))
     }
 
-    const fn child_slot(&self, row: usize, place: usize) -> usize {
+    pub(super) const fn child_slot(&self, row: usize, place: usize) -> usize {
         self.first_child + row * CHILDREN + place
     }
 
@@ -139,7 +141,11 @@ impl Router {
         order: ParentOrder,
         turn: Turn<'_>,
     ) -> Result<ParentId, ParentRefusal> {
-        let begun = self.checked(order).and_then(|order| self.parents.insert(order, turn.now));
+        let checked = match order.algo {
+            Algo::Best => self.checked_routed(order),
+            _ => self.checked(order),
+        };
+        let begun = checked.and_then(|order| self.parents.insert(order, turn.now));
         match begun {
             Ok((row, id)) => {
                 self.counters.add(c::PARENTS, 1);
@@ -229,7 +235,8 @@ impl Router {
     pub(super) fn stop_parents(&mut self, key: Key, origin: Origin, turn: Turn<'_>) {
         for row in 0..self.parents.rows() {
             let parent = self.parents.get(row).filter(|p| p.is_alive());
-            if parent.is_some_and(|p| (p.order.strategy, p.order.instrument) == key) {
+            let is_of = |p: &Parent| p.order.strategy == key.0 && self.parents.is_in(p, key.1);
+            if parent.is_some_and(is_of) {
                 self.parents.change(row, |p| p.finish(ParentEnd::Stopped));
                 self.pull_children(row, origin, turn);
             }
@@ -268,6 +275,9 @@ impl Router {
 
     fn look_at_parent(&mut self, row: usize, market: &Market, turn: Turn<'_>) {
         let Some(order) = self.parents.get(row).map(|p| p.order) else { return };
+        if order.algo == Algo::Best {
+            return self.look_at_routed(row, market, turn);
+        }
         let top = market.top(order.instrument).filter(|_| self.is_open(order.instrument));
         let (Some(top), Some(rules)) = (top, market.table().get(order.instrument)) else {
             // Held: the next top is a look.
@@ -300,7 +310,14 @@ impl Router {
         }
     }
 
-    fn wish_child(&mut self, row: usize, place: usize, wish: Wish, origin: Origin, turn: Turn<'_>) {
+    pub(super) fn wish_child(
+        &mut self,
+        row: usize,
+        place: usize,
+        wish: Wish,
+        origin: Origin,
+        turn: Turn<'_>,
+    ) {
         let at = self.child_slot(row, place);
         let side = self.slots[at].side;
         self.parents.change(row, |parent| parent.busy |= 1 << place);
@@ -315,7 +332,8 @@ impl Router {
         let Some((row, _)) = self.child_of(at) else { return Some(wish.qty) };
         let (slot, parent) = (&self.slots[at], self.parents.get(row)?);
         let rules = self.table.get(slot.instrument)?;
-        let qty = wish.qty.0.min(parent.tally.left().0);
+        let left = self.to_child(row, slot.instrument, parent.tally.left());
+        let qty = wish.qty.0.min(left.0);
         rules::shape(rules, slot.side, wish.price, Qty(qty)).ok().map(|(_, qty)| qty)
     }
 
@@ -329,6 +347,7 @@ impl Router {
     pub(super) fn child_placed(&mut self, at: usize, order: OrderId, qty: Qty) {
         let Some((row, place)) = self.child_of(at) else { return };
         self.counters.add(c::CHILDREN, 1);
+        let qty = self.to_parent(row, self.slots[at].instrument, qty);
         let charged = self.parents.change(row, |parent| {
             parent.placed();
             parent.tally.place(place, order, qty)
@@ -362,8 +381,10 @@ impl Router {
     pub(super) fn child_reported(&mut self, at: usize, report: &OrderReport) {
         let Some((row, _)) = self.child_of(at) else { return };
         let refused = matches!(report.state, OrderState::Rejected | OrderState::NotSent);
+        let units = self.parents.get(row).map_or(report.instrument, |p| p.order.instrument);
+        let told = told_in(&self.table, report, units);
         self.parents.change(row, |parent| {
-            parent.fill(report);
+            parent.fill(&told);
             if refused {
                 use bot4_types::DoneReason as D;
                 parent.child_refused(None, matches!(report.reason, D::Balance | D::Filter));
@@ -434,7 +455,10 @@ impl Router {
     pub fn open_of_parent(&self, id: ParentId) -> Qty {
         let alive = |s: &&OrderSlot| s.parent == id && s.state != SlotState::Free;
         let worst = |s: &OrderSlot| s.amend.map_or(s.qty.0, |(_, qty)| qty.0.max(s.qty.0));
-        let open = |s: &OrderSlot| (worst(s) - s.filled.0).max(0);
+        let row = self.parents.find(id).unwrap_or(usize::MAX);
+        let open = |s: &OrderSlot| {
+            self.to_parent(row, s.instrument, Qty((worst(s) - s.filled.0).max(0))).0
+        };
         Qty(self.slots[self.first_child..].iter().filter(alive).map(open).sum())
     }
 

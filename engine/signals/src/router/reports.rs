@@ -9,7 +9,8 @@ use bot4_types::{
     RefuseReason, ReportKind,
 };
 
-use super::{DOUBLINGS_MAX, Key, PARTS, Router};
+use super::routed::told_in;
+use super::{DOUBLINGS_MAX, Key, PARTS, Router, standing};
 use crate::actions::Turn;
 use crate::counters as c;
 use crate::slot::{OrderSlot, Origin, SlotState};
@@ -39,7 +40,8 @@ impl Router {
                     Some(at) => self.reported(at, report, turn),
                     None => {
                         self.counters.add(c::REPORTS_LATE, 1);
-                        self.parents.late(report);
+                        let Self { parents, table, .. } = self;
+                        parents.late(report, |units| told_in(table, report, units));
                     }
                 }
                 self.position_moved(pair, before, report, carried, turn);
@@ -85,8 +87,23 @@ impl Router {
         own.or_else(|| self.child_with(key, order))
     }
 
+    /// What `report` of the order of slot `at` tells of its venue.
+    fn note_standing(&mut self, at: usize, report: &OrderReport, now: Nanos) {
+        let since = self.slots[at].since;
+        let Some(venue) = self.table.get(report.instrument).map(|i| i.venue) else { return };
+        match (report.kind, report.state) {
+            (ReportKind::Acked, _) => self.standing.acked(venue, report.at.since(since).0),
+            (_, OrderState::Rejected | OrderState::NotSent) => {
+                let blame = standing::by_venue(report.reason);
+                self.standing.refused((venue, report.instrument), blame, now);
+            }
+            _ => {}
+        }
+    }
+
     fn reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
         self.closing_reported(at, report);
+        self.note_standing(at, report, turn.now);
         self.child_reported(at, report);
         if at < self.first_child {
             self.stop_reported(at, report, turn);
@@ -129,6 +146,11 @@ impl Router {
     fn refused(&mut self, at: usize, action: OrderAction, reason: RefuseReason, turn: Turn<'_>) {
         match (action, reason) {
             (OrderAction::Place, _) => {
+                let instrument = self.slots[at].instrument;
+                if let Some(venue) = self.table.get(instrument).map(|i| i.venue) {
+                    let blame = standing::by_gate(reason);
+                    self.standing.refused((venue, instrument), blame, turn.now);
+                }
                 self.closing_refused(at, reason);
                 self.child_refused(at, reason);
                 self.ended(at, OrderState::NotSent, turn);

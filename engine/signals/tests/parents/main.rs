@@ -4,3 +4,4 @@ mod algos;
 mod exact;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod routed;

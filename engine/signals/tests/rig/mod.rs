@@ -26,7 +26,12 @@ pub fn table() -> InstrumentTable {
     let mut table = InstrumentTable::new();
     for (name, _, tick, lot) in MARKETS {
         let symbol = Symbol::new(name).expect("short");
+        let asset = |table: &mut InstrumentTable, name: &str| {
+            table.asset(Symbol::new(name).expect("short")).expect("room")
+        };
+        let (base, quote) = (asset(&mut table, &name[..3]), asset(&mut table, "USDT"));
         let bare = Instrument::bare(InstrumentId(0), symbol, 8);
+        let bare = Instrument { base, quote, ..bare };
         let notional_min = 5 * i128::from(ONE) * i128::from(ONE);
         let instrument = Instrument { tick, lot, qty_min: Qty(lot), notional_min, ..bare };
         table.push(instrument).expect("room");

@@ -46,6 +46,7 @@ impl ChainInputs {
             stop_bps: self.stop_bps.clone(),
             exits: self.exits.iter().map(ExitRow::exits).collect(),
             flatten_slip_bps: self.flatten_slip_bps,
+            taker_e8: Vec::new(),
         }
     }
 
