@@ -211,7 +211,7 @@ fn parent_json(p: &ParentReport) -> Value {
     })
 }
 
-fn client(epoch: RunEpoch, order: OrderId) -> String {
+pub(crate) fn client(epoch: RunEpoch, order: OrderId) -> String {
     ClientId::new(epoch, order).as_str().to_owned()
 }
 
@@ -239,7 +239,7 @@ fn report_json(r: &OrderReport, epoch: RunEpoch) -> Value {
     })
 }
 
-const fn side_name(side: Side) -> &'static str {
+pub(crate) const fn side_name(side: Side) -> &'static str {
     match side {
         Side::Buy => "buy",
         Side::Sell => "sell",

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::decode::{decode, kind_name};
 use crate::hash::Fnv128;
 use crate::reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
+use crate::repository::JournalRepository;
 
 /// Flaws named one by one in a report; more are counted.
 pub const FLAWS_NAMED_MAX: usize = 64;
@@ -25,7 +26,7 @@ const WATCH_EVERY: u64 = 8_192;
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// Hands every item of `path` to `take` and gives the reader back at its end.
-fn each(
+pub(crate) fn each(
     path: &Path,
     watch: Watch<'_>,
     mut take: impl FnMut(Result<Record, Flaw>) -> io::Result<()>,
@@ -340,22 +341,14 @@ pub fn order_story(path: &Path, order: OrderId) -> io::Result<String> {
 /// # Errors
 /// As [`order_story`].
 pub fn order_story_watched(path: &Path, order: OrderId, watch: Watch<'_>) -> io::Result<String> {
-    let mut story = String::new();
-    each(path, watch, |item| {
-        match item {
-            Ok(record) => {
-                let body = decode(&record.entry);
-                if body.order() == Some(order) {
-                    let at = record.entry.at.0 as f64 / 1e9;
-                    let (lane, kind) = (record.entry.lane, kind_name(record.entry.kind));
-                    let body = body.to_json(record.epoch);
-                    story += &format!("{at:>14.6}  lane {lane}  {kind:<9} {body}\n");
-                }
-            }
-            Err(flaw) => story += &format!("! {flaw}\n"),
-        }
-        Ok(())
-    })?;
+    let (mut story, mut flaws) = (String::new(), String::new());
+    for row in JournalRepository::new(path).life_watched(order, watch, &mut |flaw| {
+        flaws += &format!("! {flaw}\n");
+    })? {
+        let at = row.at.0 as f64 / 1e9;
+        story += &format!("{at:>14.6}  lane {}  {:<9} {}\n", row.lane, row.kind, row.body);
+    }
+    story += &flaws;
     if story.is_empty() {
         story = format!("order {} is not in this journal\n", order.0);
     }

@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use bot4_types::OrderId;
+use bot4_journal::repository::{OrderRow, PositionRow, fill_json};
+use bot4_journal::{JournalRepository, Query, Repository};
+use bot4_types::{InstrumentId, Nanos, OrderId};
+use serde_json::Value;
 
 use super::{Outcome, exit};
 use crate::run::takeover::Bar;
@@ -31,6 +34,12 @@ enum Command {
         #[arg(long)]
         order: Option<u64>,
     },
+    /// Print the orders of a run as JSON lines: how far each came.
+    Orders(Which),
+    /// Print the fills of a run as JSON lines.
+    Fills(Which),
+    /// Print what each strategy holds by the fills of a run, as JSON lines.
+    Positions(Which),
     /// Count records; with --order, tell what happened to an order.
     Stat {
         /// A journal folder or segment.
@@ -39,6 +48,55 @@ enum Command {
         #[arg(long)]
         order: Option<u64>,
     },
+}
+
+/// Which orders, fills or positions.
+#[derive(clap::Args)]
+struct Which {
+    /// A journal folder or segment.
+    path: PathBuf,
+    /// Only of this order.
+    #[arg(long)]
+    order: Option<u64>,
+    /// Only of this instrument, by its number in the run.
+    #[arg(long)]
+    instrument: Option<u16>,
+    /// Not before this time, seconds since the engine's start.
+    #[arg(long, value_name = "SECONDS")]
+    from: Option<f64>,
+    /// Before this time, seconds since the engine's start.
+    #[arg(long, value_name = "SECONDS")]
+    to: Option<f64>,
+}
+
+impl Which {
+    fn query(&self) -> Query {
+        let ns = |seconds: f64| Nanos((seconds.max(0.0) * 1e9) as u64);
+        Query {
+            order: self.order.map(OrderId),
+            instrument: self.instrument.map(InstrumentId),
+            from: self.from.map_or(Nanos::ZERO, ns),
+            to: self.to.map_or(Nanos::MAX, ns),
+            synced: false,
+        }
+    }
+
+    /// Prints the rows that `ask` gives, a line each.
+    fn print(
+        &self,
+        ask: impl FnOnce(&JournalRepository, &Query) -> std::io::Result<Vec<Value>>,
+    ) -> Outcome {
+        let rows = ask(&JournalRepository::new(&self.path), &self.query());
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        for row in rows.map_err(|e| refusal(&self.path, &e))? {
+            if writeln!(out, "{row}").is_err() {
+                break;
+            }
+        }
+        // Its reader has seen enough.
+        let _ = out.flush();
+        Ok(exit::DONE)
+    }
 }
 
 /// Journals longer than this show their reading on a terminal.
@@ -70,6 +128,15 @@ pub fn run(args: &Args) -> Outcome {
                 Ok((_, 0)) => Ok(exit::DONE),
                 Ok(_) => Ok(exit::FAILED),
             }
+        }
+        Command::Orders(which) => {
+            which.print(|r, q| Ok(r.orders(q)?.iter().map(OrderRow::to_json).collect()))
+        }
+        Command::Fills(which) => {
+            which.print(|r, q| Ok(r.fills(q)?.iter().map(fill_json).collect()))
+        }
+        Command::Positions(which) => {
+            which.print(|r, q| Ok(r.positions(q)?.iter().map(PositionRow::to_json).collect()))
         }
         Command::Stat { path, order: Some(n) } => {
             let story = bot4_journal::order_story_watched(path, OrderId(*n), watch);

@@ -14,11 +14,9 @@ use std::fmt;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use bot4_journal::decode::{Decoded, decode};
-use bot4_journal::{JournalError, Reader, Recovery};
+use bot4_journal::{JournalError, JournalRepository, Query, Recovery, Repository};
 use bot4_lanes::Clock;
-use bot4_types::order::{OrderAction, ReportKind};
-use bot4_types::{ExecMsg, InstrumentTable, LogEntry, LogKind, OrderId};
+use bot4_types::{InstrumentTable, OrderId, OrderReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -163,7 +161,7 @@ impl Takeover {
         seed: u64,
     ) -> Result<Settled, Box<dyn std::error::Error>> {
         let record = &self.run.record;
-        let mut known = Known::of(self.journal(), &record.full_symbols())?;
+        let mut known = Known::of(&JournalRepository::new(self.journal()), &record.full_symbols())?;
         let (mut venue, mut open) = (BTreeSet::new(), 0);
         let at = |name: &str| sites.iter().find(|site| site.venue().name() == name);
         let (mut asked, mut whole) = (Vec::new(), true);
@@ -216,37 +214,17 @@ struct Known {
 }
 
 impl Known {
-    fn of(journal: &Path, symbols: &[String]) -> std::io::Result<Self> {
-        let mut known = Self::default();
-        let reader = match Reader::open(journal) {
-            // It died before its first record: it knew nothing, and no order left.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(known),
-            reader => reader?,
-        };
-        // What lies behind a failed sync is not relied on, however well it reads today.
-        for record in reader.flatten().filter(|record| record.synced) {
-            known.take(&record.entry, symbols);
-        }
-        Ok(known)
-    }
-
-    fn take(&mut self, entry: &LogEntry, symbols: &[String]) {
-        let kind = LogKind::from_raw(entry.kind);
-        match (kind, decode(entry)) {
-            (Some(LogKind::Approved), Decoded::Intent(i)) if i.action == OrderAction::Place => {
-                self.approved.insert(i.order);
-            }
-            (Some(LogKind::Learned | LogKind::Report), Decoded::Exec(ExecMsg::Order(r))) => {
-                if r.state.is_terminal() {
-                    self.ended.insert(r.order);
-                }
-                let symbol = symbols.get(r.instrument.index());
-                if let (ReportKind::Fill, Some(symbol)) = (r.kind, symbol) {
-                    self.fills.insert((symbol.clone(), r.trade_id));
-                }
-            }
-            _ => {}
-        }
+    /// What lies behind a failed sync is not relied on, however well it reads today.
+    fn of(store: &dyn Repository, symbols: &[String]) -> std::io::Result<Self> {
+        let wanted = Query { synced: true, ..Query::ALL };
+        let orders = store.orders(&wanted)?;
+        let ended = orders.iter().filter(|o| o.ended.is_some()).map(|o| o.order).collect();
+        let fill = |r: OrderReport| Some((symbols.get(r.instrument.index())?.clone(), r.trade_id));
+        Ok(Self {
+            approved: orders.iter().map(|o| o.order).collect(),
+            ended,
+            fills: store.fills(&wanted)?.into_iter().filter_map(fill).collect(),
+        })
     }
 }
 
