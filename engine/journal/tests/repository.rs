@@ -194,7 +194,7 @@ fn written(dir: &Path, log: &[LogEntry]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn the_journal_answers_as_plain_vectors_do(
         seed in any::<u64>(), records in 0u64..300, order in proptest::option::of(1..=ORDERS + 1),
