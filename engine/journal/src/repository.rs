@@ -5,8 +5,8 @@
 //! that grows with the answer alone. Another store (a database that a journal was loaded into)
 //! implements [`Repository`] over its own tables and takes its place.
 //!
-//! Orders and fills are those that execution reported or risk took: of a run that was killed, one of
-//! both lanes may have come further. A position is the sum of a strategy's fills; what it held
+//! Orders and fills are those that execution reported or risk took: of a run that was killed, one
+//! of both lanes may have come further. A position is the sum of a strategy's fills; what it held
 //! before the run is not in the journal's fills.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -212,21 +212,25 @@ proptest! {
             synced: true,
         };
         for query in [Query::ALL, query] {
-            prop_assert_eq!(journal.orders(&query).expect("read"), twin.orders(&query).expect("read"));
-            prop_assert_eq!(journal.fills(&query).expect("read"), twin.fills(&query).expect("read"));
+            let (orders, fills) = (twin.orders(&query), twin.fills(&query));
+            let fills = fills.expect("read");
+            prop_assert_eq!(journal.orders(&query).expect("read"), orders.expect("read"));
+            prop_assert_eq!(journal.fills(&query).expect("read"), fills.clone());
             let held: Vec<PositionRow> = journal.positions(&query).expect("read");
-            let signed = |r: &OrderReport| r.side.sign() * r.last_qty.0;
             for row in &held {
-                let fills = twin.fills(&query).expect("read");
-                let own = fills.iter().filter(|r| (r.strategy, r.instrument) == (row.strategy, row.instrument));
-                prop_assert_eq!(row.qty.0, own.clone().map(signed).sum::<i64>());
-                prop_assert_eq!(row.fills, own.count() as u64);
+                let same = |r: &&OrderReport| {
+                    (r.strategy, r.instrument) == (row.strategy, row.instrument)
+                };
+                let own: Vec<i64> =
+                    fills.iter().filter(same).map(|r| r.side.sign() * r.last_qty.0).collect();
+                prop_assert_eq!(row.qty.0, own.iter().sum::<i64>());
+                prop_assert_eq!(row.fills, own.len() as u64);
             }
-            let all: u64 = held.iter().map(|row| row.fills).sum();
-            prop_assert_eq!(all, twin.fills(&query).expect("read").len() as u64);
+            prop_assert_eq!(held.iter().map(|row| row.fills).sum::<u64>(), fills.len() as u64);
         }
-        for order in 1..=ORDERS + 1 {
-            prop_assert_eq!(journal.life(OrderId(order)).expect("read"), twin.life(OrderId(order)).expect("read"));
+        for order in (1..=ORDERS + 1).map(OrderId) {
+            let twins = twin.life(order).expect("read");
+            prop_assert_eq!(journal.life(order).expect("read"), twins);
         }
     }
 }
