@@ -30,6 +30,8 @@ use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
 
 mod amend;
+mod by_request;
+mod clock;
 mod told;
 
 /// Names of the agent's counters and gauges.
@@ -79,10 +81,6 @@ const ACK_TAGS: [&str; VENUES_MAX] =
 
 /// Inputs of each kind in a turn.
 const BATCH: usize = 32;
-/// Between two looks at the clock's business.
-const CLOCK_EVERY: Nanos = Nanos::from_millis(10);
-/// Between two rounds of cancel-all while stopping.
-const CANCEL_ALL_EVERY: Nanos = Nanos::from_millis(500);
 /// Reports that find no room for this long mean that risk is gone.
 const STUCK_MAX: Nanos = Nanos::from_millis(100);
 /// From a halt to its fault, at most: time for the cancels.
@@ -490,56 +488,6 @@ impl ExecutionAgent {
         if self.link.send(Purpose::Cancel(id), now, || probe.stamp()) {
             self.counters.add(CANCELS_SENT, 1);
             self.feed(DeskInput::CancelSent(id), now);
-        }
-    }
-
-    /// What the clock asks for, at most every [`CLOCK_EVERY`].
-    fn look_at_clock(&mut self, now: Nanos, probe: &Probe) {
-        if now.since(self.clock_at) < CLOCK_EVERY {
-            return;
-        }
-        self.clock_at = now;
-        if self.waiting.is_empty() {
-            self.gateway.idle(self.wall.unix_ms(now));
-        }
-        self.feed(DeskInput::Purge, now);
-        let open = self.desk.open();
-        self.counters.set(ORDERS_OPEN, open as u64);
-        self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
-        self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
-        if self.link.is_ready() {
-            self.feed_dead_man(now, probe);
-            self.ask_by_clock(now, probe);
-            if self.wall.take_due(now) {
-                self.ask_time(now, probe);
-            }
-        }
-        let stopping = self.ports.control.phase().is_ending();
-        let idle = open == 0 && self.waiting.is_empty() && self.ports.approved.waiting() == 0;
-        self.counters.set(DRAINED, u64::from(stopping && idle));
-        if stopping && open > 0 && self.link.is_ready() && now >= self.cancel_all_at {
-            self.cancel_all_at = now + CANCEL_ALL_EVERY;
-            self.cancel_everything(now, probe);
-        }
-    }
-
-    fn cancel_everything(&mut self, now: Nanos, probe: &Probe) {
-        let now_ms = self.wall.unix_ms(now);
-        for i in 0..self.table.all().len() {
-            let instrument = self.table.all()[i];
-            if instrument.venue != self.venue {
-                continue;
-            }
-            let cost = self.gateway.cost_cancel();
-            if !self.desk.has_open(instrument.id) || !self.budget.try_take_urgent(now_ms, cost) {
-                continue;
-            }
-            self.link.out.clear();
-            let id = self.link.requests.next_id();
-            self.gateway.cancel_all(id, &instrument, now_ms, &mut self.link.out);
-            if !self.link.out.is_empty() {
-                self.link.send(Purpose::CancelAll(instrument.id), now, || probe.stamp());
-            }
         }
     }
 }

@@ -35,6 +35,8 @@ use crate::rows;
 
 /// Orders whose venue numbers are remembered: the open ones, and as many that have ended.
 const NUMBERS_MAX: usize = 2 * limits::ORDERS_OPEN_MAX;
+/// Heartbeats come every second; without one for this long nobody speaks on the connection, ms.
+const SILENCE_MS: i64 = 5_000;
 /// How far on the safe side of its price an order is repeated, a part in so many.
 const SAFE_PART: i64 = 4;
 
@@ -78,6 +80,8 @@ pub struct CoinbaseGateway {
     asked: Vec<(OrderId, Form)>,
     /// Orders whose repetition was refused.
     refused: Vec<OrderId>,
+    /// Heartbeats heard at the last look, and when one was new, venue ms.
+    beats: (u64, i64),
 }
 
 impl CoinbaseGateway {
@@ -97,6 +101,7 @@ impl CoinbaseGateway {
             numbers: BTreeMap::new(),
             asked: Vec::new(),
             refused: Vec::new(),
+            beats: (0, 0),
         }
     }
 
@@ -226,6 +231,15 @@ impl Gateway for CoinbaseGateway {
         self.encoder.renew(now_ms);
     }
 
+    fn is_silent(&mut self, now_ms: i64) -> bool {
+        let (heard, at_ms) = self.beats;
+        if self.decoder.beats != heard || now_ms < at_ms {
+            self.beats = (self.decoder.beats, now_ms);
+            return false;
+        }
+        now_ms - at_ms > SILENCE_MS
+    }
+
     fn asks_for_fills(&self) -> bool {
         true
     }
@@ -243,6 +257,7 @@ impl Gateway for CoinbaseGateway {
             self.pages.begin();
             self.asked.clear();
             self.balances.clear();
+            self.beats = (self.decoder.beats, now_ms);
             self.encoder.beats(now_ms, out);
         } else {
             self.encoder.user(&self.table, now_ms, out);

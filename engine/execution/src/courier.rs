@@ -8,6 +8,8 @@ pub struct Granted {
     pub limit: Option<u32>,
     /// What is left of them.
     pub left: Option<u32>,
+    /// When the time span ends, s.
+    pub span_s: Option<u32>,
     /// How long nothing more should be asked, s.
     pub wait_s: Option<u32>,
 }

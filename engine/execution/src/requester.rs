@@ -274,6 +274,7 @@ fn answer_of(id: u64, told: &ResponseDecoder) -> Answer {
     let granted = Granted {
         limit: number("x-ratelimit-limit"),
         left: number("x-ratelimit-remaining"),
+        span_s: number("x-ratelimit-reset"),
         wait_s: number("retry-after"),
     };
     Answer { id, status: told.status(), body: told.body().to_vec(), granted }

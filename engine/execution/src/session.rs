@@ -2,11 +2,10 @@
 
 use bot4_lanes::{Fault, Probe};
 use bot4_types::{DoneReason, ExecMsg, Nanos, OrderId};
-use bot4_venues::limits::{Cost, RateLimits, Usage};
+use bot4_venues::limits::Cost;
 use bot4_wire::ConnError;
 
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
-use crate::courier::{Answer, Granted};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
 use crate::gateway::{Act, Fact, Failure, Named, OrderKey, Page, Way};
@@ -91,27 +90,6 @@ impl ExecutionAgent {
             self.apply(fact, now, probe, t0)?;
         }
         Ok(true)
-    }
-
-    /// What the head of an answer says of the venue's limits.
-    fn note_granted(&mut self, answer: &Answer, now: Nanos) {
-        let Granted { limit, left, wait_s } = answer.granted;
-        if let (Some(limit), Some(left)) = (limit, left) {
-            let limits = RateLimits { weight_second: limit, ..RateLimits::default() };
-            let weight_second = Some(limit.saturating_sub(left));
-            let usage = Usage { weight_second, limits, ..Usage::default() };
-            self.budget.observe(self.wall.unix_ms(now), &usage, Cost::default());
-        }
-        let Some(wait_s) = wait_s.filter(|_| answer.status == 429) else { return };
-        let until = self.wall.unix_ms(now) + i64::from(wait_s) * 1_000;
-        for fact in &mut self.facts {
-            if let Fact::Failed {
-                failure: Failure::Limited { until_ms: until_ms @ 0, .. }, ..
-            } = fact
-            {
-                *until_ms = until;
-            }
-        }
     }
 
     fn apply(&mut self, fact: Fact, now: Nanos, probe: &Probe, t0: Nanos) -> Result<(), ConnError> {
@@ -457,7 +435,7 @@ impl ExecutionAgent {
         self.questions = questions;
     }
 
-    fn ask(&mut self, question: Question, now: Nanos, probe: &Probe) -> bool {
+    pub(crate) fn ask(&mut self, question: Question, now: Nanos, probe: &Probe) -> bool {
         let now_ms = self.wall.unix_ms(now);
         let (Question::Status(id) | Question::Fills(id)) = question;
         let Some(order) = self.desk.order(id) else { return true };
@@ -496,34 +474,6 @@ impl ExecutionAgent {
             }
         }
         self.link.send(purpose, now, || probe.stamp())
-    }
-
-    /// Asks for the fills of an order at once, where the venue tells them no other way and has just
-    /// counted more than was heard. Once for each count: an answer that lacks them may be too
-    /// early, and the clock asks again.
-    fn ask_for_fills(&mut self, id: OrderId, now: Nanos, probe: &Probe) {
-        if !self.gateway.asks_for_fills() || !self.link.is_ready() {
-            return;
-        }
-        let Some(order) = self.desk.order(id) else { return };
-        let (told, lacks) = (order.told_qty, order.lacks_fills() && order.venue_order != 0);
-        let at = self.counted.iter().position(|(order, _)| *order == id);
-        if !lacks {
-            if let Some(at) = at {
-                self.counted.swap_remove(at);
-            }
-            return;
-        }
-        let asked = at.is_some_and(|at| self.counted[at].1 >= told);
-        if asked || self.link.requests.any(|p| *p == Purpose::FillsOf(id)) {
-            return;
-        }
-        if self.ask(Question::Fills(id), now, probe) {
-            match at {
-                Some(at) => self.counted[at].1 = told,
-                None => self.counted.push((id, told)),
-            }
-        }
     }
 
     /// A question by this way may be sent now: over HTTPS only while few are under way, so that
@@ -570,7 +520,7 @@ impl ExecutionAgent {
     }
 
     /// The connection is over: every order that may have reached the venue is unknown.
-    fn lose(&mut self, now: Nanos, error: &ConnError) {
+    pub(crate) fn lose(&mut self, now: Nanos, error: &ConnError) {
         let was_ready = self.link.is_ready();
         self.link.drop_connection(now, error);
         self.asked_first.clear();

@@ -4,10 +4,13 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bot4_venue::Config;
 use bot4_venue::dialect::{Ask, Page};
+use bot4_venue::limits::LimitRules;
 use common::dialects::{Talker, config_of, sample, value};
 use common::{API_KEY, pair};
 use serde_json::{Value, json};
@@ -17,7 +20,10 @@ const HOST: &str = "api.venue.example";
 const ORDERS: &str = "/api/v3/brokerage/orders";
 
 fn token(uri: &str, from_s: u64, life_s: u64) -> String {
-    let header = json!({"alg": "EdDSA", "kid": API_KEY, "nonce": "0011", "typ": "JWT"});
+    static NONCE: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: the number carries no other data.
+    let nonce = NONCE.fetch_add(1, Ordering::Relaxed).to_string();
+    let header = json!({"alg": "EdDSA", "kid": API_KEY, "nonce": nonce, "typ": "JWT"});
     let mut payload = json!({"sub": API_KEY, "iss": "cdp", "nbf": from_s, "exp": from_s + life_s});
     if !uri.is_empty() {
         payload["uri"] = uri.into();
@@ -36,7 +42,10 @@ struct Account {
 impl Account {
     /// The account's events subscribed.
     fn new() -> Self {
-        let config = Config { crossed_answer_in: 0, ..config_of("coinbase") };
+        Self::of(Config { crossed_answer_in: 0, ..config_of("coinbase") })
+    }
+
+    fn of(config: Config) -> Self {
         let mut account = Self { talker: Talker::new(config), next: 1 };
         account.talker.open(CONN, "/user");
         for channel in ["heartbeats", "user"] {
@@ -203,7 +212,8 @@ fn tokens_are_looked_at() {
     let target = "/api/v3/brokerage/accounts?limit=1";
     let mut status = |token: &str| account.ask_with("GET", target, "", token).status;
     assert_eq!(status(&token(&uri, now, 120)), 200);
-    assert_eq!(status(&token(&uri, now, 120)), 200, "as often as it is good");
+    let twice = token(&uri, now, 120);
+    assert_eq!((status(&twice), status(&twice)), (200, 401), "once");
     assert_eq!(status(&token(&uri, now - 121, 120)), 401, "expired");
     assert_eq!(status(&token(&uri, now, 600)), 401, "too long a life");
     assert_eq!(status(&token(&uri, now + 60, 120)), 401, "not yet");
@@ -252,4 +262,26 @@ fn orders_look_as_documented() {
     };
     assert_eq!(keys(&order), keys(&documented));
     assert!(order.as_object().unwrap().values().all(Value::is_string));
+}
+
+#[test]
+fn too_many_requests_are_turned_away_and_what_is_left_is_told() {
+    let limits = LimitRules { orders_per_10s: 300, ..LimitRules::HIGH };
+    let mut account = Account::of(Config { limits, ..config_of("coinbase") });
+    let uri = format!("GET {HOST}/api/v3/brokerage/accounts");
+    let mut pages = Vec::new();
+    for n in 0..31 {
+        let token = token(&uri, account.second(), 120);
+        let headers = [
+            ("host".to_owned(), HOST.to_owned()),
+            ("authorization".to_owned(), format!("Bearer {token}")),
+        ];
+        let path = "/api/v3/brokerage/accounts";
+        let ask = Ask { method: "GET", path, query: "limit=1", headers: &headers, body: "" };
+        let reply = account.talker.venue.ask_on(7, &ask, account.talker.now_ns).unwrap();
+        let left = format!("x-ratelimit-remaining: {}\r\n", 29u32.saturating_sub(n));
+        assert!(reply.headers.contains(&left), "{}", reply.headers);
+        pages.push((reply.page.status, reply.headers.contains("Retry-After: 1")));
+    }
+    assert_eq!((pages[29], pages[30]), ((200, false), (429, true)));
 }

@@ -1,14 +1,14 @@
 //! Requests as text: orders and questions over REST, the account's channel on a connection of its
 //! own. Source: the Coinbase sheet, chapters A.2, A.5 and A.7.
 //!
-//! Every request carries a token for its method and path. Those of a run's requests are few, for
-//! what varies stands in query and body: they are kept ready and renewed by [`Encoder::renew`], so
-//! that an order is fixed pieces, its digits, and a copy of a token. Allocation: none once the
-//! buffers have grown, but for new tokens.
+//! Every request carries a token for its method and path. Methods and paths are few, for what
+//! varies stands in query and body: tokens are kept ready, filled up by [`Encoder::renew`], so that
+//! an order is fixed pieces, its digits, and a copy of a token. Allocation: none once the buffers
+//! have grown, but for new tokens.
 
 use bot4_types::{InstrumentTable, OrderKind, Side, Symbol, Tif};
 
-use super::token::{Token, TokenKeys};
+use super::token::{TokenKeys, TokenStock};
 use crate::json::write_text;
 use crate::place::Place;
 use crate::rest;
@@ -63,19 +63,20 @@ enum For {
     Accounts,
 }
 
-const TOKENS: [(&str, &str); 5] = [
-    ("POST", PLACE_PATH),
-    ("POST", CANCEL_PATH),
-    ("GET", ORDERS_PATH),
-    ("GET", FILLS_PATH),
-    ("GET", ACCOUNTS_PATH),
+/// Method and path of each, and how many tokens are kept: what a burst of orders takes.
+const TOKENS: [(&str, &str, usize); 5] = [
+    ("POST", PLACE_PATH, 8),
+    ("POST", CANCEL_PATH, 8),
+    ("GET", ORDERS_PATH, 4),
+    ("GET", FILLS_PATH, 4),
+    ("GET", ACCOUNTS_PATH, 1),
 ];
 
 /// Writes requests.
 #[derive(Debug)]
 pub struct Encoder {
     keys: TokenKeys,
-    tokens: [Token; TOKENS.len()],
+    tokens: [TokenStock; TOKENS.len()],
     body: Vec<u8>,
     query: String,
 }
@@ -84,20 +85,21 @@ impl Encoder {
     /// An encoder with these keys for the REST host `host`, as its `Host` header names it.
     #[must_use]
     pub fn new(keys: TokenKeys, host: &str) -> Self {
-        let tokens = TOKENS.map(|(method, path)| Token::new(method, host, path));
+        let tokens =
+            TOKENS.map(|(method, path, wanted)| TokenStock::new(method, host, path, wanted));
         Self { keys, tokens, body: Vec::with_capacity(512), query: String::with_capacity(256) }
     }
 
-    /// Makes one token anew that is not fresh any more; true when there was one. For moments in
-    /// which nothing waits to be sent.
+    /// Makes one token that is missing or not fresh any more; true when there was one. For moments
+    /// in which nothing waits to be sent.
     pub fn renew(&mut self, now_ms: i64) -> bool {
-        self.tokens.iter_mut().any(|token| token.renew(&self.keys, now_ms))
+        self.tokens.iter_mut().any(|stock| stock.refill(&self.keys, now_ms))
     }
 
     /// Tokens that had to be made while a request waited.
     #[must_use]
     pub fn late_tokens(&self) -> u64 {
-        self.tokens.iter().map(|token| token.late).sum()
+        self.tokens.iter().map(|stock| stock.late).sum()
     }
 
     /// On the account's connection: the heartbeats, which keep it open.
@@ -248,7 +250,7 @@ impl Encoder {
 
     fn authorize(&mut self, what: For, now_ms: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Authorization: Bearer ");
-        out.extend_from_slice(self.tokens[what as usize].text(&self.keys, now_ms));
+        out.extend_from_slice(self.tokens[what as usize].take(&self.keys, now_ms));
         out.push(b'\n');
     }
 }
@@ -373,12 +375,18 @@ mod tests {
     #[test]
     fn tokens_are_ready_before_they_are_needed() {
         let (mut encoder, i) = (encoder(), instrument());
-        let made = (0..20).filter(|_| encoder.renew(NOW_MS)).count();
-        assert_eq!(made, TOKENS.len());
-        let order = Place { now_ms: NOW_MS + 29_000, ..limit(&i) };
-        encoder.place(&order, &mut Vec::new());
-        assert_eq!((encoder.late_tokens(), encoder.renew(NOW_MS + 29_000)), (0, false));
-        assert!(encoder.renew(NOW_MS + 30_000));
+        let made = (0..99).filter(|_| encoder.renew(NOW_MS)).count();
+        assert_eq!(made, TOKENS.map(|(.., wanted)| wanted).iter().sum::<usize>());
+        let mut texts = std::collections::BTreeSet::new();
+        for _ in 0..9 {
+            let order = Place { now_ms: NOW_MS + 29_000, ..limit(&i) };
+            let mut out = Vec::new();
+            encoder.place(&order, &mut out);
+            texts.insert(out);
+        }
+        assert_eq!((encoder.late_tokens(), texts.len()), (1, 9), "each has its own");
+        let made = (0..99).filter(|_| encoder.renew(NOW_MS + 29_000)).count();
+        assert_eq!(made, 8);
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct PrivateDecoder {
     pub ids: OrderIds,
     /// The order that the last [`PageKind::Placed`] named: its number and its client id.
     pub placed: Option<(u64, ClientText)>,
+    /// Heartbeats that were told.
+    pub beats: u64,
     /// The number of the connection's next message; none is known at its beginning.
     due: Option<u64>,
     /// Requests that acknowledgements answer: heartbeats, then the account's channel.
@@ -105,6 +107,7 @@ impl PrivateDecoder {
             rows: Rows::with_room(),
             ids: OrderIds::default(),
             placed: None,
+            beats: 0,
             due: None,
             channels: [None; 2],
         }
@@ -131,7 +134,7 @@ impl PrivateDecoder {
     /// # Errors
     /// [`DecodeError`]: it cannot be trusted in any part. The caller must treat it as lost.
     pub fn decode(&mut self, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows, ids, due, channels, .. } = self;
+        let Self { scratch, names, rows, ids, beats, due, channels, .. } = self;
         rows.clear();
         scratch.read(text, |root| {
             let root = object_of(root)?;
@@ -152,6 +155,7 @@ impl PrivateDecoder {
                 match channel {
                     "user" => orders_of(&event, "orders", names, ids, rows)?,
                     "subscriptions" => told.answer = acknowledged(&event, channels),
+                    "heartbeats" => *beats += 1,
                     _ => {}
                 }
             }

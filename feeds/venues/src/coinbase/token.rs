@@ -1,10 +1,11 @@
 //! Keys, and the tokens that stand in for signatures: a token (JWT) names what it is for and is
-//! good for two minutes, whatever the request's body. So it is made ahead of time, and no signature
-//! stands in an order's way. Source: the Coinbase sheet, chapter A.5.
+//! good for two minutes, whatever the request's body. So some are made ahead of time, each for one
+//! request, and no signature stands in an order's way. Source: the Coinbase sheet, chapter A.5.
 //!
 //! Cost: a token is signed in some 25 us (Ed25519) to 60 us (P-256); writing a ready one is a copy.
 
 use core::fmt;
+use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,9 +18,11 @@ use crate::write::digits;
 /// How long a token is good, s.
 pub const LIFE_S: i64 = 120;
 /// A token older than this is made anew when there is time for it, ms.
-const RENEW_AFTER_MS: i64 = 30_000;
+const RENEW_AFTER_MS: i64 = 60_000;
 /// A token older than this is not used any more, ms: the rest of its life is for the way.
 const USE_WITHIN_MS: i64 = 100_000;
+/// Room for a token: its names make up most of it.
+const TOKEN_LEN: usize = 1_024;
 /// A key of P-256 in PKCS#8 is this, the length of the rest, and the key as SEC1 has it (RFC 5208,
 /// RFC 5915): version 0 and the algorithm.
 const P256_ALGORITHM: [u8; 24] = [
@@ -177,47 +180,70 @@ fn tagged(tag: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
-/// A token for one method and path, kept ready.
+/// Tokens for one method and path, kept ready, each used once.
 #[derive(Debug)]
-pub struct Token {
+pub struct TokenStock {
     uri: String,
+    /// How many there should be.
+    wanted: usize,
+    /// When each was made, and its text; the oldest first.
+    ready: VecDeque<(i64, Vec<u8>)>,
+    /// Room of used ones.
+    spare: Vec<Vec<u8>>,
+    /// The one in use.
     text: Vec<u8>,
-    made_ms: i64,
     /// Times that one had to be made while a request waited for it.
     pub late: u64,
 }
 
-impl Token {
-    /// None yet, for requests of `method` to `path` at `host`.
+impl TokenStock {
+    /// An empty stock of up to `wanted` for requests of `method` to `path` at `host`.
     #[must_use]
-    pub fn new(method: &str, host: &str, path: &str) -> Self {
-        let uri = format!("{method} {host}{path}");
-        Self { uri, text: Vec::with_capacity(1_024), made_ms: i64::MIN / 2, late: 0 }
-    }
-
-    /// Makes it anew if it is not fresh; true when it did.
-    pub fn renew(&mut self, keys: &TokenKeys, now_ms: i64) -> bool {
-        // A clock that was set back makes a token of the future.
-        let fresh = (0..RENEW_AFTER_MS).contains(&(now_ms - self.made_ms));
-        if !fresh {
-            self.make(keys, now_ms);
+    pub fn new(method: &str, host: &str, path: &str, wanted: usize) -> Self {
+        let room = || Vec::with_capacity(TOKEN_LEN);
+        Self {
+            uri: format!("{method} {host}{path}"),
+            wanted,
+            ready: VecDeque::with_capacity(wanted),
+            spare: (0..wanted).map(|_| room()).collect(),
+            text: room(),
+            late: 0,
         }
-        !fresh
     }
 
-    /// Its text; made on the spot where there is none that is good.
-    pub fn text(&mut self, keys: &TokenKeys, now_ms: i64) -> &[u8] {
-        if !(0..USE_WITHIN_MS).contains(&(now_ms - self.made_ms)) {
-            self.make(keys, now_ms);
-            self.late += 1;
+    /// Makes one more, or one anew that is not fresh any more; true when it did.
+    pub fn refill(&mut self, keys: &TokenKeys, now_ms: i64) -> bool {
+        self.drop_beyond(RENEW_AFTER_MS, now_ms);
+        let short = self.ready.len() < self.wanted;
+        if short {
+            let mut text = self.spare.pop().unwrap_or_default();
+            text.clear();
+            keys.write(&self.uri, now_ms, &mut text);
+            self.ready.push_back((now_ms, text));
+        }
+        short
+    }
+
+    /// The next one's text; made on the spot where none is ready.
+    pub fn take(&mut self, keys: &TokenKeys, now_ms: i64) -> &[u8] {
+        self.drop_beyond(USE_WITHIN_MS, now_ms);
+        match self.ready.pop_front() {
+            Some((_, text)) => self.spare.push(core::mem::replace(&mut self.text, text)),
+            None => {
+                self.text.clear();
+                keys.write(&self.uri, now_ms, &mut self.text);
+                self.late += 1;
+            }
         }
         &self.text
     }
 
-    fn make(&mut self, keys: &TokenKeys, now_ms: i64) {
-        self.text.clear();
-        keys.write(&self.uri, now_ms, &mut self.text);
-        self.made_ms = now_ms;
+    /// Forgets those that are older than this, or of the future: a clock was set back.
+    fn drop_beyond(&mut self, age_ms: i64, now_ms: i64) {
+        let good = |made_ms: i64| (0..age_ms).contains(&(now_ms - made_ms));
+        while let Some((_, text)) = self.ready.pop_front_if(|(made_ms, _)| !good(*made_ms)) {
+            self.spare.push(text);
+        }
     }
 }
 
@@ -305,19 +331,20 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_made_ahead_and_never_used_near_their_end() {
+    fn tokens_are_made_ahead_used_once_and_never_near_their_end() {
         let keys = TokenKeys::read("k", &STANDARD.encode(seed())).expect("a key");
-        let mut token = Token::new("POST", "h", "/p");
+        let mut stock = TokenStock::new("POST", "h", "/p", 3);
         let start = 1_700_000_000_000;
-        assert!(token.renew(&keys, start) && !token.renew(&keys, start + 29_999));
-        let first = token.text(&keys, start + 99_999).to_vec();
-        assert_eq!(token.late, 0);
-        assert!(token.renew(&keys, start + 30_000));
-        assert_ne!(token.text(&keys, start + 30_000), first, "another nonce");
-        token.text(&keys, start + 130_000);
-        assert_eq!(token.late, 1);
-        token.text(&keys, start);
-        assert_eq!(token.late, 2, "a clock that was set back");
+        assert_eq!((0..9).filter(|_| stock.refill(&keys, start)).count(), 3);
+        let first = stock.take(&keys, start + 99_999).to_vec();
+        assert_ne!(stock.take(&keys, start + 99_999), first, "another nonce");
+        assert_eq!(stock.late, 0);
+        stock.take(&keys, start + 100_000);
+        assert_eq!(stock.late, 1, "the third was too old");
+        assert!(stock.refill(&keys, start) && stock.refill(&keys, start + 59_999));
+        assert_eq!((0..9).filter(|_| stock.refill(&keys, start + 60_000)).count(), 2);
+        stock.take(&keys, start);
+        assert_eq!(stock.late, 2, "a clock that was set back");
         let made = UnparsedPublicKey::new(&ED25519, keys.public_key());
         let text = String::from_utf8(first).expect("ascii");
         let (signed, signature) = text.rsplit_once('.').expect("three parts");

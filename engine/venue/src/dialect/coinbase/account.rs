@@ -28,6 +28,7 @@ pub type Denied = &'static str;
 /// The account as this dialect sees it.
 pub struct Account {
     keys: Keys,
+    used: token::Used,
     /// Requests in a second.
     requests: Window,
     /// What is granted, what of it is used, and when the second ends.
@@ -36,16 +37,17 @@ pub struct Account {
 
 impl Account {
     pub fn new(keys: Keys) -> Self {
-        Self { keys, requests: Window::new(1_000), usage: None }
+        let used = token::Used::default();
+        Self { keys, used, requests: Window::new(1_000), usage: None }
     }
 
-    /// Is this a good token for `uri`?
-    pub fn permits(&self, token: &str, uri: &str, now_s: u64) -> bool {
-        token::refusal(token, &self.keys, uri, now_s).is_none()
+    /// Is this a good token for `uri`, and a new one?
+    pub fn permits(&mut self, token: &str, uri: &str, now_s: u64) -> bool {
+        token::refusal(token, &self.keys, uri, now_s).is_none() && self.used.note(token, now_s)
     }
 
     /// Is this request signed for its method, host and path?
-    pub fn is_signed(&self, ask: &Ask<'_>, now_s: u64) -> bool {
+    pub fn is_signed(&mut self, ask: &Ask<'_>, now_s: u64) -> bool {
         let token = ask.header("authorization").strip_prefix("Bearer ").unwrap_or("");
         let uri = format!("{} {}{}", ask.method, ask.header("host"), ask.path);
         self.permits(token, &uri, now_s)
