@@ -19,6 +19,7 @@ use bot4_types::{
     Side, Tif, limits,
 };
 use bot4_venues::account::{Refusal, Told};
+use bot4_venues::client_text::ClientText;
 use bot4_venues::coinbase::orders::{
     BATCH_MAX, Encoder, FillsOf, OrdersOf, WINDOW_MS, server_time,
 };
@@ -74,8 +75,9 @@ pub struct CoinbaseGateway {
     open: OpenList,
     /// Orders that the venue has not named, oldest first.
     sent: Vec<Sent>,
-    /// The venue's numbers of own orders.
+    /// The venue's numbers of own orders, and back.
     numbers: BTreeMap<OrderId, u64>,
+    own: BTreeMap<u64, OrderId>,
     /// States that are being asked for.
     asked: Vec<(OrderId, Form)>,
     /// Orders whose repetition was refused.
@@ -99,6 +101,7 @@ impl CoinbaseGateway {
             open: OpenList::default(),
             sent: Vec::with_capacity(limits::ORDERS_OPEN_MAX),
             numbers: BTreeMap::new(),
+            own: BTreeMap::new(),
             asked: Vec::new(),
             refused: Vec::new(),
             beats: (0, 0),
@@ -119,8 +122,11 @@ impl CoinbaseGateway {
         self.sent.retain(|sent| sent.order != order);
         self.refused.retain(|refused| *refused != order);
         self.numbers.insert(order, number);
-        if self.numbers.len() > NUMBERS_MAX {
-            self.numbers.pop_first();
+        self.own.insert(number, order);
+        if self.numbers.len() > NUMBERS_MAX
+            && let Some((_, oldest)) = self.numbers.pop_first()
+        {
+            self.own.remove(&oldest);
         }
     }
 
@@ -132,6 +138,12 @@ impl CoinbaseGateway {
                 && epoch == self.epoch
             {
                 self.named(order, row.venue_order);
+            }
+        }
+        // Fills name their order by the venue's id alone.
+        for fill in &mut self.decoder.rows.fills {
+            if let Some(order) = self.own.get(&fill.venue_order) {
+                fill.client = ClientText::from(ClientId::new(self.epoch, *order));
             }
         }
         self.pages.note(&self.decoder.rows.fills);

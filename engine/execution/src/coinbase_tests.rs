@@ -174,3 +174,22 @@ fn a_connection_without_heartbeats_is_silent() {
     assert!(gateway.is_silent(1_011_001));
     assert!(!gateway.is_silent(900_000), "a clock that was set back");
 }
+
+#[test]
+fn fills_of_own_orders_have_their_names() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    told(&mut gateway, Purpose::Place(ORDER), 200, &taken("a-1"));
+    let fill = |order: &str| {
+        format!(
+            r#"{{"trade_id":"t-{order}","order_id":"{order}","trade_time":"2022-06-01T11:52:33Z","price":"60000","size":"0.1","commission":"6","product_id":"BTC-USD","side":"BUY"}}"#
+        )
+    };
+    let page = format!(r#"{{"fills":[{},{}],"cursor":""}}"#, fill("a-1"), fill("b-2"));
+    let facts = told(&mut gateway, Purpose::FillsAfter(InstrumentId(0), 1), 200, &page);
+    let keys: Vec<OrderKey> = facts
+        .iter()
+        .filter_map(|fact| if let Fact::Fill { key, .. } = fact { Some(*key) } else { None })
+        .collect();
+    assert!(matches!(keys[..], [OrderKey::Own(ORDER), OrderKey::Venue(_)]), "{facts:?}");
+}
