@@ -237,8 +237,8 @@ pub trait Gateway: Send {
     }
     /// What nothing waits for, such as tokens that are made ahead; called often, does little.
     fn idle(&mut self, _now_ms: i64) {}
-    /// The venue has stopped to tell what it should tell again and again: its connection may be open
-    /// while nobody speaks on it any more.
+    /// The venue has stopped to tell what it should tell again and again: its connection may be
+    /// open while nobody speaks on it any more.
     fn is_silent(&mut self, _now_ms: i64) -> bool {
         false
     }

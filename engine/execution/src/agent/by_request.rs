@@ -1,5 +1,5 @@
-//! What is particular where orders go by requests: limits are told in the heads of answers, and fills
-//! by answers alone.
+//! What is particular where orders go by requests: limits are told in the heads of answers, and
+//! fills by answers alone.
 
 use bot4_lanes::Probe;
 use bot4_types::{Nanos, OrderId};
