@@ -13,6 +13,7 @@ pub mod replay;
 pub mod resume;
 pub mod run;
 pub mod sim;
+mod sim_sessions;
 pub mod status;
 pub mod venue;
 

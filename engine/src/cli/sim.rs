@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, Refusal, exit};
-use crate::sim::{self, Options, Plant, SimEnd, Stop};
+use super::{Outcome, Refusal, exit, sim_sessions};
+use crate::sim::{self, Options, Plant, Runs, SimEnd, Stop};
 
 /// Exit codes of `sim` alone.
 const SAFETY: u8 = 10;
@@ -27,6 +27,10 @@ pub struct Args {
     /// The saved seeds: those that once found something.
     #[arg(long, conflicts_with_all = ["seeds", "seed"])]
     saved: bool,
+    /// So many scripted sessions, from `--seed` on: short runs in which a few mishaps of the
+    /// account strike, each held against the venue's own tables; one line for all of them.
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "saved", "calm"])]
+    sessions: Option<u64>,
     /// Steps of each run's trading phase.
     #[arg(long, default_value_t = 1_000_000)]
     steps: u64,
@@ -62,11 +66,14 @@ fn plant(text: &str) -> Result<Plant, String> {
 /// # Errors
 /// A refusal when a run cannot be built.
 pub fn run(args: &Args) -> Outcome {
+    if let Some(count) = args.sessions {
+        return sim_sessions::run(args.seed, count, args.plant);
+    }
     let (first, last) = args.seeds.unwrap_or((args.seed, args.seed));
     let drawn = |seed| Options {
         seed,
         steps: args.steps,
-        calm: args.calm,
+        kind: if args.calm { Runs::Calm } else { Runs::Swarm },
         plant: args.plant,
         stop_bps: args.stop_bps,
     };
@@ -89,7 +96,7 @@ fn one(options: &Options, once: bool) -> Result<u8, Refusal> {
     let code = code_of(&end, equal);
     println!("{}", line(&end, once, equal, code));
     if code != exit::DONE {
-        let calm = if options.calm { " --calm" } else { "" };
+        let calm = if options.kind == Runs::Calm { " --calm" } else { "" };
         eprintln!(
             "again: bot4 sim --seed {} --steps {}{calm}  (bot4 {} {})",
             options.seed,
@@ -101,7 +108,7 @@ fn one(options: &Options, once: bool) -> Result<u8, Refusal> {
     Ok(code)
 }
 
-fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
+pub(super) fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
     let stop = end.stop.as_ref().map(|stop| match stop {
         Stop::Fault(fault) => format!("halt: {fault}"),
         Stop::Panic(role, what) => format!("panic of {role}: {what}"),
@@ -118,7 +125,7 @@ fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
 }
 
 /// The gravest thing decides.
-fn code_of(end: &SimEnd, equal: bool) -> u8 {
+pub(super) fn code_of(end: &SimEnd, equal: bool) -> u8 {
     let halted = matches!(end.stop, Some(Stop::Fault(_)));
     match end {
         SimEnd { stop: Some(Stop::Panic(..)), .. } => PANIC,

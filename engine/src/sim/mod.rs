@@ -14,6 +14,9 @@
 //! live again; draining, until nothing is open or on its way; and the comparison with the
 //! venue. Healing and draining have a limit in simulated time: that is liveness.
 //!
+//! At its end every order and fill is held against the venue's own tables once more (`audit`).
+//! Scripted sessions (`session`) are short runs with a few mishaps of the account each.
+//!
 //! The same seed gives the same run: two runs must leave journals with equal content.
 //!
 //! A disk that fails, is full when a segment is needed or is silent for too long halts the engine
@@ -23,13 +26,16 @@
 //! that the engine believes; agents of the order path stand still for less than the 100 ms at
 //! which their links halt the engine. Each of these is tested elsewhere or not yet.
 
+mod audit;
 pub mod check;
 mod disk;
 mod faults;
 mod floor;
+mod machine;
 mod opening;
 mod run;
 pub mod saved;
+mod session;
 mod swarm;
 mod tap;
 mod venue_agent;
@@ -38,11 +44,24 @@ use std::collections::BTreeMap;
 
 use bot4_types::instrument::Amount;
 
+pub use audit::Audit;
 pub use faults::Kind;
 pub use floor::Stop;
 pub use run::{play, play_captured, play_into, run};
+pub use session::Session;
 pub use swarm::Swarm;
 pub use tap::Plant;
+
+/// What a run draws from its seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Nothing: real sizes, no faults.
+    Calm,
+    /// Sizes, limits, and which of all faults strike when.
+    Swarm,
+    /// A scripted session: a few mishaps of the account.
+    Session,
+}
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +70,8 @@ pub struct Options {
     pub seed: u64,
     /// Steps of the trading phase.
     pub steps: u64,
-    /// No faults, real sizes.
-    pub calm: bool,
+    /// What is drawn from the seed.
+    pub kind: Runs,
     /// A violation to plant, as proof that it is found.
     pub plant: Option<Plant>,
     /// Distance of guarded stops, hundredths of a percent; the configuration's where none is said.
@@ -63,13 +82,19 @@ impl Options {
     /// The swarm from `seed` for `steps` steps.
     #[must_use]
     pub const fn swarm(seed: u64, steps: u64) -> Self {
-        Self { seed, steps, calm: false, plant: None, stop_bps: None }
+        Self { seed, steps, kind: Runs::Swarm, plant: None, stop_bps: None }
     }
 
     /// Without faults.
     #[must_use]
     pub const fn calm(seed: u64, steps: u64) -> Self {
-        Self { calm: true, ..Self::swarm(seed, steps) }
+        Self { kind: Runs::Calm, ..Self::swarm(seed, steps) }
+    }
+
+    /// The scripted session of `seed`, as long as it says.
+    #[must_use]
+    pub fn session(seed: u64) -> Self {
+        Self { kind: Runs::Session, ..Self::swarm(seed, Session::drawn(seed).steps) }
     }
 }
 
@@ -108,6 +133,8 @@ pub struct SimEnd {
     pub drain_ms: u64,
     /// Faults that struck, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Every order and fill against the venue's own tables, if the run came to rest.
+    pub audit: Audit,
     /// Invariants that did not hold, as sentences.
     pub unsafe_findings: Vec<String>,
     /// What did not come to rest in time.

@@ -1,7 +1,7 @@
 //! One run: build, trade under faults, heal, drain, compare.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bot4_book::BookAgent;
 use bot4_execution::ExecutionAgent;
@@ -9,33 +9,33 @@ use bot4_feeds::parse_agent::ParseAgent;
 use bot4_feeds::wire_agent::WireAgent;
 use bot4_journal::JournalAgent;
 use bot4_journal::hash::Fnv128;
-use bot4_lanes::{Agent, Clock, Control, Fault, Journaled, Metrics, Probe};
+use bot4_lanes::{Control, Journaled, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_types::{
-    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, RunEpoch, Side, VenueId,
-    Wall,
+    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, Side, VenueId, Wall,
 };
 use bot4_wire::transport::memory::Network;
 
+use super::audit::Auditor;
 use super::check::{Bounds, Checks, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
+use super::machine::{self, Bomb, Machine};
 use super::opening::opening;
+use super::session::Session;
 use super::swarm::Swarm;
 use super::tap::{Plant, Seen, Taps};
 use super::venue_agent::VenueAgent;
-use super::{Options, SimEnd};
-use crate::config::{self, Config};
+use super::{Options, Runs, SimEnd};
+use crate::config;
 use crate::run::access::{Access, Keys, Net};
 use crate::run::capture::{CaptureSink, Streams};
-use crate::run::dirs::RunDir;
 use crate::run::guard::Guards;
 use crate::run::outcome::Opening;
-use crate::run::plan::Plan;
 use crate::run::settings;
 use crate::run::site::Site;
-use crate::run::wiring::{self, Inputs, Rings};
+use crate::run::wiring::Rings;
 use crate::topology as t;
 
 /// Unix time at which simulated time begins.
@@ -108,6 +108,7 @@ struct Run {
     seen: Seen,
     faults: FaultDriver,
     checks: Checks,
+    auditor: Auditor,
     control: Control,
     journaled: Journaled,
     metrics: Metrics,
@@ -124,9 +125,10 @@ struct Run {
 
 impl Run {
     fn build(options: &Options, capture: Option<CaptureSink>) -> Result<Self, Failure> {
-        let swarm = match options.calm {
-            true => Swarm::calm(),
-            false => Swarm::drawn(options.seed, options.steps),
+        let swarm = match options.kind {
+            Runs::Calm => Swarm::calm(),
+            Runs::Swarm => Swarm::drawn(options.seed, options.steps),
+            Runs::Session => Session::drawn(options.seed).swarm,
         };
         let mut config = config::demo()?;
         config.seed = options.seed;
@@ -151,7 +153,7 @@ impl Run {
             net: Net::Memory(network.clone()),
             guards: Guards::default(),
         };
-        let (control, metrics) = (Control::new(), Metrics::in_memory());
+        let (control, metrics) = (Control::new(), machine::spare_metrics());
         let disk = MemoryDisk::new(config.segment_bytes);
         let mut rings = Rings::scaled(swarm.ring_divisor).gated(capture.is_some());
         let (taps, journaled) = (Taps::cut(&mut rings, options.plant), rings.journaled());
@@ -175,6 +177,7 @@ impl Run {
             seen: Seen::default(),
             faults: FaultDriver::new(network, disk.clone(), swarm.faults, swarm.script),
             checks,
+            auditor: Auditor::default(),
             control,
             journaled,
             metrics,
@@ -196,7 +199,10 @@ impl Run {
             Ended::Found => None,
             Ended::Stopped(stop) => Some(stop),
         });
-        Ok(self.finish(options.seed))
+        let metrics = self.metrics.clone();
+        let end = self.finish(options.seed);
+        machine::spare(metrics);
+        Ok(end)
     }
 
     /// One step of one agent, and everything that must be looked at after it.
@@ -204,6 +210,7 @@ impl Run {
         let role = self.floor.step().map_err(Ended::Stopped)?;
         let now = self.floor.now();
         self.taps.carry(&mut self.seen);
+        self.auditor.note(&self.seen, now);
         self.note(role);
         if let Some(capture) = &mut self.capture {
             capture.turn(now);
@@ -414,6 +421,10 @@ impl Run {
         if drift > 0 {
             findings.push(format!("{drift} reports that a person must explain"));
         }
+        let exchange = venue.exchange();
+        let audit = std::mem::take(&mut self.auditor).judge(exchange, table);
+        findings.extend(audit.findings.iter().map(|what| format!("audit: {what}")));
+        self.end.audit = audit;
         let differing = self.differing();
         self.end.unsafe_findings.extend(differing);
     }
@@ -542,55 +553,4 @@ fn take_in(hash: &mut Fnv128, entry: &LogEntry) {
     hash.write(&entry.at.0.to_le_bytes());
     hash.write(&[entry.kind, entry.lane]);
     hash.write(entry.body());
-}
-
-/// An agent that panics in its n-th turn.
-struct Bomb(u64);
-
-impl Agent for Bomb {
-    fn role(&self) -> &'static str {
-        "bomb"
-    }
-
-    fn work(&mut self, _: Nanos, _: &mut Probe) -> Result<usize, Fault> {
-        self.0 = self.0.saturating_sub(1);
-        assert!(self.0 > 0, "planted");
-        Ok(1)
-    }
-}
-
-/// What the machine is built from.
-struct Machine<'a> {
-    config: &'a Config,
-    opening: &'a Opening,
-    site: &'a Site,
-    sink: Option<&'a CaptureSink>,
-}
-
-impl Machine<'_> {
-    fn build(
-        &self,
-        control: &Control,
-        metrics: &Metrics,
-        disk: &MemoryDisk,
-        rings: Rings,
-    ) -> Result<Vec<Box<dyn Agent>>, Failure> {
-        let plan = Plan::of(self.config)?;
-        let dir = RunDir { id: "sim".to_owned(), path: PathBuf::new(), epoch: RunEpoch(1) };
-        let inputs = Inputs {
-            config: self.config,
-            plan: &plan,
-            clock: &Clock::monotonic(),
-            control,
-            dir: &dir,
-            sites: std::slice::from_ref(self.site),
-            opening: self.opening,
-            latency_dir: None,
-            journal_helper: false,
-            capture: self.sink,
-            plant: None,
-            disk: Some(&|| Box::new(disk.clone())),
-        };
-        wiring::agents(&inputs, metrics, rings)
-    }
 }

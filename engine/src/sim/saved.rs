@@ -2,24 +2,29 @@
 
 use super::Options;
 
-/// The list: `<seed> <steps>` a line, `#` starts a comment that says what it found.
+/// The list: `<seed> <steps>` or `<seed> session` a line, `#` starts a comment that says what it found.
 const SEEDS: &str = include_str!("seeds.txt");
 
 /// The saved runs.
 ///
 /// # Panics
-/// When a line of the list is not two numbers, which a test finds.
+/// When a line of the list is not of this form, which a test finds.
 #[must_use]
 pub fn seeds() -> Vec<Options> {
     let lines = SEEDS.lines().map(|l| l.split('#').next().unwrap_or_default().trim());
     lines
         .filter(|l| !l.is_empty())
         .map(|line| {
-            let mut numbers = line.split_whitespace().map(str::parse);
-            match (numbers.next(), numbers.next()) {
-                (Some(Ok(seed)), Some(Ok(steps))) => Options::swarm(seed, steps),
-                _ => panic!("seeds.txt: `{line}` is not `<seed> <steps>`"),
-            }
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = |word: &str| word.parse().ok();
+            let options = match words[..] {
+                [seed, "session"] => number(seed).map(Options::session),
+                [seed, steps] => {
+                    number(seed).zip(number(steps)).map(|(seed, steps)| Options::swarm(seed, steps))
+                }
+                _ => None,
+            };
+            options.unwrap_or_else(|| panic!("seeds.txt: `{line}` is not as it says at its top"))
         })
         .collect()
 }

@@ -31,6 +31,7 @@ impl Venue {
             Fault::Exit => self.pulse.exit = true,
             Fault::DelayAcks(ns) => self.pulse.delay_ns = ns,
             Fault::LoseAck => self.pulse.lose_answer = true,
+            Fault::LateAck(ns) => self.pulse.late_answer_ns = Some(ns),
             Fault::FailAck => self.pulse.fail_answer = true,
             Fault::LoseReport => self.pulse.lose_report = true,
             Fault::RepeatReport => self.pulse.repeat_report = true,

@@ -50,6 +50,8 @@ pub(crate) struct Pulse {
     pub endings: BTreeMap<(u64, u64), Ending>,
     endings_made: u64,
     pub delay_ns: u64,
+    /// The next answer that trades is late by so much, alone.
+    pub late_answer_ns: Option<u64>,
     delayed: VecDeque<(u64, ConnId, Out)>,
     lagging: BTreeMap<(u64, u64), (ConnId, Out)>,
     lagged: u64,
@@ -113,6 +115,7 @@ impl Pulse {
             endings: BTreeMap::new(),
             endings_made: 0,
             delay_ns: 0,
+            late_answer_ns: None,
             delayed: VecDeque::new(),
             lagging: BTreeMap::new(),
             lagged: 0,
@@ -215,11 +218,7 @@ impl Pulse {
         }
     }
 
-    pub fn answer_delay_ns(&self) -> u64 {
-        self.delay_ns
-    }
-
-    pub fn delay(&mut self, due_ns: u64, conn: ConnId, out: Out) {
+    fn delay(&mut self, due_ns: u64, conn: ConnId, out: Out) {
         // Answers keep their order also where the delay was shortened in between.
         let due_ns = self.delayed.back().map_or(due_ns, |last| last.0.max(due_ns));
         self.delayed.push_back((due_ns, conn, out));
@@ -394,6 +393,17 @@ impl Venue {
             None => {}
         }
         self.settle();
+    }
+
+    /// An answer leaves: now, late as all answers are, or late alone.
+    pub(crate) fn answer(&mut self, conn: ConnId, text: String, is_trade: bool) {
+        let (text, now_ns) = (Out::Text(text.into()), self.pulse.now_ns);
+        let alone = if is_trade { self.pulse.late_answer_ns.take() } else { None };
+        match (alone, self.pulse.delay_ns) {
+            (Some(late), _) => self.pulse.lag_until(now_ns + late, conn, text),
+            (None, 0) => self.out.push_back((conn, text)),
+            (None, delay) => self.pulse.delay(now_ns + delay, conn, text),
+        }
     }
 
     /// After something happened: record, private events, public messages.

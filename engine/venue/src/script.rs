@@ -10,6 +10,7 @@
 //! 14s  exit                    the venue ends at once
 //! 16s  delay-acks 500ms        answers come that much later from now on; 0ms ends it
 //! 18s  lose-ack                the next order answer is not sent (the order stands)
+//! 18s  late-ack 60s            the next order answer comes that late, those behind it do not
 //! 19s  fail-ack                the next order answer is a 500 (the order stands)
 //! 20s  lose-report             the next executionReport is not sent
 //! 21s  repeat-report           the next executionReport is sent twice
@@ -74,6 +75,8 @@ pub enum Fault {
     DelayAcks(u64),
     /// The next answer to an order or cancel is lost.
     LoseAck,
+    /// The next answer to an order or cancel is this many ns late, and those behind it are not.
+    LateAck(u64),
     /// The next answer to an order or cancel says 500.
     FailAck,
     /// The next report is lost.
@@ -207,8 +210,8 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
                      repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
-                     fail-ack, lose-report, repeat-report, late-report D, replay-reports, \
-                     deaf D, mute D, silent-cancel, foreign-trade SYMBOL, \
+                     late-ack D, fail-ack, lose-report, repeat-report, late-report D, \
+                     replay-reports, deaf D, mute D, silent-cancel, foreign-trade SYMBOL, \
                      foreign-order SYMBOL, deposit ASSET AMOUNT, withdraw ASSET AMOUNT, \
                      ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
                      close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
@@ -258,6 +261,7 @@ impl Words<'_> {
             "exit" => (Fault::Exit, 0),
             "delay-acks" => (Fault::DelayAcks(self.duration()?), 1),
             "lose-ack" => (Fault::LoseAck, 0),
+            "late-ack" => (Fault::LateAck(self.duration()?), 1),
             "fail-ack" => (Fault::FailAck, 0),
             "lose-report" => (Fault::LoseReport, 0),
             "repeat-report" => (Fault::RepeatReport, 0),
@@ -365,7 +369,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 40);
+        assert_eq!(faults.len(), 41);
         assert_eq!(faults[2].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }

@@ -335,11 +335,7 @@ impl Venue {
                 Fate::Failed => self.dialect.failed(&text),
                 Fate::Sent => text,
             };
-            let text = Out::Text(text.into());
-            match self.pulse.answer_delay_ns() {
-                0 => self.out.push_back((conn, text)),
-                delay => self.pulse.delay(self.pulse.now_ns() + delay, conn, text),
-            }
+            self.answer(conn, text, is_trade);
         }
         self.tell_events();
         self.tell_markets();
@@ -505,11 +501,7 @@ impl Venue {
             self.tell_events();
         }
         if let Some(answer) = self.pulse.filter_answer(reply.text, reply.is_trade) {
-            let text = Out::Text(answer.into());
-            match self.pulse.answer_delay_ns() {
-                0 => self.out.push_back((conn, text)),
-                delay => self.pulse.delay(now_ns + delay, conn, text),
-            }
+            self.answer(conn, answer, reply.is_trade);
         }
         self.tell_events();
         if let Some(id) = reply.ended {

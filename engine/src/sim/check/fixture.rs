@@ -18,10 +18,10 @@ use bot4_venue::symbol::SymbolSpec;
 use super::super::tap::Seen;
 use super::{Checker, View, WholeBook};
 
-pub(super) const ONE: i64 = 100_000_000;
+pub(in crate::sim) const ONE: i64 = 100_000_000;
 
 /// Everything a [`View`] borrows.
-pub(super) struct Fixture {
+pub(in crate::sim) struct Fixture {
     pub seen: Seen,
     pub venue: Exchange,
     pub books: Vec<BookState>,
@@ -137,7 +137,7 @@ fn numbered(mut entry: LogEntry, log: &[LogEntry]) -> LogEntry {
 }
 
 /// Buy one at 90.
-pub(super) fn intent(id: u64) -> OrderIntent {
+pub(in crate::sim) fn intent(id: u64) -> OrderIntent {
     OrderIntent {
         trail: Trail::default(),
         order: OrderId(id),
@@ -160,7 +160,12 @@ pub(super) fn intent(id: u64) -> OrderIntent {
 }
 
 /// A report of order `id` of [`intent`].
-pub(super) fn report(id: u64, kind: ReportKind, state: OrderState, cum: i64) -> OrderReport {
+pub(in crate::sim) fn report(
+    id: u64,
+    kind: ReportKind,
+    state: OrderState,
+    cum: i64,
+) -> OrderReport {
     OrderReport {
         at: Nanos(1),
         order: OrderId(id),

@@ -178,4 +178,4 @@ fn sent<'a>(view: &View<'a>) -> impl Iterator<Item = OrderId> + use<'a> {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(in crate::sim) mod fixture;
