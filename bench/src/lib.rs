@@ -56,6 +56,7 @@ pub mod gate;
 pub mod journal;
 pub mod kernels;
 pub mod machine;
+pub mod order_path;
 pub mod parse;
 pub mod plain_gate;
 pub mod report;

@@ -32,6 +32,14 @@ pub struct PlainOrder {
     at: f64,
 }
 
+impl PlainOrder {
+    /// An order; `at` in seconds.
+    #[must_use]
+    pub fn new(id: u64, symbol: &str, buys: bool, price: f64, qty: f64, at: f64) -> Self {
+        Self { id, symbol: symbol.to_owned(), buys, price, qty, at }
+    }
+}
+
 struct Quote {
     micro: f64,
     last: f64,
@@ -67,6 +75,18 @@ impl PlainGate {
             books.balances.insert(symbol(i), 50.0);
         }
         books.balances.insert("USDT".to_owned(), 20_000.0);
+        Self { killed: AtomicBool::new(false), books: Mutex::new(books) }
+    }
+
+    /// An account that trades `symbol` at `price`, with a million of each of its assets.
+    #[must_use]
+    pub fn of(symbol: &str, price: f64) -> Self {
+        let equity = 1e6 * (price + 1.0);
+        let mut books = Books { peak: equity, day_open: equity, ..Books::default() };
+        books.quotes.insert(symbol.to_owned(), Quote { micro: price, last: price, at: 0.0 });
+        books.positions.insert(symbol.to_owned(), 0.0);
+        books.balances.insert(symbol.to_owned(), 1e6);
+        books.balances.insert("USDT".to_owned(), 1e6);
         Self { killed: AtomicBool::new(false), books: Mutex::new(books) }
     }
 

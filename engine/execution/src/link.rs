@@ -284,7 +284,9 @@ impl Link {
         self.recovery_asked = false;
         self.clock_asked = false;
         self.counts.losses += 1;
-        if error.is_refusal() {
+        if error.is_mistrust() {
+            self.backoff.mistrusted(now);
+        } else if error.is_refusal() {
             self.backoff.refused(now, error.retry_after());
         } else {
             self.backoff.failed(now);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bot4_venue::limits::LimitRules;
 use bot4_venue::{MarketChoice, VenueOptions};
 
 use super::{Outcome, Refusal, exit};
@@ -52,6 +53,13 @@ pub struct Args {
     /// OKX: send the checksum that the venue sent until June 2026 instead of 0.
     #[arg(long)]
     old_checksum: bool,
+    /// What an account may ask and order: `real`, as the real venue; `high`, the default; `open`,
+    /// for ten thousand orders a second.
+    #[arg(long, value_parser = limits, default_value = "high")]
+    limits: LimitRules,
+    /// Never sleep, so that who sends does not pay for waking the venue; needs a CPU of its own.
+    #[arg(long)]
+    spin: bool,
     /// Folder for keys and account; default: by address, forgotten with port 0.
     #[arg(long)]
     state: Option<PathBuf>,
@@ -88,6 +96,8 @@ pub fn run(args: Args) -> Outcome {
         seed: args.seed,
         state_dir: args.state,
         fresh: args.fresh,
+        spin: args.spin,
+        limits: args.limits,
         end_with_parent: args.die_with_parent,
         ..VenueOptions::default()
     };
@@ -97,6 +107,15 @@ pub fn run(args: Args) -> Outcome {
     };
     bot4_venue::run(&options, &stop, announce).map_err(|e| format!("error: venue: {e}"))?;
     Ok(exit::DONE)
+}
+
+fn limits(text: &str) -> Result<LimitRules, String> {
+    match text {
+        "real" => Ok(LimitRules::REAL),
+        "high" => Ok(LimitRules::HIGH),
+        "open" => Ok(LimitRules::OPEN),
+        other => Err(format!("`{other}` is not one of real, high, open")),
+    }
 }
 
 fn is_pipe(path: &Path) -> bool {

@@ -141,6 +141,25 @@ pub fn config(endpoints: &Value, ca: Option<&str>) -> String {
     )
 }
 
+/// A configuration that trades `symbols` at any `venue` with these endpoints.
+pub fn config_of(venue: bot4_venues::Venue, symbols: &[&str], endpoints: &Value) -> String {
+    let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+    let hosts = keys
+        .into_iter()
+        .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
+    let dead_man = match venue {
+        bot4_venues::Venue::Binance => "dead_man = \"none_available\"\n",
+        _ => "",
+    };
+    format!(
+        "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}{dead_man}\n\
+         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
+         [journal]\n{PATIENCE}\nsegment_mib = 1\n",
+        venue.name(),
+        hosts.collect::<String>()
+    )
+}
+
 /// Sends a signal.
 pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status();

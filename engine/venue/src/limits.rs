@@ -47,6 +47,14 @@ impl LimitRules {
         ..Self::REAL
     };
 
+    /// High enough for an account that sends ten thousand orders a second, cancels and all.
+    pub const OPEN: Self = Self {
+        weight_per_minute: 6_000_000,
+        orders_per_10s: 1_000_000,
+        orders_per_day: 1_000_000_000,
+        ..Self::REAL
+    };
+
     /// The list in `exchangeInfo`.
     #[must_use]
     pub fn info(&self) -> Value {

@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dialect;
 use crate::generator::Activity;
+use crate::limits::LimitRules;
 use crate::recorded::Recording;
 use crate::script;
 use crate::session::Hub;
@@ -48,6 +49,11 @@ pub struct VenueOptions {
     pub state_dir: Option<PathBuf>,
     /// Forget what the folder holds.
     pub fresh: bool,
+    /// Never sleep: who sends to the venue then does not pay for waking it, as nobody does whose
+    /// venue is another machine. For measurements; needs a CPU of its own.
+    pub spin: bool,
+    /// What an account may ask and order.
+    pub limits: LimitRules,
     /// End when the parent process ends.
     pub end_with_parent: Option<u32>,
 }
@@ -80,26 +86,28 @@ impl Default for VenueOptions {
             activity: Activity::default(),
             state_dir: None,
             fresh: false,
+            spin: false,
+            limits: LimitRules::HIGH,
             end_with_parent: None,
         }
     }
 }
 
 /// What clients need to know; printed as JSON on the first line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Dialect.
     pub venue: String,
     /// Where market streams are (Binance: `/ws/...` and `/stream?streams=...` below it).
     pub market: String,
     /// Market streams of linear contracts, where they have an address of their own.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub linear: String,
     /// The WebSocket API, where there is one.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub api: String,
     /// Plain requests, where there are any.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rest: String,
     /// Faults on demand, see [`crate::control`].
     pub control: String,
@@ -140,11 +148,13 @@ pub fn run(
     config.old_checksum = options.old_checksum;
     config.market = market(options)?;
     config.script = faults(options)?;
+    config.limits = options.limits;
     config.life_ms = u64::try_from(options.life.as_millis()).unwrap_or(config.life_ms);
     let (stored, log) = state.account()?;
     let venue = Venue::new(config, stored)?;
     let tls = state.authority()?.server_config(options.listen.ip())?;
     let mut server = Server::listen(options.listen, tls, Hub::new(venue, log))?;
+    server.spin = options.spin;
     let address = server.address;
     let at = |path: &str| {
         if path.is_empty() { String::new() } else { format!("wss://{address}{path}") }
@@ -205,6 +215,7 @@ struct Server {
     tls: Arc<ServerConfig>,
     hub: Hub<TlsStream<TcpStream>, AccountLog>,
     now_ns: u64,
+    spin: bool,
 }
 
 impl Server {
@@ -218,7 +229,7 @@ impl Server {
             .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let address = listener.local_addr()?;
-        Ok(Self { poll, listener: Some(listener), address, tls, hub, now_ns: 0 })
+        Ok(Self { poll, listener: Some(listener), address, tls, hub, now_ns: 0, spin: false })
     }
 
     /// Stops listening while the venue is down, so that connections are refused as by a machine
@@ -285,7 +296,7 @@ impl Server {
     }
 
     fn sleep(&mut self) -> Duration {
-        if self.hub.has_unread() {
+        if self.spin || self.hub.has_unread() {
             return Duration::ZERO;
         }
         let now_ns = self.clock();

@@ -272,7 +272,9 @@ impl Link {
             pool.put(slot);
         }
         self.forget(now);
-        if error.is_refusal() {
+        if error.is_mistrust() {
+            self.backoff.mistrusted(now);
+        } else if error.is_refusal() {
             self.backoff.refused(now, error.retry_after());
         } else {
             self.backoff.failed(now);

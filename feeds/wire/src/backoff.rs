@@ -3,7 +3,9 @@
 //! An outage is answered fast, because the venue is usually back within seconds: at once, after
 //! 0.1, 0.2, 0.4, 0.8 s, then every 1.5 to 2.5 s with jitter, so that clients do not return in
 //! step. A refusal (ban, limit, firewall, certificate) is answered slowly, because going on
-//! makes it worse: 1 s doubling to 30 s, never earlier than the venue asked for.
+//! makes it worse: 1 s doubling to 30 s, never earlier than the venue asked for. A handshake that
+//! fails is no verdict of the venue: nobody is banned for it, and a balancer in trouble is mended
+//! like any outage, so it is tried again after 1, 2, then every 3 s.
 
 use std::collections::VecDeque;
 
@@ -18,6 +20,8 @@ const STEADY_MS: u64 = 1_500;
 const STEADY_JITTER_MS: u64 = 1_000;
 /// Delay after the first refusal, milliseconds.
 const REFUSED_MS: u64 = 1_000;
+/// Longest delay after a failed TLS handshake, milliseconds: back within five seconds.
+const MISTRUSTED_MS_MAX: u64 = 3_000;
 /// Longest delay after a refusal, milliseconds.
 const REFUSED_MS_MAX: u64 = 30_000;
 
@@ -61,8 +65,17 @@ impl Backoff {
 
     /// The venue turned us away and may have said for how long.
     pub fn refused(&mut self, now: Nanos, retry_after: Option<Nanos>) {
+        self.turned_away(now, REFUSED_MS_MAX, retry_after);
+    }
+
+    /// The TLS handshake failed: a certificate that is not trusted, or no TLS at all.
+    pub fn mistrusted(&mut self, now: Nanos) {
+        self.turned_away(now, MISTRUSTED_MS_MAX, None);
+    }
+
+    fn turned_away(&mut self, now: Nanos, ms_max: u64, retry_after: Option<Nanos>) {
         let doubled = REFUSED_MS << self.refusals.min(5);
-        let delay = Nanos::from_millis(doubled.min(REFUSED_MS_MAX));
+        let delay = Nanos::from_millis(doubled.min(ms_max));
         // Up to a tenth more, so that clients do not return in step.
         let jitter = Nanos(self.rng.below(delay.0 / 10));
         self.refusals = self.refusals.saturating_add(1);
@@ -143,6 +156,16 @@ mod tests {
         }
         backoff.refused(Nanos::ZERO, Some(Nanos::from_secs(120)));
         assert!(backoff.due() >= Nanos::from_secs(120));
+    }
+
+    #[test]
+    fn failed_handshakes_are_tried_again_every_three_seconds() {
+        let mut backoff = Backoff::new(2);
+        for expected_ms in [1_000, 2_000, 3_000, 3_000] {
+            backoff.mistrusted(Nanos::ZERO);
+            let ms = backoff.due().millis();
+            assert!((expected_ms..=expected_ms * 11 / 10).contains(&ms), "{ms}");
+        }
     }
 
     proptest! {

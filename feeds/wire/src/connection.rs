@@ -117,6 +117,12 @@ impl ConnError {
         )
     }
 
+    /// The TLS handshake failed: trouble of the server, or somebody else's certificate.
+    #[must_use]
+    pub const fn is_mistrust(&self) -> bool {
+        matches!(self, Self::Stream(StreamError::Certificate(_) | StreamError::Tls(_)))
+    }
+
     /// How long the server asked us to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Nanos> {

@@ -1,0 +1,122 @@
+//! The agent in front of the path: intents by the clock.
+
+use bot4_lanes::{Agent, Fault, Probe, Rx, Tx};
+use bot4_types::{
+    AccountReport, BookState, Cause, Instrument, Mark, Nanos, OrderAction, OrderId, OrderIntent,
+    OrderKind, Price, Qty, Side, StrategyId, Tif, Trail,
+};
+
+use super::Load;
+use super::site::Site;
+
+/// From the session to the first intent: the journal has its helpers, the caches are warm.
+const SETTLE: Nanos = Nanos::from_millis(200);
+/// A mark is younger than this.
+const MARK_EVERY: Nanos = Nanos::from_millis(100);
+/// An intent is good for this long.
+const GOOD_FOR: Nanos = Nanos::from_secs(5);
+
+/// Pushes one intent whenever one is due.
+pub(super) struct Schedule {
+    intents: Tx<OrderIntent>,
+    marks: Tx<Mark>,
+    account: Rx<AccountReport>,
+    instrument: Instrument,
+    price: i64,
+    pace_ns: u64,
+    left: u64,
+    next: OrderId,
+    due: Option<Nanos>,
+    marked: Nanos,
+}
+
+impl Schedule {
+    pub(super) fn new(
+        site: &Site,
+        load: Load,
+        intents: Tx<OrderIntent>,
+        marks: Tx<Mark>,
+        account: Rx<AccountReport>,
+    ) -> Self {
+        Self {
+            intents,
+            marks,
+            account,
+            instrument: *site.instrument(),
+            price: site.price(),
+            pace_ns: load.pace_ns(),
+            left: load.orders,
+            next: OrderId(1),
+            due: None,
+            marked: Nanos::ZERO,
+        }
+    }
+
+    fn mark(&mut self, now: Nanos) {
+        let tick = self.instrument.tick;
+        let mark = Mark {
+            bid: self.price - tick,
+            ask: self.price + tick,
+            micro: self.price,
+            last_trade: self.price,
+            at: now,
+            instrument: self.instrument.id,
+            state: BookState::Live,
+        };
+        // The next one finds room.
+        let _ = self.marks.push(mark);
+        self.marked = now;
+    }
+
+    /// Half a per cent away from the touch, on both sides in turn: it takes nothing.
+    fn intent(&self, due: Nanos) -> OrderIntent {
+        let side = if self.next.0 & 1 == 0 { Side::Buy } else { Side::Sell };
+        let tick = self.instrument.tick;
+        let away = self.price / 200 / tick * tick;
+        OrderIntent {
+            trail: Trail::start(due),
+            order: self.next,
+            price: Price(self.price - side.sign() * away),
+            qty: Qty(100 * self.instrument.lot),
+            stop_ticks: 1_000,
+            instrument: self.instrument.id,
+            strategy: StrategyId(0),
+            cause: Cause::Market,
+            expires: due + GOOD_FOR,
+            action: OrderAction::Place,
+            kind: OrderKind::Limit,
+            tif: Tif::Ioc,
+            side,
+        }
+    }
+}
+
+impl Agent for Schedule {
+    fn role(&self) -> &'static str {
+        "schedule"
+    }
+
+    fn work(&mut self, now: Nanos, _: &mut Probe) -> Result<usize, Fault> {
+        while let Some(report) = self.account.pop() {
+            if let AccountReport::Session { ready: true } = report {
+                self.due.get_or_insert(now + SETTLE);
+            }
+        }
+        if now.since(self.marked) >= MARK_EVERY || self.marked == Nanos::ZERO {
+            self.mark(now);
+        }
+        let mut done = 0;
+        while let Some(due) = self.due.filter(|due| *due <= now && self.left > 0)
+            && self.intents.room() > 0
+        {
+            let intent = self.intent(due);
+            // Room was asked for.
+            let _ = self.intents.push(intent);
+            self.due = Some(due + Nanos(self.pace_ns));
+            self.next = OrderId(self.next.0 + 1);
+            self.left -= 1;
+            done += 1;
+        }
+        Ok(done)
+    }
+}

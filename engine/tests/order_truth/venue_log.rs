@@ -1,0 +1,153 @@
+//! The simulated venue's own account log: what happened, told by nobody but the venue.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// An order of the venue's table.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub symbol: String,
+    pub client_id: String,
+    pub buys: bool,
+    pub price: i64,
+    pub qty: i64,
+    pub filled: i64,
+    pub status: String,
+    pub created_ms: u64,
+}
+
+/// A fill of the venue's list.
+#[derive(Clone, Debug)]
+pub struct Trade {
+    pub order: u64,
+    pub price: i64,
+    pub qty: i64,
+    pub fee: i128,
+}
+
+/// What the log says so far.
+#[derive(Default)]
+pub struct VenueLog {
+    path: PathBuf,
+    read: u64,
+    torn: String,
+    pub orders: BTreeMap<u64, Order>,
+    /// By symbol and number.
+    pub trades: BTreeMap<(String, u64), Trade>,
+    /// Largest worst case seen, by symbol: held and open on one side, at the lowest price so far.
+    pub worst: BTreeMap<String, i128>,
+    positions: BTreeMap<String, i128>,
+    lowest: BTreeMap<String, i64>,
+}
+
+impl VenueLog {
+    /// The log of the venue with this folder.
+    pub fn of(state: &Path) -> Self {
+        Self { path: state.join("account.log"), ..Self::default() }
+    }
+
+    /// Reads on. A venue that starts again writes its log anew, in its shortest form.
+    pub fn read_on(&mut self) {
+        let Ok(mut file) = File::open(&self.path) else { return };
+        if file.metadata().map_or(0, |m| m.len()) < self.read {
+            (self.read, self.torn) = (0, String::new());
+        }
+        let mut text = std::mem::take(&mut self.torn);
+        let read =
+            file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_string(&mut text));
+        self.read += read.unwrap_or(0) as u64;
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n').map(serde_json::from_str::<Value>) {
+                Some(Ok(record)) => self.take(&record),
+                Some(Err(_)) => {}
+                None => self.torn = line.to_owned(),
+            }
+        }
+    }
+
+    fn take(&mut self, record: &Value) {
+        for trade in record["trades"].as_array().into_iter().flatten() {
+            self.traded(trade);
+        }
+        let mut touched = Vec::new();
+        for order in record["orders"].as_array().into_iter().flatten() {
+            let symbol = text(order, "symbol");
+            touched.push(symbol.clone());
+            let order_read = Order {
+                symbol,
+                client_id: text(order, "client_id"),
+                buys: order["side"] == "Buy",
+                price: integer(order, "price"),
+                qty: integer(order, "qty"),
+                filled: integer(order, "filled"),
+                status: text(order, "status"),
+                created_ms: order["created_ms"].as_u64().unwrap_or(0),
+            };
+            self.orders.insert(order["id"].as_u64().unwrap_or(0), order_read);
+        }
+        touched.iter().for_each(|symbol| self.weigh(symbol));
+    }
+
+    fn traded(&mut self, trade: &Value) {
+        let symbol = text(trade, "symbol");
+        let (buyer, qty) = (trade["buyer"] == true, integer(trade, "qty"));
+        let read = Trade {
+            order: trade["order"].as_u64().unwrap_or(0),
+            price: integer(trade, "price"),
+            qty,
+            fee: trade["commission"].as_i64().unwrap_or(0).into(),
+        };
+        let lowest = self.lowest.entry(symbol.clone()).or_insert(read.price);
+        *lowest = read.price.min(*lowest);
+        if self.trades.insert((symbol.clone(), trade["id"].as_u64().unwrap_or(0)), read).is_none() {
+            let signed = if buyer { i128::from(qty) } else { -i128::from(qty) };
+            *self.positions.entry(symbol).or_default() += signed;
+        }
+    }
+
+    /// The worst case of `symbol` now, in 10^-8 of its quote asset.
+    fn weigh(&mut self, symbol: &str) {
+        let held = self.positions.get(symbol).copied().unwrap_or(0);
+        for buys in [true, false] {
+            let open = self.orders.values().filter(|o| o.symbol == symbol && o.buys == buys);
+            let open = open.filter(|o| matches!(o.status.as_str(), "New" | "PartiallyFilled"));
+            let (mut left, mut price) =
+                (0i128, self.lowest.get(symbol).copied().unwrap_or(i64::MAX));
+            for order in open {
+                left += i128::from(order.qty - order.filled);
+                if order.price > 0 {
+                    price = price.min(order.price);
+                }
+            }
+            if left == 0 || price == i64::MAX {
+                continue;
+            }
+            let worst = (if buys { held } else { -held } + left) * i128::from(price) / 100_000_000;
+            let most = self.worst.entry(symbol.to_owned()).or_default();
+            *most = worst.max(*most);
+        }
+    }
+
+    /// Own orders that came at `ms` or later, the earliest of `symbol`.
+    pub fn first_since(&self, symbol: &str, ms: u64) -> Option<u64> {
+        let own = self.orders.values().filter(|o| o.symbol == symbol && is_own(&o.client_id));
+        own.map(|o| o.created_ms).filter(|at| *at >= ms).min()
+    }
+}
+
+/// It is an order of an engine.
+pub fn is_own(client_id: &str) -> bool {
+    client_id.starts_with("b4") && client_id.len() == 16
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn integer(value: &Value, key: &str) -> i64 {
+    value[key].as_i64().unwrap_or(0)
+}
