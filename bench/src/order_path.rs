@@ -9,7 +9,7 @@
 //! execution. The load is open: an intent is due at its time whether or not the one before has
 //! left, and its latency counts from when it was due, so a path that stands still is seen by every
 //! order that should have left meanwhile. Each order is immediate-or-cancel, away from the touch:
-//! it ends by itself and nothing piles up.
+//! it ends by itself and nothing piles up. On request some of them take, so that there are fills.
 
 mod agent;
 pub mod site;
@@ -25,8 +25,8 @@ use bot4_lanes::metrics::{BUCKETS, Entry, bucket_value};
 use bot4_lanes::{Agent, Clock, Control, Journaled, Lane, LaneSpec, LogTx, Metrics, Rx, ring};
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::limits::RATE_MAX;
-use bot4_risk::{EquityStart, RiskAgent, RiskConfig, RiskLimits, RiskPorts, Scopes, units};
-use bot4_types::{AssetId, ControlMode, RunEpoch};
+use bot4_risk::{EquityStart, RiskAgent, RiskConfig, RiskLimits, RiskPorts, Scopes};
+use bot4_types::{ControlMode, Nanos, RunEpoch};
 use bot4_wire::{Connector, Endpoint, TcpConnector, TlsRoots, WsConfig};
 use hdrhistogram::Histogram;
 
@@ -42,6 +42,10 @@ const REPORTS: usize = 2_048;
 /// Longest wait for a session, and for the last order.
 const PATIENCE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(5);
+/// From the first intent on, until agents are sealed.
+const WARM_UP: Nanos = Nanos::from_millis(500);
+/// Silence after the last order.
+const REST: Nanos = Nanos::from_millis(200);
 
 /// How orders come.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,8 @@ pub struct Load {
     pub per_second: u32,
     /// How many.
     pub orders: u64,
+    /// One order in so many takes what rests at the touch, on both sides in turn; 0: none does.
+    pub taking: u64,
 }
 
 impl Load {
@@ -73,11 +79,47 @@ pub struct Round {
 
 type Failure = Box<dyn std::error::Error>;
 
-/// One round of `load` at `site` on `cpu`; `epoch` must be another one each time.
+/// What a load left behind.
+pub struct Ended {
+    /// The latencies.
+    pub round: Round,
+    /// Risk with its ledger.
+    pub risk: Box<RiskAgent>,
+    /// Orders that left.
+    pub sent: u64,
+    /// Intents that risk refused, and approved orders that execution did not send.
+    pub refused: u64,
+    /// Orders that have not ended.
+    pub open: u64,
+    /// Fills that came a second time.
+    pub duplicates: u64,
+    /// Allocations and deallocations of risk after its warm-up, where the program's allocator
+    /// counts them.
+    pub hot_allocations: u64,
+    /// Journal records, and those that were lost.
+    pub journal: (u64, u64),
+    /// Seconds from the first intent's time to the last order's end.
+    pub seconds: f64,
+}
+
+/// One round of `load` at `site` on `cpu`, of which every order must leave; `epoch` must be
+/// another one each time.
 ///
 /// # Errors
 /// When the venue cannot be reached or an order does not leave.
 pub fn round(site: &Site, load: Load, epoch: u32, cpu: Option<usize>) -> Result<Round, Failure> {
+    let ended = play(site, load, epoch, cpu)?;
+    match ended.sent == load.orders {
+        true => Ok(ended.round),
+        false => Err(format!("{} of {} orders left", ended.sent, load.orders).into()),
+    }
+}
+
+/// Plays `load` to its end, whatever leaves.
+///
+/// # Errors
+/// When the venue cannot be reached or an agent fails.
+pub fn play(site: &Site, load: Load, epoch: u32, cpu: Option<usize>) -> Result<Ended, Failure> {
     let folder = tempfile::tempdir()?;
     let machine = Machine::build(site, load, epoch, folder.path())?;
     let Machine { agents, metrics, control, clock } = machine;
@@ -89,34 +131,52 @@ pub fn round(site: &Site, load: Load, epoch: u32, cpu: Option<usize>) -> Result<
         arena: None,
         trap_syscalls: false,
     };
-    let thread = Lane::new(spec, clock, control, &metrics).spawn()?;
+    let thread = Lane::new(spec, clock.clone(), control, &metrics).spawn()?;
     let gone = metrics.find("execution", "orders_sent");
     let refused = [metrics.find("risk", "refused"), metrics.find("execution", "not_sent")];
-    let mut waited = Duration::ZERO;
+    let refusals = || refused.iter().map(bot4_lanes::Total::value).sum::<u64>();
+    let (open, made) = (metrics.find("execution", "orders_open"), metrics.find("risk", "checked"));
     let most = PATIENCE + Duration::from_nanos(load.pace_ns() * load.orders);
-    while gone.value() + refused.iter().map(|r| r.value()).sum::<u64>() < load.orders {
+    let (mut waited, mut sealed, mut began) = (Duration::ZERO, false, clock.now());
+    while waited < most && gone.value() + refusals() < load.orders {
         std::thread::park_timeout(STEP);
         waited += STEP;
-        if waited > most {
-            break;
+        if made.value() == 0 {
+            began = clock.now();
+        } else if !sealed && clock.now().since(began) > WARM_UP {
+            sealed = true;
+            thread.handle.seal();
         }
     }
-    // The last answers come in, so that the session ends in order.
-    std::thread::park_timeout(20 * STEP);
+    // The gauge of open orders follows every ten milliseconds.
+    let ended = clock.now();
+    while waited < most + PATIENCE && (open.value() > 0 || clock.now().since(ended) < REST) {
+        std::thread::park_timeout(STEP);
+        waited += STEP;
+    }
+    let seconds = ended.since(began).0 as f64 / 1e9;
+    let hot = seal::hot_allocations() + seal::hot_deallocations();
     thread.handle.stop();
     let faults = thread.handle.faults();
-    drop(thread.join());
-    if gone.value() != load.orders {
-        let refused = refused.map(|r| r.value());
-        let all = load.orders;
-        return Err(format!(
-            "{} of {all} orders left; refused by risk and execution: {refused:?}; {faults:?}",
-            gone.value()
-        )
-        .into());
+    let mut agents = thread.join();
+    if !faults.is_empty() {
+        return Err(format!("{faults:?}").into());
     }
+    let at = agents.iter().position(|a| a.role() == "risk").ok_or("risk is gone")?;
+    let any: Box<dyn std::any::Any> = agents.swap_remove(at);
+    let risk = any.downcast::<RiskAgent>().map_err(|_| "risk is somebody else")?;
     let of = |tag| histogram_of(&metrics, tag);
-    Ok(Round { total: of("tick_to_trade"), risk: of("risk"), encode: of("order_encode") })
+    Ok(Ended {
+        round: Round { total: of("tick_to_trade"), risk: of("risk"), encode: of("order_encode") },
+        sent: gone.value(),
+        refused: refusals(),
+        open: open.value(),
+        duplicates: risk.duplicates_dropped(),
+        hot_allocations: hot,
+        journal: (metrics.total("journal_records"), metrics.total("journal_lost")),
+        seconds,
+        risk,
+    })
 }
 
 /// What was counted under `tag`.
@@ -129,7 +189,6 @@ fn histogram_of(metrics: &Metrics, tag: &str) -> Histogram<u64> {
             for bucket in (0..BUCKETS).filter(|b| histogram.count(*b) > 0) {
                 all.saturating_record_n(bucket_value(bucket), histogram.count(bucket));
             }
-            all.saturating_record_n(histogram.max(), 0);
         }
     }
     all
@@ -159,10 +218,10 @@ impl Machine {
         let schedule = Schedule::new(site, load, intents, marks, account_rx);
         let ports = RiskPorts {
             marks: vec![marks_rx],
-            reports: reports_rx,
+            reports: vec![reports_rx],
             commands,
             intents: intents_rx,
-            approved,
+            approved: vec![approved],
             account,
             log: LogTx::new(log_risk, 0),
             control: control.clone(),
@@ -228,14 +287,13 @@ fn config(site: &Site) -> RiskConfig {
         runaway_intents_per_s: RATE_MAX,
         ..RiskLimits::default()
     };
-    let assets = (0..site.table.assets_len()).map(|a| AssetId(a as u8));
     RiskConfig {
         limits,
         scopes: Scopes::default(),
         breakers: BreakerLimits::default(),
         mode: ControlMode::FullAuto,
         table: site.table.clone(),
-        balances: assets.map(|asset| (asset, units(1_000_000))).collect(),
+        balances: site.balances(),
         quote: site.instrument().quote,
         strategies: 1,
         equity: EquityStart::default(),

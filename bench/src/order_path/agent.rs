@@ -3,7 +3,7 @@
 use bot4_lanes::{Agent, Fault, Probe, Rx, Tx};
 use bot4_types::{
     AccountReport, BookState, Cause, Instrument, Mark, Nanos, OrderAction, OrderId, OrderIntent,
-    OrderKind, Price, Qty, Side, StrategyId, Tif, Trail,
+    OrderKind, ParentId, Price, Qty, Side, StrategyId, Tif, Trail,
 };
 
 use super::Load;
@@ -24,6 +24,7 @@ pub(super) struct Schedule {
     instrument: Instrument,
     price: i64,
     pace_ns: u64,
+    taking: u64,
     left: u64,
     next: OrderId,
     due: Option<Nanos>,
@@ -45,6 +46,7 @@ impl Schedule {
             instrument: *site.instrument(),
             price: site.price(),
             pace_ns: load.pace_ns(),
+            taking: load.taking,
             left: load.orders,
             next: OrderId(1),
             due: None,
@@ -68,16 +70,19 @@ impl Schedule {
         self.marked = now;
     }
 
-    /// Half a per cent away from the touch, on both sides in turn: it takes nothing.
+    /// Half a per cent away from the touch, on both sides in turn, so that it takes nothing; or as
+    /// far through it.
     fn intent(&self, due: Nanos) -> OrderIntent {
         let side = if self.next.0 & 1 == 0 { Side::Buy } else { Side::Sell };
         let tick = self.instrument.tick;
-        let away = self.price / 200 / tick * tick;
+        let takes = self.taking > 0 && (self.next.0 / 2).is_multiple_of(self.taking);
+        let away = self.price / 200 / tick * tick * if takes { -1 } else { 1 };
+        let lots = if takes { 10 } else { 100 };
         OrderIntent {
             trail: Trail::start(due),
             order: self.next,
             price: Price(self.price - side.sign() * away),
-            qty: Qty(100 * self.instrument.lot),
+            qty: Qty(lots * self.instrument.lot),
             stop_ticks: 1_000,
             instrument: self.instrument.id,
             strategy: StrategyId(0),
@@ -86,6 +91,10 @@ impl Schedule {
             action: OrderAction::Place,
             kind: OrderKind::Limit,
             tif: Tif::Ioc,
+            trigger: Price(0),
+            until: Nanos::MAX,
+            reduce_only: false,
+            parent: ParentId::NONE,
             side,
         }
     }
@@ -98,7 +107,7 @@ impl Agent for Schedule {
 
     fn work(&mut self, now: Nanos, _: &mut Probe) -> Result<usize, Fault> {
         while let Some(report) = self.account.pop() {
-            if let AccountReport::Session { ready: true } = report {
+            if let AccountReport::Session { ready: true, .. } = report {
                 self.due.get_or_insert(now + SETTLE);
             }
         }

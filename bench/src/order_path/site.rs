@@ -1,13 +1,17 @@
 //! The venue of the bench: a process of its own, pinned beside the lane, and what is known of it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
-use bot4_types::{Instrument, InstrumentId, InstrumentTable};
+use bot4_types::instrument::Amount;
+use bot4_types::{AssetId, Instrument, InstrumentId, InstrumentTable};
+use bot4_venue::account::Balance;
 use bot4_venue::generator::Activity;
 use bot4_venue::limits::LimitRules;
+use bot4_venue::store::Record;
 use bot4_venue::symbol::SymbolSpec;
 use bot4_venue::{Config, Out, Ready, Venue, VenueOptions};
 use bot4_venues::binance::instruments::parse;
@@ -15,6 +19,8 @@ use bot4_venues::binance::orders;
 use bot4_venues::binance::sign::{Credentials, Signer};
 use bot4_venues::limits::RateLimits;
 
+/// The venue's amounts have eight decimals, the engine's sixteen.
+const E8: i128 = 100_000_000;
 const SYMBOL: &str = "BTCUSDT";
 /// A market that hardly moves: the bench is about orders.
 const QUIET: Activity = Activity { steps_per_second: 1, levels: 50 };
@@ -27,6 +33,7 @@ pub struct Site {
     pub table: InstrumentTable,
     /// Its limits.
     pub limits: RateLimits,
+    state: PathBuf,
     child: Child,
 }
 
@@ -54,7 +61,8 @@ impl Site {
         });
         let text = text.ok_or("no answer to exchangeInfo")?;
         let info = parse(text.as_str().as_bytes(), &[SYMBOL])?;
-        Ok(Self { ready, table: info.table, limits: info.limits, child })
+        let state = ready.ca.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { ready, table: info.table, limits: info.limits, state, child })
     }
 
     /// What is traded.
@@ -76,6 +84,35 @@ impl Site {
         let spec = specs.iter().find(|spec| spec.name == SYMBOL).expect("it is listed");
         let decimals = u32::from(self.instrument().price_decimals);
         spec.start_price / 10i64.pow(8 - decimals)
+    }
+
+    /// What the account holds at the venue's first start.
+    #[must_use]
+    pub fn balances(&self) -> Vec<(AssetId, Amount)> {
+        let all = Config::new(1, keyless()).balances.into_iter();
+        let known = |(name, units): (String, i128)| {
+            Some((self.table.find_asset(name.as_bytes())?, units * E8))
+        };
+        all.filter_map(known).collect()
+    }
+
+    /// What the account holds now by the venue's own log, free and locked together, and how many
+    /// fills the log has.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn settled(&self) -> std::io::Result<(Vec<(AssetId, Amount)>, u64)> {
+        let log = std::fs::File::open(self.state.join("account.log"))?;
+        let (mut held, mut fills) = (BTreeMap::new(), 0);
+        for line in BufReader::new(log).lines() {
+            let record: Record = serde_json::from_str(&line?).unwrap_or_default();
+            fills += record.trades.len() as u64;
+            held.extend(record.balances);
+        }
+        let known = |(name, b): (String, Balance)| {
+            Some((self.table.find_asset(name.as_bytes())?, (b.free + b.locked) * E8))
+        };
+        Ok((held.into_iter().filter_map(known).collect(), fills))
     }
 
     /// The account's key.

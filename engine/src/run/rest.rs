@@ -14,6 +14,9 @@ use super::guard::{self, Guards};
 
 /// Longest wait for one answer, connecting included.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A connection that was quiet for longer is not used again: it may have died without a word, and
+/// the question would wait for its whole patience. Less than a session takes to notice silence.
+const IDLE_MAX: Duration = Duration::from_secs(1);
 /// Answers longer than this are not taken.
 const ANSWER_LEN_MAX: u64 = 64 * 1024 * 1024;
 
@@ -67,6 +70,7 @@ impl RestClient {
             .https_only(true)
             .http_status_as_error(false)
             .timeout_global(Some(patience))
+            .max_idle_age(IDLE_MAX)
             .user_agent(concat!("bot4/", env!("CARGO_PKG_VERSION")))
             .proxy(None)
             .max_redirects(0)

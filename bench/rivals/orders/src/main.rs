@@ -53,7 +53,14 @@ struct Args {
 enum Role {
     /// The venue's process; started by the other.
     #[command(hide = true)]
-    Venue { cpu: Option<usize>, state: std::path::PathBuf, sleepy: bool },
+    Venue {
+        #[arg(long)]
+        cpu: Option<usize>,
+        #[arg(long)]
+        state: std::path::PathBuf,
+        #[arg(long)]
+        sleepy: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,10 +84,11 @@ fn compare(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (lane, venue) = trip::cpus().map_or((None, None), |(a, b)| (Some(a), Some(b)));
     let state = tempfile::tempdir()?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("venue").arg(venue.map_or_else(String::new, |cpu| cpu.to_string()));
-    command.arg(state.path()).arg(args.sleepy.to_string());
+    command.arg("venue").arg("--state").arg(state.path());
+    command.args(venue.map(|cpu| format!("--cpu={cpu}")));
+    command.args(args.sleepy.then_some("--sleepy"));
     let site = Site::start(&mut command)?;
-    let load = Load { per_second: args.per_second, orders: args.orders };
+    let load = Load { per_second: args.per_second, orders: args.orders, taking: 0 };
     let mut rows: Vec<Row> =
         vec![Row::new("bot4"), Row::new("  of it risk"), Row::new("  of it rest")];
     rows.extend(STYLES.iter().map(|style| Row::new(style.name)));
