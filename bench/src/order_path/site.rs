@@ -23,7 +23,7 @@ use bot4_venues::limits::RateLimits;
 const E8: i128 = 100_000_000;
 const SYMBOL: &str = "BTCUSDT";
 /// A market that hardly moves: the bench is about orders.
-const QUIET: Activity = Activity { steps_per_second: 1, levels: 50 };
+const QUIET: Activity = Activity { steps_per_second: 20, levels: 300 };
 
 /// A venue that runs.
 pub struct Site {

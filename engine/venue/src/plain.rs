@@ -37,14 +37,10 @@ impl Venue {
             Fate::Failed => page = Page { status: 503, body: String::new() },
             Fate::Sent => {}
         }
-        let reply = Reply { page, headers };
-        match self.pulse.answer_delay_ns() {
-            0 => Some(reply),
-            delay => {
-                let out = Out::Reply(Box::new(reply));
-                self.pulse.delay(self.pulse.now_ns() + delay, conn, out);
-                None
-            }
+        let reply = Out::Reply(Box::new(Reply { page, headers }));
+        match self.hold_answer(conn, reply, is_order) {
+            Some(Out::Reply(reply)) => Some(*reply),
+            _ => None,
         }
     }
 }

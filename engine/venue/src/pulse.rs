@@ -397,13 +397,21 @@ impl Venue {
 
     /// An answer leaves: now, late as all answers are, or late alone.
     pub(crate) fn answer(&mut self, conn: ConnId, text: String, is_trade: bool) {
-        let (text, now_ns) = (Out::Text(text.into()), self.pulse.now_ns);
+        if let Some(out) = self.hold_answer(conn, Out::Text(text.into()), is_trade) {
+            self.out.push_back((conn, out));
+        }
+    }
+
+    /// Holds an answer that comes late; gives it back where it leaves now.
+    pub(crate) fn hold_answer(&mut self, conn: ConnId, out: Out, is_trade: bool) -> Option<Out> {
+        let now_ns = self.pulse.now_ns;
         let alone = if is_trade { self.pulse.late_answer_ns.take() } else { None };
         match (alone, self.pulse.delay_ns) {
-            (Some(late), _) => self.pulse.lag_until(now_ns + late, conn, text),
-            (None, 0) => self.out.push_back((conn, text)),
-            (None, delay) => self.pulse.delay(now_ns + delay, conn, text),
+            (Some(late), _) => self.pulse.lag_until(now_ns + late, conn, out),
+            (None, 0) => return Some(out),
+            (None, delay) => self.pulse.delay(now_ns + delay, conn, out),
         }
+        None
     }
 
     /// After something happened: record, private events, public messages.
