@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bot4_alloc::seal::{self, Class};
+use bot4_execution::foreign::Declared;
 use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
 use bot4_journal::{JournalAgent, JournalConfig};
 use bot4_lanes::idle::IdleKind;
@@ -271,6 +272,7 @@ fn execution(
         endpoint,
         ws: WsConfig::default(),
         seed: u64::from(epoch.0),
+        declared: Declared::default(),
     };
     Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
 }
