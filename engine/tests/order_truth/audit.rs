@@ -69,11 +69,14 @@ struct Told {
     qty: i64,
 }
 
+/// Order, quantity, price, fee in 10^-16.
+type Fill = (u64, i64, i64, i128);
+
 #[derive(Default)]
 struct Journal {
     told: BTreeMap<u64, Told>,
-    /// By instrument and trade: order, quantity, price, fee in 10^-16.
-    fills: BTreeMap<(usize, u64), Vec<(u64, i64, i64, i128)>>,
+    /// By instrument and trade.
+    fills: BTreeMap<(usize, u64), Vec<Fill>>,
     sent: BTreeMap<u64, u64>,
     unknown_since: BTreeMap<u64, u64>,
     unknown_ns: Vec<u64>,
