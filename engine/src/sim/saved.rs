@@ -2,7 +2,8 @@
 
 use super::Options;
 
-/// The list: `<seed> <steps>` or `<seed> session` a line, `#` starts a comment that says what it found.
+/// The list: `<seed> <steps>` or `<seed> session` a line, `#` starts a comment that says what it
+/// found.
 const SEEDS: &str = include_str!("seeds.txt");
 
 /// The saved runs.

@@ -31,6 +31,14 @@ impl Row {
         all
     }
 
+    /// A round's value at `quantile`, median over the rounds.
+    fn usual(&self, quantile: f64) -> u64 {
+        let mut all: Vec<u64> =
+            self.rounds.iter().map(|round| round.value_at_quantile(quantile)).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or(0)
+    }
+
     /// How many times longer than `ours`: median, lowest and highest round.
     fn ratio(&self, ours: &Self, quantile: f64) -> [f64; 3] {
         let at = |h: &Histogram<u64>| h.value_at_quantile(quantile).max(1) as f64;
@@ -64,8 +72,7 @@ impl Table {
     /// For people.
     pub fn text(&self) -> String {
         let mut out = format!(
-            "{}\n{} {}; {} orders a second, {} a round, {} rounds in turn; the venue {}; from due \
-             to the kernel, us\n{:<36}{:>9}{:>9}{:>9}{:>9}{:>10}   p50 ratio    p99 ratio (lowest..highest)\n",
+            "{}\n{} {}; {} orders a second, {} a round, {} rounds in turn; the venue {}\n",
             self.machine,
             self.date,
             self.revision,
@@ -73,19 +80,19 @@ impl Table {
             self.load.orders,
             self.rows[0].rounds.len(),
             self.venue,
-            "",
-            "p50",
-            "p95",
-            "p99",
-            "p99.9",
-            "max"
         );
+        out.push_str(
+            "From due to the kernel, us: the median of the rounds' percentiles, then of all orders\n",
+        );
+        let _ = write!(out, "{:<36}{:>9}{:>9}{:>9}", "", "p50", "p95", "p99");
+        let _ = writeln!(out, "{:>10}{:>10}   p50 ratio    p99 ratio (rounds)", "p99.9", "max");
         for row in &self.rows {
             let all = row.all();
             let _ = write!(out, "{:<36}", row.name);
-            for (_, q) in QUANTILES {
-                let _ = write!(out, "{:>9.1}", all.value_at_quantile(q) as f64 / 1e3);
+            for (_, q) in &QUANTILES[..3] {
+                let _ = write!(out, "{:>9.1}", row.usual(*q) as f64 / 1e3);
             }
+            let _ = write!(out, "{:>10.1}", all.value_at_quantile(0.999) as f64 / 1e3);
             let ([half, ..], [ratio, low, high]) =
                 (row.ratio(&self.rows[0], 0.5), row.ratio(&self.rows[0], 0.99));
             let max = all.max() as f64 / 1e3;
@@ -100,11 +107,12 @@ impl Table {
         let row = |row: &Row| {
             let all = row.all();
             let of = |q: f64| row.ratio(&self.rows[0], q);
-            let mut ns = json!({"max": all.max()});
+            let (mut ns, mut usual) = (json!({"max": all.max()}), json!({}));
             for (name, q) in QUANTILES {
                 ns[name] = all.value_at_quantile(q).into();
+                usual[name] = row.usual(q).into();
             }
-            json!({"name": row.name.trim(), "n": all.len(), "ns": ns,
+            json!({"name": row.name.trim(), "n": all.len(), "ns": ns, "round_ns": usual,
                    "times_bot4": {"p50": of(0.5), "p99": of(0.99)}})
         };
         json!({"machine": self.machine, "date": self.date, "revision": self.revision,
