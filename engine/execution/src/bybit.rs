@@ -13,7 +13,7 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
 use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
@@ -59,7 +59,7 @@ impl Gateway for BybitGateway {
 
     fn ways(&self) -> fn(&Purpose) -> Way {
         |purpose| match purpose {
-            Purpose::Place(_) | Purpose::Cancel(_) => Way::Orders,
+            Purpose::Place(_) | Purpose::Cancel(_) | Purpose::Amend(_) => Way::Orders,
             Purpose::Subscribe => Way::Events,
             _ => Way::Rest,
         }
@@ -83,6 +83,23 @@ impl Gateway for BybitGateway {
 
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
+    }
+
+    /// In place; the venue counts what is filled in the quantity, so that a fill in the meantime
+    /// makes it no larger.
+    fn amend_way(&self, change: &Change) -> AmendWay {
+        change.in_place()
+    }
+
+    fn amend(
+        &mut self,
+        id: u64,
+        order: &Named<'_>,
+        change: &Change,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        self.encoder.amend(&change.request(id, order, now_ms), out);
     }
 
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {

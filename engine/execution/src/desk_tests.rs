@@ -387,3 +387,64 @@ fn a_silent_order_is_compared_with_the_venues_word() {
     tell(&mut desk, Told::Fill(9, 4));
     assert_eq!(desk.open(), 0);
 }
+
+fn waiting_desk() -> Desk {
+    let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1));
+    let kind = bot4_types::OrderKind::StopLossLimit;
+    let intent = OrderIntent { kind, trigger: Price(90), ..approved(1, 10) };
+    desk.admit(&intent, Nanos(1)).expect("room");
+    desk.sent(OrderId(1), Nanos(2));
+    desk
+}
+
+fn told(desk: &mut Desk) -> Vec<(ReportKind, OrderState)> {
+    reports(desk).iter().map(|r| (r.kind, r.state)).collect()
+}
+
+#[test]
+fn an_order_that_waits_is_untriggered_until_the_venue_says_otherwise() {
+    use OrderState as S;
+    use ReportKind as K;
+    let mut desk = waiting_desk();
+    tell(&mut desk, Told::State(VenueState::Untriggered, 0));
+    assert_eq!(told(&mut desk), [(K::Sent, S::Sent), (K::Acked, S::Untriggered)]);
+    desk.all_lost(Nanos(4));
+    assert_eq!(told(&mut desk), [(K::Lost, S::Unknown)]);
+    tell(&mut desk, Told::State(VenueState::Untriggered, 0));
+    assert_eq!(told(&mut desk), [(K::Found, S::Untriggered)]);
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    assert_eq!(told(&mut desk), [(K::Triggered, S::Live)]);
+    tell(&mut desk, Told::State(VenueState::Untriggered, 0));
+    assert_eq!(told(&mut desk), [], "late news");
+    tell(&mut desk, Told::Fill(5, 10));
+    assert_eq!(told(&mut desk), [(K::Fill, S::Filled)]);
+    assert_eq!(desk.counts.contradictions, 0);
+}
+
+#[test]
+fn a_fill_says_that_an_order_was_triggered() {
+    use OrderState as S;
+    use ReportKind as K;
+    let mut desk = waiting_desk();
+    tell(&mut desk, Told::Fill(5, 4));
+    let all = [
+        (K::Sent, S::Sent),
+        (K::Acked, S::Untriggered),
+        (K::Triggered, S::Live),
+        (K::Fill, S::PartiallyFilled),
+    ];
+    assert_eq!(told(&mut desk), all);
+    desk.cancel_sent(OrderId(1), Nanos(5));
+    tell(&mut desk, Told::State(VenueState::Canceled, 4));
+    assert_eq!(told(&mut desk).last(), Some(&(K::Done, S::Canceled)));
+}
+
+#[test]
+fn a_refused_cancel_leaves_an_order_waiting() {
+    let mut desk = waiting_desk();
+    tell(&mut desk, Told::State(VenueState::Untriggered, 0));
+    desk.cancel_sent(OrderId(1), Nanos(5));
+    desk.cancel_failed(OrderId(1), Failure::Refused(DoneReason::Other), Nanos(6));
+    let last = told(&mut desk).pop();
+    assert_eq!(last, Some((ReportKind::CancelRejected, OrderState::Untriggered)));
+}

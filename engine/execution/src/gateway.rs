@@ -7,7 +7,7 @@ use bot4_types::{
 };
 use bot4_venues::client_text::ClientText;
 use bot4_venues::limits::{Cost, Usage};
-use bot4_venues::place::Place;
+use bot4_venues::place::{Amend, Place};
 use bot4_venues::session::KeepAlive;
 
 use crate::order::{FillFact, Terms};
@@ -188,6 +188,35 @@ pub struct Change {
     pub from: Terms,
     /// What it should have.
     pub to: Terms,
+}
+
+impl Change {
+    /// The order rests at a limit.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self.kind, OrderKind::Limit | OrderKind::LimitMaker)
+    }
+
+    /// The change in place of an order at a venue that takes any of a limit order.
+    #[must_use]
+    pub fn in_place(&self) -> AmendWay {
+        let leaves_some = self.to.qty > self.filled;
+        if self.is_limit() && leaves_some { AmendWay::InPlace } else { AmendWay::None }
+    }
+
+    /// The request for it by the name of `order`: what stays as it is is not in it.
+    #[must_use]
+    pub fn request<'a>(&self, id: u64, order: &Named<'a>, now_ms: i64) -> Amend<'a> {
+        let other = |from: i64, to: i64| (from != to).then_some(to);
+        Amend {
+            id,
+            instrument: order.instrument,
+            client: order.client,
+            price: other(self.from.price.0, self.to.price.0),
+            qty: other(self.from.qty.0, self.to.qty.0),
+            now_ms,
+        }
+    }
 }
 
 /// How a venue changes an order that rests.

@@ -12,7 +12,7 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
 use crate::open_list::OpenList;
 use crate::pages::FillPages;
 use crate::requests::Purpose;
@@ -56,7 +56,7 @@ impl OkxGateway {
 impl Gateway for OkxGateway {
     fn ways(&self) -> fn(&Purpose) -> Way {
         |purpose| match purpose {
-            Purpose::Place(_) | Purpose::Cancel(_) => Way::Orders,
+            Purpose::Place(_) | Purpose::Cancel(_) | Purpose::Amend(_) => Way::Orders,
             Purpose::CancelAll(_) | Purpose::Subscribe => Way::Orders,
             _ => Way::Rest,
         }
@@ -88,6 +88,23 @@ impl Gateway for OkxGateway {
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
         self.open.push(order.instrument.id, order.client);
+    }
+
+    /// In place; the venue counts what is filled in the quantity, so that a fill in the meantime
+    /// makes it no larger.
+    fn amend_way(&self, change: &Change) -> AmendWay {
+        change.in_place()
+    }
+
+    fn amend(
+        &mut self,
+        id: u64,
+        order: &Named<'_>,
+        change: &Change,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        self.encoder.amend(&change.request(id, order, now_ms), out);
     }
 
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {

@@ -73,6 +73,7 @@ mod tests {
         assert_eq!((first.len(), first[0]), (20, name(25)));
         assert_eq!(list.batch(instrument, 20), [5, 4, 3, 2, 1].map(name));
         let row = |order| OrderRow {
+            terms: None,
             instrument: Some(instrument),
             symbol: Symbol::new("A").expect("short"),
             venue_order: order,

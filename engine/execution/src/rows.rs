@@ -5,7 +5,7 @@ use bot4_venues::account::{FillRow, OrderRow, Refusal, RowState, Rows, Told};
 use bot4_venues::client_text::ClientText;
 
 use crate::gateway::{Fact, Failure, OrderKey, VenueState};
-use crate::order::FillFact;
+use crate::order::{FillFact, Terms};
 
 /// How `client`, or else the venue's number, names an order of the run `epoch`.
 #[must_use]
@@ -21,7 +21,10 @@ pub fn key_of(client: &ClientText, venue_order: u64, epoch: RunEpoch) -> OrderKe
 /// what came beside, for the answer completes what the rows tell.
 pub fn tell(rows: &Rows, told: &Told, epoch: RunEpoch, facts: &mut Vec<Fact>) {
     facts.extend(rows.fills.iter().map(|fill| filled(fill, epoch)));
-    facts.extend(rows.orders.iter().map(|order| stated(order, epoch)));
+    for order in &rows.orders {
+        facts.extend(termed(order, epoch));
+        facts.push(stated(order, epoch));
+    }
     facts.extend(rows.balances.iter().map(|b| Fact::Balance {
         asset: b.asset,
         free: b.free,
@@ -58,6 +61,16 @@ fn filled(row: &FillRow, epoch: RunEpoch) -> Fact {
     };
     let key = key_of(&row.client, row.venue_order, epoch);
     Fact::Fill { key, venue_order: row.venue_order, instrument: row.instrument, fill }
+}
+
+/// The terms of an open order, where the message states them.
+fn termed(row: &OrderRow, epoch: RunEpoch) -> Option<Fact> {
+    let (price, qty) = row.terms.filter(|_| row.state == RowState::Open)?;
+    Some(Fact::Terms {
+        key: key_of(&row.client, row.venue_order, epoch),
+        venue_order: row.venue_order,
+        terms: Terms { price: Price(price), qty: Qty(qty) },
+    })
 }
 
 fn stated(row: &OrderRow, epoch: RunEpoch) -> Fact {

@@ -69,7 +69,6 @@ const fn terms(open: Open) -> Terms {
 
 /// A stop, two linked orders or a bracket, as a command: its undo withdraws it, and the undo of
 /// that brings it back.
-/// brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkedCommand {
     /// What it is about.

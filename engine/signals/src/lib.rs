@@ -30,6 +30,11 @@
 //!   filters; every intent has a protective stop distance and an expiry;
 //! * nothing is placed while the control word says anything but run, while the session is not
 //!   ready, or on an instrument whose book is not live; then what rests is cancelled;
+//! * one stop or target of its own for each (strategy, instrument), at the venue or armed here
+//!   ([`Actions::stop`]), and one pair of linked orders ([`Actions::oco`]), whose second fill is
+//!   given back;
+//! * a position has at most one exit at the venue (`router/exits.rs`), and nothing else of its
+//!   strategy on that side while it is there;
 //! * every net position has a guarded stop over all of it, which the router closes by itself
 //!   (`router/guard.rs`), whatever its strategy does;
 //! * an order of one strategy never takes an order of another: the take pulls the quote first.

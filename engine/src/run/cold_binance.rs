@@ -184,6 +184,7 @@ impl ColdVenue for BinanceCold {
 
 fn order_row(view: &OrderView) -> OrderRow {
     OrderRow {
+        terms: None,
         instrument: view.instrument,
         symbol: view.symbol,
         venue_order: view.venue_order,

@@ -274,3 +274,27 @@ fn everything_open_of_a_market_is_cancelled_over_rest() {
     let listed = account.rest("GET", "/v5/order/realtime", "category=spot&limit=50", "");
     assert_eq!(listed["result"]["list"][0]["symbol"], "ETHUSDT", "{listed}");
 }
+
+#[test]
+fn an_amend_keeps_the_number_and_is_told_by_an_event() {
+    let mut account = Account::new();
+    let placed = account.place(&json!({"orderLinkId": "b4one", "timeInForce": "PostOnly"}));
+    account.events("order");
+    let amend = |account: &mut Account, change: Value| {
+        let mut order = json!({"category": "spot", "symbol": "BTCUSDT", "orderLinkId": "b4one"});
+        order.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        account.ask("order.amend", order)
+    };
+    let answer = amend(&mut account, json!({"qty": "0.004", "price": "29000"}));
+    assert_eq!((&answer["retCode"], &answer["op"]), (&json!(0), &json!("order.amend")));
+    assert_eq!(answer["data"]["orderId"], placed["data"]["orderId"]);
+    let told = account.events("order");
+    assert_eq!((&told[0]["price"], &told[0]["qty"]), (&json!("29000"), &json!("0.004")));
+    assert_eq!((&told[0]["orderStatus"], told.len()), (&json!("New"), 1));
+    let takes = amend(&mut account, json!({"price": "250000"}));
+    assert_eq!(takes["retCode"], 170_218, "{takes}");
+    assert_eq!(amend(&mut account, json!({"qty": "0"}))["retCode"], 10_001);
+    let cancel = json!({"category": "spot", "symbol": "BTCUSDT", "orderLinkId": "b4one"});
+    account.ask("order.cancel", cancel);
+    assert_eq!(amend(&mut account, json!({"qty": "0.003"}))["retCode"], 170_213);
+}

@@ -227,3 +227,36 @@ fn a_switch_that_is_fed_no_more_cancels() {
     let wrong = account.rest("POST", "/api/v5/trade/cancel-all-after", "", r#"{"timeOut":"5"}"#);
     assert_eq!(wrong["code"], "51000", "{wrong}");
 }
+
+#[test]
+fn an_amend_is_taken_and_told_by_an_event() {
+    let mut account = Account::new();
+    account.place(&json!({"clOrdId": "b4one", "ordType": "post_only"}));
+    account.events("orders");
+    let amend = |account: &mut Account, change: Value| {
+        let mut arg = json!({"instIdCode": 189_535, "clOrdId": "b4one", "reqId": "77"});
+        arg.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        account.ask("amend-order", &arg, 1_000)
+    };
+    let answer = amend(&mut account, json!({"newSz": "0.004", "newPx": "29000"}));
+    assert_eq!((&answer["code"], &answer["data"][0]["sCode"]), (&json!("0"), &json!("0")));
+    let told = account.events("orders");
+    assert_eq!((&told[0]["px"], &told[0]["sz"]), (&json!("29000"), &json!("0.004")));
+    assert_eq!((&told[0]["amendResult"], &told[0]["reqId"]), (&json!("0"), &json!("77")));
+    assert_eq!((&told[0]["state"], told.len()), (&json!("live"), 1));
+    let balance = account.rest("GET", "/api/v5/account/balance", "", "");
+    let details = balance["data"][0]["details"].as_array().unwrap();
+    let usdt = details.iter().find(|d| d["ccy"] == "USDT").unwrap();
+    assert_eq!(usdt["frozenBal"], "116", "what it needs now");
+    // A price that would take: taken as a request, refused by the engine.
+    let answer = amend(&mut account, json!({"newPx": "250000"}));
+    assert_eq!(answer["code"], "0", "{answer}");
+    let told = account.events("orders");
+    assert_eq!((&told[0]["amendResult"], &told[0]["px"]), (&json!("-1"), &json!("29000")));
+    let named = json!({"instIdCode": 189_535, "clOrdId": "b4one"});
+    account.ask("cancel-order", &named, 1_000);
+    let gone = amend(&mut account, json!({"newSz": "0.003"}));
+    assert_eq!(gone["data"][0]["sCode"], "51503", "{gone}");
+    let other = json!({"instIdCode": 189_535, "clOrdId": "b4two", "newSz": "1"});
+    assert_eq!(account.ask("amend-order", &other, 1_000)["data"][0]["sCode"], "51603");
+}

@@ -42,6 +42,8 @@ pub struct OrderRow {
     pub state: RowState,
     /// Executed so far.
     pub executed: i64,
+    /// Limit price and whole quantity, where the venue takes amends and the message states them.
+    pub terms: Option<(i64, i64)>,
     /// Why it ended.
     pub reason: DoneReason,
 }
@@ -256,8 +258,19 @@ impl Names {
             client: client(words.client),
             state: RowState::Open,
             executed,
+            terms: None,
             reason: DoneReason::None,
         })
+    }
+
+    /// Limit price and whole quantity of an order of `symbol`; `None` for a foreign symbol, and
+    /// where the message lacks one or states it otherwise than the instrument has it.
+    #[must_use]
+    pub fn terms(&mut self, symbol: &str, [price, qty]: [&str; 2]) -> Option<(i64, i64)> {
+        let listed = self.find(symbol)?;
+        let price = market_units(price, listed.price_decimals).ok()?;
+        let qty = market_units(qty, listed.qty_decimals).ok()?;
+        (price > 0 && qty > 0).then_some((price, qty))
     }
 
     /// The row of a fill by its words; `None` where its instrument is not in the table.

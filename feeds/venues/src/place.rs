@@ -1,4 +1,4 @@
-//! A new order, as every venue's encoder takes it.
+//! A new order, and other terms for one that rests, as venues' encoders take them.
 
 use bot4_types::{ClientId, Instrument, OrderIntent, OrderKind, Side, Tif};
 
@@ -41,4 +41,21 @@ impl<'a> Place<'a> {
         let (price, trigger, qty) = (intent.price.0, intent.trigger.0, intent.qty.0);
         Self { id, instrument, client, side, kind, tif, price, trigger, qty, now_ms }
     }
+}
+
+/// Other terms for an order that rests and keeps its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Amend<'a> {
+    /// Id of the request, echoed in the answer.
+    pub id: u64,
+    /// Of which instrument.
+    pub instrument: &'a Instrument,
+    /// The order's client id.
+    pub client: ClientId,
+    /// Another limit price in price units; `None`: as it is.
+    pub price: Option<i64>,
+    /// Another whole quantity in quantity units, what is filled included; `None`: as it is.
+    pub qty: Option<i64>,
+    /// Venue time in Unix ms.
+    pub now_ms: i64,
 }

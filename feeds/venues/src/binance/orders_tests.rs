@@ -65,6 +65,19 @@ fn orders_of_a_session_carry_no_key() {
     let maker = Place { kind: OrderKind::LimitMaker, ..limit_buy(&i) };
     let text = written(|out| e.place(&maker, out));
     assert!(text.contains(r#""price":"61837.63""#) && !text.contains("timeInForce"), "{text}");
+    let stop = Place {
+        kind: OrderKind::StopLossLimit,
+        tif: Tif::Ioc,
+        trigger: 6_200_000_000_000,
+        ..limit_buy(&i)
+    };
+    assert_eq!(
+        written(|out| e.place(&stop, out)),
+        r#"{"id":281474976710657,"method":"order.place","params":{"newClientOrderId":"b400000100000002","newOrderRespType":"FULL","price":"61837.63","quantity":"0.001","recvWindow":1000,"side":"BUY","stopPrice":"62000","symbol":"BTCUSDT","timeInForce":"IOC","timestamp":1645423376532,"type":"STOP_LOSS_LIMIT"}}"#
+    );
+    let target = Place { kind: OrderKind::TakeProfit, ..stop };
+    let text = written(|out| e.place(&target, out));
+    assert!(text.contains(r#""stopPrice":"62000""#) && !text.contains("timeInForce"), "{text}");
     e.self_trade = Some(SelfTradeMode::ExpireTaker);
     let text = written(|out| e.place(&limit_buy(&i), out));
     assert!(text.contains(r#""selfTradePreventionMode":"EXPIRE_TAKER""#), "{text}");
@@ -163,13 +176,14 @@ proptest! {
     #[test]
     fn every_signed_request_verifies(
         which in 0usize..8, price in 1i64..i64::MAX, qty in 1i64..i64::MAX, order in 0u64..1 << 40,
-        name in "[A-Z0-9é\"\\\\\u{1}]{1,10}", client in "[ -~]{1,36}", kind in 0u8..3, tif in 0u8..3,
+        name in "[A-Z0-9é\"\\\\\u{1}]{1,10}", client in "[ -~]{1,36}", kind in 0u8..7, tif in 0u8..4,
     ) {
         let mut e = signed_each();
         let s = symbol(&name);
         let i = Instrument::bare(InstrumentId(0), s, 8);
         let place = Place {
             price, qty,
+            trigger: qty,
             client: ClientId::new(RunEpoch(3), OrderId(order)),
             kind: OrderKind::from_raw(kind).expect("known"),
             tif: Tif::from_raw(tif).expect("known"),
@@ -197,7 +211,7 @@ proptest! {
                 text.map(|t| bot4_types::text::parse_units(t, 8))
             };
             prop_assert_eq!(read("quantity"), Some(Ok(qty)));
-            let limit = (place.kind != OrderKind::Market).then_some(Ok(price));
+            let limit = (!place.kind.is_market()).then_some(Ok(price));
             prop_assert_eq!(read("price"), limit);
         }
     }

@@ -8,7 +8,7 @@
 
 use bot4_types::{ClientId, OrderKind, Side, Symbol, Tif};
 
-use crate::place::Place;
+use crate::place::{Amend, Place};
 use crate::rest;
 use crate::secret::SecretKeys;
 use crate::write::{decimal, digits, time};
@@ -116,6 +116,24 @@ impl Encoder {
         }
         out.extend_from_slice(b"\",\"smpType\":\"CancelMaker\",\"orderLinkId\":\"");
         out.extend_from_slice(&order.client.0);
+        out.extend_from_slice(b"\"}]}");
+    }
+
+    /// `order.amend`: another price or whole quantity, what is filled included, for an order that
+    /// keeps its number; what is as it was is not named.
+    pub fn amend(&mut self, amend: &Amend<'_>, out: &mut Vec<u8>) {
+        let i = amend.instrument;
+        self.open(amend.id, b"order.amend", &i.symbol, amend.now_ms, out);
+        out.extend_from_slice(b",\"orderLinkId\":\"");
+        out.extend_from_slice(&amend.client.0);
+        if let Some(price) = amend.price {
+            out.extend_from_slice(b"\",\"price\":\"");
+            decimal(price, i.price_decimals, out);
+        }
+        if let Some(qty) = amend.qty {
+            out.extend_from_slice(b"\",\"qty\":\"");
+            decimal(qty, i.qty_decimals, out);
+        }
         out.extend_from_slice(b"\"}]}");
     }
 
@@ -324,6 +342,29 @@ mod tests {
         };
         encoder().place(&order, &mut out);
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn an_amend_names_what_changes_alone() {
+        let (instrument, mut out) = (instrument(), Vec::new());
+        let amend = Amend {
+            id: 8,
+            instrument: &instrument,
+            client: ClientId::new(RunEpoch(1), OrderId(2)),
+            price: Some(4_900_000),
+            qty: Some(50_000),
+            now_ms: 1_711_001_595_207,
+        };
+        encoder().amend(&amend, &mut out);
+        let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let arg = &written["args"][0];
+        assert_eq!((&written["op"], &written["reqId"]), (&"order.amend".into(), &"8".into()));
+        assert_eq!((&arg["price"], &arg["qty"]), (&"49000".into(), &"0.0005".into()));
+        assert_eq!(arg["orderLinkId"], core::str::from_utf8(&amend.client.0).expect("text"));
+        out.clear();
+        encoder().amend(&Amend { price: None, ..amend }, &mut out);
+        let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        assert!(written["args"][0].get("price").is_none(), "{written}");
     }
 
     /// The order of the venue's sheet, chapter 6, with our window and without our additions.

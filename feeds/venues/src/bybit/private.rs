@@ -186,6 +186,7 @@ fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
     })?;
     (row.state, row.reason) =
         state(f.text("orderStatus")?, f.word("rejectReason"), f.word("cancelType"))?;
+    row.terms = names.terms(f.text("symbol")?, [f.word("price"), f.word("qty")]);
     Ok(row)
 }
 

@@ -21,7 +21,9 @@ pub fn refusal(code: i64, places: bool) -> Option<Refusal> {
         50_036 | 50_102 | 50_112 | 60_004 | 60_006 => R::Refused(D::Window),
         50_100..=50_101 | 50_103..=50_111 | 50_113..=50_114 => R::Session,
         60_005 | 60_007..=60_009 | 60_011 | 60_024 | 60_032 => R::Session,
-        51_400..=51_402 | 51_410 | 51_603 => R::NotFound,
+        51_400..=51_402 | 51_410 | 51_503 | 51_603 => R::NotFound,
+        // An amend that changes nothing, is under way already, or is not for such an order.
+        51_509..=51_515 => R::Refused(D::Other),
         51_008 | 51_119 | 51_127 | 51_131 => R::Refused(D::Balance),
         51_001 | 51_004 | 51_006 | 51_020 | 51_120 | 51_121 | 51_137 | 51_138 => {
             R::Refused(D::Filter)

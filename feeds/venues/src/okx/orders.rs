@@ -8,7 +8,7 @@
 
 use bot4_types::{ClientId, Instrument, OrderKind, Side, Symbol, Tif};
 
-use crate::place::Place;
+use crate::place::{Amend, Place};
 use crate::rest;
 use crate::secret::SecretKeys;
 use crate::write::{decimal, digits, rfc3339, time};
@@ -103,6 +103,27 @@ impl Encoder {
         self.named(instrument, client, out);
         out.extend_from_slice(b"}]");
         close(now_ms, out);
+    }
+
+    /// `amend-order`: another price or whole quantity, what is filled included, for an order that
+    /// keeps its number; what is as it was is not named, so that less quantity keeps its place. An
+    /// event tells what came of it, by the request's id.
+    pub fn amend(&self, amend: &Amend<'_>, out: &mut Vec<u8>) {
+        let i = amend.instrument;
+        open(amend.id, b"amend-order", out);
+        self.named(i, &amend.client, out);
+        out.extend_from_slice(b",\"reqId\":\"");
+        digits(amend.id, out);
+        if let Some(price) = amend.price {
+            out.extend_from_slice(b"\",\"newPx\":\"");
+            decimal(price, i.price_decimals, out);
+        }
+        if let Some(qty) = amend.qty {
+            out.extend_from_slice(b"\",\"newSz\":\"");
+            decimal(qty, i.qty_decimals, out);
+        }
+        out.extend_from_slice(b"\"}]");
+        close(amend.now_ms, out);
     }
 
     /// `batch-cancel-orders`: of one instrument, at most [`BATCH_MAX`].
@@ -338,6 +359,32 @@ mod tests {
         encoder.cancel_batch(9, &instrument, [client, client].iter(), 5, &mut out);
         let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(written["args"].as_array().map(Vec::len), Some(2), "{written}");
+    }
+
+    #[test]
+    fn an_amend_names_what_changes_alone() {
+        let encoder = Encoder::new(keys(), vec![1_000_000]);
+        let (instrument, mut out) = (instrument(), Vec::new());
+        let amend = Amend {
+            id: 7,
+            instrument: &instrument,
+            client: ClientId::new(RunEpoch(1), OrderId(2)),
+            price: Some(214),
+            qty: None,
+            now_ms: 1_597_026_382_085,
+        };
+        encoder.amend(&amend, &mut out);
+        let name = core::str::from_utf8(&amend.client.0).expect("text");
+        let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let arg = &written["args"][0];
+        assert_eq!((&written["op"], &arg["clOrdId"]), (&"amend-order".into(), &name.into()));
+        assert_eq!((&arg["newPx"], &arg["reqId"]), (&"2.14".into(), &"7".into()));
+        assert!(arg.get("newSz").is_none() && written.get("expTime").is_some(), "{written}");
+        out.clear();
+        encoder.amend(&Amend { price: None, qty: Some(100_000_000), ..amend }, &mut out);
+        let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let arg = &written["args"][0];
+        assert!(arg["newSz"] == "1" && arg.get("newPx").is_none(), "{written}");
     }
 
     /// The sheet's vector.

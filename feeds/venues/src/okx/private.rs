@@ -88,11 +88,13 @@ impl PrivateDecoder {
             }
             let arg = root.fields("arg").ok_or(DecodeError::Schema)?;
             let channel = arg.text("channel")?;
+            let mut told = Told::default();
             for row in root.list("data")?.iter() {
                 let f = object_of(row)?;
                 match channel {
                     "account" => wallet(&f, names, rows)?,
                     "orders" if f.text("instType")? == "SPOT" => {
+                        told.answer = told.answer.or(amend_of(&f));
                         if let Some(fill) = fill_of_event(&f, names)? {
                             rows.fills.push(fill);
                         }
@@ -101,7 +103,7 @@ impl PrivateDecoder {
                     _ => {}
                 }
             }
-            Ok(Told::default())
+            Ok(told)
         })
     }
 
@@ -174,10 +176,23 @@ fn notice(
 
 /// The answer to a request about orders. One about several is refused where all were.
 fn answer(root: &Fields<'_, '_>) -> Read<Told> {
-    let places = root.text("op")? == "order";
-    let answer = request_id(root).map(|id| refused(root, places).map(|refused| (id, refused)));
+    let op = root.text("op")?;
+    let answer = request_id(root).map(|id| refused(root, op == "order").map(|why| (id, why)));
     let answer = answer.transpose()?;
-    Ok(Told { answer, leaving: answer.is_none(), ..Told::default() })
+    let leaving = answer.is_none();
+    // That an amend was taken does not say that it is made.
+    let answer = answer.filter(|(_, refused)| op != "amend-order" || refused.is_some());
+    Ok(Told { answer, leaving, ..Told::default() })
+}
+
+/// How an amend ended that an event of its order tells, by the id of its request.
+fn amend_of(f: &Fields<'_, '_>) -> Option<(u64, Option<Refusal>)> {
+    let id = f.word("reqId").parse().ok()?;
+    match f.word("amendResult") {
+        "" => None,
+        "0" | "1" => Some((id, None)),
+        _ => Some((id, Some(Refusal::Refused(DoneReason::Other)))),
+    }
 }
 
 fn request_id(root: &Fields<'_, '_>) -> Option<u64> {
@@ -235,6 +250,7 @@ fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
         executed: f.word("accFillSz"),
     })?;
     (row.state, row.reason) = state(f.text("state")?, f.word("cancelSource"))?;
+    row.terms = names.terms(f.text("instId")?, [f.word("px"), f.word("sz")]);
     Ok(row)
 }
 

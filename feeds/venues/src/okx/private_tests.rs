@@ -36,6 +36,7 @@ fn an_event_tells_an_order_and_its_fill() {
         panic!("{:?}", decoder.rows)
     };
     assert_eq!((order.state, order.executed), (RowState::Open, 12_500_000));
+    assert_eq!(order.terms, Some((6_000_050, 50_000_000)));
     assert_eq!((order.venue_order, fill.venue_order), (452_197_707_845_865_472, order.venue_order));
     assert_eq!((fill.trade_id, fill.price, fill.qty), (242_589_207, 6_000_050, 12_500_000));
     // The venue states what the account gets: a charge is negative there.
@@ -162,4 +163,25 @@ proptest! {
         prop_assert_eq!((told.answer, decoder.rows.orders.len()), (Some((2, None)), 1));
         prop_assert!(decoder.rows.fills.is_empty() && decoder.rows.balances.is_empty());
     }
+}
+
+/// That an amend was taken says nothing; an event of its order says what came of it.
+#[test]
+fn an_amend_is_answered_by_its_event() {
+    let mut decoder = decoder();
+    let mut answer = |text: &str| decoder.decode(text.as_bytes()).expect("read");
+    let taken = r#"{"id":"9","op":"amend-order","data":[{"clOrdId":"b4","ordId":"1","reqId":"9","sCode":"0","sMsg":""}],"code":"0","msg":""}"#;
+    assert_eq!(answer(taken), Told::default());
+    let gone = taken
+        .replace("\"sCode\":\"0\"", "\"sCode\":\"51503\"")
+        .replace("\"code\":\"0\"", "\"code\":\"1\"");
+    assert_eq!(answer(&gone).answer, Some((9, Some(Refusal::NotFound))));
+    let event = |result: &str| {
+        let amended = format!("\"amendResult\":\"{result}\",\"reqId\":\"9\",\"px\"");
+        ORDER.replacen("\"px\"", &amended, 1)
+    };
+    assert_eq!(answer(&event("0")).answer, Some((9, None)));
+    let refused = Some((9, Some(Refusal::Refused(DoneReason::Other))));
+    assert_eq!(answer(&event("-1")).answer, refused);
+    assert_eq!(answer(&event("")).answer, None);
 }

@@ -202,7 +202,7 @@ impl Account {
         }
         let (outcome, limit) = self.trade(desk, conn, op, request);
         let answer = words::trade_answer(req_id.unwrap_or(""), op, &outcome, &limit, now_ms, &id);
-        let is_trade = matches!(op, "order.create" | "order.cancel");
+        let is_trade = matches!(op, "order.create" | "order.amend" | "order.cancel");
         desk.answers.push((conn, answer, is_trade));
     }
 
@@ -227,6 +227,7 @@ impl Account {
             let [order] = args else { return Err((10_001, "args must have one element")) };
             match op {
                 "order.create" => self.create(desk, order),
+                "order.amend" => amend(desk.exchange, order, now_ms),
                 "order.cancel" => cancel(desk.exchange, order, now_ms),
                 _ => Err((10_404, "op type is not found")),
             }
@@ -374,18 +375,35 @@ pub fn cancel(
     order: &Value,
     now_ms: u64,
 ) -> Result<(String, String), Denied> {
+    let found = open_one(exchange, order)?;
+    let (id, client) = (found.id, found.client_id.clone());
+    exchange.cancel(id, None, now_ms);
+    Ok((id.to_string(), client))
+}
+
+/// The open order that a request names; with both ids the venue's own wins.
+fn open_one<'a>(exchange: &'a Exchange, order: &Value) -> Result<&'a Order, Denied> {
     let market = spot_market(exchange, order)?;
-    // With both ids the venue's own wins.
     let id = order["orderId"].as_str().filter(|id| !id.is_empty());
     let found = match id {
         Some(id) => id.parse().ok().and_then(|id| exchange.orders.by_id(id)),
         None => exchange.orders.by_client(order["orderLinkId"].as_str().unwrap_or("")),
     };
     let found = found.filter(|o| o.market == market && o.status.is_open());
-    let Some(found) = found else { return Err((170_213, "Order does not exist.")) };
-    let ids = (found.id.to_string(), found.client_id.clone());
-    exchange.cancel(found.id, None, now_ms);
-    Ok(ids)
+    found.ok_or((170_213, "Order does not exist."))
+}
+
+/// Amends the order that a request names.
+fn amend(exchange: &mut Exchange, order: &Value, now_ms: u64) -> Result<(String, String), Denied> {
+    let found = open_one(exchange, order)?;
+    let number = |name: &str, now: i64| match order[name].as_str().filter(|t| !t.is_empty()) {
+        Some(text) => decimal::parse(text).map_err(|_| (10_001, "params error: number invalid")),
+        None => Ok(now),
+    };
+    let (price, qty) = (number("price", found.price)?, number("qty", found.qty)?);
+    let (id, client) = (found.id, found.client_id.clone());
+    exchange.amend_terms(id, price, qty, now_ms).map_err(|error| words::denied(&error))?;
+    Ok((id.to_string(), client))
 }
 
 /// The spot market that a request names.

@@ -328,6 +328,8 @@ pub fn denied(error: &ApiError) -> Denied {
     match error.code {
         -2010 if has("insufficient balance") => (170_131, "Insufficient balance."),
         -2010 if has("Duplicate") => (170_141, "Duplicate clientOrderId"),
+        -2010 if has("immediately match") => (170_218, "The post-only price would take."),
+        -2038 => (10_001, "The order was not modified."),
         -1121 => (10_029, "The requested symbol is invalid."),
         _ if has("Market is closed") => (10_029, "The requested symbol is not tradable."),
         _ if has("PERCENT_PRICE") => (170_193, "Buy order price is out of the price limit."),

@@ -44,6 +44,8 @@ pub struct Account {
     /// Orders that were taken and then cancelled by the venue at once, oldest first.
     pub refused: RefusedList,
     orders: Window,
+    /// The order that is being amended, and the request's own id.
+    amending: Option<(u64, String)>,
     /// When the dead-man switch strikes, Unix ns.
     pub dead_man_ns: Option<u64>,
 }
@@ -58,6 +60,7 @@ impl Account {
             conns: BTreeMap::new(),
             refused: RefusedList::default(),
             orders: Window::new(2_000),
+            amending: None,
             dead_man_ns: None,
         }
     }
@@ -129,7 +132,7 @@ impl Account {
                     self.subscribe(desk, conn, channel, op == "subscribe");
                 }
             }
-            "order" | "cancel-order" | "batch-cancel-orders" => {
+            "order" | "amend-order" | "cancel-order" | "batch-cancel-orders" => {
                 let answer = self.trade(desk, op, id.unwrap_or(""), &request);
                 desk.answers.push((conn, answer, true));
             }
@@ -184,6 +187,7 @@ impl Account {
             .iter()
             .map(|arg| match op {
                 "order" => self.place(desk, arg),
+                "amend-order" => self.amend(desk, arg),
                 _ => cancel(desk.exchange, arg, now_ms),
             })
             .collect();
@@ -207,15 +211,55 @@ impl Account {
         }
     }
 
+    /// Amends an order. What the exchange refuses of one that is open is told by an event: the
+    /// answer says only that the request was taken.
+    fn amend(&mut self, desk: &mut Desk, arg: &Value) -> Result<String, Denied> {
+        let now_ms = desk.now_ms();
+        market(desk.exchange, arg)?;
+        let gone = (51_503, "Order modification failed as the order has been filled or canceled.");
+        let Some(order) = named(desk.exchange, arg) else {
+            return Err((51_603, "Order does not exist."));
+        };
+        if !order.status.is_open() {
+            return Err(gone);
+        }
+        let number = |name: &str, now: i64| match arg[name].as_str().filter(|t| !t.is_empty()) {
+            Some(text) => decimal::parse(text).map_err(|_| (51_000, "Parameter error")),
+            None => Ok(now),
+        };
+        let (id, price, qty) =
+            (order.id, number("newPx", order.price)?, number("newSz", order.qty)?);
+        let request = arg["reqId"].as_str().unwrap_or("").to_owned();
+        self.amending = Some((id, request.clone()));
+        let outcome = desk.exchange.amend_terms(id, price, qty, now_ms);
+        if outcome.is_err() {
+            self.amending = None;
+            if let Some(order) = desk.exchange.orders.by_id(id) {
+                let mut row = Row::of(order);
+                row.amend = ("-1", &request);
+                let row = row.text(None);
+                self.tell(desk, "orders", &words::event("orders", &row), 1);
+            }
+        }
+        Ok(id.to_string())
+    }
+
     /// Tells what happened to the account.
-    pub fn told(&self, desk: &mut Desk, event: &Private, times: usize) {
+    pub fn told(&mut self, desk: &mut Desk, event: &Private, times: usize) {
         match event {
             Private::Report(report) => {
                 let fill = match &report.event {
                     Event::Trade(trade) => Some(trade),
                     _ => None,
                 };
-                let row = Row::of(&report.order).text(fill);
+                let mut row = Row::of(&report.order);
+                let asked = self.amending.take_if(|(id, _)| {
+                    *id == report.order.id && matches!(report.event, Event::Replaced(_))
+                });
+                if let Some((_, request)) = &asked {
+                    row.amend = ("0", request);
+                }
+                let row = row.text(fill);
                 self.tell(desk, "orders", &words::event("orders", &row), times);
             }
             Private::Position(changed, ms) => {

@@ -103,6 +103,8 @@ pub struct Row<'a> {
     quote: i128,
     state: &'static str,
     source: &'static str,
+    /// How an amend ended, and the id of its request.
+    pub amend: (&'static str, &'a str),
     created_ms: u64,
     updated_ms: u64,
 }
@@ -132,6 +134,7 @@ impl<'a> Row<'a> {
             quote: order.quote,
             state,
             source,
+            amend: ("", ""),
             created_ms: order.created_ms,
             updated_ms: order.updated_ms,
         }
@@ -152,6 +155,7 @@ impl<'a> Row<'a> {
             quote: 0,
             state: "canceled",
             source: "31",
+            amend: ("", ""),
             created_ms: now_ms,
             updated_ms: now_ms,
         }
@@ -171,7 +175,7 @@ impl<'a> Row<'a> {
         let _ = write!(
             out,
             concat!(
-                r#"{{"accFillSz":"{}","algoClOrdId":"","algoId":"","amendResult":"","#,
+                r#"{{"accFillSz":"{}","algoClOrdId":"","algoId":"","amendResult":"{}","#,
                 r#""amendSource":"","avgPx":"{}","cancelSource":"{}","category":"normal","ccy":"","#,
                 r#""clOrdId":"{}","code":"0","cTime":"{}","execType":"{}","fee":"{}","#,
                 r#""feeCcy":"{}","fillFee":"{}","fillFeeCcy":"{}","fillNotionalUsd":"","#,
@@ -181,6 +185,7 @@ impl<'a> Row<'a> {
                 r#""ordId":"{}","ordType":"{}","pnl":"0","posSide":"","px":"{}","pxUsd":"","#
             ),
             trimmed_text(self.filled),
+            self.amend.0,
             average,
             self.source,
             self.client,
@@ -203,12 +208,13 @@ impl<'a> Row<'a> {
             out,
             concat!(
                 r#""pxVol":"","pxType":"","quickMgnType":"","rebate":"0","rebateCcy":"","#,
-                r#""reduceOnly":"false","reqId":"","side":"{}","attachAlgoClOrdId":"","#,
+                r#""reduceOnly":"false","reqId":"{}","side":"{}","attachAlgoClOrdId":"","#,
                 r#""slOrdPx":"","slTriggerPx":"","slTriggerPxType":"","source":"","state":"{}","#,
                 r#""stpId":"","stpMode":"","sz":"{}","tag":"","tdMode":"cash","tgtCcy":"","#,
                 r#""tpOrdPx":"","tpTriggerPx":"","tpTriggerPxType":"","attachAlgoOrds":[],"#,
                 r#""tradeId":"{}","lastPx":"","uTime":"{}","isTpLimit":"false"}}"#
             ),
+            self.amend.1,
             side,
             self.state,
             trimmed_text(self.qty),
