@@ -13,13 +13,18 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
 use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
+use crate::windows::{Granted, Windows};
 
 /// A third of the dead-man switch's time, s: it is fed by the connection's own pings.
 const DEAD_MAN_FEED_S: u64 = orders::DEAD_MAN_S / 3;
+/// What the venue grants in a second until it tells more (the Bybit sheet, chapter 7): orders of
+/// all instruments together, questions of each kind.
+const GRANTED: Granted =
+    Granted { window_ms: 1_000, orders: 20, orders_all: 0, questions: 50, balances: 50 };
 /// The text ping.
 const PING: &[u8] = b"{\"op\":\"ping\"}";
 
@@ -34,6 +39,7 @@ pub struct BybitGateway {
     pages: FillPages,
     /// Orders that are to be looked for in the history.
     older: SecondList,
+    windows: Windows,
 }
 
 impl BybitGateway {
@@ -48,6 +54,7 @@ impl BybitGateway {
             dead_man,
             pages: FillPages::new(table.all().len()),
             older: SecondList::default(),
+            windows: Windows::new(&GRANTED, 1),
         }
     }
 }
@@ -63,6 +70,10 @@ impl Gateway for BybitGateway {
             Purpose::Subscribe => Way::Events,
             _ => Way::Rest,
         }
+    }
+
+    fn permits(&mut self, act: &Act<'_>, now_ms: i64) -> bool {
+        self.windows.permits(act, now_ms)
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
@@ -148,6 +159,9 @@ impl Gateway for BybitGateway {
 
     fn decode(&mut self, text: &[u8], facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let told = self.decoder.decode(text).map_err(|_| NotUnderstood)?;
+        if let Some(limit) = self.decoder.limit.take() {
+            self.windows.observe(limit.most, limit.left, limit.now_ms);
+        }
         self.pages.note(&self.decoder.rows.fills);
         rows::tell(&self.decoder.rows, &told, self.epoch, facts);
         Ok(())

@@ -29,8 +29,9 @@ pub struct Answer {
 
 /// Carries requests written as [`bot4_venues::rest`] has it.
 pub trait Courier: Send {
-    /// Takes a request. False where there is no room; it was not sent then.
-    fn send(&mut self, id: u64, request: &[u8]) -> bool;
+    /// Takes a request; one that is `urgent` waits for no other. False where there is no room; it
+    /// was not sent then.
+    fn send(&mut self, id: u64, request: &[u8], urgent: bool) -> bool;
     /// The next answer, in any order.
     fn take(&mut self) -> Option<Answer>;
 }

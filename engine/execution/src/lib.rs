@@ -52,6 +52,7 @@ pub mod table;
 pub mod transitions;
 mod upkeep;
 pub mod venue_clock;
+mod windows;
 
 pub use agent::{ExecutionAgent, ExecutionConfig, ExecutionPorts};
 pub use binance::BinanceGateway;

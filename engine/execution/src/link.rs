@@ -311,8 +311,8 @@ impl Link {
                 requester.send(self.requests.next_id(), &self.out, &purpose, now)
             }
             (Way::Rest, None) => {
-                let id = self.requests.next_id();
-                self.courier.as_mut().is_some_and(|courier| courier.send(id, &self.out))
+                let (id, urgent) = (self.requests.next_id(), !purpose.is_question());
+                self.courier.as_mut().is_some_and(|courier| courier.send(id, &self.out, urgent))
             }
             _ => {
                 let leg = self.legs.iter_mut().find(|leg| leg.way == way);

@@ -12,12 +12,17 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
 use crate::open_list::OpenList;
 use crate::pages::FillPages;
 use crate::requests::Purpose;
 use crate::rows;
+use crate::windows::{Granted, Windows};
 
+/// What the venue grants (the OKX sheet, chapter 2): orders of an instrument, and of the account,
+/// in two seconds; each kind of question likewise.
+const GRANTED: Granted =
+    Granted { window_ms: 2_000, orders: 60, orders_all: 1_000, questions: 60, balances: 10 };
 /// The text ping, neither JSON nor a control frame.
 const PING: &[u8] = b"ping";
 
@@ -30,6 +35,7 @@ pub struct OkxGateway {
     pages: FillPages,
     /// Orders that were placed and not told ended.
     open: OpenList,
+    windows: Windows,
 }
 
 impl OkxGateway {
@@ -49,6 +55,7 @@ impl OkxGateway {
             epoch,
             pages: FillPages::new(instruments),
             open: OpenList::default(),
+            windows: Windows::new(&GRANTED, instruments),
         }
     }
 }
@@ -60,6 +67,10 @@ impl Gateway for OkxGateway {
             Purpose::CancelAll(_) | Purpose::Subscribe => Way::Orders,
             _ => Way::Rest,
         }
+    }
+
+    fn permits(&mut self, act: &Act<'_>, now_ms: i64) -> bool {
+        self.windows.permits(act, now_ms)
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

@@ -33,6 +33,15 @@ pub enum Purpose {
     CancelAll(InstrumentId),
 }
 
+impl Purpose {
+    /// Something is asked and nothing done by it: it may wait behind what does something.
+    #[must_use]
+    pub const fn is_question(&self) -> bool {
+        use Purpose as P;
+        matches!(self, P::Status(_) | P::FillsOf(_) | P::FillsAfter(..) | P::Balances | P::Time)
+    }
+}
+
 /// A request without answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {

@@ -481,9 +481,8 @@ impl ExecutionAgent {
     fn may_ask(&self, purpose: &Purpose, now: Nanos) -> bool {
         let way = self.gateway.ways();
         let is_rest = |purpose: &Purpose| way(purpose) == Way::Rest;
-        let limited = self.wall.unix_ms(now) < self.rest_after_ms;
-        let free = self.link.has_line(purpose);
-        !is_rest(purpose) || (free && !limited && self.link.requests.count(is_rest) < REST_AT_ONCE)
+        let free = self.link.has_line(purpose) && !self.is_paused(purpose, now);
+        !is_rest(purpose) || (free && self.link.requests.count(is_rest) < REST_AT_ONCE)
     }
 
     /// A session that does not get on is given up; questions that stay unanswered may be asked

@@ -4,6 +4,7 @@ use bot4_lanes::Probe;
 use bot4_types::Nanos;
 
 use crate::agent::ExecutionAgent;
+use crate::gateway::Way;
 use crate::requests::Purpose;
 
 impl ExecutionAgent {
@@ -29,10 +30,20 @@ impl ExecutionAgent {
         self.link.send(Purpose::Time, now, || probe.stamp());
     }
 
+    /// The venue wants nothing over HTTPS now, and this would go that way.
+    pub(crate) fn is_paused(&self, purpose: &Purpose, now: Nanos) -> bool {
+        let by_rest = (self.gateway.ways())(purpose) == Way::Rest;
+        by_rest && self.wall.unix_ms(now) < self.rest_after_ms
+    }
+
     /// Feeds the venue's dead-man switch when it is time.
     pub(crate) fn feed_dead_man(&mut self, now: Nanos, probe: &Probe) {
         let Some(every) = self.gateway.dead_man_every() else { return };
         if self.dead_man_at.is_some_and(|at| now.since(at) < every) {
+            return;
+        }
+        // Asking on would only make the venue's pause longer; what it cancels meanwhile is told.
+        if self.is_paused(&Purpose::DeadMan, now) {
             return;
         }
         self.dead_man_at = Some(now);

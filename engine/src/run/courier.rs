@@ -1,15 +1,18 @@
-//! Carries order entry's questions over HTTPS: helper threads that wait, so that the lane does
-//! not. A few of them, because one silent answer must not hold up the others.
+//! Carries order entry's requests over HTTPS: helper threads that wait, so that the lane does not.
+//! A few of them, because one silent answer must not hold up the others; and where there are
+//! several, one of them takes no questions, so that a cancel or the dead-man switch's feed finds it
+//! free even while all questions hang.
 
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bot4_execution::courier::{Answer, Courier};
+use bot4_execution::courier::{Answer, Courier, Granted};
 
 use super::access::Access;
 use super::cold::ColdError;
-use super::rest::RestClient;
+use super::rest::{Carried, RestClient};
 
 /// Requests that may wait; recovery asks for each open order.
 const WAITING_MAX: usize = 4_096;
@@ -21,9 +24,52 @@ struct Job {
     request: Vec<u8>,
 }
 
+/// What waits to be carried.
+#[derive(Default)]
+struct Waiting {
+    urgent: VecDeque<Job>,
+    questions: VecDeque<Job>,
+    /// Nobody sends any more.
+    over: bool,
+}
+
+/// The queue between the lane and its helpers.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+impl Queue {
+    /// A helper that panicked while it held the lock held nothing else.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, urgent ones first; with `urgent_only` no other. `None` when it is over.
+    fn next(&self, urgent_only: bool) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            if waiting.over {
+                return None;
+            }
+            let job = waiting.urgent.pop_front();
+            let question = |w: &mut Waiting| w.questions.pop_front().filter(|_| !urgent_only);
+            let job = match job {
+                None if !urgent_only => question(&mut waiting),
+                job => job,
+            };
+            if job.is_some() {
+                return job;
+            }
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// The courier.
 pub struct RestCourier {
-    jobs: SyncSender<Job>,
+    queue: Arc<Queue>,
     answers: Receiver<Answer>,
 }
 
@@ -37,25 +83,40 @@ impl RestCourier {
     /// # Errors
     /// When there is no such host, or a thread cannot be started.
     pub fn start(access: &Access, helpers: usize) -> Result<Self, ColdError> {
-        let (jobs, waiting) = sync_channel::<Job>(WAITING_MAX);
         let (done, answers) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
+        let queue = Arc::new(Queue::default());
         for n in 0..helpers {
             let rest = RestClient::with_patience(access, PATIENCE)?;
-            let (waiting, done) = (Arc::clone(&waiting), done.clone());
+            let (queue, done) = (Arc::clone(&queue), done.clone());
+            let urgent_only = n == 0 && helpers > 1;
             std::thread::Builder::new()
                 .name(format!("courier.{n}"))
-                .spawn(move || carry_all(&rest, &waiting, &done))
+                .spawn(move || carry_all(&rest, &queue, urgent_only, &done))
                 .map_err(ColdError::Resolver)?;
         }
-        Ok(Self { jobs, answers })
+        Ok(Self { queue, answers })
+    }
+}
+
+impl Drop for RestCourier {
+    fn drop(&mut self) {
+        self.queue.lock().over = true;
+        self.queue.more.notify_all();
     }
 }
 
 impl Courier for RestCourier {
-    fn send(&mut self, id: u64, request: &[u8]) -> bool {
-        let sent = self.jobs.try_send(Job { id, request: request.to_vec() });
-        !matches!(sent, Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))
+    fn send(&mut self, id: u64, request: &[u8], urgent: bool) -> bool {
+        let mut waiting = self.queue.lock();
+        let queue = if urgent { &mut waiting.urgent } else { &mut waiting.questions };
+        if queue.len() >= WAITING_MAX {
+            return false;
+        }
+        queue.push_back(Job { id, request: request.to_vec() });
+        drop(waiting);
+        // The one that is free may be the one that takes no questions.
+        self.queue.more.notify_all();
+        true
     }
 
     fn take(&mut self) -> Option<Answer> {
@@ -64,17 +125,43 @@ impl Courier for RestCourier {
 }
 
 /// Until nobody can send any more.
-fn carry_all(rest: &RestClient, waiting: &Mutex<Receiver<Job>>, done: &Sender<Answer>) {
-    loop {
-        // A helper that panicked while it held the lock held nothing else.
-        let next = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-        let Ok(Job { id, request }) = next else { return };
+fn carry_all(rest: &RestClient, queue: &Queue, urgent_only: bool, done: &Sender<Answer>) {
+    while let Some(Job { id, request }) = queue.next(urgent_only) {
         let answer = match rest.carry(&request) {
-            Ok((status, body)) => Answer { id, status, body, ..Answer::default() },
+            Ok(Carried { status, wait_s, body }) => {
+                Answer { id, status, body, granted: Granted { wait_s, ..Granted::default() } }
+            }
             Err(_) => Answer { id, ..Answer::default() },
         };
         if done.send(answer).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(jobs: &[(u64, bool)]) -> Queue {
+        let queue = Queue::default();
+        for (id, urgent) in jobs {
+            let mut waiting = queue.lock();
+            let list = if *urgent { &mut waiting.urgent } else { &mut waiting.questions };
+            list.push_back(Job { id: *id, request: Vec::new() });
+        }
+        queue
+    }
+
+    #[test]
+    fn what_cannot_wait_passes_questions_and_finds_a_helper_of_its_own() {
+        let queue = queue(&[(1, false), (2, true), (3, false), (4, true)]);
+        let ids: Vec<u64> = (0..4).filter_map(|_| queue.next(false)).map(|job| job.id).collect();
+        assert_eq!(ids, [2, 4, 1, 3]);
+        let queue = self::queue(&[(1, false), (2, true)]);
+        assert_eq!(queue.next(true).map(|job| job.id), Some(2));
+        // Only a question is left: the helper waits until it is over.
+        queue.lock().over = true;
+        assert!(queue.next(true).is_none() && queue.lock().questions.len() == 1);
     }
 }

@@ -20,6 +20,16 @@ const IDLE_MAX: Duration = Duration::from_secs(1);
 /// Answers longer than this are not taken.
 const ANSWER_LEN_MAX: u64 = 64 * 1024 * 1024;
 
+/// An answer.
+pub struct Carried {
+    /// HTTP status.
+    pub status: u16,
+    /// How long nothing more should be asked, s, where it says so.
+    pub wait_s: Option<u32>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// A client of the venue's REST host.
 pub struct RestClient {
     agent: ureq::Agent,
@@ -101,7 +111,7 @@ impl RestClient {
     /// # Errors
     /// When there is no answer, or the host is left alone for now.
     pub fn ask(&self, request: &[u8]) -> Result<(u16, Vec<u8>), ColdError> {
-        self.guards.ask(guard::REST, || self.carry(request))
+        self.guards.ask(guard::REST, || self.carry(request).map(|c| (c.status, c.body)))
     }
 
     /// As [`ask`](Self::ask), whatever the breakers say: for a session that decides by itself when
@@ -109,7 +119,7 @@ impl RestClient {
     ///
     /// # Errors
     /// When there is no answer.
-    pub fn carry(&self, request: &[u8]) -> Result<(u16, Vec<u8>), ColdError> {
+    pub fn carry(&self, request: &[u8]) -> Result<Carried, ColdError> {
         let unread = || ColdError::Rest("a request".to_owned(), "it is none".to_owned());
         let request = RestRequest::parse(request).ok_or_else(unread)?;
         let url = format!("{}{}", self.base, request.path);
@@ -126,7 +136,9 @@ impl RestClient {
             self.agent.run(built)
         }
         .map_err(wrong)?;
+        let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let wait_s = wait.and_then(|text| text.trim().parse().ok());
         let body = answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec();
-        Ok((answer.status().as_u16(), body.map_err(wrong)?))
+        Ok(Carried { status: answer.status().as_u16(), wait_s, body: body.map_err(wrong)? })
     }
 }

@@ -1,8 +1,8 @@
 //! Counters of requests that decay all the time instead of beginning anew: a venue's rate limit of
 //! this kind grants a burst and then a steady pace.
 //!
-//! Pure: time is an argument (venue time in Unix ms). The count is this process's own, and it is
-//! corrected where the venue tells its. Source: the Kraken sheet, chapter 7.
+//! Pure: time is an argument (venue time in Unix ms). The count is this process's own. Source: the
+//! Kraken sheet, chapter 7.
 
 /// A counter. Counts are held in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +45,6 @@ impl Decaying {
         self.level += cost as i64 * 1_000;
     }
 
-    /// The venue says that it is full.
-    pub const fn fill(&mut self, now_ms: i64) {
-        self.decay(now_ms);
-        if self.level < self.most {
-            self.level = self.most;
-        }
-    }
-
     /// A clock that steps back gives nothing back.
     const fn decay(&mut self, now_ms: i64) {
         if now_ms <= self.at_ms {
@@ -86,10 +78,8 @@ mod tests {
         assert!(!counter.try_take(1, 1, 2_999) && counter.try_take(1, 1, 3_000));
         counter.spend(20, 3_000);
         assert_eq!(taken(&mut counter, 13_000), 1, "29 less 20 of 10");
-        counter.fill(13_000);
-        assert!(!counter.try_take(1, 0, 13_499) && counter.try_take(1, 0, 13_500));
         let mut wider = counter.under(20, 2_000);
-        assert_eq!(taken(&mut wider, 13_500), 10);
+        assert_eq!(taken(&mut wider, 13_000), 10);
     }
 
     proptest! {

@@ -9,6 +9,8 @@
 //! what a scanner reads at once. An input that was found to be read wrongly is added there.
 
 mod common;
+#[path = "fuzz/private.rs"]
+mod private;
 
 use std::time::{Duration, Instant};
 

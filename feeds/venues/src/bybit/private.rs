@@ -19,9 +19,20 @@ use crate::market::DecodeError;
 /// Longest message in bytes; a page of a hundred fills has some 80 kB.
 const LEN_MAX: usize = 1024 * 1024;
 /// New orders pause when no more than this many are left of the limit: cancels share it.
-const LEFT_MIN: u64 = 2;
+const LEFT_MIN: u32 = 2;
 
 type Read<T> = Result<T, DecodeError>;
+
+/// The limit of new orders as an answer told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Granted in a second.
+    pub most: u32,
+    /// Left of the present one.
+    pub left: u32,
+    /// The venue's time of the answer, Unix ms.
+    pub now_ms: i64,
+}
 
 /// Reads the account's messages.
 pub struct PrivateDecoder {
@@ -29,13 +40,20 @@ pub struct PrivateDecoder {
     names: Names,
     /// The rows of the last message.
     pub rows: Rows,
+    /// The limit of new orders, where an answer told it since it was looked for.
+    pub limit: Option<Limit>,
 }
 
 impl PrivateDecoder {
     /// A decoder for the instruments and assets of `table`. Allocates.
     #[must_use]
     pub fn new(table: &InstrumentTable) -> Self {
-        Self { scratch: Scratch::new(LEN_MAX), names: Names::new(table), rows: Rows::with_room() }
+        Self {
+            scratch: Scratch::new(LEN_MAX),
+            names: Names::new(table),
+            rows: Rows::with_room(),
+            limit: None,
+        }
     }
 
     /// Reads a message of a connection.
@@ -43,13 +61,13 @@ impl PrivateDecoder {
     /// # Errors
     /// [`DecodeError`]: it cannot be trusted in any part. The caller must treat it as lost.
     pub fn decode(&mut self, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows } = self;
+        let Self { scratch, names, rows, limit } = self;
         rows.clear();
         scratch.read(text, |root| {
             let root = object_of(root)?;
             match (root.get("topic").and_then(text_of), root.has("retCode")) {
                 (Some(topic), _) => event(topic, &root, names, rows).map(|()| Told::default()),
-                (None, true) => trade_answer(&root),
+                (None, true) => trade_answer(&root, limit),
                 (None, false) => private_answer(&root),
             }
         })
@@ -60,7 +78,7 @@ impl PrivateDecoder {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn page(&mut self, id: u64, status: u16, text: &[u8]) -> Read<Told> {
-        let Self { scratch, names, rows } = self;
+        let Self { scratch, names, rows, .. } = self;
         rows.clear();
         if status != 200 {
             let code = if status == 403 { 403 } else { -1 };
@@ -92,7 +110,7 @@ impl PrivateDecoder {
 }
 
 /// An answer of the trade connection.
-fn trade_answer(root: &Fields<'_, '_>) -> Read<Told> {
+fn trade_answer(root: &Fields<'_, '_>, limit: &mut Option<Limit>) -> Read<Told> {
     let op = root.text("op")?;
     let header = root.fields("header");
     let number = |name: &str| {
@@ -105,7 +123,11 @@ fn trade_answer(root: &Fields<'_, '_>) -> Read<Told> {
     let places = op == "order.create";
     let mut told = Told { leaving: code == 10_019, ..Told::default() };
     told.answer = id_of(root, "reqId").map(|id| (id, refusal(code, reset_ms, now_ms, places)));
-    let left = number("X-Bapi-Limit-Status").and_then(|n| u64::try_from(n).ok());
+    let count = |name| number(name).and_then(|n| u32::try_from(n).ok());
+    let left = count("X-Bapi-Limit-Status");
+    if let (true, Some(most), Some(left)) = (places, count("X-Bapi-Limit"), left) {
+        *limit = Some(Limit { most, left, now_ms });
+    }
     if places && left.is_some_and(|left| left < LEFT_MIN) && reset_ms > 0 {
         told.pause_until_ms = Some(reset_ms);
     }

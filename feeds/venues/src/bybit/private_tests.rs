@@ -65,6 +65,10 @@ fn answers_name_their_request_and_what_became_of_it() {
             code, left
         )
     };
+    let mut limits = PrivateDecoder::new(&table());
+    limits.decode(trade(0, "9").as_bytes()).expect("read");
+    let limit = Limit { most: 10, left: 9, now_ms: 1_764_401_421_683 };
+    assert_eq!((limits.limit.take(), limits.limit.take()), (Some(limit), None));
     let told = answer(&trade(0, "9"));
     assert_eq!((told.answer, told.pause_until_ms), (Some((41, None)), None));
     assert_eq!(answer(&trade(0, "1")).pause_until_ms, Some(1_764_401_421_682));
