@@ -79,6 +79,8 @@ pub enum Kind {
     Ban,
     /// An open order is gone, and nobody is told.
     SilentCancel,
+    /// Another program on the account trades, or lets an order rest: the engine stops trading.
+    Foreign,
 }
 
 impl Kind {
@@ -117,6 +119,7 @@ impl Kind {
         Self::Mute,
         Self::Ban,
         Self::SilentCancel,
+        Self::Foreign,
     ];
 
     /// Its name in the output.
@@ -156,6 +159,7 @@ impl Kind {
             Self::Mute => "mute",
             Self::Ban => "ban",
             Self::SilentCancel => "silent_cancel",
+            Self::Foreign => "foreign",
         }
     }
 
@@ -180,6 +184,7 @@ impl Kind {
             F::Mute(_) => Self::Mute,
             F::Ban(_) => Self::Ban,
             F::SilentCancel => Self::SilentCancel,
+            F::ForeignTrade(_) | F::ForeignOrder(_) => Self::Foreign,
             _ => return None,
         })
     }

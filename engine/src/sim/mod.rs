@@ -36,6 +36,7 @@ mod opening;
 mod run;
 pub mod saved;
 mod session;
+mod statements;
 mod swarm;
 mod tap;
 mod venue_agent;

@@ -11,19 +11,21 @@ use bot4_journal::JournalAgent;
 use bot4_journal::hash::Fnv128;
 use bot4_lanes::{Control, Journaled, Metrics};
 use bot4_risk::RiskAgent;
+use bot4_risk::latch::LatchKind;
 use bot4_types::{
     AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, Side, VenueId, Wall,
 };
 use bot4_wire::transport::memory::Network;
 
 use super::audit::Auditor;
-use super::check::{Bounds, Checks, View, WholeBook};
+use super::check::{Bounds, Checks, OTHERS, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
 use super::machine::{self, Bomb, Machine};
 use super::opening::opening;
 use super::session::Session;
+use super::statements::Statements;
 use super::swarm::Swarm;
 use super::tap::{Plant, Seen, Taps};
 use super::venue_agent::VenueAgent;
@@ -107,6 +109,7 @@ struct Run {
     taps: Taps,
     seen: Seen,
     faults: FaultDriver,
+    statements: Statements,
     checks: Checks,
     auditor: Auditor,
     control: Control,
@@ -156,6 +159,7 @@ impl Run {
         let (control, metrics) = (Control::new(), machine::spare_metrics());
         let disk = MemoryDisk::new(config.segment_bytes);
         let mut rings = Rings::scaled(swarm.ring_divisor).gated(capture.is_some());
+        let statements = Statements::new(rings.tx("commands"));
         let (taps, journaled) = (Taps::cut(&mut rings, options.plant), rings.journaled());
         let instruments = opening.info.table.all().len();
         let bounds = Bounds {
@@ -176,6 +180,7 @@ impl Run {
             taps,
             seen: Seen::default(),
             faults: FaultDriver::new(network, disk.clone(), swarm.faults, swarm.script),
+            statements,
             checks,
             auditor: Auditor::default(),
             control,
@@ -228,6 +233,9 @@ impl Run {
         if !self.sealed && now > WARM_AFTER {
             self.sealed = true;
             self.floor.seal();
+        }
+        if let Some(venue) = self.floor.agent::<VenueAgent>("venue") {
+            self.statements.turn(now, venue, &self.opening.info.table);
         }
         self.look(role, waits_ended)
     }
@@ -287,6 +295,7 @@ impl Run {
             seen: &self.seen,
             venue: venue.exchange(),
             new_orders: &[],
+            others: false,
             books: &self.books,
             whole: &whole,
             journaled: self.journaled.get(t::LOG_RISK),
@@ -345,6 +354,10 @@ impl Run {
         else {
             return Vec::new();
         };
+        // The venue's trades are not ours alone.
+        if self.checks.others {
+            return Vec::new();
+        }
         let exchange = venue.exchange();
         let differs = |instrument: &Instrument| {
             let market = exchange.market(instrument.symbol.as_str())?;
@@ -386,8 +399,8 @@ impl Run {
         let (open, unknown) = execution.open_and_unknown();
         let risk = self.floor.agent::<RiskAgent>("risk")?;
         let venue = self.floor.agent::<VenueAgent>("venue")?.exchange();
-        let theirs: Vec<&str> =
-            venue.orders.open(None).map(|order| order.client_id.as_str()).collect();
+        let ids = venue.orders.open(None).map(|order| order.client_id.as_str());
+        let theirs: Vec<&str> = ids.filter(|id| !id.starts_with(OTHERS)).collect();
         let ledger = risk.core().ledger();
         let assets = (0..self.opening.info.table.assets_len()).map(|a| AssetId(a as u8));
         let reserved = assets.filter(|a| ledger.reserved(*a) != 0).count();
@@ -410,6 +423,13 @@ impl Run {
         };
         let table = &self.opening.info.table;
         let findings = &mut self.end.unsafe_findings;
+        if self.checks.others {
+            let latched = risk.core().latches().is_standing(LatchKind::Drift);
+            if !latched {
+                findings.push("another program acted on the account, and trading went on".into());
+            }
+            return;
+        }
         for (name, theirs) in venue.balances() {
             let Some(asset) = table.find_asset(name.as_bytes()) else { continue };
             let ours = risk.expected_balance(asset);
@@ -417,9 +437,10 @@ impl Run {
                 findings.push(format!("balance of {name}: ours {ours}, the venue's {theirs}"));
             }
         }
-        let drift = risk.core().ledger().counts().drift();
-        if drift > 0 {
-            findings.push(format!("{drift} reports that a person must explain"));
+        let drift = risk.core().drift();
+        if drift > 0 || risk.core().drifted() > 0 {
+            let difference = risk.core().difference();
+            findings.push(format!("{drift} things that a person must explain {difference:?}"));
         }
         let exchange = venue.exchange();
         let audit = std::mem::take(&mut self.auditor).judge(exchange, table);

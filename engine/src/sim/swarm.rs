@@ -153,6 +153,7 @@ impl Swarm {
         let mut later = SplitMix64::new(rng.next_u64());
         self.draw_clocks_and_disk(span, &mut later);
         self.draw_account(span, &mut SplitMix64::new(rng.next_u64()));
+        self.draw_others(span, &mut SplitMix64::new(rng.next_u64()));
         self.faults.sort_by_key(|(at, _)| *at);
         if self.script.iter().any(|t| matches!(t.fault, script::Fault::DelayAcks(_))) {
             let fault = script::Fault::DelayAcks(0);
@@ -217,6 +218,20 @@ impl Swarm {
                 self.script.push(script::Timed { at_ns, fault });
             }
         }
+    }
+
+    /// Somebody else on the account, in few runs and late: it ends the trading.
+    fn draw_others(&mut self, span: u64, rng: &mut SplitMix64) {
+        if rng.below(12) > 0 {
+            return;
+        }
+        let symbol = SYMBOLS[rng.below(self.symbols as u64) as usize].to_owned();
+        let fault = match rng.below(2) {
+            0 => script::Fault::ForeignTrade(symbol),
+            _ => script::Fault::ForeignOrder(symbol),
+        };
+        let at_ns = FIRST_FAULT.0 + span - span / 3 + rng.below(span / 3 + 1);
+        self.script.push(script::Timed { at_ns, fault });
     }
 
     fn draw_one(&mut self, kind: Kind, at: Nanos, rng: &mut SplitMix64) {

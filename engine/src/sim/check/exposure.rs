@@ -151,7 +151,8 @@ impl Checker for ExposureCheck {
         for entry in &view.seen.risk_log {
             self.log(entry, view)?;
         }
-        if view.role == "venue" { self.venue(view) } else { Ok(()) }
+        // The venue's books are not ours alone once somebody else is there.
+        if view.role == "venue" && !view.others { self.venue(view) } else { Ok(()) }
     }
 }
 

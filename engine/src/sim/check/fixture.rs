@@ -78,6 +78,7 @@ impl Fixture {
             seen: &self.seen,
             venue: &self.venue,
             new_orders: &orders,
+            others: false,
             books: &self.books,
             whole: &self.whole,
             journaled: self.journaled,

@@ -53,6 +53,8 @@ pub struct View<'a> {
     pub venue: &'a Exchange,
     /// Orders that the venue took in this step.
     pub new_orders: &'a [&'a Order],
+    /// Another program has acted on the account.
+    pub others: bool,
     /// Trust in each instrument's book, by index.
     pub books: &'a [BookState],
     /// Live books with the venue's newest update.
@@ -103,10 +105,15 @@ pub struct Bounds {
     pub mark_age_max: Nanos,
 }
 
+/// What client ids of other programs on the account begin with.
+pub const OTHERS: &str = "web_";
+
 /// All checkers.
 pub struct Checks {
     checkers: Vec<Box<dyn Checker>>,
     next_order: u64,
+    /// Another program has acted on the account.
+    pub others: bool,
     /// Looks taken, all checkers together.
     pub looks: u64,
     /// Books compared level by level.
@@ -131,7 +138,7 @@ impl Checks {
             Box::new(time::Time::default()),
             Box::new(waiting::Waiting),
         ];
-        Self { checkers, next_order, looks: 0, books_compared: 0 }
+        Self { checkers, next_order, others: false, looks: 0, books_compared: 0 }
     }
 
     /// Looks at a step; `view.new_orders` is filled in here.
@@ -141,9 +148,10 @@ impl Checks {
     pub fn look(&mut self, view: &View<'_>) -> Result<(), String> {
         let from = self.next_order;
         self.next_order = view.venue.ids.order;
-        let new: Vec<&Order> =
-            (from..self.next_order).filter_map(|id| view.venue.orders.by_id(id)).collect();
-        let view = View { new_orders: &new, ..*view };
+        let new = (from..self.next_order).filter_map(|id| view.venue.orders.by_id(id));
+        let (others, new): (Vec<&Order>, _) = new.partition(|o| o.client_id.starts_with(OTHERS));
+        self.others |= !others.is_empty();
+        let view = View { new_orders: &new, others: self.others, ..*view };
         self.looks += self.checkers.len() as u64;
         self.books_compared += view.whole.len() as u64;
         self.checkers
