@@ -7,7 +7,9 @@
 //! a price far on the safe side, to be filled at once or not at all. Either the venue names the
 //! first order, or this one takes its place and ends unfilled; in both cases the client id is used
 //! up, the venue's id is known, and the order's state can be asked for. Where the repetition is
-//! refused, which proves nothing, the order is looked for among the latest of its instrument.
+//! refused, which proves nothing, the order is looked for among the latest of its instrument; so it
+//! is where nothing may be placed any more, and where no price is safe enough. For the same reason
+//! no list that lacks an order, and no status 404, ever counts as "not found".
 //!
 //! The venue takes no name but its own for cancels: ids are remembered from answers and events.
 //! Fills are told by pages alone; the events count them.
@@ -40,6 +42,8 @@ const NUMBERS_MAX: usize = 2 * limits::ORDERS_OPEN_MAX;
 const SILENCE_MS: i64 = 5_000;
 /// How far on the safe side of its price an order is repeated, a part in so many.
 const SAFE_PART: i64 = 4;
+/// And how far at least, where the venue's least value is in the way.
+const SAFE_PART_MIN: i64 = 10;
 
 /// What an order was sent with, until the venue has named it.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +86,8 @@ pub struct CoinbaseGateway {
     asked: Vec<(OrderId, Form)>,
     /// Orders whose repetition was refused.
     refused: Vec<OrderId>,
+    /// No order may be placed, not even one that cannot trade.
+    held: bool,
     /// Heartbeats heard at the last look, and when one was new, venue ms.
     beats: (u64, i64),
 }
@@ -104,6 +110,7 @@ impl CoinbaseGateway {
             own: BTreeMap::new(),
             asked: Vec::new(),
             refused: Vec::new(),
+            held: false,
             beats: (0, 0),
         }
     }
@@ -195,12 +202,11 @@ impl CoinbaseGateway {
                 rows.retain(|row| row.client.own() == Some((epoch, order)));
                 told.more = false;
             }
-            Form::ById => {
-                told.more = false;
-                if refused.is_none() && self.decoder.rows.orders.is_empty() {
-                    told.answer = told.answer.map(|(id, _)| (id, Some(Refusal::NotFound)));
-                }
-            }
+            // A list that lacks it is one that lags.
+            Form::ById => told.more = false,
+        }
+        if refused == Some(Refusal::NotFound) {
+            told.answer = told.answer.map(|(id, _)| (id, Some(Refusal::OutcomeUnknown)));
         }
     }
 }
@@ -210,18 +216,19 @@ fn own(client: &ClientId) -> Option<OrderId> {
     ClientId::parse(&client.0).map(|(_, order)| order)
 }
 
-/// A price at which an order cannot trade: a quarter on the safe side, as far as the venue's least
-/// value allows.
-fn safe_price(instrument: &Instrument, sent: &Sent) -> i64 {
+/// A price at which an order cannot trade: a quarter on the safe side, less where the venue's least
+/// value asks for more, but a tenth at least; `None` where that is too little.
+fn safe_price(instrument: &Instrument, sent: &Sent) -> Option<i64> {
     let tick = instrument.tick.max(1);
     let part = sent.price / SAFE_PART;
     match sent.side {
-        Side::Sell => (sent.price.saturating_add(part) / tick).saturating_add(1) * tick,
+        Side::Sell => (sent.price.checked_add(part)? / tick).checked_add(1)?.checked_mul(tick),
         Side::Buy => {
             let least = instrument.notional_min / i128::from(sent.qty.max(1));
-            let least = i64::try_from(least).unwrap_or(i64::MAX) / tick + 1;
-            let safe = ((sent.price - part) / tick).max(least);
-            (safe.saturating_mul(tick)).min(sent.price)
+            let least = i64::try_from(least).ok()? / tick + 1;
+            let safe = ((sent.price - part) / tick).max(least).checked_mul(tick)?;
+            let most = sent.price - sent.price / SAFE_PART_MIN;
+            (safe > 0 && safe <= most).then_some(safe)
         }
     }
 }
@@ -250,6 +257,10 @@ impl Gateway for CoinbaseGateway {
             return false;
         }
         now_ms - at_ms > SILENCE_MS
+    }
+
+    fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     fn asks_for_fills(&self) -> bool {
@@ -298,12 +309,15 @@ impl Gateway for CoinbaseGateway {
         let Some(id) = own(&order.client) else { return };
         let (instrument, number) = (order.instrument, self.id_of(order).map(str::to_owned));
         let sent = self.sent.iter().find(|sent| sent.order == id).copied();
-        let form = match (number, sent) {
+        let may_repeat = !self.held && !self.refused.contains(&id);
+        let safe = |sent: Sent| safe_price(instrument, &sent).map(|price| (sent, price));
+        let again = sent.filter(|_| may_repeat).and_then(safe);
+        let form = match (number, again) {
             (Some(number), _) => {
                 self.encoder.orders(OrdersOf::Id(&number), "", now_ms, out);
                 Form::ById
             }
-            (None, Some(sent)) if !self.refused.contains(&id) => {
+            (None, Some((sent, price))) => {
                 let again = Place {
                     id: 0,
                     instrument,
@@ -311,7 +325,7 @@ impl Gateway for CoinbaseGateway {
                     side: sent.side,
                     kind: OrderKind::Limit,
                     tif: Tif::Ioc,
-                    price: safe_price(instrument, &sent),
+                    price,
                     trigger: 0,
                     qty: sent.qty,
                     now_ms,

@@ -142,12 +142,50 @@ fn answers_and_events_name_orders_for_cancels() {
 fn safe_prices_are_far_away_and_worth_enough() {
     let (_, instrument) = gateway();
     let of = |side, price, qty| safe_price(&instrument, &Sent { order: ORDER, side, price, qty });
-    assert_eq!(of(Side::Buy, 6_000_000, 1_000_000), 4_500_000);
-    assert_eq!(of(Side::Sell, 6_000_000, 1_000_000), 7_500_001);
+    assert_eq!(of(Side::Buy, 6_000_000, 1_000_000), Some(4_500_000));
+    assert_eq!(of(Side::Sell, 6_000_000, 1_000_000), Some(7_500_001));
     // Worth 1.20 at its price, where one unit is the least: 50,000.01 is as far as it goes.
-    assert_eq!(of(Side::Buy, 6_000_000, 20), 5_000_001);
-    assert_eq!(of(Side::Buy, 6_000_000, 10), 6_000_000);
-    assert_eq!(of(Side::Sell, i64::MAX, 1), i64::MAX);
+    assert_eq!(of(Side::Buy, 6_000_000, 20), Some(5_000_001));
+    assert_eq!(of(Side::Buy, 6_000_000, 18), None, "not a tenth");
+    assert_eq!(of(Side::Buy, 6_000_000, 10), None);
+    assert_eq!(of(Side::Sell, i64::MAX, 1), None);
+    assert_eq!(of(Side::Buy, 0, 1_000_000_000), None);
+}
+
+#[test]
+fn nothing_that_lacks_an_order_proves_that_it_does_not_exist() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    let unknown = [Fact::Failed { id: 9, failure: Failure::OutcomeUnknown }];
+    let status = Purpose::Status(ORDER);
+    // Repeated, named, and then not in a list that lags: asked again, of the same id.
+    written(|out| gateway.status(1, &named(&instrument, 0), 1, out));
+    assert_eq!(told(&mut gateway, status, 404, "{}"), unknown);
+    written(|out| gateway.status(2, &named(&instrument, 0), 1, out));
+    assert_eq!(told(&mut gateway, status, 200, &taken("a-1")), [Fact::More { id: 9 }]);
+    let empty = r#"{"orders":[],"has_next":false}"#;
+    for page in [empty, "404"] {
+        let (path, _) = written(|out| gateway.status(3, &named(&instrument, 0), 1, out));
+        assert!(path.ends_with("?order_ids=a-1"), "{path}");
+        match page {
+            "404" => assert_eq!(told(&mut gateway, status, 404, "not found"), unknown),
+            page => assert_eq!(told(&mut gateway, status, 200, page), [Fact::Answered { id: 9 }]),
+        }
+    }
+}
+
+#[test]
+fn nothing_is_repeated_where_nothing_may_be_placed_or_no_price_is_safe() {
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    let mut asked = |held: bool, instrument: &Instrument| {
+        gateway.hold(held);
+        written(|out| gateway.status(1, &named(instrument, 0), 1, out)).0
+    };
+    assert!(asked(true, &instrument).ends_with("/batch?product_ids=BTC-USD&limit=100"));
+    assert_eq!(asked(false, &instrument), "/api/v3/brokerage/orders");
+    let dear = Instrument { notional_min: 6_000_000 * 1_000_000, ..instrument };
+    assert!(asked(false, &dear).ends_with("/batch?product_ids=BTC-USD&limit=100"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The session's way from connecting to trading, and what the venue says on it.
 
-use bot4_lanes::{Fault, Probe};
+use bot4_lanes::{Fault, Phase, Probe};
 use bot4_types::{DoneReason, ExecMsg, Nanos, OrderId};
 use bot4_venues::limits::Cost;
 use bot4_wire::ConnError;
@@ -465,6 +465,7 @@ impl ExecutionAgent {
         self.link.out.clear();
         let request = self.link.requests.next_id();
         let named = Named { instrument: &instrument, venue_order, client };
+        self.gateway.hold(self.ports.control.phase() != Phase::Run);
         match question {
             Question::Status(_) => {
                 self.gateway.status(request, &named, now_ms, &mut self.link.out);

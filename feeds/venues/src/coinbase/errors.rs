@@ -46,14 +46,13 @@ pub fn of_cancel(reason: &str) -> Refusal {
     }
 }
 
-/// What the HTTP status of an answer means, where it says all; `None` where the body does.
+/// What the HTTP status of an answer means, where it says all; `None` where the body does. A 404 may
+/// be somebody's between us and the venue.
 #[must_use]
 pub fn of_status(status: u16) -> Option<Refusal> {
     match status {
-        200 => None,
-        400 => Some(Refusal::Refused(DoneReason::Other)),
+        200 | 400 => None,
         401 | 403 => Some(Refusal::Session),
-        404 => Some(Refusal::NotFound),
         429 => Some(Refusal::Limited { until_ms: 0, orders_only: false }),
         // No answer, or a server that does not know either.
         _ => Some(Refusal::OutcomeUnknown),
@@ -70,7 +69,7 @@ mod tests {
             assert_eq!(of_order(error), Refusal::OutcomeUnknown, "{error}");
         }
         assert_eq!(of_order("INSUFFICIENT_FUND"), Refusal::Refused(DoneReason::Balance));
-        for status in [0, 408, 500, 502, 503, 504, 520] {
+        for status in [0, 404, 408, 500, 502, 503, 504, 520] {
             assert_eq!(of_status(status), Some(Refusal::OutcomeUnknown), "{status}");
         }
         assert_eq!(of_status(200), None);

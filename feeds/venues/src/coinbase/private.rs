@@ -174,6 +174,13 @@ impl PrivateDecoder {
         if let Some(refusal) = of_status(status) {
             return Ok(Told { answer: Some((id, Some(refusal))), ..Told::default() });
         }
+        if status == 400 {
+            // The venue's own words, or somebody's between.
+            let ours = scratch.read(text, |root| Ok(object_of(root)?.has("error")));
+            let refused = Refusal::Refused(DoneReason::Other);
+            let refusal = if ours == Ok(true) { refused } else { Refusal::OutcomeUnknown };
+            return Ok(Told { answer: Some((id, Some(refusal))), ..Told::default() });
+        }
         scratch.read(text, |root| {
             let root = object_of(root)?;
             let mut told = Told { answer: Some((id, None)), ..Told::default() };

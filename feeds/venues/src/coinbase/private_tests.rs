@@ -141,6 +141,11 @@ fn answers_to_orders_name_them_or_say_why_not() {
     assert_eq!(of(PageKind::Placed, 0, ""), Ok(Some(Refusal::OutcomeUnknown)));
     assert_eq!(of(PageKind::Placed, 503, "<html>"), Ok(Some(Refusal::OutcomeUnknown)));
     assert_eq!(of(PageKind::Placed, 401, "Unauthorized"), Ok(Some(Refusal::Session)));
+    let invalid = r#"{"error":"INVALID_ARGUMENT","error_details":"x","message":"x"}"#;
+    let refused = Refusal::Refused(DoneReason::Other);
+    assert_eq!(of(PageKind::Placed, 400, invalid), Ok(Some(refused)));
+    assert_eq!(of(PageKind::Placed, 400, "<html>"), Ok(Some(Refusal::OutcomeUnknown)));
+    assert_eq!(of(PageKind::Orders, 404, invalid), Ok(Some(Refusal::OutcomeUnknown)));
     assert!(of(PageKind::Placed, 200, "{}").is_err());
     let results = |first: &str, second: &str| {
         format!(
