@@ -72,13 +72,10 @@ fn config(venue: Venue, symbols: &[&str], endpoints: &Value) -> String {
     let hosts = keys
         .into_iter()
         .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
-    let (dead_man, equity) = match venue {
-        Venue::Coinbase => ("dead_man = \"none_available\"\n", "USD"),
-        _ => ("", "USDT"),
-    };
+    let none = "dead_man = \"none_available\"\n";
+    let dead_man = if venue == Venue::Coinbase { none } else { "" };
     format!(
         "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}{dead_man}\n\
-         [risk]\nequity_asset = \"{equity}\"\n\n\
          [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
          [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n",
         venue.name(),

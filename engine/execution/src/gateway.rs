@@ -271,8 +271,8 @@ pub trait Gateway: Send {
     fn is_silent(&mut self, _now_ms: i64) -> bool {
         false
     }
-    /// From now on no order may be placed, by whatever name, or again one may: told before questions
-    /// are written.
+    /// From now on no order may be placed, by whatever name, or again one may: told before
+    /// questions are written.
     fn hold(&mut self, _held: bool) {}
     /// Fills are told by answers alone: they are asked for as soon as a state counts more.
     fn asks_for_fills(&self) -> bool {

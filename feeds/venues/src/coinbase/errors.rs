@@ -46,8 +46,8 @@ pub fn of_cancel(reason: &str) -> Refusal {
     }
 }
 
-/// What the HTTP status of an answer means, where it says all; `None` where the body does. A 404 may
-/// be somebody's between us and the venue.
+/// What the HTTP status of an answer means, where it says all; `None` where the body does. A 404
+/// may be somebody's between us and the venue.
 #[must_use]
 pub fn of_status(status: u16) -> Option<Refusal> {
     match status {
