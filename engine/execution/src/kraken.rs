@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, OrderId, RunEpoch};
+use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, OrderId, OrderKind, RunEpoch};
 use bot4_venues::kraken::KEEP_ALIVE_S;
 use bot4_venues::kraken::orders::{self, Channel, DEAD_MAN_S, Encoder};
 use bot4_venues::kraken::private::{PageKind, PrivateDecoder};
@@ -151,11 +151,10 @@ impl Gateway for KrakenGateway {
         }
     }
 
-    /// Less quantity in place: the order keeps its place in the queue. What costs the place at this
-    /// venue as well is done by cancelling and placing, whose halves the ledger knows.
+    /// In place, which costs less of the counters than a cancel; the venue counts what is filled in
+    /// the quantity, so that a fill in the meantime makes it no larger.
     fn amend_way(&self, change: &Change) -> AmendWay {
-        let trims = change.to.price == change.from.price && change.to.qty < change.from.qty;
-        if trims && change.to.qty > change.filled { AmendWay::InPlace } else { AmendWay::None }
+        change.in_place()
     }
 
     fn amend(
@@ -166,7 +165,8 @@ impl Gateway for KrakenGateway {
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
-        self.encoder.trim(id, order.instrument, &order.client, change.to.qty.0, now_ms, out);
+        let post_only = change.kind == OrderKind::LimitMaker;
+        self.encoder.amend(&change.request(id, order, now_ms), post_only, out);
     }
 
     fn cost_amend(&self, _: AmendWay) -> Cost {

@@ -282,7 +282,7 @@ fn the_dead_man_switch_strikes_for_the_account_when_it_is_not_fed() {
 }
 
 #[test]
-fn less_quantity_keeps_the_order_and_batches_are_answered_together() {
+fn amends_keep_the_order_and_batches_are_answered_together() {
     let mut account = Account::new();
     let placed = account.place(&json!({"order_qty": 0.05, "cl_ord_id": "b4trim"}));
     account.talker.take(CONN);
@@ -290,6 +290,10 @@ fn less_quantity_keeps_the_order_and_batches_are_answered_together() {
     assert_eq!(answer["result"]["order_id"], placed["result"]["order_id"], "{answer}");
     let told = account.entries("executions");
     assert_eq!((&told[0]["exec_type"], &told[0]["order_qty"]), (&json!("amended"), &json!(0.02)));
+    let change = json!({"cl_ord_id": "b4trim", "limit_price": 30001.5, "order_qty": 0.03});
+    assert_eq!(account.answer("amend_order", &change)["success"], true);
+    let told = account.entries("executions");
+    assert_eq!((&told[0]["limit_price"], &told[0]["order_qty"]), (&json!(30001.5), &json!(0.03)));
     let order =
         json!({"order_type": "limit", "side": "buy", "order_qty": 0.01, "limit_price": 30000.5});
     let answer =

@@ -268,8 +268,8 @@ impl Names {
     #[must_use]
     pub fn terms(&mut self, symbol: &str, [price, qty]: [&str; 2]) -> Option<(i64, i64)> {
         let listed = self.find(symbol)?;
-        let price = market_units(price, listed.price_decimals).ok()?;
-        let qty = market_units(qty, listed.qty_decimals).ok()?;
+        let price = (self.units)(price, listed.price_decimals).ok()?;
+        let qty = (self.units)(qty, listed.qty_decimals).ok()?;
         (price > 0 && qty > 0).then_some((price, qty))
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::gateway::{Failure, OrderKey, VenueState};
-use bot4_types::{InstrumentId, OrderKind, Side, Symbol, Tif};
+use bot4_types::{InstrumentId, Side, Symbol, Tif};
 use bot4_venues::rest::RestRequest;
 use bot4_venues::secret::Scheme;
 

@@ -8,11 +8,11 @@
 //! account. Numbers are bare and have a point. Allocation: none once the buffers have grown.
 
 use bot4_types::text::{UNITS_TEXT_MAX, write_units};
-use bot4_types::{ClientId, Instrument, OrderKind, Side, Tif};
+use bot4_types::{ClientId, OrderKind, Side, Tif};
 use ring::digest;
 
 use crate::json::write_text;
-use crate::place::Place;
+use crate::place::{Amend, Place};
 use crate::rest;
 use crate::secret::SecretKeys;
 use crate::write::{digits, rfc3339, time};
@@ -91,24 +91,25 @@ impl Encoder {
         self.close(order.id, out);
     }
 
-    /// `amend_order`: the order keeps its number and has `qty` in all from now on.
-    pub fn trim(
-        &self,
-        id: u64,
-        instrument: &Instrument,
-        client: &ClientId,
-        qty: i64,
-        now_ms: i64,
-        out: &mut Vec<u8>,
-    ) {
+    /// `amend_order`: the order keeps its number. With `post_only` another price must not take.
+    pub fn amend(&self, amend: &Amend<'_>, post_only: bool, out: &mut Vec<u8>) {
+        let i = amend.instrument;
         open("amend_order", out);
         out.extend_from_slice(b"\"cl_ord_id\":\"");
-        out.extend_from_slice(&client.0);
-        out.extend_from_slice(b"\",\"order_qty\":");
-        number(qty, instrument.qty_decimals, out);
-        out.push(b',');
-        deadline(now_ms, out);
-        self.close(id, out);
+        out.extend_from_slice(&amend.client.0);
+        out.extend_from_slice(b"\",");
+        if let Some(price) = amend.price {
+            out.extend_from_slice(b"\"limit_price\":");
+            number(price, i.price_decimals, out);
+            out.extend_from_slice(if post_only { b",\"post_only\":true," } else { b"," });
+        }
+        if let Some(qty) = amend.qty {
+            out.extend_from_slice(b"\"order_qty\":");
+            number(qty, i.qty_decimals, out);
+            out.push(b',');
+        }
+        deadline(amend.now_ms, out);
+        self.close(amend.id, out);
     }
 
     /// `cancel_order`, of at most [`BATCH_MAX`]; each gets an answer of its own.
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
     use crate::rest::RestRequest;
     use crate::secret::Scheme;
-    use bot4_types::{InstrumentId, OrderId, RunEpoch, Symbol};
+    use bot4_types::{Instrument, InstrumentId, OrderId, RunEpoch, Symbol};
 
     /// The secret of the sheet's vector.
     const SECRET: &str =
@@ -333,7 +334,13 @@ mod tests {
             encoder().place(&Place { instrument: &whole, qty: 5, tif: Tif::Fok, ..order }, out);
         });
         assert!(text.contains(r#""order_qty":5.0,"#), "{text}");
-        let text = written(|out| encoder().trim(8, &instrument, &client, 5, 1, out));
+        let (price, qty) = (Some(7), Some(5));
+        let amend = Amend { id: 8, instrument: &instrument, client, price, qty, now_ms: 1 };
+        let text = written(|out| encoder().amend(&amend, true, out));
+        let parts = r#""limit_price":0.7,"post_only":true,"order_qty":0.00000005,"deadline""#;
+        assert!(text.contains(parts), "{text}");
+        let text = written(|out| encoder().amend(&Amend { price: None, ..amend }, true, out));
+        assert!(!text.contains("price") && !text.contains("post_only"), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(value["method"], "amend_order");
         assert_eq!(value["params"]["deadline"], "1970-01-01T00:00:01.001Z");

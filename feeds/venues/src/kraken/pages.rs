@@ -24,13 +24,15 @@ pub(super) fn orders(
     let list = result.fields("open").or_else(|| result.fields("closed"));
     for (name, order) in list.ok_or(DecodeError::Schema)?.iter() {
         let f = object_of(order)?;
-        let pair = f.fields("descr").ok_or(DecodeError::Schema)?.text("pair")?;
+        let descr = f.fields("descr").ok_or(DecodeError::Schema)?;
+        let symbol = pairs.symbol(descr.text("pair")?);
         let mut row = names.order(&OrderWords {
-            symbol: pairs.symbol(pair),
+            symbol,
             order: name,
             client: f.word("cl_ord_id"),
             executed: number_or_text(&f, "vol_exec")?,
         })?;
+        row.terms = names.terms(symbol, [descr.word("price"), number_or_text(&f, "vol")?]);
         (row.state, row.reason) = state(f.text("status")?, f.word("reason"))?;
         // "Closed" is said of orders that end with less than all of it as well.
         if row.state == RowState::Filled

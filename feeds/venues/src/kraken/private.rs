@@ -37,7 +37,8 @@ struct Known {
     number: u64,
     symbol: String,
     client: ClientText,
-    /// The whole quantity as the message has it; empty where not told.
+    /// Limit price and whole quantity as the messages have them; empty where not told.
+    price: String,
     qty: String,
     /// Executed so far, in units; `None` where nobody counted from the beginning.
     executed: Option<i64>,
@@ -236,6 +237,7 @@ fn execution(
             number,
             symbol: String::new(),
             client: ClientText::EMPTY,
+            price: String::new(),
             qty: String::new(),
             executed: (what == "pending_new").then_some(0),
         },
@@ -260,6 +262,7 @@ fn execution(
         executed: f.number("cum_qty").unwrap_or(""),
     })?;
     (row.state, row.reason) = (state, reason);
+    row.terms = names.terms(&entry.symbol, [&entry.price, &entry.qty]);
     let stated = f.has("cum_qty").then_some(row.executed);
     let whole = (state == RowState::Filled && !fill && !entry.qty.is_empty())
         .then(|| names.qty(&entry.symbol, &entry.qty))
@@ -301,6 +304,9 @@ impl Known {
         }
         if let Ok(client) = f.text("cl_ord_id") {
             self.client = crate::account::client(client);
+        }
+        if let Ok(price) = f.number("limit_price") {
+            price.clone_into(&mut self.price);
         }
         if let Ok(qty) = f.number("order_qty") {
             qty.clone_into(&mut self.qty);

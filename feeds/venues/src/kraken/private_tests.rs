@@ -74,6 +74,10 @@ fn partial_updates_are_completed_by_what_was_told_before() {
     assert_eq!((fill.price, fill.qty, fill.fee), (18_328, 1, 508_300_000_000_000));
     assert_eq!((fill.client.as_str(), fill.maker, fill.side), ("own", true, Side::Buy));
     assert_eq!(fill.time_ms, 1_716_037_173_480);
+    let amended = r#"{"timestamp":"2024-10-13T13:38:39.273886Z","exec_type":"amended","order_status":"new","cum_qty":0.00000001,"amended":true,"order_qty":5.10000000,"limit_price":0.96000,"order_id":"AHOJQ8-1E72C-8M2VQH"}"#;
+    assert_eq!(row.terms, Some((18_328, 8_136_256_082)));
+    let (orders, _) = heard.tell("update", amended);
+    assert_eq!((orders[0].terms, orders[0].executed), (Some((96_000, 510_000_000)), 1));
     let canceled = NEW.replace("\"new\"", "\"canceled\"");
     let (orders, _) = heard.tell("update", &canceled);
     assert_eq!(

@@ -276,23 +276,21 @@ impl Account {
         in_time(params, now_ms)?;
         let name = params["order_id"].as_str().or_else(|| params["cl_ord_id"].as_str());
         let order = find(desk.exchange, name.unwrap_or("")).ok_or("EOrder:Unknown order")?;
-        if params.get("limit_price").is_some() {
-            return Err(
-                "EGeneral:Invalid arguments:amends of the price are not simulated".to_owned()
-            );
-        }
         let (id, client, market) = (order.id, order.client_id.clone(), order.market);
-        let age_ms = now_ms - order.created_ms.min(now_ms);
-        let qty = number(params, "order_qty")?;
+        let (filled, age_ms) = (order.filled, now_ms - order.created_ms.min(now_ms));
+        let new = |key: &str, now: i64| match params.get(key) {
+            Some(_) => number(params, key),
+            None => Ok(now),
+        };
+        let (price, qty) = (new("limit_price", order.price)?, new("order_qty", order.qty)?);
         if !self.rates.take(market, Action::Amend, age_ms, now_ms) {
             return Err("EOrder:Rate limit exceeded".to_owned());
         }
-        let order = desk.exchange.orders.by_id(id).ok_or("EOrder:Unknown order")?;
-        if qty <= order.filled {
+        if qty <= filled {
             // Nothing is left of it.
             desk.exchange.cancel(id, None, now_ms);
         } else {
-            let amended = desk.exchange.amend(id, qty, Some(client.clone()), now_ms);
+            let amended = desk.exchange.amend_terms(id, price, qty, now_ms);
             amended.map_err(|error| words::denied(&error))?;
         }
         Ok(words::amended(desk.exchange.ids.execution, id, &client))

@@ -450,6 +450,7 @@ pub fn denied(error: &ApiError) -> Denied {
     let has = |part: &str| error.msg.contains(part);
     let text = match error.code {
         -2010 if has("insufficient balance") => "EOrder:Insufficient funds",
+        -2010 if has("immediately match") => "EOrder:Post only order",
         _ if has("Market is closed") => "EService:Market in cancel_only mode",
         _ if has("PRICE") => "EOrder:Tick size check failed",
         _ if has("LOT_SIZE") => "EOrder:Order minimum not met",
