@@ -4,13 +4,15 @@
 //! inputs. An asset is converted along a path of at most [`HOPS_MAX`] instruments. Paths are found
 //! once, at the start, over the instruments of all venues: the shortest first, then those that do
 //! without one or all of its instruments; the first whose marks are all there is used. Among equals
-//! the lower instrument numbers win, so equal tables have equal paths.
+//! the lower instrument numbers win, so equal tables have equal paths. In a run of several venues
+//! those of the asset's own venue come first, and a path whose books are live before one whose are
+//! not.
 //!
 //! Each hop rounds in the direction asked for: [`Valuation::value`] never to more equity,
 //! [`Valuation::value_up`] never to less exposure. Cost: a multiplication and a division a hop.
 
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, InstrumentId, InstrumentTable, Mark, Price};
+use bot4_types::{AssetId, BookState, Instrument, InstrumentId, InstrumentTable, Mark, Price};
 
 use crate::money::{mul_div_ceil, mul_div_floor, power_of_ten};
 
@@ -81,6 +83,8 @@ pub struct Valuation {
     routes: Box<[Route]>,
     marks: Box<[Mark]>,
     price_scales: Box<[i128]>,
+    /// There are several venues: one may be down while another tells the price.
+    several: bool,
 }
 
 /// The one price of a mark: microprice, else the middle, else the last trade.
@@ -100,6 +104,7 @@ impl Valuation {
             routes: (0..table.assets_len()).map(route).collect(),
             marks: vec![Mark::default(); table.all().len()].into_boxed_slice(),
             price_scales: table.all().iter().map(|i| power_of_ten(i.price_decimals)).collect(),
+            several: table.venues_len() > 1,
         }
     }
 
@@ -151,7 +156,11 @@ impl Valuation {
 
     fn convert(&self, asset: AssetId, amount: Amount, round: Round) -> Option<Amount> {
         let route = self.routes.get(usize::from(asset.0))?;
-        route.paths().iter().find_map(|path| self.along(path, amount, round))
+        let live = |path: &&Path| path.hops().iter().all(|hop| self.is_live(hop.instrument));
+        let of = |path: &Path| self.along(path, amount, round);
+        let now = || route.paths().iter().filter(live).find_map(of);
+        let first = if self.several { now() } else { None };
+        first.or_else(|| route.paths().iter().find_map(of))
     }
 
     fn along(&self, path: &Path, amount: Amount, round: Round) -> Option<Amount> {
@@ -163,6 +172,10 @@ impl Valuation {
                 Round::Up => mul_div_ceil(amount, by, over),
             })
         })
+    }
+
+    fn is_live(&self, instrument: InstrumentId) -> bool {
+        self.mark(instrument).is_some_and(|mark| mark.state == BookState::Live)
     }
 
     fn price(&self, instrument: InstrumentId) -> Option<(i128, i128)> {
@@ -189,13 +202,15 @@ fn route(table: &InstrumentTable, asset: AssetId, quote: AssetId) -> Route {
 }
 
 /// The shortest path from `from` to `to` over instruments that are not in `without`: a search by
-/// breadth, in the order of instrument numbers. An asset is worth the same at every venue.
+/// breadth, over those of the asset's own venue first, in the order of instrument numbers. An asset
+/// is worth the same at every venue.
 fn shortest(
     table: &InstrumentTable,
     from: AssetId,
     to: AssetId,
     without: &[InstrumentId],
 ) -> Option<Path> {
+    let venue = table.venue_of(from).unwrap_or_default();
     let (from, to) = (table.namesake(from), table.namesake(to));
     if from == to {
         return Some(Path::default());
@@ -205,7 +220,11 @@ fn shortest(
     for _ in 0..HOPS_MAX {
         let mut next = Vec::new();
         for (asset, path) in front {
-            for i in table.all().iter().filter(|i| !without.contains(&i.id)) {
+            let usable = |own: bool| {
+                let of = move |i: &&Instrument| (i.venue == venue) == own;
+                table.all().iter().filter(of).filter(|i| !without.contains(&i.id))
+            };
+            for i in usable(true).chain(usable(false)) {
                 let (base, quote) = (table.namesake(i.base), table.namesake(i.quote));
                 let there = match asset {
                     a if a == base => quote,
@@ -232,7 +251,7 @@ fn shortest(
 mod tests {
     use super::*;
     use crate::limits::units;
-    use bot4_types::{Instrument, Symbol};
+    use bot4_types::Symbol;
     use proptest::prelude::*;
 
     const ONE: i64 = 100_000_000;
@@ -305,6 +324,30 @@ mod tests {
         assert_eq!(v.value(a, units(1)), Some(units(51)));
         v.on_mark(&mark(2, 0));
         assert_eq!(v.value(a, units(1)), Some(units(50)), "a book that lost its prices");
+    }
+
+    #[test]
+    fn an_asset_is_valued_at_its_own_venue_while_that_is_live() {
+        let name = |text: &str| Symbol::new(text).expect("short");
+        let (one, two) = (table(&["BTC/USDT"]), table(&["BTC/USDT"]));
+        let both = InstrumentTable::joined(&[(name("one"), &one), (name("two"), &two)]);
+        let both = both.expect("room");
+        let btc = both.all()[1].base;
+        let mut v = Valuation::new(&both, both.all()[0].quote);
+        let live = |i, micro, state| Mark { state, ..mark(i, micro) };
+        v.on_mark(&live(0, 50_000 * ONE, BookState::Live));
+        assert_eq!(
+            v.value(btc, units(1)),
+            Some(units(50_000)),
+            "the other one's while none is here"
+        );
+        v.on_mark(&live(1, 50_010 * ONE, BookState::Live));
+        assert_eq!(v.value(btc, units(1)), Some(units(50_010)));
+        v.on_mark(&live(1, 50_020 * ONE, BookState::Stale));
+        assert_eq!(v.value(btc, units(1)), Some(units(50_000)), "a book that stands still");
+        v.on_mark(&live(0, 49_000 * ONE, BookState::Stale));
+        assert_eq!(v.value(btc, units(1)), Some(units(50_020)), "all of them: its own");
+        assert_eq!(v.value(both.all()[1].quote, units(3)), Some(units(3)));
     }
 
     #[test]

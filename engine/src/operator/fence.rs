@@ -50,12 +50,18 @@ fn remote_at(venue: &VenueConfig) -> Option<&Remote> {
 /// # Errors
 /// When a venue cannot be asked: then nobody knows what is open there.
 pub fn cancel(config: &Config, epoch: RunEpoch) -> Result<Fenced, ColdError> {
-    let all = config.venues().map(|venue| cancel_at(venue, config.seed, epoch));
-    let all: Vec<_> = all.collect();
-    all.into_iter().try_fold(Fenced::default(), |sum, one| {
-        let one = one?;
-        Ok(Fenced { cancelled: sum.cancelled + one.cancelled, left: sum.left + one.left })
-    })
+    // All at a time: one that hangs must not hold up the others.
+    let all = std::thread::scope(|scope| {
+        let ask = |venue| scope.spawn(move || cancel_at(venue, config.seed, epoch));
+        let asked: Vec<_> = config.venues().map(ask).collect();
+        asked.into_iter().map(|one| one.join()).collect::<Vec<_>>()
+    });
+    all.into_iter()
+        .map(|one| one.unwrap_or(Err(ColdError::Answer("a thread that failed"))))
+        .try_fold(Fenced::default(), |sum, one| {
+            let one = one?;
+            Ok(Fenced { cancelled: sum.cancelled + one.cancelled, left: sum.left + one.left })
+        })
 }
 
 fn cancel_at(venue: &VenueConfig, seed: u64, epoch: RunEpoch) -> Result<Fenced, ColdError> {

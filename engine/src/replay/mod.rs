@@ -469,7 +469,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
     }
 
     fn finish_end(&mut self, end: &EndState, reached: &RiskState, desks: &[DeskState]) {
-        let differs = end.desks().zip(desks).position(|(ended, reached)| ended != reached);
+        let pairs = 0..end.desks().count().max(desks.len());
+        let differs = pairs.into_iter().find(|v| end.desks().nth(*v) != desks.get(*v));
         let records = self.report.records();
         let seq = self.report.lanes[usize::from(t::LOG_RISK)].last + 1;
         let place = Place { lane: t::LOG_RISK, seq, at: None };
@@ -478,7 +479,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         } else if let Some(v) = differs {
             let lane = t::log_execution(v);
             let seq = self.report.lanes[usize::from(lane)].last + 1;
-            let (ended, desk) = (end.desks().nth(v), desks[v]);
+            let (ended, desk) = (end.desks().nth(v), desks.get(v));
             let what = format!("execution ended in {ended:?}, the journal leads to {desk:?}");
             self.fail(Place { lane, seq, at: None }, &what);
         } else if records != end.records {

@@ -25,6 +25,7 @@ use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable, Qty, StrategyId, Wall};
 use serde::{Deserialize, Serialize};
 
+use super::account_sets;
 use super::history;
 use super::outcome::Opening;
 use super::start_mode::{self, ModeRow};
@@ -109,8 +110,8 @@ pub struct Past {
 /// The file cannot be used: a person must look.
 #[derive(Debug)]
 pub struct StateError {
-    path: PathBuf,
-    what: String,
+    pub(super) path: PathBuf,
+    pub(super) what: String,
 }
 
 impl fmt::Display for StateError {
@@ -313,14 +314,14 @@ pub enum Account {
     Unexplained,
 }
 
-/// What a run of `account` by `config` starts from. `earlier` is the account's newest
-/// run, if its journal is still there, and how the venue's account compares with it.
+/// What a run of `account` by `config` starts from. `earlier` are the newest runs of its accounts
+/// whose journals are still there, newest first, and how the venues' accounts compare with them.
 ///
 /// # Errors
 /// When the account's state is damaged, or cannot be written.
 pub fn past_of(
     account: &str,
-    earlier: Option<(&Takeover, Account)>,
+    earlier: &[(&Takeover, Account)],
     opening: &Opening,
     config: &Config,
 ) -> Result<Past, Box<dyn std::error::Error>> {
@@ -328,31 +329,51 @@ pub fn past_of(
     let wall = opening.wall;
     let fresh = Past { equity: EquityStart { wall, ..EquityStart::default() }, ..Past::default() };
     let Some(path) = path_of(account) else { return Ok(fresh) };
-    let mut state = AccountState::read(&path)?;
     let kinds: Vec<&str> = strategies.iter().map(StrategyConfig::kind).collect();
-    if let Some((run, account)) = earlier {
-        let (id, journal) = run.id_and_journal();
-        if let Some(own) = state.as_mut().filter(|s| s.run == id) {
-            own.settled |= account == Account::Complete;
-        }
-        // It did not come to write what it ended with: its journal leads there.
-        if state.as_ref().is_none_or(|s| s.run != id)
-            && let Some((core, configured)) = core_of(journal)
-        {
-            let found = AccountState::of(&core, id, core.ledger().table(), &kinds, configured);
-            let found = AccountState { settled: account == Account::Complete, ..found };
-            found.write(&path)?;
-            state = Some(found);
-        }
+    // Newest first: what an older one left does not stand in the way of a newer one's.
+    for (run, compared) in earlier.iter().rev() {
+        bring_up_to_date(run, *compared, &kinds)?;
     }
+    let (state, carried) = account_sets::carried(account, AccountState::read(&path)?)?;
     let (info, asset) = (&opening.info.table, opening.equity_asset);
     let kept = state.as_ref().and_then(|s| s.mode.as_ref());
-    let run = earlier.map(|(run, _)| run.id_and_journal().0);
+    // The one that is not explained, else the newest.
+    let is_open = |(_, compared): &&(&Takeover, Account)| *compared == Account::Unexplained;
+    let open = earlier.iter().find(is_open);
+    let run = open.or(earlier.first()).map(|(run, _)| run.id_and_journal().0);
     let run = run.or(state.as_ref().map(|s| s.run.as_str())).unwrap_or_default();
-    let explained = earlier.is_none_or(|(_, account)| account != Account::Unexplained);
+    let explained = open.is_none();
     let (mode, told) = start_mode::choose(kept, run, config.risk.mode, explained);
     let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, wall));
-    Ok(Past { mode: Some(mode), mode_told: Some(told), ..past.unwrap_or(fresh) })
+    let mut past = past.unwrap_or(fresh);
+    past.notes.splice(0..0, carried);
+    Ok(Past { mode: Some(mode), mode_told: Some(told), ..past })
+}
+
+/// Writes what `run` reached into the state of its accounts, where it did not come to do so: its
+/// journal leads there.
+fn bring_up_to_date(
+    run: &Takeover,
+    compared: Account,
+    kinds: &[&str],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let Some(path) = path_of(run.account()) else { return Ok(()) };
+    let (id, journal) = run.id_and_journal();
+    let complete = compared == Account::Complete;
+    match AccountState::read(&path)? {
+        Some(own) if own.run == id && complete && !own.settled => {
+            AccountState { settled: true, ..own }.write(&path)?;
+        }
+        Some(own) if own.run == id => {}
+        _ => {
+            if let Some((core, configured)) = core_of(journal) {
+                let table = core.ledger().table();
+                let found = AccountState::of(&core, id, table, kinds, configured);
+                AccountState { settled: complete, ..found }.write(&path)?;
+            }
+        }
+    }
+    account_sets::note(run.account(), id)
 }
 
 /// Keeps what `core` reached in `run` for the account's next run. The configuration asked for

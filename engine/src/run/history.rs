@@ -92,25 +92,49 @@ impl EarlierRun {
         self.path.join(CLOSED).exists()
     }
 
-    /// Its account was compared with the venue after it had ended otherwise.
+    /// Those of its accounts that are in `account` were compared with their venues after it had
+    /// ended otherwise.
     #[must_use]
-    pub fn is_reconciled(&self) -> bool {
-        self.path.join(RECONCILED).exists()
+    pub fn is_reconciled_for(&self, account: &str) -> bool {
+        let whole = self.path.join(RECONCILED).exists();
+        let mut shared = accounts_in(&self.record.account).filter(|one| share(one, account));
+        whole || shared.all(|one| self.path.join(reconciled_at(one)).exists())
     }
 
-    /// Its account lives on without it, and nobody has looked yet how it left it.
+    /// An account of it that is in `account` lives on without it, and nobody has looked yet how it
+    /// left it.
+    #[must_use]
+    pub fn is_unsettled_for(&self, account: &str) -> bool {
+        lives_on(&self.record.account) && !self.is_closed() && !self.is_reconciled_for(account)
+    }
+
+    /// Any account of it is unsettled.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
-        lives_on(&self.record.account) && !self.is_closed() && !self.is_reconciled()
+        self.is_unsettled_for(&self.record.account)
     }
 
-    /// Marks the run as reconciled.
+    /// Marks the run as reconciled at these `venues`, which may be all that it traded at.
     ///
     /// # Errors
     /// The disk's.
-    pub fn mark_reconciled(&self, report: &Value) -> std::io::Result<()> {
-        std::fs::write(self.path.join(RECONCILED), report.to_string())
+    pub fn mark_reconciled(&self, venues: &[&str], report: &Value) -> std::io::Result<()> {
+        for account in accounts_in(&self.record.account) {
+            let venue = account.split(':').next().unwrap_or_default();
+            if venues.contains(&venue) {
+                std::fs::write(self.path.join(reconciled_at(account)), report.to_string())?;
+            }
+        }
+        if self.is_reconciled_for(&self.record.account) {
+            std::fs::write(self.path.join(RECONCILED), report.to_string())?;
+        }
+        Ok(())
     }
+}
+
+/// The file that says the same of one account of several.
+fn reconciled_at(account: &str) -> String {
+    format!("reconciled.{}.json", account.split(':').next().unwrap_or_default())
 }
 
 /// Marks the run in `dir` as ended in order.
@@ -143,7 +167,10 @@ pub fn account_of(config: &Config, remotes: &[Remote]) -> String {
         Some(format!("{}:{:032x}", venue.venue.name(), key.value()))
     };
     let accounts: Option<Vec<_>> = config.venues().zip(remotes).map(of).collect();
-    accounts.map_or(OBSERVED.to_owned(), |all| all.join(&AND.to_string()))
+    let Some(mut accounts) = accounts else { return OBSERVED.to_owned() };
+    // The order in the configuration is no part of who it is.
+    accounts.sort();
+    accounts.join(&AND.to_string())
 }
 
 /// The accounts at the venues that make up `account`.

@@ -12,6 +12,7 @@
 //! 7. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
 pub mod access;
+pub mod account_sets;
 pub mod account_state;
 pub mod balances;
 pub mod capture;
@@ -310,13 +311,11 @@ fn open(
     earlier: &[Takeover],
 ) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
     let mut opening = outcome::Opening::take(clock, sites, config)?;
-    let mut newest = None;
+    let mut newest = Vec::new();
     for run in earlier {
-        let compared = settle(run, clock, sites, &opening)?;
-        // What strategies hold is known to a run of the same accounts alone.
-        newest = newest.or((run.account() == account).then_some((run, compared)));
+        newest.push((run, settle(run, clock, sites, account, &opening)?));
     }
-    opening.past = account_state::past_of(account, newest, &opening, config)?;
+    opening.past = account_state::past_of(account, &newest, &opening, config)?;
     opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
     opening.notes.extend(opening.past.notes.clone());
     Ok(opening)
@@ -344,9 +343,10 @@ fn settle(
     earlier: &Takeover,
     clock: &Clock,
     sites: &[Site],
+    account: &str,
     opening: &outcome::Opening,
 ) -> Result<Account, Box<dyn std::error::Error>> {
-    if !earlier.is_unsettled() {
+    if !earlier.is_unsettled(account) {
         return Ok(Account::NotAsked);
     }
     let settled = earlier.settle(clock, sites, &opening.info.table, opening.seed)?;
@@ -420,7 +420,7 @@ fn take_over(
     let prepared = || -> Result<_, Box<dyn std::error::Error>> {
         let earlier = Takeover::all_of(account)?;
         for run in &earlier {
-            run.permit()?;
+            run.permit(account)?;
             run.notes().iter().for_each(|note| eprintln!("warning: {note}"));
         }
         child::sweep();

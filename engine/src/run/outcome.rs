@@ -16,7 +16,6 @@ use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::Instrument;
 
-use super::account_state;
 use super::cold::{self, ColdError};
 use super::compare::{Compared, compare};
 use super::control::{ControlAgent, Ending};
@@ -29,6 +28,7 @@ use super::plan::Plan;
 use super::site::Site;
 use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
+use super::{account_sets, account_state};
 use crate::config::Config;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
@@ -195,6 +195,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
         c.config.risk.mode,
         settled,
     )?;
+    account_sets::note(c.account, &c.dir.id)?;
     let compared = reconcile.is_some() || !c.config.venue.trades();
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
 }

@@ -104,13 +104,13 @@ impl Takeover {
         notes
     }
 
-    /// Refuses to trade over a damaged journal that nobody has looked at.
+    /// Refuses to trade `account` over a damaged journal that nobody has looked at.
     ///
     /// # Errors
     /// The refusal, naming file and offset.
-    pub fn permit(&self) -> Result<(), PolicyRefusal> {
+    pub fn permit(&self, account: &str) -> Result<(), PolicyRefusal> {
         let found = &self.recovery.found;
-        if found.is_sound() || self.run.is_reconciled() {
+        if found.is_sound() || self.run.is_reconciled_for(account) {
             return Ok(());
         }
         let damage = found.damage.first().map_or_else(
@@ -132,10 +132,10 @@ impl Takeover {
         &self.run.record.account
     }
 
-    /// The account has not been compared with the venue since that run.
+    /// What it has of `account` has not been compared with the venue since that run.
     #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        self.run.is_unsettled()
+    pub fn is_unsettled(&self, account: &str) -> bool {
+        self.run.is_unsettled_for(account)
     }
 
     /// The run's name and where its journal lies.
@@ -149,7 +149,7 @@ impl Takeover {
     }
 
     /// Compares what the journal knows with the venues that it shares with `sites`, and marks the
-    /// run as reconciled where these are all that it traded at.
+    /// run as reconciled there.
     ///
     /// # Errors
     /// When a venue cannot be asked or the journal not be read.
@@ -164,12 +164,9 @@ impl Takeover {
         let mut known = Known::of(&JournalRepository::new(self.journal()), &record.full_symbols())?;
         let (mut venue, mut open) = (BTreeSet::new(), 0);
         let at = |name: &str| sites.iter().find(|site| site.venue().name() == name);
-        let (mut asked, mut whole) = (Vec::new(), true);
+        let mut asked = Vec::new();
         for name in record.venues() {
-            let Some(site) = at(name) else {
-                whole = false;
-                continue;
-            };
+            let Some(site) = at(name) else { continue };
             let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
             let own = table.seen_from(site.id);
             venue.append(&mut venue_fills(&mut *cold, &own, name, record.start_ms)?);
@@ -193,9 +190,7 @@ impl Takeover {
             not_at_venue: told(&known.fills - &venue),
             open_orders: open,
         };
-        if whole {
-            self.run.mark_reconciled(&settled.to_json())?;
-        }
+        self.run.mark_reconciled(&asked, &settled.to_json())?;
         Ok(settled)
     }
 }

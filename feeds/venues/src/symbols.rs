@@ -100,7 +100,9 @@ impl SymbolTable {
     /// The instrument with this id.
     #[must_use]
     pub fn by_id(&self, id: InstrumentId) -> Option<Listed> {
-        self.listed.get(id.index()).copied()
+        // Ids of one venue go up, but do not begin at zero in a run of several.
+        let at = self.listed.binary_search_by_key(&id, |listed| listed.id).ok()?;
+        self.listed.get(at).copied()
     }
 
     /// The only instrument, when there is just one.
@@ -190,6 +192,28 @@ mod tests {
             if let Some(byte) = other.get_mut(at) {
                 *byte ^= 1;
                 prop_assert!(!same(a.as_bytes(), &other));
+            }
+        }
+
+        /// Whatever lies before a venue's instruments in the run.
+        #[test]
+        fn ids_of_a_later_venue_find_their_own(before in 0usize..5, own in 1usize..5) {
+            let name = |text: String| Symbol::new(&text).expect("short");
+            let of = |n: usize| {
+                let mut table = InstrumentTable::new();
+                for i in 0..n {
+                    let bare = Instrument::bare(InstrumentId(0), name(format!("S{i}")), 8);
+                    table.push(bare).expect("room");
+                }
+                table
+            };
+            let parts = [(name("A".into()), &of(before)), (name("B".into()), &of(own))];
+            let table = InstrumentTable::joined(&parts).expect("room");
+            let symbols = SymbolTable::new(&table.seen_from(bot4_types::VenueId(1)));
+            for i in table.all() {
+                let found = symbols.by_id(i.id);
+                let expected = (i.venue.0 == 1).then_some((i.id, i.symbol));
+                prop_assert_eq!(found.map(|l| (l.id, l.symbol)), expected);
             }
         }
 
