@@ -116,9 +116,10 @@ const REQUESTS_MAX: usize = 4_096;
 const STEPS_MAX: usize = limits::ORDERS_OPEN_MAX + limits::INSTRUMENTS_MAX + 1;
 /// Room for one request's text.
 const REQUEST_LEN: usize = 2_048;
-/// Attempts in five minutes at most, of two connections each: a third of what Binance allows an
-/// address, because the market-data agents have their own share.
-const CONNECTS_MAX: usize = 50;
+/// Connects in five minutes at most: a third of what Binance allows an address, because the
+/// market-data agents have their own share. An attempt makes as many as the session has
+/// connections.
+const CONNECTS_MAX: usize = 100;
 const CONNECT_WINDOW: Nanos = Nanos::from_secs(300);
 
 impl Link {
@@ -158,6 +159,7 @@ impl Link {
     pub fn add_events(&mut self, connector: Box<dyn Connector>, endpoint: Endpoint) {
         assert!(self.legs.len() < LEGS_MAX, "orders and events, no more");
         self.legs.push(Leg::new(Way::Events, connector, endpoint));
+        self.connects = ConnectBudget::new(CONNECTS_MAX / self.legs.len(), CONNECT_WINDOW);
     }
 
     /// Number of connections.
