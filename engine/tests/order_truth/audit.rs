@@ -67,6 +67,7 @@ struct Told {
     client_id: String,
     instrument: usize,
     qty: i64,
+    reason: String,
 }
 
 /// Order, quantity, price, fee in 10^-16.
@@ -110,6 +111,7 @@ impl Journal {
             client_id: body["client_id"].as_str().expect("an id").to_owned(),
             instrument,
             qty: integer("qty"),
+            reason: body["reason"].as_str().unwrap_or_default().to_owned(),
         };
         self.told.insert(order, told);
         if body["what"] == "fill" {
@@ -174,6 +176,9 @@ fn judge_endings(
         let order = theirs.get(told.client_id.as_str()).and_then(|id| log.orders.get(id));
         let same = match (told.state.as_str(), order) {
             ("rejected" | "not_sent", None) => told.cum == 0,
+            // Accepted and ended at once where a post-only order would take: such an order is in
+            // no table of the simulated venue.
+            ("expired", None) => told.cum == 0 && told.reason == "would_take",
             ("filled", Some(o)) => o.status == "Filled",
             ("canceled", Some(o)) => o.status == "Canceled",
             ("expired", Some(o)) => o.status.starts_with("Expired"),
