@@ -183,6 +183,9 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
     const RIGS: usize = 4;
     let named = can_name();
     let kinds = if named { &OUTAGES[..] } else { &OUTAGES[..OUTAGES.len() - 1] };
+    // The connects that each outage costs must stay within what a venue allows in five minutes:
+    // beyond that the engine would have to wait, and rightly.
+    let spared_ms = if all > 40 { 10_500 } else { 150 };
     let times = Mutex::new(BTreeMap::<&str, Vec<u64>>::new());
     let sums = Mutex::new(Figures::default());
     std::thread::scope(|scope| {
@@ -197,7 +200,7 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
                     // Round by round another rig meets a kind.
                     let outage = kinds[(n + n / kinds.len()) % kinds.len()];
                     rig_of.traded_since(since, 30).expect("it trades before the outage");
-                    sleep(150 + rng.below(300));
+                    sleep(spared_ms + rng.below(300));
                     let back = strike(&mut rig_of, outage, &mut rng);
                     let traded = rig_of.traded_since(back, 40);
                     let took = traded.unwrap_or(back + 40_000) - back;
