@@ -26,7 +26,7 @@ fn configurations_with_mistakes() {
     refused(state, &demo.replace("collar_pct", "colar_pct"), &["colar_pct", "collar_pct"]);
     refused(state, &demo.replace("\"30s\"", "\"30 parsecs\""), &["30 parsecs", "20s"]);
     refused(state, &demo.replace("\"binance\"", "\"binence\""), &["binence", "name"]);
-    refused(state, &demo.replace("\"binance\"", "\"kraken\""), &["kraken", "binance"]);
+    refused(state, &demo.replace("\"binance\"", "\"binance-usdm\""), &["usdm", "binance, "]);
     let remote = demo
         .replace("embedded = true", "market = \"wss://127.0.0.1:9\"\napi = \"wss://127.0.0.1:9\"")
         .replace("[risk]", "api_key = \"k\"\nprivate_key = \"nowhere.pem\"\n[risk]");

@@ -60,7 +60,7 @@ fn every_dialect_speaks_over_tls() {
     let coinbase = r#"{"type":"subscribe","channel":"level2","product_ids":["BTC-USD"]}"#;
     let usdm = r#"{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":1}"#;
     for (name, ask, piece, paths) in [
-        ("kraken", kraken, "checksum", None),
+        ("kraken", kraken, "checksum", Some(["/0/public/Time", "/0/public/Time"])),
         (
             "okx",
             okx,
