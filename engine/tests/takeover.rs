@@ -23,7 +23,7 @@ impl Scene {
         let state = tempfile::tempdir().expect("a folder");
         let (venue, endpoints) = venue(state.path(), "127.0.0.1:0");
         let toml = state.path().join("trade.toml");
-        let text = config(&endpoints, None) + "segment_mib = 1\n";
+        let text = config(&endpoints, None) + "segment_mib = 1\ndisk_warn_pct = 100\n";
         std::fs::write(&toml, text).expect("written");
         Self { state, toml, _venue: venue }
     }

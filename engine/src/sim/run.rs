@@ -424,8 +424,9 @@ impl Run {
         let table = &self.opening.info.table;
         let findings = &mut self.end.unsafe_findings;
         if self.checks.others {
-            let latched = risk.core().latches().is_standing(LatchKind::Drift);
-            if !latched {
+            let (core, heard) = (risk.core(), risk.core().foreign());
+            // An order that rests and of which the venue told nothing is not known here.
+            if heard.orders + heard.fills > 0 && !core.latches().is_standing(LatchKind::Drift) {
                 findings.push("another program acted on the account, and trading went on".into());
             }
             return;
