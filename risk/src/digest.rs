@@ -2,7 +2,7 @@
 //! was fed something else, even where no decision changed. Order counts.
 
 use bot4_types::log::{BODY_MAX, Body as _, Writer};
-use bot4_types::{ExecMsg, Mark, OrderIntent, RiskCommand};
+use bot4_types::{ExecMsg, Mark, Nanos, OrderIntent, RiskCommand};
 
 use crate::risk_core::Decision;
 
@@ -32,7 +32,13 @@ pub(crate) fn of_decision(hash: u64, intent: &OrderIntent, decision: &Decision) 
         intent.expires.0,
         terms.iter().fold(u64::from(intent.instrument.0), |w, t| w << 8 | u64::from(*t)),
     ];
-    words.into_iter().fold(hash, mixed)
+    let hash = words.into_iter().fold(hash, mixed);
+    // Nothing where it says nothing: decisions of before keep their hash.
+    if intent.trigger.0 == 0 && intent.until == Nanos::MAX && !intent.reduce_only {
+        return hash;
+    }
+    let more = [intent.trigger.0 as u64, intent.until.0, u64::from(intent.reduce_only)];
+    more.into_iter().fold(hash, mixed)
 }
 
 /// A mark into `hash`.

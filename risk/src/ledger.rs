@@ -404,7 +404,9 @@ impl Ledger {
             return intent.price.0;
         }
         let up = i128::from(10_000 + self.slippage_e4);
-        let price = mul_div_up(i128::from(intent.price.0.max(0)), up, 10_000);
+        // One that waits trades about its trigger.
+        let price = intent.price.0.max(intent.trigger.0).max(0);
+        let price = mul_div_up(i128::from(price), up, 10_000);
         i64::try_from(price).unwrap_or(i64::MAX)
     }
 

@@ -127,7 +127,10 @@ impl NaiveLedger {
         }
         let slippage = i128::from(10_000 + self.limits.market_slippage_e4);
         let price = match intent.kind.is_market() {
-            true => mul_div_up(i128::from(intent.price.0), slippage, 10_000),
+            true => {
+                let price = i128::from(intent.price.0.max(intent.trigger.0));
+                mul_div_up(price, slippage, 10_000)
+            }
             false => i128::from(intent.price.0),
         };
         let value = instrument.quote_amount(price * leaves);

@@ -95,4 +95,6 @@ counters! {
     LINKS = 40 => "links",
     /// Pairs of linked orders of which both traded.
     LINKS_RACED = 41 => "links_raced",
+    /// Native exits that were made smaller for want of balance.
+    EXITS_CUT = 42 => "exits_cut",
 }

@@ -75,6 +75,8 @@ pub(crate) struct Wish {
     pub native: bool,
     /// Where the position that it makes is to be left.
     pub bracket: Option<Bracket>,
+    /// It gives back what both of two linked orders filled.
+    pub gives_back: bool,
 }
 
 impl Wish {
@@ -96,6 +98,7 @@ impl Wish {
             trigger: Price(0),
             native: true,
             bracket: None,
+            gives_back: false,
         }
     }
 
@@ -179,6 +182,11 @@ pub(crate) struct OrderSlot {
     pub exit: bool,
     /// Where the position that the order makes is to be left.
     pub bracket: Option<Bracket>,
+    /// The order gives back what both of two linked ones filled.
+    pub gives_back: bool,
+    /// Thousandths by which an exit is smaller than what is held: so often it was refused for want
+    /// of balance, as where fees are paid in what is held.
+    pub cuts: u8,
     /// Distance of its protective stop.
     pub stop_ticks: i32,
     /// When it was asked for.
@@ -225,6 +233,8 @@ impl OrderSlot {
             triggered: false,
             exit: false,
             bracket: None,
+            gives_back: false,
+            cuts: 0,
             stop_ticks: 0,
             since: Nanos::ZERO,
             retry_at: Nanos::ZERO,

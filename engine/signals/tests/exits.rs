@@ -356,3 +356,57 @@ fn a_date_is_told_and_kept() {
     rig.after(1);
     assert_eq!(rig.only().action, OrderAction::Cancel);
 }
+
+#[test]
+fn an_exit_that_never_left_is_not_sent_when_the_guard_closes() {
+    let (mut rig, strings) = stage(Native::Stop);
+    bought(&mut rig, &strings);
+    at(&mut rig, BID - 2 * CENT);
+    let close = rig.only();
+    assert_eq!((close.kind, close.qty, close.trigger), (OrderKind::Limit, Qty(QTY), Price(0)));
+    rig.after(60);
+    assert!(rig.sent().is_empty());
+}
+
+/// Fees that were paid in what is held leave less than the position.
+#[test]
+fn an_exit_that_is_refused_for_want_of_balance_is_cut() {
+    let (mut rig, strings) = stage(Native::Stop);
+    bought(&mut rig, &strings);
+    rig.after(60);
+    let mut exit = rig.only();
+    for cuts in 1..=3 {
+        let refused = bot4_types::AccountReport::Refused {
+            order: exit.order,
+            action: OrderAction::Place,
+            instrument: exit.instrument,
+            strategy: exit.strategy,
+            reason: RefuseReason::Balance,
+        };
+        rig.account.push(refused).expect("room");
+        rig.turn();
+        rig.after(200);
+        exit = rig.only();
+        assert_eq!(exit.qty, Qty(QTY / 1_000 * (1_000 - cuts)));
+    }
+    assert_eq!(rig.count("exits_cut"), 3);
+}
+
+#[test]
+fn an_amend_takes_the_date_that_is_wished_now() {
+    let (mut rig, strings) = stage(Native::None);
+    let quote = |orders: &mut bot4_signals::Actions<'_>, qty: i64, until: bot4_types::Nanos| {
+        orders.quote_until(Side::Buy, Price(BID), Qty(qty), until)
+    };
+    let now = rig.now;
+    let until = move |ms| now + bot4_types::Nanos::from_millis(ms);
+    rig.does(&strings, TOUCH, move |orders| quote(orders, QTY, until(100)));
+    let first = rig.only();
+    rig.ack(&first);
+    rig.does(&strings, TOUCH, move |orders| quote(orders, QTY, until(900)));
+    rig.after(200);
+    assert!(rig.sent().is_empty(), "the later date holds");
+    rig.does(&strings, TOUCH, |orders| orders.amend(Side::Buy, Price(BID), Qty(QTY / 2)));
+    let amend = rig.only();
+    assert_eq!((amend.action, amend.until), (OrderAction::Amend, bot4_types::Nanos::MAX));
+}

@@ -130,6 +130,25 @@ fn what_both_legs_filled_on_one_side_is_given_back() {
     assert_eq!(rig.count("links_raced"), 1);
 }
 
+/// A take of the strategy's own between two that give back is not taken for one of them.
+#[test]
+fn what_the_strategy_takes_itself_gives_nothing_back() {
+    let (mut rig, strings, legs) = linked(DIP_OR_BREAKOUT);
+    at(&mut rig, BID + 2 * CENT);
+    let take = rig.only();
+    rig.fill(&take, QTY, QTY, OrderState::Filled);
+    assert_eq!(rig.only().action, OrderAction::Cancel);
+    rig.fill(&legs[0], QTY / 2, QTY * 3 / 2, OrderState::PartiallyFilled);
+    // The strategy takes before both are over.
+    rig.does(&strings, TOUCH, |orders| orders.take(Side::Buy, Qty(QTY), Price(BID + ONE)));
+    let own = rig.only();
+    rig.canceled(&legs[0]);
+    rig.fill(&own, QTY, QTY * 5 / 2, OrderState::Filled);
+    rig.after(1);
+    let back = rig.only();
+    assert_eq!((back.side, back.qty), (Side::Sell, Qty(QTY / 2)), "all of the excess");
+}
+
 #[test]
 fn both_sides_leave_less_than_the_plan_and_nothing_is_given_back() {
     let (mut rig, strings, legs) = linked(EITHER_SIDE);

@@ -10,6 +10,7 @@ use std::fmt;
 use bot4_journal::hash::Fnv128;
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{RiskConfig, RiskLimits, ScopeLimits, Scopes};
+use bot4_signals::Exits;
 use bot4_types::instrument::TableError;
 use bot4_types::log::BODY_MAX;
 use bot4_types::{
@@ -292,10 +293,13 @@ fn asset_venues(table: &InstrumentTable) -> Vec<u8> {
 /// See [`RunInputs::config_hash`]. Over the checked values, so comments and order do not count.
 #[must_use]
 pub fn config_hash(config: &Config) -> u128 {
-    let Config { length, lanes, seed, venue, further, risk, strategies, stops, .. } = config;
+    let Config { length, lanes, seed, venue, further, risk, strategies, stops, exits, .. } = config;
     let venue = (venue.venue, &venue.symbols);
     let mut hash = Fnv128::default();
     hash.write(format!("{:?}", (length, lanes, seed, venue, risk, strategies, stops)).as_bytes());
+    if exits.iter().any(|e| *e != Exits::default()) {
+        hash.write(format!("{exits:?}").as_bytes());
+    }
     for other in further {
         hash.write(format!("{:?}", (other.venue, &other.symbols)).as_bytes());
     }

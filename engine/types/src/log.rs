@@ -277,6 +277,11 @@ impl Body for OrderIntent {
         w.u8(self.kind as u8);
         w.u8(self.tif as u8);
         w.u8(self.side as u8);
+        // Left out where it says nothing, as in journals of before: they come out as they were.
+        let plain = self.trigger == Price(0) && self.until == Nanos::MAX && !self.reduce_only;
+        if plain && self.parent == ParentId::NONE {
+            return;
+        }
         w.i64(self.trigger.0);
         w.u64(self.until.0);
         w.u8(u8::from(self.reduce_only));
@@ -303,7 +308,7 @@ impl Body for OrderIntent {
             side: Side::from_raw(r.u8()?)?,
             parent: ParentId::NONE,
         };
-        // Journals of before end here.
+        // A plain order ends here.
         if r.rest().is_empty() {
             return Some(plain);
         }

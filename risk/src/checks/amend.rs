@@ -23,7 +23,9 @@ pub fn check(input: &CheckInput<'_>) -> Result<(), RefuseReason> {
         return Err(RefuseReason::AmendBusy);
     }
     let changes = (intent.price.0, intent.qty.0) != (order.own_limit, order.qty);
-    let limit = order.own_limit == order.reserve_price;
+    // What the order is and what the intent says it is: the other checks go by the latter.
+    let plain = !intent.kind.is_market() && !intent.kind.is_triggered();
+    let limit = plain && order.own_limit == order.reserve_price;
     let leaves_some = intent.qty.0 > order.filled.max(order.cum);
     if changes && limit && leaves_some { Ok(()) } else { Err(RefuseReason::AmendTerms) }
 }
@@ -57,6 +59,10 @@ mod tests {
         assert_eq!(amend(|f| f.intent.order = OrderId(2)), Err(R::NotOpen));
         assert_eq!(amend(|f| f.intent.side = Side::Sell), Err(R::NotOpen));
         assert_eq!(amend(|f| f.intent.strategy = StrategyId(1)), Err(R::NotOpen));
+        for kind in bot4_types::OrderKind::ALL.iter().filter(|k| k.is_market() || k.is_triggered())
+        {
+            assert_eq!(amend(|f| f.intent.kind = *kind), Err(R::AmendTerms), "{kind:?}");
+        }
         assert_eq!(amend(|f| f.live.clear()), Err(R::AmendBusy), "not accepted yet");
         assert_eq!(amend(|f| f.unknown = vec![OrderId(1)]), Err(R::AmendBusy));
         assert_eq!(amend(|f| f.amended = vec![f.intent]), Err(R::AmendBusy));

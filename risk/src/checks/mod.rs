@@ -187,7 +187,8 @@ impl<'a> CheckInput<'a> {
         if intent.action != OrderAction::Cancel
             && let Some(worth) = worth
         {
-            let price = mark.and_then(mark_price).unwrap_or(Price(0)).max(intent.price);
+            let price = mark.and_then(mark_price).unwrap_or(Price(0));
+            let price = price.max(intent.price).max(intent.trigger);
             let at = |qty| worth.at(qty, price, state.valuation);
             worths.order = at(grows);
             worths.worst = at(worst_after);

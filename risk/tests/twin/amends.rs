@@ -1,7 +1,7 @@
 //! Amends in the naive gate.
 
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, OrderAction, OrderIntent, OrderState, RefuseReason, Tif};
+use bot4_types::{AssetId, OrderAction, OrderIntent, OrderKind, OrderState, RefuseReason, Tif};
 
 use super::{Known, NaiveGate, Verdict, ensure, market};
 
@@ -43,7 +43,8 @@ impl NaiveGate {
         ensure(rests && order.amend.is_none(), RefuseReason::AmendBusy)?;
         let changes = (intent.price, intent.qty) != (order.intent.price, order.intent.qty);
         let some = i128::from(intent.qty.0) > order.standing().filled.max(order.cum());
-        let limit = !market(order.intent.kind) && !order.waits();
+        let plain = matches!(intent.kind, OrderKind::Limit | OrderKind::LimitMaker);
+        let limit = plain && !market(order.intent.kind) && !order.waits();
         ensure(changes && some && limit, RefuseReason::AmendTerms)
     }
 

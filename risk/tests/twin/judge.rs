@@ -257,7 +257,7 @@ impl NaiveGate {
     fn judge_exposure(&self, intent: &OrderIntent, after: i128, own_after: i128) -> Verdict {
         let (i, side) = (intent.instrument.index(), intent.side.index());
         let (a, [venue, strategy, row]) = (&self.book.account, self.rows(intent));
-        let dear = self.price(i).max(i128::from(intent.price.0));
+        let dear = self.price(i).max(intent.price.max(intent.trigger).0.into());
         let worth = |qty: i128| self.value(i, qty, dear);
         let cap = self.cap(
             &[a.position_equity_e4, venue.position_equity_e4, row.position_equity_e4],
@@ -348,7 +348,10 @@ impl NaiveGate {
         let up = |value: i128, by: i128, of: i128| (value * by + of - 1) / of;
         let a = &self.book.account;
         let price = match market(intent.kind) {
-            true => up(intent.price.0.into(), i128::from(10_000 + a.market_slippage_e4), 10_000),
+            true => {
+                let price = intent.price.max(intent.trigger).0.into();
+                up(price, i128::from(10_000 + a.market_slippage_e4), 10_000)
+            }
             false => intent.price.0.into(),
         };
         let fee = i128::from(1_000_000 + a.fee_allowance_e6);

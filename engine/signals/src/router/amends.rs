@@ -7,7 +7,7 @@ use super::place::intent_of;
 use crate::actions::Turn;
 use crate::counters as c;
 use crate::rules;
-use crate::slot::{Origin, SlotState, Wish};
+use crate::slot::{OrderSlot, Origin, SlotState, Wish};
 
 impl Router {
     /// The wish of slot `at` has come to its date: it is withdrawn.
@@ -46,6 +46,7 @@ impl Router {
             return self.counters.add(c::BLOCKED_NO_ROOM, 1);
         }
         let Some(rules) = self.table.get(slot.instrument) else { return };
+        let slot = OrderSlot { until: wish.until, ..slot };
         let intent = OrderIntent {
             stop_ticks: rules::stop_ticks(rules, wish.price, self.stop_bps(slot.strategy)),
             expires: turn.now + self.config.intent_life,
@@ -58,6 +59,7 @@ impl Router {
         self.child_amending(at, wish.qty);
         let slot = &mut self.slots[at];
         slot.state = SlotState::Amending;
+        slot.until = wish.until;
         slot.amend = Some((wish.price, wish.qty));
         slot.origin = Origin::other(Cause::Report);
     }

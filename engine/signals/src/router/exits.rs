@@ -1,7 +1,9 @@
 //! The native exit: a stop or a target of what is held that rests at the venue.
 //!
 //! Where the configuration says so and the instrument takes such orders, one exit of each position
-//! lies at the venue: it works while the engine does not. It may only reduce, and it stands aside
+//! lies at the venue, which triggers it by its own trades, without the way to us and back. It goes
+//! with everything else in a pause, at a stop and when the guard ends a dead engine's orders: it
+//! protects no position that nobody watches. It may only reduce, and it stands aside
 //! for everything else of its strategy on its side: a take, a quote or another stop there waits
 //! until the exit is withdrawn, and the exit comes back when nothing of that is left. So the venue
 //! never has more to sell than is held, and what the exit is not there for, the guard watches.
@@ -14,7 +16,8 @@
 //! nothing where none is configured.
 
 use bot4_types::{
-    Cause, InstrumentId, Nanos, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
+    Cause, DoneReason, InstrumentId, Nanos, OrderReport, OrderState, Price, Qty, ReportKind, Side,
+    StrategyId,
 };
 
 use super::{PARTS, Router, STOP, TAKE};
@@ -25,6 +28,9 @@ use crate::slot::{Origin, SlotState, Style, Wish};
 
 /// How long the venue's stop may take once the market has crossed it.
 pub(super) const NATIVE_PATIENCE: Nanos = Nanos::from_millis(500);
+
+/// An exit is smaller than what is held by so many thousandths at most.
+const CUTS_MAX: u8 = 20;
 
 /// Which exit of a position rests at the venue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,7 +168,9 @@ impl Router {
             _ => trigger,
         };
         let most = if rules.qty_max.0 > 0 { rules.qty_max.0 } else { i64::MAX };
-        let qty = Qty(position.abs().0.min(most));
+        let cuts = i128::from(self.slots[pair * PARTS + STOP].cuts);
+        let held = i128::from(position.abs().0) * (1_000 - cuts) / 1_000;
+        let qty = Qty(i64::try_from(held).unwrap_or(0).min(most));
         let (price, qty) = rules::shape(rules, side, limit, qty).ok()?;
         let wish = Wish::new(price, qty, Nanos::MAX, style);
         (at > 0).then_some((side, Wish { trigger, reduce_only: true, ..wish }))
@@ -220,13 +228,30 @@ impl Router {
         true
     }
 
+    /// The exit in slot `at` was refused for want of balance: the next one is a little smaller.
+    pub(super) fn cut_exit(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        if at < self.first_child && at % PARTS == STOP && slot.exit && slot.cuts < CUTS_MAX {
+            slot.cuts += 1;
+            self.counters.add(c::EXITS_CUT, 1);
+        }
+    }
+
     /// A report of what lies in a slot for stops.
     pub(super) fn stop_reported(&mut self, at: usize, report: &OrderReport, turn: Turn<'_>) {
+        if report.state.is_terminal() && report.reason == DoneReason::Balance {
+            self.cut_exit(at);
+        }
+        let part = at % PARTS == STOP;
         let triggered = report.kind == ReportKind::Triggered
             || report.kind == ReportKind::Fill
             || report.state == OrderState::PartiallyFilled;
         let slot = &mut self.slots[at];
-        if !triggered || !slot.style.waits() || std::mem::replace(&mut slot.triggered, true) {
+        if !part
+            || !triggered
+            || !slot.style.waits()
+            || std::mem::replace(&mut slot.triggered, true)
+        {
             return;
         }
         self.counters.add(c::STOPS_NATIVE, 1);

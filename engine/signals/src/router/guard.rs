@@ -21,7 +21,7 @@ use bot4_types::{
     Side, StrategyId,
 };
 
-use super::{Bracket, Key, PARTS, Router, TAKE};
+use super::{Bracket, Key, PARTS, Router, STOP, TAKE};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
 use crate::rules;
@@ -119,6 +119,7 @@ impl Router {
         }
         let fresh = turned || self.guards[pair].stop == 0;
         self.guards[pair].dust = false;
+        self.slots[pair * PARTS + STOP].cuts = 0;
         if fresh || now.abs() > before.abs() {
             self.protect(pair, price, carried, fresh);
         }
@@ -208,7 +209,9 @@ impl Router {
         self.counters.add(c::STOPS_TRIGGERED, 1);
         self.list(pair);
         for at in pair * PARTS..(pair + 1) * PARTS {
-            if !self.slots[at].exit {
+            // An exit at the venue is let work; one that never left is not sent any more.
+            let slot = &self.slots[at];
+            if !slot.exit || slot.state == SlotState::Free {
                 self.drop_wish(at, origin, turn);
             }
         }

@@ -62,8 +62,6 @@ pub(crate) struct Link {
     first: Option<usize>,
     /// Filled beyond the plan and to be given back, once both legs have ended.
     excess: Option<i64>,
-    /// The take on its way gives back.
-    gives_back: bool,
 }
 
 impl Router {
@@ -103,7 +101,7 @@ impl Router {
         }
         let sides = [oco.side, side];
         let (filled, first, excess) = ([0; 2], None, None);
-        self.links[pair] = Some(Link { parts, sides, filled, first, excess, gives_back: false });
+        self.links[pair] = Some(Link { parts, sides, filled, first, excess });
         self.linked.push(pair);
         self.counters.add(c::LINKS, 1);
         Verdict::Accepted
@@ -134,7 +132,10 @@ impl Router {
         }
         let (pair, part) = (at / PARTS, at % PARTS);
         let Some(link) = &mut self.links[pair] else { return };
-        if part == TAKE && link.gives_back {
+        if part == TAKE {
+            if !self.slots[at].gives_back {
+                return;
+            }
             let left = link.excess.unwrap_or(0).saturating_sub(report.last_qty.0);
             link.excess = Some(left.max(0));
             return;
@@ -226,8 +227,7 @@ impl Router {
         let wish = Wish::new(price, qty, turn.now + self.config.intent_life, Style::Ioc);
         let slot = &mut self.slots[at];
         (slot.side, slot.origin) = (side, Origin::other(Cause::Report));
-        slot.wish = Some(Wish { reduce_only: true, ..wish });
-        self.links[pair] = Some(Link { gives_back: true, ..link });
+        slot.wish = Some(Wish { reduce_only: true, gives_back: true, ..wish });
         self.changes += 1;
         self.settle(at, turn, true);
     }

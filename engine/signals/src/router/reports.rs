@@ -152,6 +152,9 @@ impl Router {
                     self.standing.refused((venue, instrument), blame, turn.now);
                 }
                 self.closing_refused(at, reason);
+                if reason == RefuseReason::Balance {
+                    self.cut_exit(at);
+                }
                 self.child_refused(at, reason);
                 self.ended(at, OrderState::NotSent, turn);
             }
