@@ -218,6 +218,8 @@ fn commands_are_executed_and_taken_back() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whatever the legs fill in whatever order, and however late their cancels come: in the end
     /// the strategy holds no more than the first leg was to make, and nothing is open.
     #[test]
