@@ -8,7 +8,7 @@
 //!                                                                       |                  v
 //!                                            account (reports + position) <-- risk <-- approved
 //!                                                                         reports <-- execution
-//!                book.j <-- books[j] <-- signal         control --commands--> risk
+//!                book.j <-- books[j] <-- signal --parents--> control --commands--> risk
 //! the chain (parse to risk) --turns[..]--> journal, in a run that is captured
 //! risk, execution --log[..]--> journal <--log[control]-- control (the run's inputs, once, first)
 //!                                             every lane --> counters and histograms --> telemetry
@@ -64,6 +64,8 @@ pub const ACCOUNT: usize = 2_048;
 pub const COMMANDS: usize = 64;
 /// What books are told in flight; the newest word of each instrument counts.
 pub const BOOK_ORDERS: usize = 64;
+/// Reports of parent orders in flight; the newest of each counts.
+pub const PARENTS: usize = 256;
 /// Log records in flight, 256 B each.
 pub const LOG: usize = 8_192;
 
@@ -207,6 +209,7 @@ fn machine(shape: Shape) -> Topology {
         add(format!("books[{j}]"), "signal", book, BOOK_ORDERS, Conflate, Feedback);
     }
     add("commands".into(), "control", "risk", COMMANDS, Retry, Forward);
+    add("parents".into(), "signal", "control", PARENTS, Conflate, Forward);
     add("intents".into(), "signal", "risk", INTENTS, StopInput, Forward);
     for (v, execution) in EXECUTION.into_iter().enumerate().take(shape.venues) {
         add(approved(v), "risk", execution, APPROVED, WaitOrFault, Forward);

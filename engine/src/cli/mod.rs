@@ -8,6 +8,7 @@ pub mod journal;
 pub mod kill;
 pub mod latency;
 pub mod mode;
+mod order;
 pub mod record;
 pub mod replay;
 pub mod resume;
@@ -72,6 +73,8 @@ enum Command {
     Resume(resume::Args),
     /// Who may increase risk from now on: emergency, manual, semi_auto, full_auto.
     Mode(mode::Args),
+    /// Begin, list, hold or cancel parent orders: twap, vwap, pov, iceberg, pegged.
+    Order(order::Args),
     /// How the running engines are doing.
     Status(status::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Kill(args) => kill::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Mode(args) => mode::run(&args),
+        Command::Order(args) => order::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Guard(args) => guard::run(&args),

@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Outcome {
         kind: if args.calm { Runs::Calm } else { Runs::Swarm },
         plant: args.plant,
         stop_bps: args.stop_bps,
+        parents: true,
     };
     let runs: Vec<Options> = match args.saved {
         true => sim::saved::seeds(),
@@ -114,7 +115,7 @@ pub(super) fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
         Stop::Panic(role, what) => format!("panic of {role}: {what}"),
     });
     json!({"seed": end.seed, "steps": end.steps, "sim_ms": end.sim_ms, "orders": end.orders,
-           "fills": end.fills, "open": end.open, "records": end.records,
+           "fills": end.fills, "parents": end.parents, "children": end.children, "open": end.open, "records": end.records,
            "journal_hash": format!("{:032x}", end.journal_hash),
            "decision_hash": format!("{:016x}", end.decision_hash),
            "runs": if once { 1 } else { 2 }, "equal": equal, "looks": end.looks,

@@ -6,6 +6,7 @@ use super::{Outcome, exit};
 use crate::operator::client::{ask, running};
 use crate::operator::latch::{Latch, name_of};
 use crate::operator::message::Request;
+use crate::operator::orders;
 
 /// Arguments of `bot4 status`.
 #[derive(clap::Args)]
@@ -33,6 +34,9 @@ pub fn run(args: &Args) -> Outcome {
         let status = status.unwrap_or_else(silent);
         well &= status["phase"] == "run";
         println!("{}", if args.json { status.to_string() } else { sentence(&status) });
+        for parent in status["parents"].as_array().into_iter().flatten().filter(|_| !args.json) {
+            println!("  {}", orders::sentence(parent));
+        }
     }
     let standing = Latch::all_standing()?;
     for latch in &standing {

@@ -12,6 +12,7 @@ pub mod risk;
 pub mod schema;
 pub mod value;
 pub mod venue;
+pub mod worked;
 
 use std::path::Path;
 

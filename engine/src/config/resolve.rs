@@ -7,6 +7,7 @@ use std::time::Duration;
 use bot4_lanes::idle::IdleKind;
 use bot4_lanes::placement::Wishes;
 use bot4_signals::{Exits, Native};
+use bot4_types::Algo;
 use toml::Spanned;
 
 pub use super::account::AccountConfig;
@@ -16,6 +17,7 @@ use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
 use super::venue;
 pub use super::venue::{Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue};
+use super::worked::{self, WorkedConfig};
 use crate::topology::Shape;
 
 /// A checked configuration.
@@ -132,6 +134,8 @@ pub enum StrategyConfig {
         /// Sized by edge and variance under risk's caps, `notional` at most.
         kelly: bool,
     },
+    /// Works parent orders.
+    Worked(WorkedConfig),
 }
 
 impl StrategyConfig {
@@ -141,6 +145,7 @@ impl StrategyConfig {
         match self {
             Self::MarketMaker { .. } => "market_maker",
             Self::EmaCross { .. } => "ema_cross",
+            Self::Worked(worked) => worked.algo.name(),
         }
     }
 }
@@ -166,6 +171,11 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     if let (false, Some(s)) = (venue.trades(), file.strategies.first()) {
         let what = "a run that observes has no strategies";
         return Err(issue(s.kind.span(), "kind", what, "remove it, or write mode = \"trade\""));
+    }
+    for s in file.strategies.iter().filter_map(|s| s.symbol.as_ref()) {
+        if !venue.symbols.contains(s.get_ref()) {
+            return Err(issue(s.span(), "symbol", "is not traded", "one of venue.symbols"));
+        }
     }
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
     Ok(Config {
@@ -264,12 +274,15 @@ fn strategy(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
     match s.kind.get_ref().as_str() {
         "market_maker" => market_maker(s),
         "ema_cross" => ema_cross(s),
-        other => Err(issue(
-            s.kind.span(),
-            "kind",
-            format!("`{other}` is not a strategy"),
-            "choose market_maker or ema_cross",
-        )),
+        other => match worked::algo_of(other) {
+            Some(algo) => algorithm(s, algo),
+            None => Err(issue(
+                s.kind.span(),
+                "kind",
+                format!("`{other}` is not a strategy"),
+                "choose market_maker, ema_cross, twap, vwap, pov, iceberg or pegged",
+            )),
+        },
     }
 }
 
@@ -298,7 +311,11 @@ fn exits(s: &schema::Strategy) -> Result<Exits, Issue> {
     Ok(Exits { take_profit_bps, native })
 }
 
-fn foreign(kind: &str, key: &'static str, span: Option<Range<usize>>) -> Result<(), Issue> {
+pub(super) fn foreign(
+    kind: &str,
+    key: &'static str,
+    span: Option<Range<usize>>,
+) -> Result<(), Issue> {
     match span {
         None => Ok(()),
         Some(span) => Err(issue(span, key, format!("is not a key of {kind}"), "remove it")),
@@ -314,7 +331,24 @@ fn or_default(
     value.map_or(Ok(default), |v| positive(key, v, max))
 }
 
+/// A parent order's keys are none of the other kinds', but for `notional`.
+fn algorithm(s: &schema::Strategy, algo: Algo) -> Result<StrategyConfig, Issue> {
+    let kind = algo.name();
+    foreign(kind, "quote_notional", s.quote_notional.as_ref().map(Spanned::span))?;
+    foreign(kind, "spread_share", s.spread_share.as_ref().map(Spanned::span))?;
+    let position = s.position_max_notional.as_ref();
+    foreign(kind, "position_max_notional", position.map(Spanned::span))?;
+    foreign(kind, "requote_ticks", s.requote_ticks.as_ref().map(Spanned::span))?;
+    foreign(kind, "quote_life_min", s.quote_life_min.as_ref().map(Spanned::span))?;
+    foreign(kind, "amend", s.amend.as_ref().map(Spanned::span))?;
+    foreign(kind, "band_share", s.band_share.as_ref().map(Spanned::span))?;
+    foreign(kind, "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
+    foreign(kind, "sizing", s.sizing.as_ref().map(Spanned::span))?;
+    worked::resolve(s, algo).map(StrategyConfig::Worked)
+}
+
 fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
+    worked::none(s, "market_maker")?;
     foreign("market_maker", "notional", s.notional.as_ref().map(Spanned::span))?;
     foreign("market_maker", "band_share", s.band_share.as_ref().map(Spanned::span))?;
     foreign("market_maker", "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
@@ -337,6 +371,7 @@ fn market_maker(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
 }
 
 fn ema_cross(s: &schema::Strategy) -> Result<StrategyConfig, Issue> {
+    worked::none(s, "ema_cross")?;
     foreign("ema_cross", "quote_notional", s.quote_notional.as_ref().map(Spanned::span))?;
     foreign("ema_cross", "spread_share", s.spread_share.as_ref().map(Spanned::span))?;
     let position = s.position_max_notional.as_ref();

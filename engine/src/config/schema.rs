@@ -133,7 +133,7 @@ pub struct Shard {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Strategy {
-    /// `market_maker` or `ema_cross`.
+    /// `market_maker`, `ema_cross`, or an execution algorithm.
     pub kind: Spanned<String>,
     /// Distance of the protective stop, per cent.
     pub stop_pct: Option<Spanned<f64>>,
@@ -153,7 +153,7 @@ pub struct Strategy {
     pub quote_life_min: Option<Spanned<Span>>,
     /// Market maker: amend what rests where that can be, instead of cancelling and placing.
     pub amend: Option<Spanned<bool>>,
-    /// Taker: size of an order in quote units.
+    /// Taker: size of an order in quote units. Algorithms: worth of the whole.
     pub notional: Option<Spanned<f64>>,
     /// Taker: distance of the averages that counts as a cross, as a share of the spread.
     pub band_share: Option<Spanned<f64>>,
@@ -161,6 +161,30 @@ pub struct Strategy {
     pub cooldown: Option<Spanned<Span>>,
     /// Taker: `fixed` or `kelly`.
     pub sizing: Option<Spanned<String>>,
+    /// Algorithms: `buy` or `sell`.
+    pub side: Option<Spanned<String>>,
+    /// Algorithms: in this instrument alone.
+    pub symbol: Option<Spanned<String>>,
+    /// Algorithms: time a parent has.
+    pub over: Option<Spanned<Span>>,
+    /// Algorithms: from an end to the next beginning.
+    pub repeat: Option<Spanned<Span>>,
+    /// Algorithms: `take` or `give_up`.
+    pub deadline: Option<Spanned<String>>,
+    /// Algorithms: `passive`, `normal`, `aggressive`.
+    pub urgency: Option<Spanned<String>>,
+    /// POV: share of the market's volume, per cent.
+    pub rate_pct: Option<Spanned<f64>>,
+    /// Iceberg, pegged: worth of what rests at a time, quote units.
+    pub display_notional: Option<Spanned<f64>>,
+    /// Pegged: `mid` or `touch`.
+    pub peg: Option<Spanned<String>>,
+    /// Pegged: ticks away from there.
+    pub offset_ticks: Option<Spanned<i32>>,
+    /// Algorithms: distance of the limit from the middle at the beginning, per cent.
+    pub limit_pct: Option<Spanned<f64>>,
+    /// VWAP: expected volume of each of 24 equal parts.
+    pub curve: Option<Spanned<Vec<u16>>>,
 }
 
 /// `[journal]`

@@ -16,15 +16,16 @@ use std::time::Duration;
 
 use bot4_lanes::{Clock, Control, Metrics, Phase, Total};
 use bot4_risk::latch::LatchKind;
-use bot4_types::RiskCommand;
+use bot4_types::{ParentAction, ParentCommand, RiskCommand};
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::account;
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
 use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
+use super::orders::{Board, OrderText};
 use super::path::{SOCKET, Within};
 use super::scope;
 use super::status::{self, About};
@@ -51,6 +52,8 @@ pub struct Inputs {
     pub metrics: Metrics,
     /// To the control lane, which passes it on to risk.
     pub commands: Sender<RiskCommand>,
+    /// Parent orders.
+    pub board: Board,
     /// A stop closes what is held, whoever asks for it.
     pub flatten_on_kill: bool,
     /// The account's latch.
@@ -151,6 +154,7 @@ impl Desk {
         while !self.end.load(Ordering::Acquire) {
             // An interrupted wait is a look like any other.
             let _ = self.poll.poll(&mut events, Some(LOOK_EVERY));
+            self.inputs.board.hear();
             self.look();
             while let Ok((stream, _)) = self.listener.accept() {
                 self.serve(stream.into());
@@ -243,8 +247,10 @@ impl Desk {
         let done = asked.and_then(|request| self.obey(&request));
         let inputs = &self.inputs;
         let latch = inputs.latch.standing();
-        let status = status::of(&inputs.about, &inputs.control, &inputs.metrics, latch);
-        let reply = Reply { error: done.err(), status };
+        let mut status = status::of(&inputs.about, &inputs.control, &inputs.metrics, latch);
+        status["parents"] = inputs.board.list(true);
+        let (orders, error) = done.map_or_else(|e| (Value::Null, Some(e)), |told| (told, None));
+        let reply = Reply { error, status, orders };
         if let Ok(mut text) = serde_json::to_vec(&reply) {
             text.push(b'\n');
             // A client that went away has nothing to hear.
@@ -252,9 +258,42 @@ impl Desk {
         }
     }
 
-    fn obey(&mut self, request: &Request) -> Result<(), String> {
+    /// Does what is asked; what is told beside the status.
+    fn obey(&mut self, request: &Request) -> Result<Value, String> {
         match request {
-            Request::Status => Ok(()),
+            Request::Order { order, reason } => return self.begin(order, reason),
+            Request::OrderList => return Ok(self.inputs.board.list(false)),
+            other => self.obey_plainly(other)?,
+        }
+        Ok(Value::Null)
+    }
+
+    /// Begins a parent order; its name.
+    fn begin(&mut self, text: &OrderText, reason: &str) -> Result<Value, String> {
+        let reason = checked_reason(reason)?;
+        if self.inputs.control.phase() != Phase::Run {
+            return Err("trading is stopped: nothing was begun".to_owned());
+        }
+        let order = self.inputs.board.begin(text)?;
+        self.command(RiskCommand::Parent(ParentCommand::Begin(order)))?;
+        let (side, size, symbol) = (&text.side, &text.size, &text.symbol);
+        let what = format!("parent {}: {} {side} {size} {symbol}", order.id, text.algo);
+        self.note(&what, &reason);
+        Ok(json!(order.id.to_string()))
+    }
+
+    fn obey_plainly(&mut self, request: &Request) -> Result<(), String> {
+        match request {
+            Request::Status | Request::Order { .. } | Request::OrderList => Ok(()),
+            Request::OrderAct { id, action, reason } => {
+                let reason = checked_reason(reason)?;
+                let which = self.inputs.board.alive(id)?;
+                let known = ParentAction::ALL.iter().find(|a| a.name() == action);
+                let action = *known.ok_or("choose cancel, pause or resume")?;
+                self.command(RiskCommand::Parent(ParentCommand::Act { id: which, action }))?;
+                self.note(&format!("parent {id}: {}", action.name()), &reason);
+                Ok(())
+            }
             Request::Kill { reason, flatten } => {
                 // Even a bad reason stops: then ask for a better one.
                 let checked = checked_reason(reason);
@@ -343,7 +382,10 @@ pub fn has_socket(folder: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::operator::client::ask;
-    use bot4_types::{BreakerScope, ControlMode, InstrumentId, StrategyId};
+    use bot4_types::{
+        BreakerScope, ControlMode, Instrument, InstrumentId, InstrumentTable, ParentId, StrategyId,
+        Symbol,
+    };
     use std::sync::mpsc::{Receiver, channel};
 
     fn started(folder: &Path) -> (Helper, Control, Receiver<RiskCommand>) {
@@ -364,6 +406,7 @@ mod tests {
             control: control.clone(),
             metrics: Metrics::in_memory(),
             commands,
+            board: Board::new(table(), StrategyId(1), channel().1),
             flatten_on_kill: false,
             latch: Latch::of("embedded").expect("no file"),
             guard: None,
@@ -438,6 +481,46 @@ mod tests {
             assert_eq!(ask(reset(text)), None);
             assert_eq!(heard.try_recv(), Ok(RiskCommand::BreakerReset { scope }));
         }
+    }
+
+    fn table() -> InstrumentTable {
+        let mut table = InstrumentTable::new();
+        let symbol = Symbol::new("BTCUSDT").expect("short");
+        table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+        table
+    }
+
+    #[test]
+    fn a_parent_order_goes_to_risk_with_a_name_and_a_reason() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_helper, control, heard) = started(folder.path());
+        let ask = |request: Request| ask(folder.path(), &request).expect("an answer");
+        let text = |side: &str| OrderText {
+            symbol: "BTCUSDT".into(),
+            side: side.into(),
+            size: "0.5".into(),
+            algo: "twap".into(),
+            over_ms: 1_000,
+            ..OrderText::default()
+        };
+        let order = |side: &str, reason: &str| Request::Order {
+            order: Box::new(text(side)),
+            reason: reason.to_owned(),
+        };
+        assert!(ask(order("up", "why not")).error.is_some_and(|e| e.contains("buy, sell")));
+        assert!(ask(order("buy", " ")).error.is_some(), "no reason, no order");
+        assert!(heard.try_recv().is_err());
+        let reply = ask(order("buy", "rebalance"));
+        assert_eq!((reply.error, reply.orders), (None, json!("o1")));
+        let told = heard.try_recv().expect("told");
+        let RiskCommand::Parent(ParentCommand::Begin(begun)) = told else { panic!("{told:?}") };
+        assert_eq!((begun.id, begun.strategy), (ParentId::by_operator(1), StrategyId(1)));
+        let act =
+            Request::OrderAct { id: "o1".into(), action: "cancel".into(), reason: "x".into() };
+        assert!(ask(act).error.is_some_and(|e| e.contains("alive: none")), "nobody told it lives");
+        assert_eq!(ask(Request::OrderList).orders, json!([]));
+        control.halt();
+        assert!(ask(order("sell", "x")).error.is_some_and(|e| e.contains("stopped")));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::orders::OrderText;
+
 /// Longest request in bytes, its newline included.
 pub const REQUEST_LEN_MAX: usize = 4 * 1024;
 /// Longest reason in characters: it goes into logs and a file.
 pub const REASON_LEN_MAX: usize = 500;
 
 /// A request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// How it goes.
@@ -48,6 +50,24 @@ pub enum Request {
         /// Why what opened them is mended.
         reason: String,
     },
+    /// Begin a parent order.
+    Order {
+        /// Which.
+        order: Box<OrderText>,
+        /// Why.
+        reason: String,
+    },
+    /// Hold, resume or cancel a parent order.
+    OrderAct {
+        /// Its name.
+        id: String,
+        /// `pause`, `resume` or `cancel`.
+        action: String,
+        /// Why.
+        reason: String,
+    },
+    /// All parent orders that are known.
+    OrderList,
 }
 
 /// The answer.
@@ -58,6 +78,9 @@ pub struct Reply {
     pub error: Option<String>,
     /// The engine's status after the request.
     pub status: Value,
+    /// Parent orders: all of them, or the name of the one that is begun.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub orders: Value,
 }
 
 /// `reason` as it is kept: one line, not empty, not longer than [`REASON_LEN_MAX`].

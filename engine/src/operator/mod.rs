@@ -25,6 +25,7 @@ pub mod health;
 pub mod helper;
 pub mod latch;
 pub mod message;
+pub mod orders;
 pub mod path;
 pub mod scope;
 pub mod status;

@@ -211,6 +211,8 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         self.report.lanes[lane].last = entry.seq;
         self.report.lanes[lane].records += 1;
         match entry.lane {
+            // Where parents stood: no input, no decision.
+            t::LOG_RUN if entry.kind == LogKind::Parent as u8 && self.cores.is_some() => true,
             t::LOG_RUN => self.take_run(entry, place),
             t::LOG_RISK => self.take_risk(entry, place),
             lane if t::venue_of_log(lane).is_some() => self.take_execution(entry, place),

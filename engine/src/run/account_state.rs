@@ -329,7 +329,7 @@ pub fn past_of(
     let wall = opening.wall;
     let fresh = Past { equity: EquityStart { wall, ..EquityStart::default() }, ..Past::default() };
     let Some(path) = path_of(account) else { return Ok(fresh) };
-    let kinds: Vec<&str> = strategies.iter().map(StrategyConfig::kind).collect();
+    let kinds = kinds_of(strategies);
     // Newest first: what an older one left does not stand in the way of a newer one's.
     for (run, compared) in earlier.iter().rev() {
         bring_up_to_date(run, *compared, &kinds)?;
@@ -390,7 +390,7 @@ pub fn keep(
     settled: bool,
 ) -> std::io::Result<()> {
     let Some(path) = path_of(account) else { return Ok(()) };
-    let kinds: Vec<&str> = strategies.iter().map(StrategyConfig::kind).collect();
+    let kinds = kinds_of(strategies);
     let state = AccountState::of(core, run, core.ledger().table(), &kinds, Some(mode));
     // Equity that was never known says nothing: what lies there stays, but for the mode.
     if core.equity().is_none() {
@@ -401,6 +401,11 @@ pub fn keep(
         };
     }
     AccountState { settled, ..state }.write(&path)
+}
+
+/// Whose positions are kept: the strategies', and what the operator's orders made.
+fn kinds_of(strategies: &[StrategyConfig]) -> Vec<&'static str> {
+    strategies.iter().map(StrategyConfig::kind).chain(["operator"]).collect()
 }
 
 /// What risk had reached where the journal at `path` ends, and the mode that the configuration

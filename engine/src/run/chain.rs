@@ -171,7 +171,8 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
     for (own, configured) in config.routing.taker_e8.iter_mut().zip(&parts.routing.taker_e8) {
         *own = *configured;
     }
-    SignalAgent::new(config, parts.table.clone(), ports, metrics)
+    let parents = rings.tx("parents");
+    SignalAgent::new(config, parts.table.clone(), ports, metrics).with_parents(parents)
 }
 
 fn risk_agent(

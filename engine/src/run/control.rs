@@ -10,15 +10,16 @@ use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use bot4_alloc::pressure::Level;
 use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
-use bot4_lanes::{Probe, StallWatch, Tx};
-use bot4_types::{Nanos, RiskCommand};
+use bot4_lanes::{LogTx, Probe, Rx, StallWatch, Tx};
+use bot4_types::log::Body as _;
+use bot4_types::{LogEntry, LogKind, Nanos, ParentReport, RiskCommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::balances::Balances;
@@ -85,12 +86,24 @@ pub struct Inputs {
     pub reload: Option<Reload>,
     /// What a person says to risk.
     pub said: Receiver<RiskCommand>,
+    /// Where parent orders stand, for whoever asks.
+    pub parents: Sender<ParentReport>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// Venues, each with an order entry of its own.
     pub venues: u64,
     /// The embedded venues.
     pub children: Vec<VenueChild>,
+}
+
+/// The control agent's ends of links.
+pub struct ControlLinks {
+    /// To risk.
+    pub commands: Tx<RiskCommand>,
+    /// From the router.
+    pub parents: Rx<ParentReport>,
+    /// To the journal, behind what the run starts from.
+    pub log: Option<LogTx>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +119,7 @@ enum Stage {
 pub struct ControlAgent {
     inputs: Inputs,
     lanes: Vec<LaneHandle>,
-    /// To risk.
-    commands: Option<Tx<RiskCommand>>,
+    links: Option<ControlLinks>,
     watch: StallWatch,
     stage: Stage,
     started: Nanos,
@@ -147,7 +159,7 @@ impl ControlAgent {
             counters: inputs.metrics.counters("control", COUNTERS),
             inputs,
             lanes: Vec::new(),
-            commands: None,
+            links: None,
             watch: StallWatch::new(0, STALL_AFTER),
             stage: Stage::Starting,
             started: Nanos::ZERO,
@@ -164,9 +176,9 @@ impl ControlAgent {
         }
     }
 
-    /// Gives the agent its lanes, its own among them, and its link to risk.
-    pub fn attach(&mut self, lanes: Vec<LaneHandle>, commands: Tx<RiskCommand>) {
-        self.commands = Some(commands);
+    /// Gives the agent its lanes, its own among them, and its links.
+    pub fn attach(&mut self, lanes: Vec<LaneHandle>, links: ControlLinks) {
+        self.links = Some(links);
         self.watch = StallWatch::new(lanes.len(), STALL_AFTER);
         self.lanes = lanes;
     }
@@ -223,6 +235,7 @@ impl ControlAgent {
         self.watch_account(now);
         self.watch_config(now);
         self.pass_on_said();
+        self.pass_on_parents(now);
         self.watch_breakers();
         if self.inputs.control.has_failed() && !self.is_ending() {
             // An agent latched it and goes on, as the journal does in trouble. A halt that a
@@ -312,7 +325,7 @@ impl ControlAgent {
             let refresh = &mut self.inputs.refresh[at];
             refresh.note_filtered(filtered, now);
             let news = refresh.look();
-            if let Some(commands) = self.commands.as_mut() {
+            if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
                 refresh.pass_on(commands);
             }
             if let Some(what) = news {
@@ -327,7 +340,7 @@ impl ControlAgent {
         let mut told = Vec::new();
         for balances in &mut self.inputs.balances {
             told.extend(balances.look(suspects, now).map(|what| format!("warning: {what}")));
-            if let Some(commands) = self.commands.as_mut() {
+            if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
                 balances.pass_on(commands);
             }
         }
@@ -339,7 +352,7 @@ impl ControlAgent {
     fn watch_config(&mut self, now: Nanos) {
         let Some(reload) = self.inputs.reload.as_mut() else { return };
         let news = reload.look(now);
-        if let Some(commands) = self.commands.as_mut() {
+        if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
             reload.pass_on(commands);
         }
         if let Some(what) = news {
@@ -363,12 +376,25 @@ impl ControlAgent {
 
     /// What a person said goes to risk, as far as there is room.
     fn pass_on_said(&mut self) {
-        let Some(commands) = self.commands.as_mut() else { return };
+        let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) else { return };
         while commands.room() > 0
             && let Ok(command) = self.inputs.said.try_recv()
         {
             // Room was asked for.
             let _ = commands.push(command);
+        }
+    }
+
+    /// Where parent orders stand goes to the journal and to whoever asks.
+    fn pass_on_parents(&mut self, now: Nanos) {
+        let Some(links) = self.links.as_mut() else { return };
+        while let Some(report) = links.parents.pop() {
+            if let Some(log) = links.log.as_mut().filter(|log| log.room() > 0) {
+                // Room was asked for.
+                let _ = log.push(LogEntry::new(LogKind::Parent, now, |w| report.write(w)));
+            }
+            // Nobody listens any more: the journal has it.
+            let _ = self.inputs.parents.send(report);
         }
     }
 

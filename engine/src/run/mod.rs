@@ -67,6 +67,7 @@ use bot4_types::limits::VENUES_MAX;
 
 use crate::config::{Config, VenueAccess};
 use crate::operator::guard::GuardFeed;
+use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use account_state::Account;
@@ -180,6 +181,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let _keeper = keeper(config, &wired.metrics, &clock)?;
     let (commands, said) = std::sync::mpsc::channel();
     let about = about_of(config, &dir, &account, &opening);
+    let (parents, heard) = std::sync::mpsc::channel();
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -195,11 +197,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         about: about.clone(),
         reload: reload_of(config, options, &opening, &wired.metrics)?,
         said,
+        parents,
         ready_file: options.ready_file.clone(),
         venues: sites.len() as u64,
         children,
     });
-    let said = Said { about: &about, commands, latch };
+    let board = Board::new(opening.info.table.clone(), settings::operator_of(config), heard);
+    let said = Said { about: &about, commands, board, latch };
     let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
@@ -247,6 +251,7 @@ fn names_of(config: &Config) -> Vec<&'static str> {
 struct Said<'a> {
     about: &'a About,
     commands: std::sync::mpsc::Sender<bot4_types::RiskCommand>,
+    board: Board,
     latch: Latch,
 }
 
@@ -260,7 +265,7 @@ fn operator(
     metrics: &Metrics,
     said: Said<'_>,
 ) -> Result<operator::Helper, String> {
-    let Said { about, commands, latch } = said;
+    let Said { about, commands, board, latch } = said;
     let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
     let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
     let guard =
@@ -272,6 +277,7 @@ fn operator(
         control: control.clone(),
         metrics: metrics.clone(),
         commands,
+        board,
         flatten_on_kill: config.risk.flatten_on_kill,
         latch,
         guard,

@@ -12,6 +12,7 @@ use bot4_journal::JournalAgent;
 use bot4_lanes::clock::ClockSource;
 use bot4_lanes::{Agent, Clock, Control, Metrics};
 use bot4_risk::RiskAgent;
+use bot4_signals::SignalAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::Instrument;
@@ -30,6 +31,7 @@ use super::wiring::Ended;
 use super::{Halted, RunEnd, RunOptions};
 use super::{account_sets, account_state};
 use crate::config::Config;
+use crate::operator::orders;
 use crate::operator::status::About;
 use crate::replay::ended::{DeskState, EndState, RiskState};
 use crate::topology as t;
@@ -39,6 +41,8 @@ pub(super) struct Finals {
     /// By venue; none in a run that observes.
     executions: Vec<ExecutionAgent>,
     books: Vec<BookAgent>,
+    /// None when its lane died.
+    signal: Option<Box<SignalAgent>>,
     pub(super) risk: Box<RiskAgent>,
     journal: Box<JournalAgent>,
     control: Box<ControlAgent>,
@@ -49,6 +53,7 @@ impl Finals {
     fn of(agents: Vec<Box<dyn Agent>>, trading: usize) -> Result<Self, Halted> {
         let (mut risk, mut journal, mut control) = (None, None, None);
         let (mut books, mut executions) = (Vec::new(), Vec::<ExecutionAgent>::new());
+        let mut signal = None;
         for agent in agents {
             let role = agent.role();
             let any: Box<dyn Any> = agent;
@@ -57,6 +62,7 @@ impl Finals {
                     executions.extend(any.downcast().ok().map(|e| *e))
                 }
                 role if role.starts_with("book.") => books.extend(any.downcast().ok().map(|b| *b)),
+                "signal" => signal = any.downcast().ok(),
                 "risk" => risk = any.downcast().ok(),
                 "journal" => journal = any.downcast().ok(),
                 "control" => control = any.downcast().ok(),
@@ -77,6 +83,7 @@ impl Finals {
         Ok(Self {
             executions,
             books,
+            signal,
             risk: risk.ok_or_else(|| gone("risk"))?,
             journal: journal.ok_or_else(|| gone("journal"))?,
             control: control.ok_or_else(|| gone("control"))?,
@@ -154,6 +161,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     let open: usize = open.iter().map(|(open, _)| open).sum();
     drop(children);
     let mut report = report_of(c, &finals, &metrics, rung);
+    report.parents = parents_of(c, &finals);
     report.orders.unknown = unknown as u64;
     report.orders.open_at_end = open as u64;
     report.reconcile = reconcile.clone().unwrap_or_default();
@@ -198,6 +206,15 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     account_sets::note(c.account, &c.dir.id)?;
     let compared = reconcile.is_some() || !c.config.venue.trades();
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
+}
+
+/// Parent orders: those that the router still remembers.
+fn parents_of(c: &Closing<'_>, finals: &Finals) -> Vec<serde_json::Value> {
+    let (now, table) = (c.clock.now(), &c.opening.info.table);
+    let told = |signal: &SignalAgent| -> Vec<_> {
+        signal.router().parents(now).map(|report| orders::to_json(&report, table)).collect()
+    };
+    finals.signal.as_deref().map(told).unwrap_or_default()
 }
 
 /// What went wrong with the journal, unless a fault has said so already.

@@ -156,6 +156,17 @@ impl Rings {
         rx
     }
 
+    /// Keeps `end` for an agent that is made later: another's work goes before its own.
+    pub fn keep<T: Send + 'static>(&mut self, name: &str, end: T) {
+        self.ends.insert(format!("kept {name}"), Box::new(end));
+    }
+
+    /// What [`keep`](Self::keep) was given under `name`.
+    pub fn kept<T: Send + 'static>(&mut self, name: &str) -> Option<T> {
+        let end = self.ends.remove(&format!("kept {name}"))?;
+        end.downcast().ok().map(|end| *end)
+    }
+
     /// The writing ends of `n` links.
     ///
     /// # Panics

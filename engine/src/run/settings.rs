@@ -4,12 +4,15 @@
 use bot4_alloc::huge::Rung;
 use bot4_risk::lots::LOTS_MAX;
 use bot4_signals::Strategy;
-use bot4_signals::strategy::{EmaCross, EmaCrossParams, MarketMaker, MarketMakerParams};
-use bot4_types::Nanos;
+use bot4_signals::strategy::{
+    EmaCross, EmaCrossParams, MarketMaker, MarketMakerParams, Worked, WorkedParams,
+};
 use bot4_types::limits::{BLOCK_LEVELS, FRAME_LARGE, FRAME_SMALL, STRATEGIES_MAX};
+use bot4_types::{Nanos, ParentOrder, Side, StrategyId};
 
 use super::capture::RING_BYTES;
 use crate::config::schema::HugePages;
+use crate::config::worked::WorkedConfig;
 use crate::config::{Config, StrategyConfig};
 use crate::topology as t;
 
@@ -96,6 +99,12 @@ pub const fn accounts_of(config: &Config) -> usize {
     config.strategies.len() + 1
 }
 
+/// On whose account an operator's orders are: the last.
+#[must_use]
+pub const fn operator_of(config: &Config) -> StrategyId {
+    StrategyId(config.strategies.len() as u8)
+}
+
 /// The strategies in order.
 #[must_use]
 pub fn strategies_of(config: &Config) -> Vec<Box<dyn Strategy>> {
@@ -122,6 +131,7 @@ pub fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
             amend,
             ..MarketMakerParams::default()
         })),
+        StrategyConfig::Worked(worked) => Box::new(Worked::new(worked_params(&worked))),
         StrategyConfig::EmaCross { notional, band_share, cooldown, kelly } => {
             Box::new(EmaCross::new(EmaCrossParams {
                 position_worth: notional,
@@ -131,5 +141,29 @@ pub fn strategy_of(config: &StrategyConfig) -> Box<dyn Strategy> {
                 ..EmaCrossParams::default()
             }))
         }
+    }
+}
+
+/// Parameters of a strategy that works parent orders.
+fn worked_params(c: &WorkedConfig) -> WorkedParams {
+    let ns = |d: std::time::Duration| Nanos(d.as_nanos() as u64);
+    let usual = WorkedParams::of(c.algo);
+    WorkedParams {
+        order: ParentOrder {
+            side: if c.sells { Side::Sell } else { Side::Buy },
+            over: ns(c.over),
+            deadline: c.deadline,
+            urgency: c.urgency,
+            rate_e4: c.rate_e4,
+            peg: c.peg,
+            offset_ticks: c.offset_ticks,
+            curve: c.curve,
+            ..usual.order
+        },
+        worth: c.notional,
+        display_worth: c.display_notional,
+        limit_bps: c.limit_pct.map(|pct| pct * 100.0),
+        symbol: c.symbol,
+        repeat: c.repeat.map(ns),
     }
 }

@@ -16,12 +16,12 @@ use bot4_journal::store::Store;
 use bot4_journal::{JournalAgent, JournalConfig, JournalWriter};
 use bot4_lanes::{
     Agent, Clock, Control, Lane, LaneHandle, LaneSpec, LaneThread, LogTx, Metrics, Probe, Recorded,
-    Rx, Tx, recorded, ring,
+    Rx, recorded, ring,
 };
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
-use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, RiskCommand, Shards};
+use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, Shards};
 use bot4_venues::bybit;
 use bot4_venues::registry::Venue;
 use bot4_venues::secret::Scheme;
@@ -30,7 +30,7 @@ use bot4_wire::{Endpoint, WsConfig};
 
 use super::capture::CaptureSink;
 use super::chain::{self, Parts, Routing};
-use super::control::ControlAgent;
+use super::control::{ControlAgent, ControlLinks};
 use super::courier::RestCourier;
 use super::dirs::RunDir;
 use super::observe::NoOrders;
@@ -82,7 +82,7 @@ pub struct Wired {
     lanes: Vec<LaneSpec>,
     clock: Clock,
     control: Control,
-    commands: Tx<RiskCommand>,
+    links: ControlLinks,
 }
 
 /// What is left when all lanes have ended.
@@ -140,8 +140,12 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
         });
     }
     let (clock, control) = (inputs.clock.clone(), inputs.control.clone());
-    let commands = rings.tx("commands");
-    Ok(Wired { metrics, lanes, clock, control, commands })
+    let links = ControlLinks {
+        commands: rings.tx("commands"),
+        parents: rings.rx("parents"),
+        log: rings.kept("log[control]"),
+    };
+    Ok(Wired { metrics, lanes, clock, control, links })
 }
 
 impl Wired {
@@ -169,7 +173,7 @@ impl Wired {
         let main = Lane::new(first, self.clock, self.control, &self.metrics);
         let mut handles: Vec<LaneHandle> = vec![main.handle()];
         handles.extend(lanes.iter().map(Lane::handle));
-        supervisor.attach(handles, self.commands);
+        supervisor.attach(handles, self.links);
         let threads: Vec<LaneThread> =
             lanes.into_iter().map(Lane::spawn).collect::<std::io::Result<_>>()?;
         let main = main.with_agent(Box::new(supervisor), seal::register(Class::Cold));
@@ -519,7 +523,10 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
     for record in document.records(now) {
         log.push(record).map_err(|_| "the run's inputs are longer than their log link")?;
     }
-    Ok(log.last_seq())
+    let last = log.last_seq();
+    // What follows is control's own.
+    rings.keep("log[control]", log);
+    Ok(last)
 }
 
 fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {

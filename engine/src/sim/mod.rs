@@ -77,13 +77,15 @@ pub struct Options {
     pub plant: Option<Plant>,
     /// Distance of guarded stops, hundredths of a percent; the configuration's where none is said.
     pub stop_bps: Option<u32>,
+    /// Half of the seeds work parent orders, too.
+    pub parents: bool,
 }
 
 impl Options {
     /// The swarm from `seed` for `steps` steps.
     #[must_use]
     pub const fn swarm(seed: u64, steps: u64) -> Self {
-        Self { seed, steps, kind: Runs::Swarm, plant: None, stop_bps: None }
+        Self { seed, steps, kind: Runs::Swarm, plant: None, stop_bps: None, parents: true }
     }
 
     /// Without faults.
@@ -114,6 +116,10 @@ pub struct SimEnd {
     pub fills: u64,
     /// Guarded stops that struck.
     pub stops: u64,
+    /// Parent orders begun.
+    pub parents: u64,
+    /// Children of theirs that were asked for.
+    pub children: u64,
     /// Positions that are left, by strategy and instrument.
     pub held: u64,
     /// Orders open or unknown at the end.

@@ -12,13 +12,15 @@ use bot4_journal::hash::Fnv128;
 use bot4_lanes::{Control, Journaled, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_risk::latch::LatchKind;
+use bot4_signals::SignalAgent;
 use bot4_types::{
-    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, Side, VenueId, Wall,
+    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, ParentReport, ParentState,
+    Side, VenueId, Wall,
 };
 use bot4_wire::transport::memory::Network;
 
 use super::audit::Auditor;
-use super::check::{Bounds, Checks, OTHERS, View, WholeBook};
+use super::check::{Bounds, Checks, OTHERS, ParentLine, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
@@ -130,7 +132,7 @@ impl Run {
     fn build(options: &Options, capture: Option<CaptureSink>) -> Result<Self, Failure> {
         let swarm = match options.kind {
             Runs::Calm => Swarm::calm(),
-            Runs::Swarm => Swarm::drawn(options.seed, options.steps),
+            Runs::Swarm => Swarm::drawn(options.seed, options.steps).with_parents(options.parents),
             Runs::Session => Session::drawn(options.seed).swarm,
         };
         let mut config = config::demo()?;
@@ -284,6 +286,7 @@ impl Run {
 
     fn look(&mut self, role: &'static str, waits_ended: Option<OrderId>) -> Result<(), Ended> {
         let whole = if role.starts_with("book.") { self.whole_books(role) } else { Vec::new() };
+        let parents = if role == "signal" { self.parents() } else { Vec::new() };
         let (Some(venue), Some(risk)) =
             (self.floor.agent::<VenueAgent>("venue"), self.floor.agent::<RiskAgent>("risk"))
         else {
@@ -302,6 +305,7 @@ impl Run {
             phase: self.control.phase(),
             equity: risk.core().equity(),
             waits_ended,
+            parents: &parents,
             table: &self.opening.info.table,
         });
         looked.map_err(|what| {
@@ -309,6 +313,15 @@ impl Run {
             self.end.unsafe_findings.push(format!("step {at}: {what}"));
             Ended::Found
         })
+    }
+
+    /// Parent orders as the router has them.
+    fn parents(&self) -> Vec<ParentLine> {
+        let Some(signal) = self.floor.agent::<SignalAgent>("signal") else { return Vec::new() };
+        let (router, now) = (signal.router(), self.floor.now());
+        let line =
+            |report: ParentReport| ParentLine { report, open: router.open_of_parent(report.id) };
+        router.parents(now).map(line).collect()
     }
 
     fn trade(&mut self, options: &Options) -> Result<(), Ended> {
@@ -449,6 +462,13 @@ impl Run {
         self.end.audit = audit;
         let differing = self.differing();
         self.end.unsafe_findings.extend(differing);
+        let parents = self.parents();
+        self.end.unsafe_findings.extend(self.checks.differing_parents(&parents));
+        let alive = |line: &&ParentLine| line.report.state != ParentState::Ended;
+        for line in parents.iter().filter(alive) {
+            let what = format!("parent {} has not ended: {:?}", line.report.id, line.report);
+            self.end.unsafe_findings.push(what);
+        }
     }
 
     /// Brings everything home, closes the agents and takes the last figures.
@@ -485,6 +505,8 @@ impl Run {
             orders: self.metrics.total_of("execution", "orders_sent"),
             fills: risk.map_or(0, RiskAgent::fills_applied),
             stops: self.metrics.total_of("signal", "stops_triggered"),
+            parents: self.metrics.total_of("signal", "parents_begun"),
+            children: self.metrics.total_of("signal", "children_placed"),
             held: risk.map_or(0, |risk| self.held(risk)),
             open: open as u64,
             decision_hash: risk.map_or(0, RiskAgent::decision_hash),

@@ -2,8 +2,8 @@
 
 use super::Options;
 
-/// The list: `<seed> <steps>` or `<seed> session` a line, `#` starts a comment that says what it
-/// found.
+/// The list: `<seed> <steps>`, `<seed> <steps> parents` where parent orders were worked, or
+/// `<seed> session` a line; `#` starts a comment that says what it found.
 const SEEDS: &str = include_str!("seeds.txt");
 
 /// The saved runs.
@@ -20,9 +20,10 @@ pub fn seeds() -> Vec<Options> {
             let number = |word: &str| word.parse().ok();
             let options = match words[..] {
                 [seed, "session"] => number(seed).map(Options::session),
-                [seed, steps] => {
-                    number(seed).zip(number(steps)).map(|(seed, steps)| Options::swarm(seed, steps))
-                }
+                [seed, steps, ..] => number(seed).zip(number(steps)).map(|(seed, steps)| {
+                    let parents = words.get(2) == Some(&"parents");
+                    Options { parents, ..Options::swarm(seed, steps) }
+                }),
                 _ => None,
             };
             options.unwrap_or_else(|| panic!("seeds.txt: `{line}` is not as it says at its top"))

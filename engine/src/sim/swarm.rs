@@ -4,12 +4,15 @@
 //! hide it in all runs. [`Swarm::calm`] draws nothing: the real sizes and no fault.
 
 use bot4_types::Nanos;
+use bot4_types::parent::CURVE_BUCKETS;
 use bot4_types::rng::SplitMix64;
+use bot4_types::{Algo, Deadline, Peg, Urgency};
 use bot4_venue::generator::Activity;
 use bot4_venue::limits::LimitRules;
 use bot4_venue::script;
 
 use super::faults::{Fault, Kind, SILENCE};
+use crate::config::worked::WorkedConfig;
 use crate::config::{Config, StrategyConfig};
 
 /// Longest step of a calm run: with thirteen agents each is cycled about every 260 microseconds.
@@ -46,6 +49,8 @@ pub struct Swarm {
     pub symbols: usize,
     /// Strategies in force: market maker, taker.
     pub strategies: [bool; 2],
+    /// Strategies that work parent orders.
+    pub worked: Vec<WorkedConfig>,
     /// Liveliness of the venue's crowd.
     pub activity: Activity,
     /// The venue's rate limits.
@@ -75,6 +80,7 @@ impl Swarm {
             ring_divisor: 1,
             symbols: 4,
             strategies: [true, true],
+            worked: Vec::new(),
             activity: Activity::default(),
             limits: LimitRules::HIGH,
             crossed_answer_in: 8,
@@ -99,6 +105,7 @@ impl Swarm {
             ring_divisor: pick(&mut rng, &[1, 1, 8, 64, 512, 4_096]),
             symbols: 1 + rng.below(4) as usize,
             strategies,
+            worked: Vec::new(),
             activity: Activity {
                 steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
                 // Above the 1,000 levels of a snapshot too: what lies beyond must not be trusted.
@@ -117,7 +124,21 @@ impl Swarm {
             swarm.activity.steps_per_second.min(swarm.steps_per_second_max());
         let end = Nanos(steps * step_ns_max / 2);
         swarm.draw_faults(end, &mut rng);
+        // Last, and apart: what a seed drew before stays as it was.
+        let mut parents = SplitMix64::new(seed ^ 0x5041_5245_4e54_0001);
+        for _ in 0..[0, 0, 1, 3][parents.below(4) as usize] {
+            swarm.worked.push(worked(end, &mut parents));
+        }
         swarm
+    }
+
+    /// The same, without parent orders where they are not `wanted`.
+    #[must_use]
+    pub fn with_parents(mut self, wanted: bool) -> Self {
+        if !wanted {
+            self.worked.clear();
+        }
+        self
     }
 
     /// The liveliest crowd that the market data lanes can follow. A step makes about four
@@ -265,7 +286,9 @@ impl Swarm {
         config.strategies.retain(|s| match s {
             StrategyConfig::MarketMaker { .. } => maker,
             StrategyConfig::EmaCross { .. } => taker,
+            StrategyConfig::Worked(_) => false,
         });
+        config.strategies.extend(self.worked.iter().copied().map(StrategyConfig::Worked));
         let limits = &mut config.risk.limits;
         limits.position_equity_e4 = self.position_e4;
         (limits.orders_per_s, limits.orders_burst) =
@@ -297,6 +320,34 @@ fn scripted(kind: Kind, symbol: String, rng: &mut SplitMix64) -> script::Fault {
         Kind::DelayAcks => F::DelayAcks(rng.below(ACK_DELAY_MS_MAX) * 1_000_000),
         Kind::DropAll => F::DropConnections,
         _ => F::ShutdownNotice,
+    }
+}
+
+/// A strategy that works parents one after the other, in a trading phase until `end`.
+fn worked(end: Nanos, rng: &mut SplitMix64) -> WorkedConfig {
+    let algo = pick(rng, Algo::ALL);
+    let timed = matches!(algo, Algo::Twap | Algo::Vwap) || rng.below(2) == 0;
+    let span = end.0 / (1 + rng.below(8));
+    let limited = algo == Algo::Iceberg || rng.below(2) == 0;
+    let mut curve = [0; CURVE_BUCKETS];
+    if rng.below(2) == 0 {
+        curve.iter_mut().for_each(|weight| *weight = rng.below(9) as u16);
+    }
+    WorkedConfig {
+        algo,
+        sells: rng.below(2) == 0,
+        notional: pick(rng, &[20.0, 200.0, 2_000.0, 20_000.0]),
+        display_notional: pick(rng, &[0.0, 6.0, 50.0, 500.0]),
+        limit_pct: limited.then(|| pick(rng, &[-0.05, 0.0, 0.01, 0.2])),
+        symbol: None,
+        over: std::time::Duration::from_nanos(if timed { span } else { 0 }),
+        repeat: Some(std::time::Duration::from_millis(rng.below(400))),
+        deadline: pick(rng, Deadline::ALL),
+        urgency: pick(rng, Urgency::ALL),
+        rate_e4: pick(rng, &[100, 1_000, 5_000]),
+        peg: pick(rng, Peg::ALL),
+        offset_ticks: rng.below(7) as i32 - 3,
+        curve,
     }
 }
 

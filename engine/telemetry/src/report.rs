@@ -51,6 +51,9 @@ pub struct RunReport {
     /// Guarded stops.
     #[serde(default)]
     pub stops: Stops,
+    /// Parent orders, as `bot4 order list --json` prints them.
+    #[serde(default)]
+    pub parents: Vec<serde_json::Value>,
     /// Latency by stage and tag.
     pub latency_ns: BTreeMap<String, Summary>,
     /// What `t0` is: `kernel` (receive stamp) or `user` (stamp right after the read).

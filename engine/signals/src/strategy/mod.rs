@@ -2,11 +2,13 @@
 
 mod ema_cross;
 mod market_maker;
+mod worked;
 
 pub use ema_cross::{EmaCross, EmaCrossParams};
 pub use market_maker::{MarketMaker, MarketMakerParams};
+pub use worked::{Worked, WorkedParams};
 
-use bot4_types::{AccountReport, InstrumentId, InstrumentTable, StaleReason, TradePrint};
+use bot4_types::{AccountReport, Algo, InstrumentId, InstrumentTable, StaleReason, TradePrint};
 
 use crate::actions::Actions;
 use crate::market::View;
@@ -99,6 +101,11 @@ pub type Make = fn() -> Box<dyn Strategy>;
 pub const ROSTER: &[(&str, Make)] = &[
     ("market_maker", || Box::new(MarketMaker::new(MarketMakerParams::default()))),
     ("ema_cross", || Box::new(EmaCross::new(EmaCrossParams::default()))),
+    ("twap", || Box::new(Worked::new(WorkedParams::of(Algo::Twap)))),
+    ("vwap", || Box::new(Worked::new(WorkedParams::of(Algo::Vwap)))),
+    ("pov", || Box::new(Worked::new(WorkedParams::of(Algo::Pov)))),
+    ("iceberg", || Box::new(Worked::new(WorkedParams::of(Algo::Iceberg)))),
+    ("pegged", || Box::new(Worked::new(WorkedParams::of(Algo::Pegged)))),
 ];
 
 /// The strategy called `name` with its default parameters, if there is one.

@@ -7,6 +7,7 @@ use bot4_venues::registry::Venue;
 use serde::{Deserialize, Serialize};
 
 use crate::config::StrategyConfig;
+use crate::config::worked::{WorkedConfig, exact};
 use crate::run::chain::Routing;
 use crate::run::plant::Plant;
 use crate::run::sharding::ShardRow;
@@ -119,24 +120,13 @@ enum StrategyText {
         #[serde(default)]
         kelly: bool,
     },
-}
-
-/// A float as the shortest text that reads back to the same bits.
-mod exact {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&format_args!("{value:?}"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-        String::deserialize(d)?.parse().map_err(D::Error::custom)
-    }
+    Worked(WorkedConfig),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_types::{Algo, Deadline, Peg, Symbol, Urgency};
     use proptest::prelude::*;
 
     proptest! {
@@ -159,6 +149,22 @@ mod tests {
                         quote_life_min: life,
                         amend: ns % 2 == 1,
                     }),
+                    StrategyRow(StrategyConfig::Worked(WorkedConfig {
+                        algo: Algo::ALL[(ns % 5) as usize],
+                        sells: ns % 2 == 0,
+                        notional: a,
+                        display_notional: b,
+                        limit_pct: (ns % 3 == 0).then_some(-a / b),
+                        symbol: (ns % 4 == 0).then(|| Symbol::new("BTCUSDT").expect("short")),
+                        over: life,
+                        repeat: (ns % 2 == 1).then_some(life),
+                        deadline: Deadline::GiveUp,
+                        urgency: Urgency::Passive,
+                        rate_e4: 77,
+                        peg: Peg::Touch,
+                        offset_ticks: -3,
+                        curve: [9; 24],
+                    })),
                 ],
                 shards: vec![ShardRow { book: 1, conns: vec![0, 1] }],
                 stop_bps: vec![300, 25],

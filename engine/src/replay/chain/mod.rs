@@ -27,7 +27,9 @@ use std::path::Path;
 use bot4_journal::Reader;
 use bot4_lanes::recorded::BEAT;
 use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
-use bot4_types::{ApprovedOrder, ExecMsg, LogEntry, Nanos, Resync, RiskCommand, TurnRecord};
+use bot4_types::{
+    ApprovedOrder, ExecMsg, LogEntry, Nanos, ParentReport, Resync, RiskCommand, TurnRecord,
+};
 
 use super::inputs::RunInputs;
 use super::report::{FirstDifference, Place};
@@ -76,6 +78,7 @@ struct World {
     reports: Tx<ExecMsg>,
     commands: Tx<RiskCommand>,
     approved: Rx<ApprovedOrder>,
+    parents: Rx<ParentReport>,
     log: Rx<LogEntry>,
 }
 
@@ -399,6 +402,7 @@ impl World {
             reports: rings.tx("reports"),
             commands: rings.tx("commands"),
             approved: rings.rx("approved"),
+            parents: rings.rx("parents"),
             log: rings.rx("log[risk]"),
         })
     }
@@ -410,5 +414,6 @@ impl World {
             while rx.pop().is_some() {}
         }
         while self.approved.pop().is_some() {}
+        while self.parents.pop().is_some() {}
     }
 }

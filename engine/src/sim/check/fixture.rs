@@ -16,7 +16,7 @@ use bot4_venue::rng::Rng;
 use bot4_venue::symbol::SymbolSpec;
 
 use super::super::tap::Seen;
-use super::{Checker, View, WholeBook};
+use super::{Checker, ParentLine, View, WholeBook};
 
 pub(in crate::sim) const ONE: i64 = 100_000_000;
 
@@ -33,6 +33,7 @@ pub(in crate::sim) struct Fixture {
     pub phase: Phase,
     pub equity: Option<Amount>,
     pub waits_ended: Option<OrderId>,
+    pub parents: Vec<ParentLine>,
     /// The venue's orders that count as new.
     pub fresh: Vec<u64>,
 }
@@ -64,6 +65,7 @@ impl Fixture {
             phase: Phase::Run,
             equity: Some(1_000_000 * 10i128.pow(16)),
             waits_ended: None,
+            parents: Vec::new(),
             fresh: Vec::new(),
         }
     }
@@ -85,6 +87,7 @@ impl Fixture {
             phase: self.phase,
             equity: self.equity,
             waits_ended: self.waits_ended,
+            parents: &self.parents,
             table: &self.table,
         });
         self.seen = Seen::default();

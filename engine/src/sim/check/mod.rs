@@ -15,6 +15,7 @@
 //! | `depth` | links stay within their capacity, no record is dropped |
 //! | `time` | time never goes back |
 //! | `waiting` | an order that waits to be sent has not ended |
+//! | `parents` | a parent order is exact, and never filled beyond its total |
 
 mod approvals;
 mod books;
@@ -24,6 +25,7 @@ mod exposure;
 mod fills;
 mod halt;
 mod ids;
+mod parents;
 mod stale;
 mod time;
 mod truth;
@@ -40,6 +42,7 @@ use bot4_venue::exchange::Exchange;
 use bot4_venue::orders::Order;
 
 use super::tap::Seen;
+pub use parents::{ParentLine, Parents};
 
 /// What a checker may look at after a step.
 pub struct View<'a> {
@@ -67,6 +70,8 @@ pub struct View<'a> {
     pub equity: Option<Amount>,
     /// An order that waits in execution although it has ended.
     pub waits_ended: Option<OrderId>,
+    /// Parent orders, when the router worked in this step.
+    pub parents: &'a [ParentLine],
     /// Instruments.
     pub table: &'a InstrumentTable,
 }
@@ -111,6 +116,7 @@ pub const OTHERS: &str = "web_";
 /// All checkers.
 pub struct Checks {
     checkers: Vec<Box<dyn Checker>>,
+    parents: Parents,
     next_order: u64,
     /// Another program has acted on the account.
     pub others: bool,
@@ -138,7 +144,8 @@ impl Checks {
             Box::new(time::Time::default()),
             Box::new(waiting::Waiting),
         ];
-        Self { checkers, next_order, others: false, looks: 0, books_compared: 0 }
+        let parents = Parents::default();
+        Self { checkers, parents, next_order, others: false, looks: 0, books_compared: 0 }
     }
 
     /// Looks at a step; `view.new_orders` is filled in here.
@@ -152,11 +159,18 @@ impl Checks {
         let (others, new): (Vec<&Order>, _) = new.partition(|o| o.client_id.starts_with(OTHERS));
         self.others |= !others.is_empty();
         let view = View { new_orders: &new, others: self.others, ..*view };
-        self.looks += self.checkers.len() as u64;
+        self.looks += 1 + self.checkers.len() as u64;
         self.books_compared += view.whole.len() as u64;
-        self.checkers
-            .iter_mut()
-            .try_for_each(|c| c.look(&view).map_err(|what| format!("{}: {what}", c.name())))
+        let told = |name, what| format!("{name}: {what}");
+        self.checkers.iter_mut().try_for_each(|c| c.look(&view).map_err(|e| told(c.name(), e)))?;
+        let parents = &mut self.parents;
+        parents.look(&view).map_err(|e| told(parents.name(), e))
+    }
+
+    /// Parents whose account differs from what their children filled.
+    #[must_use]
+    pub fn differing_parents(&self, lines: &[ParentLine]) -> Vec<String> {
+        self.parents.differing(lines)
     }
 }
 

@@ -1,0 +1,249 @@
+//! `bot4 order`
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Outcome, Refusal, duration, exit};
+use crate::operator::client::ask;
+use crate::operator::message::{Reply, Request, checked_reason};
+use crate::operator::orders::{OrderText, sentence};
+use crate::run::history::EarlierRun;
+
+/// Arguments of `bot4 order`.
+#[derive(clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Begins a parent order in a running engine. It is worked by children, each of which passes the\n\
+                  gate, on the operator's own account: what it makes has a protective stop like every\n\
+                  position. It does not outlive the run, nor a stop of trading.\n\n\
+                  Example: bot4 order --side buy --symbol BTCUSDT --size 0.5 --algo twap --over 10m \\\n           \
+                  --limit 61000 --reason \"rebalance\"\n\
+                  Example: bot4 order --side sell --symbol ETHUSDT --size 40 --algo pov --rate-pct 5 \\\n           \
+                  --reason \"out of it\"\n\
+                  Example: bot4 order --side buy --symbol BTCUSDT --size 2 --algo iceberg --limit 59000 \\\n           \
+                  --display 0.1 --reason \"a bid\"\n\
+                  Example: bot4 order list --json\n\
+                  Example: bot4 order cancel o1 --reason \"enough\""
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    begin: Begin,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Parent orders of this run, those of strategies and the ended ones too.
+    List(List),
+    /// No new children; what is open is withdrawn.
+    Cancel(Act),
+    /// Hold it: what rests is withdrawn.
+    Pause(Act),
+    /// Work it again: what is left is spread over the time that is left.
+    Resume(Act),
+}
+
+#[derive(clap::Args)]
+struct List {
+    /// This run only (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON, one line an order.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Act {
+    /// Its name, as `bot4 order list` shows it: o1 an operator's, s1 a strategy's.
+    id: String,
+    /// Why; kept in the account's list.
+    #[arg(long)]
+    reason: String,
+    /// In this run (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Begin {
+    /// buy or sell.
+    #[arg(long, required = true)]
+    side: Option<String>,
+    /// Of which instrument, by the venue's name.
+    #[arg(long, required = true)]
+    symbol: Option<String>,
+    /// Whole quantity, base units.
+    #[arg(long, required = true)]
+    size: Option<String>,
+    /// twap (evenly over its time), vwap (as volume comes), pov (a share of the volume), iceberg
+    /// (one part at a time at its limit), pegged (follows the middle or the touch).
+    #[arg(long, default_value = "twap")]
+    algo: String,
+    /// Time it has, for example 10m. Without one (pov, iceberg, pegged) it has no deadline.
+    #[arg(long, value_parser = duration)]
+    over: Option<Duration>,
+    /// Begin after this time.
+    #[arg(long, value_parser = duration)]
+    after: Option<Duration>,
+    /// No child is worse than this price.
+    #[arg(long)]
+    limit: Option<String>,
+    /// When it takes: passive (four slices late), normal (one), aggressive (at once).
+    #[arg(long)]
+    urgency: Option<String>,
+    /// What becomes of the rest when its time is over: take or give_up.
+    #[arg(long)]
+    deadline: Option<String>,
+    /// Smallest child, base units.
+    #[arg(long)]
+    slice_min: Option<String>,
+    /// Iceberg, pegged: what rests at a time, base units.
+    #[arg(long)]
+    display: Option<String>,
+    /// Pov: share of the market's volume, per cent.
+    #[arg(long)]
+    rate_pct: Option<f64>,
+    /// Pegged: mid or touch.
+    #[arg(long)]
+    peg: Option<String>,
+    /// Pegged: ticks away from there; negative: towards the other side.
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    offset_ticks: i32,
+    /// Vwap: expected volume of each of 24 equal parts of its time.
+    #[arg(long, value_delimiter = ',')]
+    curve: Vec<u16>,
+    /// Why; kept in the account's list.
+    #[arg(long, required = true)]
+    reason: Option<String>,
+    /// In this run (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long the router may take to say what became of a request.
+const ANSWER_LOOKS: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Begins a parent order, lists them, or does something with one.
+///
+/// # Errors
+/// Words that mean nothing, no engine that runs, or several where one must be named.
+pub fn run(args: &Args) -> Outcome {
+    match &args.command {
+        None => begin(&args.begin),
+        Some(Command::List(list)) => show(list),
+        Some(Command::Cancel(act)) => do_with(act, "cancel"),
+        Some(Command::Pause(act)) => do_with(act, "pause"),
+        Some(Command::Resume(act)) => do_with(act, "resume"),
+    }
+}
+
+fn begin(args: &Begin) -> Outcome {
+    let reason = args.reason.as_deref().unwrap_or_default();
+    let reason = checked_reason(reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let engine = the_engine(args.run.as_deref())?;
+    let ms = |d: Option<Duration>| d.map_or(0, |d| d.as_millis() as u64);
+    let said = |text: &Option<String>| text.clone().unwrap_or_default();
+    let order = Box::new(OrderText {
+        symbol: said(&args.symbol),
+        side: said(&args.side),
+        size: said(&args.size),
+        algo: args.algo.clone(),
+        limit: args.limit.clone(),
+        over_ms: ms(args.over),
+        delay_ms: ms(args.after),
+        deadline: args.deadline.clone(),
+        urgency: args.urgency.clone(),
+        slice_min: args.slice_min.clone(),
+        display: args.display.clone(),
+        rate_pct: args.rate_pct,
+        peg: args.peg.clone(),
+        offset_ticks: args.offset_ticks,
+        curve: args.curve.clone(),
+    });
+    let reply = answered(&engine, &Request::Order { order, reason })?;
+    let id = reply.orders.as_str().unwrap_or_default().to_owned();
+    tell(&engine, &id, args.json, |p| p["state"].is_string())
+}
+
+fn do_with(act: &Act, action: &str) -> Outcome {
+    let reason = checked_reason(&act.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let engine = the_engine(act.run.as_deref())?;
+    let (id, action) = (act.id.clone(), action.to_owned());
+    let done = match action.as_str() {
+        "cancel" => ["ended", "ending"].as_slice(),
+        "pause" => &["paused"],
+        _ => &["working", "waiting", "finishing"],
+    };
+    answered(&engine, &Request::OrderAct { id: id.clone(), action: action.clone(), reason })?;
+    tell(&engine, &id, act.json, |p| p["state"].as_str().is_some_and(|s| done.contains(&s)))
+}
+
+/// Looks until the order called `id` is as it should be, and prints it.
+fn tell(engine: &EarlierRun, id: &str, json: bool, done: impl Fn(&Value) -> bool) -> Outcome {
+    let mut found = Value::Null;
+    for _ in 0..ANSWER_LOOKS {
+        let list = answered(engine, &Request::OrderList)?.orders;
+        let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        found = all.iter().find(|p| p["id"] == id).cloned().unwrap_or_default();
+        if done(&found) {
+            break;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+    let obeyed = done(&found) && found["end"] != "refused";
+    if json {
+        println!("{}", json!({"run": engine.record.id, "obeyed": obeyed, "order": found}));
+    } else if found.is_null() {
+        println!("run {}: {id}: the router has not said anything yet", engine.record.id);
+    } else {
+        println!("run {}: {}", engine.record.id, sentence(&found));
+    }
+    Ok(if obeyed { exit::DONE } else { exit::FAILED })
+}
+
+fn show(args: &List) -> Outcome {
+    for engine in super::kill::engines(args.run.as_deref())? {
+        let list = answered(&engine, &Request::OrderList)?.orders;
+        for parent in list.as_array().into_iter().flatten() {
+            if args.json {
+                println!("{}", json!({"run": engine.record.id, "order": parent}));
+            } else {
+                println!("{}", sentence(parent));
+            }
+        }
+    }
+    Ok(exit::DONE)
+}
+
+fn answered(engine: &EarlierRun, request: &Request) -> Result<Reply, Refusal> {
+    let run = &engine.record.id;
+    let reply = ask(&engine.path, request).map_err(|e| {
+        format!("error: run {run} does not answer: {e}\nhelp: `bot4 status` says how it does")
+    })?;
+    match reply.error {
+        None => Ok(reply),
+        Some(e) => Err(format!("error: run {run}: {e}").into()),
+    }
+}
+
+/// The engine that is meant: an order goes to one.
+fn the_engine(run: Option<&str>) -> Result<EarlierRun, Refusal> {
+    let mut engines = super::kill::engines(run)?;
+    if engines.len() > 1 {
+        let names: Vec<_> = engines.iter().map(|e| e.record.id.as_str()).collect();
+        let names = names.join(", ");
+        return Err(format!("error: several engines run: {names}\nhelp: --run NAME").into());
+    }
+    Ok(engines.remove(0))
+}
