@@ -192,6 +192,7 @@ fn config(instruments: u64) -> RiskConfig {
         table,
         balances,
         quote: USDT,
+        operator: false,
         strategies: 1,
         equity: EquityStart::default(),
         held: Vec::new(),

@@ -28,8 +28,10 @@ pub struct RiskConfig {
     pub balances: Vec<(AssetId, Amount)>,
     /// The reporting asset: equity, limits and profit are told in it.
     pub quote: AssetId,
-    /// Number of strategies.
+    /// Number of strategies, the operator's account among them.
     pub strategies: usize,
+    /// The last of them is the operator's: how his orders fare says nothing about all of trading.
+    pub operator: bool,
     /// The wall clock, and what the account's last run left behind.
     pub equity: EquityStart,
     /// What strategies hold from earlier runs of the account.
@@ -129,6 +131,7 @@ mod tests {
             balances: vec![(quote, 1)],
             quote,
             strategies: 1,
+            operator: false,
             equity: EquityStart::default(),
             held: Vec::new(),
         }

@@ -117,7 +117,8 @@ impl RiskCore {
             book,
             ledger: Ledger::new(table, config.strategies, &config.balances, &config.limits),
             valuation,
-            breakers: Breakers::new(&config.breakers, config.strategies, &venues),
+            breakers: Breakers::new(&config.breakers, config.strategies, &venues)
+                .without(usize::from(config.operator)),
             statistics: Statistics::new(table, &config.limits.statistics),
             changes: Changes::new(table.all().len()),
             truth: Truth::new(std::iter::empty()),

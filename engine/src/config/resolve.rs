@@ -173,7 +173,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         return Err(issue(s.kind.span(), "kind", what, "remove it, or write mode = \"trade\""));
     }
     for s in file.strategies.iter().filter_map(|s| s.symbol.as_ref()) {
-        if !venue.symbols.contains(s.get_ref()) {
+        if !labels.contains(s.get_ref()) {
             return Err(issue(s.span(), "symbol", "is not traded", "one of venue.symbols"));
         }
     }

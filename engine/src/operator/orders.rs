@@ -11,7 +11,7 @@ use bot4_types::parent::{CURVE_BUCKETS, PARTICIPATION_MAX_E4};
 use bot4_types::text::{parse_units, units_to_string};
 use bot4_types::{
     Algo, Deadline, Instrument, InstrumentTable, Nanos, ParentEnd, ParentId, ParentOrder,
-    ParentReport, ParentState, Peg, Price, Qty, RefuseReason, Side, StrategyId, Symbol, Urgency,
+    ParentReport, ParentState, Peg, Price, Qty, RefuseReason, Side, StrategyId, Urgency,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -65,10 +65,9 @@ impl OrderText {
         table: &InstrumentTable,
         strategy: StrategyId,
     ) -> Result<ParentOrder, String> {
-        let symbol = Symbol::new(&self.symbol);
-        let known = table.all().iter().find(|i| Some(i.symbol) == symbol);
+        let known = table.labelled_as(&self.symbol);
         let i = known.ok_or_else(|| {
-            let all: Vec<_> = table.all().iter().map(|i| i.symbol.as_str()).collect();
+            let all: Vec<_> = table.all().iter().map(|i| table.label(i)).collect();
             format!("`{}` is not traded here; choose one of {}", self.symbol, all.join(", "))
         })?;
         let side = word("side", &self.side, &[("buy", Side::Buy), ("sell", Side::Sell)])?;
@@ -255,7 +254,7 @@ pub fn to_json(r: &ParentReport, table: &InstrumentTable) -> Value {
         "id": r.id.to_string(),
         "by": if r.id.is_by_strategy() { "strategy" } else { "operator" },
         "strategy": r.strategy.0 + 1,
-        "symbol": i.map(|i| i.symbol.as_str()),
+        "symbol": i.map(|i| table.label(i)),
         "side": if r.side == Side::Buy { "buy" } else { "sell" },
         "algo": r.algo.name(),
         "state": r.state.name(),
@@ -321,7 +320,7 @@ pub fn sentence(p: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::InstrumentId;
+    use bot4_types::{InstrumentId, Symbol};
 
     fn table() -> InstrumentTable {
         let mut table = InstrumentTable::new();

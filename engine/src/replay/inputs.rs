@@ -46,8 +46,11 @@ pub struct RunInputs {
     pub config_hash: String,
     /// Seed of everything drawn.
     pub seed: u64,
-    /// Strategies.
+    /// Strategies, the operator's account among them.
     pub strategies: usize,
+    /// The last is the operator's.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub operator: bool,
     /// Asset names in the order of their ids.
     pub assets: Vec<String>,
     /// The venue of each asset; left out in a run of one.
@@ -197,6 +200,7 @@ impl RunInputs {
             config_hash: format!("{:032x}", about.config_hash),
             seed: about.seed,
             strategies: risk.strategies,
+            operator: risk.operator,
             assets: (0..table.assets_len()).map(name).collect(),
             asset_venues: asset_venues(table),
             venues: table.venue_names().iter().map(|v| v.as_str().to_owned()).collect(),
@@ -232,6 +236,7 @@ impl RunInputs {
             balances: self.balances.iter().map(Held::pair).collect(),
             quote: AssetId(self.quote),
             strategies: self.strategies,
+            operator: self.operator,
             equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
             held: self.held.iter().map(HeldRow::held).collect(),
         })
@@ -401,6 +406,7 @@ mod tests {
             balances,
             quote: AssetId(3),
             strategies: 32,
+            operator: true,
             equity,
             held: Vec::new(),
         }

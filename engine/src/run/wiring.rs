@@ -339,6 +339,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         balances: inputs.opening.balances.clone(),
         quote: inputs.opening.equity_asset,
         strategies: settings::accounts_of(inputs.config),
+        operator: true,
         equity: EquityStart { wall: inputs.opening.wall, ..inputs.opening.past.equity.clone() },
         held: inputs.opening.past.held.clone(),
     }

@@ -37,7 +37,7 @@ impl RiskAgent {
             self.counters.set(at, *count);
         }
         self.counters.set(BREAKER_GLOBAL, state_raw(breakers.global()));
-        self.counters.set(BREAKERS_ALL, breakers.len() as u64);
+        self.counters.set(BREAKERS_ALL, breakers.counted() as u64);
         for (word, at) in breakers.unwell_words().into_iter().zip(BREAKERS_UNWELL..) {
             self.counters.set(at, word);
         }

@@ -64,6 +64,8 @@ pub struct Breakers {
     venues: Box<[VenueId]>,
     monitors: Box<[Monitor]>,
     strategies: usize,
+    /// Breakers that do not count among all: an operator's own.
+    apart: usize,
     calls: Calls,
     now: Nanos,
     open: usize,
@@ -118,6 +120,7 @@ impl Breakers {
             machines: machines.into_boxed_slice(),
             monitors: vec![Monitor::default(); strategies].into_boxed_slice(),
             strategies,
+            apart: 0,
             calls: Calls::new(),
             now: Nanos::ZERO,
             open: 0,
@@ -125,6 +128,13 @@ impl Breakers {
             due: Nanos::MAX,
             counts: BreakerCounts::default(),
         }
+    }
+
+    /// The same, of which `apart` strategies do not count among all breakers.
+    #[must_use]
+    pub const fn without(mut self, apart: usize) -> Self {
+        self.apart = apart;
+        self
     }
 
     /// A turn begins at `now`: breakers whose time is over recover.
@@ -236,7 +246,7 @@ impl Breakers {
     /// The state of all together.
     #[must_use]
     pub const fn global(&self) -> State {
-        global_state(self.machines.len(), self.open, self.half_open)
+        global_state(self.counted(), self.open, self.half_open)
     }
 
     /// Breakers that are open and half-open.
@@ -249,6 +259,12 @@ impl Breakers {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.machines.len()
+    }
+
+    /// Those that count among all.
+    #[must_use]
+    pub const fn counted(&self) -> usize {
+        self.machines.len() - self.apart
     }
 
     /// There is always a venue's.

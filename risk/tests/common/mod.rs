@@ -57,6 +57,7 @@ pub fn config(limits: RiskLimits) -> RiskConfig {
         table: table(),
         balances: balances(),
         quote: USDT,
+        operator: false,
         strategies: STRATEGIES,
         equity: EquityStart::default(),
         held: Vec::new(),

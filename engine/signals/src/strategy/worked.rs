@@ -91,9 +91,10 @@ impl Strategy for Worked {
     }
 
     fn start(&mut self, table: &InstrumentTable) {
-        let meant = |symbol: Symbol| self.params.symbol.is_none_or(|s| s == symbol);
+        let symbol = self.params.symbol;
+        let meant = |label: String| symbol.is_none_or(|s| s.as_str() == label);
         let memory = |done| Memory { done, ..Memory::default() };
-        self.memory = table.all().iter().map(|i| memory(!meant(i.symbol))).collect();
+        self.memory = table.all().iter().map(|i| memory(!meant(table.label(i)))).collect();
     }
 
     fn on_top(&mut self, _: &View<'_>, _: &mut Actions<'_>) {}
