@@ -57,6 +57,7 @@ pub mod journal;
 pub mod kernels;
 pub mod machine;
 pub mod order_path;
+pub mod parents;
 pub mod parse;
 pub mod plain_gate;
 pub mod report;

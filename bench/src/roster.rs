@@ -18,6 +18,7 @@ use crate::flow::Flow;
 use crate::gate::{Cancel, KillWord, LookUp, MarkIn, Part, Place, PlaceAndEnd, Stamps, no_check};
 use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
 use crate::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
+use crate::parents;
 use crate::parse::{Parse, Reader};
 use crate::plain_gate::PlainPlace;
 use crate::ring::{
@@ -278,6 +279,14 @@ pub fn ring() -> Vec<Group> {
     ] {
         let cases =
             vec![named("plain", Turn::plain(moves)), named("sampled", Turn::sampled(moves))];
+        groups.push(group(name, what, cases));
+    }
+    for (name, alive) in [("signal/parents0", 0), ("signal/parents64", 64)] {
+        let what = format!("turn of the signal agent with one top, {alive} parent orders alive");
+        let cases = vec![
+            named("plain", parents::Plain::new(alive)),
+            named("agent", parents::Worked::new(alive)),
+        ];
         groups.push(group(name, what, cases));
     }
     groups.extend(round_trip());

@@ -276,9 +276,9 @@ mod tests {
         let table = topology();
         assert_eq!(table.validate(), Ok(()));
         assert_eq!(table.roles.len(), 12);
-        assert_eq!(table.links.len(), 30);
+        assert_eq!(table.links.len(), 31);
         let captured = topology_of(Shape { captured: true, ..Shape::ONE });
-        assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 36));
+        assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 37));
         for venues in 2..=VENUES_MAX {
             let shape = Shape { wires: venues, venues, captured: false };
             let table = topology_of(shape);

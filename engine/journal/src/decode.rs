@@ -194,7 +194,7 @@ fn parent_order_json(o: &ParentOrder) -> Value {
         "total": o.total.0, "limit": o.limit.0, "delay_ns": o.delay.0, "over_ns": o.over.0,
         "deadline": o.deadline.name(), "urgency": o.urgency.name(), "slice_min": o.slice_min.0,
         "display": o.display.0, "rate_e4": o.rate_e4, "peg": o.peg.name(),
-        "offset_ticks": o.offset_ticks, "curve": o.curve,
+        "offset_ticks": o.offset_ticks, "amends": o.amends, "curve": o.curve,
     })
 }
 

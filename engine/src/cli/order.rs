@@ -116,6 +116,9 @@ struct Begin {
     /// Pegged: ticks away from there; negative: towards the other side.
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     offset_ticks: i32,
+    /// What rests is amended where it moves and the venue can, instead of cancelled and placed.
+    #[arg(long)]
+    amend: bool,
     /// Vwap: expected volume of each of 24 equal parts of its time.
     #[arg(long, value_delimiter = ',')]
     curve: Vec<u16>,
@@ -169,6 +172,7 @@ fn begin(args: &Begin) -> Outcome {
         rate_pct: args.rate_pct,
         peg: args.peg.clone(),
         offset_ticks: args.offset_ticks,
+        amend: args.amend,
         curve: args.curve.clone(),
     });
     let reply = answered(&engine, &Request::Order { order, reason })?;

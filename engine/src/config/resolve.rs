@@ -340,7 +340,6 @@ fn algorithm(s: &schema::Strategy, algo: Algo) -> Result<StrategyConfig, Issue> 
     foreign(kind, "position_max_notional", position.map(Spanned::span))?;
     foreign(kind, "requote_ticks", s.requote_ticks.as_ref().map(Spanned::span))?;
     foreign(kind, "quote_life_min", s.quote_life_min.as_ref().map(Spanned::span))?;
-    foreign(kind, "amend", s.amend.as_ref().map(Spanned::span))?;
     foreign(kind, "band_share", s.band_share.as_ref().map(Spanned::span))?;
     foreign(kind, "cooldown", s.cooldown.as_ref().map(Spanned::span))?;
     foreign(kind, "sizing", s.sizing.as_ref().map(Spanned::span))?;

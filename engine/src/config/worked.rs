@@ -57,6 +57,9 @@ pub struct WorkedConfig {
     pub peg: Peg,
     /// At this distance.
     pub offset_ticks: i32,
+    /// What rests is amended where it moves and can be.
+    #[serde(default)]
+    pub amend: bool,
     /// Expected volume by part of its time.
     pub curve: [u16; CURVE_BUCKETS],
 }
@@ -150,6 +153,7 @@ pub fn resolve(s: &schema::Strategy, algo: Algo) -> Result<WorkedConfig, Issue> 
         rate_e4,
         peg: one_of("peg", s.peg.as_ref(), Peg::ALL, Peg::name)?,
         offset_ticks: s.offset_ticks.as_ref().map_or(0, |v| *v.get_ref()),
+        amend: s.amend.as_ref().is_some_and(|v| *v.get_ref()),
         curve: weights,
     })
 }

@@ -51,6 +51,8 @@ pub struct OrderText {
     pub peg: Option<String>,
     /// Ticks from there; positive: away from the other side.
     pub offset_ticks: i32,
+    /// What rests is amended where it moves and can be.
+    pub amend: bool,
     /// Expected volume of each of 24 equal parts of its time.
     pub curve: Vec<u16>,
 }
@@ -92,6 +94,7 @@ impl OrderText {
             rate_e4: self.rate_pct.map_or(Ok(0), rate)?,
             peg: maybe_named("peg", &self.peg, Peg::ALL, Peg::name)?.unwrap_or(Peg::Mid),
             offset_ticks: self.offset_ticks,
+            amends: self.amend,
             curve: curve(&self.curve)?,
             ..twap
         };

@@ -157,6 +157,7 @@ fn worked_params(c: &WorkedConfig) -> WorkedParams {
             rate_e4: c.rate_e4,
             peg: c.peg,
             offset_ticks: c.offset_ticks,
+            amends: c.amend,
             curve: c.curve,
             ..usual.order
         },

@@ -219,6 +219,8 @@ pub struct ParentOrder {
     pub peg: Peg,
     /// Pegged: ticks from there, away from the other side of the touch; negative: towards it.
     pub offset_ticks: i32,
+    /// What rests is amended where it moves and can be, instead of cancelled and placed.
+    pub amends: bool,
     /// VWAP: the expected volume of each equal part of its time; all zero: even.
     pub curve: [u16; CURVE_BUCKETS],
 }
@@ -245,6 +247,7 @@ impl ParentOrder {
             rate_e4: 0,
             peg: Peg::Mid,
             offset_ticks: 0,
+            amends: false,
             curve: [0; CURVE_BUCKETS],
         }
     }
@@ -278,6 +281,7 @@ impl Body for ParentOrder {
         w.u32(self.rate_e4);
         w.u8(self.peg as u8);
         w.i32(self.offset_ticks);
+        w.u8(u8::from(self.amends));
         self.curve.iter().for_each(|weight| w.u16(*weight));
     }
 
@@ -299,6 +303,7 @@ impl Body for ParentOrder {
             rate_e4: r.u32()?,
             peg: Peg::from_raw(r.u8()?)?,
             offset_ticks: r.i32()?,
+            amends: r.u8()? != 0,
             curve: [0; CURVE_BUCKETS],
         };
         for weight in &mut order.curve {
@@ -370,7 +375,7 @@ mod tests {
             let twap = ParentOrder::twap(InstrumentId(1), Side::Sell, Qty(total), Nanos(5));
             let id = ParentId::by_strategy(n);
             let curve = [weight; CURVE_BUCKETS];
-            let order = ParentOrder { id, curve, algo: Algo::Vwap, offset_ticks: -3, ..twap };
+            let order = ParentOrder { id, curve, algo: Algo::Vwap, offset_ticks: -3, amends: true, ..twap };
             let act = ParentCommand::Act { id, action: ParentAction::Pause };
             for command in [ParentCommand::Begin(order), act] {
                 let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));

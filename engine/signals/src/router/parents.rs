@@ -301,7 +301,7 @@ impl Router {
             Rest::At(price, qty) => {
                 let expires = turn.now + self.config.wish_life;
                 let wish = Wish::new(price, qty, expires, Style::Quote);
-                self.wish_child(row, REST, Wish { amends: true, ..wish }, origin, turn);
+                self.wish_child(row, REST, Wish { amends: order.amends, ..wish }, origin, turn);
             }
         }
         if let Some((price, qty)) = step.take {

@@ -379,7 +379,8 @@ fn an_iceberg_never_crosses_and_an_urgent_one_takes_what_its_limit_allows() {
 
 #[test]
 fn a_pegged_order_follows_and_does_not_chase_itself() {
-    let order = ParentOrder { algo: Algo::Pegged, over: Nanos::ZERO, ..twap(Side::Buy, 1, 0) };
+    let base = ParentOrder { algo: Algo::Pegged, over: Nanos::ZERO, ..twap(Side::Buy, 1, 0) };
+    let order = ParentOrder { amends: true, ..base };
     for (peg, offset, expected) in
         [(Peg::Mid, 0, 1), (Peg::Mid, 3, -2), (Peg::Touch, 0, 0), (Peg::Touch, -1, 1)]
     {

@@ -63,6 +63,7 @@ fn order() -> impl Strategy<Value = ParentOrder> {
                 rate_e4: 3_000,
                 peg: if touch { Peg::Touch } else { Peg::Mid },
                 offset_ticks: price as i32 / 20,
+                amends: price % 2 == 0,
                 ..twap
             }
         },

@@ -163,6 +163,7 @@ mod tests {
                         rate_e4: 77,
                         peg: Peg::Touch,
                         offset_ticks: -3,
+                        amend: ns % 2 == 0,
                         curve: [9; 24],
                     })),
                 ],
