@@ -297,6 +297,7 @@ fn config(site: &Site) -> RiskConfig {
         table: site.table.clone(),
         balances: site.balances(),
         quote: site.instrument().quote,
+        operator: false,
         strategies: 1,
         equity: EquityStart::default(),
         held: Vec::new(),

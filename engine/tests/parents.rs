@@ -162,6 +162,6 @@ fn journal_names_children(rig: &Rig) {
     let of = |kind: &'static str| lines.iter().filter(move |r| r["kind"] == kind);
     assert!(of("command").any(|r| r["body"]["parent"] == "o1" && r["body"]["total"].is_number()));
     assert!(of("approved").any(|r| r["body"]["parent"] == "o1"));
-    let last = of("parent").filter(|r| r["body"]["parent"] == "o3").last().expect("told");
+    let last = of("parent").filter(|r| r["body"]["parent"] == "o3").next_back().expect("told");
     assert_eq!(last["body"]["end"], "interrupted", "{last}");
 }

@@ -74,7 +74,7 @@ enum Command {
     /// Who may increase risk from now on: emergency, manual, semi_auto, full_auto.
     Mode(mode::Args),
     /// Begin, list, hold or cancel parent orders: twap, vwap, pov, iceberg, pegged.
-    Order(order::Args),
+    Order(Box<order::Args>),
     /// How the running engines are doing.
     Status(status::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
