@@ -10,22 +10,27 @@ use crate::operator::message::{Reply, Request, checked_reason};
 use crate::operator::orders::{OrderText, sentence};
 use crate::run::history::EarlierRun;
 
+/// What the arguments' page ends with.
+const HELP: &str = "\
+Begins a parent order in a running engine. It is worked by children, each of which passes the
+gate, on the operator's own account: what it makes has a protective stop like every position.
+It does not outlive the run, nor a stop of trading.
+
+Example: bot4 order --side buy --symbol BTCUSDT --size 0.5 --algo twap --over 10m \\
+           --limit 61000 --reason \"rebalance\"
+Example: bot4 order --side sell --symbol ETHUSDT --size 40 --algo pov --rate-pct 5 \\
+           --reason \"out of it\"
+Example: bot4 order --side buy --symbol BTCUSDT --size 2 --algo iceberg --limit 59000 \\
+           --display 0.1 --reason \"a bid\"
+Example: bot4 order list --json
+Example: bot4 order cancel o1 --reason \"enough\"";
+
 /// Arguments of `bot4 order`.
 #[derive(clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Begins a parent order in a running engine. It is worked by children, each of which passes the\n\
-                  gate, on the operator's own account: what it makes has a protective stop like every\n\
-                  position. It does not outlive the run, nor a stop of trading.\n\n\
-                  Example: bot4 order --side buy --symbol BTCUSDT --size 0.5 --algo twap --over 10m \\\n           \
-                  --limit 61000 --reason \"rebalance\"\n\
-                  Example: bot4 order --side sell --symbol ETHUSDT --size 40 --algo pov --rate-pct 5 \\\n           \
-                  --reason \"out of it\"\n\
-                  Example: bot4 order --side buy --symbol BTCUSDT --size 2 --algo iceberg --limit 59000 \\\n           \
-                  --display 0.1 --reason \"a bid\"\n\
-                  Example: bot4 order list --json\n\
-                  Example: bot4 order cancel o1 --reason \"enough\""
+    after_help = HELP
 )]
 pub struct Args {
     #[command(subcommand)]

@@ -375,7 +375,8 @@ mod tests {
             let twap = ParentOrder::twap(InstrumentId(1), Side::Sell, Qty(total), Nanos(5));
             let id = ParentId::by_strategy(n);
             let curve = [weight; CURVE_BUCKETS];
-            let order = ParentOrder { id, curve, algo: Algo::Vwap, offset_ticks: -3, amends: true, ..twap };
+            let vwap = ParentOrder { id, curve, algo: Algo::Vwap, ..twap };
+            let order = ParentOrder { offset_ticks: -3, amends: true, ..vwap };
             let act = ParentCommand::Act { id, action: ParentAction::Pause };
             for command in [ParentCommand::Begin(order), act] {
                 let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));
