@@ -107,18 +107,28 @@ fn an_operator_works_orders_and_they_are_exact() {
     let ended_one = order(&rig, &["cancel", "o2", "--reason", "enough"]);
     assert_eq!(ended_one["order"]["end"], "canceled", "{ended_one}");
     assert_eq!(rig.say(&["order", "cancel", "o2", "--reason", "x"]).status.code(), Some(2));
+    completes(&rig);
+    is_interrupted(&rig, &mut engine);
+    verify(&rig);
+    journal_names_children(&rig);
+}
 
-    let done = once(&rig, "o1", |p| p["state"] == "ended");
+/// The first order is filled, exactly; the strategy's is refused by the mode.
+fn completes(rig: &Rig) {
+    let done = once(rig, "o1", |p| p["state"] == "ended");
     assert_eq!((&done["end"], &done["exact"]), (&"filled".into(), &true.into()), "{done}");
     assert_eq!((number(&done, "filled"), number(&done, "left")), (0.01, 0.0), "{done}");
     assert!(done["slippage_bps"].is_number() && number(&done, "average") > 1_000.0, "{done}");
     assert!(done["fills"].as_u64() > Some(1), "{done}");
     // The strategy's own is refused by the mode, and lives on.
-    once(&rig, "s1", |p| p["gate"] == "mode");
+    once(rig, "s1", |p| p["gate"] == "mode");
+}
 
+/// One more is interrupted by the end of the run, and the report says so.
+fn is_interrupted(rig: &Rig, engine: &mut common::Killed) {
     // One that the end of the run interrupts.
     order(
-        &rig,
+        rig,
         &[
             "--side",
             "sell",
@@ -138,7 +148,7 @@ fn an_operator_works_orders_and_they_are_exact() {
     let alive: Vec<_> = status["parents"].as_array().expect("a list").iter().collect();
     assert!(alive.iter().any(|p| p["id"] == "o3") && alive.len() == 2, "{status}");
     signal(&engine.0, "INT");
-    assert_eq!(ended(&mut engine), Some(0));
+    assert_eq!(ended(engine), Some(0));
     let report = report(&rig.state().join("report.json"));
     check_account(&report);
     let parents = report["parents"].as_array().expect("a list");
@@ -149,8 +159,6 @@ fn an_operator_works_orders_and_they_are_exact() {
         (Some("interrupted".into()), Some("interrupted".into()))
     );
     assert!(parents.iter().all(|p| p["exact"] == true && number(p, "open") == 0.0), "{parents:?}");
-    verify(&rig);
-    journal_names_children(&rig);
 }
 
 /// The journal holds each order as it was begun, where it stood, and whose child an order is.
@@ -162,6 +170,6 @@ fn journal_names_children(rig: &Rig) {
     let of = |kind: &'static str| lines.iter().filter(move |r| r["kind"] == kind);
     assert!(of("command").any(|r| r["body"]["parent"] == "o1" && r["body"]["total"].is_number()));
     assert!(of("approved").any(|r| r["body"]["parent"] == "o1"));
-    let last = of("parent").filter(|r| r["body"]["parent"] == "o3").next_back().expect("told");
+    let last = of("parent").rfind(|r| r["body"]["parent"] == "o3").expect("told");
     assert_eq!(last["body"]["end"], "interrupted", "{last}");
 }

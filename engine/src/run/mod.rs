@@ -58,6 +58,7 @@ pub mod wiring;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
 
 use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control, Metrics};
@@ -160,7 +161,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let (latch, opening) = begin(config, &clock, &sites, &account, &dir)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
-    let control = Control::new();
+    let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
     let mut wired = wiring::wire(&wiring::Inputs {
         config,
@@ -179,9 +180,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
     wired.trap_syscalls(options.trap_syscalls, &plan);
     let _keeper = keeper(config, &wired.metrics, &clock)?;
-    let (commands, said) = std::sync::mpsc::channel();
     let about = about_of(config, &dir, &account, &opening);
-    let (parents, heard) = std::sync::mpsc::channel();
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
         metrics: wired.metrics.clone(),
@@ -189,7 +188,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         length: config.length,
         instruments: opening.info.table.all().len() as u64,
         planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
-        cold: plan.placement.lanes.iter().filter(|l| l.is_cold()).map(|l| l.name.clone()).collect(),
+        cold: cold_lanes(&plan),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
         refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
@@ -202,11 +201,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         venues: sites.len() as u64,
         children,
     });
-    let board = Board::new(opening.info.table.clone(), settings::operator_of(config), heard);
-    let said = Said { about: &about, commands, board, latch };
+    let said = Said { about: &about, commands, board: board_of(config, &opening, heard), latch };
     let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
-    capture.into_iter().for_each(|capture| capture.finish_and_tell(&ended.metrics));
+    capture.into_iter().for_each(|c| c.finish_and_tell(&ended.metrics));
     let closing = outcome::Closing {
         clock: &clock,
         control: &control,
@@ -221,6 +219,20 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         config,
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+}
+
+/// Lanes that may hang without danger to an order.
+fn cold_lanes(plan: &Plan) -> Vec<String> {
+    plan.placement.lanes.iter().filter(|l| l.is_cold()).map(|l| l.name.clone()).collect()
+}
+
+/// What the helper tells of parent orders.
+fn board_of(
+    config: &Config,
+    opening: &outcome::Opening,
+    heard: std::sync::mpsc::Receiver<bot4_types::ParentReport>,
+) -> Board {
+    Board::new(opening.info.table.clone(), settings::operator_of(config), heard)
 }
 
 /// The allocator's options are as they must be, and the program's pages present.
