@@ -385,7 +385,7 @@ mod tests {
                 15 => RiskCommand::AcceptBalance { instrument },
                 _ => RiskCommand::LimitsCommit { len: id.into(), sum: u64::MAX },
             };
-            prop_assert_eq!(command.instrument(), (kind < 5 || kind == 14).then_some(instrument));
+            prop_assert_eq!(command.instrument(), (kind < 5 || kind == 15).then_some(instrument));
             let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));
             prop_assert_eq!(RiskCommand::read(&mut Reader::over(entry.body())), Some(command));
         }
