@@ -393,8 +393,11 @@ impl ExecutionAgent {
     fn reason_not_to_send(&mut self, intent: &OrderIntent, now: Nanos) -> Option<DoneReason> {
         match self.ports.control.phase() {
             Phase::Run => {}
-            // Risk lets nothing of the operator pass then that does not reduce.
-            Phase::Flatten if intent.cause == Cause::Operator => {}
+            // Risk lets nothing of the operator pass then that does not reduce; a child of a parent
+            // that was approved before may increase.
+            Phase::Flatten
+                if intent.cause == Cause::Operator
+                    && intent.parent == bot4_types::ParentId::NONE => {}
             _ => return Some(DoneReason::Killed),
         }
         if now >= intent.expires {

@@ -103,7 +103,7 @@ impl Parent {
         }
         // POV: no more than its share, ever; others may be ahead by one slice that rests.
         let ahead = if self.order.algo == Algo::Pov { 0 } else { slice };
-        let due = self.due.0 + ahead;
+        let due = self.due.0.saturating_add(ahead);
         match (self.order.urgency, resting) {
             (Urgency::Aggressive, _) => NOTHING,
             (_, Some(open)) => self.follow(sight, near, open, REST_MIN),

@@ -141,7 +141,10 @@ impl Router {
         order: ParentOrder,
         turn: Turn<'_>,
     ) -> Result<ParentId, ParentRefusal> {
+        let pair = self.pair((order.strategy, order.instrument));
+        let stopped = pair.is_some_and(|p| self.guards[p].stops(turn.now));
         let checked = match order.algo {
+            _ if stopped => Err(ParentRefusal::Closed),
             Algo::Best => self.checked_routed(order),
             _ => self.checked(order),
         };
@@ -278,7 +281,11 @@ impl Router {
         if order.algo == Algo::Best {
             return self.look_at_routed(row, market, turn);
         }
-        let top = market.top(order.instrument).filter(|_| self.is_open(order.instrument));
+        let pair = self.pair((order.strategy, order.instrument));
+        // A stop closes what is held, or has just done so: nothing may add to it.
+        let stopped = pair.is_none_or(|p| self.guards[p].stops(turn.now));
+        let may = !stopped && self.is_open(order.instrument);
+        let top = market.top(order.instrument).filter(|_| may);
         let (Some(top), Some(rules)) = (top, market.table().get(order.instrument)) else {
             // Held: the next top is a look.
             return self.parents.change(row, |p| p.hold(turn.now));
