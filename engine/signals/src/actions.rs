@@ -247,9 +247,11 @@ impl<'a> Actions<'a> {
         self.router.begin_parent(order, self.turn)
     }
 
-    /// Holds, resumes or cancels a parent; false when there is none alive with this name.
+    /// Holds, resumes or cancels a parent of this strategy; false when it has none alive with this
+    /// name: what a person or another strategy began is not its own.
     pub fn act(&mut self, id: ParentId, action: ParentAction) -> bool {
-        self.router.act_on_parent(id, action, self.turn)
+        let own = self.parent(id).is_some_and(|p| p.strategy == self.strategy);
+        own && id.is_by_strategy() && self.router.act_on_parent(id, action, self.turn)
     }
 
     /// Where a parent stands, while the router remembers it: as long as it lives, and then until

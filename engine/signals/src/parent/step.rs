@@ -123,7 +123,9 @@ impl Parent {
                 None => self.rest(sight, near, slice),
             };
         }
-        let wish = late >> self.halved.min(62);
+        // POV: what rests may fill beside it, and its share is all there is, ever.
+        let rests = if self.order.algo == Algo::Pov { self.tally.open().0 } else { 0 };
+        let wish = late.saturating_sub(rests).max(0) >> self.halved.min(62);
         match child(sight.rules, price, wish, self.tally.left()) {
             Some(qty) => Step { rest: Rest::Keep, take: Some((price, qty)) },
             // What is left rests: it comes back first.
