@@ -219,7 +219,8 @@ impl Plain {
             resting: 0.0,
         };
         let parents = (0..parents).map(parent).collect();
-        Self { parents, tops, taken, now: Nanos::from_secs(2), n: 0 }
+        // Late enough that every parent is due to rest something.
+        Self { parents, tops, taken, now: Nanos::from_secs(60), n: 0 }
     }
 }
 

@@ -131,13 +131,14 @@ proptest! {
     ) {
         let mut rng = SplitMix64::new(seed);
         let mut c = started();
-        // Fills are multiples of 100, so that no sum of them looks like the transfer.
+        // Fills are multiples of 100, so that no sum of them looks like the transfer, and of many
+        // sizes, so that few differences fit two answers by chance.
         let (mut venue, mut ours, mut happened, mut heard) = (1_000i128, 1_000i128, 0u64, 0u64);
         let mut under_way: Vec<(u64, i128)> = Vec::new();
         let (mut answer, mut verdicts) = (None, Vec::new());
         for ms in 0..120_000u64 {
             if rng.below(150) == 0 {
-                let amount = (rng.below(21) as i128 - 10) * 100;
+                let amount = (rng.below(2_000_001) as i128 - 1_000_000) * 100;
                 venue += amount;
                 happened = happened.max(ms + rng.below(2_000));
                 under_way.push((happened, amount));

@@ -191,7 +191,7 @@ impl Router {
             && order.over <= OVER_MAX
             && order.delay <= OVER_MAX
             && order.display.0 >= 0
-            && (0..=order.total.0).contains(&order.slice_min.0)
+            && (0..=order.total.0.max(0)).contains(&order.slice_min.0)
             && order.offset_ticks.unsigned_abs() <= OFFSET_TICKS_MAX;
         if !sensible {
             return Err(R::Terms);

@@ -464,6 +464,7 @@ fn nonsense_is_refused_and_told() {
         (ParentOrder { over: Nanos::ZERO, ..sound }, R::Terms),
         (ParentOrder { over: Nanos::MAX, ..sound }, R::Terms),
         (pov, R::Terms),
+        (ParentOrder { slice_min: Qty(i64::MAX), ..sound }, R::Terms),
         (ParentOrder { rate_e4: 5_001, ..pov }, R::Terms),
         (iceberg, R::Limit),
         (ParentOrder { limit: Price(-1), ..sound }, R::Limit),

@@ -191,7 +191,8 @@ fn in_sequence(due: &mut Option<u64>, sequence: u64, snapshot: bool) -> bool {
         Some(next) if sequence > *next && !snapshot => false,
         Some(next) if sequence < *next && !snapshot => true,
         _ => {
-            *due = Some(sequence + 1);
+            // A number without a next one is followed by what is behind it.
+            *due = Some(sequence.saturating_add(1));
             true
         }
     }

@@ -290,3 +290,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_last_number_there_is_has_no_next() {
+    let mut due = None;
+    assert!(in_sequence(&mut due, u64::MAX, true));
+    assert!(in_sequence(&mut due, u64::MAX, false));
+}
