@@ -23,11 +23,10 @@ impl Router {
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
-        let Some(pair) = self.pair(key) else { return Verdict::Closed };
-        if self.guards[pair].stops(turn.now) {
-            self.counters.add(c::BLOCKED_STOP, 1);
-            return Verdict::Stopped;
-        }
+        let pair = match self.unstopped(key, turn.now) {
+            Ok(pair) => pair,
+            Err(verdict) => return verdict,
+        };
         let at = pair * PARTS + STOP;
         let slot = &self.slots[at];
         let same_side = slot.state == SlotState::Free || slot.side == side;

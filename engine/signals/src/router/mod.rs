@@ -279,6 +279,17 @@ impl Router {
         })
     }
 
+    /// The place of `key` in the tables, or why nothing may be wished there: it is not there, or a
+    /// stop closes its position.
+    fn unstopped(&self, key: Key, now: Nanos) -> Result<usize, Verdict> {
+        let pair = self.pair(key).ok_or(Verdict::Closed)?;
+        if self.guards[pair].stops(now) {
+            self.counters.add(c::BLOCKED_STOP, 1);
+            return Err(Verdict::Stopped);
+        }
+        Ok(pair)
+    }
+
     /// See [`crate::Actions::quote`]. The wish's expiry is set here.
     pub(crate) fn quote(
         &mut self,
@@ -288,11 +299,10 @@ impl Router {
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
-        let Some(p) = self.pair(key) else { return Verdict::Closed };
-        if self.guards[p].stops(turn.now) {
-            self.counters.add(c::BLOCKED_STOP, 1);
-            return Verdict::Stopped;
-        }
+        let p = match self.unstopped(key, turn.now) {
+            Ok(p) => p,
+            Err(verdict) => return verdict,
+        };
         if self.is_linked(p, side.index()) {
             return Verdict::Busy;
         }
@@ -310,11 +320,10 @@ impl Router {
         origin: Origin,
         turn: Turn<'_>,
     ) -> Verdict {
-        let Some(p) = self.pair(key) else { return Verdict::Closed };
-        if self.guards[p].stops(turn.now) {
-            self.counters.add(c::BLOCKED_STOP, 1);
-            return Verdict::Stopped;
-        }
+        let p = match self.unstopped(key, turn.now) {
+            Ok(p) => p,
+            Err(verdict) => return verdict,
+        };
         if self.is_taking(key) {
             return Verdict::Busy;
         }
