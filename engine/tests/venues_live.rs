@@ -18,7 +18,7 @@ use common::{Killed, bot4, number, output, report, started, stderr};
 use observer::{Observer, Options, proxy, venues};
 use serde_json::Value;
 
-/// One engine at a time: two CPUs must be enough.
+/// One test at a time: two CPUs must be enough.
 static ONE: Mutex<()> = Mutex::new(());
 
 /// A configuration that observes the venue with these endpoints.
@@ -73,21 +73,38 @@ fn check(name: &str, report: &Value, symbols: usize) {
     assert_eq!(number(report, "/hot_allocations"), 0, "{name}");
 }
 
+/// Calls `test` with each of `all`, `at_once` of them at the same time.
+fn side_by_side<T: Send>(all: Vec<T>, at_once: usize, test: impl Fn(T) + Sync) {
+    let todo = Mutex::new(all);
+    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(one) = next() {
+                    test(one);
+                }
+            });
+        }
+    });
+}
+
+/// Observes `venue` by one line, and by two where its streams can be merged.
+fn each_line(venue: Venue, symbols: &[&str]) {
+    let state = tempfile::tempdir().expect("a folder");
+    let (_venue, endpoints) = started(bot4(state.path()).args(["venue", "--venue", venue.name()]));
+    for lines in 1..=(1 + usize::from(venue.rules().is_mergeable())) {
+        let toml = state.path().join("observe.toml");
+        std::fs::write(&toml, config(venue, &endpoints, symbols, lines)).expect("written");
+        let (report, errors) = observed(venue.name(), state.path(), &toml);
+        assert!(!errors.contains("venue changed"), "instruments are as they were: {errors}");
+        check(venue.name(), &report, symbols.len());
+    }
+}
+
 #[test]
 fn every_venue_is_observed_by_one_line_or_two() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for (venue, symbols) in venues() {
-        let state = tempfile::tempdir().expect("a folder");
-        let (_venue, endpoints) =
-            started(bot4(state.path()).args(["venue", "--venue", venue.name()]));
-        for lines in 1..=(1 + usize::from(venue.rules().is_mergeable())) {
-            let toml = state.path().join("observe.toml");
-            std::fs::write(&toml, config(venue, &endpoints, &symbols, lines)).expect("written");
-            let (report, errors) = observed(venue.name(), state.path(), &toml);
-            assert!(!errors.contains("venue changed"), "instruments are as they were: {errors}");
-            check(venue.name(), &report, symbols.len());
-        }
-    }
+    side_by_side(venues(), 2, |(venue, symbols)| each_line(venue, &symbols));
 }
 
 #[test]
@@ -279,17 +296,8 @@ fn recordings_served_over_tls_give_the_books_they_give_offline() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let slower = std::env::var("BOT4_SERVED_SPEED").ok();
     let slower = slower.map(|speed| speed.parse::<f64>().expect("a factor"));
-    let todo = Mutex::new(recorded::all());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let next = todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                    let Some(recorded) = next else { return };
-                    let speed = slower.unwrap_or_else(|| speed_of(&recorded.name));
-                    observer::unstarved(&recorded.name, || served(&recorded, speed));
-                }
-            });
-        }
+    side_by_side(recorded::all(), AT_ONCE, |recorded| {
+        let speed = slower.unwrap_or_else(|| speed_of(&recorded.name));
+        observer::unstarved(&recorded.name, || served(&recorded, speed));
     });
 }
