@@ -13,6 +13,7 @@ pub mod config;
 pub mod offline;
 pub mod operator;
 pub mod record;
+pub mod recovery;
 pub mod replay;
 pub mod run;
 pub mod sim;

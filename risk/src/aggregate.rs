@@ -10,6 +10,7 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, Instrument, InstrumentId, InstrumentTable, Price, Side, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use crate::exposure::Exposure;
 use crate::ledger::Ledger;
@@ -18,7 +19,7 @@ use crate::valuation::{Valuation, mark_price};
 
 /// What notionals of one instrument are worth, without a division where its quote asset is the
 /// reporting one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worth {
     /// From a notional to an amount of the quote asset.
     scale: i128,
@@ -63,7 +64,7 @@ impl Worth {
 }
 
 /// One instrument's part of the sums: its worst case by side, signed in the side's direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Buy, sell.
     pub worst: [Amount; 2],
@@ -79,7 +80,7 @@ impl Part {
 }
 
 /// The sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     /// Gross.
     pub gross: Amount,
@@ -101,7 +102,7 @@ impl Sum {
 }
 
 /// All parts and sums. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Aggregate {
     worths: Box<[Worth]>,
     maintenance_e4: Box<[i64]>,

@@ -6,6 +6,7 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::{ControlMode, InstrumentId, InstrumentTable, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use crate::equity::EquityPoint;
 use crate::money::{base_amount, mul_div};
@@ -17,7 +18,7 @@ pub const UNBOUNDED: Amount = Amount::MAX;
 pub const CLOSED: Amount = -1;
 
 /// A limit as a share of equity, an amount, or both; zero: none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Bound {
     equity_e4: i64,
     value: Amount,
@@ -50,7 +51,7 @@ fn share(cap: Amount, share_e4: i64) -> Amount {
 }
 
 /// What binds one order of a strategy in an instrument.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderCaps {
     /// Largest value of an order that increases.
     pub increase_value: Amount,
@@ -65,7 +66,7 @@ pub struct OrderCaps {
 }
 
 /// What binds the account in one instrument.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct InstrumentCaps {
     bound: Bound,
     /// Largest worst-case position.
@@ -77,7 +78,7 @@ pub struct InstrumentCaps {
 }
 
 /// What binds one strategy, or the account over all strategies.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct GroupCaps {
     bounds: [Bound; 3],
     /// Largest worst-case position in one instrument (a strategy's).
@@ -111,7 +112,7 @@ impl GroupCaps {
 }
 
 /// The resolved limits. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Caps {
     orders: Box<[OrderCaps]>,
     instruments: Box<[InstrumentCaps]>,

@@ -12,9 +12,10 @@
 //! changes. No allocation after construction.
 
 use bot4_types::{InstrumentId, InstrumentRules, PauseReason, RefuseReason};
+use serde::{Deserialize, Serialize};
 
 /// One instrument.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Row {
     /// Rules that wait for the orders that rest.
     pending: Option<InstrumentRules>,
@@ -28,7 +29,7 @@ struct Row {
 }
 
 /// All instruments. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Changes {
     rows: Box<[Row]>,
     /// Rows that are `untold`.

@@ -20,6 +20,7 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::{AssetId, Nanos, VenueId};
+use serde::{Deserialize, Serialize};
 
 /// Earlier balances of an asset that are kept.
 const KEPT: usize = 256;
@@ -29,14 +30,14 @@ const BEHIND: Nanos = Nanos::from_secs(2);
 const WRONG_MIN: u32 = 3;
 
 /// An earlier balance, and when it ended.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Held {
     until: Nanos,
     value: Amount,
 }
 
 /// Answers that were wrong in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Suspicion {
     since: Nanos,
     answers: u32,
@@ -46,7 +47,7 @@ struct Suspicion {
     accepted: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Row {
     venue: VenueId,
     value: Amount,
@@ -78,7 +79,7 @@ pub enum Verdict {
 }
 
 /// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompareCounts {
     /// Answers of the venue.
     pub compared: u64,
@@ -93,7 +94,7 @@ pub struct CompareCounts {
 }
 
 /// A difference that nobody explains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Of which asset.
     pub asset: AssetId,
@@ -119,7 +120,7 @@ pub struct Statement {
 }
 
 /// The comparison. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
     rows: Box<[Row]>,
     /// Since when each venue's session has been up; none while it is down.

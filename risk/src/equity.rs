@@ -10,6 +10,7 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, Nanos, Wall};
+use serde::{Deserialize, Serialize};
 
 use crate::money::{mul_div_ceil, mul_div_floor};
 
@@ -22,7 +23,7 @@ pub const GRID_NS: u64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// What a curve starts from. The default is an account without a past at the epoch of Unix time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EquityStart {
     /// The wall clock: decides the UTC day.
     pub wall: Wall,
@@ -37,7 +38,7 @@ pub struct EquityStart {
 }
 
 /// The curve's newest point, for limits and reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EquityPoint {
     /// Value of all balances in the reporting asset; `None` until it was known once.
     pub equity: Option<Amount>,
@@ -75,7 +76,7 @@ impl EquityPoint {
 }
 
 /// A sample of the grid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// The turn's time.
     pub at: Nanos,
@@ -84,7 +85,7 @@ pub struct Sample {
 }
 
 /// One day of the curve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// UTC day, days since 1970-01-01.
     pub day: i64,
@@ -99,7 +100,7 @@ pub struct Day {
 }
 
 /// The curve. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EquityCurve {
     start: EquityStart,
     rebased: bool,

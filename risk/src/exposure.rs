@@ -1,11 +1,12 @@
 //! What the ledger keeps per instrument and strategy, and what it counts about reports.
 
 use bot4_types::Side;
+use serde::{Deserialize, Serialize};
 
 use crate::position::Position;
 
 /// Position and worst case of an instrument, or of one strategy in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Exposure {
     /// What is held, by fills.
     pub position: Position,
@@ -30,7 +31,7 @@ impl Exposure {
 }
 
 /// What happened to reports. What [`Counts::drift`] sums must be explained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Fills booked.
     pub fills: u64,

@@ -13,6 +13,7 @@
 //! can have placed before. Cost: a division-free window and two compares an intent.
 
 use bot4_types::{Nanos, RefuseReason, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use crate::limits::RiskLimits;
 
@@ -47,7 +48,7 @@ impl LatchKind {
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// What a strategy has asked lately.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Asked {
     since: Nanos,
     intents: u32,
@@ -55,7 +56,7 @@ struct Asked {
 }
 
 /// The latches. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Latches {
     standing: [bool; LatchKind::ALL.len()],
     raised: [u64; LatchKind::ALL.len()],

@@ -26,6 +26,7 @@ use bot4_types::{
     OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
     notional,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::exposure::{Counts, Exposure};
 use crate::limits::RiskLimits;
@@ -41,7 +42,7 @@ use match_limit::limit_when_working;
 pub use match_limit::match_limit;
 
 /// What one asset's account holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Account {
     start: Amount,
     /// The start is known: given, or taken from the venue before anything moved.
@@ -59,7 +60,7 @@ const ORPHANS_KEPT: usize = 256;
 const FUNDINGS_KEPT: usize = 1_024;
 
 /// The ledger. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ledger {
     table: InstrumentTable,
     allowance_e6: i64,

@@ -71,6 +71,7 @@ pub mod sessions;
 mod stall;
 pub mod statistics;
 pub mod valuation;
+mod wide;
 
 pub use agent::{RiskAgent, RiskPorts};
 pub use changes::Changes;

@@ -5,6 +5,7 @@
 //! cent), `_e6` is 10^-6, amounts are [`Amount`]s of the reporting asset.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 use bot4_types::ControlMode;
 use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
@@ -19,7 +20,7 @@ pub const fn units(whole: i64) -> Amount {
 }
 
 /// What the gate allows. Zero means "no such limit" only where a field says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskLimits {
     /// Oldest mark an order may be decided on, ns. Books carry their own state; this is the
     /// second line for a book that calls itself live and says nothing.

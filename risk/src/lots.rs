@@ -13,6 +13,7 @@
 //! Cost: O(1) a fill that opens, O(lots closed) one that closes. No allocation after construction.
 
 use bot4_types::{Price, Qty, Side, notional};
+use serde::{Deserialize, Serialize};
 
 use crate::money::mul_div;
 
@@ -20,7 +21,7 @@ use crate::money::mul_div;
 pub const LOTS_MAX: usize = 32;
 
 /// Quantity bought or sold at one price, or at a common average.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Lot {
     /// Open quantity, positive.
     qty: i128,
@@ -29,7 +30,7 @@ struct Lot {
 }
 
 /// A position at first-in-first-out cost; fields as in [`crate::position::Position`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fifo {
     /// Net quantity, quantity units; negative is short.
     pub qty: i128,
@@ -56,7 +57,7 @@ impl Fifo {
 }
 
 /// The queues. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LotTable {
     queues: Box<[Fifo]>,
     lots: Box<[Lot]>,

@@ -10,9 +10,10 @@
 //! construction; at most half full. Removal shifts back and leaves no tombstones.
 
 use bot4_types::OrderId;
+use serde::{Deserialize, Serialize};
 
 /// Maps [`OrderId`] to a slot number. [`OrderId`] zero is "empty".
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderIndex {
     places: Box<[(u64, u32)]>,
     mask: usize,

@@ -12,6 +12,7 @@
 
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{InstrumentId, OrderId, OrderState, Side, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use crate::order_index::OrderIndex;
 
@@ -24,7 +25,7 @@ pub const FILLS_KEPT_MAX: usize = 65_536;
 const NONE: u32 = u32::MAX;
 
 /// Which chain a slot is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Chain {
     /// In none: free.
     Free,
@@ -37,7 +38,7 @@ pub enum Chain {
 }
 
 /// The terms that an open amend asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmendTerms {
     /// Limit price, price units.
     pub price: i64,
@@ -48,7 +49,7 @@ pub struct AmendTerms {
 }
 
 /// One order as the ledger knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct OrderSlot {
     /// Our number.
     pub order: OrderId,
@@ -165,20 +166,20 @@ impl OrderSlot {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Ends {
     head: u32,
     tail: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct FillNode {
     trade_id: u64,
     next: u32,
 }
 
 /// The table. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderTable {
     slots: Box<[OrderSlot]>,
     free: Vec<u32>,

@@ -4,12 +4,13 @@
 //! is never stored: what rounding leaves behind stays in `cost` and comes out with the last unit.
 
 use bot4_types::{Price, Qty, Side, notional};
+use serde::{Deserialize, Serialize};
 
 use crate::money::mul_div;
 
 /// A signed position, its cost and the profit realised so far. Costs and profits are notionals:
 /// units of 10^-(price + quantity decimals) of quote asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Net quantity, quantity units; negative is short.
     pub qty: i128,

@@ -1,6 +1,7 @@
 //! Order rates as token buckets in integers: exact, and the same in replay.
 
 use bot4_types::{InstrumentId, Nanos, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use crate::limits::RATE_MAX;
 use crate::scopes::{LimitBook, ScopeLimits, tightest};
@@ -9,7 +10,7 @@ use crate::scopes::{LimitBook, ScopeLimits, tightest};
 const TOKEN: u64 = 1_000_000_000;
 
 /// A token bucket. Reading it is pure; only [`take`](Self::take) changes it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     level: u64,
     at: Nanos,
@@ -66,7 +67,7 @@ impl Bucket {
 }
 
 /// The buckets of the gate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rates {
     strategies: Box<[Bucket]>,
     instruments: Box<[Bucket]>,
@@ -76,7 +77,7 @@ pub struct Rates {
     weights: Weights,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Weights {
     place: u32,
     cancel: u32,

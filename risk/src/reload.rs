@@ -8,6 +8,7 @@
 use bot4_types::RiskCommand;
 use bot4_types::command::LIMITS_PART;
 use bot4_types::log::{Reader, Writer};
+use serde::{Deserialize, Serialize};
 
 use crate::breaker::BreakerLimits;
 use crate::limits::RiskLimits;
@@ -114,7 +115,7 @@ fn decode(bytes: &[u8], book: &mut LimitBook) -> Option<()> {
 }
 
 /// Parts set aside until they are committed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Staging {
     bytes: Box<[u8]>,
     len: usize,

@@ -4,6 +4,7 @@
 //! everything after it could differ. Stamps are not compared: no decision reads them.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 use bot4_lanes::Phase;
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
@@ -84,12 +85,26 @@ impl ReplayError {
 }
 
 /// A decision as a record holds it, without stamps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decided {
     /// The terms of the approved intent.
     Approved(OrderIntent),
     /// The order and the reason.
     Refused(Refusal),
+}
+
+impl Decided {
+    fn of(order: OrderId, decision: &Decision) -> Self {
+        match decision {
+            Decision::Approved(approval) => Self::Approved(plain(*approval.intent())),
+            Decision::Refused(reason) => Self::Refused(Refusal { order, reason: *reason }),
+        }
+    }
+}
+
+/// `intent` without its stamps.
+fn plain(intent: OrderIntent) -> OrderIntent {
+    OrderIntent { trail: Trail::default(), ..intent }
 }
 
 /// A decision that came out differently.
@@ -127,12 +142,14 @@ pub const fn phase_from_raw(raw: u8) -> Option<Phase> {
 }
 
 /// Replays one run's risk lane.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Replayer {
     core: RiskCore,
     phase: Phase,
     seq: u64,
-    decided: Option<(OrderId, Decision)>,
+    decided: Option<Decided>,
+    /// Nothing goes on behind a difference.
+    #[serde(skip)]
     difference: Option<Difference>,
 }
 
@@ -238,7 +255,7 @@ impl Replayer {
             LogKind::Intent => {
                 let intent = OrderIntent::read(&mut body)?;
                 let decision = self.core.on_intent(&intent, self.phase);
-                self.decided = Some((intent.order, decision));
+                self.decided = Some(Decided::of(intent.order, &decision));
             }
             LogKind::Statistics => self.core.on_upkeep(Upkeep::from_raw(body.u8()?)?),
             LogKind::Equity => self.core.on_sample(),
@@ -249,18 +266,13 @@ impl Replayer {
     }
 
     fn compare(&mut self, kind: LogKind, entry: &LogEntry) -> Result<Option<()>, ReplayError> {
-        let Some((order, decision)) = self.decided.take() else { return Ok(None) };
-        let plain = |intent: OrderIntent| OrderIntent { trail: Trail::default(), ..intent };
+        let Some(came_out) = self.decided.take() else { return Ok(None) };
         let mut body = Reader::over(entry.body());
         let recorded = match kind {
             LogKind::Approved => OrderIntent::read(&mut body).map(plain).map(Decided::Approved),
             _ => Refusal::read(&mut body).map(Decided::Refused),
         };
         let Some(recorded) = recorded else { return Ok(None) };
-        let came_out = match decision {
-            Decision::Approved(approval) => Decided::Approved(plain(*approval.intent())),
-            Decision::Refused(reason) => Decided::Refused(Refusal { order, reason }),
-        };
         if recorded == came_out {
             return Ok(Some(()));
         }

@@ -12,6 +12,7 @@ use bot4_types::{
     InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
     RefuseReason, ReportKind, RiskCommand, StrategyId, VenueId,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::aggregate::Aggregate;
 use crate::breaker::{Booked, Breakers};
@@ -53,7 +54,7 @@ pub enum Decision {
 }
 
 /// The core. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RiskCore {
     book: LimitBook,
     mode: ControlMode,
@@ -86,6 +87,7 @@ pub struct RiskCore {
     placed: u64,
     amended: u64,
     canceled: u64,
+    #[serde(with = "crate::wide")]
     refused: [u64; REASONS],
 }
 

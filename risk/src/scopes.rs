@@ -3,12 +3,13 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
+use serde::{Deserialize, Serialize};
 
 use crate::breaker::BreakerLimits;
 use crate::limits::{LimitError, RATE_MAX, RiskLimits, SHARE_MAX_E4};
 
 /// The limits of one strategy, one instrument or the venue. Zero: none of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeLimits {
     /// Largest value of one order, in the reporting asset.
     pub order_value_max: Amount,
@@ -87,7 +88,7 @@ impl Scopes {
 }
 
 /// All limits with a row for each strategy and instrument.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitBook {
     /// The account's.
     pub account: RiskLimits,

@@ -2,9 +2,10 @@
 
 use bot4_types::VenueId;
 use bot4_types::limits::VENUES_MAX;
+use serde::{Deserialize, Serialize};
 
 /// The venues whose order-entry session is ready. None at the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sessions(u8);
 
 const _: () = assert!(VENUES_MAX <= u8::BITS as usize);

@@ -12,6 +12,7 @@
 use bot4_portfolio::{HISTORY, Portfolio, PortfolioConfig};
 use bot4_types::instrument::{AMOUNT_DECIMALS, Amount};
 use bot4_types::{AssetId, BookState, InstrumentId, InstrumentTable, Mark, Nanos, OrderIntent};
+use serde::{Deserialize, Serialize};
 
 use crate::exposure::Exposure;
 use crate::ledger::Ledger;
@@ -27,7 +28,7 @@ const REFRESH_NS: u64 = 10_000_000;
 const REFRESH_NS_MAX: u64 = 100_000_000;
 
 /// Limits over what the book can lose, and what is assumed while that is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatisticsLimits {
     /// Largest correlation of an order's P&L with the held book, 10^-4; 10,000: no such limit.
     pub correlation_e4: i64,
@@ -108,7 +109,7 @@ impl Upkeep {
 }
 
 /// The portfolio and its feed. See the module's page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Statistics {
     book: Portfolio,
     /// Quantities whose values the book holds.

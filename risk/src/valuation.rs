@@ -13,6 +13,7 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, BookState, Instrument, InstrumentId, InstrumentTable, Mark, Price};
+use serde::{Deserialize, Serialize};
 
 use crate::money::{mul_div_ceil, mul_div_floor, power_of_ten};
 
@@ -22,7 +23,7 @@ pub const HOPS_MAX: usize = 3;
 pub const PATHS_MAX: usize = 5;
 
 /// One conversion on a path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// By whose price.
     pub instrument: InstrumentId,
@@ -31,7 +32,7 @@ pub struct Hop {
 }
 
 /// A way from an asset to the reporting asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Path {
     hops: [Hop; HOPS_MAX],
     len: u8,
@@ -50,7 +51,7 @@ impl Path {
 }
 
 /// The paths of an asset, best first. The reporting asset has one of no hop.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Route {
     paths: [Path; PATHS_MAX],
     count: u8,
@@ -78,7 +79,7 @@ enum Round {
 }
 
 /// Paths and marks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Valuation {
     routes: Box<[Route]>,
     marks: Box<[Mark]>,

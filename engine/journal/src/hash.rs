@@ -1,8 +1,10 @@
 //! A hash for comparing journals: FNV-1a with 128 bits (Fowler, Noll, Vo; parameters of
 //! draft-eastlake-fnv). Not for secrets: it answers "same or not" between runs of our own.
 
+use serde::{Deserialize, Serialize};
+
 /// A running FNV-1a hash of 128 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fnv128(u128);
 
 const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;

@@ -31,7 +31,7 @@
 //!
 //! Where to look: [`segment`] is the format, [`writer`] appends, [`store`] is the disk and its
 //! helper, [`agent`] the lane's agent, [`reader`] the way back, [`recover`] takes over after a
-//! crash, [`remove`] ends a journal's life, [`decode`] is the meaning of bodies, [`report`] verify,
+//! crash, [`prefix`] bounds its reading, [`remove`] ends a journal's life, [`decode`] is the meaning of bodies, [`report`] verify,
 //! dump and stat, [`repository`] the port for orders, fills and positions.
 //!
 //! Measured on two virtual CPUs under other load: an intact journal of 15 million records (1.9 GB)
@@ -45,6 +45,7 @@ pub mod agent;
 pub mod decode;
 pub mod hash;
 pub mod lock;
+pub mod prefix;
 pub mod reader;
 pub mod recover;
 pub mod remove;
@@ -56,11 +57,12 @@ mod window;
 pub mod writer;
 
 pub use agent::{JournalAgent, JournalConfig, JournalStats};
+pub use prefix::{Misfit, Prefix};
 pub use reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
-pub use recover::{Recovery, is_in_use, recover};
+pub use recover::{Recovery, is_in_use, recover, recover_behind};
 pub use remove::{Footprint, footprint, remove};
 pub use report::{
-    Stat, VerifyReport, content_hash, dump, dump_order, dump_watched, order_story,
+    LaneReport, Stat, VerifyReport, content_hash, dump, dump_order, dump_watched, order_story,
     order_story_watched, stat, stat_watched, verify, verify_watched,
 };
 pub use repository::{JournalRepository, Query, Repository};

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use bot4_types::{LogEntry, RunEpoch};
 
+use crate::prefix::Prefix;
 use crate::segment::{
     self, ALIGN, HEADER_BYTES, Header, HeaderError, Parsed, RECORD_BYTES_MAX, RESERVE_NAME,
     SealKind,
@@ -368,6 +369,21 @@ impl Reader {
             open_end: None,
             whole,
         })
+    }
+
+    /// Reads what lies behind `prefix` in the journal directory `path`, as part of the whole.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_behind(path: &Path, prefix: &Prefix) -> io::Result<Self> {
+        let mut reader = Self::open(path)?;
+        let before = |index: Option<u32>| index.is_some_and(|i| i <= prefix.segments());
+        while let Some((file, _)) = reader.files.pop_front_if(|(_, index)| before(*index)) {
+            reader.bytes_total -= fs::metadata(file).map_or(0, |m| m.len());
+        }
+        reader.run = Some(prefix.epoch());
+        reader.next_index = prefix.segments().checked_add(1);
+        Ok(reader)
     }
 
     /// Bytes read so far and bytes in all.

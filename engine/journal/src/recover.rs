@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use bot4_types::Nanos;
 
 use crate::lock::{lock_of, take_lock};
-use crate::reader::{FlawKind, OpenEnd, Reader};
-use crate::report::{VerifyReport, Watch, verify_watched};
+use crate::prefix::Prefix;
+use crate::reader::{FlawKind, OpenEnd, Reader, Record};
+use crate::report::{VerifyReport, Watch, verify_behind};
 use crate::segment::{self, RESERVE_NAME, SEAL_BYTES, SealKind};
 use crate::writer::JournalError;
 
@@ -41,9 +42,23 @@ pub fn is_in_use(dir: &Path) -> bool {
 /// # Errors
 /// [`JournalError::Locked`] when its engine still runs; else the disk's.
 pub fn recover(dir: &Path, watch: Watch<'_>) -> Result<Recovery, JournalError> {
+    recover_behind(dir, None, watch, &mut |_| {})
+}
+
+/// [`recover`], handing each record to `take`. With `behind`, which must have been checked, only
+/// what follows it is read: the same is found and done.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_behind(
+    dir: &Path,
+    behind: Option<&Prefix>,
+    watch: Watch<'_>,
+    take: &mut dyn FnMut(&Record),
+) -> Result<Recovery, JournalError> {
     let disk = |doing| move |e: io::Error| JournalError::Disk(doing, e);
     let _lock = take_lock(dir)?;
-    let found = verify_watched(dir, watch).map_err(disk("read the journal"))?;
+    let found = verify_behind(dir, behind, watch, take).map_err(disk("read the journal"))?;
     let mut recovery = Recovery { found, cut: None, removed: Vec::new() };
     if !recovery.found.is_sound() || recovery.found.closed {
         return Ok(recovery);

@@ -15,6 +15,11 @@ use crate::writer::JournalError;
 /// Name of the mark in a journal directory whose journal is being removed.
 const MARK_NAME: &str = "journal.removed";
 
+/// Name in a journal directory of what was made of its beginning; see [`crate::prefix`].
+pub const SNAPSHOT_NAME: &str = "recovery.snapshot";
+/// Its name while it is being written.
+pub const SNAPSHOT_PART_NAME: &str = "recovery.snapshot.part";
+
 /// What a journal takes on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
@@ -59,6 +64,12 @@ pub fn remove(dir: &Path) -> Result<(), JournalError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)?;
     for path in segments(dir).map_err(disk)? {
         fs::remove_file(path).map_err(disk)?;
+    }
+    for name in [SNAPSHOT_NAME, SNAPSHOT_PART_NAME] {
+        match fs::remove_file(dir.join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(disk(e)),
+            _ => {}
+        }
     }
     fs::remove_file(mark).map_err(disk)?;
     fs::remove_file(dir.join(LOCK_NAME)).map_err(disk)?;

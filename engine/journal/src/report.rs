@@ -9,10 +9,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bot4_types::{LogEntry, OrderId, RunEpoch};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::decode::{decode, kind_name};
 use crate::hash::Fnv128;
+use crate::prefix::Prefix;
 use crate::reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
 use crate::repository::JournalRepository;
 
@@ -29,9 +31,17 @@ pub type Watch<'a> = &'a mut dyn FnMut(u64, u64);
 pub(crate) fn each(
     path: &Path,
     watch: Watch<'_>,
+    take: impl FnMut(Result<Record, Flaw>) -> io::Result<()>,
+) -> io::Result<Reader> {
+    each_of(Reader::open(path)?, watch, take)
+}
+
+/// Hands every item that is left in `reader` to `take` and gives it back at its end.
+fn each_of(
+    mut reader: Reader,
+    watch: Watch<'_>,
     mut take: impl FnMut(Result<Record, Flaw>) -> io::Result<()>,
 ) -> io::Result<Reader> {
-    let mut reader = Reader::open(path)?;
     let mut items: u64 = 0;
     while let Some(item) = reader.next() {
         take(item)?;
@@ -47,7 +57,7 @@ pub(crate) fn each(
 }
 
 /// The records of one log lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneReport {
     /// Records read.
     pub records: u64,
@@ -63,12 +73,17 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
-    fn new(first: u64) -> Self {
+    pub(crate) fn new(first: u64) -> Self {
         let hash = Fnv128::default();
         Self { records: 0, first, last: 0, missing: 0, disordered: 0, hash }
     }
 
-    fn take(&mut self, record: &Record) {
+    /// Nothing is missing, nothing is out of order.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.missing == 0 && self.disordered == 0
+    }
+
+    pub(crate) fn take(&mut self, record: &Record) {
         let entry = &record.entry;
         self.records += 1;
         if entry.seq > self.last {
@@ -117,6 +132,12 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// Of a whole beginning. Segments are counted as far as they hold records.
+    fn of_prefix(prefix: &Prefix) -> Self {
+        let (segments, records) = (prefix.segments(), prefix.records());
+        Self { segments, records, lanes: prefix.lanes().clone(), ..Self::default() }
+    }
+
     fn take(&mut self, item: Result<Record, Flaw>, segment: &mut u32) {
         match item {
             Ok(record) => {
@@ -237,9 +258,28 @@ pub fn verify(path: &Path) -> io::Result<VerifyReport> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_watched(path: &Path, watch: Watch<'_>) -> io::Result<VerifyReport> {
-    let mut report = VerifyReport::default();
-    let mut segment = 0;
-    let reader = each(path, watch, |item| {
+    verify_behind(path, None, watch, &mut |_| {})
+}
+
+/// [`verify_watched`], handing each record to `take`. With `behind`, whose segments were checked,
+/// only what follows them is read; the report is that of the whole journal.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) fn verify_behind(
+    path: &Path,
+    behind: Option<&Prefix>,
+    watch: Watch<'_>,
+    take: &mut dyn FnMut(&Record),
+) -> io::Result<VerifyReport> {
+    let mut report = behind.map_or_else(VerifyReport::default, VerifyReport::of_prefix);
+    let mut segment = report.segments;
+    let reader = match behind {
+        Some(prefix) => Reader::open_behind(path, prefix)?,
+        None => Reader::open(path)?,
+    };
+    let reader = each_of(reader, watch, |item| {
+        item.iter().for_each(&mut *take);
         report.take(item, &mut segment);
         Ok(())
     })?;

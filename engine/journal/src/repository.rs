@@ -259,7 +259,8 @@ fn life_row(entry: &LogEntry, epoch: RunEpoch, order: OrderId) -> Option<LifeRow
 }
 
 /// The placement in a record of risk.
-fn approval(entry: &LogEntry) -> Option<OrderIntent> {
+#[must_use]
+pub fn approval(entry: &LogEntry) -> Option<OrderIntent> {
     match (LogKind::from_raw(entry.kind)?, decode(entry)) {
         (LogKind::Approved, Decoded::Intent(i)) if i.action == OrderAction::Place => Some(i),
         _ => None,
@@ -267,7 +268,8 @@ fn approval(entry: &LogEntry) -> Option<OrderIntent> {
 }
 
 /// The report in a record of execution, or in the one of risk that took it.
-fn learned(entry: &LogEntry) -> Option<OrderReport> {
+#[must_use]
+pub fn learned(entry: &LogEntry) -> Option<OrderReport> {
     match (LogKind::from_raw(entry.kind)?, decode(entry)) {
         (LogKind::Learned | LogKind::Report, Decoded::Exec(ExecMsg::Order(report))) => Some(report),
         _ => None,

@@ -274,29 +274,70 @@ pub enum Parsed {
     },
 }
 
+/// What lies at a record's place, not decoded.
+pub(crate) enum Framed<'a> {
+    /// A zero length, or no bytes at all: the records end here.
+    End,
+    /// Not a record.
+    Bad,
+    /// Bytes under their right checksum.
+    Whole(Whole<'a>),
+}
+
+/// A record or seal whose checksum is right.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    /// All its bytes, padding too.
+    pub record: &'a [u8],
+    /// Bytes before the padding.
+    len: usize,
+}
+
+impl Whole<'_> {
+    /// It ends a segment.
+    pub fn is_seal(&self) -> bool {
+        self.record[24] == SEAL && self.record[25] == SEAL
+    }
+
+    /// Its checksum as written.
+    pub fn checksum(&self) -> [u8; 4] {
+        le_u32(self.record, 4).to_le_bytes()
+    }
+}
+
+/// Looks at the start of `bytes` as [`parse`] does, and copies nothing.
+pub(crate) fn framed(bytes: &[u8]) -> Framed<'_> {
+    let Some(head) = bytes.first_chunk::<RECORD_HEAD_BYTES>() else {
+        return if bytes.iter().all(|b| *b == 0) { Framed::End } else { Framed::Bad };
+    };
+    let len = le_u32(head, 0) as usize;
+    if len == 0 {
+        return Framed::End;
+    }
+    if !(RECORD_HEAD_BYTES..=RECORD_HEAD_BYTES + BODY_MAX).contains(&len) {
+        return Framed::Bad;
+    }
+    match bytes.get(..padded(len)) {
+        Some(record) if checksum(len as u32, &record[8..]) == le_u32(head, 4) => {
+            Framed::Whole(Whole { record, len })
+        }
+        _ => Framed::Bad,
+    }
+}
+
 /// Reads what lies at the start of `bytes`, which should hold [`RECORD_BYTES_MAX`] bytes unless
 /// the file ends before. Any bytes give an answer.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed {
-    let Some(head) = bytes.first_chunk::<RECORD_HEAD_BYTES>() else {
-        return if bytes.iter().all(|b| *b == 0) { Parsed::End } else { Parsed::Bad };
+    let framed = match framed(bytes) {
+        Framed::End => return Parsed::End,
+        Framed::Bad => return Parsed::Bad,
+        Framed::Whole(framed) => framed,
     };
-    let len = le_u32(head, 0) as usize;
-    if len == 0 {
-        return Parsed::End;
-    }
-    if !(RECORD_HEAD_BYTES..=RECORD_HEAD_BYTES + BODY_MAX).contains(&len) {
-        return Parsed::Bad;
-    }
-    let Some(record) = bytes.get(..padded(len)) else {
-        return Parsed::Bad;
-    };
-    if checksum(len as u32, &record[8..]) != le_u32(head, 4) {
-        return Parsed::Bad;
-    }
+    let Whole { record, len } = framed;
     let body = &record[RECORD_HEAD_BYTES..len];
-    let (kind, lane, seq) = (head[24], head[25], le_u64(head, 8));
-    if kind == SEAL && lane == SEAL {
+    let (kind, lane, seq) = (record[24], record[25], le_u64(record, 8));
+    if framed.is_seal() {
         let kind = body.get(8).copied().and_then(SealKind::from_raw);
         return match kind.filter(|_| body.len() == 9) {
             Some(kind) => {
@@ -307,7 +348,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         };
     }
     // The constructor wants a known kind; the raw one may come from a newer version.
-    let mut entry = LogEntry::raw(LogKind::Run, Nanos(le_u64(head, 16)), body);
+    let mut entry = LogEntry::raw(LogKind::Run, Nanos(le_u64(record, 16)), body);
     (entry.kind, entry.lane, entry.seq) = (kind, lane, seq);
     Parsed::Record(entry, record.len())
 }

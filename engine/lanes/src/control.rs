@@ -11,6 +11,7 @@
 //! and stays until the process ends; it closes no positions.
 
 use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
+use serde::{Deserialize, Serialize};
 
 const KILL: u32 = 1;
 const DRAIN: u32 = 2;
@@ -19,7 +20,7 @@ const HALT: u32 = 8;
 const FLATTEN: u32 = 16;
 
 /// What the control word allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Orders may be placed.
     Run,

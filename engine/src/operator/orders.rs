@@ -184,6 +184,8 @@ pub struct Board {
     operator: StrategyId,
     heard: Receiver<ParentReport>,
     known: BTreeMap<ParentId, ParentReport>,
+    /// Of the account's last run.
+    unfinished: Vec<Value>,
     begun: u32,
 }
 
@@ -191,12 +193,19 @@ impl Board {
     /// A board of parents over `table`, told by `heard`; an operator's orders are on account of
     /// `operator`.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         table: InstrumentTable,
         operator: StrategyId,
         heard: Receiver<ParentReport>,
     ) -> Self {
-        Self { table, operator, heard, known: BTreeMap::new(), begun: 0 }
+        let (known, unfinished) = (BTreeMap::new(), Vec::new());
+        Self { table, operator, heard, known, unfinished, begun: 0 }
+    }
+
+    /// The board that also lists what the account's last run left unfinished.
+    #[must_use]
+    pub fn with_unfinished(self, unfinished: Vec<Value>) -> Self {
+        Self { unfinished, ..self }
     }
 
     /// Takes what the control lane passed on.
@@ -240,7 +249,8 @@ impl Board {
     #[must_use]
     pub fn list(&self, alive_only: bool) -> Value {
         let shown = |r: &&ParentReport| !alive_only || r.state != ParentState::Ended;
-        self.known.values().filter(shown).map(|r| to_json(r, &self.table)).collect()
+        let earlier = self.unfinished.iter().filter(|_| !alive_only).cloned();
+        earlier.chain(self.known.values().filter(shown).map(|r| to_json(r, &self.table))).collect()
     }
 }
 

@@ -312,7 +312,7 @@ pub fn config_hash(config: &Config) -> u128 {
 }
 
 /// Puts the document together again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct InputsText {
     text: Vec<u8>,
 }

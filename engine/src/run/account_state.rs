@@ -18,9 +18,8 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use bot4_journal::Reader;
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{EquityStart, Replayer, RiskCore};
+use bot4_risk::{EquityStart, RiskCore};
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable, Qty, StrategyId, Wall};
 use serde::{Deserialize, Serialize};
@@ -32,9 +31,8 @@ use super::start_mode::{self, ModeRow};
 use super::takeover::Takeover;
 use crate::config::{Config, StrategyConfig};
 use crate::operator::latch::folder_of;
-use crate::replay::inputs::InputsText;
+use crate::recovery::parents;
 use crate::replay::shapes::big;
-use crate::topology as t;
 
 /// Version of the file.
 const FORMAT: u32 = 1;
@@ -105,6 +103,8 @@ pub struct Past {
     pub mode_told: Option<String>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Parent orders that the last runs left unfinished, as `bot4 order list` tells them.
+    pub parents: Vec<serde_json::Value>,
 }
 
 /// The file cannot be used: a person must look.
@@ -347,6 +347,8 @@ pub fn past_of(
     let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, wall));
     let mut past = past.unwrap_or(fresh);
     past.notes.splice(0..0, carried);
+    past.parents = earlier.iter().flat_map(|(run, _)| run.unfinished_parents()).collect();
+    past.notes.extend(past.parents.iter().map(parents::sentence));
     Ok(Past { mode: Some(mode), mode_told: Some(told), ..past })
 }
 
@@ -358,7 +360,7 @@ fn bring_up_to_date(
     kinds: &[&str],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let Some(path) = path_of(run.account()) else { return Ok(()) };
-    let (id, journal) = run.id_and_journal();
+    let (id, _) = run.id_and_journal();
     let complete = compared == Account::Complete;
     match AccountState::read(&path)? {
         Some(own) if own.run == id && complete && !own.settled => {
@@ -366,9 +368,9 @@ fn bring_up_to_date(
         }
         Some(own) if own.run == id => {}
         _ => {
-            if let Some((core, configured)) = core_of(journal) {
+            if let Some((core, configured)) = run.fold()?.risk() {
                 let table = core.ledger().table();
-                let found = AccountState::of(&core, id, table, kinds, configured);
+                let found = AccountState::of(core, id, table, kinds, configured);
                 AccountState { settled: complete, ..found }.write(&path)?;
             }
         }
@@ -406,30 +408,6 @@ pub fn keep(
 /// Whose positions are kept: the strategies', and what the operator's orders made.
 fn kinds_of(strategies: &[StrategyConfig]) -> Vec<&'static str> {
     strategies.iter().map(StrategyConfig::kind).chain(["operator"]).collect()
-}
-
-/// What risk had reached where the journal at `path` ends, and the mode that the configuration
-/// asked for at its start; `None` when it does not say what its
-/// run started from. What lies behind a failed sync is not relied on.
-fn core_of(path: &Path) -> Option<(RiskCore, Option<ControlMode>)> {
-    let mut configured = None;
-    let mut text = InputsText::default();
-    let mut replay: Option<Replayer> = None;
-    for record in Reader::open(path).ok()?.flatten().filter(|record| record.synced) {
-        let entry = &record.entry;
-        if entry.lane == t::LOG_RUN && replay.is_none() {
-            if let Some(inputs) = text.take(entry.body()).ok()? {
-                configured = start_mode::named(inputs.mode_configured());
-                replay = Some(Replayer::new(&inputs.risk_config().ok()?).ok()?);
-            }
-        } else if entry.lane == t::LOG_RISK
-            && let Some(replay) = &mut replay
-            && replay.feed(entry).is_err()
-        {
-            break;
-        }
-    }
-    replay.map(|replay| (replay.core().clone(), configured))
 }
 
 fn checksum(line: &str) -> String {

@@ -71,6 +71,7 @@ use crate::operator::guard::GuardFeed;
 use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
+use crate::recovery;
 use account_state::Account;
 use balances::{Balances, Stated};
 use capture::CaptureSink;
@@ -180,6 +181,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
     wired.trap_syscalls(options.trap_syscalls, &plan);
     let _keeper = keeper(config, &wired.metrics, &clock)?;
+    let _snapshots = snapshots(config, &account, &dir, &clock, &wired.metrics)?;
     let about = about_of(config, &dir, &account, &opening);
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
@@ -233,6 +235,7 @@ fn board_of(
     heard: std::sync::mpsc::Receiver<bot4_types::ParentReport>,
 ) -> Board {
     Board::new(opening.info.table.clone(), settings::operator_of(config), heard)
+        .with_unfinished(opening.past.parents.clone())
 }
 
 /// The allocator's options are as they must be, and the program's pages present.
@@ -426,6 +429,24 @@ fn keeper(config: &Config, metrics: &Metrics, clock: &Clock) -> Result<Keeper, S
         move || retention::apply(keep, wall.unix_ms(clock.now())),
     )
     .map_err(|e| format!("error: cannot start a helper thread: {e}"))
+}
+
+/// Keeps a snapshot of the journal where a later start may have to read it.
+fn snapshots(
+    config: &Config,
+    account: &str,
+    dir: &RunDir,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Option<recovery::Keeper>, String> {
+    if !history::lives_on(account) {
+        return Ok(None);
+    }
+    let (journal, metrics) = (wiring::journal_dir(config, dir), metrics.clone());
+    let begun = move || metrics.total_of("journal", "journal_segments");
+    recovery::Keeper::start(&journal, dir.epoch, clock, begun)
+        .map(Some)
+        .map_err(|e| format!("error: cannot start a helper thread: {e}"))
 }
 
 /// Takes over from the newest earlier run of each account and sees to room on the journal's disk.

@@ -9,20 +9,23 @@
 //! The venue is the truth about the account: open orders are cancelled and balances taken from it
 //! at every start. The journal says what the earlier run knew; what it does not explain is told.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use bot4_journal::{JournalError, JournalRepository, Query, Recovery, Repository};
+use bot4_journal::{JournalError, Recovery};
 use bot4_lanes::Clock;
-use bot4_types::{InstrumentTable, OrderId, OrderReport};
+use bot4_types::{InstrumentId, InstrumentTable};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::account_state::{self, AccountState};
 use super::cold::{self, ColdError, ColdVenue};
 use super::history::{self, EarlierRun};
 use super::site::Site;
+use crate::recovery::{self, Fold, parents};
 
 /// Journals longer than this show their reading on a terminal.
 const SHOWN_FROM_BYTES: u64 = 256 * 1024 * 1024;
@@ -45,6 +48,9 @@ impl std::error::Error for PolicyRefusal {}
 pub struct Takeover {
     run: EarlierRun,
     recovery: Recovery,
+    /// What its records say, where anybody has to know.
+    fold: Option<Fold>,
+    told: Vec<String>,
 }
 
 impl Takeover {
@@ -59,11 +65,15 @@ impl Takeover {
 
     fn of(run: EarlierRun) -> Result<Self, Box<dyn std::error::Error>> {
         let bar = Bar::default();
-        let recovery = bot4_journal::recover(&run.record.journal, &mut |done, total| {
+        let wanted = run.is_unsettled() || !is_kept(&run);
+        let recovered = recovery::recover(&run.record.journal, wanted, &mut |done, total| {
             bar.show("reading the earlier journal", done, total, SHOWN_FROM_BYTES);
         });
-        match recovery {
-            Ok(recovery) => Ok(Self { run, recovery }),
+        match recovered {
+            Ok(found) => {
+                let (recovery, fold, told) = (found.recovery, found.fold, found.told);
+                Ok(Self { run, recovery, fold, told })
+            }
             Err(JournalError::Locked(_)) => Err(format!(
                 "error: run {} (process {}) trades this account now\nhelp: stop it first; two \
                  engines must not share an account",
@@ -78,7 +88,8 @@ impl Takeover {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let id = &self.run.record.id;
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> =
+            self.told.iter().map(|told| format!("the journal of run {id}: {told}")).collect();
         if let Some(cut) = &self.recovery.cut {
             let torn = self.recovery.found.torn_tail.is_some();
             notes.push(format!(
@@ -144,6 +155,27 @@ impl Takeover {
         (&self.run.record.id, self.journal())
     }
 
+    /// What its records say.
+    ///
+    /// # Errors
+    /// When they were not read yet, and cannot be.
+    pub fn fold(&self) -> std::io::Result<Cow<'_, Fold>> {
+        match &self.fold {
+            Some(fold) => Ok(Cow::Borrowed(fold)),
+            None => recovery::whole(self.journal()).map(Cow::Owned),
+        }
+    }
+
+    /// Parent orders that it left unfinished, as `bot4 order list` tells them.
+    #[must_use]
+    pub fn unfinished_parents(&self) -> Vec<Value> {
+        let Some((fold, (core, _))) = self.fold.as_ref().and_then(|f| Some((f, f.risk()?))) else {
+            return Vec::new();
+        };
+        let (table, run) = (core.ledger().table(), &self.run.record.id);
+        fold.parents().unfinished().map(|report| parents::to_json(&report, table, run)).collect()
+    }
+
     fn journal(&self) -> &Path {
         &self.run.record.journal
     }
@@ -161,7 +193,10 @@ impl Takeover {
         seed: u64,
     ) -> Result<Settled, Box<dyn std::error::Error>> {
         let record = &self.run.record;
-        let mut known = Known::of(&JournalRepository::new(self.journal()), &record.full_symbols())?;
+        let fold = self.fold()?;
+        let symbols = record.full_symbols();
+        let named = |(i, id): (InstrumentId, u64)| Some((symbols.get(i.index())?.clone(), id));
+        let mut known: BTreeSet<Fill> = fold.fills().filter_map(named).collect();
         let (mut venue, mut open) = (BTreeSet::new(), 0);
         let at = |name: &str| sites.iter().find(|site| site.venue().name() == name);
         let mut asked = Vec::new();
@@ -174,7 +209,7 @@ impl Takeover {
             asked.push(name);
         }
         let is_asked = |(symbol, _): &Fill| asked.iter().any(|name| is_at(symbol, name));
-        known.fills.retain(is_asked);
+        known.retain(is_asked);
         let told = |fills: BTreeSet<Fill>| -> Vec<Fill> {
             fills.into_iter().map(|(symbol, id)| (record.told(&symbol), id)).collect()
         };
@@ -182,12 +217,12 @@ impl Takeover {
             run: self.run.record.id.clone(),
             journal: self.recovery.found.to_json(),
             cut_at: self.recovery.cut.as_ref().map(|c| (c.file.display().to_string(), c.offset)),
-            approved: known.approved.len() as u64,
-            unfinished: known.approved.difference(&known.ended).count() as u64,
-            fills_journal: known.fills.len() as u64,
+            approved: fold.approved(),
+            unfinished: fold.unfinished(),
+            fills_journal: known.len() as u64,
             fills_venue: venue.len() as u64,
-            not_in_journal: told(&venue - &known.fills),
-            not_at_venue: told(&known.fills - &venue),
+            not_in_journal: told(&venue - &known),
+            not_at_venue: told(&known - &venue),
             open_orders: open,
         };
         self.run.mark_reconciled(&asked, &settled.to_json())?;
@@ -198,29 +233,10 @@ impl Takeover {
 /// A fill: the instrument as `venue:symbol`, and the venue's trade id.
 type Fill = (String, u64);
 
-/// What a journal knows about orders and fills.
-#[derive(Debug, Default)]
-struct Known {
-    /// Orders that may have left.
-    approved: BTreeSet<OrderId>,
-    /// Orders that ended for certain.
-    ended: BTreeSet<OrderId>,
-    fills: BTreeSet<Fill>,
-}
-
-impl Known {
-    /// What lies behind a failed sync is not relied on, however well it reads today.
-    fn of(store: &dyn Repository, symbols: &[String]) -> std::io::Result<Self> {
-        let wanted = Query { synced: true, ..Query::ALL };
-        let orders = store.orders(&wanted)?;
-        let ended = orders.iter().filter(|o| o.ended.is_some()).map(|o| o.order).collect();
-        let fill = |r: OrderReport| Some((symbols.get(r.instrument.index())?.clone(), r.trade_id));
-        Ok(Self {
-            approved: orders.iter().map(|o| o.order).collect(),
-            ended,
-            fills: store.fills(&wanted)?.into_iter().filter_map(fill).collect(),
-        })
-    }
+/// What `run` reached lies in the state of its account.
+fn is_kept(run: &EarlierRun) -> bool {
+    let Some(path) = account_state::path_of(&run.record.account) else { return true };
+    matches!(AccountState::read(&path), Ok(Some(state)) if state.run == run.record.id)
 }
 
 /// `symbol`, as `venue:symbol`, is one of `venue`.

@@ -6,9 +6,10 @@ use crate::market::Level;
 use crate::price::Side;
 use crate::time::Nanos;
 use crate::trail::Trail;
+use serde::{Deserialize, Serialize};
 
 /// How far a book may be trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum BookState {
     /// Nothing received yet.
@@ -23,7 +24,7 @@ pub enum BookState {
 }
 
 /// Why a book is stale.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum StaleReason {
     /// It is not.
@@ -110,7 +111,7 @@ pub enum TopMsg {
 const _: () = assert!(size_of::<TopMsg>() <= 264);
 
 /// What risk needs of a book: book → risk, conflated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Best bid, price units; zero where there is none.
     pub bid: i64,

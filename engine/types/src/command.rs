@@ -11,6 +11,7 @@ use crate::order::ControlMode;
 use crate::parent::ParentCommand;
 use crate::rules::InstrumentRules;
 use crate::time::Nanos;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of limits in one command.
 pub const LIMITS_PART: usize = 200;
@@ -151,7 +152,7 @@ impl BreakerScope {
 }
 
 /// Why an instrument is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum PauseReason {
     /// The venue lists it no more.

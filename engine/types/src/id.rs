@@ -1,9 +1,12 @@
 //! Identifiers. Small integers on rings, text only at the venue's edge.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Index of an instrument in the run's [`crate::InstrumentTable`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct InstrumentId(pub u16);
 
@@ -16,7 +19,9 @@ impl InstrumentId {
 }
 
 /// Index of a venue in a run, in the order of the configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct VenueId(pub u8);
 
@@ -29,12 +34,16 @@ impl VenueId {
 }
 
 /// Index of a strategy in the run's roster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct StrategyId(pub u8);
 
 /// Index of an asset in the run's asset table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct AssetId(pub u8);
 
@@ -50,13 +59,17 @@ pub struct ConnId(pub u16);
 
 /// The engine's own order number: unique within a run, assigned by the router when it creates
 /// the intent, in increasing order. Zero is no order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct OrderId(pub u64);
 
 /// Names a run in every client order id, so that a restarted engine recognises its own orders.
 /// Thirty bits: six base-32 digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct RunEpoch(pub u32);
 
@@ -119,7 +132,7 @@ impl fmt::Debug for ClientId {
 pub const SYMBOL_LEN_MAX: usize = 31;
 
 /// A venue's name for an instrument or an asset, held in place (no allocation), UTF-8.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Symbol {
     len: u8,
     text: [u8; SYMBOL_LEN_MAX],

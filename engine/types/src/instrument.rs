@@ -3,6 +3,7 @@
 use crate::id::{AssetId, InstrumentId, Symbol, VenueId};
 use crate::price::{Price, Qty};
 pub use crate::table::{InstrumentTable, TableError};
+use serde::{Deserialize, Serialize};
 
 /// Decimals of every asset amount in the engine ([`Amount`]); holds the exact product of two
 /// eight-decimal numbers.
@@ -13,7 +14,7 @@ pub type Amount = i128;
 
 /// The rules of one side's price band: a price must lie in `reference * down ..= reference * up`.
 /// Multipliers in units of 10^-4; zero disables the rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceBand {
     /// Upper multiplier, 10^-4.
     pub up_e4: i64,
@@ -24,7 +25,7 @@ pub struct PriceBand {
 /// One instrument of one venue. Prices in units of 10^-`price_decimals`, quantities in units of
 /// 10^-`qty_decimals`: the wire's own scale, so that off-tick levels survive. Tick and lot bind
 /// *our* orders only. A filter of zero means "no such rule".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instrument {
     /// Index in the table.
     pub id: InstrumentId,

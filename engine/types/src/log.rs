@@ -15,6 +15,7 @@ use crate::parent::ParentId;
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::{STAGES, Trail};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of body in a record.
 pub const BODY_MAX: usize = 232;
@@ -469,7 +470,7 @@ impl Body for Mark {
 }
 
 /// A refusal as a record body: the order and the reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The order that was to be placed or cancelled.
     pub order: OrderId,

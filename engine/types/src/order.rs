@@ -8,6 +8,7 @@ use crate::parent::{ParentCommand, ParentId};
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::Trail;
+use serde::{Deserialize, Serialize};
 
 /// Defines a `repr(u8)` enum with names and a checked way back from the raw value.
 macro_rules! raw_enum {
@@ -16,6 +17,7 @@ macro_rules! raw_enum {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
         #[repr(u8)]
         pub enum $name { $($(#[$vmeta])* $variant = $raw,)+ }
 
@@ -300,7 +302,7 @@ raw_enum! {
 }
 
 /// What an order may be amended in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Limit price.
     pub price: Price,
@@ -309,7 +311,7 @@ pub struct Terms {
 }
 
 /// What a strategy wants, after sizing and routing: router → risk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderIntent {
     /// Of the message that caused it.
     pub trail: Trail,

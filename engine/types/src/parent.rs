@@ -9,6 +9,7 @@
 mod report;
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{InstrumentId, StrategyId};
 use crate::log::{Body, Reader, Writer};
@@ -25,7 +26,9 @@ pub const PARTICIPATION_MAX_E4: u32 = 5_000;
 
 /// Names a parent within a run. Zero is none: an order that stands by itself. The upper bit says
 /// that a strategy started it, else an operator did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct ParentId(pub u32);
 

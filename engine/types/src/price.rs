@@ -1,8 +1,10 @@
 //! Integer money: prices and quantities in units of 10^-decimals of their instrument, and the
 //! one place where anything is rounded.
 
+use serde::{Deserialize, Serialize};
+
 /// Buy or sell; for a trade the aggressor's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Side {
     /// Bid side.
@@ -48,12 +50,16 @@ impl Side {
 }
 
 /// A price in units of 10^-`price_decimals` of quote asset per base asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct Price(pub i64);
 
 /// A quantity in units of 10^-`qty_decimals` of base asset. Signed where it is a position.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct Qty(pub i64);
 

@@ -9,10 +9,11 @@ use crate::id::InstrumentId;
 use crate::instrument::{Instrument, PriceBand};
 use crate::log::{Body, Reader, Writer};
 use crate::price::{Price, Qty};
+use serde::{Deserialize, Serialize};
 
 /// What of an [`Instrument`] binds orders, in the units that `price_decimals` and `qty_decimals`
 /// name. Fields as there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is described at Instrument's")]
 pub struct InstrumentRules {
     pub notional_min: i128,

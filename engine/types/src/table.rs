@@ -10,6 +10,7 @@
 use crate::id::{AssetId, InstrumentId, Symbol, VenueId};
 use crate::instrument::{AMOUNT_DECIMALS, Instrument};
 use crate::rules::InstrumentRules;
+use serde::{Deserialize, Serialize};
 
 /// Why an instrument does not enter the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +25,14 @@ pub enum TableError {
 }
 
 /// An asset at a venue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asset {
     venue: VenueId,
     name: Symbol,
 }
 
 /// The instruments and assets of a run. Built before the lanes start; each agent holds a copy.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct InstrumentTable {
     instruments: Vec<Instrument>,
     assets: Vec<Asset>,

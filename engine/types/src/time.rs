@@ -1,9 +1,12 @@
 //! Time as a value. Agents receive `now` as an argument; nobody below the lane reads a clock.
 
 use core::ops::{Add, Sub};
+use serde::{Deserialize, Serialize};
 
 /// Nanoseconds on the engine's monotonic clock, counted from the engine's start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[repr(transparent)]
 pub struct Nanos(pub u64);
 
@@ -54,7 +57,7 @@ impl Sub for Nanos {
 
 /// The mapping from engine time to wall time. Used only where a venue asks for wall time
 /// (request timestamps) and where a person reads a stamp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wall {
     /// Unix time in nanoseconds at engine time zero, corrected to the venue's clock when known.
     pub origin_unix_ns: i64,

@@ -1,6 +1,7 @@
 //! Where the time of a message went.
 
 use crate::time::Nanos;
+use serde::{Deserialize, Serialize};
 
 /// A stage of the way of a tick, in order. A stage runs from the previous border's stamp to its
 /// own, waiting in the ring included, so the stages of one order sum to its tick-to-trade.
@@ -44,7 +45,7 @@ impl Stage {
 }
 
 /// The stamps of one message since its bytes were received. Decisions never read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(C)]
 pub struct Trail {
     /// When the causing bytes were received.

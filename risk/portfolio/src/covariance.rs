@@ -13,18 +13,24 @@
 //! they had drifted. A book without any position is exact zero again at once.
 
 use bot4_simd::{Column, Kernels};
+use serde::{Deserialize, Serialize};
 
 /// Matrix, book and the sums kept. See the module's page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Covariance {
+    #[serde(skip, default = "Kernels::best")]
     kernels: Kernels,
     /// Instruments, rounded up to whole blocks of lanes; the padding is zero.
     stride: usize,
     keep: f64,
+    #[serde(with = "crate::column_state")]
     matrix: Column,
+    #[serde(with = "crate::column_state")]
     book: Column,
+    #[serde(with = "crate::column_state")]
     sums: Column,
     variance: f64,
+    #[serde(with = "crate::column_state")]
     fresh: Column,
     held: usize,
     updates: u32,

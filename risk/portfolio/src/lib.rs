@@ -47,6 +47,7 @@
 //!
 //! [`naive`] recomputes all of it from the whole history of returns; `tests/twin.rs` compares.
 
+mod column_state;
 mod covariance;
 pub mod naive;
 mod portfolio;

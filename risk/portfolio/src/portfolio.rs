@@ -8,13 +8,14 @@
 use bot4_simd::Column;
 use bot4_types::InstrumentId;
 use bot4_types::limits::INSTRUMENTS_MAX;
+use serde::{Deserialize, Serialize};
 
 use crate::covariance::Covariance;
 use crate::tail::Tail;
 use crate::{ANCHOR_EVERY, HISTORY, HORIZON, NORMAL_SHORTFALL};
 
 /// What a portfolio starts from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortfolioConfig {
     /// Instruments, at most [`INSTRUMENTS_MAX`].
     pub instruments: usize,
@@ -44,7 +45,7 @@ impl PortfolioConfig {
 }
 
 /// What a book can lose, over one hour and in the reporting asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// Standard deviation of the P&L of what is held.
     pub volatility: f64,
@@ -61,7 +62,7 @@ pub struct Measures {
 }
 
 /// What is kept of an instrument beside the columns.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Line {
     /// Newest price seen by a sample, zero before the first.
     price: f64,
@@ -93,13 +94,15 @@ impl Line {
 }
 
 /// The book. See the module's page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Portfolio {
     config: PortfolioConfig,
     covariance: Covariance,
     tail: Tail,
     lines: Box<[Line]>,
+    #[serde(with = "crate::column_state")]
     returns: Column,
+    #[serde(with = "crate::column_state")]
     guessed: Column,
     missing: Box<[bool]>,
     /// Over one second, as is everything below.

@@ -10,6 +10,7 @@
 //! that may hold it keep it (too high, never too low) until [`Tail::rescan`] comes to them.
 
 use bot4_simd::{Column, Kernels};
+use serde::{Deserialize, Serialize};
 
 use crate::HISTORY;
 use crate::worst::Worst;
@@ -18,10 +19,13 @@ use crate::worst::Worst;
 const RESCANS: usize = 8;
 
 /// Scenarios and worst losses. See the module's page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tail {
+    #[serde(skip, default = "Kernels::best")]
     kernels: Kernels,
+    #[serde(with = "crate::column_state")]
     returns: Column,
+    #[serde(with = "crate::column_state")]
     pnl: Column,
     worst: Box<[[Worst; 2]]>,
     stale: Box<[[bool; 2]]>,

@@ -5,13 +5,14 @@
 //! is too high, never too low. Cost of a loss: one comparison, rarely an insertion into eleven.
 
 use crate::{HISTORY, TAIL_ONE_IN, tail_len};
+use serde::{Deserialize, Serialize};
 
 /// The tail of a full history and the one loss behind it, which is the value at risk.
 pub(crate) const WORST_MAX: usize = HISTORY / TAIL_ONE_IN + 1;
 
 /// The largest losses above zero. Gains and zeros are not kept; where there are fewer losses than
 /// places, the rest counts as zero.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Worst {
     losses: [f64; WORST_MAX],
     len: usize,

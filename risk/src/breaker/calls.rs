@@ -8,13 +8,14 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{InstrumentId, Nanos, OrderId, StrategyId};
+use serde::{Deserialize, Serialize};
 
 use super::machine::Ticket;
 
 const _: () = assert!(ORDERS_OPEN_MAX.is_power_of_two());
 
 /// One order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) order: OrderId,
     /// Zero until it was sent.
@@ -44,7 +45,7 @@ impl Call {
 }
 
 /// The table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Calls(Box<[Call]>);
 
 impl Calls {

@@ -1,6 +1,7 @@
 //! When a breaker opens and how it recovers.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Calls that a window can remember: 1 KiB a breaker, and a failure looks at all of them.
 pub const WINDOW_CALLS_MAX: usize = if cfg!(loom) { 2 } else { 128 };
@@ -10,7 +11,7 @@ const SPAN_NS_MAX: u64 = 86_400_000_000_000;
 const OPEN_NS_MIN: u64 = 1_000_000;
 
 /// What a call counts as whose permit is dropped without a verdict, unwinding included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unjudged {
     /// A failure: whoever forgets the verdict errs to the safe side.
     #[default]
@@ -22,7 +23,7 @@ pub enum Unjudged {
 }
 
 /// A breaker's configuration. Plain integers, so that it can be journaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerConfig {
     /// Failures in the window that open it; zero: no such number.
     pub errors_max: u32,

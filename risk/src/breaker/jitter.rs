@@ -2,6 +2,7 @@
 //! it needs no shared state and a replay draws the same.
 
 use bot4_types::rng::SplitMix64;
+use serde::{Deserialize, Serialize};
 
 /// Where a breaker's jitter comes from.
 pub trait Jitter: Send + Sync {
@@ -10,7 +11,7 @@ pub trait Jitter: Send + Sync {
 }
 
 /// None at all: tests, and single breakers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct NoJitter;
 
 impl Jitter for NoJitter {
@@ -20,7 +21,7 @@ impl Jitter for NoJitter {
 }
 
 /// Drawn from a seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SeededJitter(pub u64);
 
 impl SeededJitter {

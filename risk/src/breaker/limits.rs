@@ -1,6 +1,7 @@
 //! What the risk lane's breakers start from: plain integers, journaled with the run's inputs.
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 use bot4_types::instrument::Amount;
 
@@ -9,7 +10,7 @@ use crate::limits::units;
 
 /// When strategies, instruments and the venue are left alone, and for how long. `_e4` is 10^-4.
 /// Zero switches a rule off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerLimits {
     /// Losing orders of a strategy in a row: such that closed something, and lost by it.
     pub losses_max: u32,

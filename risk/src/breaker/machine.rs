@@ -5,6 +5,7 @@
 //! Cost: a permit of a closed breaker is a compare; recording is a store into the window's ring.
 
 use bot4_types::Nanos;
+use serde::{Deserialize, Serialize};
 
 use super::config::BreakerConfig;
 use super::jitter::Jitter;
@@ -12,13 +13,13 @@ use super::status::{Asked, Mode, Refusal, State, Status, Tick, Verdict};
 use super::window::{Entry, OwnWindow};
 
 /// The right to make one call: to be handed back with its outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     pub(crate) epoch: u32,
 }
 
 /// The machine. Its configuration is handed in with every call: many machines share one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     status: Status,
     /// Time never turns back behind this.

@@ -7,6 +7,7 @@
 
 use bot4_types::Nanos;
 use bot4_types::instrument::Amount;
+use serde::{Deserialize, Serialize};
 
 use super::limits::BreakerLimits;
 
@@ -14,7 +15,7 @@ use super::limits::BreakerLimits;
 const BUCKETS: usize = 8;
 
 /// Why a strategy's breaker opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TripCause {
     /// Too many losing orders in a row.
     Losses,
@@ -35,7 +36,7 @@ impl TripCause {
 }
 
 /// How an order went, for its strategy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fate {
     Answered,
     Rejected,
@@ -43,7 +44,7 @@ pub(crate) enum Fate {
 }
 
 /// Counts of a bucket, or of the whole window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sums {
     calls: u32,
     rejects: u32,
@@ -65,7 +66,7 @@ impl Sums {
 }
 
 /// One strategy's record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Monitor {
     buckets: [Sums; BUCKETS],
     /// Number of the bucket that time is in.

@@ -23,6 +23,7 @@ use bot4_types::{
     BreakerScope, DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState,
     ReportKind, StrategyId, VenueId,
 };
+use serde::{Deserialize, Serialize};
 
 use super::calls::{Call, Calls};
 use super::config::BreakerConfig;
@@ -34,7 +35,7 @@ use super::monitor::{Fate, Monitor, TripCause};
 use super::status::{Mode, State, Verdict};
 
 /// What the set has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerCounts {
     /// Strategies' breakers opened by their monitor, by [`TripCause`].
     pub causes: [u64; TripCause::ALL.len()],
@@ -54,7 +55,7 @@ pub struct Booked {
 }
 
 /// The set. See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Breakers {
     limits: BreakerLimits,
     configs: [BreakerConfig; 3],

@@ -7,6 +7,7 @@
 //! sleep through exactly four million changes of state, at least half an hour of them.
 
 use bot4_types::Nanos;
+use serde::{Deserialize, Serialize};
 
 /// Nanoseconds of a tick, as a power of two: 65.5 us. Coarse enough that 40 bits hold two years.
 const TICK_BITS: u32 = 16;
@@ -21,7 +22,7 @@ const HALF_OPEN: u64 = 2;
 pub(crate) const EPOCH_MASK: u32 = (1 << EPOCH_BITS) - 1;
 
 /// A breaker's state, as told to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Calls pass.
     Closed,
@@ -70,7 +71,7 @@ pub enum Verdict {
 }
 
 /// Time in units of 2^16 ns; at most 40 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Tick(u64);
 
 impl Tick {
@@ -104,7 +105,7 @@ impl Tick {
 }
 
 /// State with what belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mode {
     Closed,
     Open {
@@ -118,7 +119,7 @@ pub(crate) enum Mode {
 }
 
 /// A breaker's whole state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) epoch: u32,
     pub(crate) mode: Mode,

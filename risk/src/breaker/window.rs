@@ -12,11 +12,12 @@ use super::config::{BreakerConfig, WINDOW_CALLS_MAX};
 use super::status::Tick;
 use super::sync::{AtomicU64, Ordering, publish};
 use bot4_types::Nanos;
+use serde::{Deserialize, Serialize};
 
 const _: () = assert!(WINDOW_CALLS_MAX.is_power_of_two());
 
 /// One call: its end, whether it failed, and the epoch it belongs to. Zero is no call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) at: Tick,
     pub(crate) epoch: u32,
@@ -40,7 +41,7 @@ impl Entry {
 }
 
 /// What a window holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) calls: u32,
     pub(crate) errors: u32,
@@ -74,9 +75,10 @@ const fn slot(n: u64) -> usize {
 }
 
 /// The window of one owner.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OwnWindow {
     next: u64,
+    #[serde(with = "crate::wide")]
     slots: [u64; WINDOW_CALLS_MAX],
 }
 

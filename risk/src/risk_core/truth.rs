@@ -8,12 +8,13 @@
 
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, ExecMsg, InstrumentId, Nanos, VenueId};
+use serde::{Deserialize, Serialize};
 
 use super::RiskCore;
 use crate::comparison::{CompareCounts, Comparison, Difference, Statement, Verdict};
 
 /// What others did on the account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignCounts {
     /// Words about orders that are not this run's.
     pub orders: u64,
@@ -26,7 +27,7 @@ pub struct ForeignCounts {
 }
 
 /// The venue's word about the account, and the ledger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Truth {
     comparison: Comparison,
     foreign: ForeignCounts,

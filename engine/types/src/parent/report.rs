@@ -6,9 +6,10 @@ use crate::log::{Body, Reader, Writer};
 use crate::order::RefuseReason;
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
+use serde::{Deserialize, Serialize};
 
 /// Where a parent stands: signal → control and journal, whenever it changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParentReport {
     /// Which.
     pub id: ParentId,
