@@ -36,8 +36,10 @@ pub struct Recovered {
     pub recovery: Recovery,
     /// What its records say; none when that was not wanted.
     pub fold: Option<Fold>,
-    /// How it was read, as sentences for a person.
-    pub told: Vec<String>,
+    /// How it was read, for a person.
+    pub told: Option<String>,
+    /// Why a snapshot was not relied on.
+    pub warned: Option<String>,
 }
 
 /// Reads the journal in `dir`, and mends it where that is safe. With `wanted` its records are
@@ -46,27 +48,27 @@ pub struct Recovered {
 /// # Errors
 /// As [`bot4_journal::recover`].
 pub fn recover(dir: &Path, wanted: bool, watch: Watch<'_>) -> Result<Recovered, JournalError> {
-    let mut told = Vec::new();
-    let base = Snapshot::standing(dir).unwrap_or_else(|why| {
-        told.push(format!("no snapshot stands, the whole journal is read: {why}"));
-        None
-    });
+    let (base, mut warned) = match Snapshot::standing(dir) {
+        Ok(base) => (base, None),
+        Err(why) => (None, Some(format!("no snapshot stands, the whole journal is read: {why}"))),
+    };
     let (prefix, mut fold) = base.map_or((None, Fold::default()), |s| (Some(s.prefix), s.fold));
     let recovery = recover_behind(dir, prefix.as_ref(), watch, &mut |record| {
         if wanted {
             fold.take(record);
         }
     })?;
-    if let Some(prefix) = &prefix {
+    let told = prefix.as_ref().map(|prefix| {
         let (all, before) = (recovery.found.records, prefix.records());
         let behind = all.saturating_sub(before);
-        told.push(format!("{all} records: a snapshot of the first {before}, {behind} behind it"));
-        if fold.is_broken() {
-            told.push("they do not lead on from it: the whole journal is read".to_owned());
-            fold = whole(dir).map_err(|e| JournalError::Disk("read the journal", e))?;
-        }
+        format!("{all} records: a snapshot of the first {before}, {behind} behind it")
+    });
+    if prefix.is_some() && fold.is_broken() {
+        fold = whole(dir).map_err(|e| JournalError::Disk("read the journal", e))?;
+        warned =
+            Some("its snapshot does not lead on to the rest: the whole journal is read".into());
     }
-    Ok(Recovered { recovery, fold: wanted.then_some(fold), told })
+    Ok(Recovered { recovery, fold: wanted.then_some(fold), told, warned })
 }
 
 /// What all records of the journal at `path` say, without any snapshot.

@@ -460,6 +460,7 @@ fn take_over(
         let earlier = Takeover::all_of(account)?;
         for run in &earlier {
             run.permit(account)?;
+            run.told().iter().for_each(|told| eprintln!("{told}"));
             run.notes().iter().for_each(|note| eprintln!("warning: {note}"));
         }
         child::sweep();

@@ -50,7 +50,8 @@ pub struct Takeover {
     recovery: Recovery,
     /// What its records say, where anybody has to know.
     fold: Option<Fold>,
-    told: Vec<String>,
+    told: Option<String>,
+    warned: Option<String>,
 }
 
 impl Takeover {
@@ -71,8 +72,8 @@ impl Takeover {
         });
         match recovered {
             Ok(found) => {
-                let (recovery, fold, told) = (found.recovery, found.fold, found.told);
-                Ok(Self { run, recovery, fold, told })
+                let recovery::Recovered { recovery, fold, told, warned } = found;
+                Ok(Self { run, recovery, fold, told, warned })
             }
             Err(JournalError::Locked(_)) => Err(format!(
                 "error: run {} (process {}) trades this account now\nhelp: stop it first; two \
@@ -84,12 +85,18 @@ impl Takeover {
         }
     }
 
+    /// How its journal was read, where that is worth a word.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        self.told.as_ref().map(|told| format!("the journal of run {}: {told}", self.run.record.id))
+    }
+
     /// What a person should know, as sentences.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let id = &self.run.record.id;
-        let mut notes: Vec<String> =
-            self.told.iter().map(|told| format!("the journal of run {id}: {told}")).collect();
+        let warned = self.warned.iter().map(|why| format!("the journal of run {id}: {why}"));
+        let mut notes: Vec<String> = warned.collect();
         if let Some(cut) = &self.recovery.cut {
             let torn = self.recovery.found.torn_tail.is_some();
             notes.push(format!(
