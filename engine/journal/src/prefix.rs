@@ -1,7 +1,7 @@
 //! The finished beginning of a journal, summed up: what a snapshot of its records was made from.
 //!
 //! ```text
-//! running:  00000001.b4j --extend--> Prefix, each record to the caller's state  --> written together
+//! running:  00000001.b4j --extend--> Prefix, each record to the caller  --> written together
 //! starting: Prefix --check--> checksums of those segments --> Reader::open_behind: the rest
 //! ```
 //!

@@ -1,8 +1,8 @@
 //! The snapshot's file, `recovery.snapshot` beside the segments that it stands for.
 //!
 //! ```text
-//!   0  magic "B4SNAPSH"      12  u32 CRC-32C of everything behind it      24  content (postcard):
-//!   8  u32 format = 1        16  u64 length of the content                    program, prefix, fold
+//!   0  magic "B4SNAPSH"     12  u32 CRC-32C of all behind it     24  content (postcard):
+//!   8  u32 format = 1       16  u64 length of the content            program, prefix, fold
 //! ```
 //!
 //! It is written beside, synced and renamed: a crash leaves the old one or the new one. Its content

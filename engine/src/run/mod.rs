@@ -180,8 +180,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     })?;
     let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
     wired.trap_syscalls(options.trap_syscalls, &plan);
-    let _keeper = keeper(config, &wired.metrics, &clock)?;
-    let _snapshots = snapshots(config, &account, &dir, &clock, &wired.metrics)?;
+    let _keepers = keepers(config, &account, &dir, &clock, &wired.metrics)?;
     let about = about_of(config, &dir, &account, &opening);
     let supervisor = ControlAgent::new(control::Inputs {
         control: control.clone(),
@@ -418,6 +417,17 @@ pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Erro
     }
     notes.extend(opening.notes);
     Ok(Reconciled { settled, notes })
+}
+
+/// What looks after journals while the run lasts: the earlier ones and its own.
+fn keepers(
+    config: &Config,
+    account: &str,
+    dir: &RunDir,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<(Keeper, Option<recovery::Keeper>), String> {
+    Ok((keeper(config, metrics, clock)?, snapshots(config, account, dir, clock, metrics)?))
 }
 
 /// Removes old journals while the run lasts.
