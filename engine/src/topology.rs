@@ -102,13 +102,17 @@ pub const LOG_RUN: u8 = 2;
 
 /// First log lane of the turns of the chain's agents, in the order of [`CHAIN`].
 pub const LOG_TURNS: u8 = 3;
-/// Log lane of the second venue's order entry; the further ones follow. Those between
-/// [`CHAIN`]'s and this are kept for the turns of further parsers.
+/// Log lane of the second venue's order entry; the further ones follow.
 pub const LOG_FURTHER: u8 = 16;
 /// Log lanes there are.
 pub const LOG_LANES: usize = LOG_FURTHER as usize + VENUES_MAX - 1;
-/// The agents from a frame to a decision: those whose turns a capture records.
-pub const CHAIN: [&str; 6] = ["parse.0", "parse.1", "book.0", "book.1", "signal", "risk"];
+/// The agents from a frame to a decision: those whose turns a capture records. A run of one venue
+/// has the first [`Shape::chain`] of them; the parsers of further connections follow.
+pub const CHAIN: [&str; 4 + WIRES_MAX] = [
+    "parse.0", "parse.1", "book.0", "book.1", "signal", "risk", "parse.2", "parse.3", "parse.4",
+    "parse.5", "parse.6", "parse.7",
+];
+const _: () = assert!(LOG_TURNS as usize + CHAIN.len() <= LOG_FURTHER as usize);
 /// Log records of turns in flight, seven turns each.
 pub const TURNS: usize = 1_024;
 
@@ -151,6 +155,13 @@ impl Shape {
     /// The largest there can be: it holds every link that any run has.
     pub const LARGEST: Self = Self { wires: WIRES_MAX, venues: VENUES_MAX, captured: true };
 
+    /// The agents from a frame to a decision, in the order of their log lanes.
+    #[must_use]
+    pub fn chain(&self) -> &'static [&'static str] {
+        let further = self.wires.clamp(WIRES, WIRES_MAX) - WIRES;
+        &CHAIN[..CHAIN.len() - (WIRES_MAX - WIRES) + further]
+    }
+
     /// The roles beside the twelve of a run of one venue.
     #[must_use]
     pub fn extra_roles(&self) -> Vec<&'static str> {
@@ -168,7 +179,7 @@ impl Shape {
 #[must_use]
 pub fn topology_of(shape: Shape) -> Topology {
     let mut table = machine(shape);
-    let roles = CHAIN.iter().filter(|_| shape.captured);
+    let roles = shape.chain().iter().filter(|_| shape.captured);
     table.links.extend(roles.map(|role| LinkRow {
         name: format!("turns[{role}]"),
         from: role,
@@ -280,12 +291,15 @@ mod tests {
         let captured = topology_of(Shape { captured: true, ..Shape::ONE });
         assert_eq!((captured.validate(), captured.links.len()), (Ok(()), 37));
         for venues in 2..=VENUES_MAX {
-            let shape = Shape { wires: venues, venues, captured: false };
+            let shape = Shape { wires: venues, venues, captured: venues % 2 == 0 };
             let table = topology_of(shape);
             assert_eq!(table.validate(), Ok(()), "{venues} venues");
             let extra = shape.extra_roles();
             assert_eq!(table.roles.len(), 12 + extra.len());
             assert!(extra.iter().all(|role| table.roles.contains(role)));
+            let parsers = shape.chain().iter().filter(|role| role.starts_with("parse."));
+            assert_eq!(parsers.count(), venues);
+            assert!(shape.chain().iter().all(|role| table.roles.contains(role)));
         }
         let largest = topology_of(Shape::LARGEST);
         assert_eq!(largest.validate(), Ok(()));

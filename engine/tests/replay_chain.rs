@@ -392,7 +392,7 @@ fn planted_mistakes_are_found_and_named() {
 #[test]
 fn turn_records_take_32_bytes() {
     let dir = captured();
-    for role in t::CHAIN {
+    for role in t::Shape::ONE.chain() {
         for (record, turns) in packs(dir.path(), role) {
             assert_eq!(record.entry.body().len(), turns.len() * TURN_BYTES);
         }

@@ -202,10 +202,15 @@ impl TurnGate {
     /// The first link whose ring does not hold (or have room for) as much as `samples` says.
     #[must_use]
     pub fn lacks(&self, samples: &Samples) -> Option<&str> {
+        self.lacking(samples).next()
+    }
+
+    /// Every link whose ring does not hold (or have room for) as much as `samples` says.
+    pub fn lacking(&self, samples: &Samples) -> impl Iterator<Item = &str> {
         let short = |(sample, (_, port)): &(&u16, &(String, Arc<Port>))| {
             port.available() < u64::from(**sample)
         };
-        samples.iter().zip(&self.ports).find(short).map(|(_, (name, _))| name.as_str())
+        samples.iter().zip(&self.ports).filter(short).map(|(_, (name, _))| name.as_str())
     }
 
     /// Messages moved in this turn, both ways.

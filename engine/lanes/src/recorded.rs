@@ -1,7 +1,7 @@
 //! An agent whose turns are recorded, so that a replay can run them again.
 //!
 //! ```text
-//!   gate.sample() -> agent.work(now) -> did anything? -> 32 bytes --seven at a time--> journal
+//!   gate.sample() -> agent.work(now) -> did anything? -> 32 bytes --up to seven--> journal
 //! ```
 //! A turn is recorded when it moved a message, when the agent says that it did something (a
 //! timer, a wish that expired), when the phase it saw is another one, when it failed, and once a
@@ -15,7 +15,7 @@
 use std::any::Any;
 
 use bot4_types::log::Body;
-use bot4_types::turn::{TURN_FAULT, TURN_START, TURNS_A_RECORD, TurnRecord};
+use bot4_types::turn::{TURN_BYTES, TURN_FAULT, TURN_START, TURNS_A_RECORD, TurnRecord};
 use bot4_types::{LogEntry, LogKind, Nanos};
 
 use crate::agent::{Agent, Fault};
@@ -29,6 +29,9 @@ use crate::probe::Probe;
 pub const BEAT: Nanos = Nanos::from_secs(1);
 /// Records wait at most this long for others to share their log record with.
 const PACK_WAIT: Nanos = Nanos::from_millis(2);
+
+/// What a log record holds of turns.
+const PACK_BYTES: usize = TURNS_A_RECORD * TURN_BYTES;
 
 /// Counters of a recorder, by index.
 pub const COUNTER_NAMES: &[&str] = &["turns_recorded", "turns_lost"];
@@ -47,6 +50,8 @@ pub struct Recorded {
     last: Nanos,
     pack: [TurnRecord; TURNS_A_RECORD],
     packed: usize,
+    /// What the pack takes in the log.
+    bytes: usize,
     /// The turn under way; left behind by one that panics.
     open: Option<TurnRecord>,
     counters: Counters,
@@ -73,6 +78,7 @@ impl Recorded {
             last: Nanos::ZERO,
             pack: [TurnRecord::default(); TURNS_A_RECORD],
             packed: 0,
+            bytes: 0,
             open: None,
         }
     }
@@ -80,11 +86,13 @@ impl Recorded {
     fn take(&mut self, record: TurnRecord, now: Nanos) {
         self.last = now;
         self.seq += 1;
-        if self.packed == TURNS_A_RECORD && !self.flush(now) {
+        let bytes = record.bytes();
+        if self.bytes + bytes > PACK_BYTES && !self.flush(now) {
             return self.counters.add(LOST, 1);
         }
         self.pack[self.packed] = record;
         self.packed += 1;
+        self.bytes += bytes;
         self.counters.add(RECORDED, 1);
     }
 
@@ -97,13 +105,13 @@ impl Recorded {
         let entry = LogEntry::new(LogKind::Turns, now, |w| pack.iter().for_each(|r| r.write(w)));
         let pushed = self.log.push(entry).is_ok();
         if pushed {
-            self.packed = 0;
+            (self.packed, self.bytes) = (0, 0);
         }
         pushed
     }
 
     fn flush_when_due(&mut self, now: Nanos) {
-        let due = self.packed == TURNS_A_RECORD
+        let due = self.bytes == PACK_BYTES
             || (self.packed > 0 && now.since(self.pack[0].now) >= PACK_WAIT);
         if due {
             self.flush(now);
@@ -191,7 +199,6 @@ mod tests {
     use crate::gate::gated_ring;
     use crate::ring::{Rx, Tx, ring};
     use bot4_types::log::Reader;
-    use bot4_types::turn::TURN_BYTES;
 
     /// Passes on what it is given; fails or panics at a number.
     struct Relay {
@@ -296,6 +303,40 @@ mod tests {
         rig.agent.close(Nanos::from_millis(9));
         let samples: Vec<_> = rig.records().iter().map(|r| (r.samples[0], r.samples[1])).collect();
         assert_eq!(samples, [(2, 64), (1, 63)]);
+    }
+
+    /// An agent with more ring ends than a part of a record holds: fewer of its turns go into one
+    /// log record, and none is lost.
+    #[test]
+    fn turns_over_many_ring_ends_read_back() {
+        let rings: Vec<(Tx<u64>, Rx<u64>)> = (0..20).map(|_| gated_ring(64)).collect();
+        let (log_tx, mut log) = ring(64);
+        let (mut tx, from) = gated_ring(64);
+        let (mut gate, control, metrics) =
+            (TurnGate::new(), Control::new(), Metrics::in_memory());
+        gate.reads("in", &from);
+        rings.iter().for_each(|(tx, _)| gate.writes("out", tx));
+        let (to, _) = gated_ring(64);
+        let seen = gate.control(&control);
+        let relay = Box::new(Relay { from, to, control: seen });
+        let mut agent = Recorded::new(relay, gate, LogTx::new(log_tx, 5), 3, &metrics);
+        for n in 0..10 {
+            tx.push(n).expect("room");
+            agent.work(Nanos(n + 1), &mut Probe::logical()).expect("no fault");
+        }
+        agent.close(Nanos(99));
+        let (mut seqs, mut packs) = (Vec::new(), 0);
+        while let Some(entry) = log.pop() {
+            packs += 1;
+            let mut reader = Reader::over(entry.body());
+            while let Some(record) = TurnRecord::read(&mut reader) {
+                assert_eq!((record.samples[0], record.samples[1], record.samples[20]), (1, 64, 64));
+                seqs.push(record.seq);
+            }
+            assert!(reader.rest().is_empty());
+        }
+        assert_eq!((seqs, packs), ((0..10).collect::<Vec<u32>>(), 4));
+        assert_eq!(metrics.total("turns_lost"), 0);
     }
 
     #[test]

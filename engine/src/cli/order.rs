@@ -22,6 +22,8 @@ Example: bot4 order --side sell --symbol ETHUSDT --size 40 --algo pov --rate-pct
            --reason \"out of it\"
 Example: bot4 order --side buy --symbol BTCUSDT --size 2 --algo iceberg --limit 59000 \\
            --display 0.1 --reason \"a bid\"
+Example: bot4 order --side buy --symbol BTC/USDT --size 2 --algo best --over 5s \\
+           --reason \"wherever it is cheapest\"
 Example: bot4 order list --json
 Example: bot4 order cancel o1 --reason \"enough\"";
 
@@ -81,17 +83,19 @@ struct Begin {
     /// buy or sell.
     #[arg(long, required = true)]
     side: Option<String>,
-    /// Of which instrument, by the venue's name.
+    /// Of which instrument, by the venue's name (venue:symbol where a run has several venues); or
+    /// a pair like BTC/USDT: at all venues that trade it (best, twap, vwap, pov).
     #[arg(long, required = true)]
     symbol: Option<String>,
     /// Whole quantity, base units.
     #[arg(long, required = true)]
     size: Option<String>,
     /// twap (evenly over its time), vwap (as volume comes), pov (a share of the volume), iceberg
-    /// (one part at a time at its limit), pegged (follows the middle or the touch).
+    /// (one part at a time at its limit), pegged (follows the middle or the touch), best (taken at
+    /// once where fees, depth and answers make it best; what its time leaves is given up).
     #[arg(long, default_value = "twap")]
     algo: String,
-    /// Time it has, for example 10m. Without one (pov, iceberg, pegged) it has no deadline.
+    /// Time it has, for example 10m. Without one (pov, iceberg, pegged, best) it has no deadline.
     #[arg(long, value_parser = duration)]
     over: Option<Duration>,
     /// Begin after this time.
@@ -103,7 +107,7 @@ struct Begin {
     /// When it takes: passive (four slices late), normal (one), aggressive (at once).
     #[arg(long)]
     urgency: Option<String>,
-    /// What becomes of the rest when its time is over: take or give_up.
+    /// What becomes of the rest when its time is over: take (the default but for best) or give_up.
     #[arg(long)]
     deadline: Option<String>,
     /// Smallest child, base units.

@@ -139,6 +139,15 @@ pub enum StrategyConfig {
 }
 
 impl StrategyConfig {
+    /// It works parent orders.
+    #[must_use]
+    pub const fn worked(&self) -> Option<&WorkedConfig> {
+        match self {
+            Self::Worked(worked) => Some(worked),
+            _ => None,
+        }
+    }
+
     /// The word of its kind in the configuration.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -164,17 +173,15 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
     let labels = venue::labels(&listed);
     let shards = venue::resolve_shards(&file.shards, &labels, &listed)?;
     let venue = venues.remove(0);
-    if let (true, false) = (file.run.capture, venues.is_empty()) {
-        let what = "the whole chain of several venues cannot be run again yet";
-        return Err(issue(0..0, "capture", what, "write capture = false, or name one venue"));
-    }
     if let (false, Some(s)) = (venue.trades(), file.strategies.first()) {
         let what = "a run that observes has no strategies";
         return Err(issue(s.kind.span(), "kind", what, "remove it, or write mode = \"trade\""));
     }
     for s in file.strategies.iter().filter_map(|s| s.symbol.as_ref()) {
-        if !labels.contains(s.get_ref()) {
-            return Err(issue(s.span(), "symbol", "is not traded", "one of venue.symbols"));
+        // Which pairs are traded is known once the venues have told their instruments.
+        if !labels.contains(s.get_ref()) && !s.get_ref().contains('/') {
+            let mend = "one of venue.symbols, or a pair (BTC/USDT) for all venues that trade it";
+            return Err(issue(s.span(), "symbol", "is not traded", mend));
         }
     }
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;

@@ -1,15 +1,15 @@
-//! `[[strategy]]` of a kind that works parent orders: twap, vwap, pov, iceberg, pegged.
+//! `[[strategy]]` of a kind that works parent orders: twap, vwap, pov, iceberg, pegged, best.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use bot4_types::parent::CURVE_BUCKETS;
-use bot4_types::{Algo, Deadline, Peg, Symbol, Urgency};
+use bot4_types::{Algo, Deadline, InstrumentTable, Peg, Symbol, Urgency};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::error::Issue;
-use super::resolve::{issue, positive};
+use super::resolve::{StrategyConfig, issue, positive};
 use super::schema;
 use crate::operator::orders;
 
@@ -145,7 +145,14 @@ pub fn resolve(s: &schema::Strategy, algo: Algo) -> Result<WorkedConfig, Issue> 
         symbol: s.symbol.as_ref().map(one_symbol).transpose()?,
         over,
         repeat: s.repeat.as_ref().map(|v| v.get_ref().0),
-        deadline: one_of("deadline", s.deadline.as_ref(), Deadline::ALL, Deadline::name)?,
+        deadline: match (&s.deadline, algo) {
+            (None, _) => orders::usual_deadline(algo),
+            (Some(v), Algo::Best) if v.get_ref() == Deadline::Take.name() => {
+                let what = "an order to the best venues takes at once";
+                return Err(issue(v.span(), "deadline", what, "write \"give_up\", or nothing"));
+            }
+            (some, _) => one_of("deadline", some.as_ref(), Deadline::ALL, Deadline::name)?,
+        },
         urgency: match &s.urgency {
             None => Urgency::Normal,
             some => one_of("urgency", some.as_ref(), Urgency::ALL, Urgency::name)?,
@@ -156,6 +163,19 @@ pub fn resolve(s: &schema::Strategy, algo: Algo) -> Result<WorkedConfig, Issue> 
         amend: s.amend.as_ref().is_some_and(|v| *v.get_ref()),
         curve: weights,
     })
+}
+
+/// Sees to it that each strategy's symbol names something in `table`.
+///
+/// # Errors
+/// What can be named, as a text for a person.
+pub fn check(strategies: &[StrategyConfig], table: &InstrumentTable) -> Result<(), String> {
+    for worked in strategies.iter().filter_map(StrategyConfig::worked) {
+        let Some(symbol) = worked.symbol else { continue };
+        orders::meant(table, symbol.as_str(), worked.algo)
+            .map_err(|e| format!("error: [[strategy]] symbol: {e}"))?;
+    }
+    Ok(())
 }
 
 /// The word meant; the first of `all` where none is said.

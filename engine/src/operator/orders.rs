@@ -23,13 +23,13 @@ const ENDED_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrderText {
-    /// The venue's name of the instrument.
+    /// The name of the instrument, or a pair (`BTC/USDT`): at all venues that trade it.
     pub symbol: String,
     /// `buy` or `sell`.
     pub side: String,
     /// Whole quantity, base units.
     pub size: String,
-    /// `twap`, `vwap`, `pov`, `iceberg`, `pegged`.
+    /// `twap`, `vwap`, `pov`, `iceberg`, `pegged`, `best`.
     pub algo: String,
     /// No child is worse than this price.
     pub limit: Option<String>,
@@ -67,11 +67,8 @@ impl OrderText {
         table: &InstrumentTable,
         strategy: StrategyId,
     ) -> Result<ParentOrder, String> {
-        let known = table.labelled_as(&self.symbol);
-        let i = known.ok_or_else(|| {
-            let all: Vec<_> = table.all().iter().map(|i| table.label(i)).collect();
-            format!("`{}` is not traded here; choose one of {}", self.symbol, all.join(", "))
-        })?;
+        let algo = named("algo", &self.algo, Algo::ALL, Algo::name)?;
+        let (i, all_venues) = meant(table, &self.symbol, algo)?;
         let side = word("side", &self.side, &[("buy", Side::Buy), ("sell", Side::Sell)])?;
         let qty = |key: &str, text: &str| units(key, text, i.qty_decimals).map(Qty);
         let maybe = |key: &str, text: &Option<String>| {
@@ -82,11 +79,12 @@ impl OrderText {
         let limit = self.limit.as_ref().map(|text| units("limit", text, i.price_decimals));
         let order = ParentOrder {
             strategy,
-            algo: named("algo", &self.algo, Algo::ALL, Algo::name)?,
+            algo,
+            all_venues,
             limit: Price(limit.transpose()?.unwrap_or(0)),
             delay: ms(self.delay_ms),
             deadline: maybe_named("deadline", &self.deadline, Deadline::ALL, Deadline::name)?
-                .unwrap_or(Deadline::Take),
+                .unwrap_or(usual_deadline(algo)),
             urgency: maybe_named("urgency", &self.urgency, Urgency::ALL, Urgency::name)?
                 .unwrap_or(Urgency::Normal),
             slice_min: maybe("slice-min", &self.slice_min)?,
@@ -102,6 +100,56 @@ impl OrderText {
     }
 }
 
+/// What becomes of the rest at the deadline where nothing is said.
+#[must_use]
+pub const fn usual_deadline(algo: Algo) -> Deadline {
+    match algo {
+        Algo::Best => Deadline::GiveUp,
+        _ => Deadline::Take,
+    }
+}
+
+/// The instrument that `symbol` names for an order by `algo`, and whether the order goes to all
+/// venues that trade its pair: then it is the one with the finest quantities, in whose units the
+/// order is said.
+///
+/// # Errors
+/// What can be named.
+pub fn meant<'a>(
+    table: &'a InstrumentTable,
+    symbol: &str,
+    algo: Algo,
+) -> Result<(&'a Instrument, bool), String> {
+    if let Some(i) = table.labelled_as(symbol) {
+        return Ok((i, algo == Algo::Best));
+    }
+    let labels = |all: &mut dyn Iterator<Item = &Instrument>| {
+        all.map(|i| table.label(i)).collect::<Vec<_>>().join(", ")
+    };
+    let finest = |i: &&Instrument| (i.qty_decimals, std::cmp::Reverse(i.id));
+    let Some(i) = table.of_pair(symbol).max_by_key(finest) else {
+        let mut pairs: Vec<_> = table.all().iter().map(|i| table.pair(i)).collect();
+        pairs.sort();
+        pairs.dedup();
+        let all = labels(&mut table.all().iter());
+        let pairs = pairs.join(", ");
+        return Err(format!(
+            "`{symbol}` is not traded here; choose one of {all}, or at all venues that trade it: \
+             {pairs}"
+        ));
+    };
+    let several = table.of_pair(symbol).count() > 1;
+    if several && matches!(algo, Algo::Iceberg | Algo::Pegged) {
+        let all = labels(&mut table.of_pair(symbol));
+        let name = algo.name();
+        return Err(format!(
+            "`{symbol}` trades at several venues, and what {name} orders rest does so at one; \
+             choose one of {all}"
+        ));
+    }
+    Ok((i, several || algo == Algo::Best))
+}
+
 /// What must be said for each algorithm.
 fn complete(order: &ParentOrder, i: &Instrument) -> Result<(), String> {
     match order.algo {
@@ -112,6 +160,11 @@ fn complete(order: &ParentOrder, i: &Instrument) -> Result<(), String> {
         Algo::Iceberg if order.limit.0 == 0 => {
             Err("an iceberg needs its price: --limit P".to_owned())
         }
+        Algo::Best if order.deadline == Deadline::Take => Err("an order to the best venues takes \
+             at once; what its time leaves is given up: --deadline give_up"
+            .to_owned()),
+        // Another venue may take less.
+        _ if order.is_routed() => Ok(()),
         _ if order.total < i.qty_min.max(Qty(1)) => {
             let least = units_to_string(i.qty_min.0, i.qty_decimals);
             Err(format!("the smallest order of {} is {least}", i.symbol))
@@ -267,7 +320,7 @@ pub fn to_json(r: &ParentReport, table: &InstrumentTable) -> Value {
         "id": r.id.to_string(),
         "by": if r.id.is_by_strategy() { "strategy" } else { "operator" },
         "strategy": r.strategy.0 + 1,
-        "symbol": i.map(|i| table.label(i)),
+        "symbol": i.map(|i| if r.all_venues { table.pair(i) } else { table.label(i) }),
         "side": if r.side == Side::Buy { "buy" } else { "sell" },
         "algo": r.algo.name(),
         "state": r.state.name(),
@@ -366,6 +419,52 @@ mod tests {
         assert_eq!(share.order(&table(), StrategyId(0)).expect("sound").rate_e4, 750);
     }
 
+    /// Two venues of the same pair, the second with finer quantities.
+    fn two_venues() -> InstrumentTable {
+        let name = |text: &str| Symbol::new(text).expect("short");
+        let venue = |symbol: &str, qty_decimals| {
+            let mut table = InstrumentTable::new();
+            let [base, quote] = ["BTC", "USDT"].map(|a| table.asset(name(a)).expect("room"));
+            let bare = Instrument::bare(InstrumentId(0), name(symbol), 2);
+            table.push(Instrument { base, quote, qty_decimals, ..bare }).expect("room");
+            table
+        };
+        let (one, two) = (venue("BTCUSDT", 5), venue("BTC-USDT", 6));
+        InstrumentTable::joined(&[(name("binance"), &one), (name("okx"), &two)]).expect("room")
+    }
+
+    #[test]
+    fn a_pair_means_all_venues_that_trade_it() {
+        let table = two_venues();
+        let of = |symbol: &str, algo: &str, over_ms| OrderText {
+            symbol: symbol.into(),
+            algo: algo.into(),
+            size: "0.000001".into(),
+            over_ms,
+            ..text()
+        };
+        let order = |said: OrderText| said.order(&table, StrategyId(0));
+        let best = order(of("BTC/USDT", "best", 0)).expect("sound");
+        assert_eq!((best.instrument, best.total, best.is_routed()), (InstrumentId(1), Qty(1), true));
+        assert_eq!(best.deadline, Deadline::GiveUp);
+        let named = order(of("okx:BTC-USDT", "best", 0)).expect("sound");
+        assert!(named.is_routed(), "the best venue is looked for in any case");
+        let twap = order(of("BTC/USDT", "twap", 1_000)).expect("sound");
+        assert!(twap.all_venues && twap.deadline == Deadline::Take);
+        assert!(!order(of("okx:BTC-USDT", "twap", 1_000)).expect("sound").all_venues);
+        let wrong = |said: OrderText, part: &str| {
+            let told = order(said).expect_err("refused");
+            assert!(told.contains(part), "{told}");
+        };
+        let limit = Some("60000".to_owned());
+        let iceberg = OrderText { limit, ..of("BTC/USDT", "iceberg", 0) };
+        wrong(iceberg, "choose one of binance:BTCUSDT, okx:BTC-USDT");
+        wrong(of("BTC/USDT", "pegged", 0), "rest does so at one");
+        wrong(of("BTC/EUR", "best", 0), "all venues that trade it: BTC/USDT");
+        let take = Some("take".to_owned());
+        wrong(OrderText { deadline: take, ..of("BTC/USDT", "best", 0) }, "give_up");
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused_with_a_mend() {
         let wrong = |said: OrderText, part: &str| {
@@ -377,7 +476,7 @@ mod tests {
         wrong(OrderText { size: "0.500001".into(), ..text() }, "at most 5 decimals");
         wrong(OrderText { size: "-1".into(), ..text() }, "positive");
         wrong(OrderText { size: "0.00005".into(), ..text() }, "the smallest order");
-        wrong(OrderText { algo: "vwop".into(), ..text() }, "twap, vwap, pov, iceberg, pegged");
+        wrong(OrderText { algo: "vwop".into(), ..text() }, "twap, vwap, pov, iceberg, pegged, best");
         wrong(OrderText { over_ms: 0, ..text() }, "--over");
         wrong(OrderText { algo: "pov".into(), ..text() }, "--rate-pct");
         wrong(OrderText { rate_pct: Some(80.0), ..text() }, "0.01 to 50");
@@ -399,6 +498,7 @@ mod tests {
             instrument: order.instrument,
             side: order.side,
             algo: order.algo,
+            all_venues: false,
             state: ParentState::Working,
             end: ParentEnd::None,
             refusal: bot4_types::ParentRefusal::None,

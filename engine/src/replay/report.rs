@@ -32,6 +32,12 @@ const fn turns_name(place: u8) -> &'static str {
         "turns[book.1]",
         "turns[signal]",
         "turns[risk]",
+        "turns[parse.2]",
+        "turns[parse.3]",
+        "turns[parse.4]",
+        "turns[parse.5]",
+        "turns[parse.6]",
+        "turns[parse.7]",
     ];
     if (place as usize) < NAMES.len() { NAMES[place as usize] } else { "unknown" }
 }

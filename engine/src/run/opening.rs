@@ -12,7 +12,7 @@ use super::catalogue;
 use super::cold::{self, ColdError, ColdVenue};
 use super::leftovers;
 use super::site::Site;
-use crate::config::Config;
+use crate::config::{Config, worked};
 
 /// How long a venue that does not answer is tried again.
 const PATIENCE: Nanos = Nanos::from_secs(10);
@@ -84,6 +84,7 @@ impl Opening {
             sessions.push(cold);
         }
         let (info, venues) = joined(sites, lists)?;
+        worked::check(&config.strategies, &info.table)?;
         let mut opening = Self::empty(info, venues, config)?;
         for (site, mut cold) in sites.iter().zip(sessions) {
             let table = opening.info.table.seen_from(site.id);

@@ -62,18 +62,18 @@ pub fn rows_of(shards: &Shards) -> Vec<ShardRow> {
     (0..shards.instruments()).map(row).collect()
 }
 
-/// The table that `rows` describe; round robin where there are none.
+/// The table that `rows` describe for `wires` connections; round robin where there are none.
 ///
 /// # Errors
 /// A sentence, when a row names what this machine does not have.
-pub fn read_rows(rows: &[ShardRow], instruments: usize) -> Result<Shards, String> {
-    let mut shards = Shards::round_robin(instruments, t::BOOKS, t::WIRES);
+pub fn read_rows(rows: &[ShardRow], instruments: usize, wires: usize) -> Result<Shards, String> {
+    let mut shards = Shards::round_robin(instruments, t::BOOKS, wires);
     if !rows.is_empty() && rows.len() != instruments {
         return Err(format!("{} shards for {instruments} instruments", rows.len()));
     }
     for (k, row) in rows.iter().enumerate() {
         let conns: Vec<ConnId> = row.conns.iter().map(|c| ConnId(*c)).collect();
-        let known = conns.iter().all(|c| usize::from(c.0) < t::WIRES);
+        let known = conns.iter().all(|c| usize::from(c.0) < wires);
         let distinct = conns.len() == 1 || (conns.len() == 2 && conns[0] != conns[1]);
         if row.book >= t::BOOKS || !known || !distinct {
             return Err(format!("shard {k} names a lane or connection that is not there"));
@@ -116,15 +116,15 @@ mod tests {
         assert_eq!(shards.lines_of(InstrumentId(0)), [ConnId(1)]);
         assert_eq!((shards.book_of(InstrumentId(0)), shards.book_of(InstrumentId(3))), (0, 0));
         assert_eq!(shards.lines_of(InstrumentId(1)), [ConnId(1)]);
-        assert_eq!(read_rows(&rows_of(&shards), 4).as_ref(), Ok(&shards));
+        assert_eq!(read_rows(&rows_of(&shards), 4, 2).as_ref(), Ok(&shards));
         config.venue.lines = 2;
         config.shards = vec![book0];
         let two = shards_of(&config, &four);
         assert_eq!(two.lines_of(InstrumentId(3)), [ConnId(0), ConnId(1)]);
-        assert_eq!(read_rows(&rows_of(&two), 4), Ok(two));
-        assert!(read_rows(&[ShardRow { book: 0, conns: vec![0] }], 2).is_err());
-        assert!(read_rows(&[ShardRow { book: 9, conns: vec![0] }], 1).is_err());
-        assert!(read_rows(&[ShardRow { book: 0, conns: vec![1, 1] }], 1).is_err());
+        assert_eq!(read_rows(&rows_of(&two), 4, 2), Ok(two));
+        assert!(read_rows(&[ShardRow { book: 0, conns: vec![0] }], 2, 2).is_err());
+        assert!(read_rows(&[ShardRow { book: 9, conns: vec![0] }], 1, 2).is_err());
+        assert!(read_rows(&[ShardRow { book: 0, conns: vec![1, 1] }], 1, 2).is_err());
     }
 
     #[test]
@@ -141,5 +141,8 @@ mod tests {
             [vec![0, 1], vec![0, 1], vec![2], vec![2]]
         );
         assert_eq!((shards.wires(), shards.book_of(InstrumentId(2))), (3, 1));
+        let rows = rows_of(&shards);
+        assert!(read_rows(&rows, 4, 2).is_err(), "a connection that is not there");
+        assert_eq!(read_rows(&rows, 4, 3), Ok(shards));
     }
 }

@@ -481,7 +481,8 @@ fn journal_agent(
 fn logs_by_lane(inputs: &Inputs<'_>, rings: &mut Rings) -> Vec<Rx<LogEntry>> {
     let mut logs = vec![rings.rx("log[risk]"), rings.rx(&t::log_link(0)), rings.rx("log[control]")];
     if inputs.capture.is_some() {
-        logs.extend(t::CHAIN.map(|role| rings.rx(&format!("turns[{role}]"))));
+        let chain = inputs.config.shape().chain();
+        logs.extend(chain.iter().map(|role| rings.rx(&format!("turns[{role}]"))));
     }
     for v in 1..inputs.sites.len() {
         let lane = usize::from(t::log_execution(v));
@@ -513,6 +514,8 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
     let mut document = RunInputs::of(&risk_config(inputs), &about);
     document.chain = inputs.capture.map(|_| ChainInputs {
         venue: inputs.config.venue.venue.name().to_owned(),
+        further: inputs.config.further.iter().map(|v| v.venue.name().to_owned()).collect(),
+        taker_e8: inputs.config.venues().map(|v| v.taker_e8).collect(),
         strategies: inputs.config.strategies.iter().map(|s| StrategyRow(*s)).collect(),
         shards: sharding::rows_of(&shards(inputs)),
         ring_divisor: rings.divisor(),

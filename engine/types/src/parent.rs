@@ -224,6 +224,9 @@ pub struct ParentOrder {
     pub offset_ticks: i32,
     /// What rests is amended where it moves and can be, instead of cancelled and placed.
     pub amends: bool,
+    /// Over all venues that trade the same thing, each slice where it is best (TWAP, VWAP, POV);
+    /// [`Algo::Best`] is so in any case.
+    pub all_venues: bool,
     /// VWAP: the expected volume of each equal part of its time; all zero: even.
     pub curve: [u16; CURVE_BUCKETS],
 }
@@ -251,10 +254,21 @@ impl ParentOrder {
             peg: Peg::Mid,
             offset_ticks: 0,
             amends: false,
+            all_venues: false,
             curve: [0; CURVE_BUCKETS],
         }
     }
+
+    /// Its children stand at several venues.
+    #[must_use]
+    pub const fn is_routed(&self) -> bool {
+        self.all_venues || matches!(self.algo, Algo::Best)
+    }
 }
+
+/// Bits of a parent order's byte of flags.
+const AMENDS: u8 = 1;
+const ALL_VENUES: u8 = 2;
 
 impl ParentOrder {
     /// `total` at the best prices of all venues that trade the same thing as `instrument`, within
@@ -284,7 +298,7 @@ impl Body for ParentOrder {
         w.u32(self.rate_e4);
         w.u8(self.peg as u8);
         w.i32(self.offset_ticks);
-        w.u8(u8::from(self.amends));
+        w.u8(u8::from(self.amends) * AMENDS | u8::from(self.all_venues) * ALL_VENUES);
         self.curve.iter().for_each(|weight| w.u16(*weight));
     }
 
@@ -306,9 +320,12 @@ impl Body for ParentOrder {
             rate_e4: r.u32()?,
             peg: Peg::from_raw(r.u8()?)?,
             offset_ticks: r.i32()?,
-            amends: r.u8()? != 0,
+            amends: false,
+            all_venues: false,
             curve: [0; CURVE_BUCKETS],
         };
+        let flags = r.u8()?;
+        (order.amends, order.all_venues) = (flags & AMENDS != 0, flags & ALL_VENUES != 0);
         for weight in &mut order.curve {
             *weight = r.u16()?;
         }
@@ -379,7 +396,8 @@ mod tests {
             let id = ParentId::by_strategy(n);
             let curve = [weight; CURVE_BUCKETS];
             let vwap = ParentOrder { id, curve, algo: Algo::Vwap, ..twap };
-            let order = ParentOrder { offset_ticks: -3, amends: true, ..vwap };
+            let (amends, all_venues) = (n % 2 == 0, n % 3 == 0);
+            let order = ParentOrder { offset_ticks: -3, amends, all_venues, ..vwap };
             let act = ParentCommand::Act { id, action: ParentAction::Pause };
             for command in [ParentCommand::Begin(order), act] {
                 let entry = LogEntry::new(LogKind::Command, Nanos(1), |w| command.write(w));

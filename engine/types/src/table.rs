@@ -200,6 +200,21 @@ impl InstrumentTable {
         self.instruments.iter().find(|i| self.label(i) == label)
     }
 
+    /// What `instrument` trades for what, whatever its venues call it: `BTC/USDT`.
+    #[must_use]
+    pub fn pair(&self, instrument: &Instrument) -> String {
+        format!("{}/{}", self.asset_name(instrument.base), self.asset_name(instrument.quote))
+    }
+
+    /// The instruments that trade this [pair](Self::pair), at whatever venue.
+    pub fn of_pair<'a>(&'a self, pair: &str) -> impl Iterator<Item = &'a Instrument> {
+        let named = pair.split_once('/');
+        let is_of = move |i: &&Instrument| {
+            named == Some((self.asset_name(i.base), self.asset_name(i.quote)))
+        };
+        self.instruments.iter().filter(is_of)
+    }
+
     /// Where `asset` is held.
     #[must_use]
     pub fn venue_of(&self, asset: AssetId) -> Option<VenueId> {
@@ -299,6 +314,10 @@ mod tests {
         let labels: Vec<String> = table.all().iter().map(|i| table.label(i)).collect();
         assert_eq!(labels, ["one:BTC", "one:ETH", "two:BTC"]);
         assert_eq!(table.labelled_as("two:BTC").map(|i| i.id), Some(InstrumentId(2)));
+        let pair = table.pair(&table.all()[2]);
+        let of_pair: Vec<_> = table.of_pair(&pair).map(|i| i.id.0).collect();
+        assert_eq!((pair.as_str(), of_pair), ("BTC/USDT", vec![0, 2]));
+        assert_eq!(table.of_pair("BTC/EUR").count() + table.of_pair("BTC").count(), 0);
         let two = table.seen_from(VenueId(1));
         assert_eq!(two.find(b"BTC").map(|i| i.id), Some(InstrumentId(2)));
         assert_eq!((two.find(b"ETH"), two.own().count()), (None, 1));

@@ -157,16 +157,47 @@ impl Parent {
     pub(crate) fn advance(&mut self, sight: &Sight<'_>) {
         let now = sight.now;
         if self.state == ParentState::Waiting && now >= self.start_at {
-            self.begin(sight);
+            let [bid, ask] = sight.sides.map(|side| side[0].price);
+            self.begin(bid.saturating_add(ask), now);
         }
+        self.keep_time(now);
+        self.settle(sight);
+        self.sleep(now);
+    }
+
+    /// The next look, and whether what it is now is told again.
+    fn sleep(&mut self, now: Nanos) {
+        let pace = match self.order.over.0 / u64::from(self.slices) / 4 {
+            0 => LOOK_MAX.0,
+            pace => pace.clamp(LOOK_MIN.0, LOOK_MAX.0),
+        };
+        self.wake = if self.is_alive() { now + Nanos(pace) } else { Nanos::MAX };
+        if self.plan.until > now {
+            self.wake = self.wake.min(self.plan.until);
+        }
+        self.changed |= now.since(self.told) >= TELL_EVERY && self.is_alive();
+    }
+
+    fn begin(&mut self, arrival_x2: i64, now: Nanos) {
+        (self.began, self.looked) = (now, now);
+        self.arrival_x2 = arrival_x2;
+        self.windows = [(now, self.market_qty); 2];
+        self.enter(ParentState::Working);
+        self.replan(now);
+    }
+
+    /// Time passed: what is planned, and whether the deadline is over.
+    fn keep_time(&mut self, now: Nanos) {
         if now.since(self.looked) > REPLAN_AFTER && self.state == ParentState::Working {
             self.replan(now);
         }
         self.looked = now;
         if self.state == ParentState::Working && self.plan.is_over(now) {
             match self.order.deadline {
-                Deadline::Take => self.enter(ParentState::Finishing),
-                Deadline::GiveUp => self.finish(ParentEnd::Deadline),
+                Deadline::Take if self.order.algo != Algo::Best => {
+                    self.enter(ParentState::Finishing);
+                }
+                _ => self.finish(ParentEnd::Deadline),
             }
         }
         if self.state == ParentState::Finishing && now.since(self.plan.until) > FINISH_PATIENCE {
@@ -174,25 +205,6 @@ impl Parent {
         }
         self.roll(now);
         self.due = self.due.max(self.target(now));
-        self.settle(sight);
-        let pace = match self.order.over.0 / u64::from(self.slices) / 4 {
-            0 => LOOK_MAX.0,
-            pace => pace.clamp(LOOK_MIN.0, LOOK_MAX.0),
-        };
-        self.wake = now + Nanos(pace);
-        if self.plan.until > now {
-            self.wake = self.wake.min(self.plan.until);
-        }
-        self.changed |= now.since(self.told) >= TELL_EVERY && self.is_alive();
-    }
-
-    fn begin(&mut self, sight: &Sight<'_>) {
-        let now = sight.now;
-        (self.began, self.looked) = (now, now);
-        self.arrival_x2 = sight.sides[0][0].price.saturating_add(sight.sides[1][0].price);
-        self.windows = [(now, Qty(0)); 2];
-        self.enter(ParentState::Working);
-        self.replan(now);
     }
 
     /// Spreads what is left over the time that is left.
@@ -286,7 +298,7 @@ impl Parent {
         }
     }
 
-    /// Somebody traded in its instrument.
+    /// Somebody traded in its instrument, or one of them: price and quantity in its units.
     pub(crate) fn trade(&mut self, trade: &TradePrint) {
         if self.began.0 == 0 || !self.is_alive() {
             return;
@@ -351,6 +363,7 @@ impl Parent {
             instrument: self.order.instrument,
             side: self.order.side,
             algo: self.order.algo,
+            all_venues: self.is_routed(),
             state: self.state,
             end: self.end,
             refusal: self.refusal,

@@ -13,7 +13,7 @@ use super::sizes::{child, largest, smallest};
 use crate::slot::Open;
 
 /// Slices behind the schedule at which a passive parent takes.
-const PASSIVE_SLICES: i64 = 4;
+pub(super) const PASSIVE_SLICES: i64 = 4;
 /// How far through the touch the rest is taken at the deadline, hundredths of a percent.
 const FINISH_SLIP_BPS: i64 = 20;
 /// What rests at a touch that moved away stays for so long at least.

@@ -161,14 +161,21 @@ impl Parents {
         }
     }
 
-    /// Somebody traded.
-    pub(crate) fn trade(&mut self, trade: &TradePrint) {
+    /// Somebody traded. `told` restates the print in the units of a parent's instrument.
+    pub(crate) fn trade(
+        &mut self,
+        trade: &TradePrint,
+        told: impl Fn(InstrumentId) -> TradePrint,
+    ) {
         if self.alive == 0 {
             return;
         }
-        for parent in self.rows.iter_mut().filter(|p| p.order.instrument == trade.instrument) {
-            parent.trade(trade);
-            self.next_wake = self.next_wake.min(parent.wake);
+        for row in 0..self.rows.len() {
+            if self.is_in(&self.rows[row], trade.instrument) {
+                let parent = &mut self.rows[row];
+                parent.trade(&told(parent.order.instrument));
+                self.next_wake = self.next_wake.min(parent.wake);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use bot4_types::{
 };
 
 use super::groups::Groups;
-use super::routed::told_in;
+use super::routed::{print_in, told_in};
 use super::{Key, PARTS, Router};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
@@ -23,9 +23,22 @@ const REST: usize = 0;
 /// A child that takes.
 const GRAB: usize = 1;
 /// Longest time of a parent.
-pub(super) const OVER_MAX: Nanos = Nanos::from_secs(31 * 86_400);
+const OVER_MAX: Nanos = Nanos::from_secs(31 * 86_400);
 /// Farthest distance of a pegged order.
 const OFFSET_TICKS_MAX: u32 = 1_000_000;
+
+/// Time, share and sizes make sense together with the algorithm.
+pub(super) fn is_sensible(order: &ParentOrder) -> bool {
+    let timed = matches!(order.algo, Algo::Twap | Algo::Vwap);
+    let rated = (1..=PARTICIPATION_MAX_E4).contains(&order.rate_e4);
+    (!timed || order.over.0 > 0)
+        && (order.algo != Algo::Pov || rated)
+        && order.over <= OVER_MAX
+        && order.delay <= OVER_MAX
+        && order.display.0 >= 0
+        && (0..=order.total.0.max(0)).contains(&order.slice_min.0)
+        && order.offset_ticks.unsigned_abs() <= OFFSET_TICKS_MAX
+}
 
 impl Router {
     /// Makes the children's slots behind those of the strategies. Allocates.
@@ -145,7 +158,7 @@ impl Router {
         let stopped = pair.is_some_and(|p| self.guards[p].stops(turn.now));
         let checked = match order.algo {
             _ if stopped => Err(ParentRefusal::Closed),
-            Algo::Best => self.checked_routed(order),
+            _ if order.is_routed() => self.checked_routed(order),
             _ => self.checked(order),
         };
         let begun = checked.and_then(|order| self.parents.insert(order, turn.now));
@@ -184,16 +197,7 @@ impl Router {
         if !bounded || (order.algo == Algo::Iceberg && order.limit.0 == 0) {
             return Err(R::Limit);
         }
-        let timed = matches!(order.algo, Algo::Twap | Algo::Vwap);
-        let rated = (1..=PARTICIPATION_MAX_E4).contains(&order.rate_e4);
-        let sensible = (!timed || order.over.0 > 0)
-            && (order.algo != Algo::Pov || rated)
-            && order.over <= OVER_MAX
-            && order.delay <= OVER_MAX
-            && order.display.0 >= 0
-            && (0..=order.total.0.max(0)).contains(&order.slice_min.0)
-            && order.offset_ticks.unsigned_abs() <= OFFSET_TICKS_MAX;
-        if !sensible {
+        if !is_sensible(&order) {
             return Err(R::Terms);
         }
         let [bid, ask] = self.touches[order.instrument.index()];
@@ -260,7 +264,8 @@ impl Router {
 
     /// Somebody traded.
     pub(crate) fn parents_trade(&mut self, trade: &TradePrint) {
-        self.parents.trade(trade);
+        let table = &self.table;
+        self.parents.trade(trade, |units| print_in(table, trade, units));
     }
 
     /// Looks at every parent that is due. How many: a look is work even if it changes nothing.
@@ -278,7 +283,7 @@ impl Router {
 
     fn look_at_parent(&mut self, row: usize, market: &Market, turn: Turn<'_>) {
         let Some(order) = self.parents.get(row).map(|p| p.order) else { return };
-        if order.algo == Algo::Best {
+        if order.is_routed() {
             return self.look_at_routed(row, market, turn);
         }
         let pair = self.pair((order.strategy, order.instrument));

@@ -1,5 +1,5 @@
-//! Orders that are filled where it is best ([`Algo::Best`](bot4_types::Algo::Best)), over all
-//! venues of a group.
+//! Orders that are filled where it is best, over all venues of a group: at once
+//! ([`Algo::Best`]), or slice by slice as a schedule makes them due.
 //!
 //! ```text
 //!  books of the group --offers--> split by effective price --parts--> one child a venue (IOC)
@@ -14,13 +14,13 @@
 
 use bot4_types::limits::{TOP_LEVELS, VENUES_MAX};
 use bot4_types::{
-    Cause, Instrument, InstrumentId, InstrumentTable, Level, Nanos, OrderReport, ParentEnd,
-    ParentOrder, ParentRefusal, ParentState, Price, Qty, Side, Top,
+    Algo, Cause, Instrument, InstrumentId, InstrumentTable, Level, Nanos, OrderReport, ParentEnd,
+    ParentOrder, ParentRefusal, ParentState, Price, Qty, Side, StrategyId, Top, TradePrint,
 };
 
 use super::Router;
 use super::groups::{limit_in, report_in, scaled_down, scaled_up};
-use super::parents::OVER_MAX;
+use super::parents::is_sensible;
 use super::select::{Offer, Part, Want, split};
 use crate::actions::Turn;
 use crate::market::Market;
@@ -37,7 +37,9 @@ impl Router {
         if !self.running {
             return Err(R::Closed);
         }
-        if order.over > OVER_MAX || order.delay > OVER_MAX {
+        // What rests does so at one venue.
+        let rests = matches!(order.algo, Algo::Iceberg | Algo::Pegged);
+        if rests || !is_sensible(&order) {
             return Err(R::Terms);
         }
         let members = || self.parents.groups().members(order.instrument);
@@ -51,14 +53,21 @@ impl Router {
             return Err(R::Limit);
         }
         let total = of_units(order.total);
-        let smallest = rules().filter_map(|i| self.smallest_in(i, units, order.side)).min();
-        let fits = smallest.is_some_and(|least| total.0 >= least) && total.0 < i64::MAX / 8;
-        if !fits || order.slice_min.0 < 0 {
+        let least = self.least_of(units, order.side);
+        let fits = least.is_some_and(|least| total.0 >= least) && total.0 < i64::MAX / 8;
+        if !fits {
             return Err(R::Size);
         }
         let slice_min = of_units(order.slice_min);
         let instrument = units.id;
         Ok(ParentOrder { instrument, total, limit, slice_min, ..order })
+    }
+
+    /// The smallest order that any venue of the group takes, in `units`.
+    fn least_of(&self, units: &Instrument, side: Side) -> Option<i64> {
+        let members = self.parents.groups().members(units.id);
+        let rules = members.filter_map(|id| self.table.get(id));
+        rules.filter_map(|i| self.smallest_in(i, units, side)).min()
     }
 
     /// The smallest order of `rules` at its touch, in `units`.
@@ -71,14 +80,18 @@ impl Router {
     pub(super) fn look_at_routed(&mut self, row: usize, market: &Market, turn: Turn<'_>) {
         let Some(order) = self.parents.get(row).map(|p| p.order) else { return };
         let arrival = self.arrival_x2(&order, market);
-        let want = self.parents.change(row, |parent| {
+        let units = self.table.get(order.instrument);
+        let Some(least) = units.and_then(|units| self.least_of(units, order.side)) else { return };
+        let wanted = self.parents.change(row, |parent| {
             parent.advance_routed(arrival, turn.now);
-            (parent.state == ParentState::Working).then(|| parent.tally.left())
+            parent.wanted_routed(least)
         });
-        let Some(left) = want.filter(|left| left.0 > 0) else { return };
-        let parts = self.parts_of(row, &order, left, market, turn.now);
+        let parts = match wanted {
+            Some(qty) => self.parts_of(row, &order, qty, market, turn.now),
+            None => [None; CHILDREN],
+        };
         if parts.iter().all(|part| part.is_none()) {
-            return self.end_dust(row, &order, left);
+            return self.end_dust(row, least);
         }
         let by = if order.id.is_by_strategy() { Cause::Timer } else { Cause::Operator };
         for (id, part) in parts.into_iter().flatten() {
@@ -96,7 +109,7 @@ impl Router {
         &self,
         row: usize,
         order: &ParentOrder,
-        left: Qty,
+        qty: Qty,
         market: &Market,
         now: Nanos,
     ) -> [Option<(InstrumentId, Part)>; CHILDREN] {
@@ -105,7 +118,7 @@ impl Router {
         let none = Offer { rules: units, levels: Default::default(), cost_e8: 0 };
         let (mut offers, mut count) = ([none; VENUES_MAX], 0);
         for id in self.parents.groups().members(order.instrument) {
-            let usable = self.is_open(id) && !self.has_child_at(row, id);
+            let usable = self.may_add(order.strategy, id, now) && !self.has_child_at(row, id);
             let offer = self.offer(id, order.side, market, now).filter(|_| usable);
             if let (Some(offer), Some(place)) = (offer, offers.get_mut(count)) {
                 *place = offer;
@@ -114,12 +127,18 @@ impl Router {
         }
         let parts = (0..CHILDREN).filter(|place| self.is_child_free(row, *place)).count();
         let (side, limit, slice_min) = (order.side, order.limit, order.slice_min);
-        let want = Want { side, units, qty: left, limit, slice_min, parts };
+        let want = Want { side, units, qty, limit, slice_min, parts };
         let split = split(&want, &offers[..count]);
         for (place, part) in found.iter_mut().zip(split.parts()) {
             *place = Some((offers[part.offer].rules.id, *part));
         }
         found
+    }
+
+    /// `instrument` is open, and no stop closes what `strategy` holds there, or has just done so.
+    fn may_add(&self, strategy: StrategyId, instrument: InstrumentId, now: Nanos) -> bool {
+        let pair = self.pair((strategy, instrument));
+        self.is_open(instrument) && pair.is_some_and(|p| !self.guards[p].stops(now))
     }
 
     /// What `instrument` offers to an order of `side`.
@@ -152,14 +171,11 @@ impl Router {
     }
 
     /// What is left of a parent whose children are all over, and no venue takes so little.
-    fn end_dust(&mut self, row: usize, order: &ParentOrder, left: Qty) {
-        let Some(units) = self.table.get(order.instrument) else { return };
-        let rules =
-            self.parents.groups().members(order.instrument).filter_map(|id| self.table.get(id));
-        let least = rules.filter_map(|i| self.smallest_in(i, units, order.side)).min();
-        let is_dust = least.is_some_and(|least| left.0 < least);
+    fn end_dust(&mut self, row: usize, least: i64) {
         self.parents.change(row, |parent| {
-            if is_dust && parent.tally.is_at_rest() {
+            let works = matches!(parent.state, ParentState::Working | ParentState::Finishing);
+            let left = parent.tally.left().0;
+            if works && (1..least).contains(&left) && parent.tally.is_at_rest() {
                 parent.finish(ParentEnd::Dust);
             }
         });
@@ -215,6 +231,21 @@ pub(super) fn told_in(
     match pair {
         Some((Some(own), Some(units))) => report_in(report, own, units),
         _ => *report,
+    }
+}
+
+/// `print` in the units of `units`, where that is another instrument.
+pub(super) fn print_in(
+    table: &InstrumentTable,
+    print: &TradePrint,
+    units: InstrumentId,
+) -> TradePrint {
+    let pair = (units != print.instrument).then(|| (table.get(print.instrument), table.get(units)));
+    let Some((Some(own), Some(units))) = pair else { return *print };
+    TradePrint {
+        price: scaled_down(print.price, own.price_decimals, units.price_decimals),
+        qty: scaled_up(print.qty, own.qty_decimals, units.qty_decimals),
+        ..*print
     }
 }
 

@@ -9,10 +9,13 @@ use bot4_types::{Frame, FrameKind, Slot};
 
 use crate::run::capture::stream_dir;
 use crate::run::rings::Rings;
-use crate::topology as t;
 
-/// The frames links by wire lane.
-pub const LINKS: [&str; t::WIRES] = ["frames[0]", "frames[1]"];
+/// The frames link of wire lane `index`.
+#[must_use]
+pub fn link(index: usize) -> String {
+    format!("frames[{index}]")
+}
+
 /// Slots kept for the next frames.
 const SLOTS_KEPT: usize = 64;
 
@@ -42,7 +45,7 @@ impl FrameFeed {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && dir.is_dir() => None,
             Err(e) => return Err(format!("cannot read the capture {}: {e}", dir.display())),
         };
-        let tx: Tx<Frame> = rings.tx(LINKS[index]);
+        let tx: Tx<Frame> = rings.tx(&link(index));
         Ok(Self {
             reader,
             places: tx.room(),

@@ -16,8 +16,14 @@ use crate::run::sharding::ShardRow;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainInputs {
-    /// Name of the venue.
+    /// Name of the venue, or of the first.
     pub venue: String,
+    /// Names of the further ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<String>,
+    /// Taker fees by venue, 10^-8 of the price; captures of earlier versions say none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taker_e8: Vec<i64>,
     /// Strategies in order.
     pub strategies: Vec<StrategyRow>,
     /// Lanes and connections of each instrument; round robin where it is not said.
@@ -47,21 +53,23 @@ impl ChainInputs {
             stop_bps: self.stop_bps.clone(),
             exits: self.exits.iter().map(ExitRow::exits).collect(),
             flatten_slip_bps: self.flatten_slip_bps,
-            taker_e8: Vec::new(),
+            taker_e8: self.taker_e8.clone(),
         }
     }
 
-    /// The venue and what is planted.
+    /// The venues and what is planted.
     ///
     /// # Errors
     /// A sentence, when this program knows one of them not.
-    pub fn known(&self) -> Result<(Venue, Option<Plant>), String> {
-        let venue = crate::config::resolve::known_venue(&self.venue)?;
+    pub fn known(&self) -> Result<(Vec<Venue>, Option<Plant>), String> {
+        let names = std::iter::once(&self.venue).chain(&self.further);
+        let known = names.map(|name| crate::config::resolve::known_venue(name));
+        let venues = known.collect::<Result<_, _>>()?;
         let plant = match &self.plant {
             None => None,
             Some(name) => Some(Plant::from_name(name).ok_or(format!("no plant `{name}`"))?),
         };
-        Ok((venue, plant))
+        Ok((venues, plant))
     }
 }
 
@@ -139,6 +147,8 @@ mod tests {
             let taker = StrategyConfig::EmaCross { notional, band_share, cooldown, kelly };
             let inputs = ChainInputs {
                 venue: "binance".into(),
+                further: vec!["okx".into()],
+                taker_e8: vec![100_000, -5],
                 strategies: vec![
                     StrategyRow(taker),
                     StrategyRow(StrategyConfig::MarketMaker {
@@ -150,7 +160,7 @@ mod tests {
                         amend: ns % 2 == 1,
                     }),
                     StrategyRow(StrategyConfig::Worked(WorkedConfig {
-                        algo: Algo::ALL[(ns % 5) as usize],
+                        algo: Algo::ALL[(ns % 6) as usize],
                         sells: ns % 2 == 0,
                         notional: a,
                         display_notional: b,
@@ -176,7 +186,8 @@ mod tests {
             };
             let text = serde_json::to_string(&inputs).expect("plain");
             prop_assert_eq!(&serde_json::from_str::<ChainInputs>(&text).expect("read"), &inputs);
-            prop_assert_eq!(inputs.known().expect("known"), (Venue::Binance, Some(Plant::Order)));
+            let venues = vec![Venue::Binance, Venue::Okx];
+            prop_assert_eq!(inputs.known().expect("known"), (venues, Some(Plant::Order)));
         }
     }
 }

@@ -26,6 +26,7 @@ use std::path::Path;
 
 use bot4_journal::Reader;
 use bot4_lanes::recorded::BEAT;
+use bot4_lanes::topology::Topology;
 use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
 use bot4_types::{
     ApprovedOrder, ExecMsg, LogEntry, Nanos, ParentReport, Resync, RiskCommand, TurnRecord,
@@ -33,9 +34,9 @@ use bot4_types::{
 
 use super::inputs::RunInputs;
 use super::report::{FirstDifference, Place};
-use crate::run::chain::{Parts, build};
+use crate::run::chain::{Parts, build, place_of};
 use crate::run::rings::Rings;
-use crate::run::sharding::read_rows;
+use crate::run::sharding::{ShardRow, read_rows};
 use crate::topology as t;
 use compare::Comparison;
 use frames::FrameFeed;
@@ -75,9 +76,11 @@ struct Actor {
 struct World {
     frames: Vec<FrameFeed>,
     resync: Vec<Rx<Resync>>,
-    reports: Tx<ExecMsg>,
+    /// By venue.
+    reports: Vec<Tx<ExecMsg>>,
     commands: Tx<RiskCommand>,
-    approved: Rx<ApprovedOrder>,
+    /// By venue.
+    approved: Vec<Rx<ApprovedOrder>>,
     parents: Rx<ParentReport>,
     log: Rx<LogEntry>,
 }
@@ -87,6 +90,7 @@ struct Chain {
     actors: Vec<Actor>,
     world: World,
     tape: Tape,
+    topology: Topology,
     comparison: Comparison,
     probe: Probe,
     report: ChainReport,
@@ -107,7 +111,7 @@ pub fn verify(
     let clock = Clock::start();
     let start = clock.now();
     let reader = Reader::open(journal).map_err(|e| format!("cannot read the journal: {e}"))?;
-    let mut replay = Chain::new(inputs, chain, Tape::new(reader), folder, closed)?;
+    let mut replay = Chain::new(inputs, chain, reader, folder, closed)?;
     let outcome = replay.run().and_then(|()| replay.finish(closed));
     let mut report = replay.report;
     if let Err(Stop::Differs(difference)) = outcome {
@@ -124,17 +128,23 @@ impl Chain {
     fn new(
         inputs: &RunInputs,
         chain: &ChainInputs,
-        tape: Tape,
+        reader: Reader,
         folder: &Path,
         closed: bool,
     ) -> Result<Self, String> {
-        let (venue, plant) = chain.known()?;
+        let (venues, plant) = chain.known()?;
         let risk = inputs.risk_config().map_err(|e| e.to_string())?;
         let strategies: Vec<_> = chain.strategies.iter().map(|row| row.0).collect();
-        let shards = read_rows(&chain.shards, risk.table.all().len())?;
+        if venues.len() != risk.table.venues_len() {
+            let (named, traded) = (venues.len(), risk.table.venues_len());
+            return Err(format!("the capture names {named} venues, its instruments {traded}"));
+        }
+        let wires = wires_of(&chain.shards);
+        let shape = t::Shape { wires, venues: venues.len(), captured: true };
+        let shards = read_rows(&chain.shards, risk.table.all().len(), wires)?;
         let control = Control::new();
         let parts = Parts {
-            venues: &[venue],
+            venues: &venues,
             table: &risk.table,
             shards: &shards,
             control: &control,
@@ -147,18 +157,19 @@ impl Chain {
         let metrics = Metrics::in_memory();
         let mut rings = Rings::scaled(chain.ring_divisor).forced();
         let mut actors = Vec::new();
-        for (i, role) in t::CHAIN.into_iter().enumerate() {
+        for role in in_data_order(shape.chain()) {
             rings.open_gate();
             let agent = build(role, &parts, &metrics, &mut rings).map_err(|e| e.to_string())?;
             let gate = rings.close_gate().unwrap_or_default();
-            let lane = t::LOG_TURNS + i as u8;
+            let lane = t::LOG_TURNS + place_of(role).unwrap_or_default() as u8;
             let (next, turns, last, over) = (None, 0, Nanos::ZERO, false);
             actors.push(Actor { role, lane, agent, gate, next, turns, last, over });
         }
         Ok(Self {
             actors,
-            world: World::new(&mut rings, folder)?,
-            tape,
+            world: World::new(&shape, &mut rings, folder)?,
+            tape: Tape::new(reader, risk.table.clone()),
+            topology: t::topology_of(shape),
             comparison: Comparison::new(closed),
             probe: Probe::logical(),
             report: ChainReport::default(),
@@ -198,9 +209,7 @@ impl Chain {
             actor.done();
             return Ok(true);
         }
-        if let Some(link) = actor.gate.lacks(&record.samples)
-            && !ends.contains(&link)
-        {
+        if actor.gate.lacking(&record.samples).any(|link| !ends.iter().any(|end| end == link)) {
             return Ok(false);
         }
         actor.gate.force(&record.samples, phase);
@@ -235,46 +244,44 @@ impl Chain {
 
     /// Gives agent `i` what comes from outside the chain for this turn. Links that have no more
     /// to give.
-    fn feed(&mut self, i: usize, record: &TurnRecord) -> Vec<&'static str> {
+    fn feed(&mut self, i: usize, record: &TurnRecord) -> Vec<String> {
         let mut ends = Vec::new();
         if let Some(feed) = self.world.frames.get_mut(i) {
             // The frames link is the first of a parser's.
             if !feed.fill(usize::from(record.samples[0])) {
-                ends.push(frames::LINKS[i]);
+                ends.push(frames::link(i));
             }
         }
         if i == self.actors.len() - 1 {
-            if !self.fill_reports() {
-                ends.push("reports");
-            }
-            if !self.fill_commands(record) {
-                ends.push("commands");
-            }
+            self.feed_risk(record, &mut ends);
         }
         ends
     }
 
-    /// Keeps the reports link full. False when there are no more reports.
-    fn fill_reports(&mut self) -> bool {
-        while self.world.reports.room() > 0 {
-            let Some(message) = self.tape.next_report() else { return false };
-            // Room was asked for.
-            let _ = self.world.reports.push(message);
-        }
-        true
-    }
-
-    /// Gives risk the commands that its turn saw, once its other links hold what it saw of them:
-    /// the link of commands is its last. False when there are no more commands.
-    fn fill_commands(&mut self, record: &TurnRecord) -> bool {
-        let Some(risk) = self.actors.last() else { return true };
-        while risk.gate.lacks(&record.samples) == Some("commands") {
-            let Some(command) = self.tape.next_command() else { return false };
-            if self.world.commands.push(command).is_err() {
-                return true;
+    /// Gives risk the reports and commands that its turn saw, and notes the links that have no
+    /// more to give in `ends`.
+    fn feed_risk(&mut self, record: &TurnRecord, ends: &mut Vec<String>) {
+        let Some(risk) = self.actors.last() else { return };
+        for (v, link) in self.world.reports.iter_mut().enumerate() {
+            let name = t::reports(v);
+            while risk.gate.lacking(&record.samples).any(|lacks| lacks == name) {
+                let Some(message) = self.tape.next_report(v) else {
+                    ends.push(name);
+                    break;
+                };
+                if link.push(message).is_err() {
+                    break;
+                }
             }
         }
-        true
+        while risk.gate.lacking(&record.samples).any(|lacks| lacks == "commands") {
+            let Some(command) = self.tape.next_command() else {
+                return ends.push("commands".to_owned());
+            };
+            if self.world.commands.push(command).is_err() {
+                return;
+            }
+        }
     }
 
     /// Judges a turn that has run.
@@ -347,13 +354,12 @@ impl Chain {
     /// turn saw was made by turns that began before it: an agent that ran on for longer than
     /// [`RAGGED`] behind the turn that waits for it has made all it ever will.
     fn leads_to_an_end(&self, i: usize) -> bool {
-        let table = t::topology();
         let mut reached = vec![i];
         let mut at = 0;
         while let Some(&i) = reached.get(at) {
             at += 1;
             let Some((record, link)) = self.waits(i) else { continue };
-            let Some(row) = table.links.iter().find(|l| l.name == link) else { continue };
+            let Some(row) = self.topology.links.iter().find(|l| l.name == link) else { continue };
             let role = self.actors[i].role;
             let peer = if row.from == role { row.to } else { row.from };
             // What is not replayed gives whatever there is, and `feed` tells when it ends.
@@ -368,6 +374,20 @@ impl Chain {
         }
         false
     }
+}
+
+/// Connections that the rows of a capture name.
+fn wires_of(rows: &[ShardRow]) -> usize {
+    let named = rows.iter().flat_map(|row| &row.conns).map(|conn| usize::from(*conn) + 1);
+    named.max().unwrap_or(t::WIRES).max(t::WIRES)
+}
+
+/// The agents of a chain from the frames to the decisions: every parser by its connection, then
+/// the others. Risk is the last.
+fn in_data_order(chain: &[&'static str]) -> Vec<&'static str> {
+    let (parsers, others): (Vec<_>, Vec<_>) =
+        chain.iter().copied().partition(|role| t::PARSE.contains(role));
+    [parsers, others].concat()
 }
 
 impl Actor {
@@ -389,19 +409,19 @@ impl Actor {
 }
 
 impl World {
-    fn new(rings: &mut Rings, folder: &Path) -> Result<Self, String> {
+    fn new(shape: &t::Shape, rings: &mut Rings, folder: &Path) -> Result<Self, String> {
         let feed = |i: usize| FrameFeed::open(i, rings, folder);
-        let frames = (0..t::WIRES).map(feed).collect::<Result<_, _>>()?;
+        let frames = (0..shape.wires).map(feed).collect::<Result<_, _>>()?;
         let mut resync = Vec::new();
         for j in 0..t::BOOKS {
-            resync.extend(rings.each_rx(t::WIRES, |i| format!("resync[{j}][{i}]")));
+            resync.extend(rings.each_rx(shape.wires, |i| format!("resync[{j}][{i}]")));
         }
         Ok(Self {
             frames,
             resync,
-            reports: rings.tx("reports"),
+            reports: rings.each_tx(shape.venues, t::reports),
             commands: rings.tx("commands"),
-            approved: rings.rx("approved"),
+            approved: rings.each_rx(shape.venues, t::approved),
             parents: rings.rx("parents"),
             log: rings.rx("log[risk]"),
         })
@@ -413,7 +433,9 @@ impl World {
         for rx in &mut self.resync {
             while rx.pop().is_some() {}
         }
-        while self.approved.pop().is_some() {}
+        for rx in &mut self.approved {
+            while rx.pop().is_some() {}
+        }
         while self.parents.pop().is_some() {}
     }
 }

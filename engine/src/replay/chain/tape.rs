@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bot4_journal::Reader;
 use bot4_types::log::{self, Body as _};
-use bot4_types::{ExecMsg, LogEntry, LogKind, RiskCommand, TurnRecord};
+use bot4_types::{ExecMsg, InstrumentTable, LogEntry, LogKind, RiskCommand, TurnRecord};
 
 use crate::topology as t;
 
@@ -16,20 +16,24 @@ pub struct Tape {
     reader: Reader,
     turns: [VecDeque<TurnRecord>; t::CHAIN.len()],
     risk: VecDeque<LogEntry>,
-    reports: VecDeque<ExecMsg>,
+    /// By venue.
+    reports: Vec<VecDeque<ExecMsg>>,
     commands: VecDeque<RiskCommand>,
+    /// Says which venue a message is from.
+    table: InstrumentTable,
     over: bool,
 }
 
 impl Tape {
-    /// A tape over a journal that is known to be sound.
+    /// A tape over a journal that is known to be sound, of a run of the instruments of `table`.
     #[must_use]
-    pub fn new(reader: Reader) -> Self {
+    pub fn new(reader: Reader, table: InstrumentTable) -> Self {
         Self {
+            reports: vec![VecDeque::new(); table.venues_len()],
+            table,
             reader,
             turns: Default::default(),
             risk: VecDeque::new(),
-            reports: VecDeque::new(),
             commands: VecDeque::new(),
             over: false,
         }
@@ -54,17 +58,25 @@ impl Tape {
         self.risk.pop_front()
     }
 
-    /// The next message that risk took from execution.
-    pub fn next_report(&mut self) -> Option<ExecMsg> {
-        while self.reports.is_empty() && self.read_on() {}
-        self.reports.pop_front()
+    /// The next message that risk took from the order entry of venue `v`. To be asked only when a
+    /// turn saw one, for where there is none the whole journal is read on.
+    pub fn next_report(&mut self, v: usize) -> Option<ExecMsg> {
+        while self.reports.get(v)?.is_empty() && self.read_on() {}
+        self.reports.get_mut(v)?.pop_front()
     }
 
-    /// The next command that risk obeyed. They are rare: to be asked only when a turn saw one,
-    /// for where there is none the whole journal is read on.
+    /// The next command that risk obeyed. To be asked only when a turn saw one, as above.
     pub fn next_command(&mut self) -> Option<RiskCommand> {
         while self.commands.is_empty() && self.read_on() {}
         self.commands.pop_front()
+    }
+
+    /// A message with the others of its venue; one about nothing known came by the first's link.
+    fn keep(&mut self, message: Option<ExecMsg>) {
+        let Some(message) = message else { return };
+        let v = message.venue(&self.table).unwrap_or_default().index();
+        let at = if v < self.reports.len() { v } else { 0 };
+        self.reports[at].push_back(message);
     }
 
     /// Reads a record into its lane. False at the end, or where records are damaged.
@@ -81,7 +93,7 @@ impl Tape {
         match entry.lane {
             t::LOG_RISK => {
                 match LogKind::from_raw(entry.kind) {
-                    Some(LogKind::Report) => self.reports.extend(ExecMsg::read(&mut body)),
+                    Some(LogKind::Report) => self.keep(ExecMsg::read(&mut body)),
                     Some(LogKind::Command) => self.commands.extend(RiskCommand::read(&mut body)),
                     _ => {}
                 }

@@ -95,6 +95,7 @@ mod tests {
             instrument: InstrumentId(0),
             side: Side::Buy,
             algo: Algo::Twap,
+            all_venues: false,
             state: ParentState::Working,
             end: ParentEnd::None,
             refusal: ParentRefusal::None,

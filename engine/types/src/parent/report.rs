@@ -21,6 +21,8 @@ pub struct ParentReport {
     pub side: Side,
     /// How it is worked.
     pub algo: Algo,
+    /// Over all venues that trade the same thing; `instrument` is then the one whose units count.
+    pub all_venues: bool,
     /// Its life.
     pub state: ParentState,
     /// Why it is over.
@@ -111,6 +113,8 @@ impl ParentReport {
 
 /// No refusal of the gate, as raw value.
 const NO_REASON: u8 = u8::MAX;
+/// Bit beside the algorithm: over all venues.
+const ALL_VENUES: u8 = 1 << 7;
 
 impl Body for ParentReport {
     fn write(&self, w: &mut Writer<'_>) {
@@ -118,7 +122,7 @@ impl Body for ParentReport {
         w.u8(self.strategy.0);
         w.u16(self.instrument.0);
         w.u8(self.side as u8);
-        w.u8(self.algo as u8);
+        w.u8(self.algo as u8 | if self.all_venues { ALL_VENUES } else { 0 });
         w.u8(self.state as u8);
         w.u8(self.end as u8);
         w.u8(self.refusal as u8);
@@ -141,7 +145,8 @@ impl Body for ParentReport {
     fn read(r: &mut Reader<'_>) -> Option<Self> {
         let id = ParentId(r.u32()?);
         let (strategy, instrument) = (StrategyId(r.u8()?), InstrumentId(r.u16()?));
-        let (side, algo) = (Side::from_raw(r.u8()?)?, Algo::from_raw(r.u8()?)?);
+        let (side, raw) = (Side::from_raw(r.u8()?)?, r.u8()?);
+        let (algo, all_venues) = (Algo::from_raw(raw & !ALL_VENUES)?, raw & ALL_VENUES != 0);
         let state = ParentState::from_raw(r.u8()?)?;
         let end = ParentEnd::from_raw(r.u8()?)?;
         let refusal = ParentRefusal::from_raw(r.u8()?)?;
@@ -162,6 +167,7 @@ impl Body for ParentReport {
             instrument,
             side,
             algo,
+            all_venues,
             state,
             end,
             refusal,
@@ -200,6 +206,7 @@ mod tests {
             instrument: InstrumentId(7),
             side,
             algo: Algo::Pov,
+            all_venues: true,
             state: ParentState::Ended,
             end: ParentEnd::Dust,
             refusal: ParentRefusal::None,

@@ -1,0 +1,270 @@
+//! Orders to the best venue in an engine that trades at three: `bot4 order` without a venue, and a
+//! strategy. What each venue was asked for is read from the journal, what it did from its own log;
+//! the run is captured, so that the whole chain comes out again with several venues.
+
+mod common;
+mod observer;
+#[path = "order_truth/venue_log.rs"]
+#[allow(dead_code, reason = "another test needs the rest")]
+mod venue_log;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
+use observer::ControlLine;
+use serde_json::Value;
+use venue_log::VenueLog;
+
+const VENUES: [(&str, [&str; 2]); 3] = [
+    ("okx", ["BTC-USDT", "ETH-USDT"]),
+    ("binance", ["BTCUSDT", "ETHUSDT"]),
+    ("bybit", ["BTCUSDT", "ETHUSDT"]),
+];
+const OKX: usize = 0;
+const BYBIT: usize = 2;
+
+/// Three venues of their own and an engine that trades at all of them.
+struct Scene {
+    state: tempfile::TempDir,
+    engine: Killed,
+    lines: Vec<ControlLine>,
+    _venues: Vec<Killed>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let (mut venues, mut lines, mut hosts) = (Vec::new(), Vec::new(), String::new());
+        for (n, (name, symbols)) in VENUES.iter().enumerate() {
+            let mut command = bot4(state.path());
+            let seed = (n + 1).to_string();
+            command.args(["venue", "--venue", name, "--seed", &seed, "--state"]);
+            let (process, endpoints) = started(command.arg(state.path().join(name)));
+            lines.push(ControlLine::new(&endpoints));
+            venues.push(process);
+            let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+            let line = |key| Some(format!("{key} = \"{}\"\n", endpoints[key].as_str()?));
+            let keys: String = keys.into_iter().filter_map(line).collect();
+            let dead_man = if *name == "binance" { "dead_man = \"none_available\"\n" } else { "" };
+            hosts += &format!(
+                "[[venues]]\nname = \"{name}\"\nsymbols = {symbols:?}\ntaker_fee_pct = 0.1\n\
+                 {dead_man}{keys}\n"
+            );
+        }
+        let text = format!(
+            "[run]\nlanes = 2\ncapture = true\n\n{hosts}[risk.breaker]\nerrors = 1\n\
+             open_for = \"2s\"\n\n[[strategy]]\nkind = \"best\"\nsymbol = \"ETH/USDT\"\n\
+             side = \"buy\"\nnotional = 12000.0\nover = \"20s\"\n\n\
+             [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n"
+        );
+        let toml = state.path().join("venues.toml");
+        std::fs::write(&toml, text).expect("written");
+        let mut command = bot4(state.path());
+        command.args(["run", "--for", "90s", "--report"]).arg(state.path().join("report.json"));
+        let log = std::fs::File::create(state.path().join("stderr")).expect("a file");
+        command.arg("--config").arg(&toml).stdout(Stdio::null()).stderr(log);
+        let engine = Killed(command.spawn().expect("it starts"));
+        Self { state, engine, lines, _venues: venues }
+    }
+
+    fn folder(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// A fault strikes venue `v`.
+    fn strike(&mut self, v: usize, command: &str) {
+        self.lines[v].say(command);
+        for _ in 0..1_000 {
+            match self.lines[v].hear() {
+                Some(answer) if answer["done"] == command => return,
+                Some(_) => {}
+                None => sleep(2),
+            }
+        }
+        panic!("{command}: no answer");
+    }
+
+    fn status(&self) -> Value {
+        let out = output(bot4(self.folder()).args(["status", "--json"]));
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        text.lines().next().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default()
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut status = Value::Null;
+        for _ in 0..300 {
+            status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            sleep(50);
+        }
+        panic!("not in time: {what}: {status}\n{}", self.said());
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.folder().join("stderr")).unwrap_or_default()
+    }
+
+    /// Begins an order of the pair; its name.
+    fn order(&self, text: &str) -> String {
+        let args = text.split_whitespace();
+        let out = output(
+            bot4(self.folder()).arg("order").args(args).args(["--reason", "a test", "--json"]),
+        );
+        assert_eq!(out.status.code(), Some(0), "{text}: {}", stderr(&out));
+        let line: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        let order = &line["order"];
+        assert_eq!(order["symbol"], "BTC/USDT", "{line}");
+        order["id"].as_str().expect("a name").to_owned()
+    }
+
+    /// What is refused, as it is told.
+    fn refused(&self, text: &str) -> String {
+        let args = text.split_whitespace();
+        let out = output(bot4(self.folder()).arg("order").args(args).args(["--reason", "a test"]));
+        assert_eq!(out.status.code(), Some(2), "{text}");
+        stderr(&out)
+    }
+
+    /// The order called `id`, once `holds` is true of it. It is exact whenever it is looked at.
+    fn once(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..400 {
+            let out = output(bot4(self.folder()).args(["order", "list", "--json"]));
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            let all = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+            last = all.map(|l| l["order"].clone()).find(|o| o["id"] == id).unwrap_or_default();
+            assert!(last.is_null() || last["exact"] == true, "{last}");
+            if holds(&last) {
+                return last;
+            }
+            sleep(50);
+        }
+        panic!("{id}, {what}: {last}\n{}", self.said());
+    }
+
+    fn filled(&self, id: &str) -> Value {
+        let done = self.once(id, "is over", |o| o["state"] == "ended");
+        assert_eq!(done["end"], "filled", "{done}");
+        assert_eq!(done["filled"], done["total"], "{done}");
+        done
+    }
+
+    /// Ends in order; the report.
+    fn end(&mut self) -> Value {
+        common::signal(&self.engine.0, "-INT");
+        let status = self.engine.0.wait().expect("it ends");
+        let report = report(&self.folder().join("report.json"));
+        assert_eq!(status.code(), Some(0), "{report}\n{}", self.said());
+        check_account(&report);
+        for (v, (name, _)) in VENUES.iter().enumerate() {
+            for zero in ["orders_differ", "positions_differ", "balances_differ"] {
+                let venue = &report["venues"][v];
+                assert_eq!(venue["reconcile"][zero], 0, "{zero} at {name}: {report}");
+            }
+        }
+        report
+    }
+
+    fn run(&self) -> PathBuf {
+        let runs = std::fs::read_dir(self.folder().join("bot4/runs")).expect("runs").flatten();
+        runs.map(|e| e.path()).max().expect("a run")
+    }
+
+    /// Every child that was approved: its parent, venue, quantity in 10^-8 of the base asset.
+    fn children(&self) -> Vec<(String, usize, i64)> {
+        // Decimals of quantities by instrument, in the order of the table.
+        let exponents = [8, 6, 5, 4, 6, 5].map(|decimals: u32| 8 - decimals);
+        let journal = self.run().join("journal");
+        let out = output(bot4(self.folder()).args(["journal", "dump"]).arg(journal));
+        let text = String::from_utf8(out.stdout).expect("UTF-8");
+        let lines = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
+        let child = |r: Value| {
+            let body = (r["kind"] == "approved").then(|| r["body"].clone())?;
+            let parent = body["parent"].as_str()?.to_owned();
+            let instrument = body["instrument"].as_u64()? as usize;
+            let unit = 10i64.pow(exponents[instrument]);
+            Some((parent, instrument / 2, body["qty"].as_i64()? * unit))
+        };
+        lines.filter_map(child).collect()
+    }
+}
+
+/// Children of `parent` by venue.
+fn by_venue(children: &[(String, usize, i64)], parent: &str) -> BTreeMap<usize, Vec<i64>> {
+    let mut found: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+    for (_, v, qty) in children.iter().filter(|(p, ..)| p == parent) {
+        found.entry(*v).or_default().push(*qty);
+    }
+    found
+}
+
+/// Net quantity of BTC bought by own orders, 10^-8, by the venues' own logs.
+fn bought(folder: &Path) -> i64 {
+    let of = |(name, symbols): &(&str, [&str; 2])| {
+        let mut log = VenueLog::of(&folder.join(name));
+        log.read_on();
+        let own = |(key, trade): (&(String, u64), &venue_log::Trade)| {
+            let order = log.orders.get(&trade.order).filter(|_| key.0 == symbols[0])?;
+            Some(if order.buys { trade.qty } else { -trade.qty })
+        };
+        log.trades.iter().filter_map(own).sum::<i64>()
+    };
+    VENUES.iter().map(of).sum()
+}
+
+#[test]
+fn orders_go_where_they_are_best_and_elsewhere_when_that_fails() {
+    let mut scene = Scene::new();
+    scene.until("all books are live", |s| s["books_live"] == 6 && s["session_ready"] == true);
+    let told = scene.refused("--side buy --symbol BTC/USDT --size 1 --algo iceberg --limit 9");
+    assert!(told.contains("choose one of okx:BTC-USDT, binance:BTCUSDT"), "{told}");
+    // More than one venue shows: it is split by depth.
+    let split = scene.order("--side buy --symbol BTC/USDT --size 0.6 --algo best --over 20s");
+    scene.filled(&split);
+    let sliced = scene
+        .order("--side sell --symbol BTC/USDT --size 0.4 --algo best --over 20s --slice-min 0.05");
+    let sliced_end = scene.once(&sliced, "is over", |o| o["state"] == "ended");
+    // A venue dies while a schedule is worked: the others go on.
+    let scheduled =
+        scene.order("--side buy --symbol BTC/USDT --size 0.3 --algo twap --over 6s");
+    scene.once(&scheduled, "has begun", |o| o["children"].as_u64() > Some(2));
+    scene.strike(OKX, "outage 2500ms");
+    let down = scene.until("its session is lost", |s| s["venues"][OKX]["session_ready"] == false);
+    let sent = |s: &Value, v: usize| s["venues"][v]["sent"].as_u64().unwrap_or(0);
+    let others = |s: &Value| sent(s, 1) + sent(s, 2);
+    let after = scene.until("the others go on", |s| others(s) > others(&down));
+    assert_eq!(sent(&after, OKX), sent(&down, OKX), "an order left for a venue that is down");
+    scene.filled(&scheduled);
+    scene.until("it is back", |s| s["session_ready"] == true && s["books_live"] == 6);
+    // A venue refuses: its breaker opens, and the order goes elsewhere.
+    scene.strike(BYBIT, "filters BTCUSDT lot=0.01");
+    let around = scene.order("--side sell --symbol BTC/USDT --size 0.45 --algo best --over 30s");
+    scene.filled(&around);
+    scene.once("s1", "is over", |o| o["state"] == "ended" && o["end"] == "filled");
+    let report = scene.end();
+    let opened = &report["risk"]["breakers"]["opened"];
+    assert!(opened["instrument"].as_u64().max(opened["venue"].as_u64()) > Some(0), "{report}");
+    look_at_children(&scene, [&split, &sliced, &scheduled, &around]);
+    let text = sliced_end["filled"].as_str().and_then(|t| t.parse::<f64>().ok());
+    let sliced = (text.expect("a number") * 1e8).round() as i64;
+    assert_eq!(bought(scene.folder()), 60_000_000 - sliced + 30_000_000 - 45_000_000);
+    let out = output(bot4(scene.folder()).args(["replay", "--verify", "--json"]).arg(scene.run()));
+    let replayed: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!((out.status.code(), &replayed["same"]), (Some(0), &true.into()), "{replayed:#}");
+    assert_eq!(replayed["chain"]["unverified"], 0, "{replayed:#}");
+    assert!(number(&replayed, "/chain/frames") > 1_000, "{replayed:#}");
+}
+
+fn look_at_children(scene: &Scene, [split, sliced, scheduled, around]: [&str; 4]) {
+    let children = scene.children();
+    let of = |parent: &str| by_venue(&children, parent);
+    assert!(of(split).len() > 1, "one venue alone: {:?}", of(split));
+    let small = of(sliced).into_values().flatten().filter(|qty| *qty < 5_000_000).count();
+    assert_eq!(small, 0, "a slice below the smallest: {:?}", of(sliced));
+    assert!(of(scheduled).len() > 1 && of(around).len() > 1, "{children:?}");
+    assert!(of("s1").len() > 1, "the strategy's: {:?}", of("s1"));
+}
