@@ -312,8 +312,7 @@ mod tests {
         let rings: Vec<(Tx<u64>, Rx<u64>)> = (0..20).map(|_| gated_ring(64)).collect();
         let (log_tx, mut log) = ring(64);
         let (mut tx, from) = gated_ring(64);
-        let (mut gate, control, metrics) =
-            (TurnGate::new(), Control::new(), Metrics::in_memory());
+        let (mut gate, control, metrics) = (TurnGate::new(), Control::new(), Metrics::in_memory());
         gate.reads("in", &from);
         rings.iter().for_each(|(tx, _)| gate.writes("out", tx));
         let (to, _) = gated_ring(64);

@@ -445,7 +445,10 @@ mod tests {
         };
         let order = |said: OrderText| said.order(&table, StrategyId(0));
         let best = order(of("BTC/USDT", "best", 0)).expect("sound");
-        assert_eq!((best.instrument, best.total, best.is_routed()), (InstrumentId(1), Qty(1), true));
+        assert_eq!(
+            (best.instrument, best.total, best.is_routed()),
+            (InstrumentId(1), Qty(1), true)
+        );
         assert_eq!(best.deadline, Deadline::GiveUp);
         let named = order(of("okx:BTC-USDT", "best", 0)).expect("sound");
         assert!(named.is_routed(), "the best venue is looked for in any case");
@@ -476,7 +479,10 @@ mod tests {
         wrong(OrderText { size: "0.500001".into(), ..text() }, "at most 5 decimals");
         wrong(OrderText { size: "-1".into(), ..text() }, "positive");
         wrong(OrderText { size: "0.00005".into(), ..text() }, "the smallest order");
-        wrong(OrderText { algo: "vwop".into(), ..text() }, "twap, vwap, pov, iceberg, pegged, best");
+        wrong(
+            OrderText { algo: "vwop".into(), ..text() },
+            "twap, vwap, pov, iceberg, pegged, best",
+        );
         wrong(OrderText { over_ms: 0, ..text() }, "--over");
         wrong(OrderText { algo: "pov".into(), ..text() }, "--rate-pct");
         wrong(OrderText { rate_pct: Some(80.0), ..text() }, "0.01 to 50");

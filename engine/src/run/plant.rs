@@ -1,5 +1,8 @@
 //! Planted mistakes. A test aid: a replay that does not find a strategy that depends on something
-//! no journal holds, and a risk lane that does not stop one that has run away, prove nothing.
+//! no journal holds, and a risk lane that does not stop one that has run away, prove nothing. And a
+//! strategy that is none, but asks for what the others do not ([`every`]).
+
+mod every;
 
 use std::hash::BuildHasher as _;
 
@@ -19,11 +22,13 @@ pub enum Plant {
     /// After some seconds it asks at every change, over and over, for sizes far above every limit,
     /// and takes from both sides at once: five hundred wishes a change.
     Runaway,
+    /// No mistake: instead of making a market it uses every kind of order in turn.
+    Every,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Clock, Self::Order, Self::Runaway];
+    pub const ALL: [Self; 4] = [Self::Clock, Self::Order, Self::Runaway, Self::Every];
 
     /// The name on the command line and in a journal.
     #[must_use]
@@ -32,6 +37,7 @@ impl Plant {
             Self::Clock => "clock",
             Self::Order => "order",
             Self::Runaway => "runaway",
+            Self::Every => "every",
         }
     }
 
@@ -44,6 +50,10 @@ impl Plant {
     /// `strategy` with this mistake.
     #[must_use]
     pub fn into_strategy(self, strategy: Box<dyn Strategy>) -> Box<dyn Strategy> {
+        if self == Self::Every {
+            let makes_a_market = strategy.name() == "market_maker";
+            return if makes_a_market { Box::new(every::Every::new()) } else { strategy };
+        }
         Box::new(Planted { plant: self, strategy, clock: Clock::start(), left_out: None })
     }
 }
@@ -67,7 +77,7 @@ impl Planted {
         match self.plant {
             Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
-            Plant::Runaway => false,
+            Plant::Runaway | Plant::Every => false,
         }
     }
 }

@@ -191,7 +191,7 @@ impl Venue {
         let Some(market) = self.exchange.market(symbol) else { return };
         let spec = &self.exchange.markets[market].spec;
         let price = spec.start_price / 2 / spec.tick * spec.tick;
-        let worth = i128::from(spec.notional_bounds.0) * 4 * i128::from(ONE);
+        let worth = i128::from(spec.notional_bounds.0.max(5 * ONE)) * 4 * i128::from(ONE);
         let qty = (worth / i128::from(price.max(1))) as i64 / spec.lot * spec.lot + spec.lot;
         let ticket = Ticket {
             market,

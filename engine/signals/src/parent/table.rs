@@ -162,11 +162,7 @@ impl Parents {
     }
 
     /// Somebody traded. `told` restates the print in the units of a parent's instrument.
-    pub(crate) fn trade(
-        &mut self,
-        trade: &TradePrint,
-        told: impl Fn(InstrumentId) -> TradePrint,
-    ) {
+    pub(crate) fn trade(&mut self, trade: &TradePrint, told: impl Fn(InstrumentId) -> TradePrint) {
         if self.alive == 0 {
             return;
         }

@@ -5,7 +5,8 @@
 //! thing: begun in whichever of them may be traded on first.
 
 use bot4_types::{
-    Algo, Instrument, InstrumentTable, Nanos, ParentId, ParentOrder, ParentState, Price, Qty, Side, Symbol,
+    Algo, Instrument, InstrumentTable, Nanos, ParentId, ParentOrder, ParentState, Price, Qty, Side,
+    Symbol,
 };
 
 use super::Strategy;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use bot4_signals::SignalConfig;
 use bot4_types::{
-    AccountReport, DoneReason, Instrument, InstrumentId, InstrumentTable, Level, Nanos,
-    OrderAction, OrderId, OrderIntent, OrderReport, OrderState, ParentCommand, ParentEnd, ParentId,
-    ParentOrder, ParentReport, ParentState, Price, Qty, RefuseReason, ReportKind, Side, StrategyId,
-    Symbol, Tif, VenueId,
+    AccountReport, Algo, Deadline, DoneReason, Instrument, InstrumentId, InstrumentTable, Level,
+    Nanos, OrderAction, OrderId, OrderIntent, OrderReport, OrderState, ParentCommand, ParentEnd,
+    ParentId, ParentOrder, ParentReport, ParentState, Price, Qty, RefuseReason, ReportKind, Side,
+    StrategyId, Symbol, Tif, VenueId,
 };
 use proptest::prelude::*;
 
@@ -108,11 +108,25 @@ impl World {
 
     /// `thousandths` of the base asset, within `ms`; a limit in cents above the common bid.
     fn begin(&mut self, side: Side, thousandths: i64, limit_cents: Option<i64>, ms: u64) {
+        self.begin_by(Algo::Best, side, thousandths, limit_cents, ms);
+    }
+
+    /// The same by `algo`, over all venues.
+    fn begin_by(
+        &mut self,
+        algo: Algo,
+        side: Side,
+        thousandths: i64,
+        limit_cents: Option<i64>,
+        ms: u64,
+    ) {
         let (named, units) = (InstrumentId(0), UNITS[0]);
         let qty = Qty(thousandths * power(units.1) / 1_000);
         let limit = limit_cents.map_or(0, |cents| BID * 100 + cents);
         let best = ParentOrder::best(named, side, qty, Nanos::from_millis(ms));
         let order = ParentOrder { id: ID, limit: Price(limit), ..best };
+        let deadline = if algo == Algo::Best { Deadline::GiveUp } else { Deadline::Take };
+        let order = ParentOrder { algo, all_venues: true, rate_e4: 2_000, deadline, ..order };
         (self.side, self.total, self.limit) = (side, finest(0, qty.0), limit);
         self.say(AccountReport::Parent(ParentCommand::Begin(order)));
     }
@@ -248,10 +262,11 @@ proptest! {
     fn the_account_is_the_naive_sum_over_all_venues(
         buy in any::<bool>(), qty in 1i64..2_000, limit in prop::option::of(-4i64..8),
         ms in 100u64..20_000, steps in proptest::collection::vec(step(), 1..120),
+        algo in prop::sample::select(vec![Algo::Best, Algo::Best, Algo::Twap, Algo::Vwap, Algo::Pov]),
     ) {
         let mut world = World::new();
         (0..3).for_each(|v| world.book(v, 0, [100, 200]));
-        world.begin(if buy { Side::Buy } else { Side::Sell }, qty, limit, ms);
+        world.begin_by(algo, if buy { Side::Buy } else { Side::Sell }, qty, limit, ms);
         for step in steps {
             let alive: Vec<u64> =
                 world.children.iter().filter(|(_, c)| !c.over).map(|(id, _)| *id).collect();
@@ -357,4 +372,41 @@ fn a_slow_venue_costs_more_and_a_limit_is_kept() {
     world.end(again, OrderState::Expired, DoneReason::None);
     world.pass(30);
     assert_eq!(world.alive(), [(1, 60)], "at the same price the quick one");
+}
+
+#[test]
+fn a_schedule_over_all_venues_takes_each_slice_where_it_is_best() {
+    let mut world = World::new();
+    world.book(0, 0, [1_000, 1_000]);
+    world.book(1, 5, [1_000, 1_000]);
+    // A thousandth at a time: 160 over eight seconds.
+    world.begin_by(Algo::Twap, Side::Buy, 160, None, 8_000);
+    let mut at = [0i64; 3];
+    for n in 0..90 {
+        // The second venue becomes the better one half way.
+        if n == 40 {
+            world.book(0, 9, [1_000, 1_000]);
+        }
+        world.pass(100);
+        for (v, qty) in world.alive() {
+            at[v] += qty;
+            let child = world.child_at(v);
+            world.fill(child, i64::MAX);
+        }
+    }
+    let parent = world.parent().expect("told");
+    assert_eq!((parent.end, parent.filled), (ParentEnd::Filled, parent.total), "{parent:?}");
+    assert!(parent.children >= 8 && parent.all_venues, "{parent:?}");
+    assert_eq!(at.iter().sum::<i64>(), 160);
+    assert!(at[0] >= 60 && at[1] >= 60 && at[2] == 0, "{at:?}");
+}
+
+#[test]
+fn what_rests_is_refused_over_all_venues() {
+    for algo in [Algo::Iceberg, Algo::Pegged] {
+        let mut world = World::new();
+        (0..3).for_each(|v| world.book(v, 0, [100, 200]));
+        world.begin_by(algo, Side::Buy, 100, Some(1), 8_000);
+        assert!(world.parent().is_none() && world.alive().is_empty(), "{algo:?}");
+    }
 }

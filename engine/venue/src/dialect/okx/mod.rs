@@ -45,13 +45,19 @@ const REQUESTS_PER_HOUR: u32 = 480;
 const ARGS_BYTES_MAX: usize = 64 << 10;
 
 /// The exchange keeps money in 10^-8, so a tick times a lot must not be finer: two lots are coarser
-/// than the real ones.
+/// than the real ones. The venue knows a smallest quantity and no smallest worth.
 fn symbols() -> Vec<SymbolSpec> {
+    let sized = |name: &str, base: &str, numbers: [&str; 4], least: &str| {
+        let spec = listed(name, (base, "USDT"), numbers);
+        let least = crate::decimal::parse(least).unwrap_or(spec.lot);
+        let qty_bounds = (least, spec.qty_bounds.1);
+        SymbolSpec { qty_bounds, notional_bounds: (0, spec.notional_bounds.1), ..spec }
+    };
     vec![
-        listed("BTC-USDT", ("BTC", "USDT"), ["0.1", "0.0000001", "60000", "0.05"]),
-        listed("ETH-USDT", ("ETH", "USDT"), ["0.01", "0.000001", "3000", "1"]),
-        listed("SOL-USDT", ("SOL", "USDT"), ["0.01", "0.000001", "150", "20"]),
-        listed("XRP-USDT", ("XRP", "USDT"), ["0.0001", "0.0001", "0.5", "2000"]),
+        sized("BTC-USDT", "BTC", ["0.1", "0.0000001", "60000", "0.05"], "0.00001"),
+        sized("ETH-USDT", "ETH", ["0.01", "0.000001", "3000", "1"], "0.0001"),
+        sized("SOL-USDT", "SOL", ["0.01", "0.000001", "150", "20"], "0.001"),
+        sized("XRP-USDT", "XRP", ["0.0001", "0.0001", "0.5", "2000"], "0.1"),
     ]
 }
 

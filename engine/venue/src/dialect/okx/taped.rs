@@ -178,6 +178,7 @@ impl Taped {
             code,
             tick: step(*price),
             lot: step(*qty),
+            least: step(*qty),
         });
         instrument.collect()
     }

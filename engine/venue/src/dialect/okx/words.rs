@@ -42,6 +42,7 @@ pub struct Instrument {
     pub code: u64,
     pub tick: String,
     pub lot: String,
+    pub least: String,
     pub is_open: bool,
 }
 
@@ -69,6 +70,7 @@ pub fn instruments(exchange: &Exchange) -> Vec<Instrument> {
         code,
         tick: trimmed_text(market.spec.tick),
         lot: trimmed_text(market.spec.lot),
+        least: trimmed_text(market.spec.qty_bounds.0),
         is_open: market.spec.is_open(),
     });
     instrument.collect()
@@ -90,7 +92,7 @@ pub fn instruments_page(list: &[Instrument]) -> String {
         let (base_ccy, quote_ccy) = if spot { (base, quote) } else { ("", "") };
         let settle = if spot { "" } else { quote };
         let family = if spot { String::new() } else { format!("{base}-{quote}") };
-        let Instrument { id, code, tick, lot, is_open } = at;
+        let Instrument { id, code, tick, lot, least, is_open } = at;
         let (multiplier, value) = (contract("1"), contract("0.01"));
         let value_ccy = if spot { "" } else { base };
         let _ = write!(
@@ -121,7 +123,7 @@ pub fn instruments_page(list: &[Instrument]) -> String {
             code,
             kind,
             lot,
-            lot,
+            least,
             quote_ccy,
             settle,
             if *is_open { "live" } else { "suspend" },

@@ -1,0 +1,151 @@
+//! Every kind of order in an engine that runs, at every venue that is traded: a planted strategy
+//! uses them in turn, another leaves its positions by stops, a third works icebergs. Each kind is
+//! counted by the venue's own log, and the account is exact.
+
+mod common;
+#[path = "order_truth/venue_log.rs"]
+#[allow(dead_code, reason = "another test needs the rest")]
+mod venue_log;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use common::{bot4, check_account, output, report, started, stderr};
+use serde_json::Value;
+
+/// Who is traded, by which name; whether it amends in place or by replacing.
+const VENUES: [(&str, &str, bool); 5] = [
+    ("binance", "BTCUSDT", true),
+    ("kraken", "BTC/USD", true),
+    ("bybit", "BTCUSDT", true),
+    ("okx", "BTC-USDT", true),
+    ("coinbase", "BTC-USD", false),
+];
+
+/// An order as the venue's log has it in the end.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    kind: String,
+    tif: String,
+    status: String,
+    amends: u64,
+    filled: i64,
+}
+
+/// The own orders of the venue with this folder, by client id. Ids that are no engine's are the
+/// venue's words for them, which the dialect keeps: they count as well.
+fn orders(folder: &Path) -> BTreeMap<String, Order> {
+    let text = std::fs::read_to_string(folder.join("account.log")).expect("a log");
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
+        for order in record["orders"].as_array().into_iter().flatten() {
+            let text = |key: &str| order[key].as_str().unwrap_or_default().to_owned();
+            let read = Order {
+                kind: text("kind"),
+                tif: text("tif"),
+                status: text("status"),
+                amends: order["amends"].as_u64().unwrap_or(0),
+                filled: order["filled"].as_i64().unwrap_or(0),
+            };
+            found.insert(text("client_id"), read);
+        }
+    }
+    found
+}
+
+/// The orders that risk approved, by venue: client id and the intent.
+fn approved(state: &Path, run: &Path) -> Vec<Vec<(String, Value)>> {
+    let out = output(bot4(state).args(["journal", "dump"]).arg(run.join("journal")));
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    let mut found = vec![Vec::new(); VENUES.len()];
+    for record in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
+        let body = &record["body"];
+        if record["kind"] == "approved" && body["action"] == "place" {
+            let v = body["instrument"].as_u64().expect("an instrument") as usize;
+            let id = body["client_id"].as_str().expect("an id").to_owned();
+            found[v].push((id, body.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_kind_of_order_is_worked_at_every_venue() {
+    let state = tempfile::tempdir().expect("a folder");
+    let state = state.path();
+    let (mut processes, mut hosts) = (Vec::new(), String::new());
+    for (n, (name, symbol, _)) in VENUES.iter().enumerate() {
+        let mut command = bot4(state);
+        let seed = (n + 11).to_string();
+        command.args(["venue", "--venue", name, "--seed", &seed, "--state"]);
+        let (process, endpoints) = started(command.arg(state.join(name)));
+        processes.push(process);
+        let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+        let line = |key| Some(format!("{key} = \"{}\"\n", endpoints[key].as_str()?));
+        let keys: String = keys.into_iter().filter_map(line).collect();
+        let has_none = matches!(*name, "binance" | "coinbase");
+        let dead_man = if has_none { "dead_man = \"none_available\"\n" } else { "" };
+        hosts +=
+            &format!("[[venues]]\nname = \"{name}\"\nsymbols = [\"{symbol}\"]\n{dead_man}{keys}\n");
+    }
+    let text = format!(
+        "[run]\nlanes = 2\n\n{hosts}\
+         [[strategy]]\nkind = \"market_maker\"\n\n\
+         [[strategy]]\nkind = \"ema_cross\"\nstop_pct = 0.01\nnative_exit = \"stop\"\n\
+         cooldown = \"500ms\"\n\n\
+         [[strategy]]\nkind = \"iceberg\"\nside = \"buy\"\nnotional = 1500.0\n\
+         display_notional = 300.0\nlimit_pct = 0.01\nover = \"5s\"\nrepeat = \"100ms\"\n\n\
+         [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n"
+    );
+    let (toml, file) = (state.join("venues.toml"), state.join("report.json"));
+    std::fs::write(&toml, text).expect("written");
+    let mut command = bot4(state);
+    command.args(["run", "--for", "12s", "--plant", "every", "--report"]).arg(&file);
+    let out = output(command.arg("--config").arg(&toml));
+    let report = report(&file);
+    assert_eq!(out.status.code(), Some(0), "{}\n{report}", stderr(&out));
+    check_account(&report);
+    let runs = std::fs::read_dir(state.join("bot4/runs")).expect("runs").flatten();
+    let run = runs.map(|e| e.path()).max().expect("a run");
+    let asked = approved(state, &run);
+    for (v, (name, _, amends)) in VENUES.iter().enumerate() {
+        look_at(name, *amends, &asked[v], &orders(&state.join(name)));
+    }
+    let out = output(bot4(state).args(["replay", "--verify"]).arg(&run));
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}
+
+/// What was asked for is what the venue has.
+fn look_at(
+    name: &str,
+    amends: bool,
+    asked: &[(String, Value)],
+    at_venue: &BTreeMap<String, Order>,
+) {
+    let count = |what: &str, of: &dyn Fn(&Order) -> bool| {
+        let n = at_venue.values().filter(|o| of(o)).count();
+        assert!(n > 0, "{name}: no {what} in its own log");
+    };
+    count("order that rests and adds", &|o| o.kind == "LimitMaker" || o.tif == "Gtc");
+    count("order that takes at once", &|o| o.tif == "Ioc");
+    count("order of all or nothing", &|o| o.tif == "Fok");
+    count("order that was withdrawn", &|o| o.status == "Canceled");
+    count("fill", &|o| o.filled > 0);
+    if amends {
+        count("amended order", &|o| o.amends > 0);
+    }
+    if name == "binance" {
+        count("stop that lies there", &|o| o.kind.contains("Stop"));
+    }
+    // What the venue does not know of is the engine's own: guarded, linked, dated.
+    let sent = |what: &str, of: &dyn Fn(&Value) -> bool| {
+        let ids: BTreeSet<_> = asked.iter().filter(|(_, i)| of(i)).map(|(id, _)| id).collect();
+        let known = ids.iter().filter(|id| at_venue.contains_key(id.as_str())).count();
+        assert!(known > 0, "{name}: {what}: {} approved, none at the venue", ids.len());
+    };
+    sent("good till a time", &|i| i["until"].is_number());
+    sent("may only reduce", &|i| i["reduce_only"] == true);
+    sent("a guarded exit", &|i| i["strategy"] == 1 && i["cause"] != "market");
+    sent("an iceberg's part", &|i| i["parent"].is_string());
+}
