@@ -298,7 +298,7 @@ impl Body for ParentOrder {
         w.u32(self.rate_e4);
         w.u8(self.peg as u8);
         w.i32(self.offset_ticks);
-        w.u8(u8::from(self.amends) * AMENDS | u8::from(self.all_venues) * ALL_VENUES);
+        w.u8((u8::from(self.amends) * AMENDS) | (u8::from(self.all_venues) * ALL_VENUES));
         self.curve.iter().for_each(|weight| w.u16(*weight));
     }
 

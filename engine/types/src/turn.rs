@@ -99,7 +99,7 @@ impl Body for TurnRecord {
         w.u32(self.seq);
         w.u8(self.agent);
         let further = self.further();
-        w.u8(self.flags | (further as u8) << TURN_FURTHER_SHIFT);
+        w.u8(self.flags | ((further as u8) << TURN_FURTHER_SHIFT));
         let ports = FIRST_PORTS + further * FURTHER_PORTS;
         self.samples[..ports].iter().for_each(|sample| w.u16(*sample));
     }
