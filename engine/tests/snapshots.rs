@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -10,7 +11,10 @@ use bot4::recovery::{self, Fold, Snapshot};
 use bot4::sim;
 use bot4_journal::remove::SNAPSHOT_NAME;
 use bot4_journal::segment::{encode_entry, file_name};
-use bot4_journal::{JournalConfig, JournalWriter, LaneReport, Prefix, Reader, Record};
+use bot4_journal::{
+    JournalConfig, JournalRepository, JournalWriter, LaneReport, Prefix, Query, Reader, Record,
+    Repository as _,
+};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{LogKind, Nanos, RunEpoch, Wall};
 use tempfile::TempDir;
@@ -51,7 +55,8 @@ fn at_any_record() {
         let (risk, _) = whole.risk().expect("what it started from");
         assert!(!whole.is_broken(), "seed {seed}");
         checked += risk.checked();
-        (fills, unfinished) = (fills + whole.fills().count(), unfinished + whole.unfinished());
+        (fills, unfinished) =
+            (fills + whole.fills().count(), unfinished + whole.unfinished().len());
         let mut rng = SplitMix64::new(seed);
         for _ in 0..6 {
             let (before, behind) = all.split_at(rng.below(all.len() as u64 + 1) as usize);
@@ -235,4 +240,23 @@ fn a_state_that_the_rest_does_not_follow_from_is_not_relied_on() {
 
 fn prefix_is_over_the_start(record: &Record) -> bool {
     record.entry.lane == bot4::topology::LOG_RISK && record.entry.seq > 50
+}
+
+/// Orders and fills by the fold, and by the repository that reads everything for each question.
+#[test]
+fn orders_and_fills_are_those_of_the_repository() {
+    for which in [0, 1] {
+        let (_, dir, _) = a_journal(which);
+        let (fold, store) =
+            (recovery::whole(dir.path()).expect("readable"), JournalRepository::new(dir.path()));
+        let orders = store.orders(&Query::ALL).expect("readable");
+        assert_eq!(fold.approved(), orders.len() as u64);
+        let open: Vec<_> = orders.iter().filter(|o| o.ended.is_none()).collect();
+        assert_eq!(fold.unfinished().collect::<Vec<_>>(), open);
+        assert!(orders.iter().all(|row| fold.order(row.order) == Some(row)), "each as it is");
+        let fills = store.fills(&Query::ALL).expect("readable");
+        let trades: BTreeSet<_> = fills.iter().map(|r| (r.instrument, r.trade_id)).collect();
+        assert!(!trades.is_empty() && fold.fills().eq(trades.iter().copied()));
+        assert!(trades.iter().all(|(instrument, id)| fold.is_booked(*instrument, *id)));
+    }
 }

@@ -17,6 +17,7 @@ use bot4_types::{
     ExecMsg, InstrumentId, LogEntry, LogKind, Nanos, OrderAction, OrderId, OrderIntent,
     OrderReport, OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::decode::{Decoded, client, decode, kind_name, side_name};
@@ -52,7 +53,7 @@ impl Query {
 }
 
 /// An order and how far it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRow {
     /// Which.
     pub order: OrderId,
@@ -81,7 +82,9 @@ pub struct OrderRow {
 }
 
 impl OrderRow {
-    fn new(intent: &OrderIntent, epoch: RunEpoch, approved: Nanos) -> Self {
+    /// An order that run `epoch` approved, of which nothing was told yet.
+    #[must_use]
+    pub fn new(intent: &OrderIntent, epoch: RunEpoch, approved: Nanos) -> Self {
         Self {
             order: intent.order,
             epoch,
@@ -98,7 +101,8 @@ impl OrderRow {
         }
     }
 
-    fn take(&mut self, report: &OrderReport) {
+    /// Takes the next report of it in.
+    pub fn take(&mut self, report: &OrderReport) {
         self.cum_qty = self.cum_qty.max(report.cum_qty);
         if report.venue_order != 0 {
             self.venue_order = report.venue_order;
@@ -268,8 +272,7 @@ pub fn approval(entry: &LogEntry) -> Option<OrderIntent> {
 }
 
 /// The report in a record of execution, or in the one of risk that took it.
-#[must_use]
-pub fn learned(entry: &LogEntry) -> Option<OrderReport> {
+fn learned(entry: &LogEntry) -> Option<OrderReport> {
     match (LogKind::from_raw(entry.kind)?, decode(entry)) {
         (LogKind::Learned | LogKind::Report, Decoded::Exec(ExecMsg::Order(report))) => Some(report),
         _ => None,

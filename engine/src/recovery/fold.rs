@@ -7,14 +7,15 @@
 //! Invariant: pure; the same records make the same value, to the byte of its encoding. Memory grows
 //! with fills and open orders, not with records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bot4_journal::Record;
-use bot4_journal::repository::{approval, learned};
+use bot4_journal::repository::{OrderRow, approval};
 use bot4_risk::{Replayer, RiskCore};
 use bot4_types::log::{Body as _, Reader};
 use bot4_types::{
-    ControlMode, InstrumentId, LogEntry, LogKind, OrderId, OrderReport, ParentReport, ReportKind,
+    ControlMode, ExecMsg, InstrumentId, LogEntry, LogKind, OrderId, OrderReport, ParentReport,
+    ReportKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,36 +28,77 @@ use crate::topology as t;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fold {
     orders: Orders,
-    fills: BTreeSet<(InstrumentId, u64)>,
+    trades: Trades,
     parents: Parents,
     risk: Risk,
 }
 
-/// Orders that may have left, and which of them ended for certain. The gate approves numbers in
-/// rising order only.
+/// Ended orders that are remembered: a fill may be told after the end.
+const ENDED_KEPT: usize = 4_096;
+
+/// Orders that may have left. The gate approves numbers in rising order only.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Orders {
     approved: u64,
     newest: OrderId,
     /// Approved, not known to have ended.
-    open: BTreeSet<OrderId>,
-    /// Known to have ended, their approval is still to be read.
-    early: BTreeSet<OrderId>,
+    open: BTreeMap<OrderId, OrderRow>,
+    /// Those that ended last by their numbers.
+    ended: BTreeMap<OrderId, OrderRow>,
+    /// Reports whose order's approval is still to be read: lanes are written apart.
+    early: BTreeMap<OrderId, Vec<OrderReport>>,
 }
 
 impl Orders {
-    fn approve(&mut self, order: OrderId) {
+    fn approve(&mut self, mut row: OrderRow) {
         self.approved += 1;
-        self.newest = self.newest.max(order);
-        if !self.early.remove(&order) {
-            self.open.insert(order);
+        self.newest = self.newest.max(row.order);
+        self.early.remove(&row.order).iter().flatten().for_each(|report| row.take(report));
+        self.put(row);
+    }
+
+    fn report(&mut self, report: &OrderReport) {
+        let order = report.order;
+        if let Some(row) = self.ended.get_mut(&order) {
+            row.take(report);
+        } else if let Some(mut row) = self.open.remove(&order) {
+            row.take(report);
+            self.put(row);
+        } else if order > self.newest {
+            self.early.entry(order).or_default().push(*report);
         }
     }
 
-    fn end(&mut self, order: OrderId) {
-        if !self.open.remove(&order) && order > self.newest {
-            self.early.insert(order);
+    fn put(&mut self, row: OrderRow) {
+        let rows = if row.ended.is_some() { &mut self.ended } else { &mut self.open };
+        rows.insert(row.order, row);
+        if self.ended.len() > ENDED_KEPT {
+            self.ended.pop_first();
         }
+    }
+}
+
+/// Trades that were told, by the venue's number.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Trades {
+    /// Own fills, that execution told of or risk took.
+    fills: BTreeSet<(InstrumentId, u64)>,
+    /// Those of them that risk has not taken.
+    unbooked: BTreeSet<(InstrumentId, u64)>,
+    /// Other programs', as risk was told.
+    foreign: BTreeSet<u64>,
+}
+
+impl Trades {
+    /// A fill, told by execution or taken by risk; true when it is new.
+    fn fill(&mut self, trade: (InstrumentId, u64), booked: bool) -> bool {
+        let new = self.fills.insert(trade);
+        if booked {
+            self.unbooked.remove(&trade);
+        } else if new {
+            self.unbooked.insert(trade);
+        }
+        new
     }
 }
 
@@ -105,13 +147,18 @@ impl Fold {
         match LogKind::from_raw(entry.kind) {
             Some(LogKind::Approved) => {
                 if let Some(intent) = approval(entry) {
-                    self.orders.approve(intent.order);
+                    self.orders.approve(OrderRow::new(&intent, record.epoch, entry.at));
                     self.parents.on_child(&intent);
                 }
             }
-            Some(LogKind::Learned | LogKind::Report) => {
-                if let Some(report) = learned(entry) {
-                    self.on_report(&report);
+            Some(kind @ (LogKind::Learned | LogKind::Report)) => {
+                let booked = kind == LogKind::Report;
+                match ExecMsg::read(&mut Reader::over(entry.body())) {
+                    Some(ExecMsg::Order(report)) => self.on_report(&report, booked),
+                    Some(ExecMsg::Foreign { trade_id, .. }) if booked && trade_id != 0 => {
+                        self.trades.foreign.insert(trade_id);
+                    }
+                    _ => {}
                 }
             }
             Some(LogKind::Parent) => {
@@ -124,14 +171,12 @@ impl Fold {
         self.risk.take(entry);
     }
 
-    fn on_report(&mut self, report: &OrderReport) {
-        let fill = report.kind == ReportKind::Fill;
-        if fill && self.fills.insert((report.instrument, report.trade_id)) {
+    fn on_report(&mut self, report: &OrderReport, booked: bool) {
+        let trade = (report.instrument, report.trade_id);
+        if report.kind == ReportKind::Fill && self.trades.fill(trade, booked) {
             self.parents.on_fill(report);
         }
-        if report.state.is_terminal() {
-            self.orders.end(report.order);
-        }
+        self.orders.report(report);
     }
 
     /// Orders that were approved.
@@ -140,15 +185,39 @@ impl Fold {
         self.orders.approved
     }
 
-    /// Approved orders without a known end.
-    #[must_use]
-    pub fn unfinished(&self) -> u64 {
-        self.orders.open.len() as u64
+    /// Approved orders without a known end, by number.
+    pub fn unfinished(&self) -> impl ExactSizeIterator<Item = &OrderRow> {
+        self.orders.open.values()
     }
 
-    /// Fills, by the venue's trade id.
-    pub fn fills(&self) -> impl Iterator<Item = (InstrumentId, u64)> + '_ {
-        self.fills.iter().copied()
+    /// Approved orders that may still be told of: those without a known end, and the last ones that
+    /// ended, by number.
+    pub fn orders(&self) -> impl Iterator<Item = &OrderRow> {
+        self.orders.ended.values().chain(self.orders.open.values())
+    }
+
+    /// The approved order with this number; none too of one that ended long before.
+    #[must_use]
+    pub fn order(&self, order: OrderId) -> Option<&OrderRow> {
+        self.orders.open.get(&order).or_else(|| self.orders.ended.get(&order))
+    }
+
+    /// Fills that execution told of or risk took, by the venue's trade id.
+    pub fn fills(&self) -> impl ExactSizeIterator<Item = (InstrumentId, u64)> + '_ {
+        self.trades.fills.iter().copied()
+    }
+
+    /// Risk took this fill.
+    #[must_use]
+    pub fn is_booked(&self, instrument: InstrumentId, trade_id: u64) -> bool {
+        let trade = (instrument, trade_id);
+        self.trades.fills.contains(&trade) && !self.trades.unbooked.contains(&trade)
+    }
+
+    /// Risk was told that this trade is another program's.
+    #[must_use]
+    pub fn is_foreign(&self, trade_id: u64) -> bool {
+        self.trades.foreign.contains(&trade_id)
     }
 
     /// Parent orders.

@@ -225,7 +225,7 @@ impl Takeover {
             journal: self.recovery.found.to_json(),
             cut_at: self.recovery.cut.as_ref().map(|c| (c.file.display().to_string(), c.offset)),
             approved: fold.approved(),
-            unfinished: fold.unfinished(),
+            unfinished: fold.unfinished().len() as u64,
             fills_journal: known.len() as u64,
             fills_venue: venue.len() as u64,
             not_in_journal: told(&venue - &known),

@@ -385,7 +385,7 @@ const _: () = assert!(size_of::<ApprovedOrder>() <= 112);
 
 /// What happened to an order: execution → risk. Idempotent by (`order`, `seq`) and, for fills,
 /// by `trade_id` and the monotone `cum_qty`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderReport {
     /// When execution learned it.
     pub at: Nanos,
