@@ -1,11 +1,16 @@
 //! kill -9 of the whole engine, at random moments and at each system call of the journal and of the
 //! sockets: the journal is sound and leads to its decisions, no order reached the venue without its
-//! approval in a journal, none twice, and the next start takes over and explains every fill.
+//! approval in a journal, none twice, the next start takes over and explains every fill, and the
+//! account is exact at each start and each end ([`kills::account`]).
 //!
-//! `BOT4_KILLS` sets the number of random kills (default 12), `BOT4_KILL_CALLS` how many kills a
+//! `BOT4_KILLS` sets the number of random kills (default 20), `BOT4_KILL_SCENES` how many engines,
+//! each at a venue of its own, they are shared between (2), `BOT4_KILL_CALLS` how many kills a
 //! system call gets at most (default: that test prints what it skips).
 
 mod common;
+mod kills {
+    pub mod account;
+}
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +22,7 @@ use bot4_types::rng::SplitMix64;
 use common::{
     Killed, bot4, can_trace, check_account, config, number, output, report, sleep, stderr, traced,
 };
+use kills::account::{self, Journals, VenueSays};
 use serde_json::Value;
 
 /// Longest life of an engine before it is killed, where nothing else is asked for; it trades after
@@ -32,11 +38,10 @@ struct Scene {
     toml: PathBuf,
     venue: Killed,
     listen: String,
-    /// Every order that the venue ever took: client id and the venue's number.
-    seen: BTreeMap<String, u64>,
-    /// Journals that were checked, and the client ids approved in them.
+    says: VenueSays,
+    /// Journals that were checked, and what they say.
     checked: BTreeSet<PathBuf>,
-    approved: BTreeSet<String>,
+    known: Journals,
 }
 
 /// What was seen over all kills.
@@ -50,6 +55,27 @@ struct Tally {
     orders: u64,
     without_approval: u64,
     replayed: u64,
+    /// Balances and positions that were compared, to the unit.
+    amounts: u64,
+    fills: u64,
+    /// Fills that came when the engine was dead.
+    unheard: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.journals += other.journals;
+        self.records += other.records;
+        self.left_open += other.left_open;
+        self.torn += other.torn;
+        self.orders += other.orders;
+        self.without_approval += other.without_approval;
+        self.replayed += other.replayed;
+        self.amounts += other.amounts;
+        self.fills += other.fills;
+        self.unheard += other.unheard;
+    }
 }
 
 impl Scene {
@@ -61,8 +87,8 @@ impl Scene {
         let toml = state.path().join("trade.toml");
         let text = config(&endpoints, None) + "segment_mib = 1\n";
         std::fs::write(&toml, text).expect("written");
-        let (seen, checked, approved) = Default::default();
-        Self { state, toml, venue, listen, seen, checked, approved }
+        let (says, checked, known) = Default::default();
+        Self { state, toml, venue, listen, says, checked, known }
     }
 
     /// The venue dies and comes back: it has forgotten how often the engines connected, which it
@@ -70,7 +96,7 @@ impl Scene {
     fn restart_venue(&mut self) {
         self.venue.0.kill().expect("killed");
         self.venue.0.wait().expect("gone");
-        self.look_at_venue();
+        self.says.read(&self.state.path().join("venue"));
         self.venue = venue_at(self.state.path(), &self.listen).0;
     }
 
@@ -113,23 +139,48 @@ impl Scene {
     }
 
     /// Every journal since the last check is sound and leads to its decisions; every order of the
-    /// venue has its approval in some journal.
+    /// venue has its approval in some journal; every account is exact.
     fn check(&mut self, tally: &mut Tally) {
-        for journal in self.journals() {
-            if !self.checked.insert(journal.clone()) {
-                continue;
-            }
-            let verdict = self.verify(&journal);
+        let journals = self.journals();
+        let new: Vec<_> = journals.into_iter().filter(|j| self.checked.insert(j.clone())).collect();
+        for journal in &new {
+            let verdict = self.verify(journal);
             tally.journals += 1;
             tally.records += number(&verdict, "/records");
-            self.approved.extend(self.approved(&journal));
-            tally.replayed += u64::from(self.replays(&journal));
+            self.known.add(journal);
+            tally.replayed += u64::from(self.replays(journal));
         }
-        self.look_at_venue();
-        tally.orders = self.seen.len() as u64;
-        let missing: Vec<_> = self.seen.keys().filter(|id| !self.approved.contains(*id)).collect();
+        self.says.read(&self.state.path().join("venue"));
+        let seen = &self.says.orders;
+        tally.orders = seen.len() as u64;
+        let missing: Vec<_> =
+            seen.keys().filter(|id| !self.known.approved.contains_key(*id)).collect();
         tally.without_approval = missing.len() as u64;
         assert!(missing.is_empty(), "orders without an approval in a journal: {missing:?}");
+        for journal in &new {
+            let compared = account::compare(journal, &self.says, &self.known);
+            let seen = compared.unwrap_or_else(|wrong| panic!("{}: {wrong:#?}", journal.display()));
+            tally.amounts += seen.amounts;
+            tally.fills += seen.fills;
+            tally.unheard += seen.unheard;
+        }
+    }
+
+    /// A venue that says something else is found out: one trade less, one of another quantity.
+    fn a_planted_difference_is_found(&self) {
+        let newest = self.journals().pop().expect("a journal");
+        let compare = |says: &VenueSays| account::compare(&newest, says, &self.known);
+        let sound = compare(&self.says).expect("exact");
+        assert!(sound.fills > 0, "{sound:?}");
+        for which in [0, self.says.trades.len() - 1] {
+            let key = self.says.trades.keys().nth(which).expect("a trade").clone();
+            let mut says = self.says.clone();
+            says.trades.remove(&key);
+            assert!(compare(&says).is_err(), "without {key:?}");
+            let mut says = self.says.clone();
+            says.trades.get_mut(&key).expect("a trade").qty += 1;
+            assert!(compare(&says).is_err(), "{key:?} a hundred-millionth larger");
+        }
     }
 
     fn verify(&self, journal: &Path) -> Value {
@@ -149,34 +200,6 @@ impl Scene {
         let empty = text.contains("no inputs") || text.contains("nothing to replay");
         assert!(out.status.success() || empty, "{}: {text}", run.display());
         out.status.success()
-    }
-
-    /// Client ids of orders whose approval lies in `journal`.
-    fn approved(&self, journal: &Path) -> Vec<String> {
-        let out = output(bot4(self.state.path()).args(["journal", "dump"]).arg(journal));
-        let text = String::from_utf8(out.stdout).expect("UTF-8");
-        let lines = text.lines().filter(|l| l.contains("\"approved\""));
-        let body = |line: &str| -> Option<String> {
-            let line: Value = serde_json::from_str(line).ok()?;
-            let placed = line["kind"] == "approved" && line["body"]["action"] == "place";
-            placed.then(|| line["body"]["client_id"].as_str().map(str::to_owned)).flatten()
-        };
-        lines.filter_map(body).collect()
-    }
-
-    /// Reads the venue's own account log, which a restart shortens.
-    fn look_at_venue(&mut self) {
-        let log = self.state.path().join("venue/account.log");
-        let text = std::fs::read_to_string(log).expect("the venue's log");
-        let records = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-        for record in records {
-            for order in record["orders"].as_array().into_iter().flatten() {
-                let client = order["client_id"].as_str().expect("a client id").to_owned();
-                let id = order["id"].as_u64().expect("a number");
-                let first = *self.seen.entry(client.clone()).or_insert(id);
-                assert_eq!(first, id, "two orders of the venue have the client id {client}");
-            }
-        }
     }
 
     /// A run to its end over whatever the killed ones left: the account is exact.
@@ -228,13 +251,12 @@ fn check_takeover(scene: &Scene) {
     }
 }
 
-#[test]
-fn random_kills_lose_nothing_and_the_next_start_takes_over() {
-    let kills = from_env("BOT4_KILLS").unwrap_or(12);
+/// So many kills of engines at one venue; how long the starts took until trading, ms.
+fn kill_at_random(kills: u64, seed: u64) -> (Tally, Vec<u64>) {
     let life_ms_max = from_env("BOT4_KILLS_LIFE_MS").unwrap_or(LIFE_MS_MAX);
     let mut scene = Scene::new();
     let clock = Clock::monotonic();
-    let mut rng = SplitMix64::new(from_env("BOT4_KILLS_SEED").unwrap_or(1));
+    let mut rng = SplitMix64::new(seed);
     let (mut tally, mut starts_ms) = (Tally::default(), Vec::new());
     for kill in 0..kills {
         let ready = scene.state.path().join(format!("ready-{kill}.json"));
@@ -253,20 +275,42 @@ fn random_kills_lose_nothing_and_the_next_start_takes_over() {
         scene.check_newest(&mut tally);
         if kill % VENUE_LIFE == VENUE_LIFE - 1 {
             scene.check(&mut tally);
+            println!("seed {seed}: {tally:?}");
             scene.restart_venue();
         }
     }
-    let report = scene.run_to_the_end();
+    scene.run_to_the_end();
     scene.check(&mut tally);
+    scene.a_planted_difference_is_found();
+    (tally, starts_ms)
+}
+
+#[test]
+fn random_kills_lose_nothing_and_the_next_start_takes_over() {
+    let kills = from_env("BOT4_KILLS").unwrap_or(20);
+    let scenes = from_env("BOT4_KILL_SCENES").unwrap_or(2).max(1);
+    let seed = from_env("BOT4_KILLS_SEED").unwrap_or(1);
+    let (mut tally, mut starts_ms) = (Tally::default(), Vec::new());
+    std::thread::scope(|scope| {
+        let share = |n: u64| kills / scenes + u64::from(n < kills % scenes);
+        let at_one = |n: u64| scope.spawn(move || kill_at_random(share(n), seed + n));
+        let all: Vec<_> = (0..scenes).map(at_one).collect();
+        for one in all {
+            let (seen, starts) = one.join().expect("as it should be");
+            tally.add(&seen);
+            starts_ms.extend(starts);
+        }
+    });
     starts_ms.sort_unstable();
     println!(
-        "{tally:?}; {} starts to trading allowed: p50 {} ms, p99 {} ms; last run {} orders",
+        "{tally:?}; {} starts to trading allowed: p50 {} ms, p99 {} ms, max {} ms",
         starts_ms.len(),
         percentile(&starts_ms, 50),
         percentile(&starts_ms, 99),
-        number(&report, "/orders/sent")
+        percentile(&starts_ms, 100),
     );
-    assert!(tally.orders > 0 && tally.without_approval == 0);
+    assert!(tally.kills == kills && tally.orders > 0 && tally.without_approval == 0);
+    assert!(tally.amounts > 0 && tally.fills > 0, "{tally:?}");
 }
 
 /// Kills at the `n`-th call of `call` by any one thread; false when the run ended before. Only
@@ -281,6 +325,27 @@ fn kill_at(scene: &Scene, call: &str, n: u64) -> bool {
     let status = command.status().expect("it ran");
     assert!(matches!(status.code(), None | Some(0)), "killed, or untouched: {status}");
     status.code().is_none()
+}
+
+/// Calls of `call` by the thread that made most of them, until trading was allowed.
+fn calls_until_trading(scene: &Scene, call: &str) -> u64 {
+    let (trace, ready) = (scene.state.path().join("trace"), scene.state.path().join("probe.json"));
+    let _ = std::fs::remove_file(&ready);
+    let mut command = traced(&trace, &["-e", &format!("trace={call}")]);
+    command.args(scene.engine("2s").get_args()).arg("--ready-file").arg(&ready);
+    command.env("XDG_STATE_HOME", scene.state.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().expect("it starts");
+    let trades = || std::fs::read_to_string(&ready).is_ok_and(|t| t.contains("trading_after_ms"));
+    while !trades() && run.try_wait().expect("asked").is_none() {
+        sleep(2);
+    }
+    let seen = std::fs::read_to_string(&trace).unwrap_or_default();
+    run.wait().expect("it ends");
+    let mut by_thread: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in seen.lines().filter(|line| !line.contains(" resumed>")) {
+        *by_thread.entry(line.split(' ').next().unwrap_or_default()).or_default() += 1;
+    }
+    by_thread.into_values().max().unwrap_or(0)
 }
 
 #[test]
@@ -309,6 +374,8 @@ fn a_kill_at_each_system_call_of_the_journal_and_the_sockets() {
         "sendto",
         "recvfrom",
     ] {
+        let before = calls_until_trading(&scene, call);
+        runs += 1;
         let mut kills = 0;
         let mut n = 1;
         while kills < most && kill_at(&scene, call, n) {
@@ -318,11 +385,15 @@ fn a_kill_at_each_system_call_of_the_journal_and_the_sockets() {
                 scene.check(&mut tally);
                 scene.restart_venue();
             }
-            // Densely at first, then wider.
-            n += 1 + n / 16;
+            // Every one until it trades, then wider.
+            n += if n < before { 1 } else { 1 + n / 16 };
         }
         let end = if kills < most { "then a run passed untouched" } else { "the most" };
-        println!("{call}: killed at {kills} places up to call {n}, {end}");
+        println!(
+            "{call}: {before} calls of one thread until trading; killed at {kills} places up to \
+             call {n}, {end}; all of those until trading: {}",
+            n > before
+        );
     }
     tally.kills = runs;
     scene.run_to_the_end();
