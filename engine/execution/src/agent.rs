@@ -32,7 +32,11 @@ use crate::venue_clock::VenueClock;
 mod amend;
 mod by_request;
 mod clock;
+mod compare;
 mod told;
+mod under_way;
+
+pub use compare::COMPARE_EVERY;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
@@ -49,6 +53,9 @@ pub const COUNTERS: &[&str] = &[
     "backpressured",
     "reports_lost",
     "amends_sent",
+    "orders_compared",
+    "orders_listed",
+    "compare_age_ms",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -63,6 +70,9 @@ const DRAINED: usize = 9;
 const BACKPRESSURED: usize = 10;
 const REPORTS_LOST: usize = 11;
 const AMENDS_SENT: usize = 12;
+const ORDERS_COMPARED: usize = 13;
+const ORDERS_LISTED: usize = 14;
+const COMPARE_AGE_MS: usize = 15;
 
 /// Roles by venue.
 pub const ROLES: [&str; VENUES_MAX] = [
@@ -129,6 +139,8 @@ pub struct ExecutionConfig {
     pub seed: u64,
     /// Whose orders may be on the account beside ours.
     pub declared: Declared,
+    /// Within this time each order at rest is compared with the venue's word; zero: never.
+    pub compare: Nanos,
 }
 
 /// Latencies that execution alone can know.
@@ -164,6 +176,9 @@ pub struct ExecutionAgent {
     pub(crate) counted: Vec<(OrderId, Qty)>,
     /// Orders that are being asked for in several parts, and when the first part was sent.
     pub(crate) asked_first: Vec<(OrderId, Nanos)>,
+    /// The message being read answers a question for what is open.
+    pub(crate) listing: bool,
+    comparing: compare::Comparing,
     /// The first record: what the desk is made with.
     start: DeskInput,
     /// Inputs of the desk that found no room in the log since the last record.
@@ -197,7 +212,8 @@ impl ExecutionAgent {
         link.route_by(gateway.ways(), gateway.keep_alive());
         let (venue, instruments) = (config.table.view(), config.table.all().len());
         let desk = Desk::new(limits::ORDERS_OPEN_MAX, instruments, config.epoch, window)
-            .declaring(venue, config.declared);
+            .declaring(venue, config.declared)
+            .timed(gateway.tells_time());
         let start = DeskInput::Start {
             orders: limits::ORDERS_OPEN_MAX as u32,
             instruments: instruments as u16,
@@ -205,8 +221,11 @@ impl ExecutionAgent {
             window,
             declared: config.declared,
             venue,
+            tells_time: gateway.tells_time(),
         };
         Self {
+            listing: false,
+            comparing: compare::Comparing::new(config.compare),
             start,
             unrecorded: 0,
             message_records: FACTS.min(ports.log.room() / 2),
@@ -431,6 +450,7 @@ impl ExecutionAgent {
         let order = Place::of(id, &instrument, client, intent, now_ms);
         self.gateway.place(&order, &mut self.link.out);
         if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
+            self.gateway.not_placed(&client);
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::NoSession);
         }
@@ -443,7 +463,12 @@ impl ExecutionAgent {
             });
             let _ = self.ports.log.push(entry);
         }
-        self.feed(DeskInput::Sent(intent.order), now);
+        self.feed(DeskInput::Sent(intent.order, self.deadline_ms(now_ms)), now);
+    }
+
+    /// Until when, by its own clock, the venue takes what carries this time. Unix ms.
+    fn deadline_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add((self.gateway.window().0 / 1_000_000) as i64)
     }
 
     fn record_latency(&self, intent: &OrderIntent, stamp: Nanos) {

@@ -14,7 +14,8 @@ use bot4_venues::limits::Cost;
 use bot4_venues::place::Place;
 
 use crate::gateway::{
-    AmendWay, Change, Fact, Failure, Gateway, Named, NotUnderstood, OrderKey, VenueState, Way,
+    AmendWay, Change, Fact, Failure, Gateway, Named, NotUnderstood, OpenLists, OrderKey,
+    VenueState, Way,
 };
 use crate::order::{FillFact, Terms};
 use crate::requests::Purpose;
@@ -25,6 +26,10 @@ const TRADES_LIMIT: u16 = 1_000;
 const QUERY_WEIGHT: u32 = 20;
 /// Weight of `order.status`.
 const STATUS_WEIGHT: u32 = 4;
+/// Weight of `openOrders.status` of a symbol.
+const LIST_WEIGHT: u32 = 6;
+/// Weight of `openOrders.status` of the account.
+const LIST_ALL_WEIGHT: u32 = 80;
 /// Weight of `order.amend.keepPriority`.
 const TRIM_WEIGHT: u32 = 4;
 
@@ -154,6 +159,20 @@ impl Gateway for BinanceGateway {
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         let target = Target::Client(&order.client.0);
         self.encoder.order_status(id, &order.instrument.symbol, target, now_ms, out);
+    }
+
+    fn lists_open(&self, instruments: usize) -> OpenLists {
+        let each = instruments as u32 * LIST_WEIGHT <= LIST_ALL_WEIGHT;
+        if each { OpenLists::OfEach } else { OpenLists::OfAccount }
+    }
+
+    fn list_open(&mut self, id: u64, of: Option<&Instrument>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.open_orders(id, of.map(|i| &i.symbol), now_ms, out);
+    }
+
+    fn cost_list(&self, of: OpenLists) -> Cost {
+        let weight = if of == OpenLists::OfEach { LIST_WEIGHT } else { LIST_ALL_WEIGHT };
+        Cost { orders: 0, weight }
     }
 
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {

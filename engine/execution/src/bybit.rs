@@ -13,7 +13,9 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{
+    Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, OpenLists, Page, Way,
+};
 use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
@@ -120,6 +122,14 @@ impl Gateway for BybitGateway {
     fn status(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         let history = self.older.has(&order.client);
         self.encoder.order_status(&order.client.0, history, now_ms, out);
+    }
+
+    fn lists_open(&self, _: usize) -> OpenLists {
+        OpenLists::OfAccount
+    }
+
+    fn list_open(&mut self, _: u64, _: Option<&Instrument>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.open_orders("", now_ms, out);
     }
 
     fn cancel_all(&mut self, _: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {

@@ -30,7 +30,9 @@ use bot4_venues::coinbase::token::TokenKeys;
 use bot4_venues::limits::Cost;
 use bot4_venues::place::Place;
 
-use crate::gateway::{Fact, Gateway, Named, NotUnderstood, OrderKey, Page, VenueState, Way};
+use crate::gateway::{
+    Fact, Gateway, Named, NotUnderstood, OpenLists, OrderKey, Page, VenueState, Way,
+};
 use crate::open_list::OpenList;
 use crate::pages::FillPages;
 use crate::requests::Purpose;
@@ -299,6 +301,13 @@ impl Gateway for CoinbaseGateway {
         }
     }
 
+    fn not_placed(&mut self, client: &ClientId) {
+        self.open.take_back(client);
+        if let Some(id) = own(client) {
+            self.sent.retain(|sent| sent.order != id);
+        }
+    }
+
     fn cancel(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         if let Some(id) = self.id_of(order).map(str::to_owned) {
             self.encoder.cancel(core::iter::once(id.as_str()), now_ms, out);
@@ -340,6 +349,14 @@ impl Gateway for CoinbaseGateway {
         };
         self.asked.retain(|(asked, _)| *asked != id);
         self.asked.push((id, form));
+    }
+
+    fn lists_open(&self, _: usize) -> OpenLists {
+        OpenLists::OfAccount
+    }
+
+    fn list_open(&mut self, _: u64, _: Option<&Instrument>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.orders(OrdersOf::Open, "", now_ms, out);
     }
 
     fn cancel_all(&mut self, _: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {

@@ -11,24 +11,22 @@ use bot4_types::{
 use crate::desk_input::DeskInput;
 use crate::foreign::{Declared, Remembered};
 use crate::gateway::{Failure, OrderKey, VenueState};
-use crate::order::{Closing, FillFact, Heard, Order, Who};
+use crate::order::{Closing, FillFact, Heard, Order, Request, Who};
 use crate::table::{Handle, InsertError, OrderTable, TradeLedger};
 
 mod amends;
+mod evidence;
+mod questions;
 mod strangers;
+
+pub use questions::Resting;
 
 /// Reports that wait for room at most; more than a full recovery answer can cause.
 const OUTBOX_MAX: usize = 8_192;
 /// A request without answer is acted on this long after its window.
 const ANSWER_GRACE: Nanos = Nanos::from_millis(500);
-/// "Does not exist" proves non-arrival this long after the request's window.
-const PROOF_AFTER_WINDOW: Nanos = Nanos::from_secs(1);
 /// Between two questions about one order.
 const ASK_EVERY: Nanos = Nanos::from_millis(500);
-/// An open order of which nothing was heard for so long is compared with the venue's word.
-const COMPARE_EVERY: Nanos = Nanos::from_secs(10);
-/// Between two such questions, whatever the orders: they must not use up what cancels need.
-const COMPARE_PACE: Nanos = Nanos::from_millis(250);
 
 /// What the desk counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +94,8 @@ impl DeskCounts {
             _ => return,
         };
         // A fill that comes after another ending is not a second ending.
-        let ends = report.kind == ReportKind::Done || report.state == OrderState::Filled;
+        let filled = report.kind == ReportKind::Fill && report.state == OrderState::Filled;
+        let ends = report.kind == ReportKind::Done || filled;
         *ending += u64::from(ends);
     }
 }
@@ -129,14 +128,16 @@ pub struct Desk {
     outbox: VecDeque<ExecMsg>,
     epoch: RunEpoch,
     window: Nanos,
-    /// When an open order was last asked for without need.
-    compared_at: Nanos,
+    /// What the venue told of its clock.
+    venue_time: evidence::VenueTime,
     /// Highest number of an order that was approved.
     newest: OrderId,
     /// Where; whose orders may be there beside ours, and which are known.
     venue: VenueId,
     declared: Declared,
     others: Remembered,
+    /// Those that are nobody's and were told because a list named them.
+    listed: Remembered,
     /// What was counted.
     pub counts: DeskCounts,
 }
@@ -152,11 +153,12 @@ impl Desk {
             outbox: VecDeque::with_capacity(OUTBOX_MAX),
             epoch,
             window,
-            compared_at: Nanos::ZERO,
+            venue_time: evidence::VenueTime::default(),
             newest: OrderId(0),
             venue: VenueId(0),
             declared: Declared::NONE,
             others: Remembered::new(),
+            listed: Remembered::new(),
             counts: DeskCounts::default(),
         }
     }
@@ -190,7 +192,7 @@ impl Desk {
             // Both are about the record, not about orders.
             DeskInput::Start { .. } | DeskInput::Unrecorded(_) => {}
             DeskInput::Take(ref intent) => return self.take(intent, now),
-            DeskInput::Sent(order) => self.sent(order, now),
+            DeskInput::Sent(order, deadline_ms) => self.sent(order, deadline_ms, now),
             DeskInput::NotSent(order, reason) => self.not_sent(order, now, reason),
             DeskInput::CancelSent(order) => self.cancel_sent(order, now),
             DeskInput::State { key, venue_order, state, cum_qty, reason } => {
@@ -203,8 +205,8 @@ impl Desk {
             DeskInput::CancelFailed(order, failure) => {
                 asked.extend(self.cancel_failed(order, failure, now));
             }
-            DeskInput::AmendSent(order, terms, replaces) => {
-                self.amend_sent(order, terms, replaces, now);
+            DeskInput::AmendSent { order, terms, replaces, deadline_ms } => {
+                self.amend_sent(order, terms, replaces, deadline_ms, now);
             }
             DeskInput::AmendNotSent(order, reason) => self.amend_not_sent(order, reason, now),
             DeskInput::AmendFailed(order, failure) => {
@@ -222,6 +224,16 @@ impl Desk {
                     return Outcome::Nothing;
                 }
             }
+            DeskInput::Compare(max) => {
+                self.compare(now, usize::from(max), asked);
+                if asked.len() == questions {
+                    return Outcome::Nothing;
+                }
+            }
+            DeskInput::Listed { key, venue_order, cum_qty } => {
+                return self.listed(key, venue_order, cum_qty, now);
+            }
+            DeskInput::VenueTime(asked_at, ms) => self.venue_time.told(asked_at, ms),
             DeskInput::Purge => {
                 if self.table.purge(now) == 0 {
                     return Outcome::Nothing;
@@ -253,9 +265,10 @@ impl Desk {
         self.table.insert(Order::new(intent, self.epoch, now), now)
     }
 
-    /// The order was handed to the socket.
-    fn sent(&mut self, id: OrderId, now: Nanos) {
-        let heard = self.table.find(id).map(|o| o.sent(now));
+    /// The order was handed to the socket; the venue refuses it when it arrives after
+    /// `deadline_ms` by its own clock.
+    fn sent(&mut self, id: OrderId, deadline_ms: i64, now: Nanos) {
+        let heard = self.table.find(id).map(|o| o.sent(now, deadline_ms));
         self.push(heard.unwrap_or_default());
     }
 
@@ -297,11 +310,11 @@ impl Desk {
         let asked = std::mem::take(&mut order.asking);
         order.told_qty = order.told_qty.max(cum_qty);
         let end = |state| Closing { state, reason, cum_qty };
-        let proof_after = self.window + PROOF_AFTER_WINDOW;
         let asked_at = order.asked_at;
+        let late = |of: Request| asked && self.venue_time.is_over(of, self.window, asked_at);
         if state == VenueState::Canceled
             && let Some(amend) = order.amend.as_mut().filter(|amend| amend.replaces)
-            && !(asked && asked_at.since(amend.sent_at) > proof_after)
+            && !late(amend.request())
         {
             amend.halfway = Some(end(OrderState::Canceled));
             return;
@@ -415,7 +428,6 @@ impl Desk {
     /// That ends the order only when the venue never had it and it could no longer arrive when
     /// the question was asked.
     fn not_found(&mut self, id: OrderId, asked_at: Nanos, now: Nanos) {
-        let proof_after = self.window + PROOF_AFTER_WINDOW;
         let Some(order) = self.table.find(id) else { return };
         order.asking = false;
         order.touched_at = now;
@@ -427,7 +439,7 @@ impl Desk {
             let lost = order.lost(now);
             return self.push(lost);
         }
-        if asked_at.since(order.sent_at) <= proof_after {
+        if !self.venue_time.is_over(order.request(), self.window, asked_at) {
             return;
         }
         let (reason, cum_qty) = (DoneReason::NotFound, order.cum_qty);
@@ -449,30 +461,6 @@ impl Desk {
         for n in 0..self.table.len() {
             let lost = self.table.nth(n).map(|order| order.lost(now));
             self.push(lost.unwrap_or_default());
-        }
-    }
-
-    /// What should be asked now, by the clock: unanswered orders, unknown ones, orders whose
-    /// fills are missing, and open ones that were silent for long, whose end or fills may have
-    /// been told to nobody. Marks each as being asked. At most `max` questions.
-    fn questions(&mut self, now: Nanos, max: usize, out: &mut Vec<Question>) {
-        for n in 0..self.table.len() {
-            if out.len() >= max {
-                return;
-            }
-            let patience = self.window + ANSWER_GRACE;
-            let Some(order) = self.table.nth(n) else { continue };
-            let compares = now.since(self.compared_at) >= COMPARE_PACE;
-            let Some(question) = question_about(order, now, patience, compares) else { continue };
-            if order.is_quiet() {
-                self.compared_at = now;
-            }
-            order.touched_at = now;
-            let silent = order.state == OrderState::Sent;
-            let lost = if silent { order.lost(now) } else { Heard::default() };
-            (order.asking, order.asked_at) = (true, now);
-            out.push(question);
-            self.push(lost);
         }
     }
 
@@ -540,30 +528,6 @@ impl Desk {
             self.counts.note(&report);
             self.outbox.push_back(ExecMsg::Order(report));
         }
-    }
-}
-
-/// What should be asked about `order` now, if anything.
-fn question_about(order: &Order, now: Nanos, patience: Nanos, compares: bool) -> Option<Question> {
-    let waited = now.since(order.touched_at);
-    if order.state.is_terminal() || order.asking || waited < ASK_EVERY {
-        return None;
-    }
-    match (order.state, order.closing.is_some()) {
-        (_, true) if order.venue_order != 0 => Some(Question::Fills(order.id)),
-        (OrderState::Unknown, _) => Some(Question::Status(order.id)),
-        _ if order.lacks_fills() && order.venue_order != 0 => Some(Question::Fills(order.id)),
-        (OrderState::PendingCancel | OrderState::PendingReplace | OrderState::Sent, _)
-            if waited > patience =>
-        {
-            Some(Question::Status(order.id))
-        }
-        // Amended to what it has filled: it ends, or has ended.
-        _ if order.cum_qty >= order.qty => Some(Question::Status(order.id)),
-        _ if compares && order.is_quiet() && waited > COMPARE_EVERY => {
-            Some(Question::Status(order.id))
-        }
-        _ => None,
     }
 }
 

@@ -31,11 +31,14 @@ pub enum DeskInput {
         declared: Declared,
         /// At which venue.
         venue: VenueId,
+        /// The venue tells its time when it is asked.
+        tells_time: bool,
     },
     /// Risk approved this; a placement is held from now on. A cancel changes nothing yet.
     Take(OrderIntent),
-    /// The order was handed to the socket.
-    Sent(OrderId),
+    /// The order was handed to the socket; the venue refuses it when it arrives after this time of
+    /// its clock, Unix ms.
+    Sent(OrderId, i64),
     /// The order will not be sent.
     NotSent(OrderId, DoneReason),
     /// A cancel of the order was handed to the socket.
@@ -80,8 +83,17 @@ pub enum DeskInput {
     Purge,
     /// So many inputs before this one found no room in the log: a replay ends here.
     Unrecorded(u64),
-    /// An amend of the order to these terms was handed to the socket; `true` when it replaces.
-    AmendSent(OrderId, Terms, bool),
+    /// An amend of the order was handed to the socket.
+    AmendSent {
+        /// Of which order.
+        order: OrderId,
+        /// What it asks for.
+        terms: Terms,
+        /// The venue cancels the order and places another one.
+        replaces: bool,
+        /// The venue refuses it when it arrives after this time of its clock, Unix ms.
+        deadline_ms: i64,
+    },
     /// An approved amend will not be sent.
     AmendNotSent(OrderId, DoneReason),
     /// An amend failed.
@@ -95,6 +107,20 @@ pub enum DeskInput {
         /// Its terms.
         terms: Terms,
     },
+    /// Orders at rest that were silent for longest are compared with the venue's word, so many at
+    /// most. Recorded when it asked for any.
+    Compare(u16),
+    /// A list of open orders names this one.
+    Listed {
+        /// Which.
+        key: OrderKey,
+        /// The venue's number.
+        venue_order: u64,
+        /// Filled so far.
+        cum_qty: Qty,
+    },
+    /// Asked at this time for its clock, the venue told it, Unix ms.
+    VenueTime(Nanos, i64),
 }
 
 fn put_key(key: OrderKey, w: &mut Writer<'_>) {
@@ -204,10 +230,11 @@ impl DeskInput {
     /// The inputs about amends; nothing for the others.
     fn write_amend(&self, w: &mut Writer<'_>) {
         match *self {
-            Self::AmendSent(order, terms, replaces) => {
+            Self::AmendSent { order, terms, replaces, deadline_ms } => {
                 put_order(15, order, w);
                 put_terms(terms, w);
                 w.u8(u8::from(replaces));
+                w.i64(deadline_ms);
             }
             Self::AmendNotSent(order, reason) => {
                 put_order(16, order, w);
@@ -231,7 +258,7 @@ impl DeskInput {
 impl Body for DeskInput {
     fn write(&self, w: &mut Writer<'_>) {
         match *self {
-            Self::Start { orders, instruments, epoch, window, ref declared, venue } => {
+            Self::Start { orders, instruments, epoch, window, ref declared, venue, tells_time } => {
                 w.u8(0);
                 w.u32(orders);
                 w.u16(instruments);
@@ -239,12 +266,16 @@ impl Body for DeskInput {
                 w.u64(window.0);
                 declared.write(w);
                 w.u8(venue.0);
+                w.u8(u8::from(tells_time));
             }
             Self::Take(ref intent) => {
                 w.u8(1);
                 intent.write(w);
             }
-            Self::Sent(order) => put_order(2, order, w),
+            Self::Sent(order, deadline_ms) => {
+                put_order(2, order, w);
+                w.i64(deadline_ms);
+            }
             Self::NotSent(order, reason) => {
                 put_order(3, order, w);
                 w.u8(reason as u8);
@@ -288,10 +319,25 @@ impl Body for DeskInput {
                 w.u8(14);
                 w.u64(count);
             }
-            Self::AmendSent(..)
+            Self::AmendSent { .. }
             | Self::AmendNotSent(..)
             | Self::AmendFailed(..)
             | Self::Terms { .. } => self.write_amend(w),
+            Self::Compare(max) => {
+                w.u8(19);
+                w.u16(max);
+            }
+            Self::Listed { key, venue_order, cum_qty } => {
+                w.u8(20);
+                put_key(key, w);
+                w.u64(venue_order);
+                w.i64(cum_qty.0);
+            }
+            Self::VenueTime(asked_at, ms) => {
+                w.u8(21);
+                w.u64(asked_at.0);
+                w.i64(ms);
+            }
         }
     }
 
@@ -305,9 +351,11 @@ impl Body for DeskInput {
                 declared: Declared::read(r)?,
                 // Journals of earlier versions know one.
                 venue: VenueId(r.u8().unwrap_or(0)),
+                tells_time: r.u8().unwrap_or(0) != 0,
             },
             1 => Self::Take(OrderIntent::read(r)?),
-            2 => Self::Sent(OrderId(r.u64()?)),
+            // Earlier versions did not say until when.
+            2 => Self::Sent(OrderId(r.u64()?), r.i64().unwrap_or(i64::MIN)),
             3 => Self::NotSent(OrderId(r.u64()?), DoneReason::from_raw(r.u8()?)?),
             4 => Self::CancelSent(OrderId(r.u64()?)),
             5 => Self::State {
@@ -331,10 +379,18 @@ impl Body for DeskInput {
             12 => Self::Clock(r.u16()?),
             13 => Self::Purge,
             14 => Self::Unrecorded(r.u64()?),
-            15 => Self::AmendSent(OrderId(r.u64()?), take_terms(r)?, r.u8()? != 0),
+            15 => Self::AmendSent {
+                order: OrderId(r.u64()?),
+                terms: take_terms(r)?,
+                replaces: r.u8()? != 0,
+                deadline_ms: r.i64().unwrap_or(i64::MIN),
+            },
             16 => Self::AmendNotSent(OrderId(r.u64()?), DoneReason::from_raw(r.u8()?)?),
             17 => Self::AmendFailed(OrderId(r.u64()?), take_failure(r)?),
             18 => Self::Terms { key: take_key(r)?, venue_order: r.u64()?, terms: take_terms(r)? },
+            19 => Self::Compare(r.u16()?),
+            20 => Self::Listed { key: take_key(r)?, venue_order: r.u64()?, cum_qty: Qty(r.i64()?) },
+            21 => Self::VenueTime(Nanos(r.u64()?), r.i64()?),
             _ => return None,
         })
     }
@@ -394,9 +450,12 @@ mod tests {
                 window: Nanos(n),
                 declared: Declared::of(["web_", "x"]).expect("short"),
                 venue: VenueId(1),
+                tells_time: true,
             },
             DeskInput::Take(intent(n)),
-            DeskInput::Sent(order),
+            DeskInput::Sent(order, n as i64),
+            DeskInput::Compare(3),
+            DeskInput::VenueTime(Nanos(n), -1),
             DeskInput::NotSent(order, DoneReason::Killed),
             DeskInput::CancelSent(order),
             DeskInput::NotFound(order, Nanos(1)),
@@ -405,11 +464,12 @@ mod tests {
             DeskInput::Clock(32),
             DeskInput::Purge,
             DeskInput::Unrecorded(n),
-            DeskInput::AmendSent(
+            DeskInput::AmendSent {
                 order,
-                Terms { price: Price(-1), qty: Qty(n as i64) },
-                n.is_multiple_of(2),
-            ),
+                terms: Terms { price: Price(-1), qty: Qty(n as i64) },
+                replaces: n.is_multiple_of(2),
+                deadline_ms: n as i64,
+            },
             DeskInput::AmendNotSent(order, DoneReason::Window),
         ];
         for failure in failures {
@@ -424,6 +484,7 @@ mod tests {
             all.push(DeskInput::Fill { key, venue_order: n, instrument, fill });
             let terms = Terms { price: Price(5), qty: Qty(-6) };
             all.push(DeskInput::Terms { key, venue_order: n, terms });
+            all.push(DeskInput::Listed { key, venue_order: n, cum_qty: Qty(6) });
             for state in STATES {
                 let (cum_qty, reason) = (Qty(6), DoneReason::Expired);
                 all.push(DeskInput::State { key, venue_order: n, state, cum_qty, reason });

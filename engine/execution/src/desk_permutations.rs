@@ -117,7 +117,7 @@ impl Deeds {
             (intent.kind, intent.trigger) = (OrderKind::StopLossLimit, Price(90));
         }
         desk.admit(&intent, now).expect("room");
-        desk.sent(id, now);
+        desk.sent(id, i64::MIN, now);
         if self.cancel {
             desk.cancel_sent(id, now);
         }

@@ -12,7 +12,7 @@ fn approved(order: u64, qty: i64) -> OrderIntent {
 fn desk() -> Desk {
     let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1));
     desk.admit(&approved(1, 10), Nanos(1)).expect("room");
-    desk.sent(OrderId(1), Nanos(2));
+    desk.sent(OrderId(1), i64::MIN, Nanos(2));
     desk
 }
 
@@ -52,7 +52,9 @@ fn check_reports(all: &[OrderReport]) {
     }
     let booked: i64 = all.iter().filter(|r| r.kind == ReportKind::Fill).map(|r| r.last_qty.0).sum();
     assert_eq!(booked, all.last().map_or(0, |r| r.cum_qty.0));
-    let endings = all.iter().filter(|r| r.state.is_terminal()).count();
+    // That something contradicts an ending is no second one.
+    let word = |r: &&OrderReport| r.kind != ReportKind::Contradicted;
+    let endings = all.iter().filter(word).filter(|r| r.state.is_terminal()).count();
     assert!(endings <= 1, "an order ends once");
 }
 
@@ -220,7 +222,7 @@ fn second_order(desk: &mut Desk, instrument: u16) {
     let intent =
         OrderIntent { instrument: InstrumentId(instrument), side: Side::Sell, ..approved(2, 10) };
     desk.admit(&intent, Nanos(1)).expect("room");
-    desk.sent(OrderId(2), Nanos(2));
+    desk.sent(OrderId(2), i64::MIN, Nanos(2));
 }
 
 /// Part of the order filled while nobody listened: its state alone tells the quantity.
@@ -270,7 +272,7 @@ fn both_legs_of_a_self_trade_are_booked() {
 fn a_venue_number_names_an_order_of_its_instrument_only() {
     let mut desk = Desk::new(64, 2, RunEpoch(1), Nanos::from_secs(1));
     desk.admit(&approved(1, 10), Nanos(1)).expect("room");
-    desk.sent(OrderId(1), Nanos(2));
+    desk.sent(OrderId(1), i64::MIN, Nanos(2));
     second_order(&mut desk, 1);
     let open = VenueState::Open;
     for order in [1, 2] {
@@ -376,10 +378,11 @@ fn a_silent_order_is_compared_with_the_venues_word() {
     let asked_at = |desk: &mut Desk, ms: u64| {
         let mut asked = Vec::new();
         desk.questions(Nanos::from_millis(ms), 8, &mut asked);
+        desk.compare(Nanos::from_millis(ms), 8, &mut asked);
         asked
     };
-    assert_eq!(asked_at(&mut desk, 9_900), []);
-    assert_eq!(asked_at(&mut desk, 10_100), [Question::Status(OrderId(1))]);
+    assert_eq!(asked_at(&mut desk, 400), []);
+    assert_eq!(asked_at(&mut desk, 600), [Question::Status(OrderId(1))]);
     assert_eq!(asked_at(&mut desk, 30_000), [], "the answer is awaited");
     tell(&mut desk, Told::State(VenueState::Canceled, 4));
     assert_eq!(desk.open(), 1, "four of it were filled, and nobody heard of that");
@@ -388,12 +391,122 @@ fn a_silent_order_is_compared_with_the_venues_word() {
     assert_eq!(desk.open(), 0);
 }
 
+/// None of a hundred orders waits behind the others: the one of which nothing was heard for
+/// longest is next.
+#[test]
+fn every_order_at_rest_has_its_turn() {
+    let mut desk = Desk::new(256, 1, RunEpoch(1), Nanos::from_secs(1));
+    for n in 1..=100 {
+        desk.admit(&approved(n, 10), Nanos(n)).expect("room");
+        desk.sent(OrderId(n), i64::MIN, Nanos(n));
+        let key = OrderKey::Own(OrderId(n));
+        desk.state_told(key, n, VenueState::Open, Qty(0), DoneReason::None, Nanos(n));
+    }
+    let mut turns: Vec<u64> = Vec::new();
+    for step in 1..=200 {
+        let (now, mut asked) = (Nanos::from_millis(500 + step * 100), Vec::new());
+        desk.compare(now, 1, &mut asked);
+        let Some(Question::Status(order)) = asked.pop() else { panic!("nothing at {step}") };
+        desk.unanswered(order);
+        turns.push(order.0);
+    }
+    let round: Vec<u64> = (1..=100).collect();
+    assert_eq!((&turns[..100], &turns[100..]), (&round[..], &round[..]));
+    let resting = desk.resting(Nanos::from_millis(20_500), Nanos::from_secs(9));
+    assert_eq!((resting.due, resting.age_max), (10, Nanos::from_millis(9_900)));
+}
+
+fn listed(desk: &mut Desk, key: OrderKey, venue_order: u64, ms: u64) -> Outcome {
+    let input = DeskInput::Listed { key, venue_order, cum_qty: Qty(2) };
+    desk.apply(&input, Nanos::from_millis(ms), &mut Vec::new())
+}
+
+#[test]
+fn a_list_speaks_of_what_rests_and_of_nothing_else() {
+    let (mut desk, own) = (desk(), OrderKey::Own(OrderId(1)));
+    assert_eq!(listed(&mut desk, own, 7, 10), Outcome::Nothing, "the answer is on its way");
+    tell(&mut desk, Told::State(VenueState::Open, 0));
+    assert_eq!(listed(&mut desk, own, 7, 5_000), Outcome::Changed);
+    assert_eq!(desk.resting(Nanos::from_secs(6), Nanos::from_secs(2)).due, 0, "two are missing");
+    let mut asked = Vec::new();
+    desk.questions(Nanos::from_secs(6), 8, &mut asked);
+    assert_eq!(asked, [Question::Fills(OrderId(1))], "it counts fills that nobody heard of");
+    tell(&mut desk, Told::Fill(11, 2));
+    desk.cancel_sent(OrderId(1), Nanos::from_secs(7));
+    tell(&mut desk, Told::State(VenueState::Canceled, 2));
+    desk.outbox().clear();
+    assert_eq!(listed(&mut desk, own, 7, 7_100), Outcome::Nothing, "older than its end");
+    assert!(desk.outbox().is_empty());
+}
+
+#[test]
+fn a_listed_order_that_must_not_be_there_is_told_once() {
+    let mut desk = desk();
+    let foreign = |desk: &mut Desk| {
+        desk.outbox()
+            .drain(..)
+            .filter(|m| matches!(m, ExecMsg::Foreign { declared: false, .. }))
+            .count()
+    };
+    let web = OrderKey::Foreign(ClientText::new("web_1").expect("short"));
+    listed(&mut desk, web, 99, 10);
+    listed(&mut desk, web, 99, 5_000);
+    assert_eq!((foreign(&mut desk), desk.counts.foreign_orders), (1, 1));
+    // One of ours that ended and was forgotten rests all the same.
+    tell(&mut desk, Told::State(VenueState::Canceled, 0));
+    assert_eq!(desk.table.purge(Nanos::from_secs(60)), 1);
+    for ms in [61_000, 66_000] {
+        listed(&mut desk, OrderKey::Own(OrderId(1)), 7, ms);
+    }
+    assert_eq!((foreign(&mut desk), desk.counts.contradictions), (1, 1));
+}
+
+/// The venue's clock steps back between the send and the question: what our own clock takes for
+/// proof is none, because the request may still be taken.
+#[test]
+fn a_clock_that_stepped_back_proves_nothing_until_it_has_caught_up() {
+    let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1)).timed(true);
+    desk.admit(&approved(1, 10), Nanos(1)).expect("room");
+    let deadline_ms = 1_000_000;
+    let apply = |desk: &mut Desk, input: DeskInput, ms: u64| {
+        desk.apply(&input, Nanos::from_millis(ms), &mut Vec::new());
+    };
+    apply(&mut desk, DeskInput::Sent(OrderId(1), deadline_ms), 0);
+    apply(&mut desk, DeskInput::PlaceFailed(OrderId(1), Failure::OutcomeUnknown), 100);
+    // Asked after three seconds; by then the venue's clock went back by two of them.
+    for (asked_ms, venue_ms, unknown) in
+        [(3_000, deadline_ms, 1), (3_900, deadline_ms + 900, 1), (4_000, deadline_ms + 1_000, 0)]
+    {
+        let asked = Nanos::from_millis(asked_ms);
+        apply(&mut desk, DeskInput::VenueTime(asked, venue_ms), asked_ms + 10);
+        apply(&mut desk, DeskInput::NotFound(OrderId(1), asked), asked_ms + 20);
+        assert_eq!(desk.unknown(), unknown, "asked at {asked_ms} ms");
+    }
+    let last = reports(&mut desk).pop().expect("an ending");
+    assert_eq!((last.state, last.reason), (OrderState::Rejected, DoneReason::NotFound));
+}
+
+/// Two endings that cannot both be: the second is evidence that our account and the venue's differ,
+/// and risk hears of it.
+#[test]
+fn an_ending_that_contradicts_another_reaches_risk() {
+    let mut desk = desk();
+    tell(&mut desk, Told::State(VenueState::Canceled, 0));
+    desk.outbox().clear();
+    tell(&mut desk, Told::State(VenueState::Canceled, 0));
+    assert!(reports(&mut desk).is_empty(), "told twice is no contradiction");
+    tell(&mut desk, Told::State(VenueState::Filled, 0));
+    let told = reports(&mut desk).pop().expect("told");
+    assert_eq!((told.kind, told.state), (ReportKind::Contradicted, OrderState::Canceled));
+    assert_eq!((desk.counts.contradictions, desk.counts.canceled, desk.counts.filled), (1, 1, 0));
+}
+
 fn waiting_desk() -> Desk {
     let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1));
     let kind = bot4_types::OrderKind::StopLossLimit;
     let intent = OrderIntent { kind, trigger: Price(90), ..approved(1, 10) };
     desk.admit(&intent, Nanos(1)).expect("room");
-    desk.sent(OrderId(1), Nanos(2));
+    desk.sent(OrderId(1), i64::MIN, Nanos(2));
     desk
 }
 

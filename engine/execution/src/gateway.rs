@@ -231,6 +231,17 @@ pub enum AmendWay {
     Replace,
 }
 
+/// What a list of open orders, as a venue gives it, is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenLists {
+    /// There is none.
+    None,
+    /// One instrument.
+    OfEach,
+    /// The whole account; its first page where there are several.
+    OfAccount,
+}
+
 /// Something that is about to be sent, for what the venue counts by itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Act<'a> {
@@ -299,6 +310,12 @@ pub trait Gateway: Send {
     }
     /// Places an order of a kind that the venue [takes](Self::takes).
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>);
+    /// What [`place`](Self::place) wrote last was not sent: there is no order of this name.
+    fn not_placed(&mut self, _: &ClientId) {}
+    /// The venue tells its time when it is asked.
+    fn tells_time(&self) -> bool {
+        true
+    }
     /// How `change` can be asked for. A dialect that says nothing takes no amends: the router
     /// cancels and places.
     fn amend_way(&self, _change: &Change) -> AmendWay {
@@ -322,6 +339,16 @@ pub trait Gateway: Send {
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for an order's state.
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
+    /// What a list of open orders is of, for an account of so many instruments.
+    fn lists_open(&self, _instruments: usize) -> OpenLists {
+        OpenLists::None
+    }
+    /// Asks for what is open of an instrument, or of the account.
+    fn list_open(&mut self, _: u64, _: Option<&Instrument>, _now_ms: i64, _out: &mut Vec<u8>) {}
+    /// What such a list costs.
+    fn cost_list(&self, _: OpenLists) -> Cost {
+        self.cost_query()
+    }
     /// Cancels everything open of an instrument, or as much of it as one message can. Nothing
     /// written: nothing is open.
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>);

@@ -16,7 +16,9 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{
+    Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, OpenLists, Page, Way,
+};
 use crate::open_list::OpenList;
 use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
@@ -85,7 +87,8 @@ impl Gateway for KrakenGateway {
 
     fn ways(&self) -> fn(&Purpose) -> Way {
         |purpose| match purpose {
-            Purpose::Status(_) | Purpose::FillsOf(_) | Purpose::FillsAfter(..) => Way::Rest,
+            Purpose::Status(_) | Purpose::ListOpen(_) => Way::Rest,
+            Purpose::FillsOf(_) | Purpose::FillsAfter(..) => Way::Rest,
             Purpose::Balances => Way::Rest,
             _ => Way::Orders,
         }
@@ -151,6 +154,13 @@ impl Gateway for KrakenGateway {
         }
     }
 
+    fn not_placed(&mut self, client: &ClientId) {
+        self.open.take_back(client);
+        if let Some((_, own)) = ClientId::parse(&client.0) {
+            self.placed.remove(&own);
+        }
+    }
+
     /// In place, which costs less of the counters than a cancel; the venue counts what is filled in
     /// the quantity, so that a fill in the meantime makes it no larger.
     fn amend_way(&self, change: &Change) -> AmendWay {
@@ -184,6 +194,14 @@ impl Gateway for KrakenGateway {
         } else {
             self.encoder.open_orders(Some(client), now_ms, out);
         }
+    }
+
+    fn lists_open(&self, _: usize) -> OpenLists {
+        OpenLists::OfAccount
+    }
+
+    fn list_open(&mut self, _: u64, _: Option<&Instrument>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.open_orders(None, now_ms, out);
     }
 
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
@@ -242,7 +260,7 @@ impl Gateway for KrakenGateway {
     fn decode_page(&mut self, page: &Page<'_>, facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let kind = match page.purpose {
             Purpose::Logon(_) => PageKind::Token,
-            Purpose::Status(_) => PageKind::Orders,
+            Purpose::Status(_) | Purpose::ListOpen(_) => PageKind::Orders,
             Purpose::FillsAfter(..) | Purpose::FillsOf(_) => PageKind::Fills,
             Purpose::Balances => PageKind::Balances,
             _ => PageKind::Other,

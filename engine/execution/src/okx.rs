@@ -4,7 +4,7 @@
 //! the wait. The venue has no request that cancels everything of an instrument; what is open is
 //! known here by its client ids, and cancelled in batches.
 
-use bot4_types::{Instrument, InstrumentTable, Nanos, RunEpoch};
+use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, RunEpoch};
 use bot4_venues::okx::SILENCE_S_MAX;
 use bot4_venues::okx::orders::{self, DEAD_MAN_S, Encoder};
 use bot4_venues::okx::private::{PageKind, PrivateDecoder};
@@ -12,7 +12,9 @@ use bot4_venues::place::Place;
 use bot4_venues::secret::SecretKeys;
 use bot4_venues::session::KeepAlive;
 
-use crate::gateway::{Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, Page, Way};
+use crate::gateway::{
+    Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, OpenLists, Page, Way,
+};
 use crate::open_list::OpenList;
 use crate::pages::FillPages;
 use crate::requests::Purpose;
@@ -101,6 +103,10 @@ impl Gateway for OkxGateway {
         self.open.push(order.instrument.id, order.client);
     }
 
+    fn not_placed(&mut self, client: &ClientId) {
+        self.open.take_back(client);
+    }
+
     /// In place; the venue counts what is filled in the quantity, so that a fill in the meantime
     /// makes it no larger.
     fn amend_way(&self, change: &Change) -> AmendWay {
@@ -124,6 +130,14 @@ impl Gateway for OkxGateway {
 
     fn status(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         self.encoder.order_status(&order.instrument.symbol, &order.client.0, now_ms, out);
+    }
+
+    fn lists_open(&self, _: usize) -> OpenLists {
+        OpenLists::OfAccount
+    }
+
+    fn list_open(&mut self, _: u64, _: Option<&Instrument>, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.open_orders("", now_ms, out);
     }
 
     fn cancel_all(&mut self, id: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
@@ -173,7 +187,7 @@ impl Gateway for OkxGateway {
 
     fn decode_page(&mut self, page: &Page<'_>, facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
         let kind = match page.purpose {
-            Purpose::Status(_) => PageKind::Orders,
+            Purpose::Status(_) | Purpose::ListOpen(_) => PageKind::Orders,
             Purpose::FillsAfter(..) | Purpose::FillsOf(_) => PageKind::Fills,
             _ => PageKind::Other,
         };

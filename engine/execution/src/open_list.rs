@@ -1,6 +1,8 @@
 //! Orders that were placed and not told ended, by their client ids: at venues that have no request
 //! for cancelling everything of an instrument, they are cancelled in batches.
 
+use std::collections::BTreeMap;
+
 use bot4_types::{ClientId, InstrumentId, limits};
 use bot4_venues::account::{OrderRow, RowState};
 
@@ -8,13 +10,13 @@ use bot4_venues::account::{OrderRow, RowState};
 #[derive(Debug)]
 pub(crate) struct OpenList {
     open: Vec<(InstrumentId, ClientId)>,
-    /// How many of an instrument's, from the newest on, the last batch came to.
-    canceled: usize,
+    /// How many of each instrument's, from the newest on, its last batch came to.
+    canceled: BTreeMap<InstrumentId, usize>,
 }
 
 impl Default for OpenList {
     fn default() -> Self {
-        Self { open: Vec::with_capacity(limits::ORDERS_OPEN_MAX), canceled: 0 }
+        Self { open: Vec::with_capacity(limits::ORDERS_OPEN_MAX), canceled: BTreeMap::new() }
     }
 }
 
@@ -28,12 +30,19 @@ impl OpenList {
         self.open.push((instrument, client));
     }
 
+    /// Forgets the newest order of this name: it was not sent.
+    pub fn take_back(&mut self, client: &ClientId) {
+        if let Some(at) = self.open.iter().rposition(|(_, name)| name == client) {
+            self.open.remove(at);
+        }
+    }
+
     /// Forgets the orders that have ended.
     pub fn note(&mut self, rows: &[OrderRow]) {
         for row in rows.iter().filter(|row| row.state != RowState::Open) {
             let at = self.open.iter().position(|(_, client)| client.0 == *row.client.as_bytes());
             if let Some(at) = at {
-                self.open.swap_remove(at);
+                self.open.remove(at);
             }
         }
     }
@@ -48,9 +57,10 @@ impl OpenList {
     pub fn batch(&mut self, instrument: InstrumentId, most: usize) -> Vec<ClientId> {
         let of = |(i, client): &'_ (InstrumentId, ClientId)| (*i == instrument).then_some(*client);
         let all: Vec<ClientId> = self.open.iter().rev().filter_map(of).collect();
-        let from = if self.canceled < all.len() { self.canceled } else { 0 };
+        let canceled = self.canceled.entry(instrument).or_default();
+        let from = if *canceled < all.len() { *canceled } else { 0 };
         let batch = &all[from..all.len().min(from + most)];
-        self.canceled = from + batch.len();
+        *canceled = from + batch.len();
         batch.to_vec()
     }
 }
@@ -85,5 +95,31 @@ mod tests {
         list.note(&(1..=25).map(row).collect::<Vec<_>>());
         assert_eq!(list.batch(instrument, 20), [5, 4, 3, 2, 1].map(name));
         assert_eq!(list.batch(InstrumentId(1), 20), [name(26)]);
+    }
+
+    /// How far one instrument's batches came says nothing of another's.
+    #[test]
+    fn each_instrument_goes_on_where_its_own_batches_ended() {
+        let (mut list, [a, b]) = (OpenList::default(), [InstrumentId(0), InstrumentId(1)]);
+        let name = |order| ClientId::new(RunEpoch(3), OrderId(order));
+        (1..=3).for_each(|order| list.push(a, name(order)));
+        (4..=8).for_each(|order| list.push(b, name(order)));
+        for _ in 0..3 {
+            assert_eq!(list.batch(a, 20), [3, 2, 1].map(name));
+            assert_eq!(list.batch(b, 20), [8, 7, 6, 5, 4].map(name));
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_in_the_list() {
+        let (mut list, instrument) = (OpenList::default(), InstrumentId(0));
+        let name = |order| ClientId::new(RunEpoch(3), OrderId(order));
+        (1..=3).for_each(|order| list.push(instrument, name(order)));
+        list.take_back(&name(2));
+        list.take_back(&name(9));
+        assert_eq!(
+            (list.count(instrument), list.batch(instrument, 20)),
+            (2, [3, 1].map(name).to_vec())
+        );
     }
 }

@@ -47,6 +47,8 @@ pub struct Order {
     pub venue_order: u64,
     /// When it was handed to the socket.
     pub sent_at: Nanos,
+    /// The venue refuses it when it arrives after this time of its clock, Unix ms.
+    pub deadline_ms: i64,
     /// Last change or question, for timeouts.
     pub touched_at: Nanos,
     /// A status question is on its way.
@@ -79,8 +81,27 @@ pub struct Amend {
     pub replaces: bool,
     /// When it was handed to the socket.
     pub sent_at: Nanos,
+    /// The venue refuses it when it arrives after this time of its clock, Unix ms.
+    pub deadline_ms: i64,
     /// The cancelling half was told: the ending, if the placing half never comes.
     pub halfway: Option<Closing>,
+}
+
+impl Amend {
+    /// Its sending.
+    #[must_use]
+    pub const fn request(&self) -> Request {
+        Request { sent_at: self.sent_at, deadline_ms: self.deadline_ms }
+    }
+}
+
+/// When a request left and until when the venue takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// When it was handed to the socket.
+    pub sent_at: Nanos,
+    /// Until when, by the venue's clock, Unix ms.
+    pub deadline_ms: i64,
 }
 
 /// An ending as the venue told it.
@@ -158,6 +179,7 @@ impl Order {
             told_qty: Qty(0),
             venue_order: 0,
             sent_at: now,
+            deadline_ms: i64::MIN,
             touched_at: now,
             asking: false,
             asked_at: Nanos::ZERO,
@@ -170,14 +192,21 @@ impl Order {
     }
 
     /// It was handed to the socket.
-    pub fn sent(&mut self, now: Nanos) -> Heard {
+    pub fn sent(&mut self, now: Nanos, deadline_ms: i64) -> Heard {
         let step = self.step(Event::Sent);
         let report = matches!(step, Step::To(_)).then(|| {
             self.sent_at = now;
+            self.deadline_ms = deadline_ms;
             self.touched_at = now;
             self.report(now, ReportKind::Sent, DoneReason::None)
         });
-        Heard::of(step, report)
+        self.heard(now, step, report)
+    }
+
+    /// Its placement.
+    #[must_use]
+    pub const fn request(&self) -> Request {
+        Request { sent_at: self.sent_at, deadline_ms: self.deadline_ms }
     }
 
     /// It never left the engine. Only of an order that did not: anything else needs the venue's
@@ -188,7 +217,7 @@ impl Order {
             self.touched_at = now;
             self.report(now, ReportKind::Done, reason)
         });
-        Heard::of(step, report)
+        self.heard(now, step, report)
     }
 
     /// It rests at the venue and nothing about it is in doubt: asking for it is no hurry.
@@ -252,7 +281,7 @@ impl Order {
     pub fn cancel_sent(&mut self, now: Nanos) -> Heard {
         let step = self.step(Event::CancelSent);
         if step == Step::Invalid {
-            return Heard::of(step, None);
+            return self.heard(now, step, None);
         }
         self.touched_at = now;
         Heard::of(step, Some(self.report(now, ReportKind::CancelSent, DoneReason::None)))
@@ -265,16 +294,22 @@ impl Order {
             self.touched_at = now;
             self.report(now, ReportKind::CancelRejected, reason)
         });
-        Heard::of(step, report)
+        self.heard(now, step, report)
     }
 
     /// An amend was handed to the socket.
-    pub fn amend_sent(&mut self, now: Nanos, terms: Terms, replaces: bool) -> Heard {
+    pub fn amend_sent(
+        &mut self,
+        now: Nanos,
+        terms: Terms,
+        replaces: bool,
+        deadline_ms: i64,
+    ) -> Heard {
         let step = self.step(Event::AmendSent);
         if step == Step::Invalid {
-            return Heard::of(step, None);
+            return self.heard(now, step, None);
         }
-        self.amend = Some(Amend { terms, replaces, sent_at: now, halfway: None });
+        self.amend = Some(Amend { terms, replaces, sent_at: now, deadline_ms, halfway: None });
         self.touched_at = now;
         Heard::of(step, Some(self.report(now, ReportKind::AmendSent, DoneReason::None)))
     }
@@ -365,7 +400,7 @@ impl Order {
         let step = transitions::step(self.state, event);
         match step {
             Step::To(_) => match self.closing {
-                Some(held) if held.state != closing.state => Heard::of(Step::Invalid, None),
+                Some(held) if held.state != closing.state => self.heard(now, Step::Invalid, None),
                 Some(_) => Heard::default(),
                 None => {
                     self.closing = Some(closing);
@@ -374,7 +409,7 @@ impl Order {
                 }
             },
             Step::Doubt => Heard { contradicts: true, ..self.lost(now) },
-            _ => Heard::of(step, None),
+            _ => self.heard(now, step, None),
         }
     }
 
@@ -384,7 +419,8 @@ impl Order {
         if self.state.is_terminal() {
             // Its fills completed it: an ending as filled is what they say, any other is not.
             self.closing = None;
-            return Heard::of(self.step(event_of(closing.state)), None);
+            let step = self.step(event_of(closing.state));
+            return self.heard(now, step, None);
         }
         if self.cum_qty < closing.cum_qty {
             return Heard::default();
@@ -409,6 +445,14 @@ impl Order {
             _ => self.report(now, ReportKind::Lost, DoneReason::None),
         };
         Heard::of(step, Some(report))
+    }
+
+    /// What came of an event. A contradiction that has no report of its own gets one: it is
+    /// evidence that our account of the order and the venue's differ, and risk must know.
+    fn heard(&mut self, now: Nanos, step: Step, report: Option<OrderReport>) -> Heard {
+        let silent = step == Step::Invalid && report.is_none();
+        let word = silent.then(|| self.report(now, ReportKind::Contradicted, DoneReason::None));
+        Heard::of(step, report.or(word))
     }
 
     /// Moves on as the table says.

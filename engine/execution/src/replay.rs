@@ -139,7 +139,15 @@ impl Replayer {
     ) -> Result<Option<OrderIntent>, ReplayError> {
         match (*input, &mut self.desk) {
             (
-                DeskInput::Start { orders, instruments, epoch, window, declared, venue },
+                DeskInput::Start {
+                    orders,
+                    instruments,
+                    epoch,
+                    window,
+                    declared,
+                    venue,
+                    tells_time,
+                },
                 desk @ None,
             ) => {
                 if orders > SIZE_MAX {
@@ -147,7 +155,7 @@ impl Replayer {
                 }
                 self.epoch = epoch;
                 let made = Desk::new(orders as usize, instruments.into(), epoch, window);
-                *desk = Some(made.declaring(venue, declared));
+                *desk = Some(made.declaring(venue, declared).timed(tells_time));
                 Ok(None)
             }
             (DeskInput::Unrecorded(count), _) => Err(ReplayError::Unrecorded(entry.seq, count)),
@@ -220,7 +228,7 @@ mod tests {
         let states = [VenueState::Open, VenueState::Canceled, VenueState::Filled];
         match rng.below(12) {
             0..3 => DeskInput::Take(intent(order.0)),
-            3..5 => DeskInput::Sent(order),
+            3..5 => DeskInput::Sent(order, 0),
             5 => DeskInput::CancelSent(order),
             6 => {
                 let (state, cum_qty) = (states[rng.below(3) as usize], qty);
@@ -251,7 +259,9 @@ mod tests {
         let window = Nanos::from_secs(1);
         let (declared, venue) = (Declared::NONE, VenueId(0));
         let (orders, epoch) = (32, RunEpoch(7));
-        let start = DeskInput::Start { orders, instruments: 1, epoch, window, declared, venue };
+        let (instruments, tells_time) = (1, false);
+        let start =
+            DeskInput::Start { orders, instruments, epoch, window, declared, venue, tells_time };
         push(LogKind::Desk, 0, &|w| start.write(w));
         for at in 1..800 {
             let input = input(&mut rng);

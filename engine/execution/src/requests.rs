@@ -23,6 +23,8 @@ pub enum Purpose {
     Amend(OrderId),
     /// A question for an order's state.
     Status(OrderId),
+    /// What is open of an instrument, or of the account.
+    ListOpen(Option<InstrumentId>),
     /// Fills of an order.
     FillsOf(OrderId),
     /// Fills of an instrument after this trade id.
@@ -38,7 +40,15 @@ impl Purpose {
     #[must_use]
     pub const fn is_question(&self) -> bool {
         use Purpose as P;
-        matches!(self, P::Status(_) | P::FillsOf(_) | P::FillsAfter(..) | P::Balances | P::Time)
+        matches!(
+            self,
+            P::Status(_)
+                | P::ListOpen(_)
+                | P::FillsOf(_)
+                | P::FillsAfter(..)
+                | P::Balances
+                | P::Time
+        )
     }
 }
 
@@ -119,6 +129,11 @@ impl Requests {
     #[must_use]
     pub fn any(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
         self.pending.iter().any(|p| wanted(&p.purpose))
+    }
+
+    /// The unanswered requests, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.pending.iter()
     }
 
     /// Number of unanswered requests.

@@ -2,13 +2,12 @@
 
 use bot4_lanes::{Fault, Phase, Probe};
 use bot4_types::{DoneReason, ExecMsg, Nanos, OrderId};
-use bot4_venues::limits::Cost;
 use bot4_wire::ConnError;
 
 use crate::agent::{ExecutionAgent, MESSAGES, NOT_UNDERSTOOD, RECONNECTS, SESSION_READY};
 use crate::desk::Question;
 use crate::desk_input::DeskInput;
-use crate::gateway::{Act, Fact, Failure, Named, OrderKey, Page, Way};
+use crate::gateway::{Act, Fact, Failure, Named, OrderKey, Page, VenueState, Way};
 use crate::link::{Heard, SessionState, Step};
 use crate::requests::{Pending, Purpose};
 
@@ -85,6 +84,7 @@ impl ExecutionAgent {
             self.counters.add(NOT_UNDERSTOOD, 1);
             return Err(ConnError::ClosedByPeer(None));
         }
+        self.listing = self.is_list();
         for i in 0..self.facts.len() {
             let fact = self.facts[i];
             self.apply(fact, now, probe, t0)?;
@@ -111,6 +111,15 @@ impl ExecutionAgent {
                 }
             }
             Fact::Pause(until_ms) => self.limited(until_ms, true, false, now),
+            Fact::Order {
+                key,
+                venue_order,
+                state: VenueState::Open | VenueState::Untriggered,
+                cum_qty,
+                ..
+            } if self.listing => {
+                self.feed(DeskInput::Listed { key, venue_order, cum_qty }, now);
+            }
             Fact::Order { key, venue_order, state, cum_qty, reason } => {
                 let told = DeskInput::State { key, venue_order, state, cum_qty, reason };
                 self.feed(told, now);
@@ -120,7 +129,7 @@ impl ExecutionAgent {
             }
             // Of no use but to an amend on its way: no record is spent on the others.
             Fact::Terms { key, venue_order, terms } => {
-                if self.desk.awaits_terms(key) {
+                if !self.listing && self.desk.awaits_terms(key) {
                     self.feed(DeskInput::Terms { key, venue_order, terms }, now);
                 }
             }
@@ -132,7 +141,7 @@ impl ExecutionAgent {
             }
             Fact::Time(ms) => self.venue_ms = Some(ms),
             Fact::Usage(usage) => {
-                let unanswered = Cost::default();
+                let unanswered = self.under_way();
                 self.budget.observe(self.wall.unix_ms(now), &usage, unanswered);
             }
             Fact::Leaving => return Err(ConnError::ClosedByPeer(None)),
@@ -169,6 +178,7 @@ impl ExecutionAgent {
             }
             Purpose::Time => {
                 if let Some(ms) = self.venue_ms.take() {
+                    self.feed(DeskInput::VenueTime(pending.sent, ms), now);
                     self.wall.learned(pending.sent, now, ms);
                 }
                 // The logon was refused for its time.
@@ -177,6 +187,7 @@ impl ExecutionAgent {
                 }
             }
             Purpose::Balances
+            | Purpose::ListOpen(_)
             | Purpose::Cancel(_)
             | Purpose::Amend(_)
             | Purpose::CancelAll(_)
@@ -284,7 +295,7 @@ impl ExecutionAgent {
                 }
             }
             // "Unknown order" is the answer when nothing was open.
-            Purpose::CancelAll(_) | Purpose::Time | Purpose::DeadMan => {}
+            Purpose::CancelAll(_) | Purpose::Time | Purpose::DeadMan | Purpose::ListOpen(_) => {}
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
@@ -423,8 +434,13 @@ impl ExecutionAgent {
 
     /// Asks the questions that the clock brings up.
     pub(crate) fn ask_by_clock(&mut self, now: Nanos, probe: &Probe) {
+        self.ask_all(DeskInput::Clock(BATCH as u16), now, probe);
+    }
+
+    /// Asks the questions that `input` brings up.
+    pub(crate) fn ask_all(&mut self, input: DeskInput, now: Nanos, probe: &Probe) {
         self.questions.clear();
-        self.feed(DeskInput::Clock(BATCH as u16), now);
+        self.feed(input, now);
         let questions = core::mem::take(&mut self.questions);
         for question in &questions {
             if !self.ask(*question, now, probe) {
@@ -438,7 +454,7 @@ impl ExecutionAgent {
     pub(crate) fn ask(&mut self, question: Question, now: Nanos, probe: &Probe) -> bool {
         let now_ms = self.wall.unix_ms(now);
         let (Question::Status(id) | Question::Fills(id)) = question;
-        let Some(order) = self.desk.order(id) else { return true };
+        let Some(order) = self.desk.order(id).copied() else { return true };
         let (venue_order, client, quiet) = (order.venue_order, order.client, order.is_quiet());
         let Some(instrument) = self.table.get(order.instrument).copied() else { return true };
         let purpose = match question {
@@ -452,15 +468,18 @@ impl ExecutionAgent {
             Question::Status(_) => self.gateway.cost_status(),
             Question::Fills(_) => self.gateway.cost_query(),
         };
-        // A mere comparison leaves the reserve to cancels.
+        // A mere comparison leaves half of the budget to the rest.
         let leisure = quiet && self.link.is_ready();
         let granted = if leisure {
-            self.budget.try_take(now_ms, cost)
+            self.budget.try_take_idle(now_ms, cost)
         } else {
             self.budget.try_take_urgent(now_ms, cost)
         };
         if !granted || !self.gateway.permits(&Act::Ask(&purpose, leisure), now_ms) {
             return false;
+        }
+        if matches!(question, Question::Status(_)) && self.desk.needs_time(&order, now) {
+            self.ask_time_of_proof(now, probe);
         }
         self.link.out.clear();
         let request = self.link.requests.next_id();
@@ -479,7 +498,7 @@ impl ExecutionAgent {
 
     /// A question by this way may be sent now: over HTTPS only while few are under way, so that
     /// none grows old in a queue and a cancel finds it short, and not while the venue wants fewer.
-    fn may_ask(&self, purpose: &Purpose, now: Nanos) -> bool {
+    pub(crate) fn may_ask(&self, purpose: &Purpose, now: Nanos) -> bool {
         let way = self.gateway.ways();
         let is_rest = |purpose: &Purpose| way(purpose) == Way::Rest;
         let free = self.link.has_line(purpose) && !self.is_paused(purpose, now);
@@ -498,6 +517,7 @@ impl ExecutionAgent {
                 | Purpose::Cancel(_)
                 | Purpose::Amend(_)
                 | Purpose::CancelAll(_)
+                | Purpose::ListOpen(_)
                 | Purpose::Time => {}
                 // The next one is on its way.
                 Purpose::DeadMan => {}

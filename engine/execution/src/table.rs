@@ -29,6 +29,8 @@ pub struct OrderTable {
     places: Box<[Place]>,
     free: Vec<u32>,
     index: Vec<(OrderId, Handle)>,
+    /// When ended orders were last forgotten before their time.
+    halved_at: Option<Nanos>,
 }
 
 /// Why an order does not enter the table.
@@ -48,6 +50,7 @@ impl OrderTable {
             places: vec![Place::default(); capacity].into_boxed_slice(),
             free: (0..capacity as u32).rev().collect(),
             index: Vec::with_capacity(capacity),
+            halved_at: None,
         }
     }
 
@@ -62,6 +65,7 @@ impl OrderTable {
         }
         if self.free.is_empty() {
             self.purge_half();
+            self.halved_at = Some(now);
         }
         let Err(at) = self.index.binary_search_by_key(&order.id, |(id, _)| *id) else {
             return Err(InsertError::Duplicate);
@@ -125,6 +129,12 @@ impl OrderTable {
         self.forget(|o| now.since(o.touched_at) >= RETENTION)
     }
 
+    /// Ended orders were forgotten before their time within `span`.
+    #[must_use]
+    pub fn forgot_early(&self, now: Nanos, span: Nanos) -> bool {
+        self.halved_at.is_some_and(|at| now.since(at) < span)
+    }
+
     /// Forgets the older half of the ended orders, at least one.
     fn purge_half(&mut self) {
         let mut excess = (self.len() - self.open()).div_ceil(2);
@@ -137,7 +147,7 @@ impl OrderTable {
 
     /// Forgets the ended orders for which `gone` holds, asked by id; how many.
     fn forget(&mut self, mut gone: impl FnMut(&Order) -> bool) -> usize {
-        let Self { places, free, index } = self;
+        let Self { places, free, index, .. } = self;
         let before = index.len();
         index.retain(|(_, handle)| {
             let slot = &mut places[handle.place as usize];

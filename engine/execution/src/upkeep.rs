@@ -21,9 +21,23 @@ impl ExecutionAgent {
 
     /// Asks for the venue's time, where the budget has room.
     pub(crate) fn ask_time(&mut self, now: Nanos, probe: &Probe) {
-        if !self.budget.try_take(self.wall.unix_ms(now), self.gateway.cost_cancel()) {
-            return;
+        if self.budget.try_take(self.wall.unix_ms(now), self.gateway.cost_cancel()) {
+            self.send_time(now, probe);
         }
+    }
+
+    /// Asks for it because an order's fate hangs on it: cancels' reserve is open to that.
+    pub(crate) fn ask_time_of_proof(&mut self, now: Nanos, probe: &Probe) {
+        let asked_now =
+            self.link.requests.iter().any(|p| p.purpose == Purpose::Time && p.sent == now);
+        if !asked_now
+            && self.budget.try_take_urgent(self.wall.unix_ms(now), self.gateway.cost_cancel())
+        {
+            self.send_time(now, probe);
+        }
+    }
+
+    fn send_time(&mut self, now: Nanos, probe: &Probe) {
         self.link.out.clear();
         let id = self.link.requests.next_id();
         self.gateway.time(id, &mut self.link.out);

@@ -126,7 +126,7 @@ impl Windows {
 
     fn ask(&mut self, purpose: &Purpose, leisure: bool, now_ms: i64) -> bool {
         let (window, reserve) = match purpose {
-            Purpose::Status(_) => (&mut self.status.0, self.status.1),
+            Purpose::Status(_) | Purpose::ListOpen(_) => (&mut self.status.0, self.status.1),
             Purpose::FillsOf(_) | Purpose::FillsAfter(..) => (&mut self.fills.0, self.fills.1),
             Purpose::Balances => (&mut self.balances, 0),
             _ => return true,

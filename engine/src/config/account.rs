@@ -20,6 +20,8 @@ const COMPARE_MIN: Duration = Duration::from_secs(1);
 pub struct Account {
     /// Between two comparisons of all balances; 0 for never.
     pub compare: Spanned<Span>,
+    /// Within this time each order at rest is compared with the venue's word; 0 for never.
+    pub compare_orders: Spanned<Span>,
     /// How long a difference may last before nobody explains it.
     pub compare_patience: Spanned<Span>,
     /// What comes of such a difference.
@@ -33,6 +35,7 @@ impl Default for Account {
         let span = |seconds| Spanned::new(0..0, Span(Duration::from_secs(seconds)));
         Self {
             compare: span(30),
+            compare_orders: span(10),
             compare_patience: span(15),
             transfers: Transfers::default(),
             foreign_orders: Spanned::new(0..0, Foreign::default()),
@@ -72,6 +75,8 @@ impl Default for Foreign {
 pub struct AccountConfig {
     /// Between two comparisons of all balances; none: never.
     pub compare: Option<Duration>,
+    /// Within this time each order at rest is compared; zero: never.
+    pub compare_orders: Duration,
     /// How long a difference may last.
     pub patience: Duration,
     /// The ledger follows the venue where nobody explains a difference.
@@ -85,11 +90,8 @@ pub struct AccountConfig {
 /// # Errors
 /// The first [`Issue`] found.
 pub fn resolve(account: &Account) -> Result<AccountConfig, Issue> {
-    let every = account.compare.get_ref().0;
-    if !every.is_zero() && every < COMPARE_MIN {
-        let mend = "choose 1s or more; 0s: never";
-        return Err(issue(account.compare.span(), "compare", "is too short", mend));
-    }
+    let every = period(&account.compare, "compare")?;
+    let compare_orders = period(&account.compare_orders, "compare_orders")?;
     let patience = account.compare_patience.get_ref().0;
     if patience > Duration::from_secs(3_600) {
         let mend = "choose one hour at most";
@@ -104,7 +106,16 @@ pub fn resolve(account: &Account) -> Result<AccountConfig, Issue> {
     // Whoever else trades here moves the balances, too.
     let follow = account.transfers == Transfers::Follow || declared.is_any();
     let compare = (!every.is_zero()).then_some(every);
-    Ok(AccountConfig { compare, patience, follow, declared })
+    Ok(AccountConfig { compare, compare_orders, patience, follow, declared })
+}
+
+fn period(every: &Spanned<Span>, name: &'static str) -> Result<Duration, Issue> {
+    let period = every.get_ref().0;
+    if !period.is_zero() && period < COMPARE_MIN {
+        let mend = "choose 1s or more; 0s: never";
+        return Err(issue(every.span(), name, "is too short", mend));
+    }
+    Ok(period)
 }
 
 fn declared(foreign: &Spanned<Foreign>) -> Result<Declared, Issue> {

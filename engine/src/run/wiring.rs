@@ -370,6 +370,7 @@ fn execution_agent(
         ws: WsConfig::default(),
         seed: inputs.config.seed.wrapping_add(20 + v as u64),
         declared: inputs.config.account.declared,
+        compare: Nanos(inputs.config.account.compare_orders.as_nanos() as u64),
     };
     let ports = ExecutionPorts {
         approved: rings.rx(&t::approved(v)),

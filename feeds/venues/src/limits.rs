@@ -112,6 +112,9 @@ const WEIGHT_RESERVE_MIN: u32 = 10;
 /// Of the weight of a second this part, one in so many, is kept for the same.
 const SECOND_RESERVE: u32 = 5;
 
+/// What is asked at leisure leaves this part, one in so many, of a window to everything else.
+const IDLE_PART: u32 = 2;
+
 /// The budget of one order-entry session.
 #[derive(Clone, Copy, Debug)]
 pub struct RateBudget {
@@ -149,6 +152,17 @@ impl RateBudget {
     /// As [`RateBudget::try_take`], with the reserve: for cancels and reconciliation.
     pub fn try_take_urgent(&mut self, now_ms: i64, cost: Cost) -> bool {
         self.take(now_ms, cost, 0, 0)
+    }
+
+    /// As [`RateBudget::try_take`], for what has time: leaves half of each window to the rest.
+    pub fn try_take_idle(&mut self, now_ms: i64, cost: Cost) -> bool {
+        let (minute, second) = (self.weight_minute.limit, self.weight_second.limit);
+        self.take(now_ms, cost, minute.div_ceil(IDLE_PART), second.div_ceil(IDLE_PART))
+    }
+
+    /// [`RateBudget::try_take_idle`] would grant `cost` now.
+    pub fn has_idle(&mut self, now_ms: i64, cost: Cost) -> bool {
+        (*self).try_take_idle(now_ms, cost)
     }
 
     /// Corrects the own counts by the venue's. `unanswered`: what was sent and not yet answered,
@@ -282,6 +296,33 @@ mod tests {
         budget.observe(1_500, &usage, Cost::default());
         assert_eq!(budget.orders_left(1_500), 0);
         assert_eq!(budget.orders_left(10_000), 0, "the day's count outlives ten seconds");
+    }
+
+    /// What was sent and not answered is not in the venue's count yet: forty on their way and a
+    /// count of one are forty.
+    #[test]
+    fn what_is_under_way_counts_beside_the_venues_word() {
+        let order = Cost { orders: 1, weight: 1 };
+        let limits = RateLimits { orders_10s: 50, weight_minute: 1_000, ..RateLimits::default() };
+        let mut budget = RateBudget::new(limits);
+        assert!((0..40).all(|_| budget.try_take(1_000, order)));
+        let told = Usage { orders_10s: Some(1), weight_minute: Some(1), ..Usage::default() };
+        budget.observe(1_001, &told, Cost { orders: 39, weight: 39 });
+        assert_eq!((0..40).filter(|_| budget.try_take(1_002, order)).count(), 10);
+    }
+
+    #[test]
+    fn what_has_time_leaves_half_to_the_rest() {
+        let question = Cost { orders: 0, weight: 4 };
+        let limits = RateLimits { weight_minute: 100, weight_second: 30, ..RateLimits::default() };
+        let mut budget = RateBudget::new(limits);
+        let idle = |budget: &mut RateBudget, ms| {
+            (0..100).filter(|_| budget.try_take_idle(ms, question)).count()
+        };
+        assert_eq!(idle(&mut budget, 0), 3, "fifteen of the second's thirty");
+        assert!(!budget.has_idle(0, question) && budget.try_take(0, question));
+        assert_eq!([1_000, 2_000, 3_000, 4_000].map(|ms| idle(&mut budget, ms)), [3, 3, 2, 0]);
+        assert!(budget.try_take(4_000, question), "half of the minute is left");
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl ExecutionAgent {
             return Err(DoneReason::NoSession);
         }
         self.counters.add(AMENDS_SENT, 1);
-        self.feed(DeskInput::AmendSent(order.id, to, way == AmendWay::Replace), now);
+        let (replaces, deadline_ms) = (way == AmendWay::Replace, self.deadline_ms(now_ms));
+        let sent = DeskInput::AmendSent { order: order.id, terms: to, replaces, deadline_ms };
+        self.feed(sent, now);
         Ok(())
     }
 }

@@ -34,6 +34,7 @@ impl ExecutionAgent {
         if self.link.is_ready() {
             self.feed_dead_man(now, probe);
             self.ask_by_clock(now, probe);
+            self.compare(now, probe);
             if self.wall.take_due(now) {
                 self.ask_time(now, probe);
             }

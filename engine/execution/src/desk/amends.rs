@@ -7,7 +7,7 @@
 
 use bot4_types::{DoneReason, Nanos, OrderId};
 
-use super::{Desk, PROOF_AFTER_WINDOW, Question};
+use super::{Desk, Question};
 use crate::gateway::{Failure, OrderKey};
 use crate::order::{Terms, Who};
 
@@ -20,8 +20,15 @@ impl Desk {
     }
 
     /// An amend of the order was handed to the socket.
-    pub(super) fn amend_sent(&mut self, id: OrderId, terms: Terms, replaces: bool, now: Nanos) {
-        let heard = self.table.find(id).map(|o| o.amend_sent(now, terms, replaces));
+    pub(super) fn amend_sent(
+        &mut self,
+        id: OrderId,
+        terms: Terms,
+        replaces: bool,
+        deadline_ms: i64,
+        now: Nanos,
+    ) {
+        let heard = self.table.find(id).map(|o| o.amend_sent(now, terms, replaces, deadline_ms));
         self.push(heard.unwrap_or_default());
     }
 
@@ -66,7 +73,6 @@ impl Desk {
 
     /// The venue told the terms of an order.
     pub(super) fn terms_told(&mut self, key: OrderKey, venue_order: u64, terms: Terms, now: Nanos) {
-        let proof_after = self.window + PROOF_AFTER_WINDOW;
         let Some(order) = Self::by_key(&mut self.table, key, None) else { return };
         let Some(amend) = order.amend else { return };
         let holds = match order.who(venue_order) {
@@ -74,7 +80,8 @@ impl Desk {
             Who::Itself => !amend.replaces && terms == amend.terms,
             Who::Former | Who::Stranger => return,
         };
-        let never_came = order.asking && order.asked_at.since(amend.sent_at) > proof_after;
+        let over = self.venue_time.is_over(amend.request(), self.window, order.asked_at);
+        let never_came = order.asking && over;
         let heard = match (holds, never_came) {
             (true, _) => order.amended(now, venue_order),
             (false, true) => order.amend_refused(now, DoneReason::NotFound),

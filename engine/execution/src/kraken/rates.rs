@@ -79,7 +79,7 @@ impl Rates {
     pub fn ask(&mut self, purpose: &Purpose, leisure: bool, now_ms: i64) -> bool {
         let cost = match purpose {
             Purpose::FillsAfter(..) | Purpose::FillsOf(_) => 2,
-            Purpose::Status(_) | Purpose::Balances => 1,
+            Purpose::Status(_) | Purpose::ListOpen(_) | Purpose::Balances => 1,
             _ => return true,
         };
         self.rest.try_take(cost, if leisure { REST_RESERVE } else { 0 }, now_ms)

@@ -80,6 +80,11 @@ impl Drop for Rig {
 impl Rig {
     /// A rig whose network chunks by `seed`; `reports` messages fit on the way to risk.
     pub fn new(seed: u64, reports: usize) -> Self {
+        Self::with_limits(seed, reports, RateLimits::default())
+    }
+
+    /// The same at a venue of these limits.
+    pub fn with_limits(seed: u64, reports: usize, limits: RateLimits) -> Self {
         let network = Network::new(seed);
         let (approved, approved_rx) = ring(64);
         let (reports_tx, reports_rx) = ring(reports);
@@ -100,11 +105,12 @@ impl Rig {
             table: table(),
             epoch: EPOCH,
             wall: Wall { origin_unix_ns: START_MS * 1_000_000 },
-            limits: RateLimits::default(),
+            limits,
             endpoint: Endpoint::parse("wss://venue.example/ws-api/v3").expect("good url"),
             ws: WsConfig::default(),
             seed,
             declared: Declared::NONE,
+            compare: bot4_execution::agent::COMPARE_EVERY,
         };
         let gateway = Box::new(BinanceGateway::new(credentials, &config.table, EPOCH));
         let connector = Box::new(network.connector());

@@ -42,6 +42,10 @@ pub struct Venue {
     pub refusals: BTreeMap<String, (u16, i32, &'static str, i64)>,
     /// Methods that are not answered.
     pub mute: Vec<&'static str>,
+    /// Its clock, Unix ms; it goes on by a millisecond a step.
+    pub clock_ms: i64,
+    /// Its counts, told with every answer.
+    pub usage: Value,
 }
 
 impl Venue {
@@ -55,6 +59,8 @@ impl Venue {
             trades: Vec::new(),
             refusals: BTreeMap::new(),
             mute: Vec::new(),
+            clock_ms: super::START_MS + 1_000,
+            usage: json!([]),
         }
     }
 
@@ -75,6 +81,7 @@ impl Venue {
     }
 
     pub fn step(&mut self) {
+        self.clock_ms += 1;
         if let Some(stream) = self.network.accept() {
             self.accepted += 1;
             self.line = Line::Fresh(stream);
@@ -126,6 +133,12 @@ impl Venue {
                 let held = |asset: &str| json!({"asset": asset, "free": "5", "locked": "1"});
                 self.respond(ask.id, json!({"balances": [held("BTC"), held("USDT")]}));
             }
+            "time" => self.respond(ask.id, json!({"serverTime": self.clock_ms})),
+            "openOrders.status" => {
+                let open = |o: &&Value| o["status"] == "NEW" || o["status"] == "PARTIALLY_FILLED";
+                let open: Vec<Value> = self.orders.values().filter(open).cloned().collect();
+                self.respond(ask.id, Value::from(open));
+            }
             "order.status" => match self.orders.get(&text("origClientOrderId")).cloned() {
                 Some(order) => self.respond(ask.id, order),
                 None => self.refuse(ask.id, 400, -2013, "Order does not exist.", 0),
@@ -144,7 +157,8 @@ impl Venue {
     }
 
     pub fn respond(&mut self, id: u64, result: Value) {
-        self.send(&json!({"id": id, "status": 200, "result": result, "rateLimits": []}));
+        let usage = self.usage.clone();
+        self.send(&json!({"id": id, "status": 200, "result": result, "rateLimits": usage}));
     }
 
     pub fn refuse(&mut self, id: u64, status: u16, code: i32, msg: &str, retry_after: i64) {
