@@ -47,7 +47,8 @@ pub struct Counts {
     pub strays: u64,
     /// Reports that contradict their order or are not numbers; not booked.
     pub invalid: u64,
-    /// Orders that we count as ended and the venue as open.
+    /// Words of the venue that contradict an order that is not open: it calls one open that we
+    /// count as ended, or tells another ending, or one under its name that nobody sent.
     pub contradicted: u64,
     /// Funding payments booked.
     pub fundings: u64,

@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(usual.compare, Some(Duration::from_secs(30)));
         assert_eq!((usual.patience, usual.follow), (Duration::from_secs(15), false));
         assert_eq!(usual.declared, Declared::NONE);
+        assert_eq!(usual.compare_orders, Duration::from_secs(10));
         assert_eq!(read("compare = \"0s\"").expect("never").compare, None);
+        let often = read("compare_orders = \"2s\"").expect("read");
+        assert_eq!(often.compare_orders, Duration::from_secs(2));
         assert!(read("transfers = \"follow\"").expect("read").follow);
         let allowed = read("foreign_orders = \"allow\"").expect("read");
         assert_eq!((allowed.declared, allowed.follow), (Declared::ALL, true));
@@ -170,6 +173,7 @@ mod tests {
     fn what_cannot_be_is_refused_with_a_mend() {
         for (text, word) in [
             ("compare = \"10ms\"", "1s or more"),
+            ("compare_orders = \"10ms\"", "1s or more"),
             ("compare_patience = \"2h\"", "one hour"),
             ("foreign_orders = \"perhaps\"", "`perhaps`"),
             ("foreign_orders = [\"b4\"]", "`b4`"),
