@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod config;
+mod journal_desk;
 pub mod offline;
 pub mod operator;
 pub mod record;

@@ -242,8 +242,10 @@ impl RiskAgent {
             self.record(LogKind::Command, now, |w| command.write(w))?;
             self.core.on_command(&command);
             self.counters.add(COMMANDS, 1);
-            if let RiskCommand::Parent(command) = command {
-                self.tell(AccountReport::Parent(command))?;
+            match command {
+                RiskCommand::Parent(command) => self.tell(AccountReport::Parent(command))?,
+                RiskCommand::Work(work) => self.tell(AccountReport::Work(work))?,
+                _ => {}
             }
             done += 1;
         }

@@ -241,7 +241,7 @@ impl RiskCore {
             }
             RiskCommand::OperatorMode(mode) => self.set_mode(*mode),
             // For the router: its children are judged when they come.
-            RiskCommand::Parent(_) => {}
+            RiskCommand::Parent(_) | RiskCommand::Work(_) => {}
             RiskCommand::LimitsPart { at, len, bytes } => {
                 self.staging.part(*at, &bytes[..usize::from(*len).min(LIMITS_PART)]);
             }

@@ -13,7 +13,7 @@ use bot4_types::limits::VENUES_MAX;
 use bot4_types::log::{Body, LogEntry, LogKind};
 use bot4_types::{
     ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, Qty, RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
+    OrderIntent, Qty, RunEpoch, SentRecord, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
 use bot4_venues::place::Place;
@@ -445,23 +445,23 @@ impl ExecutionAgent {
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::NoBudget);
         }
+        let begun = probe.stamp();
         self.link.out.clear();
         let id = self.link.requests.next_id();
         let order = Place::of(id, &instrument, client, intent, now_ms);
         self.gateway.place(&order, &mut self.link.out);
+        let encoded = probe.stamp();
         if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
             self.gateway.not_placed(&client);
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::NoSession);
         }
-        self.record_latency(intent, probe.stamp());
+        let handed = probe.stamp();
+        self.record_latency(intent, handed);
         self.counters.add(ORDERS_SENT, 1);
         if self.ports.log.room() > 0 {
-            let entry = LogEntry::new(LogKind::Sent, now, |w| {
-                w.u64(intent.order.0);
-                w.bytes(&client.0);
-            });
-            let _ = self.ports.log.push(entry);
+            let sent = SentRecord { order: intent.order, client, begun, encoded, handed };
+            let _ = self.ports.log.push(LogEntry::new(LogKind::Sent, now, |w| sent.write(w)));
         }
         self.feed(DeskInput::Sent(intent.order, self.deadline_ms(now_ms)), now);
     }

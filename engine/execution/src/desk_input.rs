@@ -227,8 +227,8 @@ fn put_order(tag: u8, order: OrderId, w: &mut Writer<'_>) {
 }
 
 impl DeskInput {
-    /// The inputs about amends; nothing for the others.
-    fn write_amend(&self, w: &mut Writer<'_>) {
+    /// Fills, amends, comparisons and the venue's time; nothing for the others.
+    fn write_more(&self, w: &mut Writer<'_>) {
         match *self {
             Self::AmendSent { order, terms, replaces, deadline_ms } => {
                 put_order(15, order, w);
@@ -249,6 +249,28 @@ impl DeskInput {
                 put_key(key, w);
                 w.u64(venue_order);
                 put_terms(terms, w);
+            }
+            Self::Compare(max) => {
+                w.u8(19);
+                w.u16(max);
+            }
+            Self::Listed { key, venue_order, cum_qty } => {
+                w.u8(20);
+                put_key(key, w);
+                w.u64(venue_order);
+                w.i64(cum_qty.0);
+            }
+            Self::VenueTime(asked_at, ms) => {
+                w.u8(21);
+                w.u64(asked_at.0);
+                w.i64(ms);
+            }
+            Self::Fill { key, venue_order, instrument, ref fill } => {
+                w.u8(6);
+                put_key(key, w);
+                w.u64(venue_order);
+                w.u16(instrument.0);
+                put_fill(fill, w);
             }
             _ => {}
         }
@@ -289,13 +311,6 @@ impl Body for DeskInput {
                 w.i64(cum_qty.0);
                 w.u8(reason as u8);
             }
-            Self::Fill { key, venue_order, instrument, ref fill } => {
-                w.u8(6);
-                put_key(key, w);
-                w.u64(venue_order);
-                w.u16(instrument.0);
-                put_fill(fill, w);
-            }
             Self::PlaceFailed(order, failure) => {
                 put_order(7, order, w);
                 put_failure(failure, w);
@@ -322,22 +337,11 @@ impl Body for DeskInput {
             Self::AmendSent { .. }
             | Self::AmendNotSent(..)
             | Self::AmendFailed(..)
-            | Self::Terms { .. } => self.write_amend(w),
-            Self::Compare(max) => {
-                w.u8(19);
-                w.u16(max);
-            }
-            Self::Listed { key, venue_order, cum_qty } => {
-                w.u8(20);
-                put_key(key, w);
-                w.u64(venue_order);
-                w.i64(cum_qty.0);
-            }
-            Self::VenueTime(asked_at, ms) => {
-                w.u8(21);
-                w.u64(asked_at.0);
-                w.i64(ms);
-            }
+            | Self::Terms { .. }
+            | Self::Fill { .. }
+            | Self::Compare(_)
+            | Self::Listed { .. }
+            | Self::VenueTime(..) => self.write_more(w),
         }
     }
 

@@ -6,7 +6,7 @@
 use core::fmt;
 
 use bot4_types::log::{Body, Reader};
-use bot4_types::{ClientId, ExecMsg, LogEntry, LogKind, OrderId, OrderIntent, RunEpoch};
+use bot4_types::{ClientId, ExecMsg, LogEntry, LogKind, OrderIntent, RunEpoch, SentRecord};
 
 use crate::desk::{Desk, Question};
 use crate::desk_input::DeskInput;
@@ -106,10 +106,12 @@ impl Replayer {
                 self.compare(recorded, seq).map(|()| None)
             }
             Some(LogKind::Sent) => {
-                let order = body.u64().map(OrderId).ok_or(ReplayError::Damaged(seq))?;
-                let same = body.rest() == ClientId::new(self.epoch, order).0.as_slice();
+                let sent = SentRecord::read(&mut body).ok_or(ReplayError::Damaged(seq))?;
+                let same = sent.client == ClientId::new(self.epoch, sent.order);
                 if same { Ok(None) } else { Err(ReplayError::Damaged(seq)) }
             }
+            // When an answer was read decides nothing.
+            Some(LogKind::Answered) => Ok(None),
             _ => Err(ReplayError::Damaged(seq)),
         }
     }
@@ -195,8 +197,8 @@ mod tests {
     use crate::order::FillFact;
     use bot4_types::rng::SplitMix64;
     use bot4_types::{
-        AssetId, Cause, DoneReason, InstrumentId, Nanos, OrderAction, OrderKind, Price, Qty, Side,
-        StrategyId, Tif, Trail, VenueId,
+        AssetId, Cause, DoneReason, InstrumentId, Nanos, OrderAction, OrderId, OrderKind, Price,
+        Qty, Side, StrategyId, Tif, Trail, VenueId,
     };
 
     fn intent(order: u64) -> OrderIntent {

@@ -150,6 +150,7 @@ impl ExecutionAgent {
     }
 
     fn answered(&mut self, pending: Pending, now: Nanos, probe: &Probe, t0: Nanos) {
+        self.note_answer(&pending, true, t0, now);
         match pending.purpose {
             Purpose::Place(_) => self.latencies.ack.record(t0.since(pending.stamp).0),
             // Each connection has its own.
@@ -243,6 +244,7 @@ impl ExecutionAgent {
             let by_rest = (self.gateway.ways())(&pending.purpose) == Way::Rest;
             self.limited(until_ms, orders_only, by_rest, now);
         }
+        self.note_answer(&pending, false, t0, now);
         if is_untimely(failure) {
             self.wall.doubt();
         }

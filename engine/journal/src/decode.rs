@@ -6,9 +6,9 @@
 
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
-    BookState, ClientId, ExecMsg, LogEntry, LogKind, Mark, Nanos, OrderId, OrderIntent,
-    OrderReport, ParentCommand, ParentId, ParentOrder, ParentReport, RefuseReason, RiskCommand,
-    RunEpoch, Side,
+    AnsweredRecord, BookState, ClientId, CommandId, ExecMsg, LogEntry, LogKind, Mark, Nanos,
+    OrderId, OrderIntent, OrderReport, ParentCommand, ParentId, ParentOrder, ParentReport,
+    RefuseReason, RiskCommand, RunEpoch, SentRecord, Side, Terms, WorkReport,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,14 @@ pub enum Decoded {
     Equity(EquityRecord),
     /// Where a parent order stands.
     Parent(ParentReport),
+    /// An order was handed to the socket.
+    Sent(SentRecord),
+    /// The venue's answer to a request about an order was read.
+    Answered(AnsweredRecord),
+    /// What became of a command on orders.
+    Work(WorkReport),
+    /// An input of execution's desk, by its own reader.
+    Desk(DeskLine),
     /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
     Order(OrderId, u8),
     /// No body.
@@ -38,6 +46,18 @@ pub enum Decoded {
     /// Bytes of no known layout.
     Raw(Vec<u8>),
 }
+
+/// An input of execution's desk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeskLine {
+    /// The order that it is about by its number.
+    pub order: Option<OrderId>,
+    /// What it is.
+    pub body: Value,
+}
+
+/// Reads the body of a record of execution's desk, whose codec is execution's own.
+pub type DeskReader = fn(&[u8]) -> Option<DeskLine>;
 
 /// `body` as a `T` when it is exactly one.
 fn exact<T: Body>(body: &[u8]) -> Option<T> {
@@ -52,9 +72,15 @@ fn order_number(body: &[u8]) -> Option<Decoded> {
     r.rest().is_empty().then_some(Decoded::Order(order, flag))
 }
 
-/// Decodes the body of `entry`.
+/// Decodes the body of `entry`; records of execution's desk stay raw.
 #[must_use]
 pub fn decode(entry: &LogEntry) -> Decoded {
+    decode_with(entry, None)
+}
+
+/// Decodes the body of `entry`, records of execution's desk by `desk`.
+#[must_use]
+pub fn decode_with(entry: &LogEntry, desk: Option<DeskReader>) -> Decoded {
     let body = entry.body();
     if body.is_empty() {
         return Decoded::Empty;
@@ -69,14 +95,22 @@ pub fn decode(entry: &LogEntry) -> Decoded {
         Some(LogKind::Refused) => exact(body).map(Decoded::Refusal),
         Some(LogKind::Mark) => exact(body).map(Decoded::Mark),
         Some(LogKind::Command) => exact(body).map(Decoded::Command),
-        Some(LogKind::Intent | LogKind::Approved | LogKind::Sent) => {
+        Some(LogKind::Intent | LogKind::Approved) => {
             intent().or_else(report).or_else(exec).or_else(|| order_number(body))
         }
+        Some(LogKind::Sent) => exact(body)
+            .map(Decoded::Sent)
+            .or_else(intent)
+            .or_else(report)
+            .or_else(exec)
+            .or_else(|| order_number(body)),
+        Some(LogKind::Answered) => exact(body).map(Decoded::Answered),
+        Some(LogKind::OrderCommand) => exact(body).map(Decoded::Work),
+        Some(LogKind::Desk) => desk.and_then(|read| read(body)).map(Decoded::Desk),
         Some(LogKind::Report | LogKind::Learned | LogKind::Balance) => exec().or_else(report),
-        Some(
-            LogKind::Turn | LogKind::Control | LogKind::Desk | LogKind::Turns | LogKind::Statistics,
-        )
-        | None => None,
+        Some(LogKind::Turn | LogKind::Control | LogKind::Turns | LogKind::Statistics) | None => {
+            None
+        }
         Some(LogKind::Equity) => exact(body).map(Decoded::Equity),
         Some(LogKind::Parent) => exact(body).map(Decoded::Parent),
     };
@@ -92,6 +126,10 @@ impl Decoded {
             Self::Refusal(r) => Some(r.order),
             Self::Exec(ExecMsg::Order(r)) => Some(r.order),
             Self::Order(order, _) => Some(*order),
+            Self::Sent(sent) => Some(sent.order),
+            Self::Answered(answered) => Some(answered.order),
+            Self::Work(work) if work.order.0 > 0 => Some(work.order),
+            Self::Desk(line) => line.order,
             _ => None,
         }
     }
@@ -137,6 +175,16 @@ impl Decoded {
                 "day_open_e16": p.day_open.to_string(), "day": p.day,
             }),
             Self::Parent(report) => parent_json(report),
+            Self::Sent(s) => json!({
+                "order": s.order.0, "client_id": s.client.as_str(), "begun": s.begun.0,
+                "encoded": s.encoded.0, "handed": s.handed.0,
+            }),
+            Self::Answered(a) => json!({
+                "order": a.order.0, "client_id": client(epoch, a.order), "to": a.action.name(),
+                "done": a.done, "read": a.read.0,
+            }),
+            Self::Work(work) => work_report_json(work),
+            Self::Desk(line) => line.body.clone(),
             Self::Empty => Value::Null,
             Self::Raw(bytes) => {
                 json!({ "hex": bytes.iter().map(|b| format!("{b:02x}")).collect::<String>() })
@@ -167,6 +215,12 @@ fn command_json(command: &RiskCommand) -> Value {
         RiskCommand::OperatorMode(mode) => {
             json!({ "what": "mode", "mode": mode.name(), "by": "operator" })
         }
+        RiskCommand::Work(w) => json!({
+            "what": "order_command", "command": w.id.to_string(), "kind": w.kind.name(),
+            "strategy": w.strategy.0, "instrument": w.instrument.0, "side": side_name(w.side),
+            "price": w.price.0, "qty": w.qty.0, "trigger": w.trigger.0, "other": w.other.0,
+            "other_side": side_name(w.other_side), "of": name_of(w.of),
+        }),
         RiskCommand::Parent(ParentCommand::Begin(order)) => parent_order_json(order),
         RiskCommand::Parent(ParentCommand::Act { id, action }) => {
             json!({ "what": "parent", "parent": id.to_string(), "action": action.name() })
@@ -198,6 +252,23 @@ fn parent_order_json(o: &ParentOrder) -> Value {
     })
 }
 
+fn name_of(id: CommandId) -> Option<String> {
+    (id != CommandId::NONE).then(|| id.to_string())
+}
+
+fn work_report_json(w: &WorkReport) -> Value {
+    let terms = |t: Terms| json!({ "price": t.price.0, "qty": t.qty.0 });
+    json!({
+        "command": w.id.to_string(), "kind": w.kind.name(), "strategy": w.strategy.0,
+        "instrument": w.instrument.0, "side": side_name(w.side), "from": w.from.map(terms),
+        "to": w.to.map(terms), "trigger": w.trigger.0, "other": w.other.0,
+        "outcome": w.state.name(), "refusal": w.refusal.name(),
+        "gate": w.gate.map(RefuseReason::name), "reason": w.reason.name(), "order": w.order.0,
+        "filled": w.filled.0, "undo_of": name_of(w.undo_of), "can_undo": w.can_undo,
+        "began": w.began.0, "at": w.at.0,
+    })
+}
+
 fn parent_json(p: &ParentReport) -> Value {
     json!({
         "parent": p.id.to_string(), "strategy": p.strategy.0, "instrument": p.instrument.0,
@@ -215,7 +286,7 @@ pub(crate) fn client(epoch: RunEpoch, order: OrderId) -> String {
     ClientId::new(epoch, order).as_str().to_owned()
 }
 
-fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
+pub(crate) fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
     json!({
         "order": i.order.0, "client_id": client(epoch, i.order), "action": i.action.name(),
         "instrument": i.instrument.0, "strategy": i.strategy.0, "side": side_name(i.side),
@@ -227,7 +298,7 @@ fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
     })
 }
 
-fn report_json(r: &OrderReport, epoch: RunEpoch) -> Value {
+pub(crate) fn report_json(r: &OrderReport, epoch: RunEpoch) -> Value {
     json!({
         "what": r.kind.name(), "order": r.order.0, "client_id": client(epoch, r.order),
         "report": r.seq, "learned_at": r.at.0, "venue_order": r.venue_order,

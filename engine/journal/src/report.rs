@@ -12,7 +12,7 @@ use bot4_types::{LogEntry, OrderId, RunEpoch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::decode::{decode, kind_name};
+use crate::decode::{DeskReader, decode_with, kind_name};
 use crate::hash::Fnv128;
 use crate::prefix::Prefix;
 use crate::reader::{Flaw, FlawKind, OpenEnd, Reader, Record};
@@ -312,17 +312,18 @@ pub fn content_hash(path: &Path) -> io::Result<u128> {
     Err(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
-fn line(record: &Record) -> Value {
+fn line(record: &Record, desk: Option<DeskReader>) -> Value {
     let entry = &record.entry;
     json!({
         "segment": record.segment, "offset": record.offset, "lane": entry.lane, "seq": entry.seq,
         "at": entry.at.0, "kind": kind_name(entry.kind),
-        "body": decode(entry).to_json(record.epoch),
+        "body": decode_with(entry, desk).to_json(record.epoch),
     })
 }
 
 /// Writes every record of `path` as a JSON line, in file order; a flaw becomes a line
-/// `{"flaw": …}` at its place. With `order`, only the records about it. Returns the number of
+/// `{"flaw": …}` at its place. With `order`, only the records about it; `desk` reads those of
+/// execution's desk. Returns the number of
 /// records and of flaws.
 ///
 /// # Errors
@@ -330,16 +331,19 @@ fn line(record: &Record) -> Value {
 pub fn dump_watched(
     path: &Path,
     order: Option<OrderId>,
+    desk: Option<DeskReader>,
     out: &mut dyn Write,
     watch: Watch<'_>,
 ) -> io::Result<(u64, u64)> {
     let (mut records, mut flaws) = (0, 0);
     each(path, watch, |item| {
         let json = match item {
-            Ok(r) if order.is_some() && decode(&r.entry).order() != order => return Ok(()),
+            Ok(r) if order.is_some() && decode_with(&r.entry, desk).order() != order => {
+                return Ok(());
+            }
             Ok(record) => {
                 records += 1;
-                line(&record)
+                line(&record, desk)
             }
             Err(flaw) => {
                 flaws += 1;
@@ -356,7 +360,7 @@ pub fn dump_watched(
 /// # Errors
 /// As [`dump_watched`].
 pub fn dump(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
-    dump_watched(path, None, out, &mut |_, _| {})
+    dump_watched(path, None, None, out, &mut |_, _| {})
 }
 
 /// [`dump_watched`] of the records about `order`, unwatched: what happened to it.
@@ -364,7 +368,7 @@ pub fn dump(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
 /// # Errors
 /// As [`dump_watched`].
 pub fn dump_order(path: &Path, order: OrderId, out: &mut dyn Write) -> io::Result<(u64, u64)> {
-    dump_watched(path, Some(order), out, &mut |_, _| {})
+    dump_watched(path, Some(order), None, out, &mut |_, _| {})
 }
 
 /// What happened to `order`, a line a record, for a person: the time in seconds since the

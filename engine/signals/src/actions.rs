@@ -2,9 +2,11 @@
 
 use bot4_lanes::Probe;
 use bot4_types::{
-    InstrumentId, Nanos, ParentAction, ParentId, ParentOrder, ParentRefusal, ParentReport, Price,
-    Qty, Side, StrategyId,
+    CommandId, InstrumentId, Nanos, ParentAction, ParentId, ParentOrder, ParentRefusal,
+    ParentReport, Price, Qty, Side, StrategyId, WorkRefusal, WorkReport,
 };
+
+use crate::command::Command;
 
 use crate::router::{Armed, Bracket, Oco, OtherLeg, Router};
 use crate::slot::{Origin, Style, Wish};
@@ -259,6 +261,31 @@ impl<'a> Actions<'a> {
     #[must_use]
     pub fn parent(&self, id: ParentId) -> Option<ParentReport> {
         self.router.parent(id, self.turn.now)
+    }
+
+    /// Gives `command` by name: the router follows what becomes of it, the journal keeps it, and
+    /// [`undo`](Self::undo) takes it back. It is worked like the wish that it states.
+    ///
+    /// # Errors
+    /// Why it is not begun; that is told, too.
+    pub fn command(&mut self, command: Command) -> Result<CommandId, WorkRefusal> {
+        let key = (self.strategy, self.instrument);
+        self.router.command_of_strategy(key, command, self.origin, self.turn)
+    }
+
+    /// Takes back a command of this strategy by the change the other way, which is a command
+    /// itself. Only what came true and to which nothing has happened since.
+    ///
+    /// # Errors
+    /// Why it is not taken back.
+    pub fn undo(&mut self, id: CommandId) -> Result<CommandId, WorkRefusal> {
+        self.router.undo_of_strategy(self.strategy, id, self.origin, self.turn)
+    }
+
+    /// What became of a command, while the router remembers it.
+    #[must_use]
+    pub fn outcome(&self, id: CommandId) -> Option<WorkReport> {
+        self.router.command_report(id)
     }
 
     /// The same in another instrument, for strategies that trade several against each other.

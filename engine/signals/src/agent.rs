@@ -5,7 +5,7 @@ use bot4_simd::Kernels;
 use bot4_types::limits::STRATEGIES_MAX;
 use bot4_types::{
     AccountReport, BookOrder, Cause, HeldPosition, InstrumentId, InstrumentTable, Nanos, OrderId,
-    OrderIntent, ParentReport, StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
+    OrderIntent, RouterReport, StaleReason, StrategyId, Top, TopMsg, TradePrint, Trail,
 };
 
 use crate::actions::{Actions, Turn};
@@ -87,8 +87,8 @@ pub struct SignalAgent {
     tops: Vec<Rx<TopMsg>>,
     account: Rx<AccountReport>,
     relay: Relay,
-    /// To control: where parents stand.
-    parents: Option<Tx<ParentReport>>,
+    /// To control: where parents stand, and what became of commands.
+    parents: Option<Tx<RouterReport>>,
     control: Control,
     /// Instruments that moved in this turn, in order of arrival, without repetition.
     moved: Vec<InstrumentId>,
@@ -134,7 +134,7 @@ impl SignalAgent {
 
     /// The agent, telling where parent orders stand.
     #[must_use]
-    pub fn with_parents(mut self, parents: Tx<ParentReport>) -> Self {
+    pub fn with_parents(mut self, parents: Tx<RouterReport>) -> Self {
         self.parents = Some(parents);
         self
     }
@@ -176,7 +176,10 @@ impl SignalAgent {
     fn tell_parents(&mut self, turn: Turn<'_>) -> usize {
         self.counters.set(c::PARENTS_ALIVE, self.router.parents_alive() as u64);
         let Some(tx) = &mut self.parents else { return 0 };
-        self.router.tell_parents(turn.now, |report| tx.push(report).is_ok())
+        let commands =
+            self.router.tell_commands(|report| tx.push(RouterReport::Work(report)).is_ok());
+        let tell = |report| tx.push(RouterReport::Parent(report)).is_ok();
+        commands + self.router.tell_parents(turn.now, tell)
     }
 
     /// Passes `report` to its strategy.

@@ -2,8 +2,9 @@
 //!
 //! A command is a change of what rests on one side: from nothing to an order (place), from an
 //! order to nothing (cancel), from terms to other terms (amend). Its undo is the change the other
-//! way, so it is a command itself. Each is worked as an intent, and the journal holds it with its
-//! outcome: the intent, the gate's verdict, and the reports that followed.
+//! way, so it is a command itself. Each is worked as an intent. Given by name
+//! ([`crate::Actions::command`], or by a person), the router follows it and the journal holds it
+//! with what became of it and which one it took back.
 
 use bot4_types::{Price, Qty, Side, Terms};
 
@@ -91,6 +92,17 @@ pub enum Linked {
         /// Its quantity.
         qty: Qty,
     },
+    /// A target of the strategy's own.
+    Target {
+        /// Which side it trades on.
+        side: Side,
+        /// Where the market triggers it.
+        trigger: Price,
+        /// Its limit.
+        limit: Price,
+        /// Its quantity.
+        qty: Qty,
+    },
     /// Two orders of which one is to be done.
     Oco(Oco),
     /// An entry with both its exits. What it bought cannot be taken back.
@@ -119,7 +131,10 @@ impl LinkedCommand {
             (Linked::Stop { side, trigger, limit, qty }, false) => {
                 orders.stop(side, trigger, limit, qty)
             }
-            (Linked::Stop { .. }, true) => {
+            (Linked::Target { side, trigger, limit, qty }, false) => {
+                orders.take_profit(side, trigger, limit, qty)
+            }
+            (Linked::Stop { .. } | Linked::Target { .. }, true) => {
                 orders.pull_stop();
                 Verdict::Accepted
             }
@@ -150,8 +165,10 @@ impl LinkedCommand {
         };
         match (self.order, self.withdraws) {
             (Linked::Bracket { .. }, _) => false,
-            (Linked::Stop { side, trigger, .. }, false) => waits(side, trigger),
-            (Linked::Stop { .. }, true) => orders.armed().is_none(),
+            (Linked::Stop { side, trigger, .. } | Linked::Target { side, trigger, .. }, false) => {
+                waits(side, trigger)
+            }
+            (Linked::Stop { .. } | Linked::Target { .. }, true) => orders.armed().is_none(),
             (Linked::Oco(oco), false) => {
                 let other = match oco.other {
                     OtherLeg::Quote { price } => rests(oco.side.opposite(), price),
@@ -167,5 +184,86 @@ impl LinkedCommand {
     #[must_use]
     pub const fn undo(&self) -> Self {
         Self { order: self.order, withdraws: !self.withdraws }
+    }
+}
+
+/// How a [`TakeCommand`] trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Up to the quantity at the limit or better (IOC).
+    Ioc,
+    /// All of it or nothing (FOK).
+    Whole,
+    /// At what the market gives; the limit is what it is decided on.
+    Market,
+}
+
+/// A take: what it trades cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakeCommand {
+    /// Buy or sell.
+    pub side: Side,
+    /// How much.
+    pub qty: Qty,
+    /// At which price.
+    pub limit: Price,
+    /// How.
+    pub how: Take,
+}
+
+/// Any command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A change of what rests on one side.
+    Order(OrderCommand),
+    /// A stop, a target, two linked orders, a bracket.
+    Linked(LinkedCommand),
+    /// A take.
+    Take(TakeCommand),
+}
+
+impl Command {
+    /// Wishes what the command says.
+    pub fn execute(&self, orders: &mut Actions<'_>) -> Verdict {
+        match self {
+            Self::Order(command) => command.execute(orders),
+            Self::Linked(command) => command.execute(orders),
+            Self::Take(TakeCommand { side, qty, limit, how }) => match how {
+                Take::Ioc => orders.take(*side, *qty, *limit),
+                Take::Whole => orders.take_whole(*side, *qty, *limit),
+                Take::Market => orders.take_market(*side, *qty, *limit),
+            },
+        }
+    }
+
+    /// The command came true and nothing has happened to it since.
+    #[must_use]
+    pub fn can_undo(&self, orders: &Actions<'_>) -> bool {
+        match self {
+            Self::Order(command) => command.can_undo(orders),
+            Self::Linked(command) => command.can_undo(orders),
+            Self::Take(_) => false,
+        }
+    }
+
+    /// The change the other way; `None` where there is none.
+    #[must_use]
+    pub const fn undo(&self) -> Option<Self> {
+        match self {
+            Self::Order(command) => Some(Self::Order(command.undo())),
+            Self::Linked(LinkedCommand { order: Linked::Bracket { .. }, .. }) | Self::Take(_) => {
+                None
+            }
+            Self::Linked(command) => Some(Self::Linked(command.undo())),
+        }
+    }
+
+    /// Something is to rest or to wait after it.
+    pub(crate) const fn leaves_something(&self) -> bool {
+        match self {
+            Self::Order(command) => command.to.is_some(),
+            Self::Linked(command) => !command.withdraws,
+            Self::Take(_) => false,
+        }
     }
 }

@@ -79,7 +79,7 @@ pub mod strategy;
 
 pub use actions::{Actions, Exit, Verdict};
 pub use agent::{SignalAgent, SignalConfig, SignalPorts};
-pub use command::{Linked, LinkedCommand, OrderCommand};
+pub use command::{Command, Linked, LinkedCommand, OrderCommand, Take, TakeCommand};
 pub use features::{FeatureConfig, FeatureRow, Features};
 pub use market::{Market, View};
 pub use parent::{CHILDREN, PARENTS_MAX, Tally};

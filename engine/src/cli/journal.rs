@@ -44,11 +44,17 @@ enum Command {
     Stat {
         /// A journal folder or segment.
         path: PathBuf,
-        /// The engine's order number.
+        /// The engine's order number: tells its whole life with every stamp.
         #[arg(long)]
         order: Option<u64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
+
+/// Reads the records of execution's desk.
+const DESK: Option<bot4_journal::DeskReader> = Some(crate::journal_desk::line);
 
 /// Which orders, fills or positions.
 #[derive(clap::Args)]
@@ -119,7 +125,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Dump { path, order } => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
             let order = order.map(OrderId);
-            let dumped = bot4_journal::dump_watched(path, order, &mut out, watch);
+            let dumped = bot4_journal::dump_watched(path, order, DESK, &mut out, watch);
             let flushed = dumped.and_then(|counts| out.flush().map(|()| counts));
             match flushed {
                 // Its reader has seen enough.
@@ -138,12 +144,16 @@ pub fn run(args: &Args) -> Outcome {
         Command::Positions(which) => {
             which.print(|r, q| Ok(r.positions(q)?.iter().map(PositionRow::to_json).collect()))
         }
-        Command::Stat { path, order: Some(n) } => {
-            let story = bot4_journal::order_story_watched(path, OrderId(*n), watch);
-            println!("{}", story.map_err(|e| refusal(path, &e))?.trim_end());
+        Command::Stat { path, order: Some(n), json } => {
+            let life = bot4_journal::OrderLife::read(path, OrderId(*n), DESK, watch);
+            let life = life.map_err(|e| refusal(path, &e))?;
+            match json {
+                true => println!("{}", life.to_json()),
+                false => println!("{}", life.to_string().trim_end()),
+            }
             Ok(exit::DONE)
         }
-        Command::Stat { path, order: None } => {
+        Command::Stat { path, order: None, .. } => {
             let stat = bot4_journal::stat_watched(path, watch).map_err(|e| refusal(path, &e))?;
             println!("{}", stat.to_json());
             Ok(exit::DONE)

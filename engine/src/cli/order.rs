@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
+use bot4_types::CommandId;
 use serde_json::{Value, json};
 
 use super::{Outcome, Refusal, duration, exit};
 use crate::operator::client::ask;
+use crate::operator::commands::{self, CommandText};
 use crate::operator::message::{Reply, Request, checked_reason};
 use crate::operator::orders::{OrderText, sentence};
 use crate::run::history::EarlierRun;
 
 /// What the arguments' page ends with.
 const HELP: &str = "\
-Begins a parent order in a running engine. It is worked by children, each of which passes the
-gate, on the operator's own account: what it makes has a protective stop like every position.
-It does not outlive the run, nor a stop of trading.
+Begins a parent order in a running engine, worked by children (--algo), or gives a command on one
+order (--type), which can be undone. Everything passes the gate, on the operator's own account:
+what it makes has a protective stop like every position. Nothing of it outlives the run, nor a
+stop of trading.
 
 Example: bot4 order --side buy --symbol BTCUSDT --size 0.5 --algo twap --over 10m \\
            --limit 61000 --reason \"rebalance\"
@@ -24,6 +27,12 @@ Example: bot4 order --side buy --symbol BTCUSDT --size 2 --algo iceberg --limit 
            --display 0.1 --reason \"a bid\"
 Example: bot4 order --side buy --symbol BTC/USDT --size 2 --algo best --over 5s \\
            --reason \"wherever it is cheapest\"
+Example: bot4 order --side buy --symbol BTCUSDT --size 0.01 --type limit --price 59000 \\
+           --reason \"a bid\"
+Example: bot4 order --side sell --symbol BTCUSDT --size 0.01 --type limit --price 62000 \\
+           --oco stop:58000:57900 --reason \"out, either way\"
+Example: bot4 order amend c1 --price 59100 --reason \"nearer\"
+Example: bot4 order undo c2 --reason \"a mistake\"
 Example: bot4 order list --json
 Example: bot4 order cancel o1 --reason \"enough\"";
 
@@ -43,10 +52,14 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Parent orders of this run, those of strategies and the ended ones too.
+    /// Parent orders and commands of this run, those of strategies and the ended ones too.
     List(List),
-    /// No new children; what is open is withdrawn.
+    /// What is open of it is withdrawn; of a parent there are no new children.
     Cancel(Act),
+    /// Take a command back by the change the other way: place and cancel, amend and amend back.
+    Undo(Act),
+    /// Give what a command left resting another price or size.
+    Amend(Amend),
     /// Hold it: what rests is withdrawn.
     Pause(Act),
     /// Work it again: what is left is spread over the time that is left.
@@ -65,7 +78,7 @@ struct List {
 
 #[derive(clap::Args)]
 struct Act {
-    /// Its name, as `bot4 order list` shows it: o1 an operator's, s1 a strategy's.
+    /// Its name, as `bot4 order list` shows it: o1 a parent, c1 a command; s1, k1 a strategy's.
     id: String,
     /// Why; kept in the account's list.
     #[arg(long)]
@@ -79,7 +92,45 @@ struct Act {
 }
 
 #[derive(clap::Args)]
+struct Amend {
+    #[command(flatten)]
+    act: Act,
+    /// Its price from now on.
+    #[arg(long)]
+    price: Option<String>,
+    /// Its whole size from now on, base units.
+    #[arg(long)]
+    size: Option<String>,
+}
+
+/// One order by a command.
+#[derive(clap::Args)]
+struct One {
+    /// limit, market, stop, take_profit: one order instead of a parent.
+    #[arg(long = "type", conflicts_with_all = ["algo", "over", "after", "limit"])]
+    order_type: Option<String>,
+    /// Its limit; of a market order the price that it is decided on.
+    #[arg(long, requires = "order_type")]
+    price: Option<String>,
+    /// Stop, take_profit: where the market triggers it.
+    #[arg(long, requires = "order_type")]
+    stop: Option<String>,
+    /// Limit: gtc (rests, post-only), ioc, fok.
+    #[arg(long, requires = "order_type")]
+    tif: Option<String>,
+    /// Limit: one of two is to be done; the other is quote:PRICE on the other side, or
+    /// stop:TRIGGER:LIMIT on this one.
+    #[arg(long, requires = "order_type")]
+    oco: Option<String>,
+    /// Limit: taken at once, and what it makes is left at STOP or at TARGET (STOP:TARGET).
+    #[arg(long, requires = "order_type")]
+    bracket: Option<String>,
+}
+
+#[derive(clap::Args)]
 struct Begin {
+    #[command(flatten)]
+    one: One,
     /// buy or sell.
     #[arg(long, required = true)]
     side: Option<String>,
@@ -152,9 +203,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Words that mean nothing, no engine that runs, or several where one must be named.
 pub fn run(args: &Args) -> Outcome {
     match &args.command {
+        None if args.begin.one.order_type.is_some() => give(&args.begin),
         None => begin(&args.begin),
         Some(Command::List(list)) => show(list),
+        Some(Command::Cancel(act)) if is_command(&act.id) => change(act, "cancel", [&None; 2]),
         Some(Command::Cancel(act)) => do_with(act, "cancel"),
+        Some(Command::Undo(act)) => change(act, "undo", [&None; 2]),
+        Some(Command::Amend(amend)) => change(&amend.act, "amend", [&amend.price, &amend.size]),
         Some(Command::Pause(act)) => do_with(act, "pause"),
         Some(Command::Resume(act)) => do_with(act, "resume"),
     }
@@ -189,6 +244,51 @@ fn begin(args: &Begin) -> Outcome {
     tell(&engine, &id, args.json, |p| p["state"].is_string())
 }
 
+/// Gives a command on one order.
+fn give(args: &Begin) -> Outcome {
+    let said = |text: &Option<String>| text.clone().unwrap_or_default();
+    let one = &args.one;
+    let command = CommandText {
+        kind: said(&one.order_type),
+        symbol: said(&args.symbol),
+        side: said(&args.side),
+        size: args.size.clone(),
+        price: one.price.clone(),
+        stop: one.stop.clone(),
+        tif: one.tif.clone(),
+        oco: one.oco.clone(),
+        bracket: one.bracket.clone(),
+        of: None,
+    };
+    command_told(command, args.reason.as_deref(), args.run.as_deref(), args.json)
+}
+
+/// Gives a command about another one.
+fn change(act: &Act, kind: &str, [price, size]: [&Option<String>; 2]) -> Outcome {
+    let (price, size, of) = (price.clone(), size.clone(), Some(act.id.clone()));
+    let command = CommandText { kind: kind.to_owned(), price, size, of, ..CommandText::default() };
+    command_told(command, Some(&act.reason), act.run.as_deref(), act.json)
+}
+
+fn is_command(id: &str) -> bool {
+    CommandId::parse(id).is_some()
+}
+
+fn command_told(
+    command: CommandText,
+    reason: Option<&str>,
+    run: Option<&str>,
+    json: bool,
+) -> Outcome {
+    let reason = checked_reason(reason.unwrap_or_default());
+    let reason = reason.map_err(|e| format!("error: --reason: {e}"))?;
+    let engine = the_engine(run)?;
+    let request = Request::OrderCommand { command: Box::new(command), reason };
+    let reply = answered(&engine, &request)?;
+    let id = reply.orders.as_str().unwrap_or_default().to_owned();
+    tell(&engine, &id, json, |c| c["state"].is_string() && c["state"] != "working")
+}
+
 fn do_with(act: &Act, action: &str) -> Outcome {
     let reason = checked_reason(&act.reason).map_err(|e| format!("error: --reason: {e}"))?;
     let engine = the_engine(act.run.as_deref())?;
@@ -214,15 +314,23 @@ fn tell(engine: &EarlierRun, id: &str, json: bool, done: impl Fn(&Value) -> bool
         }
         std::thread::park_timeout(LOOK_EVERY);
     }
-    let obeyed = done(&found) && found["end"] != "refused";
+    let failed = ["refused", "rejected"].map(Value::from);
+    let obeyed = done(&found) && found["end"] != "refused" && !failed.contains(&found["state"]);
     if json {
         println!("{}", json!({"run": engine.record.id, "obeyed": obeyed, "order": found}));
     } else if found.is_null() {
         println!("run {}: {id}: the router has not said anything yet", engine.record.id);
     } else {
-        println!("run {}: {}", engine.record.id, sentence(&found));
+        println!("run {}: {}", engine.record.id, line_of(&found));
+        if let Some(mend) = found["refused_because"].as_str().and_then(commands::mend) {
+            println!("help: {mend}");
+        }
     }
     Ok(if obeyed { exit::DONE } else { exit::FAILED })
+}
+
+fn line_of(order: &Value) -> String {
+    if order["command"].is_string() { commands::sentence(order) } else { sentence(order) }
 }
 
 fn show(args: &List) -> Outcome {
@@ -232,7 +340,7 @@ fn show(args: &List) -> Outcome {
             if args.json {
                 println!("{}", json!({"run": engine.record.id, "order": parent}));
             } else {
-                println!("{}", sentence(parent));
+                println!("{}", line_of(parent));
             }
         }
     }

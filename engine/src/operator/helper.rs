@@ -22,6 +22,7 @@ use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
 
 use super::account;
+use super::commands::CommandText;
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
 use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
@@ -262,7 +263,8 @@ impl Desk {
     fn obey(&mut self, request: &Request) -> Result<Value, String> {
         match request {
             Request::Order { order, reason } => return self.begin(order, reason),
-            Request::OrderList => return Ok(self.inputs.board.list(false)),
+            Request::OrderCommand { command, reason } => return self.give(command, reason),
+            Request::OrderList => return Ok(self.inputs.board.list_all()),
             other => self.obey_plainly(other)?,
         }
         Ok(Value::Null)
@@ -282,9 +284,25 @@ impl Desk {
         Ok(json!(order.id.to_string()))
     }
 
+    /// Gives a command on orders; its name.
+    fn give(&mut self, text: &CommandText, reason: &str) -> Result<Value, String> {
+        let reason = checked_reason(reason)?;
+        if self.inputs.control.phase() != Phase::Run {
+            return Err("trading is stopped: nothing was begun".to_owned());
+        }
+        let work = self.inputs.board.command(text)?;
+        self.command(RiskCommand::Work(work))?;
+        let about = text.of.as_deref().unwrap_or(&text.symbol);
+        self.note(&format!("order {}: {} {about}", work.id, work.kind.name()), &reason);
+        Ok(json!(work.id.to_string()))
+    }
+
     fn obey_plainly(&mut self, request: &Request) -> Result<(), String> {
         match request {
-            Request::Status | Request::Order { .. } | Request::OrderList => Ok(()),
+            Request::Status
+            | Request::Order { .. }
+            | Request::OrderCommand { .. }
+            | Request::OrderList => Ok(()),
             Request::OrderAct { id, action, reason } => {
                 let reason = checked_reason(reason)?;
                 let which = self.inputs.board.alive(id)?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::commands::CommandText;
 use super::orders::OrderText;
 
 /// Longest request in bytes, its newline included.
@@ -66,7 +67,14 @@ pub enum Request {
         /// Why.
         reason: String,
     },
-    /// All parent orders that are known.
+    /// A command on orders.
+    OrderCommand {
+        /// Which.
+        command: Box<CommandText>,
+        /// Why.
+        reason: String,
+    },
+    /// All parent orders and commands that are known.
     OrderList,
 }
 
@@ -78,7 +86,7 @@ pub struct Reply {
     pub error: Option<String>,
     /// The engine's status after the request.
     pub status: Value,
-    /// Parent orders: all of them, or the name of the one that is begun.
+    /// Parent orders and commands: all of them, or the name of the one that is begun.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub orders: Value,
 }

@@ -19,6 +19,7 @@
 
 pub mod account;
 pub mod client;
+pub mod commands;
 pub mod fence;
 pub mod guard;
 pub mod health;

@@ -10,11 +10,14 @@ use std::sync::mpsc::Receiver;
 use bot4_types::parent::{CURVE_BUCKETS, PARTICIPATION_MAX_E4};
 use bot4_types::text::{parse_units, units_to_string};
 use bot4_types::{
-    Algo, Deadline, Instrument, InstrumentTable, Nanos, ParentEnd, ParentId, ParentOrder,
-    ParentReport, ParentState, Peg, Price, Qty, RefuseReason, Side, StrategyId, Urgency,
+    Algo, Deadline, Instrument, InstrumentTable, Nanos, OrderWork, ParentEnd, ParentId,
+    ParentOrder, ParentReport, ParentState, Peg, Price, Qty, RefuseReason, RouterReport, Side,
+    StrategyId, Urgency,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::commands::{CommandText, Commands};
 
 /// Ended parents that are still listed.
 const ENDED_MAX: usize = 256;
@@ -173,14 +176,14 @@ fn complete(order: &ParentOrder, i: &Instrument) -> Result<(), String> {
     }
 }
 
-fn units(key: &str, text: &str, decimals: u8) -> Result<i64, String> {
+pub(super) fn units(key: &str, text: &str, decimals: u8) -> Result<i64, String> {
     let n = parse_units(text.as_bytes(), decimals).ok().filter(|n| *n > 0);
     n.ok_or_else(|| {
         format!("--{key} {text}: write a positive number with at most {decimals} decimals")
     })
 }
 
-fn word<T: Copy>(key: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn word<T: Copy>(key: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let all: Vec<_> = words.iter().map(|(name, _)| *name).collect();
@@ -235,10 +238,11 @@ pub fn curve(weights: &[u16]) -> Result<[u16; CURVE_BUCKETS], String> {
 pub struct Board {
     table: InstrumentTable,
     operator: StrategyId,
-    heard: Receiver<ParentReport>,
+    heard: Receiver<RouterReport>,
     known: BTreeMap<ParentId, ParentReport>,
     /// Of the account's last run.
     unfinished: Vec<Value>,
+    commands: Commands,
     begun: u32,
 }
 
@@ -249,10 +253,11 @@ impl Board {
     pub fn new(
         table: InstrumentTable,
         operator: StrategyId,
-        heard: Receiver<ParentReport>,
+        heard: Receiver<RouterReport>,
     ) -> Self {
-        let (known, unfinished) = (BTreeMap::new(), Vec::new());
-        Self { table, operator, heard, known, unfinished, begun: 0 }
+        let (known, commands) = (BTreeMap::new(), Commands::default());
+        let unfinished = Vec::new();
+        Self { table, operator, heard, known, unfinished, commands, begun: 0 }
     }
 
     /// The board that also lists what the account's last run left unfinished.
@@ -264,7 +269,12 @@ impl Board {
     /// Takes what the control lane passed on.
     pub fn hear(&mut self) {
         while let Ok(report) = self.heard.try_recv() {
-            self.known.insert(report.id, report);
+            match report {
+                RouterReport::Parent(parent) => {
+                    self.known.insert(parent.id, parent);
+                }
+                RouterReport::Work(command) => self.commands.hear(command),
+            }
         }
         let over = |r: &ParentReport| r.state == ParentState::Ended;
         while self.known.values().filter(|r| over(r)).count() > ENDED_MAX {
@@ -282,6 +292,22 @@ impl Board {
         let order = text.order(&self.table, self.operator)?;
         self.begun += 1;
         Ok(ParentOrder { id: ParentId::by_operator(self.begun), ..order })
+    }
+
+    /// The command that `text` means, with a name of its own.
+    ///
+    /// # Errors
+    /// See [`Commands::give`].
+    pub fn command(&mut self, text: &CommandText) -> Result<OrderWork, String> {
+        self.commands.give(text, &self.table, self.operator)
+    }
+
+    /// Everything that is known: parents, then commands.
+    #[must_use]
+    pub fn list_all(&self) -> Value {
+        let parents = self.list(false);
+        let parents = parents.as_array().into_iter().flatten().cloned();
+        parents.chain(self.commands.list(&self.table)).collect()
     }
 
     /// The parent alive that `text` names.
@@ -527,7 +553,7 @@ mod tests {
             refused: 1,
             missed: 0,
         };
-        tell.send(report).expect("heard");
+        tell.send(RouterReport::Parent(report)).expect("heard");
         board.hear();
         assert_eq!(board.alive("o1"), Ok(order.id));
         let list = board.list(true);
@@ -539,7 +565,7 @@ mod tests {
         assert_eq!(list[0]["slippage_bps"], 0.17);
         assert!(sentence(&list[0]).starts_with("o1 twap buy 0.50000 BTCUSDT: working, 0.20000"));
         let ended = ParentReport { state: ParentState::Ended, end: ParentEnd::Filled, ..report };
-        tell.send(ended).expect("heard");
+        tell.send(RouterReport::Parent(ended)).expect("heard");
         board.hear();
         assert!(board.alive("o1").is_err());
         assert_eq!(

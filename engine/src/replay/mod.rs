@@ -212,7 +212,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         self.report.lanes[lane].records += 1;
         match entry.lane {
             // Where parents stood: no input, no decision.
-            t::LOG_RUN if entry.kind == LogKind::Parent as u8 && self.cores.is_some() => true,
+            t::LOG_RUN if is_told(entry.kind) && self.cores.is_some() => true,
             t::LOG_RUN => self.take_run(entry, place),
             t::LOG_RISK => self.take_risk(entry, place),
             lane if t::venue_of_log(lane).is_some() => self.take_execution(entry, place),
@@ -505,4 +505,9 @@ fn told(decided: &Decided) -> String {
         ),
         Decided::Refused(r) => format!("refused: order {}, {}", r.order.0, r.reason.name()),
     }
+}
+
+/// What the router told of parents and commands.
+const fn is_told(kind: u8) -> bool {
+    kind == LogKind::Parent as u8 || kind == LogKind::OrderCommand as u8
 }

@@ -19,7 +19,7 @@ use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
 use bot4_lanes::{LogTx, Probe, Rx, StallWatch, Tx};
 use bot4_types::log::Body as _;
-use bot4_types::{LogEntry, LogKind, Nanos, ParentReport, RiskCommand};
+use bot4_types::{LogEntry, LogKind, Nanos, RiskCommand, RouterReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::balances::Balances;
@@ -86,8 +86,8 @@ pub struct Inputs {
     pub reload: Option<Reload>,
     /// What a person says to risk.
     pub said: Receiver<RiskCommand>,
-    /// Where parent orders stand, for whoever asks.
-    pub parents: Sender<ParentReport>,
+    /// Where parent orders stand and what became of commands, for whoever asks.
+    pub parents: Sender<RouterReport>,
     /// Where to say that all lanes run.
     pub ready_file: Option<PathBuf>,
     /// Venues, each with an order entry of its own.
@@ -101,7 +101,7 @@ pub struct ControlLinks {
     /// To risk.
     pub commands: Tx<RiskCommand>,
     /// From the router.
-    pub parents: Rx<ParentReport>,
+    pub parents: Rx<RouterReport>,
     /// To the journal, behind what the run starts from.
     pub log: Option<LogTx>,
 }
@@ -385,13 +385,18 @@ impl ControlAgent {
         }
     }
 
-    /// Where parent orders stand goes to the journal and to whoever asks.
+    /// Where parent orders stand, and what became of commands, goes to the journal and to whoever asks.
     fn pass_on_parents(&mut self, now: Nanos) {
         let Some(links) = self.links.as_mut() else { return };
         while let Some(report) = links.parents.pop() {
             if let Some(log) = links.log.as_mut().filter(|log| log.room() > 0) {
                 // Room was asked for.
-                let _ = log.push(LogEntry::new(LogKind::Parent, now, |w| report.write(w)));
+                let _ = log.push(match &report {
+                    RouterReport::Parent(p) => LogEntry::new(LogKind::Parent, now, |w| p.write(w)),
+                    RouterReport::Work(c) => {
+                        LogEntry::new(LogKind::OrderCommand, now, |w| c.write(w))
+                    }
+                });
             }
             // Nobody listens any more: the journal has it.
             let _ = self.inputs.parents.send(report);

@@ -231,7 +231,7 @@ fn cold_lanes(plan: &Plan) -> Vec<String> {
 fn board_of(
     config: &Config,
     opening: &outcome::Opening,
-    heard: std::sync::mpsc::Receiver<bot4_types::ParentReport>,
+    heard: std::sync::mpsc::Receiver<bot4_types::RouterReport>,
 ) -> Board {
     Board::new(opening.info.table.clone(), settings::operator_of(config), heard)
         .with_unfinished(opening.past.parents.clone())

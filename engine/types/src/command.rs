@@ -11,6 +11,7 @@ use crate::order::ControlMode;
 use crate::parent::ParentCommand;
 use crate::rules::InstrumentRules;
 use crate::time::Nanos;
+use crate::work::OrderWork;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of limits in one command.
@@ -88,6 +89,9 @@ pub enum RiskCommand {
         /// Which.
         instrument: InstrumentId,
     },
+    /// A person asks for something on orders by a command with a name. Risk passes it on to the
+    /// router, as it does with parent orders.
+    Work(OrderWork),
 }
 
 /// Whose breakers a person means.
@@ -199,6 +203,7 @@ impl RiskCommand {
             | Self::LimitsCommit { .. }
             | Self::VenueBalance { .. }
             | Self::OperatorMode(_)
+            | Self::Work(_)
             | Self::Parent(_) => None,
         }
     }
@@ -256,6 +261,10 @@ impl Body for RiskCommand {
                 w.u64(patience.0);
                 w.u8(u8::from(*follow));
             }
+            Self::Work(work) => {
+                w.u8(11);
+                work.write(w);
+            }
             Self::AcceptBalance { instrument } => {
                 w.u8(10);
                 w.u16(instrument.0);
@@ -298,6 +307,7 @@ impl Body for RiskCommand {
                 patience: Nanos(r.u64()?),
                 follow: r.u8()? != 0,
             },
+            11 => Self::Work(OrderWork::read(r)?),
             10 => Self::AcceptBalance { instrument: InstrumentId(r.u16()?) },
             _ => return None,
         })

@@ -33,11 +33,13 @@ pub mod price;
 pub mod rng;
 pub mod rules;
 pub mod shards;
+pub mod stamps;
 pub mod table;
 pub mod text;
 pub mod time;
 pub mod trail;
 pub mod turn;
+pub mod work;
 
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
@@ -61,6 +63,8 @@ pub use parent::{
 pub use price::{Price, Qty, Side, notional};
 pub use rules::InstrumentRules;
 pub use shards::{LINES_MAX, Shards};
+pub use stamps::{AnsweredRecord, SentRecord};
 pub use time::{Nanos, Wall};
 pub use trail::{Stage, Trail};
 pub use turn::TurnRecord;
+pub use work::{CommandId, OrderWork, RouterReport, WorkKind, WorkRefusal, WorkReport, WorkState};

@@ -59,6 +59,10 @@ pub enum LogKind {
     Equity = 16,
     /// Where a parent order stands; see [`crate::parent`].
     Parent = 17,
+    /// What became of a command on orders; see [`crate::work`].
+    OrderCommand = 18,
+    /// Execution read the venue's answer to a request: the order, what was asked, when it was read.
+    Answered = 19,
 }
 
 impl LogKind {
@@ -83,6 +87,8 @@ impl LogKind {
             15 => Self::Statistics,
             16 => Self::Equity,
             17 => Self::Parent,
+            18 => Self::OrderCommand,
+            19 => Self::Answered,
             _ => return None,
         })
     }
@@ -108,6 +114,8 @@ impl LogKind {
             Self::Command => "command",
             Self::Equity => "equity",
             Self::Parent => "parent",
+            Self::OrderCommand => "order_command",
+            Self::Answered => "answered",
         }
     }
 }

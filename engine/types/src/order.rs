@@ -8,6 +8,7 @@ use crate::parent::{ParentCommand, ParentId};
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 use crate::trail::Trail;
+use crate::work::OrderWork;
 use serde::{Deserialize, Serialize};
 
 /// Defines a `repr(u8)` enum with names and a checked way back from the raw value.
@@ -558,6 +559,8 @@ pub enum AccountReport {
     Headroom(Headroom),
     /// What an operator says to the parents' table.
     Parent(ParentCommand),
+    /// What a person asks for on orders.
+    Work(OrderWork),
 }
 
 const _: () = assert!(size_of::<AccountReport>() <= 208);

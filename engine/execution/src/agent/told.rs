@@ -1,12 +1,29 @@
 //! What the agent tells of itself, for reports and tests.
 
-use bot4_types::{OrderAction, OrderId};
+use bot4_types::log::Body;
+use bot4_types::{AnsweredRecord, LogEntry, LogKind, Nanos, OrderAction, OrderId};
 
 use super::ExecutionAgent;
 use crate::desk::DeskCounts;
 use crate::link::LinkCounts;
+use crate::requests::{Pending, Purpose};
 
 impl ExecutionAgent {
+    /// Keeps when the answer to a request about an order was read.
+    pub(crate) fn note_answer(&mut self, pending: &Pending, done: bool, t0: Nanos, now: Nanos) {
+        let (order, action) = match pending.purpose {
+            Purpose::Place(order) => (order, OrderAction::Place),
+            Purpose::Cancel(order) => (order, OrderAction::Cancel),
+            Purpose::Amend(order) => (order, OrderAction::Amend),
+            _ => return,
+        };
+        if self.ports.log.room() > 0 {
+            let answered = AnsweredRecord { order, action, done, read: t0 };
+            let entry = LogEntry::new(LogKind::Answered, now, |w| answered.write(w));
+            let _ = self.ports.log.push(entry);
+        }
+    }
+
     /// What the desk counted.
     #[must_use]
     pub const fn desk_counts(&self) -> DeskCounts {

@@ -7,6 +7,7 @@
 
 mod amends;
 mod armed;
+mod commands;
 mod exits;
 mod flatten;
 pub(crate) mod groups;
@@ -29,6 +30,7 @@ use bot4_types::{
 };
 
 pub use self::armed::Armed;
+use self::commands::Commands;
 pub(crate) use self::exits::Bracket;
 pub use self::exits::{Exits, Native};
 use self::guard::Guard;
@@ -123,6 +125,8 @@ pub struct Router {
     /// Where the children's slots begin.
     first_child: usize,
     parents: Parents,
+    /// Commands by name.
+    commands: Commands,
     /// By instrument, then strategy.
     positions: Vec<Qty>,
     /// By instrument, then strategy.
@@ -175,6 +179,7 @@ impl Router {
             slots: Vec::new(),
             first_child: 0,
             parents: Parents::new(),
+            commands: Commands::default(),
             positions: Vec::new(),
             guards: Vec::new(),
             closing: Vec::new(),
@@ -212,6 +217,7 @@ impl Router {
         }
         self.table = table;
         self.reserve_children();
+        self.commands.reserve();
         let instruments = self.table.all().len();
         self.standing.reserve(instruments);
         let pairs = instruments * strategies;
@@ -408,6 +414,7 @@ impl Router {
         if self.flattening {
             self.flatten(turn);
         }
+        self.follow_commands(turn);
         before.saturating_sub(self.intents.room()) + self.changes
     }
 

@@ -65,6 +65,10 @@ impl Router {
                 self.parent_command(command, turn);
                 None
             }
+            AccountReport::Work(work) => {
+                self.work(work, turn);
+                None
+            }
         }
     }
 
@@ -108,6 +112,7 @@ impl Router {
         if at < self.first_child {
             self.stop_reported(at, report, turn);
             self.link_reported(at, report, turn);
+            self.command_reported(at, report);
         }
         let slot = &mut self.slots[at];
         slot.filled = slot.filled.max(report.cum_qty);
@@ -156,6 +161,7 @@ impl Router {
                     self.cut_exit(at);
                 }
                 self.child_refused(at, reason);
+                self.command_refused(at, reason);
                 self.ended(at, OrderState::NotSent, turn);
             }
             // The ledger is the authority on what is open; its report came before this, or never.

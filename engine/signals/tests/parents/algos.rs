@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bot4_types::{
     AccountReport, Algo, Deadline, InstrumentId, Nanos, OrderAction, OrderIntent, OrderKind,
     OrderReport, OrderState, ParentAction, ParentCommand, ParentEnd, ParentId, ParentOrder,
-    ParentReport, ParentState, Peg, Price, Qty, RefuseReason, ReportKind, Side, StrategyId,
-    Urgency,
+    ParentReport, ParentState, Peg, Price, Qty, RefuseReason, ReportKind, RouterReport, Side,
+    StrategyId, Urgency,
 };
 
 use crate::rig::{self, ONE, Rig};
@@ -476,7 +476,8 @@ fn nonsense_is_refused_and_told() {
         rig.account.push(AccountReport::Parent(ParentCommand::Begin(order))).expect("room");
         rig.turn();
         rig.turn();
-        let report = told.pop().expect("it is told");
+        let told = told.pop().expect("it is told");
+        let RouterReport::Parent(report) = told else { panic!("{told:?}") };
         assert_eq!((report.end, report.refusal), (ParentEnd::Refused, why), "{order:?}");
         assert_eq!(rig.count("parents_refused"), 1);
     }

@@ -29,7 +29,7 @@ use bot4_lanes::recorded::BEAT;
 use bot4_lanes::topology::Topology;
 use bot4_lanes::{Agent, Clock, Control, Fault, Metrics, Phase, Probe, Rx, TurnGate, Tx};
 use bot4_types::{
-    ApprovedOrder, ExecMsg, LogEntry, Nanos, ParentReport, Resync, RiskCommand, TurnRecord,
+    ApprovedOrder, ExecMsg, LogEntry, Nanos, Resync, RiskCommand, RouterReport, TurnRecord,
 };
 
 use super::inputs::RunInputs;
@@ -81,7 +81,7 @@ struct World {
     commands: Tx<RiskCommand>,
     /// By venue.
     approved: Vec<Rx<ApprovedOrder>>,
-    parents: Rx<ParentReport>,
+    parents: Rx<RouterReport>,
     log: Rx<LogEntry>,
 }
 
