@@ -217,7 +217,10 @@ fn kind_of(text: &CommandText) -> Result<WorkKind, String> {
 fn to_json(r: &WorkReport, table: &InstrumentTable) -> Value {
     let i = table.get(r.instrument);
     let (price, qty) = i.map_or((0, 0), |i| (i.price_decimals, i.qty_decimals));
-    let terms = |t: Terms| json!({ "price": units_to_string(t.price.0, price), "qty": units_to_string(t.qty.0, qty) });
+    let terms = |t: Terms| {
+        let [at, size] = [(t.price.0, price), (t.qty.0, qty)].map(|(n, d)| units_to_string(n, d));
+        json!({ "price": at, "qty": size })
+    };
     let maybe = |p: Price| (p.0 > 0).then(|| units_to_string(p.0, price));
     json!({
         "id": r.id.to_string(),

@@ -385,7 +385,8 @@ impl ControlAgent {
         }
     }
 
-    /// Where parent orders stand, and what became of commands, goes to the journal and to whoever asks.
+    /// Where parent orders stand, and what became of commands, goes to the journal and to whoever
+    /// asks.
     fn pass_on_parents(&mut self, now: Nanos) {
         let Some(links) = self.links.as_mut() else { return };
         while let Some(report) = links.parents.pop() {

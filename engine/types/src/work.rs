@@ -99,7 +99,7 @@ raw_enum! {
     WorkState {
         /// It is on its way.
         Working = 0 => "working",
-        /// It came true: what it asked for rests or is armed, or nothing rests where nothing should.
+        /// It came true: what it asked for rests or is armed, or nothing rests any more.
         Done = 1 => "done",
         /// It was not begun.
         Refused = 2 => "refused",
@@ -377,7 +377,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..180)) {
+        fn any_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..180),
+        ) {
             let _ = OrderWork::read(&mut Reader::over(&bytes));
             let _ = WorkReport::read(&mut Reader::over(&bytes));
         }
