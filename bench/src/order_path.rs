@@ -273,6 +273,7 @@ fn execution(
         ws: WsConfig::default(),
         seed: u64::from(epoch.0),
         declared: Declared::default(),
+        compare: bot4_execution::agent::COMPARE_EVERY,
     };
     Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
 }
