@@ -173,3 +173,59 @@ fn journal_names_children(rig: &Rig) {
     let last = of("parent").rfind(|r| r["body"]["parent"] == "o3").expect("told");
     assert_eq!(last["body"]["end"], "interrupted", "{last}");
 }
+
+/// What the children of `o1` filled, by the journal's own lines, each trade once; base units.
+fn filled_by_children(lines: &[Value]) -> f64 {
+    let of = |kind: &'static str| lines.iter().filter(move |r| r["kind"] == kind);
+    let children = of("approved").filter(|r| r["body"]["parent"] == "o1");
+    let children: Vec<&Value> = children.map(|r| &r["body"]["order"]).collect();
+    let fills = lines.iter().filter(|r| r["body"]["what"] == "fill");
+    let mut fills: Vec<(u64, i64)> = fills
+        .filter(|r| children.contains(&&r["body"]["order"]))
+        .map(|r| (r["body"]["trade_id"].as_u64(), r["body"]["last_qty"].as_i64()))
+        .map(|(id, qty)| (id.expect("a number"), qty.expect("a quantity")))
+        .collect();
+    fills.sort_unstable();
+    fills.dedup();
+    fills.iter().map(|(_, qty)| qty).sum::<i64>() as f64
+}
+
+#[test]
+fn a_parent_of_a_killed_run_is_told_with_what_was_filled_of_it() {
+    let rig = Rig::new();
+    let live = |s: &Value| s["books_live"] == 2 && s["session_ready"] == true;
+    let mut engine = rig.start_quietly("report.json");
+    rig.until("books are live", live);
+    let args = ["--side", "buy", "--symbol", "BTCUSDT", "--size", "0.05", "--algo", "twap"];
+    let rest = ["--over", "20s", "--urgency", "aggressive", "--reason", "a long way"];
+    order(&rig, &[args.as_slice(), &rest].concat());
+    once(&rig, "o1", |p| number(p, "filled") > 0.0);
+    engine.0.kill().expect("kill -9");
+    engine.0.wait().expect("ended");
+    let runs = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten();
+    let killed = runs.map(|e| e.path()).find(|p| p.join("journal").is_dir()).expect("a run");
+    let dump = stdout(&rig.say(&["journal", "dump", &killed.join("journal").to_string_lossy()]));
+    let lines: Vec<Value> = dump.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let filled = filled_by_children(&lines);
+
+    let mut next = rig.start_quietly("next.json");
+    rig.until("books are live", live);
+    let run = killed.file_name().expect("a name").to_string_lossy().into_owned();
+    let list = stdout(&rig.say(&["order", "list", "--json"]));
+    let orders = list.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told: Vec<Value> = orders.map(|l| l["order"].clone()).collect();
+    let told = told.iter().find(|o| o["run"] == run.as_str()).unwrap_or_else(|| panic!("{list}"));
+    assert_eq!((&told["id"], &told["state"]), (&"o1".into(), &"unfinished".into()), "{told}");
+    assert_eq!((number(told, "total"), &told["exact"]), (0.05, &true.into()), "{told}");
+    assert!(filled > 0.0 && number(told, "filled") > 0.0, "{told}");
+    // The units of the dump are powers of ten below the base unit.
+    let units = filled / number(told, "filled");
+    assert!((units.log10() - units.log10().round()).abs() < 1e-9, "{filled} {told}");
+    let sum = number(told, "filled") + number(told, "left");
+    assert!((sum - 0.05).abs() < 1e-12, "{told}");
+    signal(&next.0, "INT");
+    assert_eq!(ended(&mut next), Some(0));
+    let said = common::rig::told(&mut next);
+    let sentence = format!("run {run} left parent order o1 unfinished: twap buy 0.05");
+    assert!(said.contains(&sentence) && said.contains("is not taken up again"), "{said}");
+}

@@ -329,7 +329,9 @@ impl Board {
     pub fn list(&self, alive_only: bool) -> Value {
         let shown = |r: &&ParentReport| !alive_only || r.state != ParentState::Ended;
         let earlier = self.unfinished.iter().filter(|_| !alive_only).cloned();
-        earlier.chain(self.known.values().filter(shown).map(|r| to_json(r, &self.table))).collect()
+        let own = self.known.values().filter(shown).map(|r| to_json(r, &self.table));
+        // Names begin anew with each run: this one's come first.
+        own.chain(earlier).collect()
     }
 }
 
@@ -387,8 +389,9 @@ pub fn sentence(p: &Value) -> String {
         _ => text("state"),
     };
     let gate = p["gate"].as_str().map_or(String::new(), |g| format!(", the gate last said {g}"));
+    let run = p["run"].as_str().map_or(String::new(), |run| format!(" of run {run}"));
     format!(
-        "{} {} {} {} {}: {ended}, {} filled, {} open, {} left; average {} against {} at arrival \
+        "{}{run} {} {} {} {}: {ended}, {} filled, {} open, {} left; average {} against {} at arrival \
          ({} bps) and {} of the market ({} bps); {} children, {} fills, {} refused{gate}",
         text("id"),
         text("algo"),
