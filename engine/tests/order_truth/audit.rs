@@ -91,7 +91,7 @@ impl Journal {
             let (body, at) = (&record["body"], record["at"].as_u64().unwrap_or(0));
             match record["kind"].as_str() {
                 Some("sent") => {
-                    let order = number_of(body["hex"].as_str().expect("bytes"));
+                    let order = body["order"].as_u64().expect("a number");
                     *journal.sent.entry(order).or_default() += 1;
                 }
                 Some("learned") if body["order"].is_u64() => journal.take(body, at),
@@ -126,12 +126,6 @@ impl Journal {
             self.unknown_ns.push(at - since);
         }
     }
-}
-
-/// The order's number: the first eight bytes, the lowest first.
-fn number_of(hex: &str) -> u64 {
-    let byte = |n: usize| u64::from_str_radix(&hex[2 * n..2 * n + 2], 16).expect("hex");
-    (0..8).map(|n| byte(n) << (8 * n)).sum()
 }
 
 /// Holds the journal in `dump` against the venue's `log`, for a run of `symbols` whose positions
