@@ -195,6 +195,8 @@ impl RiskCore {
         if let ExecMsg::Order(report) = msg {
             self.finish_change(report.instrument);
         }
+        let ledger = &self.ledger;
+        self.breakers.heal(|venue| ledger.is_settled_at(venue));
         told
     }
 
@@ -211,6 +213,7 @@ impl RiskCore {
             }
             ExecMsg::Session { venue, ready, .. } => {
                 self.sessions.set(venue, ready);
+                self.breakers.on_session(venue, ready);
                 self.truth.on_session(venue, ready, self.now);
                 Some(AccountReport::Session { venue, ready })
             }

@@ -114,7 +114,7 @@ impl World {
     }
 
     fn session(&mut self, ready: bool) {
-        self.gate.session = ready;
+        self.gate.on_session(ready);
         self.core.on_report(&ExecMsg::Session {
             at: self.gate.now,
             venue: bot4_types::VenueId(0),
@@ -184,7 +184,10 @@ impl World {
 
     /// Other limits, as a function call or as the commands that a reload sends.
     fn limits(&mut self) {
-        let book = self.draw.book();
+        let mut book = self.draw.book();
+        if self.draw.one_in(3) {
+            book.breakers = Some(self.draw.breakers());
+        }
         if self.draw.one_in(2) {
             self.core.change_limits(&book).expect("valid");
         } else {

@@ -187,6 +187,8 @@ pub struct ExecutionAgent {
     pub(crate) message_records: usize,
     /// The venue takes no new order before this time, Unix ms.
     pub(crate) orders_after_ms: i64,
+    /// What risk was told last: orders can leave.
+    pub(crate) told_ready: bool,
     /// No question over HTTPS before this venue time, Unix ms.
     pub(crate) rest_after_ms: i64,
     clock_at: Nanos,
@@ -250,6 +252,7 @@ impl ExecutionAgent {
             counted: Vec::with_capacity(BATCH),
             asked_first: Vec::with_capacity(BATCH),
             orders_after_ms: i64::MIN,
+            told_ready: false,
             rest_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
@@ -422,10 +425,12 @@ impl ExecutionAgent {
         if now >= intent.expires {
             return Some(DoneReason::Expired);
         }
-        if !self.link.is_ready() {
-            return Some(DoneReason::NoSession);
-        }
-        None
+        // A pause that the venue asks for is one of new orders.
+        let ready = match intent.action {
+            OrderAction::Amend => self.link.is_ready(),
+            _ => self.takes_orders(now),
+        };
+        (!ready).then_some(DoneReason::NoSession)
     }
 
     fn place(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) {
@@ -438,8 +443,7 @@ impl ExecutionAgent {
             self.counters.add(NOT_SENT, 1);
             return self.not_sent(intent.order, now, DoneReason::Unsupported);
         }
-        let allowed = now_ms >= self.orders_after_ms
-            && self.budget.try_take(now_ms, self.gateway.cost_place())
+        let allowed = self.budget.try_take(now_ms, self.gateway.cost_place())
             && self.gateway.permits(&Act::Place(&instrument), now_ms);
         if !allowed {
             self.counters.add(NOT_SENT, 1);

@@ -317,6 +317,23 @@ impl ExecutionAgent {
         } else {
             self.budget.block_until(until_ms);
         }
+        self.tell_session(now);
+    }
+
+    /// New orders can leave now: the session is ready, and the venue has not asked for a pause.
+    pub(crate) fn takes_orders(&self, now: Nanos) -> bool {
+        let now_ms = self.wall.unix_ms(now);
+        let paused = now_ms < self.orders_after_ms || self.budget.is_blocked(now_ms);
+        self.link.is_ready() && !paused
+    }
+
+    /// Tells when orders can leave, and when they cannot any more.
+    pub(crate) fn tell_session(&mut self, now: Nanos) {
+        let ready = self.takes_orders(now);
+        if ready != self.told_ready {
+            self.told_ready = ready;
+            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready });
+        }
     }
 
     fn log_on(&mut self, now: Nanos, probe: &Probe) {
@@ -378,7 +395,7 @@ impl ExecutionAgent {
         if self.link.recovery_asked {
             self.link.set_state(SessionState::Ready);
             self.counters.set(SESSION_READY, 1);
-            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready: true });
+            self.tell_session(now);
             return;
         }
         self.link.recovery_asked = true;
@@ -543,14 +560,11 @@ impl ExecutionAgent {
 
     /// The connection is over: every order that may have reached the venue is unknown.
     pub(crate) fn lose(&mut self, now: Nanos, error: &ConnError) {
-        let was_ready = self.link.is_ready();
         self.link.drop_connection(now, error);
         self.asked_first.clear();
         self.counters.add(RECONNECTS, 1);
         self.counters.set(SESSION_READY, 0);
-        if was_ready {
-            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready: false });
-        }
+        self.tell_session(now);
         // Approved orders that were waiting end with this, so none of them may leave later.
         self.drop_waiting_amends(None, now, DoneReason::NoSession);
         self.waiting.clear();

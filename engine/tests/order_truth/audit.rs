@@ -133,11 +133,19 @@ impl Journal {
 pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128) -> Figures {
     let journal = Journal::read(dump);
     let mut figures = Figures { unknown_ns: journal.unknown_ns.clone(), ..Figures::default() };
-    let mut theirs: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut theirs: BTreeMap<String, u64> = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for (id, order) in log.orders.iter().filter(|(_, o)| is_own(&o.client_id)) {
-        if theirs.insert(&order.client_id, *id).is_some() {
+        if !names.insert(&order.client_id) {
             figures.orders_doubled += 1;
             figures.find(format!("the venue has {} twice", order.client_id));
+        }
+        // Of an order that was replaced the newest counts; the others ended without a fill.
+        if let Some(former) = theirs.insert(first_name(&order.client_id), *id)
+            && (log.orders[&former].filled > 0 || log.orders[&former].status != "Canceled")
+        {
+            figures.orders_doubled += 1;
+            figures.find(format!("{} was replaced while it lived", order.client_id));
         }
     }
     for (order, _) in journal.sent.iter().filter(|(_, times)| **times > 1) {
@@ -157,12 +165,12 @@ pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128) -> Figur
 fn judge_endings(
     journal: &Journal,
     log: &VenueLog,
-    theirs: &BTreeMap<&str, u64>,
+    theirs: &BTreeMap<String, u64>,
     figures: &mut Figures,
 ) {
     let known: BTreeSet<&str> = journal.told.values().map(|t| t.client_id.as_str()).collect();
     figures.orders = known.len() as u64;
-    for unknown in theirs.keys().filter(|client| !known.contains(*client)) {
+    for unknown in theirs.keys().filter(|client| !known.contains(client.as_str())) {
         figures.wrong_endings += 1;
         figures.find(format!("the journal does not know {unknown}"));
     }
@@ -186,6 +194,15 @@ fn judge_endings(
     }
 }
 
+/// The name that the order had before it was replaced by another: its ninth character counts.
+fn first_name(client_id: &str) -> String {
+    let mut name = client_id.to_owned();
+    if is_own(client_id) {
+        name.replace_range(8..9, "0");
+    }
+    name
+}
+
 /// Our units and the venue's differ by a power of ten, which the ordered quantity tells: do the
 /// filled ones differ by the same?
 fn scaled(ours: i64, theirs: i64, our_part: i64, their_part: i64) -> bool {
@@ -196,11 +213,11 @@ fn judge_fills(
     journal: &Journal,
     log: &VenueLog,
     symbols: &[&str],
-    theirs: &BTreeMap<&str, u64>,
+    theirs: &BTreeMap<String, u64>,
     figures: &mut Figures,
 ) {
     let mut left = journal.fills.clone();
-    let client = |order: u64| log.orders.get(&order).map(|o| o.client_id.as_str());
+    let client = |order: u64| log.orders.get(&order).map(|o| first_name(&o.client_id));
     for ((symbol, id), trade) in &log.trades {
         let (Some(instrument), Some(own)) =
             (symbols.iter().position(|s| s == symbol), client(trade.order).filter(|c| is_own(c)))
@@ -212,7 +229,7 @@ fn judge_fills(
         figures.fills_doubled += (ours.len() as u64).saturating_sub(1);
         let is_same = ours.first().is_some_and(|(order, qty, _, fee)| {
             let told = &journal.told[order];
-            let ordered = theirs.get(own).map_or(0, |id| log.orders[id].qty);
+            let ordered = theirs.get(&own).map_or(0, |id| log.orders[id].qty);
             told.client_id == own
                 && told.instrument == instrument
                 && scaled(told.qty, ordered, *qty, trade.qty)

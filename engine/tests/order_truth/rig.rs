@@ -19,10 +19,6 @@ use crate::observer::ControlLine;
 
 /// Largest position, quote units: small enough to bind.
 const POSITION_MAX: i128 = 1_500;
-/// Outage upon outage would open breakers, which hold back for five seconds: rightly, but here the
-/// way back is timed.
-const NO_BREAKERS: &str = "\n[risk.breaker]\nlosses = 0\nreject_pct = 0.0\nerror_pct = 0.0\n\
-                           errors = 0\nack_p99_max = \"0s\"\n";
 
 /// See the module.
 pub struct Rig {
@@ -61,7 +57,7 @@ impl Rig {
                 seen[key] = through(&endpoints[key]);
             }
         }
-        let limits = format!("\n[risk]\nposition_max = {POSITION_MAX}.0\n{NO_BREAKERS}");
+        let limits = format!("\n[risk]\nposition_max = {POSITION_MAX}.0\n");
         let toml = state.path().join("trade.toml");
         std::fs::write(&toml, config_of(kind, &symbols, &seen) + &limits).expect("written");
         let hosts = named.then(|| state.path().join("hosts"));

@@ -139,6 +139,11 @@ impl Machine {
         next.is_some()
     }
 
+    /// An open one may be tried from `until` on, when that is earlier.
+    pub(crate) const fn hasten(&mut self, until: Tick) {
+        self.status = self.status.hastened(until);
+    }
+
     /// Closes it by hand, with an empty window.
     pub fn reset(&mut self, now: Nanos) {
         self.raise(now);

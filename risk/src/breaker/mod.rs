@@ -19,6 +19,7 @@
 //!   of a [`Registry`]: no lock, one load for a permit while all is well.
 //! * **The risk lane** uses [`Breakers`]: one machine per strategy and instrument and one for the
 //!   venue, driven by the turn's time alone, so that a replay takes the same decisions.
+//! * **The venue's word is stronger than a timeout**: see [`healing`].
 //! * **Trips heal** by themselves. What needs a person is a latch and lives elsewhere.
 //!
 //! The global state is derived ([`global_state`]) and never stored: it cannot disagree.
@@ -27,6 +28,8 @@ mod calls;
 mod clock;
 mod config;
 mod event;
+mod fates;
+mod healing;
 mod jitter;
 mod limits;
 mod machine;

@@ -95,10 +95,12 @@ impl Monitor {
         self.record(now, limits, Sums { net, ..Sums::default() });
     }
 
-    /// An answer came `ns` after the order was sent.
-    pub fn on_ack(&mut self, ns: u64, now: Nanos, limits: &BreakerLimits) {
-        let slow = u32::from(ns > limits.ack_p99_ns_max);
-        self.record(now, limits, Sums { acks: 1, slow, ..Sums::default() });
+    /// An answer came `ns` after the order was sent. True when that is longer than a limit allows
+    /// the 99th percentile.
+    pub fn on_ack(&mut self, ns: u64, now: Nanos, limits: &BreakerLimits) -> bool {
+        let slow = ns > limits.ack_p99_ns_max;
+        self.record(now, limits, Sums { acks: 1, slow: u32::from(slow), ..Sums::default() });
+        slow && limits.ack_p99_ns_max > 0
     }
 
     pub(crate) fn on_fate(&mut self, fate: Fate, now: Nanos, limits: &BreakerLimits) {
@@ -132,6 +134,13 @@ impl Monitor {
     /// Begins anew: what opened the breaker does not open it twice.
     pub fn clear(&mut self) {
         *self = Self { current: self.current, ..Self::default() };
+    }
+
+    /// Forgets how long answers took: another limit judges those to come alone.
+    pub fn forget_answers(&mut self) {
+        for sums in self.buckets.iter_mut().chain([&mut self.total]) {
+            (sums.acks, sums.slow) = (0, 0);
+        }
     }
 
     fn record(&mut self, now: Nanos, limits: &BreakerLimits, sums: Sums) {
@@ -225,12 +234,25 @@ mod tests {
         assert_eq!(with(&[F, A, A, A, A, A]), None);
     }
 
+    /// Another limit does not judge what came before it.
+    #[test]
+    fn answers_that_are_forgotten_count_no_more() {
+        let mut monitor = Monitor::default();
+        (0..4).for_each(|_| assert!(monitor.on_ack(2_000, Nanos(1), &LIMITS)));
+        assert_eq!(monitor.verdict(&LIMITS), Some(TripCause::Latency));
+        monitor.forget_answers();
+        assert_eq!(monitor.verdict(&LIMITS), None);
+    }
+
     proptest! {
         /// The percentile's rule is the sorted samples' by nearest rank.
         #[test]
         fn the_percentile_is_exact(samples in proptest::collection::vec(990u64..1_005, 4..400)) {
             let mut monitor = Monitor::default();
-            samples.iter().for_each(|ns| monitor.on_ack(*ns, Nanos(1), &LIMITS));
+            for ns in &samples {
+                let slow = monitor.on_ack(*ns, Nanos(1), &LIMITS);
+                prop_assert_eq!(slow, *ns > LIMITS.ack_p99_ns_max);
+            }
             let mut sorted = samples.clone();
             sorted.sort_unstable();
             let p99 = sorted[(sorted.len() * 99).div_ceil(100) - 1];

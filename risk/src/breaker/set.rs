@@ -15,23 +15,28 @@
 //!
 //! In a run of several venues the third and fourth row are not held against the strategy.
 //!
+//! The third and fourth row, and answers that are too slow, are the venue's trouble: what they
+//! opened is tried as soon as the venue is well again ([`Healing`]). A probe that is answered too
+//! slowly has failed its strategy.
+//!
 //! A strategy's closed breaker opens by its [`Monitor`], the others by their windows. Cost while
 //! all are closed: one compare an intent, one row an approval, a few additions a report.
 
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    BreakerScope, DoneReason, InstrumentId, Nanos, OrderIntent, OrderReport, OrderState,
-    ReportKind, StrategyId, VenueId,
+    BreakerScope, InstrumentId, Nanos, OrderIntent, OrderReport, ReportKind, StrategyId, VenueId,
 };
 use serde::{Deserialize, Serialize};
 
 use super::calls::{Call, Calls};
 use super::config::BreakerConfig;
+use super::fates::{Mark, apart, fates, is_of_the_venue};
 use super::global_state;
+use super::healing::Healing;
 use super::jitter::SeededJitter;
 use super::limits::BreakerLimits;
 use super::machine::{Machine, Ticket};
-use super::monitor::{Fate, Monitor, TripCause};
+use super::monitor::{Monitor, TripCause};
 use super::status::{Mode, State, Verdict};
 
 /// What the set has done so far.
@@ -64,6 +69,7 @@ pub struct Breakers {
     /// The venue of each instrument.
     venues: Box<[VenueId]>,
     monitors: Box<[Monitor]>,
+    healing: Healing,
     strategies: usize,
     /// Breakers that do not count among all: an operator's own.
     apart: usize,
@@ -96,17 +102,6 @@ pub enum BreakerLevel {
 const LEVELS: [BreakerLevel; 3] =
     [BreakerLevel::Strategy, BreakerLevel::Instrument, BreakerLevel::Venue];
 
-/// What is done with a ticket.
-#[derive(Clone, Copy)]
-enum Mark {
-    Success,
-    Failure,
-    Nothing,
-}
-
-/// What an order's fate says: the strategy's record, then the three breakers.
-type Fates = (Option<Fate>, [Mark; 3]);
-
 impl Breakers {
     /// Closed breakers for so many strategies, for instruments at these `venues`, and for the
     /// venues. Allocates once.
@@ -118,6 +113,7 @@ impl Breakers {
             venues: venues.into(),
             limits: *limits,
             configs: [limits.of_strategy(), limits.of_venue(), limits.of_venue()],
+            healing: Healing::new(machines.len()),
             machines: machines.into_boxed_slice(),
             monitors: vec![Monitor::default(); strategies].into_boxed_slice(),
             strategies,
@@ -172,7 +168,22 @@ impl Breakers {
         });
         let call = Call::new(intent.order, strategy, instrument, tickets);
         if let Some(old) = self.calls.insert(call) {
-            self.settle(&old, [Mark::Nothing; 3]);
+            self.settle(&old, [Mark::Nothing; 3], false);
+        }
+    }
+
+    /// The session of `venue` is ready, or not any more.
+    pub fn on_session(&mut self, venue: VenueId, ready: bool) {
+        self.healing.session(venue, ready, self.now);
+    }
+
+    /// Something may have been heard of a venue: what its trouble opened is tried at once where
+    /// the venue is well. `is_settled` says whether a venue has accounted for every order. Costs
+    /// nothing while none is open.
+    #[inline]
+    pub fn heal(&mut self, is_settled: impl Fn(VenueId) -> bool) {
+        if self.open > 0 {
+            self.hasten(is_settled);
         }
     }
 
@@ -185,33 +196,37 @@ impl Breakers {
         if net != 0 {
             monitor.on_profit(net, now, &limits);
         }
-        let mut settled = None;
+        let (mut settled, mut slow) = (None, false);
         if let Some(call) = self.calls.find(report.order) {
             if report.kind == ReportKind::Sent && call.sent_at == Nanos::ZERO {
                 call.sent_at = report.at;
             }
             if report.kind == ReportKind::Acked && !call.judged && call.sent_at != Nanos::ZERO {
-                monitor.on_ack(report.at.since(call.sent_at).0, now, &limits);
+                slow = monitor.on_ack(report.at.since(call.sent_at).0, now, &limits);
             }
             call.closes |= booked.realized != 0;
             call.net = call.net.saturating_add(net);
             if report.state.is_terminal() && core::mem::take(&mut call.closes) {
                 monitor.on_closed(call.net, &limits);
             }
-            if let Some((fate, marks)) = fates(report).map(|f| apart(f, report, several))
+            if let Some((fate, mut marks)) = fates(report).map(|f| apart(f, report, several))
                 && !core::mem::replace(&mut call.judged, true)
             {
                 if let Some(fate) = fate {
                     monitor.on_fate(fate, now, &limits);
                 }
+                if slow {
+                    marks[BreakerLevel::Strategy as usize] = Mark::Failure;
+                }
                 settled = Some((*call, marks));
                 call.tickets = [None; 3];
             }
         }
+        let trouble = slow || is_of_the_venue(report);
         if let Some((call, marks)) = settled {
-            self.settle(&call, marks);
+            self.settle(&call, marks, trouble);
         }
-        self.judge_strategy(strategy);
+        self.judge_strategy(strategy, trouble.then(|| self.venue_of(report.instrument)));
     }
 
     /// Closes the breakers of `scope` by hand and forgets what led to it.
@@ -226,10 +241,13 @@ impl Breakers {
     }
 
     /// Other limits from now on. What is open stays so for the time that it was given; strategies'
-    /// records begin anew where the window is another one.
+    /// records begin anew where the window is another one, those of answers where their limit is.
     pub fn reconfigure(&mut self, limits: &BreakerLimits) {
         if limits.window_ns != self.limits.window_ns {
             self.monitors.fill(Monitor::default());
+        }
+        if limits.ack_p99_ns_max != self.limits.ack_p99_ns_max {
+            self.monitors.iter_mut().for_each(Monitor::forget_answers);
         }
         self.limits = *limits;
         self.configs = [limits.of_strategy(), limits.of_venue(), limits.of_venue()];
@@ -240,7 +258,9 @@ impl Breakers {
         for index in self.within(scope) {
             let (now, jitter) = (self.now, self.jitter(index));
             let config = self.configs[usize::from(index >= self.strategies)];
-            self.change(index, |machine| machine.trip(now, &config, &jitter));
+            if self.change(index, |machine| machine.trip(now, &config, &jitter)) {
+                self.healing.opened(index, None, now);
+            }
         }
     }
 
@@ -338,25 +358,35 @@ impl Breakers {
         Ok(())
     }
 
-    /// Opens the breaker of a strategy whose record breaks a rule.
-    fn judge_strategy(&mut self, strategy: StrategyId) {
+    /// Opens the breaker of a strategy whose record breaks a rule; `trouble` is the venue whose
+    /// trouble was the last straw, where it was one's.
+    fn judge_strategy(&mut self, strategy: StrategyId, trouble: Option<VenueId>) {
         let index = usize::from(strategy.0);
         let Some(cause) = self.monitors[index].verdict(&self.limits) else { return };
         let (now, config, jitter) = (self.now, self.configs[0], self.jitter(index));
         if self.change(index, |machine| machine.trip(now, &config, &jitter)) {
+            self.healing.opened(index, trouble, now);
             self.counts.causes[cause as usize] += 1;
             self.counts.opened[0] += 1;
             self.monitors[index].clear();
         }
     }
 
-    /// Hands the tickets of `call` back.
-    fn settle(&mut self, call: &Call, marks: [Mark; 3]) {
+    /// Hands the tickets of `call` back; what failed was the venue's `trouble`, or the order's.
+    fn settle(&mut self, call: &Call, marks: [Mark; 3], trouble: bool) {
         for ((level, ticket), mark) in LEVELS.into_iter().zip(call.tickets).zip(marks) {
             let Some(ticket) = ticket else { continue };
             let Some(index) = self.index(level, call.strategy, call.instrument) else { continue };
             match self.apply(level, index, ticket, mark) {
-                Some(Verdict::Opened) => self.counts.opened[level as usize] += 1,
+                Some(Verdict::Opened) => {
+                    self.counts.opened[level as usize] += 1;
+                    let venue = trouble.then(|| self.venue_of(call.instrument));
+                    self.healing.opened(index, venue, self.now);
+                    // A probe that failed opens it once.
+                    if let Some(monitor) = self.monitors.get_mut(index) {
+                        monitor.clear();
+                    }
+                }
                 Some(Verdict::Closed) => self.counts.closed += 1,
                 _ => {}
             }
@@ -392,6 +422,21 @@ impl Breakers {
             if let Mode::Open { until } = machine.mode() {
                 self.due = self.due.min(until.nanos());
             }
+        }
+    }
+
+    #[cold]
+    fn hasten(&mut self, is_settled: impl Fn(VenueId) -> bool) {
+        for (index, machine) in self.machines.iter_mut().enumerate() {
+            let Mode::Open { until } = machine.mode() else { continue };
+            let (now, open_ns) = (self.now, self.limits.open_ns);
+            if let Some(at) = self.healing.try_at(index, until, now, open_ns, &is_settled) {
+                machine.hasten(at);
+                self.due = self.due.min(at.nanos());
+            }
+        }
+        if self.now >= self.due {
+            self.recover();
         }
     }
 
@@ -439,67 +484,22 @@ impl Breakers {
         let (index, end) = match level {
             BreakerLevel::Strategy => (usize::from(strategy.0), self.strategies),
             BreakerLevel::Instrument => (self.strategies + instrument.index(), first),
-            // An instrument that is not in the tables counts as one of the first venue.
             BreakerLevel::Venue => {
-                let venue = self.venues.get(instrument.index()).copied().unwrap_or_default();
-                (first + venue.index(), self.machines.len())
+                (first + self.venue_of(instrument).index(), self.machines.len())
             }
             BreakerLevel::Global => return None,
         };
         (index < end).then_some(index)
     }
 
+    /// An instrument that is not in the tables counts as one of the first venue.
+    fn venue_of(&self, instrument: InstrumentId) -> VenueId {
+        self.venues.get(instrument.index()).copied().unwrap_or_default()
+    }
+
     const fn jitter(&self, index: usize) -> SeededJitter {
         SeededJitter(self.limits.seed).nth(index as u64)
     }
-}
-
-/// In a run of several venues a strategy is not blamed for what its venue failed at: it shall go on
-/// at the others.
-fn apart(fates: Fates, report: &OrderReport, several: bool) -> Fates {
-    let by_limit = matches!(report.reason, DoneReason::RateLimit | DoneReason::Window);
-    let (fate, [_, instrument, venue]) = fates;
-    match report.kind {
-        ReportKind::Lost if several => (None, [Mark::Nothing, instrument, venue]),
-        ReportKind::Done if several && by_limit => (None, [Mark::Nothing, instrument, venue]),
-        _ => (fate, fates.1),
-    }
-}
-
-/// What `report` says about the order's fate, where it says anything. See the module's table.
-fn fates(report: &OrderReport) -> Option<Fates> {
-    use Mark::{Failure, Nothing, Success};
-    let answered = (Some(Fate::Answered), [Success; 3]);
-    let fates = match (report.kind, report.state, report.reason) {
-        (ReportKind::Acked | ReportKind::Fill | ReportKind::Found, ..) => answered,
-        (ReportKind::Lost, ..) => (Some(Fate::Failed), [Failure; 3]),
-        (ReportKind::Done, OrderState::Rejected, reason) => match reason {
-            DoneReason::WouldTake | DoneReason::SelfTrade => answered,
-            DoneReason::RateLimit | DoneReason::Window => {
-                (Some(Fate::Failed), [Failure, Nothing, Failure])
-            }
-            _ => (Some(Fate::Rejected), [Failure, Failure, Success]),
-        },
-        (ReportKind::Done, OrderState::NotSent, reason) => match reason {
-            DoneReason::Killed | DoneReason::NoSession | DoneReason::Expired => {
-                (None, [Nothing; 3])
-            }
-            _ => (Some(Fate::Failed), [Failure, Nothing, Nothing]),
-        },
-        (ReportKind::Done, ..) => answered,
-        (
-            ReportKind::Sent
-            | ReportKind::CancelSent
-            | ReportKind::CancelRejected
-            | ReportKind::Contradicted
-            | ReportKind::AmendSent
-            | ReportKind::Amended
-            | ReportKind::AmendRejected
-            | ReportKind::Triggered,
-            ..,
-        ) => return None,
-    };
-    Some(fates)
 }
 
 #[cfg(all(test, not(loom)))]

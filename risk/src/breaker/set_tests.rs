@@ -1,6 +1,9 @@
 //! The risk lane's set, fed as the risk core feeds it.
 
-use bot4_types::{AssetId, Cause, OrderAction, OrderId, OrderKind, Price, Qty, Side, Tif, Trail};
+use bot4_types::{
+    AssetId, Cause, DoneReason, OrderAction, OrderId, OrderKind, OrderState, Price, Qty, Side, Tif,
+    Trail,
+};
 
 use super::*;
 
@@ -295,4 +298,110 @@ fn strangers_are_left_to_other_checks() {
     let report = world.place(StrategyId(9), InstrumentId(9));
     world.tell(report);
     assert!(world.set.of_strategy(StrategyId(9)).is_none());
+}
+
+/// The session comes back: what its loss opened is tried at once, and closed by good probes.
+#[test]
+fn a_session_that_is_back_ends_the_wait() {
+    let mut world = World::new(|_| ());
+    let at = |world: &mut World, ms, ready: Option<bool>, settled: bool| {
+        world.at_ms(ms);
+        ready.into_iter().for_each(|ready| world.set.on_session(VenueId(0), ready));
+        world.set.heal(|_| settled);
+    };
+    at(&mut world, 1_000, Some(true), true);
+    at(&mut world, 1_100, Some(false), true);
+    (0..5).for_each(|_| world.lose(ONE, A));
+    assert_eq!(world.states(), [C, C, O, C, O]);
+    at(&mut world, 1_900, None, true);
+    assert_eq!(world.states(), [C, C, O, C, O], "accounted for, but its session is down");
+    at(&mut world, 2_000, Some(true), false);
+    assert_eq!(world.states(), [C, C, H, C, H], "1.1 s instead of 5");
+    (0..3).for_each(|_| world.ack(ONE, A));
+    assert_eq!(world.states(), [C; 5]);
+}
+
+/// The session never broke, but its answers did: when none is missing any more, it is tried.
+#[test]
+fn a_venue_that_has_accounted_for_everything_is_tried() {
+    let mut world = World::new(|_| ());
+    world.set.on_session(VenueId(0), true);
+    world.at_ms(1_200);
+    (0..5).for_each(|_| world.lose(ONE, A));
+    world.at_ms(1_500);
+    world.set.heal(|_| false);
+    assert_eq!(world.states(), [C, C, O, C, O]);
+    world.set.heal(|_| true);
+    assert_eq!(world.states(), [C, C, H, C, H]);
+}
+
+/// A probe that is lost in spite of the evidence opens again, and the next one waits its time:
+/// ahead of it a breaker is tried once in five seconds.
+#[test]
+fn what_fails_again_is_not_hammered() {
+    let mut world = World::new(|_| ());
+    let flap = |world: &mut World, ms| {
+        world.at_ms(ms);
+        world.set.on_session(VenueId(0), false);
+        world.set.on_session(VenueId(0), true);
+        world.set.heal(|_| true);
+        world.set.of_venue(VenueId(0)).expect("there")
+    };
+    (0..5).for_each(|_| world.lose(ONE, A));
+    assert_eq!(flap(&mut world, 2_000), H);
+    world.lose(ONE, A);
+    for ms in [2_100, 3_000, 6_900] {
+        assert_eq!(flap(&mut world, ms), O, "{ms}");
+    }
+    world.at_ms(6_999);
+    assert_eq!(world.set.of_venue(VenueId(0)), Some(O));
+    world.at_ms(7_001);
+    assert_eq!(world.set.of_venue(VenueId(0)), Some(H), "five seconds after the last early try");
+    world.lose(ONE, A);
+    assert_eq!(flap(&mut world, 7_100), O);
+    let mut probes = 0;
+    for ms in (7_100..67_100).step_by(50) {
+        if flap(&mut world, ms) == H {
+            probes += 1;
+            world.lose(ONE, A);
+        }
+    }
+    assert!((12..=24).contains(&probes), "{probes} in a minute");
+}
+
+/// What orders' own terms opened sits out its time, whatever the session does.
+#[test]
+fn a_session_says_nothing_about_rejects() {
+    let mut world = World::new(|_| ());
+    let reject = |world: &mut World| world.done((ONE, A), OrderState::Rejected, DoneReason::Filter);
+    (0..5).for_each(|_| reject(&mut world));
+    world.at_ms(2_000);
+    world.set.on_session(VenueId(0), true);
+    world.set.heal(|_| true);
+    assert_eq!(world.states(), [C, C, O, C, C]);
+    world.at_ms(6_001);
+    assert_eq!(world.states(), [C, C, H, C, C]);
+}
+
+/// Slow answers open a strategy's breaker, which is tried at once; a slow probe opens it again.
+#[test]
+fn slow_answers_are_tried_and_a_slow_probe_fails() {
+    let mut world = World::new(|b| b.calls_min = 3);
+    world.set.on_session(VenueId(0), true);
+    let answer = |world: &mut World, took_ms: u64| {
+        let sent = world.place(ONE, A);
+        world.tell(OrderReport { kind: ReportKind::Sent, state: OrderState::Sent, ..sent });
+        let at = sent.at + Nanos::from_millis(took_ms);
+        world.set.on_turn(at);
+        world.tell(OrderReport { at, seq: 2, ..sent });
+        world.set.heal(|_| true);
+    };
+    (0..3).for_each(|_| answer(&mut world, 1_500));
+    assert_eq!(world.states()[0], H, "a venue that answers is tried");
+    answer(&mut world, 1_500);
+    assert_eq!(world.states()[0], O, "and failed");
+    let opened = world.set.now;
+    world.set.on_turn(opened + Nanos::from_millis(5_001));
+    (0..3).for_each(|_| answer(&mut world, 10));
+    assert_eq!(world.states()[0], C);
 }

@@ -232,6 +232,16 @@ impl Status {
         }
     }
 
+    /// Open, but only until `until` when that is earlier.
+    pub(crate) const fn hastened(self, until: Tick) -> Self {
+        match self.mode {
+            Mode::Open { until: old } if until.0 < old.0 => {
+                Self { epoch: self.epoch, mode: Mode::Open { until } }
+            }
+            _ => self,
+        }
+    }
+
     /// Closed by hand, whatever it was.
     pub(crate) const fn reset(self) -> Self {
         self.next(Mode::Closed)

@@ -32,9 +32,14 @@ enum Mark {
 #[derive(Clone, Copy)]
 enum Event {
     Asked(OrderId),
-    Ended(OrderId, Mark),
-    Trip,
+    /// How it ended; a failure was the venue's trouble, or not.
+    Ended(OrderId, Mark, bool),
+    /// By its strategy's record; the last straw was the venue's trouble, or not.
+    Trip(bool),
     Reset,
+    /// The venue takes orders; since when, and whether it has accounted for all of them.
+    Well(Nanos, bool),
+    Limits(BreakerLimits),
 }
 
 enum Mode {
@@ -45,9 +50,13 @@ enum Mode {
 
 /// Where the replay of a list has come to.
 struct Era<'a> {
-    limits: &'a BreakerLimits,
+    limits: BreakerLimits,
     log: &'a Log,
     mode: Mode,
+    /// The venue's trouble has opened it, and when; when it was last tried ahead of its time.
+    ails: bool,
+    opened: Nanos,
+    tried: Option<Nanos>,
     changes: u32,
     holders: Vec<OrderId>,
     calls: Vec<(u64, bool)>,
@@ -56,15 +65,27 @@ struct Era<'a> {
 /// One breaker.
 struct Log {
     events: Vec<(Nanos, Event)>,
-    /// Failures that open it; zero: only by hand or by its strategy's record.
-    errors_max: u32,
-    jitter: SeededJitter,
+    /// What it begins with.
+    limits: BreakerLimits,
+    /// Its place among all.
+    at: usize,
+    /// Opened by a strategy's record, never by a number of failures.
+    by_record: bool,
 }
 
 impl Log {
-    fn era<'a>(&'a self, now: Nanos, limits: &'a BreakerLimits) -> Era<'a> {
-        let (holders, calls) = (Vec::new(), Vec::new());
-        let mut era = Era { limits, log: self, mode: Mode::Closed, changes: 0, holders, calls };
+    fn era(&self, now: Nanos) -> Era<'_> {
+        let mut era = Era {
+            limits: self.limits,
+            log: self,
+            mode: Mode::Closed,
+            ails: false,
+            opened: Nanos::ZERO,
+            tried: None,
+            changes: 0,
+            holders: Vec::new(),
+            calls: Vec::new(),
+        };
         for (at, event) in &self.events {
             era.pass(*at);
             era.see(*at, *event);
@@ -88,18 +109,29 @@ impl Era<'_> {
         self.calls.clear();
     }
 
-    fn open(&mut self, at: Nanos) {
+    fn open(&mut self, at: Nanos, ails: bool) {
         let spread =
             (u128::from(self.limits.open_ns) * u128::from(self.limits.jitter_e4) / 10_000) as u64;
-        let extra = self.log.jitter.extra_ns(self.changes, spread);
+        let jitter = SeededJitter(self.limits.seed).nth(self.log.at as u64);
+        let extra = jitter.extra_ns(self.changes, spread);
+        (self.ails, self.opened) = (ails, at);
         self.begin(Mode::Open { until: ticks(at.0 + self.limits.open_ns + extra) });
     }
 
     fn see(&mut self, at: Nanos, event: Event) {
         match (event, &mut self.mode) {
             (Event::Reset, _) => self.begin(Mode::Closed),
-            (Event::Trip, Mode::Open { .. }) => {}
-            (Event::Trip, _) => self.open(at),
+            (Event::Limits(limits), _) => self.limits = limits,
+            (Event::Well(back, settled), Mode::Open { until }) => {
+                let next = self.tried.map_or(Nanos::ZERO, |t| t + Nanos(self.limits.open_ns));
+                let try_at = at.max(next);
+                if self.ails && (settled || back >= self.opened) && tick(try_at) < *until {
+                    *until = tick(try_at);
+                    self.tried = Some(try_at);
+                }
+            }
+            (Event::Well(..), _) | (Event::Trip(_), Mode::Open { .. }) => {}
+            (Event::Trip(ails), _) => self.open(at, ails),
             (Event::Asked(order), Mode::Closed) => self.holders.push(order),
             (Event::Asked(order), Mode::HalfOpen { taken, .. }) => {
                 if *taken < self.limits.probes_max {
@@ -108,25 +140,25 @@ impl Era<'_> {
                 }
             }
             (Event::Asked(_), Mode::Open { .. }) => {}
-            (Event::Ended(order, mark), _) => {
+            (Event::Ended(order, mark, ails), _) => {
                 if self.holders.contains(&order) {
                     self.holders.retain(|held| *held != order);
-                    self.end(at, mark);
+                    self.end(at, mark, ails);
                 }
             }
         }
     }
 
-    fn end(&mut self, at: Nanos, mark: Mark) {
+    fn end(&mut self, at: Nanos, mark: Mark, ails: bool) {
         match (&mut self.mode, mark) {
             (Mode::Open { .. }, _) | (Mode::Closed, Mark::Back) => {}
             (Mode::Closed, _) => {
                 self.calls.push((tick(at), mark == Mark::Bad));
                 if mark == Mark::Bad && self.is_too_much(at) {
-                    self.open(at);
+                    self.open(at, ails);
                 }
             }
-            (Mode::HalfOpen { .. }, Mark::Bad) => self.open(at),
+            (Mode::HalfOpen { .. }, Mark::Bad) => self.open(at, ails),
             (Mode::HalfOpen { taken, passed }, _) => {
                 *taken -= 1;
                 *passed += u16::from(mark == Mark::Good);
@@ -141,7 +173,8 @@ impl Era<'_> {
         let young = |call: &&(u64, bool)| tick(at) - call.0 <= ticks(self.limits.window_ns);
         let last = self.calls.iter().rev().take(WINDOW_CALLS).filter(young);
         let errors = last.filter(|(_, failed)| *failed).count();
-        self.log.errors_max > 0 && errors >= self.log.errors_max as usize
+        let most = if self.log.by_record { 0 } else { self.limits.errors_max };
+        most > 0 && errors >= most as usize
     }
 
     fn state(&self) -> State {
@@ -185,26 +218,60 @@ pub struct NaiveBreakers {
     logs: Vec<Log>,
     notes: Vec<Vec<(u64, Note)>>,
     calls: Vec<Call>,
+    ready: bool,
+    back: Nanos,
 }
 
 impl NaiveBreakers {
     pub fn new(limits: &BreakerLimits, strategies: usize, instruments: usize) -> Self {
-        let log = |n: usize| Log {
-            events: Vec::new(),
-            errors_max: if n < strategies { 0 } else { limits.errors_max },
-            jitter: SeededJitter(limits.seed).nth(n as u64),
-        };
+        let limits = *limits;
+        let log = |at| Log { events: Vec::new(), limits, at, by_record: at < strategies };
         Self {
-            limits: *limits,
+            limits,
             strategies,
             logs: (0..=strategies + instruments).map(log).collect(),
             notes: (0..strategies).map(|_| Vec::new()).collect(),
             calls: Vec::new(),
+            ready: false,
+            back: Nanos::ZERO,
+        }
+    }
+
+    pub fn session(&mut self, ready: bool, now: Nanos) {
+        if ready && !self.ready {
+            self.back = now;
+        }
+        self.ready = ready;
+    }
+
+    /// Something was heard of the venue; `settled` when no order is of unknown fate.
+    pub fn heard(&mut self, settled: bool, now: Nanos) {
+        let states = self.states(now);
+        let open = |at: usize| matches!(states[at], State::Open);
+        if self.ready {
+            for log in self.logs.iter_mut().filter(|log| open(log.at)) {
+                log.events.push((now, Event::Well(self.back, settled)));
+            }
+        }
+    }
+
+    pub fn reconfigure(&mut self, limits: &BreakerLimits, now: Nanos) {
+        let old = std::mem::replace(&mut self.limits, *limits);
+        for notes in &mut self.notes {
+            if old.window_ns != limits.window_ns {
+                notes.clear();
+            }
+            if old.ack_p99_ns_max != limits.ack_p99_ns_max {
+                notes.retain(|(_, note)| !matches!(note, Note::Answer { .. }));
+            }
+        }
+        for log in &mut self.logs {
+            log.events.push((now, Event::Limits(*limits)));
         }
     }
 
     pub fn states(&self, now: Nanos) -> Vec<State> {
-        self.logs.iter().map(|log| log.era(now, &self.limits).state()).collect()
+        self.logs.iter().map(|log| log.era(now).state()).collect()
     }
 
     /// Those that an order of `intent` asks, with their level.
@@ -222,7 +289,7 @@ impl NaiveBreakers {
     pub fn judge(&self, intent: &OrderIntent, now: Nanos) -> Verdict {
         let mut probes = false;
         for (level, at) in self.asked(intent) {
-            let era = self.logs[at].era(now, &self.limits);
+            let era = self.logs[at].era(now);
             let reason = match level {
                 BreakerLevel::Strategy => RefuseReason::BreakerStrategy,
                 BreakerLevel::Instrument => RefuseReason::BreakerInstrument,
@@ -262,8 +329,11 @@ impl NaiveBreakers {
         if report.kind == ReportKind::Sent && call.sent_at == Nanos::ZERO {
             call.sent_at = report.at;
         }
+        let mut slow = false;
         if report.kind == ReportKind::Acked && !call.judged && call.sent_at != Nanos::ZERO {
-            notes.push((bucket, Note::Answer { ns: report.at.since(call.sent_at).0 }));
+            let (ns, most) = (report.at.since(call.sent_at).0, self.limits.ack_p99_ns_max);
+            slow = most > 0 && ns > most;
+            notes.push((bucket, Note::Answer { ns }));
         }
         call.net += net;
         call.closes |= realized != 0;
@@ -271,18 +341,29 @@ impl NaiveBreakers {
             call.closes = false;
             notes.push((bucket, Note::Closed(call.net)));
         }
+        let ails = report.kind == ReportKind::Lost
+            || (report.kind == ReportKind::Done
+                && report.state == OrderState::Rejected
+                && matches!(report.reason, DoneReason::RateLimit | DoneReason::Window));
         if let Some((fate, marks)) = fate(report)
             && !call.judged
         {
             call.judged = true;
             notes.extend(fate.map(|fate| (bucket, fate)));
-            for ((_, at), mark) in self.asked(intent).into_iter().zip(marks) {
-                self.logs[at].events.push((now, Event::Ended(intent.order, mark)));
+            for ((level, at), mark) in self.asked(intent).into_iter().zip(marks) {
+                let fails = slow && level == BreakerLevel::Strategy;
+                let mark = if fails { Mark::Bad } else { mark };
+                let before = self.logs[at].era(now).state();
+                self.logs[at].events.push((now, Event::Ended(intent.order, mark, ails || slow)));
+                let opened = self.logs[at].era(now).state() == State::Open;
+                if level == BreakerLevel::Strategy && opened && before != State::Open {
+                    self.notes[s].clear();
+                }
             }
         }
-        let is_open = self.logs[s].era(now, &self.limits).state() == State::Open;
+        let is_open = self.logs[s].era(now).state() == State::Open;
         if self.breaks_a_rule(s) && !is_open {
-            self.logs[s].events.push((now, Event::Trip));
+            self.logs[s].events.push((now, Event::Trip(ails || slow)));
             self.notes[s].clear();
         }
     }

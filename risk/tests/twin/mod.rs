@@ -132,6 +132,9 @@ impl NaiveGate {
 
     pub fn set_book(&mut self, book: &LimitBook) {
         self.book = book.clone();
+        if let Some(breakers) = &book.breakers {
+            self.breakers.reconfigure(breakers, self.now);
+        }
         self.set_rates();
     }
 
@@ -212,6 +215,18 @@ impl NaiveGate {
             self.breakers.on_report(report, &intent, [realized, fee], self.now);
         }
         self.closings[i].settle(&mut self.table, &self.orders);
+        self.breakers.heard(self.is_settled(), self.now);
+    }
+
+    pub fn on_session(&mut self, ready: bool) {
+        self.session = ready;
+        self.breakers.session(ready, self.now);
+        self.breakers.heard(self.is_settled(), self.now);
+    }
+
+    /// No order is of unknown fate.
+    fn is_settled(&self) -> bool {
+        !self.orders.iter().any(|o| o.standing().unknown)
     }
 
     /// What the strategy of `intent` has realised in its instrument, at average cost.

@@ -28,6 +28,7 @@ impl ExecutionAgent {
         self.counters.set(ORDERS_OPEN, open as u64);
         self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
         self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
+        self.tell_session(now);
         if self.link.is_ready() && self.gateway.is_silent(self.wall.unix_ms(now)) {
             self.lose(now, &ConnError::Silent);
         }
