@@ -24,24 +24,33 @@ use common::sleep;
 use order_truth::audit::{Figures, percentiles};
 use order_truth::proxy::Mode;
 use order_truth::rig::{Rig, unix_ms};
+use order_truth::venue_log::{Order, Since, is_own};
 use serde_json::json;
 
-const TRADED: [(Venue, [&str; 2]); 3] = [
+const TRADED: [(Venue, [&str; 2]); 5] = [
     (Venue::Binance, ["BTCUSDT", "ETHUSDT"]),
     (Venue::Bybit, ["BTCUSDT", "ETHUSDT"]),
     (Venue::Okx, ["BTC-USDT", "ETH-USDT"]),
+    (Venue::Kraken, ["BTC/USD", "ETH/USD"]),
+    (Venue::Coinbase, ["BTC-USD", "ETH-USD"]),
 ];
 
 /// From the venue's return to an order of every symbol there.
 const BACK_WITHIN_MS: u64 = 5_000;
 
-/// What goes wrong with the account's messages; every one heals by itself.
-const MISHAPS: [&str; 14] = [
+/// Another program trades: stops everything until a person has looked.
+const OTHER_TRADES: &str = "foreign-trade";
+/// What goes wrong with the account's messages; every other one heals by itself.
+const MISHAPS: [&str; 19] = [
     "lose-ack",
     "late-ack 800ms",
+    "late-ack 60s",
+    "ack-after-fill 700ms",
     "fail-ack",
+    "fill-after-cancel 2s",
     "lose-report",
     "repeat-report",
+    OTHER_TRADES,
     "late-report 700ms",
     "replay-reports",
     "deaf 600ms",
@@ -51,7 +60,11 @@ const MISHAPS: [&str; 14] = [
     "outage 300ms",
     "ban 500ms",
     "clock-jump 700ms",
+    "clock-back 700ms",
 ];
+
+/// Balances are compared often enough to see what another program did.
+const COMPARED: &str = "[account]\ncompare = \"2s\"\ncompare_patience = \"3s\"\n";
 
 fn wanted(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
@@ -65,20 +78,24 @@ fn scripted_sessions_end_in_the_venues_truth() {
         for (rig, (kind, symbols)) in TRADED.into_iter().enumerate() {
             let (sums, sessions) = (&sums, &sessions);
             scope.spawn(move || {
-                let mut rig_of = Rig::start(kind, symbols, false);
-                rig_of.traded_since(1, 30).expect("it trades");
+                let mut rig_of = Rig::start(kind, symbols, false, COMPARED);
+                rig_of.traded_since(Since::default(), 30).expect("it trades");
                 let mut strikes = Vec::new();
                 for n in 0..each {
                     // Each rig begins elsewhere in the list, so that a short run has them all.
-                    let mishap = MISHAPS[(n + rig * MISHAPS.len() / 3) % MISHAPS.len()];
-                    strikes.push(rig_of.strike(mishap));
+                    let first = rig * MISHAPS.len() / TRADED.len();
+                    let mishap = MISHAPS[(n + first) % MISHAPS.len()];
+                    strikes.push(rig_of.newest());
+                    let _at_ms = match mishap {
+                        OTHER_TRADES => rig_of.other_trades(),
+                        _ => rig_of.strike(mishap),
+                    };
                     sleep(if each > MISHAPS.len() { 1_300 } else { 900 });
                 }
-                strikes.push(rig_of.venue_ms());
-                rig_of.log.read_on();
-                let orders = rig_of.log.orders.values();
-                let came: Vec<u64> = orders.map(|order| order.created_ms).collect();
-                let within = |w: &&[u64]| came.iter().any(|at| (w[0]..w[1]).contains(at));
+                strikes.push(rig_of.newest());
+                let orders = &rig_of.log.orders;
+                let own = |(_, order): (_, &Order)| is_own(&order.client_id);
+                let within = |w: &&[u64]| orders.range(w[0] + 1..=w[1]).any(own);
                 let full = strikes.windows(2).filter(within).count();
                 *sessions.lock().expect("no panic") += full;
                 let figures = rig_of.end();
@@ -110,7 +127,13 @@ const OUTAGES: [&str; 11] = [
     "dns failure",
 ];
 
-/// Lets `kind` strike; when the venue could be reached again, by the venue's clock.
+/// Lets `kind` strike; when the venue could be reached again.
+fn struck(rig: &mut Rig, kind: &str, rng: &mut SplitMix64) -> Since {
+    let order = rig.newest();
+    Since { ms: strike(rig, kind, rng), order }
+}
+
+/// By the venue's clock.
 fn strike(rig: &mut Rig, kind: &str, rng: &mut SplitMix64) -> u64 {
     let mut ms = |least: u64, most: u64| least + rng.below(most - least);
     match kind {
@@ -140,7 +163,8 @@ fn strike(rig: &mut Rig, kind: &str, rng: &mut SplitMix64) -> u64 {
         "entry down" => lasting(rig, "mute", ms(500, 2_500)),
         "ban" => lasting(rig, "ban", ms(500, 2_500)),
         "clock step" => {
-            rig.strike(&format!("clock-jump {}ms", ms(1_500, 4_000)));
+            let way = ["clock-jump", "clock-back"][ms(0, 2) as usize];
+            rig.strike(&format!("{way} {}ms", ms(1_500, 4_000)));
             rig.venue_ms()
         }
         "dns failure" => {
@@ -180,7 +204,7 @@ fn can_name() -> bool {
 #[test]
 fn trading_is_back_within_five_seconds_of_every_outage() {
     let all = wanted("BOT4_TRADE_OUTAGES", 20);
-    const RIGS: usize = 4;
+    const RIGS: usize = TRADED.len();
     let named = can_name();
     let kinds = if named { &OUTAGES[..] } else { &OUTAGES[..OUTAGES.len() - 1] };
     // The connects that each outage costs must stay within what a venue allows in five minutes:
@@ -192,23 +216,23 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
         for rig in 0..RIGS {
             let (times, sums) = (&times, &sums);
             scope.spawn(move || {
-                let (kind, symbols) = TRADED[rig % TRADED.len()];
+                let (kind, symbols) = TRADED[rig];
                 let mut rng = SplitMix64::new(7 + rig as u64);
-                let mut rig_of = Rig::start(kind, symbols, named);
-                let mut since = 1;
+                let mut rig_of = Rig::start(kind, symbols, named, "");
+                let mut since = Since::default();
                 for n in (rig..all).step_by(RIGS) {
                     // Round by round another rig meets a kind.
                     let outage = kinds[(n + n / kinds.len()) % kinds.len()];
                     rig_of.traded_since(since, 30).expect("it trades before the outage");
                     sleep(spared_ms + rng.below(300));
-                    let back = strike(&mut rig_of, outage, &mut rng);
+                    let back = struck(&mut rig_of, outage, &mut rng);
                     let traded = rig_of.traded_since(back, 40);
-                    let took = traded.unwrap_or(back + 40_000) - back;
+                    let took = traded.map_or(40_000, |at| at - back.ms);
                     if took >= BACK_WITHIN_MS {
                         println!("{} {outage}: {took} ms", kind.name());
                     }
                     times.lock().expect("no panic").entry(outage).or_default().push(took);
-                    since = rig_of.venue_ms();
+                    since = rig_of.now();
                 }
                 sums.lock().expect("no panic").add(rig_of.end());
             });

@@ -148,7 +148,9 @@ pub fn config_of(venue: bot4_venues::Venue, symbols: &[&str], endpoints: &Value)
         .into_iter()
         .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
     let dead_man = match venue {
-        bot4_venues::Venue::Binance => "dead_man = \"none_available\"\n",
+        bot4_venues::Venue::Binance | bot4_venues::Venue::Coinbase => {
+            "dead_man = \"none_available\"\n"
+        }
         _ => "",
     };
     format!(

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::audit::{Figures, judge};
 use super::proxy::Proxy;
-use super::venue_log::VenueLog;
+use super::venue_log::{Since, VenueLog};
 use crate::common::{
     Killed, bot4, check_account, config_of, number, output, report, signal, sleep, started, stderr,
 };
@@ -38,8 +38,8 @@ pub struct Rig {
 
 impl Rig {
     /// An engine that trades `symbols` at `kind`. With `named` it knows the venue by a name that
-    /// a file of its own resolves.
-    pub fn start(kind: Venue, symbols: [&'static str; 2], named: bool) -> Self {
+    /// a file of its own resolves; `more` is added to its configuration.
+    pub fn start(kind: Venue, symbols: [&'static str; 2], named: bool, more: &str) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let (venue, endpoints) = venue_at(state.path(), kind, "127.0.0.1:0");
         let market = endpoints["market"].as_str().expect("a URL").to_owned();
@@ -57,7 +57,7 @@ impl Rig {
                 seen[key] = through(&endpoints[key]);
             }
         }
-        let limits = format!("\n[risk]\nposition_max = {POSITION_MAX}.0\n");
+        let limits = format!("\n[risk]\nposition_max = {POSITION_MAX}.0\n\n{more}");
         let toml = state.path().join("trade.toml");
         std::fs::write(&toml, config_of(kind, &symbols, &seen) + &limits).expect("written");
         let hosts = named.then(|| state.path().join("hosts"));
@@ -108,9 +108,49 @@ impl Rig {
         back
     }
 
-    /// Waits until both symbols have an own order that came at `since` or later by the venue's
-    /// clock; when the later of the two did.
-    pub fn traded_since(&mut self, since: u64, seconds: u64) -> Option<u64> {
+    /// Another program on the account trades: the engine stops all trading until a person has
+    /// looked, and then goes on. When it struck.
+    pub fn other_trades(&mut self) -> u64 {
+        let at = self.strike(&format!("foreign-trade {}", self.symbols[0]));
+        let phase = |rig: &Self| rig.status()["phase"].as_str().unwrap_or_default().to_owned();
+        let halted = (0..200).any(|_| {
+            sleep(50);
+            phase(self) == "kill"
+        });
+        assert!(halted, "{}: nobody noticed the other: {}", self.kind.name(), self.status());
+        // What it bought may be told before or after the look.
+        for _ in 0..6 {
+            let resume = ["resume", "--reason", "the other program was ours"];
+            let _ = output(bot4(self.state.path()).args(resume));
+            sleep(3_000);
+            if phase(self) == "run" {
+                return at;
+            }
+        }
+        panic!("{}: it does not go on: {}", self.kind.name(), self.status());
+    }
+
+    /// The engine's status.
+    fn status(&self) -> Value {
+        let out = output(bot4(self.state.path()).args(["status", "--json"]));
+        let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
+        first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)
+    }
+
+    /// This moment.
+    pub fn now(&mut self) -> Since {
+        Since { ms: self.venue_ms(), order: self.newest() }
+    }
+
+    /// The newest order's number.
+    pub fn newest(&mut self) -> u64 {
+        self.log.read_on();
+        self.log.newest()
+    }
+
+    /// Waits until both symbols have an own order that came since then; when the later of the two
+    /// did, by the venue's clock.
+    pub fn traded_since(&mut self, since: Since, seconds: u64) -> Option<u64> {
         for _ in 0..seconds * 50 {
             self.log.read_on();
             let first = self.symbols.map(|symbol| self.log.first_since(symbol, since));

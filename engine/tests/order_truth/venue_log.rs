@@ -29,6 +29,13 @@ pub struct Trade {
     pub fee: i128,
 }
 
+/// A moment: by the venue's clock, which may step, and by the number of an order before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Since {
+    pub ms: u64,
+    pub order: u64,
+}
+
 /// What the log says so far.
 #[derive(Default)]
 pub struct VenueLog {
@@ -70,9 +77,6 @@ impl VenueLog {
     }
 
     fn take(&mut self, record: &Value) {
-        for trade in record["trades"].as_array().into_iter().flatten() {
-            self.traded(trade);
-        }
         let mut touched = Vec::new();
         for order in record["orders"].as_array().into_iter().flatten() {
             let symbol = text(order, "symbol");
@@ -89,6 +93,9 @@ impl VenueLog {
             };
             self.orders.insert(order["id"].as_u64().unwrap_or(0), order_read);
         }
+        for trade in record["trades"].as_array().into_iter().flatten() {
+            self.traded(trade);
+        }
         touched.iter().for_each(|symbol| self.weigh(symbol));
     }
 
@@ -103,7 +110,9 @@ impl VenueLog {
         };
         let lowest = self.lowest.entry(symbol.clone()).or_insert(read.price);
         *lowest = read.price.min(*lowest);
-        if self.trades.insert((symbol.clone(), trade["id"].as_u64().unwrap_or(0)), read).is_none() {
+        let own = self.orders.get(&read.order).is_none_or(|o| is_own(&o.client_id));
+        let number = trade["id"].as_u64().unwrap_or(0);
+        if self.trades.insert((symbol.clone(), number), read).is_none() && own {
             let signed = if buyer { i128::from(qty) } else { -i128::from(qty) };
             *self.positions.entry(symbol).or_default() += signed;
         }
@@ -132,10 +141,17 @@ impl VenueLog {
         }
     }
 
-    /// Own orders that came at `ms` or later, the earliest of `symbol`.
-    pub fn first_since(&self, symbol: &str, ms: u64) -> Option<u64> {
-        let own = self.orders.values().filter(|o| o.symbol == symbol && is_own(&o.client_id));
-        own.map(|o| o.created_ms).filter(|at| *at >= ms).min()
+    /// Own orders that came since then, the earliest of `symbol`.
+    pub fn first_since(&self, symbol: &str, since: Since) -> Option<u64> {
+        let behind = (std::ops::Bound::Excluded(since.order), std::ops::Bound::Unbounded);
+        let orders = self.orders.range(behind).map(|(_, order)| order);
+        let own = orders.filter(|o| o.symbol == symbol && is_own(&o.client_id));
+        own.map(|o| o.created_ms).filter(|at| *at >= since.ms).min()
+    }
+
+    /// The newest order's number.
+    pub fn newest(&self) -> u64 {
+        self.orders.last_key_value().map_or(0, |(id, _)| *id)
     }
 }
 

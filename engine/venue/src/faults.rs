@@ -32,6 +32,7 @@ impl Venue {
             Fault::DelayAcks(ns) => self.pulse.delay_ns = ns,
             Fault::LoseAck => self.pulse.lose_answer = true,
             Fault::LateAck(ns) => self.pulse.late_answer_ns = Some(ns),
+            Fault::AckAfterFill(ns) => self.pulse.late_taker_ns = Some(ns),
             Fault::FailAck => self.pulse.fail_answer = true,
             Fault::LoseReport => self.pulse.lose_report = true,
             Fault::RepeatReport => self.pulse.repeat_report = true,
@@ -80,6 +81,7 @@ impl Venue {
         let now_ns = self.pulse.now_ns();
         match fault {
             Fault::LateReport(ns) => self.pulse.mishaps.delay_report(ns),
+            Fault::FillAfterCancel(ns) => self.pulse.mishaps.delay_part(ns),
             Fault::ReplayReports => {
                 for event in self.pulse.mishaps.told() {
                     self.tell_event(&event, 1);
@@ -236,13 +238,13 @@ impl Venue {
         self.pulse.end_at(self.pulse.down_until_ns, Ending::Back(name));
     }
 
-    fn jump(&mut self, ns: u64) {
+    fn jump(&mut self, ns: i64) {
         self.pulse.jump(ns);
         // The jump itself must not look like a stall to connections.
         for conn in self.conns.values_mut() {
-            conn.opened_ns += ns;
-            conn.next_ping_ns = conn.next_ping_ns.saturating_add(ns);
-            conn.pong_due_ns = conn.pong_due_ns.map(|due| due + ns);
+            conn.opened_ns = conn.opened_ns.saturating_add_signed(ns);
+            conn.next_ping_ns = conn.next_ping_ns.saturating_add_signed(ns);
+            conn.pong_due_ns = conn.pong_due_ns.map(|due| due.saturating_add_signed(ns));
         }
     }
 

@@ -32,9 +32,9 @@ impl Pace {
         Some(started.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX)))
     }
 
-    /// The clock went ahead.
-    pub fn jump(&mut self, ns: u64) {
-        self.started_ns = self.started_ns.map(|at| at + ns);
+    /// The clock went ahead, or back.
+    pub fn jump(&mut self, ns: i64) {
+        self.started_ns = self.started_ns.map(|at| at.saturating_add_signed(ns));
     }
 }
 

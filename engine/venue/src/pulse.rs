@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::exchange::CrowdOrder;
+use crate::exchange::{CrowdOrder, Private};
 use crate::generator::{Act, Generator};
 use crate::matching::Side;
 use crate::mishap::Mishaps;
 use crate::player::{Player, Replay};
 use crate::recorded::RecordedBook;
+use crate::report::Event;
 use crate::script::Timed;
 use crate::store::Record;
 use crate::venue::{ConnId, Out, Venue};
@@ -42,7 +43,7 @@ pub(crate) struct Pulse {
     script: VecDeque<Timed>,
     started_ns: Option<u64>,
     now_ns: u64,
-    skew_ns: u64,
+    skew_ns: i64,
     grid_ns: u64,
     pub silent_until_ns: u64,
     pub down_until_ns: u64,
@@ -52,6 +53,10 @@ pub(crate) struct Pulse {
     pub delay_ns: u64,
     /// The next answer that trades is late by so much, alone.
     pub late_answer_ns: Option<u64>,
+    /// So is the next answer to an order that fills at once.
+    pub late_taker_ns: Option<u64>,
+    /// The request at hand has filled something.
+    pub filled: bool,
     delayed: VecDeque<(u64, ConnId, Out)>,
     lagging: BTreeMap<(u64, u64), (ConnId, Out)>,
     lagged: u64,
@@ -116,6 +121,8 @@ impl Pulse {
             endings_made: 0,
             delay_ns: 0,
             late_answer_ns: None,
+            late_taker_ns: None,
+            filled: false,
             delayed: VecDeque::new(),
             lagging: BTreeMap::new(),
             lagged: 0,
@@ -224,15 +231,23 @@ impl Pulse {
         self.delayed.push_back((due_ns, conn, out));
     }
 
-    /// The clock goes ahead; what was planned stays as far away as it was.
-    pub fn jump(&mut self, ns: u64) {
-        self.skew_ns += ns;
-        self.now_ns += ns;
-        self.started_ns = self.started_ns.map(|at| at + ns);
+    /// The clock goes ahead, or back; what was planned stays as far away as it was.
+    pub fn jump(&mut self, ns: i64) {
+        let moved = |at: u64| at.saturating_add_signed(ns);
+        let moved_key = |(at, n): (u64, u64)| (moved(at), n);
+        self.skew_ns = self.skew_ns.saturating_add(ns);
+        self.now_ns = moved(self.now_ns);
+        self.started_ns = self.started_ns.map(moved);
         self.grid_ns = (self.now_ns / GRID_NS + 1) * GRID_NS;
+        (self.silent_until_ns, self.down_until_ns) =
+            (moved(self.silent_until_ns), moved(self.down_until_ns));
         for (due_ns, ..) in &mut self.delayed {
-            *due_ns += ns;
+            *due_ns = moved(*due_ns);
         }
+        let endings = std::mem::take(&mut self.endings);
+        self.endings = endings.into_iter().map(|(at, e)| (moved_key(at), e)).collect();
+        let lagging = std::mem::take(&mut self.lagging);
+        self.lagging = lagging.into_iter().map(|(at, out)| (moved_key(at), out)).collect();
         self.mishaps.shift(ns);
         match &mut self.source {
             Source::Generated(crowds) => crowds.iter_mut().for_each(|c| c.plan(self.now_ns)),
@@ -299,12 +314,12 @@ impl Venue {
     pub fn next_timeout(&self) -> Option<u64> {
         self.pulse.started_ns?;
         let (at_ns, _) = self.next_due();
-        Some(at_ns.saturating_sub(self.pulse.skew_ns))
+        Some(at_ns.saturating_add_signed(self.pulse.skew_ns.saturating_neg()))
     }
 
     /// Does everything due until `now_ns` and returns the venue's own time.
     pub(crate) fn advance(&mut self, now_ns: u64) -> u64 {
-        let now_ns = (now_ns + self.pulse.skew_ns).max(self.pulse.now_ns);
+        let now_ns = now_ns.saturating_add_signed(self.pulse.skew_ns).max(self.pulse.now_ns);
         if self.pulse.started_ns.is_none() {
             self.pulse.start(now_ns);
         }
@@ -317,7 +332,7 @@ impl Venue {
             self.pulse.now_ns = at_ns.max(self.pulse.now_ns);
             let skew_ns = self.pulse.skew_ns;
             self.perform(due, present_ns);
-            present_ns += self.pulse.skew_ns - skew_ns;
+            present_ns = present_ns.saturating_add_signed(self.pulse.skew_ns - skew_ns);
         }
         self.pulse.now_ns = present_ns.max(self.pulse.now_ns);
         self.pulse.now_ns
@@ -405,13 +420,27 @@ impl Venue {
     /// Holds an answer that comes late; gives it back where it leaves now.
     pub(crate) fn hold_answer(&mut self, conn: ConnId, out: Out, is_trade: bool) -> Option<Out> {
         let now_ns = self.pulse.now_ns;
-        let alone = if is_trade { self.pulse.late_answer_ns.take() } else { None };
+        let filled = std::mem::take(&mut self.pulse.filled);
+        let alone = match (is_trade, filled) {
+            (false, _) => None,
+            (true, true) if self.pulse.late_taker_ns.is_some() => self.pulse.late_taker_ns.take(),
+            (true, _) => self.pulse.late_answer_ns.take(),
+        };
         match (alone, self.pulse.delay_ns) {
             (Some(late), _) => self.pulse.lag_until(now_ns + late, conn, out),
             (None, 0) => return Some(out),
             (None, delay) => self.pulse.delay(now_ns + delay, conn, out),
         }
         None
+    }
+
+    /// Whether the request at hand has filled something, before its events are told.
+    pub(crate) fn note_fills(&mut self) {
+        let fills = |event: &Private| match event {
+            Private::Report(report) => matches!(report.event, Event::Trade(_)),
+            Private::Position(..) => false,
+        };
+        self.pulse.filled = self.exchange.events.iter().any(fills);
     }
 
     /// After something happened: record, private events, public messages.

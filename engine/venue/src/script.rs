@@ -11,6 +11,8 @@
 //! 16s  delay-acks 500ms        answers come that much later from now on; 0ms ends it
 //! 18s  lose-ack                the next order answer is not sent (the order stands)
 //! 18s  late-ack 60s            the next order answer comes that late, those behind it do not
+//! 18s  ack-after-fill 1s       so does that of the next order that fills at once: its fill is told
+//! 18s  fill-after-cancel 3s    the next part of an order that fills is told behind the order's end
 //! 19s  fail-ack                the next order answer is a 500 (the order stands)
 //! 20s  lose-report             the next executionReport is not sent
 //! 21s  repeat-report           the next executionReport is sent twice
@@ -25,6 +27,7 @@
 //! 21s  withdraw BTC 0.5        money goes, as far as it is free
 //! 21s  ban 5s                  418 for everything, connections end
 //! 22s  clock-jump 5s           the venue's clock goes ahead by that much
+//! 22s  clock-back 5s           or back
 //! 24s  fin 1                   market connection 1 (the oldest) ends without a close frame
 //! 25s  reset                   market connections are reset; whatever was under way is lost
 //! 26s  freeze 2                market connection 2 stays open, but is dead
@@ -77,6 +80,10 @@ pub enum Fault {
     LoseAck,
     /// The next answer to an order or cancel is this many ns late, and those behind it are not.
     LateAck(u64),
+    /// The next answer to an order that fills at once is this many ns late.
+    AckAfterFill(u64),
+    /// The next fill of a part is told behind the end of its order, or this many ns late.
+    FillAfterCancel(u64),
     /// The next answer to an order or cancel says 500.
     FailAck,
     /// The next report is lost.
@@ -101,8 +108,8 @@ pub enum Fault {
     Transfer(String, i64),
     /// The address is banned for this many ns.
     Ban(u64),
-    /// The venue's clock goes ahead, ns.
-    ClockJump(u64),
+    /// The venue's clock goes ahead, or back (negative), ns.
+    ClockJump(i64),
     /// Market connections end: all, or the nth oldest, counted from 1.
     Cut(Cut, Option<usize>),
     /// Something is wrong with a market's next depth message, for all or the nth connection.
@@ -210,10 +217,10 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
                      repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
-                     late-ack D, fail-ack, lose-report, repeat-report, late-report D, \
+                     late-ack D, ack-after-fill D, fill-after-cancel D, fail-ack, lose-report, repeat-report, late-report D, \
                      replay-reports, deaf D, mute D, silent-cancel, foreign-trade SYMBOL, \
                      foreign-order SYMBOL, deposit ASSET AMOUNT, withdraw ASSET AMOUNT, \
-                     ban D, clock-jump D, fin [N], reset [N], freeze [N], stall [N], \
+                     ban D, clock-jump D, clock-back D, fin [N], reset [N], freeze [N], stall [N], \
                      close CODE [N], retire D, down D, outage D, lag D N, restart-feed, \
                      swap-depth SYMBOL [N], damage-depth SYMBOL [N], \
                      wrong-checksum SYMBOL [N], cross-depth SYMBOL [N], \
@@ -262,6 +269,8 @@ impl Words<'_> {
             "delay-acks" => (Fault::DelayAcks(self.duration()?), 1),
             "lose-ack" => (Fault::LoseAck, 0),
             "late-ack" => (Fault::LateAck(self.duration()?), 1),
+            "ack-after-fill" => (Fault::AckAfterFill(self.duration()?), 1),
+            "fill-after-cancel" => (Fault::FillAfterCancel(self.duration()?), 1),
             "fail-ack" => (Fault::FailAck, 0),
             "lose-report" => (Fault::LoseReport, 0),
             "repeat-report" => (Fault::RepeatReport, 0),
@@ -275,7 +284,8 @@ impl Words<'_> {
             "deposit" => (self.transfer(1)?, 2),
             "withdraw" => (self.transfer(-1)?, 2),
             "ban" => (Fault::Ban(self.duration()?), 1),
-            "clock-jump" => (Fault::ClockJump(self.duration()?), 1),
+            "clock-jump" => (Fault::ClockJump(self.step()?), 1),
+            "clock-back" => (Fault::ClockJump(-self.step()?), 1),
             "fin" => (Fault::Cut(Cut::Fin, self.line(0)?), 1),
             "reset" => (Fault::Cut(Cut::Reset, self.line(0)?), 1),
             "freeze" => (Fault::Cut(Cut::Freeze, self.line(0)?), 1),
@@ -311,6 +321,11 @@ impl Words<'_> {
         let name = self.0;
         let ns = self.1.first().copied().and_then(duration_ns);
         ns.ok_or_else(|| format!("`{name}` needs a duration, for example `{name} 3s`"))
+    }
+
+    /// How far a clock goes, at most some centuries.
+    fn step(&self) -> Result<i64, String> {
+        Ok(i64::try_from(self.duration()?).unwrap_or(i64::MAX))
     }
 
     fn transfer(&self, sign: i64) -> Result<Fault, String> {
@@ -369,7 +384,7 @@ mod tests {
             .collect::<Vec<_>>()
             .join("\n");
         let faults = parse(&text).unwrap();
-        assert_eq!(faults.len(), 41);
+        assert_eq!(faults.len(), 44);
         assert_eq!(faults[2].fault, Fault::Silent(3_000_000_000));
         assert!(faults.is_sorted_by_key(|f| f.at_ns));
     }

@@ -325,6 +325,7 @@ impl Venue {
             return;
         }
         let answers = std::mem::take(&mut self.answers);
+        self.note_fills();
         self.commit();
         if !answers.is_empty() && self.rng.one_in(self.crossed_answer_in) {
             self.tell_events();
@@ -495,6 +496,7 @@ impl Venue {
         let call = Call::new(&mut self.exchange, &self.credentials, session, recorded, now_ms);
         let reply = call.answer(text);
         let scale = session.scale;
+        self.note_fills();
         self.commit();
         let crossed = self.rng.one_in(self.crossed_answer_in);
         if crossed {

@@ -137,3 +137,63 @@ fn a_banned_address_is_cut_and_refused() {
     client.advance_ms(1_000);
     assert_eq!(again(&mut client), Ok(()));
 }
+
+/// The answer to an order that takes comes behind the report of its fill; that to one that rests
+/// does not.
+#[test]
+fn an_answer_comes_behind_the_fill() {
+    let mut client = under("1ms ack-after-fill 200ms");
+    client.advance_ms(10);
+    assert_eq!(rest(&mut client, "rests"), ["NEW"]);
+    let (_, ask) = client.best("BTCUSDT");
+    let now = client.now_ms();
+    let request = json!({"id": 77, "method": "order.place", "params": {
+        "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "IOC",
+        "price": ask, "quantity": "0.0001", "newClientOrderId": "takes", "timestamp": now}});
+    assert_eq!(client.send(&request.to_string()), None, "no answer yet");
+    assert!(kinds(&client).contains(&"TRADE".to_owned()));
+    client.advance_ms(190);
+    assert_eq!(client.collect(), None);
+    client.now_ns += 20_000_000;
+    client.venue.tick(client.now_ns);
+    let answer = client.collect().unwrap_or_default();
+    assert!(answer.starts_with(r#"{"id":77,"status":200"#), "{answer}");
+}
+
+/// An order fills in part and is cancelled: the part is told last.
+#[test]
+fn a_fill_comes_behind_the_cancel() {
+    let mut client = under("1ms fill-after-cancel 5s");
+    client.advance_ms(10);
+    let (_, ask) = client.best("BTCUSDT");
+    let order = json!({
+        "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
+        "price": ask, "quantity": "3", "newClientOrderId": "part"});
+    let answer = client.trade("order.place", order);
+    assert_eq!(answer["result"]["status"], "PARTIALLY_FILLED", "{answer}");
+    let before = kinds(&client);
+    client.trade("order.cancel", json!({"symbol": "BTCUSDT", "origClientOrderId": "part"}));
+    client.advance_ms(2);
+    let after = kinds(&client);
+    let tail: Vec<&str> = after[before.len()..].iter().map(String::as_str).collect();
+    assert_eq!(tail, ["CANCELED", "TRADE"], "{before:?}");
+}
+
+/// The clock steps back: what was planned and what is held stay as far away as they were.
+#[test]
+fn a_clock_steps_back() {
+    let mut client = under("100ms late-report 300ms\n200ms clock-back 5s\n900ms silent-cancel");
+    client.advance_ms(150);
+    let before = client.now_ms();
+    assert!(rest(&mut client, "late").is_empty());
+    client.advance_ms(100);
+    let time = client.call("time", json!({}))["result"]["serverTime"].as_u64().unwrap();
+    assert!((before - 5_000..before - 4_800).contains(&time), "{time} after {before}");
+    client.advance_ms(220);
+    assert_eq!(kinds(&client), ["NEW"], "held for 300 ms in all");
+    client.advance_ms(500);
+    let asked = json!({"symbol": "BTCUSDT", "origClientOrderId": "late", "recvWindow": 10_000,
+                       "timestamp": time + 700});
+    let answer = client.call("order.status", common::signed(&asked));
+    assert_eq!(answer["result"]["status"], "CANCELED", "{answer}");
+}

@@ -64,7 +64,6 @@ pub(super) const fn fates(report: &OrderReport) -> Option<Fates> {
     Some(fates)
 }
 
-
 /// What failed was the venue: it lost the order, wanted fewer, or its clock has another time.
 /// Evidence that the venue is well ends it; see [`healing`](super::healing).
 pub(super) const fn is_of_the_venue(report: &OrderReport) -> bool {

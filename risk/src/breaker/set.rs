@@ -484,9 +484,7 @@ impl Breakers {
         let (index, end) = match level {
             BreakerLevel::Strategy => (usize::from(strategy.0), self.strategies),
             BreakerLevel::Instrument => (self.strategies + instrument.index(), first),
-            BreakerLevel::Venue => {
-                (first + self.venue_of(instrument).index(), self.machines.len())
-            }
+            BreakerLevel::Venue => (first + self.venue_of(instrument).index(), self.machines.len()),
             BreakerLevel::Global => return None,
         };
         (index < end).then_some(index)

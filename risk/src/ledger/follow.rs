@@ -25,6 +25,7 @@ impl Ledger {
     #[must_use]
     pub fn is_settled_at(&self, venue: VenueId) -> bool {
         let unknown = |i: &Instrument| self.total(i.id).is_some_and(|e| e.unknown != [0; 2]);
-        self.unknown_orders() == 0 || !self.table.all().iter().any(|i| i.venue == venue && unknown(i))
+        self.unknown_orders() == 0
+            || !self.table.all().iter().any(|i| i.venue == venue && unknown(i))
     }
 }
