@@ -206,7 +206,8 @@ fn recovery_waits_out_a_rate_limit() {
     assert_eq!(rig.venue.accepted, 2, "the connection was kept");
 }
 
-/// Too many orders is no reason not to cancel.
+/// Too many orders is no reason not to cancel. A pause that the venue asks for is told as a session
+/// that is not ready.
 #[test]
 fn an_order_limit_stops_orders_but_not_cancels() {
     let mut rig = Rig::ready(9);
@@ -218,7 +219,9 @@ fn an_order_limit_stops_orders_but_not_cancels() {
     rig.until("refused", |rig| rig.reports(2).last().is_some_and(|r| r.state.is_terminal()));
     rig.approve(3, 1);
     rig.until("not sent", |rig| rig.reports(3).last().is_some_and(|r| r.state.is_terminal()));
-    assert_eq!(rig.reports(3).last().map(|r| r.reason), Some(DoneReason::NoBudget));
+    assert_eq!(rig.reports(3).last().map(|r| r.reason), Some(DoneReason::NoSession));
+    let told = rig.heard.iter().rev().find(|m| matches!(m, ExecMsg::Session { .. }));
+    assert!(matches!(told, Some(ExecMsg::Session { ready: false, .. })), "risk is told");
     rig.approve_cancel(1);
     rig.until("cancel", |rig| !rig.venue.asked_for("order.cancel").is_empty());
 }

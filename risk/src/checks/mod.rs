@@ -220,8 +220,11 @@ impl<'a> CheckInput<'a> {
             worst_after,
             own_worst_after,
             worths,
-            trims: amended
-                .is_some_and(|order| intent.price.0 == order.own_limit && intent.qty.0 < order.qty),
+            trims: amended.is_some_and(|order| {
+                // Of a limit order: one at any price has none that could stay.
+                let limit = order.own_limit == order.reserve_price;
+                limit && intent.price.0 == order.own_limit && intent.qty.0 < order.qty
+            }),
         }
     }
 
