@@ -197,7 +197,8 @@ impl Era<'_> {
 /// Something of a strategy's record, with the bucket that its time lies in.
 enum Note {
     Earned(Amount),
-    Closed(Amount),
+    /// An order that closed something ended: a loss that counts, or not.
+    Closed(bool),
     Answer { ns: u64 },
     Fate { rejected: bool, failed: bool },
 }
@@ -261,8 +262,11 @@ impl NaiveBreakers {
             if old.window_ns != limits.window_ns {
                 notes.clear();
             }
+            // What is forgotten still says how far time has come.
             if old.ack_p99_ns_max != limits.ack_p99_ns_max {
-                notes.retain(|(_, note)| !matches!(note, Note::Answer { .. }));
+                let answers =
+                    notes.iter_mut().filter(|(_, note)| matches!(note, Note::Answer { .. }));
+                answers.for_each(|(_, note)| *note = Note::Earned(0));
             }
         }
         for log in &mut self.logs {
@@ -339,7 +343,8 @@ impl NaiveBreakers {
         call.closes |= realized != 0;
         if report.state.is_terminal() && call.closes {
             call.closes = false;
-            notes.push((bucket, Note::Closed(call.net)));
+            let loses = call.net < 0 && call.net <= -self.limits.loss_min;
+            notes.push((bucket, Note::Closed(loses)));
         }
         let ails = report.kind == ReportKind::Lost
             || (report.kind == ReportKind::Done
@@ -387,12 +392,11 @@ impl NaiveBreakers {
     /// The record of strategy `s` is too bad.
     fn breaks_a_rule(&self, s: usize) -> bool {
         let (l, notes) = (&self.limits, &self.notes[s]);
-        let loses = |net: Amount| net < 0 && net <= -l.loss_min;
         let ends = notes.iter().rev().filter_map(|(_, note)| match note {
-            Note::Closed(net) => Some(*net),
+            Note::Closed(loses) => Some(*loses),
             _ => None,
         });
-        let losses = ends.take_while(|net| loses(*net)).count();
+        let losses = ends.take_while(|loses| *loses).count();
         let timed = notes.iter().filter(|(_, note)| !matches!(note, Note::Closed(_)));
         let newest = timed.clone().map(|(bucket, _)| *bucket).max().unwrap_or(0);
         let (mut earned, mut calls, mut rejected, mut failed) = (0, 0u64, 0u64, 0u64);
