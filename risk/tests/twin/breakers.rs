@@ -199,8 +199,13 @@ enum Note {
     Earned(Amount),
     /// An order that closed something ended: a loss that counts, or not.
     Closed(bool),
-    Answer { ns: u64 },
-    Fate { rejected: bool, failed: bool },
+    Answer {
+        ns: u64,
+    },
+    Fate {
+        rejected: bool,
+        failed: bool,
+    },
 }
 
 /// What is known of an order that was approved.
