@@ -242,6 +242,9 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
                     if took >= BACK_WITHIN_MS {
                         println!("{} {outage}: {took} ms", kind.name());
                     }
+                    if traded.is_none() {
+                        println!("{}: {}", kind.name(), rig_of.status());
+                    }
                     times.lock().expect("no panic").entry(outage).or_default().push(took);
                     since = rig_of.now();
                 }

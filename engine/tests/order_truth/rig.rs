@@ -131,7 +131,7 @@ impl Rig {
     }
 
     /// The engine's status.
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let out = output(bot4(self.state.path()).args(["status", "--json"]));
         let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
         first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)
