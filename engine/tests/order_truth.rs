@@ -221,13 +221,12 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
     let times = Mutex::new(BTreeMap::<&str, Vec<u64>>::new());
     let sums = Mutex::new(Figures::default());
     std::thread::scope(|scope| {
-        for rig in 0..RIGS {
+        for (rig, (kind, symbols)) in TRADED.into_iter().enumerate() {
+            if only("BOT4_TRADE_VENUE", kind.name()) {
+                continue;
+            }
             let (times, sums) = (&times, &sums);
             scope.spawn(move || {
-                let (kind, symbols) = TRADED[rig];
-                if only("BOT4_TRADE_VENUE", kind.name()) {
-                    return;
-                }
                 let mut rng = SplitMix64::new(7 + rig as u64);
                 let mut rig_of = Rig::start(kind, symbols, named, "");
                 let mut since = Since::default();

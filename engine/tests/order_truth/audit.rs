@@ -130,7 +130,8 @@ impl Journal {
 
 /// Holds the journal in `dump` against the venue's `log`, for a run of `symbols` whose positions
 /// may be worth `limit` each, in 10^-8 of the quote asset.
-pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128) -> Figures {
+/// `numbered`: the engine has the venue's own numbers of fills, not names in their place.
+pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128, numbered: bool) -> Figures {
     let journal = Journal::read(dump);
     let mut figures = Figures { unknown_ns: journal.unknown_ns.clone(), ..Figures::default() };
     let mut theirs: BTreeMap<String, u64> = BTreeMap::new();
@@ -153,7 +154,7 @@ pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128) -> Figur
         figures.find(format!("order {order} was sent more than once"));
     }
     judge_endings(&journal, log, &theirs, &mut figures);
-    judge_fills(&journal, log, symbols, &theirs, &mut figures);
+    judge_fills(&journal, log, symbols, &theirs, numbered, &mut figures);
     // One per cent: equity and prices move between the approval and the look.
     for (symbol, worst) in log.worst.iter().filter(|(_, worst)| **worst > limit * 101 / 100) {
         figures.exposed += 1;
@@ -214,6 +215,7 @@ fn judge_fills(
     log: &VenueLog,
     symbols: &[&str],
     theirs: &BTreeMap<String, u64>,
+    numbered: bool,
     figures: &mut Figures,
 ) {
     let mut left = journal.fills.clone();
@@ -225,16 +227,23 @@ fn judge_fills(
             continue;
         };
         figures.fills += 1;
-        let ours = left.remove(&(instrument, *id)).unwrap_or_default();
+        let is_same = |ours: &[Fill]| {
+            ours.first().is_some_and(|(order, qty, _, fee)| {
+                let told = &journal.told[order];
+                let ordered = theirs.get(&own).map_or(0, |id| log.orders[id].qty);
+                told.client_id == own
+                    && told.instrument == instrument
+                    && scaled(told.qty, ordered, *qty, trade.qty)
+                    && *fee == trade.fee * 100_000_000
+            })
+        };
+        let key = match numbered {
+            true => Some((instrument, *id)),
+            false => left.iter().find(|(_, ours)| is_same(ours)).map(|(key, _)| *key),
+        };
+        let ours = key.and_then(|key| left.remove(&key)).unwrap_or_default();
         figures.fills_doubled += (ours.len() as u64).saturating_sub(1);
-        let is_same = ours.first().is_some_and(|(order, qty, _, fee)| {
-            let told = &journal.told[order];
-            let ordered = theirs.get(&own).map_or(0, |id| log.orders[id].qty);
-            told.client_id == own
-                && told.instrument == instrument
-                && scaled(told.qty, ordered, *qty, trade.qty)
-                && *fee == trade.fee * 100_000_000
-        });
+        let is_same = is_same(&ours);
         if !is_same {
             figures.fills_missed += 1;
             figures.find(format!("fill {id}: theirs {trade:?}, ours {ours:?}"));

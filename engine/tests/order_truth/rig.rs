@@ -179,7 +179,9 @@ impl Rig {
         let out = output(dump.args(["journal", "dump"]).arg(journal.expect("a journal")));
         assert!(out.status.success(), "{}", stderr(&out));
         let text = String::from_utf8(out.stdout).expect("UTF-8");
-        judge(&text, &self.log, &self.symbols, POSITION_MAX * 100_000_000)
+        // Kraken and Coinbase name fills by texts.
+        let numbered = !matches!(self.kind, Venue::Kraken | Venue::Coinbase);
+        judge(&text, &self.log, &self.symbols, POSITION_MAX * 100_000_000, numbered)
     }
 
     /// The venue's present time, Unix ms.
