@@ -14,12 +14,13 @@
 
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::{Nanos, VenueId};
+use serde::{Deserialize, Serialize};
 
 use super::status::Tick;
 use crate::sessions::Sessions;
 
 /// Why one breaker is open.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Ailment {
     /// The venue whose trouble opened it; none: nothing but time heals it.
     venue: Option<VenueId>,
@@ -29,7 +30,7 @@ struct Ailment {
 }
 
 /// What opened each breaker, and how the venues are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Healing {
     ailments: Box<[Ailment]>,
     ready: Sessions,
