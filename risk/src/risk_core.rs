@@ -195,8 +195,7 @@ impl RiskCore {
         if let ExecMsg::Order(report) = msg {
             self.finish_change(report.instrument);
         }
-        let ledger = &self.ledger;
-        self.breakers.heal(|venue| ledger.is_settled_at(venue));
+        self.heal();
         told
     }
 
@@ -212,9 +211,7 @@ impl RiskCore {
                 None
             }
             ExecMsg::Session { venue, ready, .. } => {
-                self.sessions.set(venue, ready);
-                self.breakers.on_session(venue, ready);
-                self.truth.on_session(venue, ready, self.now);
+                self.on_session(venue, ready);
                 Some(AccountReport::Session { venue, ready })
             }
             ExecMsg::Foreign { venue_order, trade_id, declared, .. } => {

@@ -107,6 +107,19 @@ impl RiskCore {
         self.truth.comparison.note(asset, value, self.now);
     }
 
+    /// Orders can leave to `venue`, or not any more.
+    pub(super) fn on_session(&mut self, venue: VenueId, ready: bool) {
+        self.sessions.set(venue, ready);
+        self.breakers.on_session(venue, ready);
+        self.truth.on_session(venue, ready, self.now);
+    }
+
+    /// Something was heard of a venue: what its trouble opened is tried where it is well.
+    pub(super) fn heal(&mut self) {
+        let ledger = &self.ledger;
+        self.breakers.heal(|venue| ledger.is_settled_at(venue));
+    }
+
     /// Somebody else acted on the account.
     pub(super) fn on_foreign(&mut self, venue_order: u64, trade_id: u64, declared: bool) {
         let counts = &mut self.truth.foreign;
