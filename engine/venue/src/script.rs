@@ -217,7 +217,8 @@ pub fn duration_ns(text: &str) -> Option<u64> {
 
 const KNOWN: &str = "drop-connections, drop-private [N], silent D, lose-depth SYMBOL [N], \
                      repeat-depth SYMBOL [N], shutdown-notice, exit, delay-acks D, lose-ack, \
-                     late-ack D, ack-after-fill D, fill-after-cancel D, fail-ack, lose-report, repeat-report, late-report D, \
+                     late-ack D, ack-after-fill D, \
+                     fill-after-cancel D, fail-ack, lose-report, repeat-report, late-report D, \
                      replay-reports, deaf D, mute D, silent-cancel, foreign-trade SYMBOL, \
                      foreign-order SYMBOL, deposit ASSET AMOUNT, withdraw ASSET AMOUNT, \
                      ban D, clock-jump D, clock-back D, fin [N], reset [N], freeze [N], stall [N], \
