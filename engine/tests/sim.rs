@@ -1,7 +1,12 @@
 //! The simulator: same seed, same journal; invariants and liveness under faults; saved seeds;
 //! planted violations are found.
 
+use std::collections::BTreeMap;
+
 use bot4::sim::{self, Options, Plant, SimEnd};
+
+/// Sessions of a test of every build.
+const SESSIONS: usize = 40;
 
 /// Hot agents must not allocate: counted by the allocator that the binary has too.
 #[global_allocator]
@@ -48,6 +53,39 @@ fn guarded_stops_strike_and_every_invariant_holds() {
     }
     assert!(stops >= 3, "{stops} stops struck");
     assert_eq!(play(Options::calm(7, 100_000)).stops, 0, "three per cent are far away");
+}
+
+/// Short sessions, with every kind of order drawn; those with an answer that is a minute late cost
+/// the time of twenty others and are left to the long sweep.
+fn sessions(first: u64) -> impl Iterator<Item = Options> {
+    (first..).map(Options::session).filter(|options| options.steps < 20_000)
+}
+
+#[test]
+fn scripted_sessions_hold_with_orders_of_every_kind() {
+    let (mut orders, mut audited, mut kinds) = (0, 0, BTreeMap::new());
+    for options in sessions(1).take(SESSIONS) {
+        let end = play(options);
+        assert!(end.is_clean(), "bot4 sim --sessions 1 --seed {}: {end:?}", options.seed);
+        orders += end.orders;
+        audited += end.audit.orders;
+        for (name, count) in end.kinds {
+            *kinds.entry(name).or_insert(0) += count;
+        }
+    }
+    assert!(orders > 20 * SESSIONS as u64 && audited >= orders, "{orders}, {audited} audited");
+    let rare: Vec<_> = kinds.iter().filter(|(_, count)| **count == 0).collect();
+    assert!(rare.is_empty(), "never drawn: {rare:?} of {kinds:?}");
+}
+
+/// What is planted strikes in the first session that has its occasion.
+#[test]
+fn mistakes_planted_in_sessions_are_found() {
+    for plant in [Plant::LostFill, Plant::LostEnding, Plant::GrownOrder] {
+        let planted = |options| Options { plant: Some(plant), ..options };
+        let found = sessions(1).take(5).find(|o| !play(planted(*o)).is_clean());
+        assert!(found.is_some(), "{plant:?} was not found");
+    }
 }
 
 #[test]

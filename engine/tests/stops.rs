@@ -1,5 +1,5 @@
 //! A guarded stop strikes in a running engine, also one over a position of an earlier run: it
-//! closes exactly what is held, and is gone with it.
+//! closes exactly what is held, and is gone with it. So does one that rests at the venue.
 
 mod common;
 
@@ -94,4 +94,29 @@ fn strikes() -> bool {
     assert!(closed > 0, "an order of a stop is in the journal");
     verify(&rig);
     true
+}
+
+/// A taker alone, whose stops rest at the venue, a hundredth of a percent away.
+fn native(text: String) -> String {
+    let alone = text.replacen("\n[[strategy]]\nkind = \"market_maker\"\n", "", 1);
+    let keys = "kind = \"ema_cross\"\nstop_pct = 0.01\nnative_exit = \"stop\"\n\
+                take_profit_pct = 0.05\nband_share = 0.01";
+    alone.replacen("kind = \"ema_cross\"", keys, 1)
+}
+
+#[test]
+fn a_stop_that_rests_at_the_venue_strikes_there_and_the_account_is_exact() {
+    let rig = Rig::at_a_venue_with("", native);
+    let mut engine = rig.start_quietly("native.json");
+    rig.until("a stop struck at the venue", |s| s["stops"]["native"].as_u64() > Some(0));
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0));
+    check_account(&report(&rig.state().join("native.json")));
+    let placed = |record: &&Value| record["body"]["kind"] == "stop_loss_limit";
+    let all = records(&rig);
+    let stop = all.iter().find(placed).expect("in the journal");
+    assert_eq!((&stop["body"]["reduce_only"], &stop["body"]["tif"]), (&true.into(), &"ioc".into()));
+    let triggered = all.iter().any(|r| r["body"]["what"] == "triggered");
+    assert!(triggered, "and its trigger");
+    verify(&rig);
 }

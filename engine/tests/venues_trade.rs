@@ -76,7 +76,7 @@ fn config(venue: Venue, symbols: &[&str], endpoints: &Value) -> String {
     let dead_man = if venue == Venue::Coinbase { none } else { "" };
     format!(
         "[run]\nlanes = 2\n\n[venue]\nname = \"{}\"\nsymbols = {symbols:?}\n{}{dead_man}\n\
-         [[strategy]]\nkind = \"market_maker\"\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
+         [[strategy]]\nkind = \"market_maker\"\namend = true\n\n[[strategy]]\nkind = \"ema_cross\"\n\n\
          [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n",
         venue.name(),
         hosts.collect::<String>()

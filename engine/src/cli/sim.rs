@@ -77,6 +77,7 @@ pub fn run(args: &Args) -> Outcome {
         plant: args.plant,
         stop_bps: args.stop_bps,
         parents: true,
+        kinds: true,
     };
     let runs: Vec<Options> = match args.saved {
         true => sim::saved::seeds(),
@@ -85,8 +86,14 @@ pub fn run(args: &Args) -> Outcome {
     let mut worst = exit::DONE;
     for options in &runs {
         worst = worst.max(one(options, args.once)?);
+        give_back();
     }
     Ok(worst)
+}
+
+/// Gives back the pages of machines that are gone. If that fails the process grows, no more.
+pub(super) fn give_back() {
+    let _ = bot4_alloc::give_back();
 }
 
 /// Runs one seed and prints its line.
@@ -115,7 +122,8 @@ pub(super) fn line(end: &SimEnd, once: bool, equal: bool, code: u8) -> Value {
         Stop::Panic(role, what) => format!("panic of {role}: {what}"),
     });
     json!({"seed": end.seed, "steps": end.steps, "sim_ms": end.sim_ms, "orders": end.orders,
-           "fills": end.fills, "parents": end.parents, "children": end.children, "open": end.open, "records": end.records,
+           "fills": end.fills, "parents": end.parents, "children": end.children,
+           "kinds": end.kinds, "open": end.open, "records": end.records,
            "journal_hash": format!("{:032x}", end.journal_hash),
            "decision_hash": format!("{:016x}", end.decision_hash),
            "runs": if once { 1 } else { 2 }, "equal": equal, "looks": end.looks,

@@ -36,6 +36,8 @@ pub fn stops(m: &Metrics) -> report::Stops {
     report::Stops {
         triggered: m.total_of("signal", "stops_triggered"),
         dust: m.total_of("signal", "stops_dust"),
+        native: m.total_of("signal", "stops_native"),
+        targets: m.total_of("signal", "targets_taken"),
     }
 }
 

@@ -2,12 +2,14 @@
 //! no journal holds, and a risk lane that does not stop one that has run away, prove nothing. And a
 //! strategy that is none, but asks for what the others do not ([`every`]).
 
+mod any_order;
 mod every;
 
 use std::hash::BuildHasher as _;
 
 use bot4_lanes::Clock;
 use bot4_signals::{Actions, Strategy, View};
+use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AccountReport, InstrumentId, InstrumentTable, Nanos, Price, Side, StaleReason, TradePrint,
 };
@@ -24,11 +26,14 @@ pub enum Plant {
     Runaway,
     /// No mistake: instead of making a market it uses every kind of order in turn.
     Every,
+    /// No mistake: now and then it asks for an order of any type there is, near the touch.
+    AnyOrder,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Clock, Self::Order, Self::Runaway, Self::Every];
+    pub const ALL: [Self; 5] =
+        [Self::Clock, Self::Order, Self::Runaway, Self::Every, Self::AnyOrder];
 
     /// The name on the command line and in a journal.
     #[must_use]
@@ -38,6 +43,7 @@ impl Plant {
             Self::Order => "order",
             Self::Runaway => "runaway",
             Self::Every => "every",
+            Self::AnyOrder => "any_order",
         }
     }
 
@@ -54,10 +60,17 @@ impl Plant {
             let makes_a_market = strategy.name() == "market_maker";
             return if makes_a_market { Box::new(every::Every::new()) } else { strategy };
         }
-        Box::new(Planted { plant: self, strategy, clock: Clock::start(), left_out: None })
+        // Strategies throw differently.
+        let name = strategy.name().bytes().fold(DICE, |n, byte| n.rotate_left(8) ^ u64::from(byte));
+        let dice = SplitMix64::new(name);
+        Box::new(Planted { plant: self, strategy, clock: Clock::start(), left_out: None, dice })
     }
 }
 
+/// Seed of the dice.
+const DICE: u64 = 0x4F52_4445;
+/// One change of the market in so many is answered with some order.
+const ANY_IN: u64 = 12;
 /// A strategy that runs away behaves until then.
 const RUNS_AWAY_AFTER: Nanos = Nanos::from_secs(3);
 /// Value of its orders, quote units.
@@ -70,6 +83,8 @@ struct Planted {
     strategy: Box<dyn Strategy>,
     clock: Clock,
     left_out: Option<InstrumentId>,
+    /// Thrown once a change of the market: a function of what the journal has.
+    dice: SplitMix64,
 }
 
 impl Planted {
@@ -77,7 +92,7 @@ impl Planted {
         match self.plant {
             Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
-            Plant::Runaway | Plant::Every => false,
+            Plant::Runaway | Plant::Every | Plant::AnyOrder => false,
         }
     }
 }
@@ -110,6 +125,13 @@ impl Strategy for Planted {
             }
         } else if !self.sits_out(view) {
             self.strategy.on_top(view, orders);
+        }
+        if self.plant == Plant::AnyOrder {
+            // The market of each seed has its own throws.
+            self.dice = SplitMix64::new(self.dice.next_u64() ^ view.bid().price as u64);
+            if self.dice.below(ANY_IN) == 0 {
+                any_order::ask(&mut self.dice, view, orders);
+            }
         }
     }
 

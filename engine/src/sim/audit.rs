@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bot4_types::instrument::Amount;
 use bot4_types::log::Reader;
 use bot4_types::{
-    ClientId, ExecMsg, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos, OrderId,
-    OrderReport, OrderState, ReportKind,
+    ClientId, ExecMsg, InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos, OrderAction,
+    OrderId, OrderReport, OrderState, ReportKind,
 };
 use bot4_venue::exchange::Exchange;
 use bot4_venue::orders::Status;
@@ -47,6 +47,8 @@ pub struct Auditor {
     told: BTreeMap<OrderId, (OrderState, i64)>,
     booked: BTreeMap<(InstrumentId, u64), Vec<Booked>>,
     sent: BTreeMap<OrderId, u64>,
+    /// Approved amends: each may replace the order once by another one of its name.
+    amends: BTreeMap<OrderId, u64>,
     unknown_since: BTreeMap<OrderId, Nanos>,
     unknown_ns: Vec<u64>,
 }
@@ -54,6 +56,10 @@ pub struct Auditor {
 impl Auditor {
     /// Takes in what left in a step at `now`.
     pub fn note(&mut self, seen: &Seen, now: Nanos) {
+        let approved = seen.approved.iter().map(|approved| approved.intent());
+        for intent in approved.filter(|intent| intent.action == OrderAction::Amend) {
+            *self.amends.entry(intent.order).or_default() += 1;
+        }
         for message in &seen.reports {
             if let ExecMsg::Order(report) = message {
                 self.take(report, now);
@@ -91,11 +97,18 @@ impl Auditor {
 
     fn judge_orders(&self, venue: &Exchange, audit: &mut Audit) {
         let mut theirs: BTreeMap<OrderId, (Status, i64)> = BTreeMap::new();
+        let mut amends = self.amends.clone();
+        // Oldest first: the last of a name is the order.
         for order in venue.orders.all() {
             let Some((_, id)) = ClientId::parse(order.client_id.as_bytes()) else { continue };
-            if theirs.insert(id, (order.status, order.filled)).is_some() {
-                audit.orders_doubled += 1;
-                audit.findings.push(format!("the venue has order {} twice", id.0));
+            let Some(before) = theirs.insert(id, (order.status, order.filled)) else { continue };
+            let replaced = amends.get_mut(&id).filter(|left| **left > 0);
+            match replaced.filter(|_| before == (Status::Canceled, 0)) {
+                Some(left) => *left -= 1,
+                None => {
+                    audit.orders_doubled += 1;
+                    audit.findings.push(format!("the venue has order {} twice", id.0));
+                }
             }
         }
         for (id, _) in self.sent.iter().filter(|(_, times)| **times > 1) {
@@ -192,6 +205,22 @@ mod tests {
         let audit = judged(&[lost, lost, fill(1, ONE)]);
         let expected = Audit { orders: 1, fills: 1, unknown_ns: vec![20], ..Audit::default() };
         assert_eq!(audit, expected);
+    }
+
+    #[test]
+    fn only_an_amend_makes_two_orders_of_a_name() {
+        let doubled = |amended: bool| {
+            let (mut fixture, mut auditor) = (Fixture::new(), Auditor::default());
+            let first = fixture.place(1);
+            if amended {
+                fixture.amend(1);
+            }
+            fixture.venue.cancel(first, None, 2);
+            fixture.place(1);
+            auditor.note(&fixture.seen, Nanos(1));
+            auditor.judge(&fixture.venue, &fixture.table).orders_doubled
+        };
+        assert_eq!((doubled(false), doubled(true)), (1, 0));
     }
 
     #[test]

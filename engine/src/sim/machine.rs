@@ -13,6 +13,7 @@ use crate::run::capture::CaptureSink;
 use crate::run::dirs::RunDir;
 use crate::run::outcome::Opening;
 use crate::run::plan::Plan;
+use crate::run::plant::Plant;
 use crate::run::site::Site;
 use crate::run::wiring::{self, Inputs, Rings};
 
@@ -36,6 +37,7 @@ pub(super) fn spare(metrics: Metrics) {
 /// What the machine is built from.
 pub(super) struct Machine<'a> {
     pub config: &'a Config,
+    pub any_order: bool,
     pub opening: &'a Opening,
     pub site: &'a Site,
     pub sink: Option<&'a CaptureSink>,
@@ -62,7 +64,7 @@ impl Machine<'_> {
             latency_dir: None,
             journal_helper: false,
             capture: self.sink,
-            plant: None,
+            plant: self.any_order.then_some(Plant::AnyOrder),
             disk: Some(&|| Box::new(disk.clone())),
         };
         wiring::agents(&inputs, metrics, rings)

@@ -64,6 +64,17 @@ pub enum Runs {
     Session,
 }
 
+/// The router's counters of orders that are not plain.
+const KINDS: [&str; 7] = [
+    "intents_amends",
+    "quotes_amended",
+    "stops_native",
+    "stops_armed",
+    "targets_taken",
+    "links",
+    "links_raced",
+];
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -79,13 +90,23 @@ pub struct Options {
     pub stop_bps: Option<u32>,
     /// Half of the seeds work parent orders, too.
     pub parents: bool,
+    /// Most seeds have amends, orders of every type, near stops or exits at the venue, too.
+    pub kinds: bool,
 }
 
 impl Options {
     /// The swarm from `seed` for `steps` steps.
     #[must_use]
     pub const fn swarm(seed: u64, steps: u64) -> Self {
-        Self { seed, steps, kind: Runs::Swarm, plant: None, stop_bps: None, parents: true }
+        Self {
+            seed,
+            steps,
+            kind: Runs::Swarm,
+            plant: None,
+            stop_bps: None,
+            parents: true,
+            kinds: true,
+        }
     }
 
     /// Without faults.
@@ -120,6 +141,8 @@ pub struct SimEnd {
     pub parents: u64,
     /// Children of theirs that were asked for.
     pub children: u64,
+    /// How often there was each of the router's kinds of orders that are not plain.
+    pub kinds: BTreeMap<&'static str, u64>,
     /// Positions that are left, by strategy and instrument.
     pub held: u64,
     /// Orders open or unknown at the end.

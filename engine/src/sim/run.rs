@@ -1,5 +1,7 @@
 //! One run: build, trade under faults, heal, drain, compare.
 
+mod rest;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,16 +13,14 @@ use bot4_journal::JournalAgent;
 use bot4_journal::hash::Fnv128;
 use bot4_lanes::{Control, Journaled, Metrics};
 use bot4_risk::RiskAgent;
-use bot4_risk::latch::LatchKind;
 use bot4_signals::SignalAgent;
 use bot4_types::{
-    AssetId, BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, ParentReport, ParentState,
-    Side, VenueId, Wall,
+    BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, ParentReport, Side, VenueId, Wall,
 };
 use bot4_wire::transport::memory::Network;
 
 use super::audit::Auditor;
-use super::check::{Bounds, Checks, OTHERS, ParentLine, View, WholeBook};
+use super::check::{Bounds, Checks, ParentLine, View, WholeBook};
 use super::disk::MemoryDisk;
 use super::faults::{Act, FaultDriver};
 use super::floor::{Floor, Stop};
@@ -114,6 +114,8 @@ struct Run {
     statements: Statements,
     checks: Checks,
     auditor: Auditor,
+    /// Orders of others are declared.
+    declared: bool,
     control: Control,
     journaled: Journaled,
     metrics: Metrics,
@@ -132,9 +134,11 @@ impl Run {
     fn build(options: &Options, capture: Option<CaptureSink>) -> Result<Self, Failure> {
         let swarm = match options.kind {
             Runs::Calm => Swarm::calm(),
-            Runs::Swarm => Swarm::drawn(options.seed, options.steps).with_parents(options.parents),
+            Runs::Swarm => Swarm::drawn(options.seed, options.steps),
             Runs::Session => Session::drawn(options.seed).swarm,
-        };
+        }
+        .with_parents(options.parents)
+        .with_kinds(options.kinds);
         let mut config = config::demo()?;
         config.seed = options.seed;
         config.capture = capture.is_some();
@@ -161,7 +165,7 @@ impl Run {
         let (control, metrics) = (Control::new(), machine::spare_metrics());
         let disk = MemoryDisk::new(config.segment_bytes);
         let mut rings = Rings::scaled(swarm.ring_divisor).gated(capture.is_some());
-        let statements = Statements::new(rings.tx("commands"));
+        let statements = Statements::new(rings.tx("commands"), swarm.declared);
         let (taps, journaled) = (Taps::cut(&mut rings, options.plant), rings.journaled());
         let instruments = opening.info.table.all().len();
         let bounds = Bounds {
@@ -171,7 +175,8 @@ impl Run {
         let checks = Checks::new(instruments, bounds, venue.exchange().ids.order);
         let sink = capture.as_ref();
         let site = Site { id: VenueId(0), config: config.venue.clone(), access };
-        let machine = Machine { config: &config, opening: &opening, site: &site, sink };
+        let any_order = swarm.any_order;
+        let machine = Machine { config: &config, any_order, opening: &opening, site: &site, sink };
         let mut agents = machine.build(&control, &metrics, &disk, rings)?;
         agents.push(Box::new(venue));
         if options.plant == Some(Plant::Panic) {
@@ -185,6 +190,7 @@ impl Run {
             statements,
             checks,
             auditor: Auditor::default(),
+            declared: swarm.declared,
             control,
             journaled,
             metrics,
@@ -335,15 +341,19 @@ impl Run {
     fn heal(&mut self) -> Result<(), Ended> {
         self.faults.calm_down();
         self.floor.release();
-        let from = self.floor.now();
+        let began = self.floor.now();
+        let mut from = began;
         while self.floor.now().since(from) < HEAL_MAX {
             for _ in 0..LOOK_EVERY {
                 self.step()?;
             }
             if self.is_live() {
-                self.end.heal_ms = self.floor.now().since(from).millis();
+                self.end.heal_ms = self.floor.now().since(began).millis();
                 return Ok(());
             }
+            // A storm of faults may have cost more connections than the venue grants.
+            let venue = self.floor.agent::<VenueAgent>("venue");
+            from = from.max(venue.and_then(|v| v.refuses_until(self.floor.now())).unwrap_or(from));
         }
         let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
         self.end.late_findings.push(format!(
@@ -358,30 +368,6 @@ impl Run {
     fn is_live(&self) -> bool {
         let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
         ready && self.books.iter().all(|s| *s == BookState::Live) && self.differing().is_empty()
-    }
-
-    /// Instruments whose position differs from the venue's trades, as sentences.
-    fn differing(&self) -> Vec<String> {
-        let (Some(risk), Some(venue)) =
-            (self.floor.agent::<RiskAgent>("risk"), self.floor.agent::<VenueAgent>("venue"))
-        else {
-            return Vec::new();
-        };
-        // The venue's trades are not ours alone.
-        if self.checks.others {
-            return Vec::new();
-        }
-        let exchange = venue.exchange();
-        let differs = |instrument: &Instrument| {
-            let market = exchange.market(instrument.symbol.as_str())?;
-            let trades = exchange.orders.trades(market);
-            let theirs: i64 = trades.map(|t| if t.buyer { t.qty } else { -t.qty }).sum();
-            let ours = risk.position(instrument.id).0;
-            let symbol = instrument.symbol;
-            (ours != theirs)
-                .then(|| format!("position of {symbol}: ours {ours}, the venue's {theirs}"))
-        };
-        self.opening.info.table.all().iter().filter_map(differs).collect()
     }
 
     /// The engine stops: everything open must end and be accounted for.
@@ -404,71 +390,6 @@ impl Run {
         }
         self.end.late_findings.push(format!("15 s after the order to stop: {why}"));
         Err(Ended::Found)
-    }
-
-    /// What is not at rest yet.
-    fn unrest(&mut self) -> Option<String> {
-        let execution = self.floor.agent_mut::<ExecutionAgent>("execution")?;
-        let (open, unknown) = execution.open_and_unknown();
-        let risk = self.floor.agent::<RiskAgent>("risk")?;
-        let venue = self.floor.agent::<VenueAgent>("venue")?.exchange();
-        let ids = venue.orders.open(None).map(|order| order.client_id.as_str());
-        let theirs: Vec<&str> = ids.filter(|id| !id.starts_with(OTHERS)).collect();
-        let ledger = risk.core().ledger();
-        let assets = (0..self.opening.info.table.assets_len()).map(|a| AssetId(a as u8));
-        let reserved = assets.filter(|a| ledger.reserved(*a) != 0).count();
-        let (booked, settling) = (ledger.open_orders(), ledger.settling_orders());
-        let rest = open + unknown + theirs.len() + booked + settling + reserved;
-        (rest > 0 || !self.taps.is_empty()).then(|| {
-            format!(
-                "execution has {open} open ({unknown} unknown), the venue {theirs:?}, risk \
-                 {booked} open and {settling} settling, reservations in {reserved} assets"
-            )
-        })
-    }
-
-    /// Positions and balances, ours and the venue's.
-    fn compare(&mut self) {
-        let (Some(risk), Some(venue)) =
-            (self.floor.agent::<RiskAgent>("risk"), self.floor.agent::<VenueAgent>("venue"))
-        else {
-            return;
-        };
-        let table = &self.opening.info.table;
-        let findings = &mut self.end.unsafe_findings;
-        if self.checks.others {
-            let (core, heard) = (risk.core(), risk.core().foreign());
-            // An order that rests and of which the venue told nothing is not known here.
-            if heard.orders + heard.fills > 0 && !core.latches().is_standing(LatchKind::Drift) {
-                findings.push("another program acted on the account, and trading went on".into());
-            }
-            return;
-        }
-        for (name, theirs) in venue.balances() {
-            let Some(asset) = table.find_asset(name.as_bytes()) else { continue };
-            let ours = risk.expected_balance(asset);
-            if ours != theirs {
-                findings.push(format!("balance of {name}: ours {ours}, the venue's {theirs}"));
-            }
-        }
-        let drift = risk.core().drift();
-        if drift > 0 || risk.core().drifted() > 0 {
-            let difference = risk.core().difference();
-            findings.push(format!("{drift} things that a person must explain {difference:?}"));
-        }
-        let exchange = venue.exchange();
-        let audit = std::mem::take(&mut self.auditor).judge(exchange, table);
-        findings.extend(audit.findings.iter().map(|what| format!("audit: {what}")));
-        self.end.audit = audit;
-        let differing = self.differing();
-        self.end.unsafe_findings.extend(differing);
-        let parents = self.parents();
-        self.end.unsafe_findings.extend(self.checks.differing_parents(&parents));
-        let alive = |line: &&ParentLine| line.report.state != ParentState::Ended;
-        for line in parents.iter().filter(alive) {
-            let what = format!("parent {} has not ended: {:?}", line.report.id, line.report);
-            self.end.unsafe_findings.push(what);
-        }
     }
 
     /// Brings everything home, closes the agents and takes the last figures.
@@ -507,6 +428,7 @@ impl Run {
             stops: self.metrics.total_of("signal", "stops_triggered"),
             parents: self.metrics.total_of("signal", "parents_begun"),
             children: self.metrics.total_of("signal", "children_placed"),
+            kinds: super::KINDS.map(|name| (name, self.metrics.total_of("signal", name))).into(),
             held: risk.map_or(0, |risk| self.held(risk)),
             open: open as u64,
             decision_hash: risk.map_or(0, RiskAgent::decision_hash),

@@ -2,8 +2,9 @@
 
 use super::Options;
 
-/// The list: `<seed> <steps>`, `<seed> <steps> parents` where parent orders were worked, or
-/// `<seed> session` a line; `#` starts a comment that says what it found.
+/// The list: `<seed> <steps>` or `<seed> session` a line. Behind that stands what was drawn, too:
+/// `parents` that were worked, `kinds` of orders that are not plain. `#` starts a comment that says
+/// what it found.
 const SEEDS: &str = include_str!("seeds.txt");
 
 /// The saved runs.
@@ -19,13 +20,15 @@ pub fn seeds() -> Vec<Options> {
             let words: Vec<&str> = line.split_whitespace().collect();
             let number = |word: &str| word.parse().ok();
             let options = match words[..] {
-                [seed, "session"] => number(seed).map(Options::session),
-                [seed, steps, ..] => number(seed).zip(number(steps)).map(|(seed, steps)| {
-                    let parents = words.get(2) == Some(&"parents");
-                    Options { parents, ..Options::swarm(seed, steps) }
-                }),
+                [seed, "session", ..] => number(seed).map(Options::session),
+                [seed, steps, ..] => {
+                    number(seed).zip(number(steps)).map(|(seed, steps)| Options::swarm(seed, steps))
+                }
                 _ => None,
             };
+            let has = |word| words.iter().skip(2).any(|w| *w == word);
+            let (parents, kinds) = (has("parents"), has("kinds"));
+            let options = options.map(|options| Options { parents, kinds, ..options });
             options.unwrap_or_else(|| panic!("seeds.txt: `{line}` is not as it says at its top"))
         })
         .collect()

@@ -11,7 +11,7 @@ use bot4_venue::generator::Activity;
 use bot4_venue::script;
 
 use super::faults::Fault;
-use super::swarm::Swarm;
+use super::swarm::{SYMBOLS, Swarm, worked};
 
 /// Steps of a session's trading phase at least: with the longest steps some three seconds.
 const STEPS: u64 = 16_000;
@@ -46,6 +46,10 @@ enum Mishap {
     CutAfterSend,
     Stall,
     Outage,
+    /// Another program on the account trades, or lets an order rest: the engine stops trading.
+    Foreign,
+    /// The same, of a program that the configuration declares: it trades on.
+    ForeignDeclared,
 }
 
 impl Mishap {
@@ -92,6 +96,8 @@ impl Mishap {
             Self::CutAfterSend => "cut_after_arrival",
             Self::Stall => "connection_stalls",
             Self::Outage => "outage",
+            Self::Foreign => "foreign",
+            Self::ForeignDeclared => "foreign_declared",
         }
     }
 }
@@ -134,9 +140,29 @@ impl Session {
             let at = FIRST + Nanos(rng.below(span - span / 8));
             session.add(mishap, at, &mut rng);
         }
+        session.add_others(span, &mut SplitMix64::new(seed ^ 0x5345_5353_494f_4e03));
         session.swarm.faults.sort_by_key(|(at, _)| *at);
         session.swarm.script.sort_by_key(|timed| timed.at_ns);
+        let mut parents = SplitMix64::new(seed ^ 0x5345_5353_494f_4e04);
+        if parents.below(4) == 0 {
+            let end = Nanos(STEPS * step_ns_max / 2);
+            session.swarm.worked.push(worked(end, &mut parents));
+        }
+        session.swarm.draw_orders(&mut SplitMix64::new(seed ^ 0x5345_5353_494f_4e02));
         session
+    }
+
+    /// Somebody else on the account, in one session of eight; drawn apart.
+    fn add_others(&mut self, span: u64, rng: &mut SplitMix64) {
+        let mishap = match rng.below(16) {
+            0 => Mishap::Foreign,
+            1 => Mishap::ForeignDeclared,
+            _ => return,
+        };
+        for _ in 0..1 + rng.below(3) {
+            let at = FIRST + Nanos(rng.below(span - span / 8));
+            self.add(mishap, at, rng);
+        }
     }
 
     fn add(&mut self, mishap: Mishap, at: Nanos, rng: &mut SplitMix64) {
@@ -168,6 +194,15 @@ impl Session {
             Mishap::SilentCancel => F::SilentCancel,
             Mishap::Ban => F::Ban(ms(LATE_MS_MAX).0),
             Mishap::Outage => F::Outage(ms(LATE_MS_MAX).0),
+            Mishap::Foreign | Mishap::ForeignDeclared => {
+                self.swarm.declared = mishap == Mishap::ForeignDeclared;
+                let symbol = SYMBOLS[0].to_owned();
+                if at.0.is_multiple_of(2) {
+                    F::ForeignTrade(symbol)
+                } else {
+                    F::ForeignOrder(symbol)
+                }
+            }
             Mishap::ClockStep => {
                 let by = ms(1_600).millis() as i64;
                 let fault = Fault::WallStep(if at.0.is_multiple_of(2) { by } else { -by });
@@ -196,6 +231,6 @@ mod tests {
         assert_ne!(text(5), text(6));
         let drawn = (0..400).flat_map(|seed| Session::drawn(seed).mishaps);
         let seen: BTreeSet<&str> = drawn.collect();
-        assert_eq!(seen.len(), Mishap::COMMON.len() + 1);
+        assert_eq!(seen.len(), Mishap::COMMON.len() + 3);
     }
 }

@@ -21,15 +21,17 @@ const PATIENCE: Nanos = Nanos::from_secs(15);
 /// Reads and tells. See the module's text.
 pub struct Statements {
     commands: Tx<RiskCommand>,
+    /// The ledger follows what nobody explains: others are declared.
+    follow: bool,
     ask_at: Nanos,
     held: VecDeque<(Nanos, RiskCommand)>,
 }
 
 impl Statements {
-    /// To risk by `commands`.
+    /// To risk by `commands`; it may `follow` what nobody explains.
     #[must_use]
-    pub const fn new(commands: Tx<RiskCommand>) -> Self {
-        Self { commands, ask_at: Nanos::ZERO, held: VecDeque::new() }
+    pub const fn new(commands: Tx<RiskCommand>, follow: bool) -> Self {
+        Self { commands, follow, ask_at: Nanos::ZERO, held: VecDeque::new() }
     }
 
     /// Reads `venue` when it is time, and tells what was read long enough ago.
@@ -38,7 +40,7 @@ impl Statements {
             self.ask_at = now + EVERY;
             for (name, total) in venue.balances() {
                 let Some(asset) = table.find_asset(name.as_bytes()) else { continue };
-                let (asked, patience, follow) = (now, PATIENCE, false);
+                let (asked, patience, follow) = (now, PATIENCE, self.follow);
                 let told = RiskCommand::VenueBalance { asset, total, asked, patience, follow };
                 self.held.push_back((now, told));
             }

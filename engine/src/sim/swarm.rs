@@ -3,6 +3,8 @@
 //! Every run of the swarm has only some of the faults, so that one that hides another cannot
 //! hide it in all runs. [`Swarm::calm`] draws nothing: the real sizes and no fault.
 
+use bot4_execution::foreign::Declared;
+use bot4_signals::{Exits, Native};
 use bot4_types::Nanos;
 use bot4_types::parent::CURVE_BUCKETS;
 use bot4_types::rng::SplitMix64;
@@ -11,6 +13,7 @@ use bot4_venue::generator::Activity;
 use bot4_venue::limits::LimitRules;
 use bot4_venue::script;
 
+use super::check::OTHERS;
 use super::faults::{Fault, Kind, SILENCE};
 use crate::config::worked::WorkedConfig;
 use crate::config::{Config, StrategyConfig};
@@ -65,6 +68,16 @@ pub struct Swarm {
     pub open_orders_max: u32,
     /// Journal segment, bytes.
     pub segment_bytes: usize,
+    /// Quotes are amended where that can be.
+    pub amends: bool,
+    /// Strategies ask for orders of every type, too.
+    pub any_order: bool,
+    /// Distance of stops, hundredths of a percent; the configuration's where none is said.
+    pub stop_bps: Option<u32>,
+    /// How strategies leave their positions beside that.
+    pub exits: Exits,
+    /// Orders of others are declared: they are no reason to stop.
+    pub declared: bool,
     /// Faults of the network and the scheduler, by time.
     pub faults: Vec<(Nanos, Fault)>,
     /// Faults of the venue, by time.
@@ -88,6 +101,11 @@ impl Swarm {
             orders_per_second: 400,
             open_orders_max: 200,
             segment_bytes: 4 * 1024 * 1024,
+            amends: false,
+            any_order: false,
+            stop_bps: None,
+            exits: Exits::default(),
+            declared: false,
             faults: Vec::new(),
             script: Vec::new(),
         }
@@ -105,7 +123,6 @@ impl Swarm {
             ring_divisor: pick(&mut rng, &[1, 1, 8, 64, 512, 4_096]),
             symbols: 1 + rng.below(4) as usize,
             strategies,
-            worked: Vec::new(),
             activity: Activity {
                 steps_per_second: pick(&mut rng, &[20, 100, 400, 400, 1_000]),
                 // Above the 1,000 levels of a snapshot too: what lies beyond must not be trusted.
@@ -117,8 +134,7 @@ impl Swarm {
             orders_per_second: pick(&mut rng, &[10, 50, 400]),
             open_orders_max: pick(&mut rng, &[3, 20, 200]),
             segment_bytes: pick(&mut rng, &[64 * 1024, 1024 * 1024, 4 * 1024 * 1024]),
-            faults: Vec::new(),
-            script: Vec::new(),
+            ..Self::calm()
         };
         swarm.activity.steps_per_second =
             swarm.activity.steps_per_second.min(swarm.steps_per_second_max());
@@ -129,6 +145,7 @@ impl Swarm {
         for _ in 0..[0, 0, 1, 3][parents.below(4) as usize] {
             swarm.worked.push(worked(end, &mut parents));
         }
+        swarm.draw_orders(&mut SplitMix64::new(seed ^ 0x5357_4152_4d00_0002));
         swarm
     }
 
@@ -139,6 +156,33 @@ impl Swarm {
             self.worked.clear();
         }
         self
+    }
+
+    /// The same, with plain orders alone where no `wanted` others are.
+    #[must_use]
+    pub fn with_kinds(mut self, wanted: bool) -> Self {
+        if !wanted {
+            let calm = Self::calm();
+            (self.amends, self.any_order) = (calm.amends, calm.any_order);
+            (self.stop_bps, self.exits) = (calm.stop_bps, calm.exits);
+            self.worked.iter_mut().for_each(|parent| parent.amend = false);
+        }
+        self
+    }
+
+    /// Which orders there are, drawn apart: what a seed drew before stays as it was.
+    pub(super) fn draw_orders(&mut self, rng: &mut SplitMix64) {
+        self.amends = rng.below(2) == 0;
+        self.any_order = rng.below(2) == 0;
+        self.stop_bps = pick(rng, &[None, Some(1), Some(3), Some(10)]);
+        let take_profit_bps = pick(rng, &[0, 2, 8]);
+        // A target at the venue has a distance.
+        let last = if take_profit_bps == 0 { Native::None } else { Native::TakeProfit };
+        self.exits =
+            Exits { take_profit_bps, native: pick(rng, &[Native::None, Native::Stop, last]) };
+        for parent in &mut self.worked {
+            parent.amend = rng.below(2) == 0;
+        }
     }
 
     /// The liveliest crowd that the market data lanes can follow. A step makes about four
@@ -289,6 +333,19 @@ impl Swarm {
             StrategyConfig::Worked(_) => false,
         });
         config.strategies.extend(self.worked.iter().copied().map(StrategyConfig::Worked));
+        for strategy in &mut config.strategies {
+            if let StrategyConfig::MarketMaker { amend, .. } = strategy {
+                *amend = self.amends;
+            }
+        }
+        config.exits = vec![self.exits; config.strategies.len()];
+        if let Some(bps) = self.stop_bps {
+            config.stops = vec![bps; config.strategies.len()];
+        }
+        if self.declared {
+            config.account.declared = Declared::of([OTHERS]).unwrap_or_default();
+            config.account.follow = true;
+        }
         let limits = &mut config.risk.limits;
         limits.position_equity_e4 = self.position_e4;
         (limits.orders_per_s, limits.orders_burst) =
@@ -301,7 +358,7 @@ impl Swarm {
 }
 
 /// The demo's symbols, in its order.
-const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"];
+pub(super) const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"];
 /// Agents that may stand still for seconds: late data is dropped, not traded on.
 const FRONT: [&str; 6] = ["wire.0", "wire.1", "parse.0", "parse.1", "book.0", "book.1"];
 /// Agents of the order path.
@@ -324,7 +381,7 @@ fn scripted(kind: Kind, symbol: String, rng: &mut SplitMix64) -> script::Fault {
 }
 
 /// A strategy that works parents one after the other, in a trading phase until `end`.
-fn worked(end: Nanos, rng: &mut SplitMix64) -> WorkedConfig {
+pub(super) fn worked(end: Nanos, rng: &mut SplitMix64) -> WorkedConfig {
     let algo = pick(rng, Algo::ALL);
     let timed = matches!(algo, Algo::Twap | Algo::Vwap) || rng.below(2) == 0;
     let span = end.0 / (1 + rng.below(8));
@@ -347,7 +404,7 @@ fn worked(end: Nanos, rng: &mut SplitMix64) -> WorkedConfig {
         rate_e4: pick(rng, &[100, 1_000, 5_000]),
         peg: pick(rng, Peg::ALL),
         offset_ticks: rng.below(7) as i32 - 3,
-        // The checkers know an order by its terms at its approval.
+        // Drawn with the other kinds of orders.
         amend: false,
         curve,
     }

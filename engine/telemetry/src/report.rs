@@ -329,6 +329,12 @@ pub struct Stops {
     pub triggered: u64,
     /// Positions too small to be closed.
     pub dust: u64,
+    /// Stops and targets that the venue triggered.
+    #[serde(default)]
+    pub native: u64,
+    /// Targets that were taken from here.
+    #[serde(default)]
+    pub targets: u64,
 }
 
 /// The journal.

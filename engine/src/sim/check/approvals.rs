@@ -13,6 +13,8 @@ use super::{Checker, View, own, sent};
 #[derive(Default)]
 pub struct Approvals {
     approved: BTreeMap<OrderId, ApprovedOrder>,
+    /// Terms of approved amends, price and quantity.
+    amended: BTreeMap<OrderId, Vec<(i64, i64)>>,
     sent: BTreeSet<OrderId>,
 }
 
@@ -25,6 +27,10 @@ impl Checker for Approvals {
         for approved in &view.seen.approved {
             let intent = approved.intent();
             let place = intent.action == OrderAction::Place;
+            if intent.action == OrderAction::Amend {
+                let terms = (intent.price.0, intent.qty.0);
+                self.amended.entry(intent.order).or_default().push(terms);
+            }
             if place && self.approved.insert(intent.order, *approved).is_some() {
                 return Err(format!("order {} was approved twice", intent.order.0));
             }
@@ -58,7 +64,11 @@ impl Approvals {
             Side::Buy => matching::Side::Buy,
             Side::Sell => matching::Side::Sell,
         };
-        let same = (order.qty, order.price, order.side) == (intent.qty.0, intent.price.0, side);
+        let price = if intent.kind.is_market() { 0 } else { intent.price.0 };
+        let terms = (order.price, order.qty);
+        let amended = self.amended.get(&intent.order).is_some_and(|all| all.contains(&terms));
+        let same = (terms == (price, intent.qty.0) || amended)
+            && (order.side, order.stop) == (side, intent.trigger.0);
         if !same || symbol.as_deref() != Some(order.symbol.as_str()) {
             return Err(format!(
                 "order {} is another at the venue ({} {:?} {} at {}) than approved: {intent:?}",

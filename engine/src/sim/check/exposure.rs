@@ -32,7 +32,17 @@ pub struct ExposureCheck {
 struct Open {
     instrument: usize,
     side: Side,
-    left: i64,
+    qty: i64,
+    /// Whole quantity by an amend that is approved and not over.
+    amend: Option<i64>,
+    cum: i64,
+}
+
+impl Open {
+    /// What may still fill: the worse of both terms.
+    fn left(&self) -> i128 {
+        i128::from((self.qty.max(self.amend.unwrap_or(0)) - self.cum).max(0))
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -69,7 +79,7 @@ impl ExposureCheck {
             return Ok(());
         }
         match OrderIntent::read(&mut Reader::over(entry.body())) {
-            Some(intent) if intent.action == OrderAction::Place => self.approved(&intent, view),
+            Some(intent) if intent.action != OrderAction::Cancel => self.approved(&intent, view),
             _ => Ok(()),
         }
     }
@@ -83,20 +93,33 @@ impl ExposureCheck {
         if report.state.is_terminal() {
             self.orders.remove(&report.order);
         } else if let Some(open) = self.orders.get_mut(&report.order) {
-            open.left = report.qty.0 - report.cum_qty.0;
+            (open.qty, open.cum) = (report.qty.0, report.cum_qty.0);
+            if matches!(report.kind, ReportKind::Amended | ReportKind::AmendRejected) {
+                open.amend = None;
+            }
         }
     }
 
     fn approved(&mut self, intent: &OrderIntent, view: &View<'_>) -> Result<(), String> {
         let (at, side) = (intent.instrument.index(), intent.side);
-        self.orders.insert(intent.order, Open { instrument: at, side, left: intent.qty.0 });
+        if intent.action == OrderAction::Amend {
+            let Some(open) = self.orders.get_mut(&intent.order) else { return Ok(()) };
+            let grows = intent.qty.0 > open.qty;
+            open.amend = Some(intent.qty.0);
+            if !grows {
+                return Ok(());
+            }
+        } else {
+            let (qty, amend, cum) = (intent.qty.0, None, 0);
+            self.orders.insert(intent.order, Open { instrument: at, side, qty, amend, cum });
+        }
         let (Some(held), Some(instrument)) =
             (self.instruments.get(at), view.table.get(intent.instrument))
         else {
             return Err(format!("an unknown instrument was approved: {intent:?}"));
         };
         let same = self.orders.values().filter(|o| o.instrument == at && o.side == side);
-        let left: i128 = same.map(|o| i128::from(o.left)).sum();
+        let left: i128 = same.map(Open::left).sum();
         let worst = held.position * i128::from(side.sign()) + left;
         let value = value_of(instrument, worst, held.mark.max(intent.price.0));
         let limit = self.limit(view.equity, SLACK_LOG_E4);

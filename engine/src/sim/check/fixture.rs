@@ -118,6 +118,13 @@ impl Fixture {
         self.seen.approved.push(ApprovedOrder::seal(intent(id), record));
     }
 
+    /// Risk approved an amend of order `id` to the terms it has.
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
+    pub fn amend(&mut self, id: u64) {
+        let amend = OrderIntent { action: OrderAction::Amend, ..intent(id) };
+        self.seen.approved.push(ApprovedOrder::seal(amend, 1));
+    }
+
     /// Risk logged `entry`.
     pub fn risk(&mut self, kind: LogKind, fill: impl FnOnce(&mut bot4_types::log::Writer<'_>)) {
         self.seen.risk_log.push(numbered(LogEntry::new(kind, self.now, fill), &self.seen.risk_log));

@@ -1,13 +1,18 @@
-//! One client order id names at most one order of the venue, ever: an order is never repeated.
+//! One client order id names one order of the venue, ever: an order is never repeated. Only an
+//! approved amend may replace it by another one of the same name, when the first is closed.
 
 use std::collections::BTreeMap;
 
-use super::{Checker, View};
+use bot4_types::{OrderAction, OrderId};
+
+use super::{Checker, View, own};
 
 /// Client ids seen at the venue.
 #[derive(Default)]
 pub struct Ids {
     seen: BTreeMap<String, u64>,
+    /// Approved amends that no replacement has used up.
+    amends: BTreeMap<OrderId, u32>,
 }
 
 impl Checker for Ids {
@@ -16,12 +21,22 @@ impl Checker for Ids {
     }
 
     fn look(&mut self, view: &View<'_>) -> Result<(), String> {
+        let intents = view.seen.approved.iter().map(|approved| approved.intent());
+        for intent in intents.filter(|intent| intent.action == OrderAction::Amend) {
+            *self.amends.entry(intent.order).or_default() += 1;
+        }
         for order in view.new_orders {
-            if let Some(first) = self.seen.insert(order.client_id.clone(), order.id) {
-                return Err(format!(
-                    "client id {} names the orders {first} and {} of the venue",
-                    order.client_id, order.id
-                ));
+            let Some(first) = self.seen.insert(order.client_id.clone(), order.id) else { continue };
+            let amends = own(order).and_then(|id| self.amends.get_mut(&id));
+            let closed = view.venue.orders.by_id(first).is_none_or(|o| !o.status.is_open());
+            match amends.filter(|left| **left > 0 && closed) {
+                Some(left) => *left -= 1,
+                None => {
+                    return Err(format!(
+                        "client id {} names the orders {first} and {} of the venue",
+                        order.client_id, order.id
+                    ));
+                }
             }
         }
         Ok(())
@@ -44,5 +59,19 @@ mod tests {
         fixture.venue.cancel(first, None, 2);
         fixture.place(1);
         assert!(fixture.look(&mut ids).is_err());
+    }
+
+    #[test]
+    fn an_approved_amend_may_replace_once_what_is_closed() {
+        let (mut fixture, mut ids) = (Fixture::new(), Ids::default());
+        let first = fixture.place(1);
+        assert_eq!(fixture.look(&mut ids), Ok(()));
+        fixture.amend(1);
+        fixture.venue.cancel(first, None, 2);
+        let second = fixture.place(1);
+        assert_eq!(fixture.look(&mut ids), Ok(()));
+        fixture.venue.cancel(second, None, 3);
+        fixture.place(1);
+        assert!(fixture.look(&mut ids).is_err(), "one amend, one replacement");
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | invariant |
 //! |---|---|
-//! | `ids` | one client order id names at most one order of the venue |
+//! | `ids` | one client order id names one order of the venue, and what an amend made of it |
 //! | `approvals` | what reaches the venue was approved as it is, journaled before, sent once |
 //! | `fills` | cumulative quantity is monotone and at most ordered, a trade is booked once |
 //! | `truth` | every booked fill is a trade of the venue, to the unit |
