@@ -84,7 +84,7 @@ pub mod seal;
 pub mod typed;
 
 pub use arena::{ArenaError, ArenaScope, LaneArena};
-pub use conf::{OptionError, check_options};
+pub use conf::{OptionError, check_options, give_back};
 pub use huge::{Backing, HugeMapping, Rung};
 pub use mapped::{FileRanges, MappedFile, SharedView, SharedWords};
 pub use pressure::{Pressure, Reserve};
