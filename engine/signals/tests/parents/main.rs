@@ -5,3 +5,4 @@ mod exact;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod routed;
+mod stopped;
