@@ -367,6 +367,7 @@ impl Desk {
             Who::Stranger => order.doubled(now),
             // Replaced only while nothing was filled; booked all the same.
             Who::Former => Heard { contradicts: true, ..Heard::default() },
+            Who::Itself if order.is_amended_by(fill.qty) => order.amended(now, venue_order),
             Who::Itself => Heard::default(),
         };
         // A fill of an unknown order is old news perhaps: it says nothing about what rests.
@@ -538,3 +539,7 @@ mod tests;
 #[cfg(test)]
 #[path = "desk_permutations.rs"]
 mod permutations;
+
+#[cfg(test)]
+#[path = "desk_many_permutations.rs"]
+mod many_permutations;

@@ -351,6 +351,14 @@ impl Order {
         Heard { contradicts: filled, ..Heard::of(step, Some(report)) }
     }
 
+    /// A fill of `qty` says that an amend to more was made: without it there was less to fill.
+    #[must_use]
+    pub fn is_amended_by(&self, qty: Qty) -> bool {
+        let cum = self.cum_qty.0.saturating_add(qty.0);
+        let most = self.amend.filter(|amend| !amend.replaces).map(|amend| amend.terms.qty.0);
+        most.is_some_and(|most| cum > self.qty.0 && cum <= most)
+    }
+
     /// Whose word it is that names the order by `venue_order`.
     #[must_use]
     pub fn who(&self, venue_order: u64) -> Who {
@@ -380,7 +388,9 @@ impl Order {
     /// outranks the order's state.
     pub fn filled(&mut self, now: Nanos, fill: FillFact) -> Heard {
         self.cum_qty = Qty(self.cum_qty.0.saturating_add(fill.qty.0));
-        let whole = self.cum_qty >= self.qty;
+        // With an amend to more on its way the venue has to say that it ended.
+        let grows = self.amend.is_some_and(|amend| amend.terms.qty > self.qty);
+        let whole = self.cum_qty >= self.qty && !grows;
         let step = self.step(if whole { Event::FillWhole } else { Event::Fill });
         self.touched_at = now;
         let mut report = self.report(now, ReportKind::Fill, DoneReason::None);
