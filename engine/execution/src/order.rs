@@ -392,6 +392,10 @@ impl Order {
         let grows = self.amend.is_some_and(|amend| amend.terms.qty > self.qty);
         let whole = self.cum_qty >= self.qty && !grows;
         let step = self.step(if whole { Event::FillWhole } else { Event::Fill });
+        if self.state.is_terminal() {
+            // What is told of the amend later comes too late.
+            self.amend = None;
+        }
         self.touched_at = now;
         let mut report = self.report(now, ReportKind::Fill, DoneReason::None);
         report.last_qty = fill.qty;
