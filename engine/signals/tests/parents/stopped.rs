@@ -1,6 +1,7 @@
 //! Parents at a stop: they end with it, what they have open goes, and none of their children goes
 //! out while the position is being closed.
 
+use bot4_lanes::{Rx, ring};
 use bot4_signals::SignalConfig;
 use bot4_types::{
     AccountReport, Cause, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderState,
@@ -31,12 +32,22 @@ fn parent(rig: &Rig, id: ParentId) -> ParentReport {
     rig.agent.router().parent(id, rig.now).expect("remembered")
 }
 
+/// Why the parent is not begun, of what was `told`.
+fn refusal(rig: &mut Rig, told: &mut Rx<ParentReport>, id: ParentId) -> ParentRefusal {
+    rig.turn();
+    let reports = std::iter::from_fn(|| told.pop());
+    let refused = reports.filter(|r| r.id == id).last().expect("it is told");
+    assert_eq!(refused.end, ParentEnd::Refused);
+    refused.refusal
+}
+
 /// A strategy that holds one unit, with its stop at one per cent, and a parent of its own that has
 /// a child resting.
-fn worked() -> (Rig, OrderIntent) {
+fn worked() -> (Rig, OrderIntent, Rx<ParentReport>) {
     let mut config = SignalConfig::new(vec![Box::new(Puppet(Strings::default()))], OrderId(1));
     config.routing.stop_bps = 100;
-    let mut rig = Rig::with(config, 64);
+    let (mut rig, (tx, told)) = (Rig::with(config, 64), ring(256));
+    rig.agent = rig.agent.with_parents(tx);
     rig.session(true);
     rig.turn();
     top(&mut rig, BID);
@@ -47,7 +58,7 @@ fn worked() -> (Rig, OrderIntent) {
     rig.ack(&child);
     let held = OrderIntent { order: OrderId(9_999), parent: ParentId::NONE, ..child };
     rig.fill(&held, ONE, ONE, OrderState::Filled);
-    (rig, child)
+    (rig, child, told)
 }
 
 /// Ten seconds of a moving market in which no child may leave.
@@ -62,7 +73,7 @@ fn stays_quiet(rig: &mut Rig, bid: i64) {
 
 #[test]
 fn a_stop_of_trading_ends_parents_and_only_the_position_is_closed() {
-    let (mut rig, child) = worked();
+    let (mut rig, child, mut told) = worked();
     rig.control.flatten();
     rig.turn();
     let cancel = rig.only();
@@ -76,8 +87,8 @@ fn a_stop_of_trading_ends_parents_and_only_the_position_is_closed() {
     let state = OrderState::Canceled;
     let cum = Qty(child.qty.0 / 2);
     let done = bot4_types::ReportKind::Done;
-    let told = crate::rig::report(&child, done, state, cum, Qty(held), rig.now);
-    rig.account.push(told).expect("room");
+    let gone = crate::rig::report(&child, done, state, cum, Qty(held), rig.now);
+    rig.account.push(gone).expect("room");
     rig.turn();
     let close = rig.only();
     assert_eq!((close.side, close.qty, close.parent), (Side::Sell, Qty(held), ParentId::NONE));
@@ -87,8 +98,7 @@ fn a_stop_of_trading_ends_parents_and_only_the_position_is_closed() {
     assert!(ended.is_exact());
     rig.fill(&close, held, 0, OrderState::Filled);
     begin(&mut rig, LATER);
-    let refused = parent(&rig, LATER);
-    assert_eq!((refused.end, refused.refusal), (ParentEnd::Refused, ParentRefusal::Closed));
+    assert_eq!(refusal(&mut rig, &mut told, LATER), ParentRefusal::Closed);
     stays_quiet(&mut rig, BID);
     rig.control.end_halt();
     stays_quiet(&mut rig, BID);
@@ -99,7 +109,7 @@ fn a_stop_of_trading_ends_parents_and_only_the_position_is_closed() {
 
 #[test]
 fn a_plain_halt_ends_parents_too() {
-    let (mut rig, child) = worked();
+    let (mut rig, child, _) = worked();
     rig.control.halt();
     rig.turn();
     let cancel = rig.only();
@@ -114,13 +124,13 @@ fn a_plain_halt_ends_parents_too() {
 
 #[test]
 fn a_crossed_stop_ends_the_parents_of_its_strategy() {
-    let (mut rig, child) = worked();
+    let (mut rig, child, mut told) = worked();
     top(&mut rig, BID - BID / 50);
     let cancel = rig.only();
     assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, child.order));
     assert_eq!(parent(&rig, ID).end, ParentEnd::Stopped);
     begin(&mut rig, LATER);
-    assert_eq!(parent(&rig, LATER).refusal, ParentRefusal::Closed, "while it closes");
+    assert_eq!(refusal(&mut rig, &mut told, LATER), ParentRefusal::Closed, "while it closes");
     rig.canceled(&child);
     top(&mut rig, BID - BID / 50);
     let close = rig.only();
