@@ -211,6 +211,12 @@ impl Link {
         self.state = state;
     }
 
+    /// Until when it makes no connection, because it made as many as it may.
+    #[must_use]
+    pub fn held_until(&self, now: Nanos) -> Option<Nanos> {
+        self.connects.held_until(now).filter(|_| self.state == SessionState::Down)
+    }
+
     /// Says goodbye.
     pub fn close(&mut self, now: Nanos) {
         for conn in self.legs.iter_mut().filter_map(|leg| leg.conn.as_mut()) {

@@ -67,9 +67,9 @@ pub struct Order {
     seq: u32,
 }
 
-/// Venue numbers of an order that are remembered once it has another. A late word comes with the
-/// answer of the replacement itself; four are far more than can be on their way.
-const FORMER_MAX: usize = 4;
+/// Venue numbers of an order that are remembered once it has another: as often it is replaced at
+/// most. A venue may tell its last events again, so none of them may be forgotten while it lives.
+const FORMER_MAX: usize = 8;
 
 /// An amend that was handed to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,6 +370,12 @@ impl Order {
             _ if replaces => Who::Replacement,
             _ => Who::Stranger,
         }
+    }
+
+    /// It has had as many numbers as are remembered: it is not replaced again.
+    #[must_use]
+    pub const fn is_worn(&self) -> bool {
+        self.former[FORMER_MAX - 1] != 0
     }
 
     /// The venue has, or had, it under this number, which is not zero.

@@ -341,19 +341,20 @@ impl Run {
     fn heal(&mut self) -> Result<(), Ended> {
         self.faults.calm_down();
         self.floor.release();
-        let began = self.floor.now();
-        let mut from = began;
+        let mut from = self.floor.now();
         while self.floor.now().since(from) < HEAL_MAX {
             for _ in 0..LOOK_EVERY {
                 self.step()?;
             }
             if self.is_live() {
-                self.end.heal_ms = self.floor.now().since(began).millis();
+                self.end.heal_ms = self.floor.now().since(from).millis();
                 return Ok(());
             }
-            // A storm of faults may have cost more connections than the venue grants.
-            let venue = self.floor.agent::<VenueAgent>("venue");
-            from = from.max(venue.and_then(|v| v.refuses_until(self.floor.now())).unwrap_or(from));
+            if let Some(until) = self.held_until() {
+                let span = until.since(self.floor.now());
+                self.floor.skip(span);
+                from = from + span;
+            }
         }
         let ready = self.floor.agent::<RiskAgent>("risk").is_some_and(|r| r.core().session_ready());
         self.end.late_findings.push(format!(
@@ -363,6 +364,12 @@ impl Run {
             self.differing().join(", ")
         ));
         Err(Ended::Found)
+    }
+
+    /// A storm of faults may have cost all the connections that order entry allows itself.
+    fn held_until(&self) -> Option<Nanos> {
+        let execution = self.floor.agent::<ExecutionAgent>("execution")?;
+        execution.held_until(self.floor.now())
     }
 
     fn is_live(&self) -> bool {

@@ -54,15 +54,6 @@ impl VenueAgent {
         self.wall.origin_unix_ns += ms * 1_000_000;
     }
 
-    /// It takes no connections now, and when it does again in logical time: more were made than it
-    /// grants, or it banned the address.
-    #[must_use]
-    pub fn refuses_until(&self, now: Nanos) -> Option<Nanos> {
-        let until_ms = self.exchange().limits.refuses_connects(self.newest_unix_ns / 1_000_000)?;
-        let left = (until_ms * 1_000_000).saturating_sub(self.newest_unix_ns);
-        Some(now + Nanos(left))
-    }
-
     /// The exchange, for the checkers.
     #[must_use]
     pub fn exchange(&self) -> &Exchange {

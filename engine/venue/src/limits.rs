@@ -165,15 +165,6 @@ impl Limits {
         self.banned_until_ms = self.banned_until_ms.max(until_ms);
     }
 
-    /// When new connections are taken again, Unix ms, if they are refused now: by a ban, or because
-    /// there were as many as are granted.
-    #[must_use]
-    pub fn refuses_connects(&self, now_ms: u64) -> Option<u64> {
-        let used_up = self.connects.count >= self.rules.connects_per_5m;
-        let end = Some(self.connects.end_ms()).filter(|end| used_up && *end > now_ms);
-        self.ban(now_ms).max(end)
-    }
-
     /// Counts a connection attempt; false if there were too many.
     pub fn connect(&mut self, now_ms: u64) -> bool {
         self.weight.add(2, now_ms);
@@ -286,17 +277,6 @@ mod tests {
         assert_eq!(limits.charge(1, 1_000), Err(Exceeded::Banned(121_000)));
         assert_eq!(limits.ban(120_999), Some(121_000));
         assert_eq!(limits.charge(1, 121_000), Ok(()));
-    }
-
-    #[test]
-    fn connections_are_refused_until_their_window_ends() {
-        let mut limits = Limits::new(LimitRules { connects_per_5m: 2, ..FEW });
-        assert!(limits.connect(1_000) && limits.refuses_connects(1_000).is_none());
-        assert!(limits.connect(2_000) && !limits.connect(3_000));
-        assert_eq!(limits.refuses_connects(3_000), Some(300_000));
-        assert_eq!(limits.refuses_connects(300_000), None);
-        limits.ban_until(400_000);
-        assert_eq!(limits.refuses_connects(300_001), Some(400_000));
     }
 
     #[test]

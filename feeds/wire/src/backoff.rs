@@ -105,6 +105,13 @@ impl ConnectBudget {
         Self { window, stamps: VecDeque::with_capacity(max), max }
     }
 
+    /// When the next attempt is granted, if none is now.
+    #[must_use]
+    pub fn held_until(&self, now: Nanos) -> Option<Nanos> {
+        let oldest = self.stamps.len().checked_sub(self.max).and_then(|n| self.stamps.get(n));
+        oldest.map(|at| *at + self.window).filter(|until| *until > now)
+    }
+
     /// Takes one attempt, or refuses it. Never allocates.
     pub fn take(&mut self, now: Nanos) -> bool {
         while self.stamps.front().is_some_and(|at| now.since(*at) >= self.window) {
@@ -144,6 +151,16 @@ mod tests {
         backoff.succeeded();
         backoff.failed(now);
         assert_eq!(backoff.due(), now);
+    }
+
+    #[test]
+    fn a_used_up_budget_says_when_it_grants_again() {
+        let mut budget = ConnectBudget::new(2, Nanos(100));
+        assert!(budget.take(Nanos(1)) && budget.held_until(Nanos(1)).is_none());
+        assert!(budget.take(Nanos(5)) && !budget.take(Nanos(6)));
+        assert_eq!(budget.held_until(Nanos(6)), Some(Nanos(101)));
+        assert!(budget.held_until(Nanos(101)).is_none() && budget.take(Nanos(101)));
+        assert_eq!(budget.held_until(Nanos(101)), Some(Nanos(105)));
     }
 
     #[test]

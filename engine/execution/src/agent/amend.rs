@@ -63,7 +63,7 @@ impl ExecutionAgent {
         };
         let way = match self.gateway.amend_way(&change) {
             AmendWay::InPlace if !instrument.amends => AmendWay::None,
-            AmendWay::Replace if !instrument.replaces => AmendWay::None,
+            AmendWay::Replace if !instrument.replaces || order.is_worn() => AmendWay::None,
             way => way,
         };
         let now_ms = self.wall.unix_ms(now);

@@ -48,6 +48,12 @@ impl ExecutionAgent {
         (self.desk.open(), self.desk.unknown())
     }
 
+    /// Until when it makes no connection, because it made as many in five minutes as it may.
+    #[must_use]
+    pub fn held_until(&self, now: Nanos) -> Option<Nanos> {
+        self.link.held_until(now)
+    }
+
     /// Approved orders that wait to be sent, and one of them that has ended all the same: none,
     /// ever, because it would still be sent.
     #[must_use]
