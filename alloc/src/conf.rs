@@ -112,8 +112,8 @@ pub fn check_options() -> Result<(), OptionError> {
 /// Gives the pages that nobody uses back to the system: those of jemalloc's own arena and what this
 /// thread keeps at hand of them. For programs that build and drop many machines one after the
 /// other: by the options above freed pages stay, and what is asked for next rarely fits them to the
-/// byte, so their number grows without end. Costs a `madvise` for each range, and page faults later:
-/// nothing for an engine that runs.
+/// byte, so their number grows without end. Costs a `madvise` for each range and page faults later:
+/// not for an engine that runs.
 ///
 /// # Errors
 /// jemalloc's, when it does not know the names.

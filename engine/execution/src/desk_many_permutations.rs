@@ -2,10 +2,10 @@
 //! time, of which some are amended, refused, never arrive or fill beyond their quantity, with words
 //! about orders of others in between.
 //!
-//! As in `permutations`; an amend is on its way from the start. The venue made it after some of the
-//! fills, in place or by an order of another number; it refused it; or it made its first half alone.
-//! What it tells of that comes in any order and as often as it likes, its answer may be lost when
-//! the terms or a late question tell the same.
+//! As in `permutations`; an amend is on its way from the start. The venue made it after some of
+//! the fills, in place or by an order of another number; it refused it; or it made its first half
+//! alone. What it tells of that comes in any order and as often as it likes, its answer may be lost
+//! when the terms or a late question tell the same.
 
 use super::*;
 use crate::order::Terms;
@@ -200,10 +200,10 @@ impl Deeds {
         let test = crate::order::test_intent();
         let intent = OrderIntent { order: id, qty: OLD.qty, price: OLD.price, ..test };
         desk.admit(&intent, Nanos(1)).expect("room");
-        desk.sent(id, Nanos(1));
+        desk.sent(id, i64::MIN, Nanos(1));
         if self.fate.amends() {
             tell(desk, id, Word::State(7, VenueState::Open, 0), Nanos(2));
-            desk.amend_sent(id, self.new, self.replaces, Nanos(3));
+            desk.amend_sent(id, self.new, self.replaces, i64::MIN, Nanos(3));
         }
         if self.cancel {
             desk.cancel_sent(id, Nanos(4));

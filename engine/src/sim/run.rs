@@ -132,13 +132,7 @@ struct Run {
 
 impl Run {
     fn build(options: &Options, capture: Option<CaptureSink>) -> Result<Self, Failure> {
-        let swarm = match options.kind {
-            Runs::Calm => Swarm::calm(),
-            Runs::Swarm => Swarm::drawn(options.seed, options.steps),
-            Runs::Session => Session::drawn(options.seed).swarm,
-        }
-        .with_parents(options.parents)
-        .with_kinds(options.kinds);
+        let swarm = drawn(options);
         let mut config = config::demo()?;
         config.seed = options.seed;
         config.capture = capture.is_some();
@@ -507,6 +501,16 @@ impl Run {
         lanes.iter().for_each(|lane| hash.write(&lane.value().to_le_bytes()));
         self.end.journal_hash = hash.value();
     }
+}
+
+/// What the seed of `options` draws.
+fn drawn(options: &Options) -> Swarm {
+    let swarm = match options.kind {
+        Runs::Calm => Swarm::calm(),
+        Runs::Swarm => Swarm::drawn(options.seed, options.steps),
+        Runs::Session => Session::drawn(options.seed).swarm,
+    };
+    swarm.with_parents(options.parents).with_kinds(options.kinds)
 }
 
 fn perform(act: Act, floor: &mut Floor) {

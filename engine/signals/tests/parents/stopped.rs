@@ -6,7 +6,7 @@ use bot4_signals::SignalConfig;
 use bot4_types::{
     AccountReport, Cause, InstrumentId, Nanos, OrderAction, OrderId, OrderIntent, OrderState,
     ParentCommand, ParentEnd, ParentId, ParentOrder, ParentRefusal, ParentReport, ParentState, Qty,
-    Side, StrategyId,
+    RouterReport, Side, StrategyId,
 };
 
 use crate::rig::{ONE, Puppet, Rig, Strings};
@@ -33,17 +33,21 @@ fn parent(rig: &Rig, id: ParentId) -> ParentReport {
 }
 
 /// Why the parent is not begun, of what was `told`.
-fn refusal(rig: &mut Rig, told: &mut Rx<ParentReport>, id: ParentId) -> ParentRefusal {
+fn refusal(rig: &mut Rig, told: &mut Rx<RouterReport>, id: ParentId) -> ParentRefusal {
     rig.turn();
     let reports = std::iter::from_fn(|| told.pop());
-    let refused = reports.filter(|r| r.id == id).last().expect("it is told");
+    let of_it = |told| match told {
+        RouterReport::Parent(report) if report.id == id => Some(report),
+        _ => None,
+    };
+    let refused = reports.filter_map(of_it).last().expect("it is told");
     assert_eq!(refused.end, ParentEnd::Refused);
     refused.refusal
 }
 
 /// A strategy that holds one unit, with its stop at one per cent, and a parent of its own that has
 /// a child resting.
-fn worked() -> (Rig, OrderIntent, Rx<ParentReport>) {
+fn worked() -> (Rig, OrderIntent, Rx<RouterReport>) {
     let mut config = SignalConfig::new(vec![Box::new(Puppet(Strings::default()))], OrderId(1));
     config.routing.stop_bps = 100;
     let (mut rig, (tx, told)) = (Rig::with(config, 64), ring(256));
