@@ -39,6 +39,9 @@ fn told(input: &DeskInput) -> (Option<OrderId>, Value) {
             of(order, "cancel_failed", failure_json(failure))
         }
         DeskInput::NotFound(order, asked) => of(order, "not_found", json!({ "asked_at": asked.0 })),
+        DeskInput::NoReplacement(order, asked) => {
+            of(order, "no_replacement", json!({ "asked_at": asked.0 }))
+        }
         DeskInput::Unanswered(order) => of(order, "question_over", json!({})),
         DeskInput::AmendSent { order, terms, replaces, deadline_ms } => of(
             order,

@@ -11,7 +11,7 @@ use bot4_types::{
 use crate::desk_input::DeskInput;
 use crate::foreign::{Declared, Remembered};
 use crate::gateway::{Failure, OrderKey, VenueState};
-use crate::order::{Closing, FillFact, Heard, Order, Request, Who};
+use crate::order::{Closing, FillFact, Heard, Order, Who};
 use crate::table::{Handle, InsertError, OrderTable, TradeLedger};
 
 mod amends;
@@ -105,8 +105,26 @@ impl DeskCounts {
 pub enum Question {
     /// The state of an order.
     Status(OrderId),
+    /// The state of what may have replaced it.
+    Replacement(OrderId),
     /// The fills of an order.
     Fills(OrderId),
+}
+
+impl Question {
+    /// What is asked for to learn the state of `order`: first whether it was replaced.
+    #[must_use]
+    pub fn state_of(order: &Order) -> Self {
+        let replaced = order.replacement().is_some();
+        if replaced { Self::Replacement(order.id) } else { Self::Status(order.id) }
+    }
+
+    /// About which order.
+    #[must_use]
+    pub const fn order(self) -> OrderId {
+        let (Self::Status(id) | Self::Replacement(id) | Self::Fills(id)) = self;
+        id
+    }
 }
 
 /// What an input did.
@@ -216,6 +234,9 @@ impl Desk {
                 self.terms_told(key, venue_order, terms, now);
             }
             DeskInput::NotFound(order, asked_at) => self.not_found(order, asked_at, now),
+            DeskInput::NoReplacement(order, asked_at) => {
+                asked.extend(self.no_replacement(order, asked_at, now));
+            }
             DeskInput::Unanswered(order) => self.unanswered(order),
             DeskInput::AllLost => self.all_lost(now),
             DeskInput::Clock(max) => {
@@ -310,11 +331,8 @@ impl Desk {
         let asked = std::mem::take(&mut order.asking);
         order.told_qty = order.told_qty.max(cum_qty);
         let end = |state| Closing { state, reason, cum_qty };
-        let asked_at = order.asked_at;
-        let late = |of: Request| asked && self.venue_time.is_over(of, self.window, asked_at);
         if state == VenueState::Canceled
-            && let Some(amend) = order.amend.as_mut().filter(|amend| amend.replaces)
-            && !late(amend.request())
+            && let Some(amend) = order.amend.as_mut().filter(|a| a.replaces && !a.absent)
         {
             amend.halfway = Some(end(OrderState::Canceled));
             return;
@@ -414,7 +432,7 @@ impl Desk {
         let reason = match failure {
             Failure::NotFound | Failure::OutcomeUnknown => {
                 (order.asking, order.asked_at) = (open, now);
-                return open.then_some(Question::Status(id));
+                return open.then_some(Question::state_of(order));
             }
             Failure::Refused(reason) => reason,
             Failure::Limited { .. } => DoneReason::RateLimit,
@@ -483,10 +501,10 @@ impl Desk {
         })
     }
 
-    /// Ids of orders that have not ended, for recovery.
-    pub fn open_ids(&mut self, take: impl FnMut(OrderId)) {
-        let orders = self.table.iter();
-        orders.filter(|o| !o.state.is_terminal()).map(|o| o.id).for_each(take);
+    /// The questions for the states of all orders that have not ended, for recovery.
+    pub fn ask_open(&mut self, take: impl FnMut(Question)) {
+        let open = self.table.iter().filter(|o| !o.state.is_terminal());
+        open.map(Question::state_of).for_each(take);
     }
 
     /// Orders that have not ended and of whose fills the venue told more than was heard.

@@ -73,6 +73,8 @@ pub enum DeskInput {
     CancelFailed(OrderId, Failure),
     /// "Does not exist" was the answer to a question sent at this time.
     NotFound(OrderId, Nanos),
+    /// The same of the replacement of an order.
+    NoReplacement(OrderId, Nanos),
     /// A question was not answered.
     Unanswered(OrderId),
     /// The connection is gone.
@@ -250,6 +252,10 @@ impl DeskInput {
                 w.u64(venue_order);
                 put_terms(terms, w);
             }
+            Self::NoReplacement(order, asked_at) => {
+                put_order(22, order, w);
+                w.u64(asked_at.0);
+            }
             Self::Compare(max) => {
                 w.u8(19);
                 w.u16(max);
@@ -337,6 +343,7 @@ impl Body for DeskInput {
             Self::AmendSent { .. }
             | Self::AmendNotSent(..)
             | Self::AmendFailed(..)
+            | Self::NoReplacement(..)
             | Self::Terms { .. }
             | Self::Fill { .. }
             | Self::Compare(_)
@@ -395,6 +402,7 @@ impl Body for DeskInput {
             19 => Self::Compare(r.u16()?),
             20 => Self::Listed { key: take_key(r)?, venue_order: r.u64()?, cum_qty: Qty(r.i64()?) },
             21 => Self::VenueTime(Nanos(r.u64()?), r.i64()?),
+            22 => Self::NoReplacement(OrderId(r.u64()?), Nanos(r.u64()?)),
             _ => return None,
         })
     }
@@ -463,6 +471,7 @@ mod tests {
             DeskInput::NotSent(order, DoneReason::Killed),
             DeskInput::CancelSent(order),
             DeskInput::NotFound(order, Nanos(1)),
+            DeskInput::NoReplacement(order, Nanos(n)),
             DeskInput::Unanswered(order),
             DeskInput::AllLost,
             DeskInput::Clock(32),

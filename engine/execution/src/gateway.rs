@@ -226,8 +226,8 @@ pub enum AmendWay {
     None,
     /// The order keeps its number, and its place in the queue where the venue grants that.
     InPlace,
-    /// One request cancels it and places another one under the same client id, the second only
-    /// when the first found nothing filled: both together never fill more than the larger.
+    /// One request cancels it and places another one under the client id that is passed, the second
+    /// only when the first found nothing filled: both together never fill more than the larger.
     Replace,
 }
 

@@ -59,6 +59,9 @@ pub struct Order {
     pub closing: Option<Closing>,
     /// The amend that is on its way or of unknown fate.
     pub amend: Option<Amend>,
+    /// Replacements that were asked for: each has a name of its own, so that the venue can be asked
+    /// for either half.
+    revisions: u8,
     /// It waits for its trigger, as far as is known: the venue does not go back on a word that it
     /// works.
     pub waits: bool,
@@ -76,9 +79,11 @@ const FORMER_MAX: usize = 8;
 pub struct Amend {
     /// What it asks for.
     pub terms: Terms,
-    /// The venue cancels the order and places another one under the same client id; else it keeps
-    /// its number.
+    /// The venue cancels the order and places another one, under the next client id; else it keeps
+    /// number and name.
     pub replaces: bool,
+    /// The other one does not exist at the venue and cannot come any more.
+    pub absent: bool,
     /// When it was handed to the socket.
     pub sent_at: Nanos,
     /// The venue refuses it when it arrives after this time of its clock, Unix ms.
@@ -185,6 +190,7 @@ impl Order {
             asked_at: Nanos::ZERO,
             closing: None,
             amend: None,
+            revisions: 0,
             waits: intent.kind.is_triggered(),
             former: [0; FORMER_MAX],
             seq: 0,
@@ -309,7 +315,9 @@ impl Order {
         if step == Step::Invalid {
             return self.heard(now, step, None);
         }
-        self.amend = Some(Amend { terms, replaces, sent_at: now, deadline_ms, halfway: None });
+        self.revisions += u8::from(replaces);
+        let (sent_at, absent, halfway) = (now, false, None);
+        self.amend = Some(Amend { terms, replaces, absent, sent_at, deadline_ms, halfway });
         self.touched_at = now;
         Heard::of(step, Some(self.report(now, ReportKind::AmendSent, DoneReason::None)))
     }
@@ -341,6 +349,7 @@ impl Order {
             self.former.rotate_right(1);
             self.former[0] = self.venue_order;
             self.venue_order = venue_order;
+            self.client = self.client.revised(self.revisions).unwrap_or(self.client);
         }
         (self.price, self.qty) = (amend.terms.price, amend.terms.qty);
         let step = self.step(Event::AmendOver);
@@ -357,6 +366,20 @@ impl Order {
         let cum = self.cum_qty.0.saturating_add(qty.0);
         let most = self.amend.filter(|amend| !amend.replaces).map(|amend| amend.terms.qty.0);
         most.is_some_and(|most| cum > self.qty.0 && cum <= most)
+    }
+
+    /// The name that the next replacement would have; `None` when there is none left.
+    #[must_use]
+    pub fn next_client(&self) -> Option<ClientId> {
+        self.client.revised(self.revisions.checked_add(1)?)
+    }
+
+    /// The name of the replacement that is on its way or of unknown fate, unless it is known that
+    /// it does not exist.
+    #[must_use]
+    pub fn replacement(&self) -> Option<ClientId> {
+        self.amend.filter(|amend| amend.replaces && !amend.absent)?;
+        self.client.revised(self.revisions)
     }
 
     /// Whose word it is that names the order by `venue_order`.

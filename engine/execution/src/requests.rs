@@ -25,6 +25,8 @@ pub enum Purpose {
     Status(OrderId),
     /// What is open of an instrument, or of the account.
     ListOpen(Option<InstrumentId>),
+    /// A question for the state of what may have replaced an order.
+    Replacement(OrderId),
     /// Fills of an order.
     FillsOf(OrderId),
     /// Fills of an instrument after this trade id.
@@ -40,15 +42,8 @@ impl Purpose {
     #[must_use]
     pub const fn is_question(&self) -> bool {
         use Purpose as P;
-        matches!(
-            self,
-            P::Status(_)
-                | P::ListOpen(_)
-                | P::FillsOf(_)
-                | P::FillsAfter(..)
-                | P::Balances
-                | P::Time
-        )
+        let of_order = matches!(self, P::Status(_) | P::Replacement(_) | P::FillsOf(_));
+        of_order || matches!(self, P::ListOpen(_) | P::FillsAfter(..) | P::Balances | P::Time)
     }
 }
 

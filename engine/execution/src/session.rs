@@ -158,7 +158,7 @@ impl ExecutionAgent {
             Purpose::Logon(_) => self.subscribe(now, probe),
             Purpose::Subscribe if self.link.requests.any(|p| *p == Purpose::Subscribe) => {}
             Purpose::Subscribe => self.recover(),
-            Purpose::Status(order) => {
+            Purpose::Status(order) | Purpose::Replacement(order) => {
                 self.asked_since(&pending);
                 self.unanswered(order, now);
             }
@@ -217,6 +217,7 @@ impl ExecutionAgent {
     fn ask_on(&mut self, purpose: Purpose, now: Nanos, probe: &Probe) {
         let step = match purpose {
             Purpose::Status(order) => Step::Order(Question::Status(order)),
+            Purpose::Replacement(order) => Step::Order(Question::Replacement(order)),
             Purpose::FillsOf(order) => Step::Order(Question::Fills(order)),
             Purpose::FillsAfter(instrument, after) => Step::FillsAfter(instrument, after),
             _ => Step::Balances,
@@ -224,8 +225,7 @@ impl ExecutionAgent {
         match step {
             Step::Order(question) if self.link.is_ready() => {
                 if !self.ask(question, now, probe) {
-                    let (Question::Status(order) | Question::Fills(order)) = question;
-                    self.unanswered(order, now);
+                    self.unanswered(question.order(), now);
                 }
             }
             step => self.link.to_ask.push(step),
@@ -255,29 +255,24 @@ impl ExecutionAgent {
                 self.latencies.ack.record(t0.since(pending.stamp).0);
                 self.feed(DeskInput::PlaceFailed(order, failure), now);
             }
-            Purpose::Cancel(order) | Purpose::Amend(order) => {
-                self.questions.clear();
-                let input = match pending.purpose {
-                    Purpose::Amend(_) => DeskInput::AmendFailed(order, failure),
-                    _ => DeskInput::CancelFailed(order, failure),
-                };
-                self.feed(input, now);
-                let question = self.questions.pop();
-                if question.is_some_and(|question| !self.ask(question, now, probe)) {
-                    self.unanswered(order, now);
-                }
+            Purpose::Cancel(order) => {
+                self.feed_and_ask(DeskInput::CancelFailed(order, failure), now, probe);
+            }
+            Purpose::Amend(order) => {
+                self.feed_and_ask(DeskInput::AmendFailed(order, failure), now, probe);
+            }
+            Purpose::Replacement(order) if failure == Failure::NotFound => {
+                self.feed_and_ask(DeskInput::NoReplacement(order, pending.sent), now, probe);
             }
             Purpose::Status(order) if failure == Failure::NotFound => {
                 let since = self.asked_since(&pending);
                 self.feed(DeskInput::NotFound(order, since), now);
             }
-            Purpose::Status(order) | Purpose::FillsOf(order) => {
+            Purpose::Status(order) | Purpose::Replacement(order) | Purpose::FillsOf(order) => {
                 self.asked_since(&pending);
                 self.unanswered(order, now);
                 if again {
-                    let status = matches!(pending.purpose, Purpose::Status(_));
-                    let ask = if status { Question::Status } else { Question::Fills };
-                    self.link.to_ask.push(Step::Order(ask(order)));
+                    self.ask_on(pending.purpose, now, probe);
                 }
             }
             // One of the two clocks has stepped; the venue tells the time without a session.
@@ -301,6 +296,17 @@ impl ExecutionAgent {
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
+    }
+
+    /// Changes the desk by `input`, and asks what comes up.
+    fn feed_and_ask(&mut self, input: DeskInput, now: Nanos, probe: &Probe) {
+        self.questions.clear();
+        self.feed(input, now);
+        if let Some(question) = self.questions.pop()
+            && !self.ask(question, now, probe)
+        {
+            self.unanswered(question.order(), now);
+        }
     }
 
     /// The venue wants fewer requests. What it said of questions over HTTPS holds for those alone:
@@ -369,7 +375,7 @@ impl ExecutionAgent {
         self.link.recovery_asked = false;
         self.link.to_ask.clear();
         let to_ask = &mut self.link.to_ask;
-        self.desk.open_ids(|id| to_ask.push(Step::Order(Question::Status(id))));
+        self.desk.ask_open(|question| to_ask.push(Step::Order(question)));
     }
 
     /// Sends the next recovery questions, as far as budget and connection take them; the session
@@ -387,7 +393,7 @@ impl ExecutionAgent {
         }
         let asked = |p: &Purpose| {
             use Purpose as P;
-            matches!(p, P::Status(_) | P::FillsOf(_) | P::FillsAfter(..) | P::Balances)
+            p.is_question() && !matches!(p, P::Time | P::ListOpen(_))
         };
         if !self.link.to_ask.is_empty() || self.link.requests.any(asked) {
             return;
@@ -463,8 +469,7 @@ impl ExecutionAgent {
         let questions = core::mem::take(&mut self.questions);
         for question in &questions {
             if !self.ask(*question, now, probe) {
-                let (Question::Status(order) | Question::Fills(order)) = *question;
-                self.unanswered(order, now);
+                self.unanswered(question.order(), now);
             }
         }
         self.questions = questions;
@@ -472,19 +477,26 @@ impl ExecutionAgent {
 
     pub(crate) fn ask(&mut self, question: Question, now: Nanos, probe: &Probe) -> bool {
         let now_ms = self.wall.unix_ms(now);
-        let (Question::Status(id) | Question::Fills(id)) = question;
+        let id = question.order();
         let Some(order) = self.desk.order(id).copied() else { return true };
-        let (venue_order, client, quiet) = (order.venue_order, order.client, order.is_quiet());
+        let (mut venue_order, mut client) = (order.venue_order, order.client);
+        let quiet = order.is_quiet();
         let Some(instrument) = self.table.get(order.instrument).copied() else { return true };
         let purpose = match question {
             Question::Status(_) => Purpose::Status(id),
             Question::Fills(_) => Purpose::FillsOf(id),
+            Question::Replacement(_) => {
+                // Told since, or known not to be: nothing is to be asked.
+                let Some(replacement) = order.replacement() else { return false };
+                (venue_order, client) = (0, replacement);
+                Purpose::Replacement(id)
+            }
         };
         if !self.may_ask(&purpose, now) {
             return false;
         }
         let cost = match question {
-            Question::Status(_) => self.gateway.cost_status(),
+            Question::Status(_) | Question::Replacement(_) => self.gateway.cost_status(),
             Question::Fills(_) => self.gateway.cost_query(),
         };
         // A mere comparison leaves half of the budget to the rest.
@@ -497,7 +509,7 @@ impl ExecutionAgent {
         if !granted || !self.gateway.permits(&Act::Ask(&purpose, leisure), now_ms) {
             return false;
         }
-        if matches!(question, Question::Status(_)) && self.desk.needs_time(&order, now) {
+        if !matches!(question, Question::Fills(_)) && self.desk.needs_time(&order, now) {
             self.ask_time_of_proof(now, probe);
         }
         self.link.out.clear();
@@ -505,7 +517,7 @@ impl ExecutionAgent {
         let named = Named { instrument: &instrument, venue_order, client };
         self.gateway.hold(self.ports.control.phase() != Phase::Run);
         match question {
-            Question::Status(_) => {
+            Question::Status(_) | Question::Replacement(_) => {
                 self.gateway.status(request, &named, now_ms, &mut self.link.out);
             }
             Question::Fills(_) => {
@@ -530,7 +542,9 @@ impl ExecutionAgent {
         let limit = Nanos(now.0.saturating_sub(SESSION_PATIENCE.0));
         while let Some(pending) = self.link.requests.overdue(limit) {
             match pending.purpose {
-                Purpose::Status(order) | Purpose::FillsOf(order) => self.unanswered(order, now),
+                Purpose::Status(order) | Purpose::Replacement(order) | Purpose::FillsOf(order) => {
+                    self.unanswered(order, now);
+                }
                 // The clock asks for an order that was sent or is being cancelled.
                 Purpose::Place(_)
                 | Purpose::Cancel(_)

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{OrderState, ReportKind};
 use rig::venue::Ask;
-use rig::{ONE, Rig, canceled, client, state, state_event, trade, trade_event, view, with_terms};
+use rig::{
+    ONE, Rig, canceled, client, revised, state, state_event, trade, trade_event, view, with_terms,
+};
 use serde_json::{Value, json};
 
 /// Quantity of every order when it is placed.
@@ -25,9 +27,16 @@ struct AtVenue {
     open: bool,
     qty: i64,
     price: i64,
+    /// Of its name.
+    revision: u8,
 }
 
 impl AtVenue {
+    /// The name it has at the venue.
+    fn name(&self, order: u64) -> String {
+        revised(order, self.revision)
+    }
+
     fn status(&self) -> &'static str {
         match self.executed {
             0 => "NEW",
@@ -94,7 +103,7 @@ impl Storm {
         }
         assert!(!self.orders.contains_key(&order), "order {order} was sent twice");
         let number = 1_000 + order;
-        let at = AtVenue { number, executed: 0, open: true, qty: QTY, price: PRICE };
+        let at = AtVenue { number, executed: 0, open: true, qty: QTY, price: PRICE, revision: 0 };
         self.orders.insert(order, at);
         let fills = self.fills_of(order);
         if self.breaks() {
@@ -138,14 +147,15 @@ impl Storm {
         for (id, qty) in fills {
             cum += qty;
             let status = AtVenue { executed: cum, ..at }.status();
-            let event = trade_event(order, at.number, *id, *qty, status, cum);
+            let mut event = trade_event(order, at.number, *id, *qty, status, cum);
+            event["c"] = json!(at.name(order));
             self.rig.venue.event(&with_terms(event, at.price, at.qty));
         }
     }
 
     fn cancel(&mut self, ask: &Ask) {
         let wanted = |(order, at): (&u64, &AtVenue)| {
-            let named = ask.params["origClientOrderId"] == client(*order)
+            let named = ask.params["origClientOrderId"] == at.name(*order)
                 || ask.params["orderId"] == at.number;
             (named && at.open).then_some(*order)
         };
@@ -182,10 +192,12 @@ impl Storm {
             return self.rig.venue.refuse(ask.id, 400, -2038, "Amend refused.", 0);
         };
         let at = self.orders[&order];
-        let event = state_event(order, at.number, "REPLACED", at.status(), at.executed);
+        let mut event = state_event(order, at.number, "REPLACED", at.status(), at.executed);
+        event["c"] = json!(at.name(order));
         let event = with_terms(event, at.price, qty);
-        let amended =
+        let mut amended =
             with_terms(view(order, at.number, at.status(), at.executed, &[]), at.price, qty);
+        amended["clientOrderId"] = json!(at.name(order));
         let answer = json!({"transactTime": 1, "executionId": 1, "amendedOrder": amended});
         if self.rng.below(2) == 0 {
             self.rig.venue.event(&event);
@@ -206,13 +218,21 @@ impl Storm {
             return;
         };
         let old = self.orders[&order];
-        let gone = with_terms(canceled(order, old.number, 0), old.price, old.qty);
+        let mut gone = with_terms(canceled(order, old.number, 0), old.price, old.qty);
+        gone["origClientOrderId"] = json!(old.name(order));
         if self.rng.below(5) == 0 {
             self.half(ask, order, &gone);
             return;
         }
+        self.orders.get_mut(&order).expect("known").open = false;
+        self.remember(order);
         let at = self.orders.get_mut(&order).expect("known");
+        at.open = true;
         at.number += 10_000;
+        at.revision = (1..32)
+            .find(|r| ask.params["newClientOrderId"] == revised(order, *r))
+            .expect("a name of this order");
+        assert!(at.revision > old.revision, "each replacement has a name of its own");
         (at.price, at.qty) = (whole(&ask.params["price"]), whole(&ask.params["quantity"]));
         self.amends += 1;
         let fills = self.fills_of(order);
@@ -220,13 +240,15 @@ impl Storm {
             return;
         }
         let at = self.orders[&order];
-        let new =
+        let mut new =
             with_terms(view(order, at.number, at.status(), at.executed, &fills), at.price, at.qty);
+        new["clientOrderId"] = json!(at.name(order));
         let answer = json!({"cancelResult": "SUCCESS", "newOrderResult": "SUCCESS",
                             "cancelResponse": gone, "newOrderResponse": new});
         let mut ended = state_event(order, old.number, "CANCELED", "CANCELED", 0);
-        (ended["c"], ended["C"]) = (json!("a-request"), json!(client(order)));
-        let placed = state_event(order, at.number, "NEW", "NEW", 0);
+        (ended["c"], ended["C"]) = (json!("a-request"), json!(old.name(order)));
+        let mut placed = state_event(order, at.number, "NEW", "NEW", 0);
+        placed["c"] = json!(at.name(order));
         let (ended, placed) =
             (with_terms(ended, old.price, old.qty), with_terms(placed, at.price, at.qty));
         let answer_at = self.rng.below(3);
@@ -271,7 +293,8 @@ impl Storm {
     fn end(&mut self, order: u64) -> Value {
         let at = self.orders.get_mut(&order).expect("known");
         at.open = false;
-        let answer = canceled(order, at.number, at.executed);
+        let mut answer = canceled(order, at.number, at.executed);
+        answer["origClientOrderId"] = json!(at.name(order));
         self.remember(order);
         answer
     }
@@ -279,8 +302,9 @@ impl Storm {
     fn remember(&mut self, order: u64) {
         let at = self.orders[&order];
         let word = if at.open || at.executed == at.qty { at.status() } else { "CANCELED" };
-        let told = with_terms(state(order, at.number, word, at.executed), at.price, at.qty);
-        self.rig.venue.orders.insert(client(order), told);
+        let mut told = with_terms(state(order, at.number, word, at.executed), at.price, at.qty);
+        told["clientOrderId"] = json!(at.name(order));
+        self.rig.venue.orders.insert(at.name(order), told);
     }
 
     fn trade_on(&mut self, ms: u64) {

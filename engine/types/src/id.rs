@@ -76,14 +76,18 @@ pub struct RunEpoch(pub u32);
 /// Digits of the client id's base 32: lower-case letters and digits without `i l o u`.
 const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// A client order id as text: `b4`, six base-32 digits of the run epoch, eight of the order
-/// number. Sixteen alphanumerics, legal at every venue.
+/// A client order id as text: `b4`, six base-32 digits of the run epoch, one of the revision,
+/// seven of the order number. Sixteen alphanumerics, legal at every venue. A revision tells an
+/// order from the one that replaced it at the venue: both are the same order here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct ClientId(pub [u8; 16]);
 
 impl ClientId {
-    /// The client id of `order` in run `epoch`.
+    /// Revisions that an order can have beside its first form.
+    pub const REVISIONS_MAX: u8 = 31;
+
+    /// The client id of `order`, below 2^35, in run `epoch`.
     #[must_use]
     pub fn new(epoch: RunEpoch, order: OrderId) -> Self {
         let mut text = *b"b400000000000000";
@@ -93,11 +97,19 @@ impl ClientId {
             e >>= 5;
         }
         let mut o = order.0;
-        for digit in text[8..16].iter_mut().rev() {
+        for digit in text[9..16].iter_mut().rev() {
             *digit = BASE32[(o & 31) as usize];
             o >>= 5;
         }
         Self(text)
+    }
+
+    /// The id of the same order in another revision; `None` above
+    /// [`REVISIONS_MAX`](Self::REVISIONS_MAX).
+    #[must_use]
+    pub fn revised(mut self, revision: u8) -> Option<Self> {
+        self.0[8] = *BASE32.get(usize::from(revision))?;
+        Some(self)
     }
 
     /// The run epoch and order number written in `text`, or `None` when `text` is not an id of
@@ -112,7 +124,8 @@ impl ClientId {
                 BASE32.iter().position(|b| b == d).map(|v| (acc << 5) | v as u64)
             })
         };
-        Some((RunEpoch(number(&text[2..8])? as u32), OrderId(number(&text[8..16])?)))
+        number(&text[8..9])?;
+        Some((RunEpoch(number(&text[2..8])? as u32), OrderId(number(&text[9..16])?)))
     }
 
     /// The id as text.
@@ -184,14 +197,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn client_ids_read_back(epoch in 0u32..1 << 30, order in 0u64..1 << 40) {
+        fn client_ids_read_back(
+            epoch in 0u32..1 << 30, order in 0u64..1 << 35, revision in 0u8..40,
+        ) {
             let id = ClientId::new(RunEpoch(epoch), OrderId(order));
-            prop_assert!(id.0.iter().all(u8::is_ascii_alphanumeric));
-            prop_assert_eq!(ClientId::parse(&id.0), Some((RunEpoch(epoch), OrderId(order))));
+            prop_assert_eq!(id.revised(0), Some(id));
+            let Some(revised) = id.revised(revision) else {
+                prop_assert!(revision > ClientId::REVISIONS_MAX);
+                return Ok(());
+            };
+            prop_assert_eq!(revised == id, revision == 0);
+            prop_assert!(revised.0.iter().all(u8::is_ascii_alphanumeric));
+            prop_assert_eq!(ClientId::parse(&revised.0), Some((RunEpoch(epoch), OrderId(order))));
         }
 
         #[test]
-        fn client_ids_sort_like_order_numbers(a in 0u64..1 << 40, b in 0u64..1 << 40) {
+        fn client_ids_sort_like_order_numbers(a in 0u64..1 << 35, b in 0u64..1 << 35) {
             let text = |o| ClientId::new(RunEpoch(7), OrderId(o));
             prop_assert_eq!(a.cmp(&b), text(a).cmp(&text(b)));
         }
@@ -201,6 +222,7 @@ mod tests {
     fn foreign_ids_are_recognised() {
         assert_eq!(ClientId::parse(b"web_5440a9bd3e68"), None);
         assert_eq!(ClientId::parse(b"b4o0000000000000"), None);
+        assert_eq!(ClientId::parse(b"b4000000o0000001"), None);
         assert_eq!(ClientId::parse(b"b4"), None);
     }
 

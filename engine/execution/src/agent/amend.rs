@@ -66,12 +66,18 @@ impl ExecutionAgent {
             AmendWay::Replace if !instrument.replaces || order.is_worn() => AmendWay::None,
             way => way,
         };
+        // Each half of a replacement has a name of its own, by which the venue is asked for it.
+        let client = match (way, order.next_client()) {
+            (AmendWay::Replace, None) => return Err(DoneReason::Unsupported),
+            (AmendWay::Replace, Some(next)) => next,
+            _ => order.client,
+        };
         let now_ms = self.wall.unix_ms(now);
         let allowed = way != AmendWay::Replace || now_ms >= self.orders_after_ms;
         if way == AmendWay::None {
             return Err(DoneReason::Unsupported);
         }
-        let (venue_order, client) = (order.venue_order, order.client);
+        let venue_order = order.venue_order;
         let named = Named { instrument: &instrument, venue_order, client };
         if !allowed
             || !self.budget.try_take(now_ms, self.gateway.cost_amend(way))

@@ -2,8 +2,11 @@
 //!
 //! An amend is over by evidence alone: the venue tells the terms asked for, a certain refusal, the
 //! order's end, or, asked when the request could no longer arrive, the terms before. A replacement
-//! is known by its other number. The word that the old order is cancelled may be its first half:
-//! it is held until the second half or its refusal is told, or proven not to come.
+//! is known by its other number, and asked for by a name of its own. The word that the old order is
+//! cancelled may be its first half: it is held until the second half or its refusal is told, or
+//! proven not to come. What a lost answer leaves open is three cases, and two questions tell them
+//! apart: the replacement exists: both halves are done; it cannot come any more, and the old order
+//! is open: nothing was done; or it is cancelled: the first half alone.
 
 use bot4_types::{DoneReason, Nanos, OrderId};
 
@@ -71,6 +74,34 @@ impl Desk {
         asks.then_some(Question::Status(id))
     }
 
+    /// A question for the replacement of an order, sent at `asked_at`, was answered with "does not
+    /// exist". That is proof once it could no longer arrive; either way the old order is asked for,
+    /// which may have filled instead.
+    pub(super) fn no_replacement(
+        &mut self,
+        id: OrderId,
+        asked_at: Nanos,
+        now: Nanos,
+    ) -> Option<Question> {
+        let order = self.table.find(id)?;
+        order.asking = false;
+        if order.state.is_terminal() {
+            return None;
+        }
+        order.touched_at = now;
+        let amend = order.amend.as_mut().filter(|amend| amend.replaces)?;
+        amend.absent |= self.venue_time.is_over(amend.request(), self.window, asked_at);
+        if amend.absent && amend.halfway.is_some() {
+            let refused = order.amend_refused(now, DoneReason::NotFound);
+            let done = order.settle(now);
+            self.push(refused);
+            self.push(done);
+            return None;
+        }
+        (order.asking, order.asked_at) = (true, now);
+        Some(Question::Status(id))
+    }
+
     /// The venue told the terms of an order.
     pub(super) fn terms_told(&mut self, key: OrderKey, venue_order: u64, terms: Terms, now: Nanos) {
         let Some(order) = Self::by_key(&mut self.table, key, None) else { return };
@@ -81,7 +112,8 @@ impl Desk {
             Who::Former | Who::Stranger => return,
         };
         let over = self.venue_time.is_over(amend.request(), self.window, order.asked_at);
-        let never_came = order.asking && over;
+        let asked_late = order.asking && over;
+        let never_came = if amend.replaces { amend.absent } else { asked_late };
         let heard = match (holds, never_came) {
             (true, _) => order.amended(now, venue_order),
             (false, true) => order.amend_refused(now, DoneReason::NotFound),

@@ -127,12 +127,12 @@ fn question_about(order: &Order, now: Nanos, patience: Nanos) -> Option<Question
     }
     match (order.state, order.closing.is_some()) {
         (_, true) if order.venue_order != 0 => Some(Question::Fills(order.id)),
-        (OrderState::Unknown, _) => Some(Question::Status(order.id)),
+        (OrderState::Unknown, _) => Some(Question::state_of(order)),
         _ if order.lacks_fills() && order.venue_order != 0 => Some(Question::Fills(order.id)),
         (OrderState::PendingCancel | OrderState::PendingReplace | OrderState::Sent, _)
             if waited > patience =>
         {
-            Some(Question::Status(order.id))
+            Some(Question::state_of(order))
         }
         // Amended to what it has filled: it ends, or has ended.
         _ if order.cum_qty >= order.qty => Some(Question::Status(order.id)),

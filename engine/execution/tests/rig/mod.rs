@@ -13,9 +13,10 @@ use bot4_types::{
     Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, Price, Qty, RunEpoch, Side,
     StrategyId, Symbol, Tif, Trail, Wall,
 };
+use bot4_venue::{Config as VenueConfig, Credentials as VenueKey, MemoryServer};
 use bot4_venues::binance::sign::{Credentials, Signer};
 use bot4_venues::limits::RateLimits;
-use bot4_wire::transport::memory::Network;
+use bot4_wire::transport::memory::{MemoryServerStream, Network};
 use bot4_wire::{Endpoint, WsConfig};
 use serde_json::{Value, json};
 use venue::{Ask, Venue};
@@ -24,13 +25,23 @@ pub const ONE: i64 = 100_000_000;
 pub const EPOCH: RunEpoch = RunEpoch(7);
 /// Venue time at the rig's time zero, Unix ms.
 pub const START_MS: i64 = 1_700_000_000_000;
+/// As long as the venue wants it.
+const API_KEY: &str = "keykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeykeyk";
 /// Published by the venue as an example.
 const PKCS8: &str = "MC4CAQAwBQYDK2VwBCIEIIJEYWtGBrhACmb9Dvy+qa8WEf0lQOl1s4CLIAB9m89u";
+/// Its public half.
+const PUBLIC_KEY: [u8; 32] = [
+    0x19, 0x42, 0x0a, 0xbf, 0xd7, 0x52, 0xa5, 0x65, 0xc1, 0x56, 0x25, 0xe9, 0xda, 0x6e, 0xaf, 0x00,
+    0x86, 0xfc, 0x40, 0xc1, 0x49, 0x60, 0x18, 0x32, 0x14, 0x44, 0x2c, 0x14, 0x99, 0x6a, 0x80, 0x0d,
+];
 const RISK_LANE: u8 = 0;
 
 pub struct Rig {
     pub agent: ExecutionAgent,
     pub venue: Venue,
+    /// Serves the connections instead of the scripted venue.
+    pub exchange: Option<MemoryServer<MemoryServerStream>>,
+    network: Network,
     pub control: Control,
     pub journaled: Journaled,
     pub approved: Tx<ApprovedOrder>,
@@ -92,7 +103,7 @@ impl Rig {
         let (control, journaled) = (Control::new(), Journaled::new());
         let metrics = Metrics::in_memory();
         let signer = Signer::ed25519(PKCS8).expect("key");
-        let credentials = Credentials::new("key", signer).expect("key");
+        let credentials = Credentials::new(API_KEY, signer).expect("key");
         let ports = ExecutionPorts {
             approved: approved_rx,
             reports: reports_tx,
@@ -116,10 +127,12 @@ impl Rig {
         let connector = Box::new(network.connector());
         let mut agent = ExecutionAgent::new(config, ports, gateway, connector, &metrics);
         agent.start(Nanos::ZERO).expect("starts");
-        let venue = Venue::new(network);
+        let venue = Venue::new(network.clone());
         Self {
             agent,
             venue,
+            exchange: None,
+            network,
             control,
             journaled,
             approved,
@@ -143,9 +156,31 @@ impl Rig {
         rig
     }
 
+    /// A rig opposite the simulated venue, whose faults are those of `script`.
+    pub fn trading(seed: u64, script: &str) -> Self {
+        let mut rig = Self::new(seed, 256);
+        let key = VenueKey { api_key: API_KEY.to_owned(), public_key: PUBLIC_KEY };
+        let script = bot4_venue::script::parse(script).expect("a script");
+        let config = VenueConfig { crossed_answer_in: 0, script, ..VenueConfig::new(seed, key) };
+        let venue = bot4_venue::Venue::new(config, Default::default()).expect("a venue");
+        rig.exchange = Some(MemoryServer::new(venue));
+        rig.journaled.publish(RISK_LANE, 1_000);
+        rig.until("ready", |rig| rig.is_ready());
+        rig
+    }
+
     pub fn step(&mut self) {
         self.now = self.now + Nanos::from_millis(1);
-        self.venue.step();
+        match &mut self.exchange {
+            None => self.venue.step(),
+            Some(exchange) => {
+                let unix_ns = START_MS as u64 * 1_000_000 + self.now.0;
+                if let Some(stream) = self.network.accept() {
+                    exchange.add_stream(stream, unix_ns);
+                }
+                exchange.cycle(unix_ns);
+            }
+        }
         self.probe.set(self.now);
         if self.fault.is_none() {
             self.fault = self.agent.work(self.now, &mut self.probe).err();
@@ -215,6 +250,13 @@ impl Rig {
         self.push(OrderIntent { price: Price(price * ONE), qty: Qty(qty * ONE), ..amend }, 1);
     }
 
+    /// Approves what `change` makes of an order to buy ten, or of an amend of it.
+    pub fn approve_as(&mut self, order: u64, action: OrderAction, change: fn(&mut OrderIntent)) {
+        let mut wanted = intent(order, action, self.now + Nanos::from_secs(5));
+        change(&mut wanted);
+        self.push(wanted, 1);
+    }
+
     fn push(&mut self, intent: OrderIntent, record: u64) {
         #[expect(clippy::disallowed_methods, reason = "a test stands in for the gate")]
         let approved = ApprovedOrder::seal(intent, record);
@@ -262,6 +304,12 @@ fn intent(order: u64, action: OrderAction, expires: Nanos) -> OrderIntent {
 
 pub fn client(order: u64) -> String {
     ClientId::new(EPOCH, OrderId(order)).as_str().to_owned()
+}
+
+/// The name of `order` when it was replaced for the nth time.
+pub fn revised(order: u64, nth: u8) -> String {
+    let first = ClientId::new(EPOCH, OrderId(order));
+    first.revised(nth).expect("few").as_str().to_owned()
 }
 
 /// The answer to a placement: `fills` are trade ids with quantities.

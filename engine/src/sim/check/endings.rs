@@ -37,8 +37,10 @@ impl Checker for Endings {
 
 impl Endings {
     fn ended(&mut self, report: &OrderReport, venue: &Exchange) -> Result<(), String> {
-        let client = ClientId::new(RunEpoch(1), report.order);
-        let theirs = venue.orders.by_client(client.as_str());
+        // What replaced it last is the order.
+        let first = ClientId::new(RunEpoch(1), report.order);
+        let names = (0..=ClientId::REVISIONS_MAX).rev().filter_map(|r| first.revised(r));
+        let theirs = names.filter_map(|name| venue.orders.by_client(name.as_str())).next();
         let absent = matches!(report.state, OrderState::Rejected | OrderState::NotSent);
         match theirs {
             None if absent => {

@@ -1,5 +1,5 @@
-//! One client order id names one order of the venue, ever: an order is never repeated. Only an
-//! approved amend may replace it by another one of the same name, when the first is closed.
+//! One order of ours is one order of the venue, ever: it is never repeated. Only an approved amend
+//! may replace it by another one, whose name says of which order it is, when the first is closed.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use bot4_types::{OrderAction, OrderId};
 
 use super::{Checker, View, own};
 
-/// Client ids seen at the venue.
+/// Orders seen at the venue.
 #[derive(Default)]
 pub struct Ids {
-    seen: BTreeMap<String, u64>,
+    seen: BTreeMap<OrderId, u64>,
     /// Approved amends that no replacement has used up.
     amends: BTreeMap<OrderId, u32>,
 }
@@ -26,8 +26,9 @@ impl Checker for Ids {
             *self.amends.entry(intent.order).or_default() += 1;
         }
         for order in view.new_orders {
-            let Some(first) = self.seen.insert(order.client_id.clone(), order.id) else { continue };
-            let amends = own(order).and_then(|id| self.amends.get_mut(&id));
+            let Some(id) = own(order) else { continue };
+            let Some(first) = self.seen.insert(id, order.id) else { continue };
+            let amends = self.amends.get_mut(&id);
             let closed = view.venue.orders.by_id(first).is_none_or(|o| !o.status.is_open());
             match amends.filter(|left| **left > 0 && closed) {
                 Some(left) => *left -= 1,

@@ -189,7 +189,7 @@ impl Encoder {
     }
 
     /// `order.cancelReplace`: cancels the order with the number `cancels`, and places `order` only
-    /// when nothing of the other was filled. Both have the same client id.
+    /// when nothing of the other was filled. The other keeps its own client id.
     pub fn replace(&mut self, cancels: u64, order: &Place<'_>, out: &mut Vec<u8>) {
         let i = order.instrument;
         let self_trade = self.self_trade;
