@@ -17,5 +17,6 @@ pub mod record;
 pub mod recovery;
 pub mod replay;
 pub mod run;
+pub mod shedding;
 pub mod sim;
 pub mod topology;

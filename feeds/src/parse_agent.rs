@@ -11,7 +11,7 @@
 
 mod switch;
 
-use bot4_lanes::{Agent, Counters, Fault, Histogram, Metrics, Probe, Rx, Tx};
+use bot4_lanes::{Agent, Counters, Fault, Histogram, Metrics, Probe, Rx, Shedding, Tx};
 use bot4_types::limits::INSTRUMENTS_MAX;
 use bot4_types::{
     ConnId, Frame, FrameKind, InstrumentId, LevelBlock, MarketBody, MarketEvent, Nanos, Shards,
@@ -72,6 +72,7 @@ enum Count {
     Damaged,
     Fallback,
     DroppedNoBlock,
+    Shed,
     /// One at the level of the scanner in use, the others zero: scalar, AVX2, AVX-512.
     ScannerScalar,
     ScannerAvx2,
@@ -94,6 +95,7 @@ pub const COUNTER_NAMES: &[&str] = &[
     "damaged",
     "fallback",
     "dropped_no_block",
+    "events_shed",
     "scanner_scalar",
     "scanner_avx2",
     "scanner_avx512",
@@ -136,6 +138,11 @@ pub struct ParseAgent {
     sink: Sink,
     held: Option<Held>,
     tee: Option<Tee>,
+    shedding: Shedding,
+    /// Instruments whose events are given up when shedding says so, by index.
+    low_priority: Box<[bool]>,
+    /// They are, in this turn.
+    sheds: bool,
     switch: Switch,
     /// Events of a frame while they are sifted.
     sifted: Vec<MarketEvent>,
@@ -169,6 +176,9 @@ impl ParseAgent {
             sink: Sink::new(BlockPool::default()),
             held: None,
             tee: None,
+            shedding: Shedding::default(),
+            low_priority: Box::default(),
+            sheds: false,
             switch: Switch::default(),
             sifted: Vec::with_capacity(EVENTS_PER_FRAME_MAX),
             credit: 0,
@@ -189,6 +199,14 @@ impl ParseAgent {
     #[must_use]
     pub fn with_tee(mut self, tee: Tee) -> Self {
         self.tee = Some(tee);
+        self
+    }
+
+    /// While `shedding` says so, nothing of the instruments marked in `low_priority` goes to the
+    /// books.
+    #[must_use]
+    pub fn with_shedding(mut self, shedding: Shedding, low_priority: Box<[bool]>) -> Self {
+        (self.shedding, self.low_priority) = (shedding, low_priority);
         self
     }
 
@@ -317,14 +335,26 @@ impl ParseAgent {
         Ok(())
     }
 
-    /// Takes out what comes by the connection that does not speak for its instrument.
+    /// `event` is of an instrument that is given up at present.
+    fn is_shed(&self, event: &MarketEvent) -> bool {
+        let of_line =
+            matches!(event.body, MarketBody::LineUp | MarketBody::LineDown | MarketBody::LineGap);
+        let low = self.low_priority.get(event.instrument.index()).copied();
+        self.sheds && !of_line && low.unwrap_or(false)
+    }
+
+    /// Takes out what comes by the connection that does not speak for its instrument, and what is
+    /// given up.
     fn sift(&mut self) {
-        if !self.switch.is_on() {
+        if !self.switch.is_on() && !self.sheds {
             return;
         }
         self.sifted.extend(self.sink.drain());
-        for event in self.sifted.drain(..) {
-            if self.switch.admits(&event) {
+        let mut sifted = core::mem::take(&mut self.sifted);
+        for event in sifted.drain(..) {
+            let shed = self.is_shed(&event);
+            self.add(Count::Shed, u64::from(shed));
+            if !shed && (!self.switch.is_on() || self.switch.admits(&event)) {
                 // There is room: it was staged before.
                 if let Err(refused) = self.sink.push(event) {
                     stage::give_back(&mut self.sink, refused.body);
@@ -333,6 +363,7 @@ impl ParseAgent {
                 stage::give_back(&mut self.sink, event.body);
             }
         }
+        self.sifted = sifted;
     }
 
     /// A connection begins to replace the present one, or only one of the two remains.
@@ -441,6 +472,7 @@ impl Agent for ParseAgent {
         if self.held.is_none() && self.ports.frames.waiting() == 0 {
             return Ok(0);
         }
+        self.sheds = self.shedding.low_priority();
         let mut done = 0;
         while done < BATCH && self.has_room() {
             let (frame, since) = match self.held.take() {

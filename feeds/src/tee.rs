@@ -4,7 +4,7 @@
 //! missing and before which frame. Cost: a copy of the bytes; no allocation, lock or system call.
 
 use bot4_capture::{CaptureTx, FrameHead};
-use bot4_lanes::{Counters, Metrics};
+use bot4_lanes::{Counters, Metrics, Shedding};
 use bot4_types::{Frame, Wall};
 
 /// Counters of a tee, by index.
@@ -19,13 +19,22 @@ pub struct Tee {
     tx: CaptureTx,
     wall: Wall,
     counters: Counters,
+    shedding: Shedding,
 }
 
 impl Tee {
     /// A tee into `tx` that counts for the parser called `role`.
     #[must_use]
     pub fn new(tx: CaptureTx, wall: Wall, role: &'static str, metrics: &Metrics) -> Self {
-        Self { tx, wall, counters: metrics.counters(role, COUNTER_NAMES) }
+        let counters = metrics.counters(role, COUNTER_NAMES);
+        Self { tx, wall, counters, shedding: Shedding::default() }
+    }
+
+    /// While `shedding` says so, frames are lost.
+    #[must_use]
+    pub fn with_shedding(mut self, shedding: Shedding) -> Self {
+        self.shedding = shedding;
+        self
     }
 
     /// Copies `frame`, if there is room.
@@ -39,7 +48,10 @@ impl Tee {
             kind: frame.kind,
             len: len as u32,
         };
-        if self.tx.push(head, frame.slot.bytes(len)) {
+        if self.shedding.history() {
+            self.tx.skip(&head, len);
+            self.counters.add(LOST, 1);
+        } else if self.tx.push(head, frame.slot.bytes(len)) {
             self.counters.add(CAPTURED, 1);
             self.counters.add(BYTES, len as u64);
         } else {

@@ -457,6 +457,8 @@ impl Agent for WireAgent {
         };
         self.count_turn(now, &mut links);
         self.counters.set(Count::SlotsFree as usize, self.pool.free() as u64);
+        let backlog = self.pool.oldest_out().map_or(0, |t0| now.since(t0).0 / 1_000);
+        self.counters.set(Count::BacklogUs as usize, backlog);
         self.links = Some(links);
         Ok(done)
     }

@@ -21,7 +21,7 @@ use bot4_types::{
 
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
-    CHECKED, COMMANDS, FILTERED, FIXED, MARKS, MODE, NAMES, REFUSED, REPORTS, approved_of,
+    CHECKED, COMMANDS, FILTERED, FIXED, LOG_USED, MARKS, MODE, NAMES, REFUSED, REPORTS, approved_of,
 };
 use crate::gate::Approval;
 use crate::headrooms_due::HeadroomsDue;
@@ -569,6 +569,7 @@ impl Agent for RiskAgent {
         if reports + commands + intents + sampled > 0 {
             self.publish();
         }
+        self.counters.set(LOG_USED, self.ports.log.used_pct());
         self.watch(now)?;
         let told = self.tell_headrooms(now)?;
         Ok(news + reports + commands + marks + intents + upkeep + sampled + told)

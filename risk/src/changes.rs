@@ -5,6 +5,7 @@
 //!   '---Rules that need no resync: bound at once--^
 //!   '---Pause--> paused --Resume or Rules--^
 //!   '---balance in doubt--> drifted --a person accepts--^
+//!   '---pressure--> shed --it eases--^
 //! ```
 //! A change waits for the end of every order of its instrument, because the stages behind shaped
 //! those by the old rules. What the stages before must hear is kept as the newest state of each
@@ -24,6 +25,8 @@ struct Row {
     paused: Option<PauseReason>,
     /// What the venue says of its base asset is not what we hold.
     drift: bool,
+    /// It was given up under pressure.
+    shed: bool,
     change: u32,
     untold: bool,
 }
@@ -118,6 +121,29 @@ impl Changes {
         }
     }
 
+    /// `instrument` is given up under pressure: nothing increases by it, what rests is withdrawn,
+    /// its book stands still; or it is taken back, and its book starts over.
+    pub fn set_shed(&mut self, instrument: InstrumentId, shed: bool) {
+        let Some(row) = self.rows.get_mut(instrument.index()) else { return };
+        if std::mem::replace(&mut row.shed, shed) != shed {
+            row.change = row.change.wrapping_add(1);
+            self.tell(instrument);
+        }
+    }
+
+    /// `instrument` is given up.
+    #[must_use]
+    #[inline]
+    pub fn is_shed(&self, instrument: InstrumentId) -> bool {
+        self.rows.get(instrument.index()).is_some_and(|row| row.shed)
+    }
+
+    /// Instruments that are given up.
+    #[must_use]
+    pub fn shed(&self) -> usize {
+        self.rows.iter().filter(|row| row.shed).count()
+    }
+
     /// Instruments whose base asset is in doubt.
     #[must_use]
     pub fn drifted(&self) -> usize {
@@ -187,6 +213,13 @@ mod tests {
         assert_eq!(changes.check(id), Err(RefuseReason::InstrumentPaused), "another matter");
         changes.set_drift(id, false);
         assert_eq!((changes.check(id), changes.first_untold()), (Ok(()), Some(id)));
+        changes.told(id);
+        for shed in [true, true, false] {
+            changes.set_shed(id, shed);
+            assert_eq!((changes.is_shed(id), changes.shed()), (shed, usize::from(shed)));
+            assert_eq!(changes.check(id), Ok(()), "what reduces may go on");
+        }
+        assert_eq!((changes.count(id), changes.first_untold()), (7, Some(id)), "it starts over");
         // One that is not in the table is nobody's business.
         changes.pause(InstrumentId(7), Some(PauseReason::Units));
         assert_eq!(changes.check(InstrumentId(7)), Ok(()));

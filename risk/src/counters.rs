@@ -89,8 +89,12 @@ pub(crate) const DIFFERENCE: usize = 63;
 pub(crate) const FOREIGN: usize = 68;
 /// Instruments that stand still because the venue's balance is not ours (gauge).
 pub(crate) const DRIFTED: usize = 72;
+/// Instruments that are given up under pressure (gauge).
+pub(crate) const SHED: usize = 73;
+/// Log records that wait for the journal, per cent of what its link holds (gauge).
+pub(crate) const LOG_USED: usize = 74;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 73] = [
+pub(crate) const FIXED: [&str; 75] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -164,6 +168,8 @@ pub(crate) const FIXED: [&str; 73] = [
     "foreign_declared",
     "foreign_newest",
     "instruments_drifted",
+    "instruments_shed",
+    "log_used_pct",
 ];
 
 /// The counter of approvals of `action`.

@@ -16,7 +16,7 @@ use crate::checks::{
     CheckInput, amend, balance, book, breaker, cancel, collar, correlation, daily_loss, drawdown,
     duplicate, expiry, fat_notional, fat_size, gross, heat, instrument, kill, leverage, margin,
     mark_age, mode, net, notional, open_orders, position, price, rate, reduce_only, self_trade,
-    session, shortfall, size, stop, trigger, unknown, weight,
+    session, shed, shortfall, size, stop, trigger, unknown, weight,
 };
 
 /// One line of a roster.
@@ -51,6 +51,7 @@ roster! {
     "kill" => kill::check,
     "mode" => mode::check,
     "breaker" => breaker::check,
+    "shed" => shed::check,
     "instrument" => instrument::check,
     "session" => session::check,
     "duplicate" => duplicate::check,
@@ -117,6 +118,7 @@ roster! {
     "kill" => kill::check,
     "mode" => mode::check,
     "breaker" => breaker::check,
+    "shed" => shed::check,
     "instrument" => instrument::check,
     "session" => session::check,
     "amend" => amend::check,
@@ -289,6 +291,7 @@ mod tests {
         let spoil: &[Spoil] = &[
             (R::Draining, |f| f.phase = Phase::Drain),
             (R::BreakerVenue, |f| f.tripped = vec![BreakerScope::Venue]),
+            (R::Shed, |f| f.shed = true),
             (R::UnknownInstrument, |f| f.intent.instrument.0 = 7),
             (R::InstrumentChanging, |f| f.changing = true),
             (R::InstrumentPaused, |f| f.paused = true),

@@ -252,6 +252,7 @@ impl RiskCore {
                 self.compare(&Statement { asset, total, asked, patience, follow });
             }
             RiskCommand::AcceptBalance { instrument } => self.accept_balance(*instrument),
+            RiskCommand::Shed { instrument, on } => self.changes.set_shed(*instrument, *on),
         }
     }
 
@@ -260,13 +261,14 @@ impl RiskCore {
     #[must_use]
     pub fn news(&self) -> Option<InstrumentNews> {
         let id = self.changes.first_untold()?;
-        let pending = self.changes.pending(id).copied();
+        let (pending, shed) = (self.changes.pending(id).copied(), self.changes.is_shed(id));
         let now = InstrumentRules::of(self.ledger.table().get(id)?);
         Some(InstrumentNews {
             rules: pending.unwrap_or(now),
             change: self.changes.count(id),
-            open: self.changes.check(id).is_ok(),
-            paused: self.changes.paused(id).is_some(),
+            open: self.changes.check(id).is_ok() && !shed,
+            paused: self.changes.paused(id).is_some() || shed,
+            shed,
         })
     }
 

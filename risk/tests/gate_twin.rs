@@ -3,9 +3,9 @@
 //! worst case larger.
 //!
 //! Events are intents of every kind, reports doubled and out of order, marks, cancels, changes of
-//! limits, of the control mode and of instruments' rules, kills, pauses, sessions, breakers that
-//! open by themselves and are closed by hand, and seconds of the grid of returns. `GATE_EVENTS`
-//! sets how many, `GATE_SEED` which.
+//! limits, of the control mode and of instruments' rules, kills, pauses, shedding, sessions,
+//! breakers that open by themselves and are closed by hand, and seconds of the grid of returns.
+//! `GATE_EVENTS` sets how many, `GATE_SEED` which.
 
 mod common;
 mod twin;
@@ -182,7 +182,8 @@ impl World {
         None
     }
 
-    /// Other limits, as a function call or as the commands that a reload sends.
+    /// Other limits, breakers' among them or not, as a function call or as the commands that a
+    /// reload sends.
     fn limits(&mut self) {
         let mut book = self.draw.book();
         if self.draw.one_in(3) {
@@ -223,7 +224,12 @@ impl World {
             Decision::Refused(reason) => Err(reason),
         };
         if answer != wanted {
-            assert_eq!(answer, self.gate.judge(&intent, Lean::Refuse), "{wanted:?} {intent:?}");
+            let breakers = (
+                self.core.breakers().permits(intent.strategy, intent.instrument),
+                self.gate.breakers.judge(&intent, self.gate.now),
+            );
+            let leans = self.gate.judge(&intent, Lean::Refuse);
+            assert_eq!(answer, leans, "{wanted:?} {intent:?}, breakers {breakers:?}");
             self.near += 1;
         }
         *self.reasons.entry(answer.err().map_or("approved", RefuseReason::name)).or_default() += 1;

@@ -375,7 +375,8 @@ impl InstrumentBook {
         let before = self.state();
         self.instrument.tick = order.tick;
         self.paused = order.paused;
-        self.sync.begin_anew(StaleReason::Rules);
+        let reason = if order.shed { StaleReason::Shed } else { StaleReason::Rules };
+        self.sync.begin_anew(reason);
         self.oracle.clear();
         self.changed(ledger, before, now)
     }

@@ -543,7 +543,7 @@ impl BookSync {
             StaleReason::Capacity => ResyncReason::SnapshotFailed,
             StaleReason::Horizon => ResyncReason::Horizon,
             StaleReason::Checksum => ResyncReason::Checksum,
-            StaleReason::Rules => ResyncReason::Rules,
+            StaleReason::Rules | StaleReason::Shed => ResyncReason::Rules,
             StaleReason::Gap | StaleReason::Line | StaleReason::None => ResyncReason::Gap,
         });
     }

@@ -324,7 +324,7 @@ fn requests_wait_for_room_on_the_resync_link() {
 #[test]
 fn a_book_whose_instrument_changed_starts_over_and_a_paused_one_stands_still() {
     let mut bench = live(&ROOMY);
-    let order = |k, paused| BookOrder { instrument: InstrumentId(k), tick: 5, paused };
+    let order = |k, paused| BookOrder { instrument: InstrumentId(k), tick: 5, paused, shed: false };
     bench.orders.push(order(1, false)).expect("room");
     bench.orders.push(order(9, false)).expect("room"); // nobody's
     bench.settle();

@@ -235,6 +235,9 @@ fn command_json(command: &RiskCommand) -> Value {
             "what": "venue_balance", "asset": asset.0, "total_e16": total.to_string(),
             "asked_at": asked.0, "patience_ns": patience.0, "follow": follow,
         }),
+        RiskCommand::Shed { instrument, on } => {
+            json!({ "what": "shed", "instrument": instrument.0, "on": on })
+        }
         RiskCommand::AcceptBalance { instrument } => {
             json!({ "what": "accept_balance", "instrument": instrument.0 })
         }

@@ -10,6 +10,7 @@
 //! close positions, which says nothing without it. A kill that a fault raised has a bit of its own
 //! and stays until the process ends; it closes no positions.
 
+use crate::shed::Shedding;
 use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,7 @@ pub struct Control {
     /// What the word's reader sees in this turn, where its turns are sampled
     /// ([`crate::gate::TurnGate`]); one thread's own word.
     seen: Option<Arc<AtomicU32>>,
+    shedding: Shedding,
 }
 
 /// Alone on its cache line, so that reading it never waits for another word's writer.
@@ -117,9 +119,16 @@ impl Control {
         }
     }
 
+    /// How much is given up under pressure.
+    #[must_use]
+    pub const fn shedding(&self) -> &Shedding {
+        &self.shedding
+    }
+
     /// A handle whose phase is the one last [`sample`](Self::sample)d.
     pub(crate) fn gated(&self) -> Self {
-        Self { word: self.word.clone(), seen: Some(Arc::default()) }
+        let (word, shedding) = (self.word.clone(), self.shedding.clone());
+        Self { word, seen: Some(Arc::default()), shedding }
     }
 
     /// Takes the word's present phase as the one this handle shows.

@@ -42,6 +42,7 @@ pub mod ring;
 #[cfg(loom)]
 mod ring_model;
 pub mod seccomp;
+pub mod shed;
 pub mod stepper;
 #[cfg(loom)]
 pub mod sync;
@@ -63,5 +64,6 @@ pub use metrics::{Counters, Histogram, Metrics, Total};
 pub use probe::Probe;
 pub use recorded::Recorded;
 pub use ring::{Rx, Tx, ring};
+pub use shed::Shedding;
 pub use stepper::Stepper;
 pub use watch::StallWatch;

@@ -41,6 +41,14 @@ impl LogTx {
         self.tx.room().saturating_sub(self.tx.capacity() / 8)
     }
 
+    /// Records that wait for the journal, per cent of what the ring holds.
+    #[must_use]
+    #[inline]
+    pub fn used_pct(&self) -> u64 {
+        let all = self.tx.capacity().max(1);
+        ((all - self.tx.room().min(all)) * 100 / all) as u64
+    }
+
     /// Writes `entry` and returns its sequence.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ use crate::gate::TurnGate;
 use crate::log_port::LogTx;
 use crate::metrics::{Counters, Metrics};
 use crate::probe::Probe;
+use crate::shed::Shedding;
 
 /// A turn is recorded at least this often.
 pub const BEAT: Nanos = Nanos::from_secs(1);
@@ -54,6 +55,7 @@ pub struct Recorded {
     bytes: usize,
     /// The turn under way; left behind by one that panics.
     open: Option<TurnRecord>,
+    shedding: Shedding,
     counters: Counters,
 }
 
@@ -80,12 +82,23 @@ impl Recorded {
             packed: 0,
             bytes: 0,
             open: None,
+            shedding: Shedding::default(),
         }
+    }
+
+    /// While `shedding` says so, turns are lost.
+    #[must_use]
+    pub fn with_shedding(mut self, shedding: Shedding) -> Self {
+        self.shedding = shedding;
+        self
     }
 
     fn take(&mut self, record: TurnRecord, now: Nanos) {
         self.last = now;
         self.seq += 1;
+        if self.shedding.history() {
+            return self.counters.add(LOST, 1);
+        }
         let bytes = record.bytes();
         if self.bytes + bytes > PACK_BYTES && !self.flush(now) {
             return self.counters.add(LOST, 1);

@@ -44,8 +44,8 @@ impl Relay {
             return;
         }
         row.change = news.change;
-        let (tick, paused) = (news.rules.tick, news.paused);
-        row.order = Some(BookOrder { instrument, tick, paused });
+        let (tick, paused, shed) = (news.rules.tick, news.paused, news.shed);
+        row.order = Some(BookOrder { instrument, tick, paused, shed });
         self.waiting -= row.waiting.count_ones();
         row.waiting = (1u16 << self.books.len()).wrapping_sub(1) as u8;
         self.waiting += row.waiting.count_ones();
@@ -82,7 +82,7 @@ mod tests {
         let symbol = Symbol::new("AAA").expect("short");
         let bare = Instrument::bare(InstrumentId(id), symbol, 8);
         let rules = InstrumentRules::of(&Instrument { tick, ..bare });
-        InstrumentNews { rules, change, open: false, paused: false }
+        InstrumentNews { rules, change, open: false, paused: false, shed: false }
     }
 
     #[test]

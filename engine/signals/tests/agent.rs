@@ -171,7 +171,7 @@ fn a_closed_instrument_is_withdrawn_and_opens_with_its_new_rules() {
     rig.ack(&old);
     let mut rules = InstrumentRules::of(&rig::table().all()[0]);
     (rules.tick, rules.lot) = (ONE, 100_000);
-    let news = |change, open| InstrumentNews { rules, change, open, paused: false };
+    let news = |change, open| InstrumentNews { rules, change, open, paused: false, shed: false };
     rig.account.push(AccountReport::Instrument(news(1, false))).expect("room");
     rig.turn();
     let cancel = rig.only();
@@ -188,6 +188,31 @@ fn a_closed_instrument_is_withdrawn_and_opens_with_its_new_rules() {
     let new = rig.only();
     assert_eq!((new.price, new.qty), (Price(BID - ONE), Qty(100_000)));
     assert_eq!(rig.count("instruments_closed"), 1);
+}
+
+/// A refusal by a circuit breaker, of all of them together even, withdraws nothing; a quote that is
+/// wanted no more is cancelled all the same.
+#[test]
+fn a_quote_rests_under_an_open_breaker_as_long_as_it_is_wanted() {
+    let (mut rig, mut strings) = stage();
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID, 100_000));
+    let quote = rig.only();
+    rig.ack(&quote);
+    order(&mut rig, &mut strings, Do::Quote(Side::Sell, ASK, 100_000));
+    let other = rig.only();
+    let refused = AccountReport::Refused {
+        order: other.order,
+        action: OrderAction::Place,
+        instrument: other.instrument,
+        strategy: other.strategy,
+        reason: bot4_types::RefuseReason::BreakerGlobal,
+    };
+    rig.account.push(refused).expect("room");
+    rig.turn();
+    assert!(rig.sent().is_empty(), "it stays where it is");
+    order(&mut rig, &mut strings, Do::Quote(Side::Buy, BID - ONE, 100_000));
+    let cancel = rig.only();
+    assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, quote.order));
 }
 
 #[test]

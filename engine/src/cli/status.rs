@@ -82,8 +82,21 @@ fn sentence(s: &Value) -> String {
         ),
         _ => String::new(),
     };
+    let shed = match s["shedding"]["name"].as_str() {
+        None | Some("none") => String::new(),
+        Some(name) => format!(
+            " (UNDER PRESSURE: up to {name} is given up, {} instruments stand still)",
+            s["shedding"]["instruments"]
+        ),
+    };
+    let cut = match s["stops"]["exits_cut"].as_u64() {
+        Some(n) if n > 0 => {
+            format!(" ({n} EXITS WERE REFUSED at a venue: there the router alone guards)")
+        }
+        _ => String::new(),
+    };
     format!(
-        "run {} (process {}) {} at {}{stopped}{ill}{still}, {}: {} messages, {} orders sent, {} open, {} unknown, \
+        "run {} (process {}) {} at {}{stopped}{ill}{still}{shed}{cut}, {}: {} messages, {} orders sent, {} open, {} unknown, \
          {} fills, {} refused, {} drift",
         text(&s["run"]),
         s["pid"],

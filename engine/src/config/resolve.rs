@@ -33,6 +33,10 @@ pub struct Config {
     pub wishes: Wishes,
     /// Keep raw frames and turns: the whole chain can run again from them.
     pub capture: bool,
+    /// Work is given up under pressure, in the declared order.
+    pub shed: bool,
+    /// Instruments that are given up first, by their names.
+    pub low_priority: Vec<String>,
     /// The venue; of several the first.
     pub venue: VenueConfig,
     /// The other venues of a run of several, in order.
@@ -191,6 +195,8 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         seed: file.run.seed,
         wishes: Wishes { exclusive_cores: file.run.exclusive_cores, idle: idle(file.run.idle) },
         capture: file.run.capture,
+        shed: file.run.shed,
+        low_priority: low_priority(&file.instruments, &labels)?,
         risk: super::risk::resolve(&file.risk, strategies.len(), &labels)?,
         account: super::account::resolve(&file.account)?,
         venue,
@@ -211,6 +217,24 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         journal_dir: file.journal.dir.map(|d| base.join(d)),
         huge_pages: file.memory.huge_pages,
     })
+}
+
+/// The instruments of low priority among `labels`.
+fn low_priority(rows: &[schema::Instrument], labels: &[String]) -> Result<Vec<String>, Issue> {
+    let (mut low, mut known) = (Vec::new(), Vec::new());
+    for row in rows {
+        let name = row.symbol.get_ref();
+        if !labels.contains(name) || known.contains(&name) {
+            let what = format!("`{name}` is no instrument of this run, or is named twice");
+            let mend = format!("choose one of {}", labels.join(", "));
+            return Err(issue(row.symbol.span(), "symbol", what, mend));
+        }
+        known.push(name);
+        if row.priority == schema::Priority::Low {
+            low.push(name.clone());
+        }
+    }
+    Ok(low)
 }
 
 const fn idle(idle: schema::Idle) -> Option<IdleKind> {

@@ -25,6 +25,9 @@ pub struct File {
     /// `[[shard]]`.
     #[serde(default, rename = "shard")]
     pub shards: Vec<Shard>,
+    /// `[[instrument]]`.
+    #[serde(default, rename = "instrument")]
+    pub instruments: Vec<Instrument>,
     /// `[account]`.
     #[serde(default)]
     pub account: Account,
@@ -43,27 +46,59 @@ pub struct File {
 }
 
 /// `[run]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Run {
     /// How long to trade.
     #[serde(rename = "for")]
     pub length: Option<Span>,
     /// Number of lanes.
-    #[serde(default)]
     pub lanes: Lanes,
     /// Seed of everything drawn.
-    #[serde(default)]
     pub seed: u64,
     /// Lanes that share a core are refused.
-    #[serde(default)]
     pub exclusive_cores: bool,
     /// How lanes wait.
-    #[serde(default)]
     pub idle: Idle,
     /// Keep what the whole chain needs to run again.
-    #[serde(default)]
     pub capture: bool,
+    /// Work is given up under pressure, in the declared order.
+    pub shed: bool,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            length: None,
+            lanes: Lanes::default(),
+            seed: 0,
+            exclusive_cores: false,
+            idle: Idle::default(),
+            capture: false,
+            shed: true,
+        }
+    }
+}
+
+/// `[[instrument]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instrument {
+    /// Which.
+    pub symbol: Spanned<String>,
+    /// Whether it is given up before the others.
+    pub priority: Priority,
+}
+
+/// Which instruments are given up first under pressure.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Given up when history is not enough.
+    Low,
+    /// Never given up.
+    #[default]
+    High,
 }
 
 /// How lanes that work wait when there is nothing to do.

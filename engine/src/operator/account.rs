@@ -64,6 +64,7 @@ pub struct News {
     foreign: u64,
     declared: u64,
     stopped: u64,
+    exits_cut: u64,
 }
 
 impl News {
@@ -76,12 +77,21 @@ impl News {
             foreign: count("foreign_orders") + count("foreign_fills"),
             declared: count("foreign_declared"),
             stopped: count("instruments_drifted"),
+            exits_cut: m.total_of("signal", "exits_cut"),
         };
         let old = std::mem::replace(self, now);
         if old == now {
             return Vec::new();
         }
         let mut told = Vec::new();
+        if now.exits_cut > old.exits_cut {
+            told.push(format!(
+                "a venue refuses the exit of a position for want of balance ({} so far): it is \
+                 asked for again with less, and while none rests there the router alone guards \
+                 the position, as long as this engine lives",
+                now.exits_cut
+            ));
+        }
         let reason = reason(about, m).unwrap_or_default();
         if now.stopped > old.stopped {
             told.push(format!(
@@ -133,6 +143,20 @@ mod tests {
         "foreign_newest",
         "balances_followed",
     ];
+
+    #[test]
+    fn an_exit_that_does_not_rest_is_told_each_time() {
+        let m = Metrics::in_memory();
+        let counters = m.counters("signal", &["exits_cut"]);
+        let mut news = News::default();
+        for cut in 1..=2 {
+            counters.set(0, cut);
+            let told = news.look(&About::default(), &m);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains(&format!("({cut} so far)")), "{told:?}");
+            assert!(news.look(&About::default(), &m).is_empty());
+        }
+    }
 
     #[test]
     fn what_stops_is_told_once_with_the_amounts() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::latch::LatchRecord;
 use super::{account, health};
+use crate::run::shedding;
 use crate::topology::EXECUTION;
 
 /// What does not change while a run lasts.
@@ -58,7 +59,9 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "stops": {"triggered": m.total_of("signal", "stops_triggered"),
                   "dust": m.total_of("signal", "stops_dust"),
                   "native": m.total_of("signal", "stops_native"),
-                  "targets": m.total_of("signal", "targets_taken")},
+                  "targets": m.total_of("signal", "targets_taken"),
+                  "exits_cut": m.total_of("signal", "exits_cut")},
+        "shedding": shedding::status(m),
         "breakers": health::breakers(about, m),
         "equity": health::equity(m),
         "loss": health::measures(m, ""),

@@ -62,6 +62,8 @@ pub struct Parts<'a> {
     pub routing: &'a Routing,
     /// A planted mistake: a test aid.
     pub plant: Option<Plant>,
+    /// Instruments that are given up first under pressure, by index.
+    pub low_priority: &'a [bool],
     /// Makes the copy of the frames that a parser takes.
     pub tee: Option<&'a dyn Fn(usize) -> Tee>,
 }
@@ -123,6 +125,7 @@ fn parse_agent(
     };
     let agent = ParseAgent::new(ports, decoder, metrics, index)
         .with_blocks(settings::BLOCKS)
+        .with_shedding(parts.control.shedding().clone(), parts.low_priority.into())
         .with_shards(parts.shards.clone());
     Ok(match parts.tee {
         Some(tee) => agent.with_tee(tee(index)),

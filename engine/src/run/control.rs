@@ -28,6 +28,7 @@ use super::disk::{DiskNews, DiskWatch};
 use super::memory::MemoryWatch;
 use super::refresh::Refresh;
 use super::reload::Reload;
+use super::shedding::ShedWatch;
 use crate::operator::account::News;
 use crate::operator::status::About;
 
@@ -76,6 +77,8 @@ pub struct Inputs {
     pub disk: DiskWatch,
     /// This process's memory.
     pub memory: MemoryWatch,
+    /// What is given up under pressure.
+    pub shedding: ShedWatch,
     /// Each venue's instruments, read again.
     pub refresh: Vec<Refresh>,
     /// Each account's balances, read again.
@@ -231,6 +234,7 @@ impl ControlAgent {
         }
         self.watch_disk(now);
         self.watch_memory(now);
+        self.watch_pressure(now);
         self.watch_instruments(now);
         self.watch_account(now);
         self.watch_config(now);
@@ -315,6 +319,15 @@ impl ControlAgent {
         if news.level == Level::CancelAndStop && !self.is_ending() {
             self.ending = Some(Ending::Failed(vec![Fault { role: "control", what: news.what }]));
             self.drain(now);
+        }
+    }
+
+    /// What is given up while lanes cannot keep up, or memory is short.
+    fn watch_pressure(&mut self, now: Nanos) {
+        let Inputs { shedding, metrics, memory, .. } = &mut self.inputs;
+        let Some(links) = self.links.as_mut().filter(|_| self.ready_at.is_some()) else { return };
+        if let Some(news) = shedding.look(now, metrics, memory.level(), &mut links.commands) {
+            self.say(&news);
         }
     }
 
@@ -512,7 +525,7 @@ impl ControlAgent {
 
     /// The live line, on a terminal only.
     fn show(&mut self, now: Nanos) {
-        if now < self.line_at || self.is_ending() {
+        if now < self.line_at || self.is_ending() || self.inputs.shedding.gives_up_history() {
             return;
         }
         self.line_at = now + LINE_EVERY;

@@ -38,6 +38,7 @@ pub fn stops(m: &Metrics) -> report::Stops {
         dust: m.total_of("signal", "stops_dust"),
         native: m.total_of("signal", "stops_native"),
         targets: m.total_of("signal", "targets_taken"),
+        exits_cut: m.total_of("signal", "exits_cut"),
     }
 }
 

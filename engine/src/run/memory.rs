@@ -6,8 +6,9 @@
 //!   95 %  new orders end, everything is cancelled, the run ends: a person must give it more
 //! ```
 //!
-//! What is given up, in order: clean file pages of journal and dumps (the kernel takes them by
-//! itself; they do not count as used), then the reserve, then new orders and with them resting
+//! What is given up, in order (the rungs of [`crate::shedding`]): clean file pages of journal and
+//! dumps (the kernel takes them by itself; they do not count as used), history, then the reserve
+//! and instruments of low priority, then new orders and with them resting
 //! quotes, which could not follow the market any more, then the run. Rings, pools, books and
 //! histograms are fixed from the start: they neither grow nor can they shrink.
 
@@ -46,6 +47,12 @@ impl MemoryWatch {
     pub fn new(pressure: Pressure) -> Self {
         let reserve = Reserve::new(RESERVE_BYTES).ok();
         Self { pressure, reserve, level: Level::Normal, look_at: Nanos::ZERO }
+    }
+
+    /// The level at the last look.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
     }
 
     /// Looks when it is time; tells what changed.

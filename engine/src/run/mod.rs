@@ -50,6 +50,7 @@ pub mod retention;
 pub mod rings;
 pub mod settings;
 pub mod sharding;
+pub mod shedding;
 pub mod site;
 pub mod start_mode;
 pub mod takeover;
@@ -88,6 +89,7 @@ use memory::MemoryWatch;
 use plan::Plan;
 use refresh::Refresh;
 use retention::Keeper;
+use shedding::ShedWatch;
 use site::Site;
 use takeover::{Settled, Takeover};
 
@@ -152,8 +154,7 @@ impl std::error::Error for Halted {}
 /// What kept the run from starting, as a text with its mend.
 pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std::error::Error>> {
     prepare_memory()?;
-    let (stop, plan) = (stop_flag()?, Plan::of(config)?);
-    let clock = Clock::start();
+    let (stop, plan, clock) = (stop_flag()?, Plan::of(config)?, Clock::start());
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     let children = site::embed(config, &dir.path, &options.venue_args)?;
     let remotes = site::remotes(config, &children);
@@ -192,6 +193,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         cold: cold_lanes(&plan),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
+        shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),
         refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
         balances: all_balances(config, &clock, &sites, &opening, &wired.metrics)?,
         about: about.clone(),

@@ -162,6 +162,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     drop(children);
     let mut report = report_of(c, &finals, &metrics, rung);
     report.parents = parents_of(c, &finals);
+    report.shedding = super::shedding::status(&metrics);
     report.orders.unknown = unknown as u64;
     report.orders.open_at_end = open as u64;
     report.reconcile = reconcile.clone().unwrap_or_default();

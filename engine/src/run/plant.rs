@@ -1,20 +1,23 @@
 //! Planted mistakes. A test aid: a replay that does not find a strategy that depends on something
-//! no journal holds, and a risk lane that does not stop one that has run away, prove nothing. And a
-//! strategy that is none, but asks for what the others do not ([`every`]).
+//! no journal holds, a risk lane that does not stop one that has run away, and an engine that
+//! sheds nothing when a lane cannot keep up, prove nothing. And a strategy that is none, but asks
+//! for what the others do not ([`every`]).
 
 mod any_order;
 mod every;
 
+use std::any::Any;
 use std::hash::BuildHasher as _;
+use std::time::Duration;
 
-use bot4_lanes::Clock;
+use bot4_lanes::{Agent, Clock, Fault, Probe};
 use bot4_signals::{Actions, Strategy, View};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
     AccountReport, InstrumentId, InstrumentTable, Nanos, Price, Side, StaleReason, TradePrint,
 };
 
-/// What is planted into every strategy.
+/// What is planted, into every strategy unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {
     /// It reads a clock and sits out a market message in every second microsecond.
@@ -28,12 +31,14 @@ pub enum Plant {
     Every,
     /// No mistake: now and then it asks for an order of any type there is, near the touch.
     AnyOrder,
+    /// The second book lane is far too slow for some seconds: whoever feeds it has to wait.
+    SlowBook,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Clock, Self::Order, Self::Runaway, Self::Every, Self::AnyOrder];
+    pub const ALL: [Self; 6] =
+        [Self::Clock, Self::Order, Self::Runaway, Self::Every, Self::AnyOrder, Self::SlowBook];
 
     /// The name on the command line and in a journal.
     #[must_use]
@@ -44,6 +49,7 @@ impl Plant {
             Self::Runaway => "runaway",
             Self::Every => "every",
             Self::AnyOrder => "any_order",
+            Self::SlowBook => "slow_book",
         }
     }
 
@@ -59,6 +65,9 @@ impl Plant {
         if self == Self::Every {
             let makes_a_market = strategy.name() == "market_maker";
             return if makes_a_market { Box::new(every::Every::new()) } else { strategy };
+        }
+        if self == Self::SlowBook {
+            return strategy;
         }
         // Strategies throw differently.
         let name = strategy.name().bytes().fold(DICE, |n, byte| n.rotate_left(8) ^ u64::from(byte));
@@ -92,7 +101,7 @@ impl Planted {
         match self.plant {
             Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
-            Plant::Runaway | Plant::Every | Plant::AnyOrder => false,
+            Plant::Runaway | Plant::Every | Plant::AnyOrder | Plant::SlowBook => false,
         }
     }
 }
@@ -154,6 +163,63 @@ impl Strategy for Planted {
 
     fn on_stale(&mut self, instrument: InstrumentId, reason: StaleReason) {
         self.strategy.on_stale(instrument, reason);
+    }
+}
+
+/// The lane that is slow, after how many messages, for how long, and how slow at each.
+const SLOW_LANE: &str = "book.1";
+const SLOW_AFTER: usize = 3_000;
+const SLOW_FOR: Nanos = Nanos::from_secs(4);
+const SLOW_AT_EACH: Duration = Duration::from_millis(2);
+
+/// `agent`, slow where that is planted.
+#[must_use]
+pub fn slowed(plant: Option<Plant>, agent: Box<dyn Agent>) -> Box<dyn Agent> {
+    if plant == Some(Plant::SlowBook) && agent.role() == SLOW_LANE {
+        return Box::new(Slowed { agent, handled: 0, began: None });
+    }
+    agent
+}
+
+/// `agent` itself where it was slow.
+#[must_use]
+pub fn unslowed(agent: Box<dyn Agent>) -> Box<dyn Agent> {
+    if !(agent.as_ref() as &dyn Any).is::<Slowed>() {
+        return agent;
+    }
+    match (agent as Box<dyn Any>).downcast::<Slowed>() {
+        Ok(slowed) => slowed.agent,
+        Err(_) => unreachable!("asked above"),
+    }
+}
+
+struct Slowed {
+    agent: Box<dyn Agent>,
+    handled: usize,
+    began: Option<Nanos>,
+}
+
+impl Agent for Slowed {
+    fn role(&self) -> &'static str {
+        self.agent.role()
+    }
+
+    fn start(&mut self, now: Nanos) -> Result<(), Fault> {
+        self.agent.start(now)
+    }
+
+    fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
+        let done = self.agent.work(now, probe)?;
+        self.handled += done;
+        if self.handled > SLOW_AFTER && now.since(*self.began.get_or_insert(now)) < SLOW_FOR {
+            #[expect(clippy::disallowed_methods, reason = "the slowness is what is planted")]
+            std::thread::sleep(SLOW_AT_EACH * done as u32);
+        }
+        Ok(done)
+    }
+
+    fn close(&mut self, now: Nanos) {
+        self.agent.close(now);
     }
 }
 

@@ -36,10 +36,10 @@ use super::dirs::RunDir;
 use super::observe::NoOrders;
 use super::outcome::Opening;
 use super::plan::Plan;
-use super::plant::Plant;
+use super::plant::{self, Plant};
 pub use super::rings::Rings;
 use super::site::Site;
-use super::{settings, sharding};
+use super::{settings, sharding, shedding};
 use crate::config::Config;
 use crate::replay::chain::inputs::{ChainInputs, ExitRow, StrategyRow};
 use crate::replay::inputs::{About, RunInputs, config_hash};
@@ -128,7 +128,7 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
         let mut agents = Vec::with_capacity(lane.roles.len());
         for role in lane.roles.iter().filter(|r| **r != "control") {
             let agent = build(role, inputs, &metrics, &mut rings)?;
-            agents.push((agent, tag_of(role)));
+            agents.push((plant::slowed(inputs.plant, agent), tag_of(role)));
         }
         lanes.push(LaneSpec {
             name: lane.name.clone(),
@@ -185,7 +185,7 @@ impl Wired {
                 Err(thread) => stuck.push(thread.handle.name().to_owned()),
             }
         }
-        let agents = agents.into_iter().map(recorded::unwrapped).collect();
+        let agents = agents.into_iter().map(plant::unslowed).map(recorded::unwrapped).collect();
         Ok(Ended { agents, metrics: self.metrics, rung, stuck })
     }
 }
@@ -234,7 +234,10 @@ fn chained(
     let risk = risk_config(inputs);
     let tee = inputs.capture.map(|capture| {
         let wall = inputs.opening.wall;
-        move |i: usize| Tee::new(capture.link(i), wall, t::PARSE[i], metrics)
+        let shedding = inputs.control.shedding();
+        move |i: usize| {
+            Tee::new(capture.link(i), wall, t::PARSE[i], metrics).with_shedding(shedding.clone())
+        }
     });
     let (shards, routing) = (shards(inputs), Routing::of(inputs.config));
     let parts = Parts {
@@ -246,6 +249,7 @@ fn chained(
         strategies: &inputs.config.strategies,
         routing: &routing,
         plant: inputs.plant,
+        low_priority: &shedding::marked(inputs.config, &inputs.opening.info.table),
         tee: tee.as_ref().map(|tee| tee as &dyn Fn(usize) -> Tee),
     };
     rings.open_gate();
@@ -255,7 +259,8 @@ fn chained(
     let index = place.unwrap_or_else(|| unreachable!("role {role} is not in the chain"));
     let lane = t::LOG_TURNS + index as u8;
     let log = LogTx::new(rings.tx(&format!("turns[{role}]")), lane);
-    Ok(Box::new(Recorded::new(agent, gate, log, index as u8, metrics)))
+    let recorded = Recorded::new(agent, gate, log, index as u8, metrics);
+    Ok(Box::new(recorded.with_shedding(inputs.control.shedding().clone())))
 }
 
 /// Which lanes and connections serve each instrument.
@@ -541,5 +546,6 @@ fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
         wall: inputs.opening.wall,
         interval: bot4_telemetry::agent::INTERVAL,
     };
-    TelemetryAgent::new(config, metrics.clone())
+    let shedding = inputs.control.shedding().clone();
+    TelemetryAgent::new(config, metrics.clone()).with_shedding(shedding)
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bot4_lanes::metrics::Histogram;
-use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe};
+use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe, Shedding};
 use bot4_types::{Nanos, Wall};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
@@ -24,10 +24,12 @@ pub const INTERVAL: Nanos = Nanos::from_secs(1);
 
 /// Counters of the telemetry agent.
 pub const COUNTER_NAMES: &[&str] =
-    &["telemetry_intervals", "telemetry_lines", "telemetry_write_errors"];
+    &["telemetry_intervals", "telemetry_lines", "telemetry_write_errors", "telemetry_put_off"];
 const INTERVALS: usize = 0;
 const LINES: usize = 1;
 const WRITE_ERRORS: usize = 2;
+/// Dumps put off under pressure: their values are part of the next one.
+const PUT_OFF: usize = 3;
 
 /// Where and how often to dump.
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ pub struct TelemetryAgent {
     next: Nanos,
     scratch: Hdr,
     lines: Vec<u8>,
+    shedding: Shedding,
 }
 
 impl TelemetryAgent {
@@ -101,7 +104,15 @@ impl TelemetryAgent {
             next: Nanos::ZERO,
             scratch: empty(),
             lines: Vec::new(),
+            shedding: Shedding::default(),
         }
+    }
+
+    /// While `shedding` says so, dumps are put off.
+    #[must_use]
+    pub fn with_shedding(mut self, shedding: Shedding) -> Self {
+        self.shedding = shedding;
+        self
     }
 
     /// Opens the log and writes its head.
@@ -198,6 +209,10 @@ impl Agent for TelemetryAgent {
         }
         // Also after a failure the next attempt is an interval away.
         self.next = now + self.config.interval;
+        if self.shedding.history() {
+            self.counters.add(PUT_OFF, 1);
+            return Ok(0);
+        }
         Ok(self.dump(now))
     }
 
@@ -241,5 +256,29 @@ mod tests {
         let merged = crate::show::merge(&[dir.path().to_owned()]).expect("readable");
         assert_eq!(merged.tags["parse"].len(), 2);
         assert!(merged.unreadable.is_empty());
+    }
+
+    #[test]
+    fn a_dump_that_is_put_off_loses_no_values() {
+        let dir = tempfile::tempdir().expect("dir");
+        let (metrics, shedding) = (Metrics::in_memory(), Shedding::default());
+        let parse = metrics.histogram("parse");
+        let latency_dir = Some(dir.path().to_owned());
+        let config = TelemetryConfig { latency_dir, interval: INTERVAL, wall: Wall::default() };
+        let agent = TelemetryAgent::new(config, metrics.clone());
+        let mut agent = agent.with_shedding(shedding.clone());
+        agent.start(Nanos(0)).expect("start");
+        parse.record(7);
+        shedding.set(bot4_lanes::shed::HISTORY);
+        let mut probe = Probe::logical();
+        for second in 1..=3 {
+            assert_eq!(agent.work(Nanos::from_secs(second), &mut probe), Ok(0));
+        }
+        assert_eq!(metrics.total("telemetry_put_off"), 3);
+        shedding.set(0);
+        parse.record(8);
+        assert_eq!(agent.work(Nanos::from_secs(4), &mut probe), Ok(1));
+        let merged = crate::show::merge(&[dir.path().to_owned()]).expect("readable");
+        assert_eq!(merged.tags["parse"].len(), 2);
     }
 }

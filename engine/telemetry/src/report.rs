@@ -56,6 +56,9 @@ pub struct RunReport {
     pub parents: Vec<serde_json::Value>,
     /// Latency by stage and tag.
     pub latency_ns: BTreeMap<String, Summary>,
+    /// What was given up under pressure, as `bot4 status --json` tells it.
+    #[serde(default)]
+    pub shedding: serde_json::Value,
     /// What `t0` is: `kernel` (receive stamp) or `user` (stamp right after the read).
     pub t0_source: String,
     /// Allocations of parse, book, signal, router and risk after warm-up; zero is promised.
@@ -324,17 +327,18 @@ pub struct Equity {
 
 /// Guarded stops.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stops {
     /// Crossed by the market: the position was closed.
     pub triggered: u64,
     /// Positions too small to be closed.
     pub dust: u64,
     /// Stops and targets that the venue triggered.
-    #[serde(default)]
     pub native: u64,
     /// Targets that were taken from here.
-    #[serde(default)]
     pub targets: u64,
+    /// Exits that a venue refused for want of balance, asked for again with less.
+    pub exits_cut: u64,
 }
 
 /// The journal.
@@ -411,6 +415,8 @@ impl RunReport {
         let per_s = if self.duration_s > 0.0 { m.messages as f64 / self.duration_s } else { 0.0 };
         let refused: Vec<_> = r.refused.iter().map(|(why, n)| format!("{why} {n}")).collect();
         let refused_sum: u64 = r.refused.values().sum();
+        let told = |n| format!(" · {n} contradictions");
+        let contradictions = (o.contradictions > 0).then(|| told(o.contradictions));
         let _ = write!(
             out,
             "\nran       {:.1} s\n\
@@ -439,10 +445,7 @@ impl RunReport {
             o.filled,
             o.unknown,
             o.open_at_end,
-            match o.contradictions {
-                0 => String::new(),
-                n => format!(" · {n} contradictions"),
-            },
+            contradictions.unwrap_or_default(),
             f.applied,
             f.duplicates_dropped,
             c.orders_differ,

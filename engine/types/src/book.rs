@@ -46,6 +46,8 @@ pub enum StaleReason {
     Checksum = 7,
     /// The venue changed the instrument's rules, or it is paused.
     Rules = 8,
+    /// Its instrument is of low priority and was given up under pressure.
+    Shed = 9,
 }
 
 /// The top of a book: book → signal, conflated.

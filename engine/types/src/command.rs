@@ -92,6 +92,14 @@ pub enum RiskCommand {
     /// A person asks for something on orders by a command with a name. Risk passes it on to the
     /// router, as it does with parent orders.
     Work(OrderWork),
+    /// The engine is under pressure and gives this instrument up, or it takes it back: nothing
+    /// increases by it meanwhile, what rests is withdrawn, its book stands still.
+    Shed {
+        /// Which.
+        instrument: InstrumentId,
+        /// It is given up.
+        on: bool,
+    },
 }
 
 /// Whose breakers a person means.
@@ -196,7 +204,8 @@ impl RiskCommand {
             Self::Rules { rules, .. } => Some(rules.instrument),
             Self::Pause { instrument, .. }
             | Self::Resume { instrument }
-            | Self::AcceptBalance { instrument } => Some(*instrument),
+            | Self::AcceptBalance { instrument }
+            | Self::Shed { instrument, .. } => Some(*instrument),
             Self::BreakerReset { .. }
             | Self::Mode(_)
             | Self::LimitsPart { .. }
@@ -269,6 +278,11 @@ impl Body for RiskCommand {
                 w.u8(10);
                 w.u16(instrument.0);
             }
+            Self::Shed { instrument, on } => {
+                w.u8(12);
+                w.u16(instrument.0);
+                w.u8(u8::from(*on));
+            }
         }
     }
 
@@ -309,6 +323,7 @@ impl Body for RiskCommand {
             },
             11 => Self::Work(OrderWork::read(r)?),
             10 => Self::AcceptBalance { instrument: InstrumentId(r.u16()?) },
+            12 => Self::Shed { instrument: InstrumentId(r.u16()?), on: r.u8()? != 0 },
             _ => return None,
         })
     }
@@ -325,6 +340,8 @@ pub struct InstrumentNews {
     pub open: bool,
     /// It is paused: its book is not kept up.
     pub paused: bool,
+    /// It was given up under pressure, which is a pause, too.
+    pub shed: bool,
 }
 
 /// A book's part of it: signal → book.
@@ -336,6 +353,8 @@ pub struct BookOrder {
     pub tick: i64,
     /// Start over (false), or stand still until told otherwise (true).
     pub paused: bool,
+    /// It stands still because it was given up under pressure.
+    pub shed: bool,
 }
 
 #[cfg(test)]

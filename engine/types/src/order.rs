@@ -176,6 +176,8 @@ raw_enum! {
         ReduceOnly = 47 => "reduce_only",
         /// The trigger is missing, off its steps or bounds, or was reached already.
         Trigger = 48 => "trigger",
+        /// The instrument is of low priority and was given up under pressure, until it eases.
+        Shed = 49 => "shed",
     }
 }
 

@@ -78,6 +78,11 @@ impl CaptureTx {
         true
     }
 
+    /// A frame of `len` bytes that nobody has the time to capture: counted as lost.
+    pub fn skip(&mut self, head: &FrameHead, len: usize) {
+        self.lose(head, len);
+    }
+
     /// Frames captured so far.
     #[must_use]
     pub const fn frames(&self) -> u64 {

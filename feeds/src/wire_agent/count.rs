@@ -59,6 +59,8 @@ counts! {
     RttNs = "rtt_ns",
     /// Free slots (gauge).
     SlotsFree = "slots_free",
+    /// Age of the oldest message that the parser has not given back, microseconds (gauge).
+    BacklogUs = "backlog_us",
     /// Messages that no slot can hold.
     Oversize = "oversize",
     /// Connections that did not open.

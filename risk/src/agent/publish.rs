@@ -6,7 +6,8 @@ use crate::counters::{
     BREAKER_CAUSES, BREAKER_GLOBAL, BREAKERS_ALL, BREAKERS_HALF_OPEN, BREAKERS_OPEN,
     BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCE, DRAWDOWN,
     DRIFT, DRIFTED, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS, FOREIGN, FUNDINGS, LATCHED, LIMITS,
-    LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SUSPECTS, UNKNOWN, UNVALUED,
+    LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SHED, SUSPECTS, UNKNOWN,
+    UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::latch::LatchKind;
@@ -60,6 +61,7 @@ impl RiskAgent {
         }
         self.counters.set(SUSPECTS, self.core.suspects() as u64);
         self.counters.set(DRIFTED, self.core.drifted() as u64);
+        self.counters.set(SHED, self.core.shed() as u64);
         if let Some(d) = self.core.difference() {
             let halves = |v: i128| [v as u64, (v >> 64) as u64];
             let [[ours_low, ours_high], [theirs_low, theirs_high]] = [d.ours, d.theirs].map(halves);

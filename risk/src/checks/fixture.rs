@@ -61,6 +61,8 @@ pub struct Fixture {
     /// New rules wait for resting orders to be gone.
     pub changing: bool,
     pub paused: bool,
+    /// It is given up under pressure.
+    pub shed: bool,
 }
 
 pub fn intent() -> OrderIntent {
@@ -140,6 +142,7 @@ impl Default for Fixture {
             statistics_mark: true,
             changing: false,
             paused: false,
+            shed: false,
         }
     }
 }
@@ -160,6 +163,7 @@ impl Fixture {
         if self.paused {
             changes.pause(self.instrument.id, Some(PauseReason::Unlisted));
         }
+        changes.set_shed(self.instrument.id, self.shed);
         changes
     }
 

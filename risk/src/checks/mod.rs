@@ -51,6 +51,7 @@ pub mod rate;
 pub mod reduce_only;
 pub mod self_trade;
 pub mod session;
+pub mod shed;
 pub mod shortfall;
 pub mod size;
 pub mod stop;

@@ -85,6 +85,12 @@ impl RiskCore {
         self.changes.drifted()
     }
 
+    /// Instruments that are given up under pressure.
+    #[must_use]
+    pub fn shed(&self) -> usize {
+        self.changes.shed()
+    }
+
     /// Keeps what the assets of `msg` hold now.
     pub(super) fn follow_balances(&mut self, msg: &ExecMsg) {
         match *msg {

@@ -135,7 +135,9 @@ impl Draw {
     /// An instrument's rules change, mostly back to those of `plain`, or it is paused.
     pub fn news(&mut self, plain: &Instrument) -> RiskCommand {
         let instrument = plain.id;
-        match self.below(8) {
+        match self.below(10) {
+            8 => RiskCommand::Shed { instrument, on: true },
+            9 => RiskCommand::Shed { instrument, on: false },
             0 => RiskCommand::Pause { instrument, why: PauseReason::Unlisted },
             1..=3 => RiskCommand::Resume { instrument },
             4 => RiskCommand::Rules { rules: self.rules(plain), resync: self.one_in(2) },

@@ -10,6 +10,7 @@ pub struct Closing {
     waits: Option<InstrumentRules>,
     closed: bool,
     paused: bool,
+    pub shed: bool,
 }
 
 impl Closing {
@@ -27,6 +28,7 @@ impl Closing {
             }
             RiskCommand::Pause { .. } => self.paused = true,
             RiskCommand::Resume { .. } => self.paused = false,
+            RiskCommand::Shed { on, .. } => self.shed = *on,
             _ => {}
         }
     }

@@ -67,7 +67,12 @@ impl NaiveGate {
             _ => true,
         };
         ensure(reduces || increases, RefuseReason::Mode)?;
-        if reduces { Ok(()) } else { self.breakers.judge(intent, self.now) }
+        if reduces {
+            return Ok(());
+        }
+        self.breakers.judge(intent, self.now)?;
+        let closing = self.closings.get(intent.instrument.index());
+        ensure(closing.is_none_or(|c| !c.shed), RefuseReason::Shed)
     }
 
     /// What the control word allows.

@@ -96,6 +96,7 @@ pub(crate) const fn by_gate(reason: RefuseReason) -> Blame {
         | R::NotTradable
         | R::InstrumentChanging
         | R::InstrumentPaused
+        | R::Shed
         | R::BreakerInstrument
         | R::Unknown
         | R::Position

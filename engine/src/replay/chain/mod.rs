@@ -144,6 +144,7 @@ impl Chain {
         let shards = read_rows(&chain.shards, risk.table.all().len(), wires)?;
         let control = Control::new();
         let parts = Parts {
+            low_priority: &[],
             venues: &venues,
             table: &risk.table,
             shards: &shards,
