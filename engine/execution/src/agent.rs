@@ -1,42 +1,44 @@
 //! The execution agent: approved orders out, the venue's word in.
 //!
-//! Order of a turn: reports that wait for room leave first; then the venue's messages; then
-//! approved orders, as far as the journal has their records; then what the clock asks for.
-//! An input is taken only when the reports of the one before have left.
+//! Order of a turn: reports that wait for room leave first; then approved orders, as far as the
+//! journal has their records, so that none waits for a system call of hearing; then the venue's
+//! messages; then what the clock asks for. An input is taken only when the reports of the one
+//! before have left.
 
 use std::collections::VecDeque;
 
 use bot4_lanes::{
-    Agent, Control, Counters, Fault, Histogram, Journaled, LogTx, Metrics, Phase, Probe, Rx, Tx,
+    Agent, Control, Counters, Fault, Histogram, Journaled, LogTx, Metrics, Probe, Rx, Tx,
 };
 use bot4_types::limits::VENUES_MAX;
 use bot4_types::log::{Body, LogEntry, LogKind};
 use bot4_types::{
-    ApprovedOrder, Cause, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId,
-    OrderIntent, Qty, RunEpoch, SentRecord, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
+    ApprovedOrder, DoneReason, ExecMsg, InstrumentTable, Nanos, OrderAction, OrderId, Qty,
+    RunEpoch, Slot, Stage, VenueId, Wall, limits, trail::STAGES,
 };
 use bot4_venues::limits::{RateBudget, RateLimits};
-use bot4_venues::place::Place;
 use bot4_wire::{Connector, Endpoint, WsConfig};
 
 use crate::courier::Courier;
 use crate::desk::{Desk, Outcome, Question};
 use crate::desk_input::DeskInput;
 use crate::foreign::Declared;
-use crate::gateway::{Act, Fact, Gateway, Named};
-use crate::link::{LEGS_MAX, Link, SessionState};
+use crate::gateway::{Fact, Gateway};
+use crate::link::{LEGS_MAX, Link};
 use crate::requester::Requester;
-use crate::requests::Purpose;
 use crate::venue_clock::VenueClock;
 
 mod amend;
 mod by_request;
 mod clock;
 mod compare;
+mod leaving;
 mod told;
 mod under_way;
 
 pub use compare::COMPARE_EVERY;
+
+use leaving::Departing;
 
 /// Names of the agent's counters and gauges.
 pub const COUNTERS: &[&str] = &[
@@ -168,6 +170,8 @@ pub struct ExecutionAgent {
     pub(crate) counters: Counters,
     pub(crate) latencies: Latencies,
     pub(crate) waiting: VecDeque<ApprovedOrder>,
+    /// Written and not handed to the kernel yet; empty between turns.
+    departing: Vec<Departing>,
     /// One for each connection: a message may come in parts, and another connection's between.
     pub(crate) buffers: [Slot; LEGS_MAX],
     pub(crate) facts: Vec<Fact>,
@@ -246,6 +250,7 @@ impl ExecutionAgent {
                 ack: metrics.histogram(ACK_TAGS[venue.index()]),
             },
             waiting: VecDeque::with_capacity(WAITING_MAX),
+            departing: Vec::with_capacity(BATCH),
             buffers: [Slot::empty(), Slot::empty()],
             facts: Vec::with_capacity(FACTS),
             questions: Vec::with_capacity(BATCH),
@@ -366,161 +371,20 @@ impl ExecutionAgent {
     fn take_approved(&mut self, now: Nanos, probe: &Probe) -> usize {
         let mut done = 0;
         while done < BATCH && self.waiting.len() < WAITING_MAX && self.desk.has_room() {
-            if self.ports.log.room() < ORDER_RECORDS {
+            if self.ports.log.room() < ORDER_RECORDS * (1 + self.departing.len()) {
                 break;
             }
             let Some(approved) = self.ports.approved.pop() else { break };
             done += 1;
             let outcome = self.feed(DeskInput::Take(*approved.intent()), now);
             match (approved.intent().action, outcome) {
-                (OrderAction::Cancel, _) => self.cancel(&approved, now, probe),
+                (OrderAction::Cancel, _) => self.cancel(&approved, now),
                 (OrderAction::Place, Outcome::Refused) => self.counters.add(NOT_SENT, 1),
                 (OrderAction::Place | OrderAction::Amend, _) => self.waiting.push_back(approved),
             }
         }
+        self.depart(now, probe);
         done
-    }
-
-    /// Sends waiting orders whose approval is in the journal.
-    fn send_waiting(&mut self, now: Nanos, probe: &Probe) -> usize {
-        let mut done = 0;
-        let journaled = self.ports.journaled.get(self.ports.risk_lane);
-        while done < BATCH && self.desk.outbox().len() < BATCH {
-            let Some(approved) = self.waiting.front().copied() else { break };
-            let intent = *approved.intent();
-            let reason = self.reason_not_to_send(&intent, now);
-            // No record, no trade: neither of the approval nor of the send.
-            let recorded = approved.record() <= journaled && self.ports.log.room() >= ORDER_RECORDS;
-            // Until it expires, one waits for a connection as it waits for the journal.
-            let carried = self.link.has_line(&Purpose::Place(intent.order));
-            if reason.is_none() && !(recorded && carried) {
-                break;
-            }
-            self.waiting.pop_front();
-            done += 1;
-            match (intent.action, reason) {
-                (OrderAction::Amend, Some(reason)) => self.amend_not_sent(&intent, now, reason),
-                (OrderAction::Amend, None) => self.amend(&intent, now, probe),
-                (_, Some(reason)) => {
-                    self.counters.add(NOT_SENT, 1);
-                    self.not_sent(intent.order, now, reason);
-                }
-                (_, None) => self.place(&intent, now, probe),
-            }
-        }
-        done
-    }
-
-    /// The kill word is read here a second time, right before encoding.
-    fn reason_not_to_send(&mut self, intent: &OrderIntent, now: Nanos) -> Option<DoneReason> {
-        match self.ports.control.phase() {
-            Phase::Run => {}
-            // Risk lets nothing of the operator pass then that does not reduce; a child of a parent
-            // that was approved before may increase.
-            Phase::Flatten
-                if intent.cause == Cause::Operator
-                    && intent.parent == bot4_types::ParentId::NONE => {}
-            _ => return Some(DoneReason::Killed),
-        }
-        if now >= intent.expires {
-            return Some(DoneReason::Expired);
-        }
-        // A pause that the venue asks for is one of new orders.
-        let ready = match intent.action {
-            OrderAction::Amend => self.link.is_ready(),
-            _ => self.takes_orders(now),
-        };
-        (!ready).then_some(DoneReason::NoSession)
-    }
-
-    fn place(&mut self, intent: &OrderIntent, now: Nanos, probe: &Probe) {
-        let now_ms = self.wall.unix_ms(now);
-        let Some(instrument) = self.table.get(intent.instrument).copied() else {
-            return self.not_sent(intent.order, now, DoneReason::Other);
-        };
-        let Some(client) = self.desk.order(intent.order).map(|o| o.client) else { return };
-        if !self.gateway.takes(intent.kind) {
-            self.counters.add(NOT_SENT, 1);
-            return self.not_sent(intent.order, now, DoneReason::Unsupported);
-        }
-        let allowed = self.budget.try_take(now_ms, self.gateway.cost_place())
-            && self.gateway.permits(&Act::Place(&instrument), now_ms);
-        if !allowed {
-            self.counters.add(NOT_SENT, 1);
-            return self.not_sent(intent.order, now, DoneReason::NoBudget);
-        }
-        let begun = probe.stamp();
-        self.link.out.clear();
-        let id = self.link.requests.next_id();
-        let order = Place::of(id, &instrument, client, intent, now_ms);
-        self.gateway.place(&order, &mut self.link.out);
-        let encoded = probe.stamp();
-        if !self.link.send(Purpose::Place(intent.order), now, || probe.stamp()) {
-            self.gateway.not_placed(&client);
-            self.counters.add(NOT_SENT, 1);
-            return self.not_sent(intent.order, now, DoneReason::NoSession);
-        }
-        let handed = probe.stamp();
-        self.record_latency(intent, handed);
-        self.counters.add(ORDERS_SENT, 1);
-        if self.ports.log.room() > 0 {
-            let sent = SentRecord { order: intent.order, client, begun, encoded, handed };
-            let _ = self.ports.log.push(LogEntry::new(LogKind::Sent, now, |w| sent.write(w)));
-        }
-        self.feed(DeskInput::Sent(intent.order, self.deadline_ms(now_ms)), now);
-    }
-
-    /// Until when, by its own clock, the venue takes what carries this time. Unix ms.
-    fn deadline_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add((self.gateway.window().0 / 1_000_000) as i64)
-    }
-
-    fn record_latency(&self, intent: &OrderIntent, stamp: Nanos) {
-        let mut trail = intent.trail;
-        trail.mark(Stage::OrderEncode, stamp);
-        if intent.cause != Cause::Market {
-            self.latencies.other_to_trade.record(trail.total());
-            return;
-        }
-        for stage in Stage::ALL {
-            self.latencies.stages[stage as usize].record(trail.span(stage));
-        }
-        self.latencies.tick_to_trade.record(trail.total());
-    }
-
-    fn cancel(&mut self, approved: &ApprovedOrder, now: Nanos, probe: &Probe) {
-        let id = approved.intent().order;
-        self.drop_waiting_amends(Some(id), now, DoneReason::None);
-        if let Some(at) = self.waiting.iter().position(|w| w.intent().order == id) {
-            self.waiting.remove(at);
-            return self.not_sent(id, now, DoneReason::None);
-        }
-        // Before the session is logged on the venue would refuse; the router asks again.
-        if !matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
-            return;
-        }
-        let now_ms = self.wall.unix_ms(now);
-        let Some(order) = self.desk.order(id) else { return };
-        let (instrument, venue_order, client) = (order.instrument, order.venue_order, order.client);
-        if order.state.is_terminal() || order.closing.is_some() {
-            return;
-        }
-        let Some(instrument) = self.table.get(instrument).copied() else { return };
-        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_cancel()) {
-            return;
-        }
-        self.link.out.clear();
-        let named = Named { instrument: &instrument, venue_order, client };
-        let request = self.link.requests.next_id();
-        self.gateway.permits(&Act::Cancel(&named), now_ms);
-        self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
-        if self.link.out.is_empty() {
-            return;
-        }
-        if self.link.send(Purpose::Cancel(id), now, || probe.stamp()) {
-            self.counters.add(CANCELS_SENT, 1);
-            self.feed(DeskInput::CancelSent(id), now);
-        }
     }
 }
 
@@ -541,15 +405,19 @@ impl Agent for ExecutionAgent {
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         self.halted(now)?;
         let mut done = self.deliver(now);
-        done += self.hear(now, probe)?;
         if self.desk.has_room() {
             done += self.take_approved(now, probe);
             done += self.send_waiting(now, probe);
+            done += self.deliver(now);
+        }
+        done += self.hear(now, probe)?;
+        done += self.deliver(now);
+        if self.desk.has_room() {
             self.look_at_clock(now, probe);
+            done += self.deliver(now);
         } else {
             probe.note_backpressure();
         }
-        done += self.deliver(now);
         Ok(done)
     }
 

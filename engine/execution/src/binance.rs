@@ -46,7 +46,7 @@ impl BinanceGateway {
     /// A gateway with these credentials for the instruments of `table` in run `epoch`.
     #[must_use]
     pub fn new(credentials: Credentials, table: &InstrumentTable, epoch: RunEpoch) -> Self {
-        let encoder = Encoder::new(credentials, None);
+        let encoder = Encoder::new(credentials, None).prepared_for(table);
         Self { encoder, decoder: ApiDecoder::new(table), epoch, apart: false }
     }
 

@@ -96,6 +96,8 @@ pub struct Link {
     connects: ConnectBudget,
     /// Unanswered requests.
     pub requests: Requests,
+    /// The newest of them that wait for [`depart`](Self::depart).
+    queued: usize,
     /// The request being written.
     pub out: Vec<u8>,
     /// What recovery still has to ask, the next one last.
@@ -144,6 +146,7 @@ impl Link {
             backoff: Backoff::new(seed),
             connects: ConnectBudget::new(CONNECTS_MAX, CONNECT_WINDOW),
             requests: Requests::new(REQUESTS_MAX),
+            queued: 0,
             out: Vec::with_capacity(REQUEST_LEN),
             to_ask: Vec::with_capacity(STEPS_MAX),
             recovery_asked: false,
@@ -288,6 +291,7 @@ impl Link {
             (leg.conn, leg.open) = (None, false);
         }
         self.requests.clear();
+        self.queued = 0;
         self.to_ask.clear();
         self.recovery_asked = false;
         self.clock_asked = false;
@@ -307,6 +311,16 @@ impl Link {
     /// connection that breaks while it sends counts as sent: bytes may have left, and the next
     /// [`poll`](Self::poll) finds it broken.
     pub fn send(&mut self, purpose: Purpose, now: Nanos, stamp: impl Fn() -> Nanos) -> bool {
+        let taken = self.queue(purpose, now);
+        if taken {
+            self.depart(stamp);
+        }
+        taken
+    }
+
+    /// As [`send`](Self::send), but what goes by a WebSocket leaves with [`depart`](Self::depart),
+    /// together with what was queued before it.
+    pub fn queue(&mut self, purpose: Purpose, now: Nanos) -> bool {
         if !self.requests.has_room() {
             return false;
         }
@@ -314,7 +328,7 @@ impl Link {
             Purpose::Logon(way) => way,
             _ => (self.route)(&purpose),
         };
-        let sent = match (way, &mut self.requester) {
+        let taken = match (way, &mut self.requester) {
             (Way::Orders | Way::Rest, Some(requester)) => {
                 requester.send(self.requests.next_id(), &self.out, &purpose, now)
             }
@@ -325,15 +339,34 @@ impl Link {
             _ => {
                 let leg = self.legs.iter_mut().find(|leg| leg.way == way);
                 let Some(conn) = leg.and_then(|leg| leg.conn.as_mut()) else { return false };
-                let sent = conn.send_text(now, &self.out);
-                self.counts.partial_sends += u64::from(conn.pending_out() > 0);
-                !matches!(sent, Err(ConnError::NotOpen | ConnError::OutFull))
+                conn.queue_text(&self.out).is_ok()
             }
         };
-        if sent {
-            self.requests.sent(purpose, now, stamp());
+        if taken {
+            self.requests.sent(purpose, now, now);
+            self.queued += 1;
         }
-        sent
+        taken
+    }
+
+    /// Hands to the kernel what was queued, and stamps it. A connection that breaks meanwhile is
+    /// found broken by the next [`poll`](Self::poll).
+    pub fn depart(&mut self, stamp: impl Fn() -> Nanos) -> Nanos {
+        for conn in self.legs.iter_mut().filter_map(|leg| leg.conn.as_mut()) {
+            if conn.pending_out() > 0 {
+                let _ = conn.send_queued();
+                self.counts.partial_sends += u64::from(conn.pending_out() > 0);
+            }
+        }
+        let stamp = stamp();
+        self.requests.stamp_newest(core::mem::take(&mut self.queued), stamp);
+        stamp
+    }
+
+    /// Orders that are queued leave together; else each leaves by itself.
+    #[must_use]
+    pub const fn gathers(&self) -> bool {
+        self.requester.is_none()
     }
 }
 

@@ -93,6 +93,11 @@ impl Requests {
         self.next_id += 1;
     }
 
+    /// Stamps the hand-over of the newest `n` requests, which waited for each other.
+    pub fn stamp_newest(&mut self, n: usize, stamp: Nanos) {
+        self.pending.iter_mut().rev().take(n).for_each(|p| p.stamp = stamp);
+    }
+
     /// Takes the request that is answered; `None` for an unknown id.
     pub fn answered(&mut self, id: u64) -> Option<Pending> {
         let at = self.pending.binary_search_by_key(&id, |p| p.id).ok()?;

@@ -291,3 +291,55 @@ fn silence_in_any_state_of_the_session_ends_in_a_new_one() {
         assert!(rig.venue.accepted >= 3, "{mute}");
     }
 }
+
+/// More than a turn takes, one of them without its record: those before it leave, each once, in
+/// the order of approval; those behind it wait.
+#[test]
+fn orders_approved_together_leave_together_each_once() {
+    for seed in 0..10 {
+        let mut rig = Rig::ready(seed);
+        for order in 1..=50 {
+            rig.approve(order, if order == 45 { 2_000 } else { order });
+        }
+        rig.run_ms(300);
+        let asked = |rig: &Rig| -> Vec<String> {
+            let asks = rig.venue.asked_for("order.place").into_iter();
+            asks.map(|a| a.params["newClientOrderId"].as_str().expect("an id").to_owned()).collect()
+        };
+        assert_eq!(asked(&rig), (1..45).map(rig::client).collect::<Vec<_>>(), "seed {seed}");
+        rig.journaled.publish(0, 2_000);
+        rig.run_ms(300);
+        assert_eq!(asked(&rig), (1..=50).map(rig::client).collect::<Vec<_>>(), "seed {seed}");
+        for order in 1..=50 {
+            assert_eq!(rig.story(order), ["sent sent 0"], "seed {seed}");
+        }
+        let sent = rig.log.iter().filter(|e| e.kind == LogKind::Sent as u8).count();
+        assert_eq!((sent, rig.counter("orders_sent")), (50, 50));
+    }
+}
+
+/// What was approved first leaves first, whatever it is.
+#[test]
+fn an_amend_between_orders_keeps_its_place() {
+    let mut rig = Rig::ready(12);
+    rig.live(1, 71);
+    let before = rig.venue.asked.len();
+    rig.approve(2, 1);
+    rig.approve_amend(1, 100, 5);
+    rig.approve(3, 1);
+    rig.approve_cancel(1);
+    rig.placed(3);
+    rig.run_ms(50);
+    let methods: Vec<_> = rig.venue.asked[before..].iter().map(|a| a.method.as_str()).collect();
+    // The cancel goes first: it makes the amend that waits void.
+    assert_eq!(methods, ["order.cancel", "order.place", "order.place"]);
+    rig.approve(4, 1);
+    rig.live(5, 75);
+    let before = rig.venue.asked.len();
+    rig.approve(6, 1);
+    rig.approve_amend(5, 100, 5);
+    rig.approve(7, 1);
+    rig.placed(7);
+    let methods: Vec<_> = rig.venue.asked[before..].iter().map(|a| a.method.as_str()).collect();
+    assert_eq!(methods, ["order.place", "order.amend.keepPriority", "order.place"]);
+}

@@ -194,7 +194,10 @@ impl JournalAgent {
 
     fn turn(&mut self, now: Nanos) -> Result<usize, JournalError> {
         let appended = self.append_all(now)?;
-        let handled = self.writer.turn(now)?;
+        let handled = match appended {
+            0 => self.writer.quiet_turn(now)?,
+            _ => self.writer.turn(now)?,
+        };
         if appended + handled > 0 {
             self.show();
         }

@@ -31,6 +31,9 @@ use crate::store::{Area, DirStore, Done, Flush, Job, Jobs, Prepared, Store};
 
 /// Records may stay unsynced this long.
 pub const SYNC_NS_MAX: u64 = 5_000_000;
+/// In a turn without records the sync is asked for this early: waking the helper is a system call,
+/// and in a turn with records an order waits for it.
+const SYNC_NS_QUIET: u64 = SYNC_NS_MAX / 10 * 9;
 /// And this many bytes of them.
 pub const SYNC_BYTES_MAX: u64 = 1024 * 1024;
 /// A single turn counts at most this much towards a stall: a lane that was itself suspended must
@@ -288,6 +291,19 @@ impl JournalWriter {
     /// # Errors
     /// When a helper is gone. What the disk does wrong is [`trouble`](Self::trouble).
     pub fn turn(&mut self, now: Nanos) -> Result<usize, JournalError> {
+        self.turn_by(now, SYNC_NS_MAX)
+    }
+
+    /// The same in a turn in which nothing was appended, so that no order waits for the helper's
+    /// wake-up: a sync that is due soon is asked for.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn quiet_turn(&mut self, now: Nanos) -> Result<usize, JournalError> {
+        self.turn_by(now, SYNC_NS_QUIET)
+    }
+
+    fn turn_by(&mut self, now: Nanos, window_ns: u64) -> Result<usize, JournalError> {
         let mut done = 0;
         while let Some(answer) = self.syncs.poll() {
             self.handle(answer, Some(now))?;
@@ -305,7 +321,7 @@ impl JournalWriter {
         } else {
             self.disk_patience.reset();
         }
-        Ok(done + usize::from(self.sync_when_due(now)?))
+        Ok(done + usize::from(self.sync_when_due(now, window_ns)?))
     }
 
     /// Why new risk must stop, if it must. Once set it stays.
@@ -433,11 +449,11 @@ impl JournalWriter {
     }
 
     /// Asks for a sync when the window is over and none is on its way.
-    fn sync_when_due(&mut self, now: Nanos) -> Result<bool, JournalError> {
+    fn sync_when_due(&mut self, now: Nanos, window_ns: u64) -> Result<bool, JournalError> {
         let (Some(since), None) = (self.unsynced_since, self.sync_asked) else {
             return Ok(false);
         };
-        let due = self.unsynced_bytes >= SYNC_BYTES_MAX || now.since(since).0 >= SYNC_NS_MAX;
+        let due = self.unsynced_bytes >= SYNC_BYTES_MAX || now.since(since).0 >= window_ns;
         let Some(current) = self.current.as_mut().filter(|_| due && self.syncs.has_room()) else {
             return Ok(false);
         };

@@ -315,6 +315,16 @@ impl WsConnection {
     /// [`pending_out`]: Self::pending_out
     pub fn send_text(&mut self, now: Nanos, text: &[u8]) -> Result<(), ConnError> {
         let _ = now;
+        self.queue_text(text)?;
+        self.send_queued()
+    }
+
+    /// Takes a text message that leaves with [`send_queued`](Self::send_queued), or with the next
+    /// message or turn: several that are queued leave in one TLS record and one system call.
+    ///
+    /// # Errors
+    /// [`ConnError::NotOpen`] and [`ConnError::OutFull`]; nothing was taken then.
+    pub fn queue_text(&mut self, text: &[u8]) -> Result<(), ConnError> {
         if self.state != ConnState::Open {
             return Err(ConnError::NotOpen);
         }
@@ -323,6 +333,14 @@ impl WsConnection {
         }
         self.writer.write(Opcode::Text, text, &mut self.out);
         self.counters.sent += 1;
+        Ok(())
+    }
+
+    /// Sends what was queued, or keeps what the kernel does not take.
+    ///
+    /// # Errors
+    /// Final ones: bytes may have left.
+    pub fn send_queued(&mut self) -> Result<(), ConnError> {
         let result = self.send_pending();
         if result.is_err() {
             self.end();

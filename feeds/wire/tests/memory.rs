@@ -276,3 +276,27 @@ fn a_server_that_never_answers_times_out() {
     assert_eq!(error, ConnError::OpenTimeout);
     assert!(rig.now <= Nanos(5_001 * MS));
 }
+
+/// What is queued waits for the word, and leaves whole and in order with it.
+#[test]
+fn queued_messages_leave_together_and_in_order() {
+    for seed in 0..20 {
+        let mut rig = Rig::open(seed);
+        let texts: Vec<String> = (0..40).map(|n| format!("{n} {}", "x".repeat(n * 9))).collect();
+        for text in &texts {
+            rig.client.queue_text(text.as_bytes()).expect("open");
+        }
+        let queued = rig.client.pending_out();
+        assert!(queued > texts.iter().map(String::len).sum(), "seed {seed}: {queued}");
+        rig.client.send_queued().expect("works");
+        for _ in 0..2_000 {
+            rig.turn().expect("works");
+        }
+        assert_eq!(rig.client.pending_out(), 0);
+        let got = rig.server.received.drain(..).filter(Message::is_text);
+        let got: Vec<String> = got.map(|m| m.into_text().expect("text").to_string()).collect();
+        assert_eq!(got, texts, "seed {seed}");
+        rig.client.close(rig.now);
+        assert_eq!(rig.client.queue_text(b"late"), Err(ConnError::NotOpen));
+    }
+}

@@ -20,6 +20,7 @@ mod known;
 pub mod market;
 mod market_json;
 pub mod orders;
+mod prepared;
 pub mod private;
 mod private_json;
 pub mod sign;

@@ -13,8 +13,9 @@
 //! Allocation: none once the buffers have grown to the longest request (about 600 bytes).
 
 use bot4_types::text::{UNITS_TEXT_MAX, write_units};
-use bot4_types::{ClientId, Instrument, OrderKind, Side, Symbol, Tif};
+use bot4_types::{ClientId, Instrument, InstrumentTable, OrderKind, Side, Symbol, Tif};
 
+use super::prepared::Prepared;
 use super::sign::Credentials;
 use crate::place::Place;
 
@@ -85,6 +86,7 @@ pub struct Encoder {
     recv_window_ms: u32,
     self_trade: Option<SelfTradeMode>,
     payload: Vec<u8>,
+    prepared: Prepared,
 }
 
 impl Encoder {
@@ -96,7 +98,19 @@ impl Encoder {
             recv_window_ms: RECV_WINDOW_MS,
             self_trade,
             payload: Vec::with_capacity(REQUEST_LEN_MAX),
+            prepared: Prepared::default(),
         }
+    }
+
+    /// The encoder with the text of new orders of these instruments prepared, where requests need
+    /// no signature.
+    #[must_use]
+    pub fn prepared_for(mut self, table: &InstrumentTable) -> Self {
+        if self.needs_logon() {
+            let prepared = Prepared::of(table, |order, out| self.place_unprepared(order, out));
+            self.prepared = prepared;
+        }
+        self
     }
 
     /// The session must be opened by [`Encoder::logon`] before other requests; otherwise every
@@ -136,6 +150,13 @@ impl Encoder {
 
     /// `order.place`.
     pub fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
+        if !self.prepared.write(order, out) {
+            self.place_unprepared(order, out);
+        }
+    }
+
+    /// `order.place`, piece by piece.
+    fn place_unprepared(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         let i = order.instrument;
         let self_trade = self.self_trade;
         let mut r = self.request(order.id, b"order.place", Signing::BySession, out);

@@ -225,4 +225,51 @@ proptest! {
         prop_assert_eq!(again, Ok(units));
         prop_assert!(!short.contains(&b'.') || !short.ends_with(b"0") && !short.ends_with(b"."));
     }
+
+    /// Every kind of order, numbers of every length, a symbol that must be escaped, and one that
+    /// the encoder was not prepared for: the prepared text is what the general encoder writes.
+    #[test]
+    fn prepared_orders_are_the_general_ones(
+        ids in (any::<u64>(), 0u64..1 << 40, any::<u32>()), buys in any::<bool>(), known in 0u16..4,
+        kind in 0u8..7, tif in 0u8..4, price in number(), qty in number(), trigger in number(),
+        decimals in (0u8..=18, 0u8..=18), now_ms in prop_oneof![number(), Just(NOW), -5i64..5],
+        signs in any::<bool>(),
+    ) {
+        let names = ["BTCUSDT", "\"q\\\"", "A"];
+        let mut table = InstrumentTable::new();
+        for (id, name) in names.iter().enumerate() {
+            let bare = Instrument::bare(InstrumentId(id as u16), symbol(name), 8);
+            table.push(bare).expect("room");
+        }
+        let name = names.get(usize::from(known)).copied().unwrap_or("NEW");
+        let instrument = Instrument {
+            price_decimals: decimals.0,
+            qty_decimals: decimals.1,
+            ..Instrument::bare(InstrumentId(known % 3), symbol(name), 8)
+        };
+        let (id, order, epoch) = ids;
+        let place = Place {
+            id,
+            instrument: &instrument,
+            client: ClientId::new(RunEpoch(epoch), OrderId(order)),
+            side: if buys { Side::Buy } else { Side::Sell },
+            kind: OrderKind::from_raw(kind).expect("known"),
+            tif: Tif::from_raw(tif).expect("known"),
+            price,
+            trigger,
+            qty,
+            now_ms,
+        };
+        let general = || if signs { signed_each() } else { by_session() };
+        let mut prepared = general().prepared_for(&table);
+        let text = written(|out| prepared.place(&place, out));
+        prop_assert_eq!(text, written(|out| general().place(&place, out)));
+        let plain = !signs && known < 3 && !place.kind.is_triggered();
+        prop_assert_eq!(prepared.prepared.write(&place, &mut Vec::new()), plain);
+    }
+}
+
+/// Numbers of every length, both signs.
+fn number() -> impl Strategy<Value = i64> {
+    (any::<i64>(), 0u32..64).prop_map(|(n, shift)| n >> shift)
 }

@@ -283,7 +283,7 @@ impl Stream for TlsStream {
 
     fn flush(&mut self) -> Result<bool, StreamError> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(&mut self.socket) {
+            match self.tls.write_tls(&mut OneRecord(&self.socket)) {
                 Ok(0) => return Err(StreamError::Io(io::ErrorKind::WriteZero)),
                 Ok(_) => {}
                 Err(error) if would_block(&error) => return Ok(false),
@@ -321,6 +321,29 @@ impl Stream for TlsStream {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Where rustls writes: it offers a list of records, of which there is one as a rule, and `send` of
+/// one piece is the shorter way through the kernel.
+struct OneRecord<'a>(&'a TcpStream);
+
+impl Write for OneRecord<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut socket = self.0;
+        socket.write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let mut socket = self.0;
+        match pieces {
+            [one] => socket.write(one),
+            several => socket.write_vectored(several),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
