@@ -12,6 +12,7 @@
 //! it ends by itself and nothing piles up. On request some of them take, so that there are fills.
 
 mod agent;
+pub mod floor;
 pub mod site;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ use bot4_lanes::{Agent, Clock, Control, Journaled, Lane, LaneSpec, LogTx, Metric
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::limits::RATE_MAX;
 use bot4_risk::{EquityStart, RiskAgent, RiskConfig, RiskLimits, RiskPorts, Scopes};
+use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{ControlMode, Nanos, RunEpoch};
 use bot4_wire::{Connector, Endpoint, TcpConnector, TlsRoots, WsConfig};
 use hdrhistogram::Histogram;
@@ -55,15 +57,23 @@ pub struct Load {
     pub per_second: u32,
     /// How many.
     pub orders: u64,
+    /// So many are due at the same moment, as when a maker quotes anew; the rate stays.
+    pub burst: u32,
     /// One order in so many takes what rests at the touch, on both sides in turn; 0: none does.
     pub taking: u64,
 }
 
 impl Load {
-    /// Nanoseconds between two orders.
+    /// Nanoseconds between two bursts.
     #[must_use]
     pub const fn pace_ns(self) -> u64 {
-        1_000_000_000 / self.per_second as u64
+        1_000_000_000 * self.burst as u64 / self.per_second as u64
+    }
+
+    /// Nanoseconds from the first to the last order.
+    #[must_use]
+    pub const fn length_ns(self) -> u64 {
+        1_000_000_000 / self.per_second as u64 * self.orders
     }
 }
 
@@ -88,6 +98,8 @@ pub struct Ended {
     pub risk: Box<RiskAgent>,
     /// Orders that left.
     pub sent: u64,
+    /// Answers to them that were read.
+    pub acks: u64,
     /// Intents that risk refused, and approved orders that execution did not send.
     pub refused: u64,
     /// Orders that have not ended.
@@ -134,10 +146,11 @@ pub fn play(site: &Site, load: Load, epoch: u32, cpu: Option<usize>) -> Result<E
     };
     let thread = Lane::new(spec, clock.clone(), control, &metrics).spawn()?;
     let gone = metrics.find("execution", "orders_sent");
-    let refused = [metrics.find("risk", "refused"), metrics.find("execution", "not_sent")];
+    let refused = [metrics.find("risk", "intents_refused"), metrics.find("execution", "not_sent")];
     let refusals = || refused.iter().map(bot4_lanes::Total::value).sum::<u64>();
-    let (open, made) = (metrics.find("execution", "orders_open"), metrics.find("risk", "checked"));
-    let most = PATIENCE + Duration::from_nanos(load.pace_ns() * load.orders);
+    let (open, made) =
+        (metrics.find("execution", "orders_open"), metrics.find("risk", "intents_checked"));
+    let most = PATIENCE + Duration::from_nanos(load.length_ns());
     let (mut waited, mut sealed, mut began) = (Duration::ZERO, false, clock.now());
     while waited < most && gone.value() + refusals() < load.orders {
         std::thread::park_timeout(STEP);
@@ -170,6 +183,7 @@ pub fn play(site: &Site, load: Load, epoch: u32, cpu: Option<usize>) -> Result<E
     Ok(Ended {
         round: Round { total: of("tick_to_trade"), risk: of("risk"), encode: of("order_encode") },
         sent: gone.value(),
+        acks: of("ack").len(),
         refused: refusals(),
         open: open.value(),
         duplicates: risk.duplicates_dropped(),
@@ -278,7 +292,7 @@ fn execution(
     Ok(ExecutionAgent::new(config, ports, gateway, connector, metrics))
 }
 
-/// Every check is on; rates are wide, for the load is the bench's own.
+/// Every check is on; rates and open orders are wide, for the load is the bench's own.
 fn config(site: &Site) -> RiskConfig {
     let limits = RiskLimits {
         strategy_orders_per_s: RATE_MAX,
@@ -288,6 +302,8 @@ fn config(site: &Site) -> RiskConfig {
         weight_per_s: RATE_MAX,
         weight_burst: RATE_MAX,
         runaway_intents_per_s: RATE_MAX,
+        open_orders_instrument_max: ORDERS_OPEN_MAX as u32,
+        open_orders_max: ORDERS_OPEN_MAX as u32,
         ..RiskLimits::default()
     };
     RiskConfig {

@@ -16,6 +16,10 @@ const MARK_EVERY: Nanos = Nanos::from_millis(100);
 /// An intent is good for this long.
 const GOOD_FOR: Nanos = Nanos::from_secs(5);
 
+/// Orders after which those that take change sides, and those without any before.
+const SPELL: u64 = 4_096;
+const PAUSE: u64 = 1_024;
+
 /// Pushes one intent whenever one is due.
 pub(super) struct Schedule {
     intents: Tx<OrderIntent>,
@@ -24,6 +28,9 @@ pub(super) struct Schedule {
     instrument: Instrument,
     price: i64,
     pace_ns: u64,
+    /// Orders of a burst, and those of the present one that were made.
+    burst: u32,
+    made: u32,
     taking: u64,
     left: u64,
     next: OrderId,
@@ -46,6 +53,8 @@ impl Schedule {
             instrument: *site.instrument(),
             price: site.price(),
             pace_ns: load.pace_ns(),
+            burst: load.burst,
+            made: 0,
             taking: load.taking,
             left: load.orders,
             next: OrderId(1),
@@ -70,13 +79,18 @@ impl Schedule {
         self.marked = now;
     }
 
-    /// Half a per cent away from the touch, on both sides in turn, so that it takes nothing; or as
-    /// far through it.
+    /// Half a per cent away from the touch, on both sides in turn, so that it takes nothing; or half
+    /// as far through it. Those that take are on one side for a while, then on the other, with a
+    /// pause between, so that none meets another one of ours.
     fn intent(&self, due: Nanos) -> OrderIntent {
-        let side = if self.next.0 & 1 == 0 { Side::Buy } else { Side::Sell };
+        let number = self.next.0;
+        let (spell, within) = (number / SPELL, number % SPELL);
+        let takes = self.taking > 0 && within >= PAUSE && within.is_multiple_of(self.taking);
+        let buys = if takes { spell.is_multiple_of(2) } else { number.is_multiple_of(2) };
+        let side = if buys { Side::Buy } else { Side::Sell };
         let tick = self.instrument.tick;
-        let takes = self.taking > 0 && (self.next.0 / 2).is_multiple_of(self.taking);
-        let away = self.price / 200 / tick * tick * if takes { -1 } else { 1 };
+        let far = if takes { -(self.price / 400) } else { self.price / 200 };
+        let away = far / tick * tick;
         let lots = if takes { 10 } else { 100 };
         OrderIntent {
             trail: Trail::start(due),
@@ -121,7 +135,10 @@ impl Agent for Schedule {
             let intent = self.intent(due);
             // Room was asked for.
             let _ = self.intents.push(intent);
-            self.due = Some(due + Nanos(self.pace_ns));
+            self.made += 1;
+            if self.made == self.burst {
+                (self.made, self.due) = (0, Some(due + Nanos(self.pace_ns)));
+            }
             self.next = OrderId(self.next.0 + 1);
             self.left -= 1;
             done += 1;

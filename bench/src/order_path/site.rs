@@ -11,6 +11,7 @@ use bot4_types::{AssetId, Instrument, InstrumentId, InstrumentTable};
 use bot4_venue::account::Balance;
 use bot4_venue::generator::Activity;
 use bot4_venue::limits::LimitRules;
+use bot4_venue::orders::OwnTrade;
 use bot4_venue::store::Record;
 use bot4_venue::symbol::SymbolSpec;
 use bot4_venue::{Config, Out, Ready, Venue, VenueOptions};
@@ -24,6 +25,21 @@ const E8: i128 = 100_000_000;
 const SYMBOL: &str = "BTCUSDT";
 /// A market that hardly moves: the bench is about orders.
 const QUIET: Activity = Activity { steps_per_second: 20, levels: 300 };
+
+/// An account by its venue's log.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What it holds, free and locked together.
+    pub held: Vec<(AssetId, Amount)>,
+    /// Orders that the venue took.
+    pub orders: u64,
+    /// Those of them that have not ended.
+    pub open: u64,
+    /// Fills.
+    pub fills: u64,
+    /// Bought less sold, in the venue's units of 10^-8.
+    pub position: i128,
+}
 
 /// A venue that runs.
 pub struct Site {
@@ -96,23 +112,29 @@ impl Site {
         all.filter_map(known).collect()
     }
 
-    /// What the account holds now by the venue's own log, free and locked together, and how many
-    /// fills the log has.
+    /// The account as the venue's own log has it.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn settled(&self) -> std::io::Result<(Vec<(AssetId, Amount)>, u64)> {
+    pub fn settled(&self) -> std::io::Result<Settled> {
         let log = std::fs::File::open(self.state.join("account.log"))?;
-        let (mut held, mut fills) = (BTreeMap::new(), 0);
+        let (mut held, mut orders) = (BTreeMap::new(), BTreeMap::new());
+        let mut settled = Settled::default();
         for line in BufReader::new(log).lines() {
-            let record: Record = serde_json::from_str(&line?).unwrap_or_default();
-            fills += record.trades.len() as u64;
+            let record: Record = serde_json::from_str(&line?).map_err(std::io::Error::other)?;
+            settled.fills += record.trades.len() as u64;
+            let signed = |t: &OwnTrade| i128::from(if t.buyer { t.qty } else { -t.qty });
+            settled.position += record.trades.iter().map(signed).sum::<i128>();
             held.extend(record.balances);
+            orders.extend(record.orders.into_iter().map(|o| (o.id, o.status.is_open())));
         }
         let known = |(name, b): (String, Balance)| {
             Some((self.table.find_asset(name.as_bytes())?, (b.free + b.locked) * E8))
         };
-        Ok((held.into_iter().filter_map(known).collect(), fills))
+        settled.held = held.into_iter().filter_map(known).collect();
+        settled.orders = orders.len() as u64;
+        settled.open = orders.into_values().filter(|open| *open).count() as u64;
+        Ok(settled)
     }
 
     /// The account's key.

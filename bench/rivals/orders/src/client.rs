@@ -17,7 +17,8 @@ use futures_util::{SinkExt, StreamExt};
 use hdrhistogram::Histogram;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -40,13 +41,22 @@ pub struct Style {
     /// Each record goes to the kernel before its order: a killed process loses none, as ours.
     /// Else records stay in the buffer, and a killed process loses them.
     pub flushes: bool,
+    /// All intents that wait are written before the kernel is called once for them, as ours; their
+    /// records, too. Else each order is sent by itself, which is what `send` does.
+    pub gathers: bool,
 }
 
 /// The clients.
-pub const STYLES: [Style; 3] = [
-    Style { name: "tokio", spins: false, flushes: true },
-    Style { name: "tokio, spinning", spins: true, flushes: true },
-    Style { name: "tokio, spinning, records kept back", spins: true, flushes: false },
+pub const STYLES: [Style; 4] = [
+    Style { name: "tokio; woken by a channel", spins: false, flushes: true, gathers: false },
+    Style { name: "tokio; spinning", spins: true, flushes: true, gathers: false },
+    Style { name: "tokio; spinning; gathers", spins: true, flushes: true, gathers: true },
+    Style {
+        name: "tokio; spinning; records kept back",
+        spins: true,
+        flushes: false,
+        gathers: true,
+    },
 ];
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -166,7 +176,7 @@ async fn play(
 /// Intents by the clock, from the runtime's own thread.
 async fn spin(tx: mpsc::UnboundedSender<Intent>, load: Load, from: Instant) {
     for id in 1..=load.orders {
-        let due = from + Duration::from_nanos(load.pace_ns() * (id - 1));
+        let due = due_of(id, load, from);
         while Instant::now() < due {
             tokio::task::yield_now().await;
         }
@@ -175,29 +185,89 @@ async fn spin(tx: mpsc::UnboundedSender<Intent>, load: Load, from: Instant) {
 }
 
 /// The same from another thread. What the system's sleep is late is not the client's: an intent is
-/// due when it is sent.
+/// due when the thread has woken.
 fn sleep(tx: &mpsc::UnboundedSender<Intent>, load: Load, from: Instant) {
+    let mut woken = from;
     for id in 1..=load.orders {
-        let due = from + Duration::from_nanos(load.pace_ns() * (id - 1));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let _ = tx.send(Intent { id, due: Instant::now() });
+        let due = due_of(id, load, from);
+        if (id - 1).is_multiple_of(u64::from(load.burst)) {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            woken = Instant::now();
+        }
+        let _ = tx.send(Intent { id, due: woken });
     }
+}
+
+fn due_of(id: u64, load: Load, from: Instant) -> Instant {
+    from + Duration::from_nanos(load.pace_ns() * ((id - 1) / u64::from(load.burst)))
+}
+
+/// A message, as far as it is of use.
+#[derive(Deserialize)]
+struct Heard<'a> {
+    status: Option<u16>,
+    #[serde(borrow)]
+    event: Option<Event<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "e")]
+    kind: &'a str,
+    #[serde(rename = "X")]
+    state: Option<&'a str>,
+    #[serde(rename = "c")]
+    client: Option<&'a str>,
+}
+
+/// What the journal keeps of an order.
+#[derive(Serialize)]
+struct Approved<'a> {
+    at: f64,
+    kind: &'a str,
+    client: &'a str,
+    symbol: &'a str,
+    side: &'a str,
+    price: f64,
+    qty: f64,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    id: u64,
+    method: &'a str,
+    params: Params<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Params<'a> {
+    new_client_order_id: &'a str,
+    new_order_resp_type: &'a str,
+    price: String,
+    quantity: String,
+    recv_window: u32,
+    side: &'a str,
+    symbol: &'a str,
+    time_in_force: &'a str,
+    timestamp: i64,
+    #[serde(rename = "type")]
+    kind: &'a str,
 }
 
 /// Reads answers and events; an order that ended frees what it held.
 async fn read(mut stream: SplitStream<Socket>, gate: Arc<PlainGate>, answered: Arc<AtomicU64>) {
     while let Some(Ok(message)) = stream.next().await {
         let Ok(text) = message.to_text() else { continue };
-        let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
-        if value["status"] == 200 {
+        let Ok(heard) = serde_json::from_str::<Heard>(text) else { continue };
+        if heard.status == Some(200) {
             answered.fetch_add(1, Ordering::Relaxed);
         }
-        let event = &value["event"];
-        let ended = matches!(event["X"].as_str(), Some("EXPIRED" | "FILLED" | "CANCELED"));
-        if event["e"] == "executionReport"
+        let Some(event) = heard.event else { continue };
+        let ended = matches!(event.state, Some("EXPIRED" | "FILLED" | "CANCELED"));
+        if event.kind == "executionReport"
             && ended
-            && let Some((_, order)) =
-                event["c"].as_str().and_then(|c| ClientId::parse(c.as_bytes()))
+            && let Some((_, order)) = event.client.and_then(|c| ClientId::parse(c.as_bytes()))
         {
             gate.end(order.0);
         }
@@ -221,15 +291,30 @@ impl Sender {
         orders: u64,
     ) -> Result<Histogram<u64>, Failure> {
         let mut spent = histogram();
-        for _ in 0..orders {
-            let intent = rx.recv().await.ok_or("no more intents")?;
-            self.send(intent.id).await?;
-            spent.saturating_record(intent.due.elapsed().as_nanos() as u64);
+        let mut left = orders;
+        while left > 0 {
+            let first = rx.recv().await.ok_or("no more intents")?;
+            let mut due = vec![first.due];
+            self.write(first.id).await?;
+            while self.style.gathers
+                && let Ok(next) = rx.try_recv()
+            {
+                due.push(next.due);
+                self.write(next.id).await?;
+            }
+            if self.style.flushes {
+                self.journal.flush()?;
+            }
+            self.sink.flush().await?;
+            due.iter().for_each(|due| spent.saturating_record(due.elapsed().as_nanos() as u64));
+            left -= due.len() as u64;
         }
         Ok(spent)
     }
 
-    async fn send(&mut self, id: u64) -> Result<(), Failure> {
+    /// Checks, records and writes an order; [`run`](Self::run) then flushes the journal and, after
+    /// it, the socket.
+    async fn write(&mut self, id: u64) -> Result<(), Failure> {
         let buys = id & 1 == 0;
         let price = if buys { self.price * 0.995 } else { self.price * 1.005 };
         let price = (price * 100.0).round() / 100.0;
@@ -237,20 +322,25 @@ impl Sender {
         let at = self.start.elapsed().as_secs_f64();
         self.gate.place(&PlainOrder::new(id, SYMBOL, buys, price, qty, at))?;
         let client = ClientId::new(RunEpoch(self.epoch), OrderId(id));
-        let side = if buys { "BUY" } else { "SELL" };
-        let record = json!({"at": at, "kind": "approved", "client": client.as_str(),
-            "symbol": SYMBOL, "side": side, "price": price, "qty": qty});
+        let (client, side) = (client.as_str(), if buys { "BUY" } else { "SELL" });
+        let record = Approved { at, kind: "approved", client, symbol: SYMBOL, side, price, qty };
         serde_json::to_writer(&mut self.journal, &record)?;
         self.journal.write_all(b"\n")?;
-        if self.style.flushes {
-            self.journal.flush()?;
-        }
-        let request = json!({"id": id + 2, "method": "order.place", "params": {
-            "newClientOrderId": client.as_str(), "newOrderRespType": "FULL",
-            "price": format!("{price:.2}"), "quantity": format!("{qty:.5}"),
-            "recvWindow": 1000, "side": side, "symbol": SYMBOL, "timeInForce": "IOC",
-            "timestamp": unix_ms(), "type": "LIMIT"}});
-        self.sink.send(Message::text(request.to_string())).await?;
+        let params = Params {
+            new_client_order_id: client,
+            new_order_resp_type: "FULL",
+            price: format!("{price:.2}"),
+            quantity: format!("{qty:.5}"),
+            recv_window: 1_000,
+            side,
+            symbol: SYMBOL,
+            time_in_force: "IOC",
+            timestamp: unix_ms(),
+            kind: "LIMIT",
+        };
+        let request =
+            serde_json::to_string(&Request { id: id + 2, method: "order.place", params })?;
+        self.sink.feed(Message::text(request)).await?;
         Ok(())
     }
 }

@@ -52,12 +52,8 @@ impl Row {
     }
 }
 
-/// Everything.
-pub struct Table {
-    /// Ours first, then its parts, then the rivals.
-    pub rows: Vec<Row>,
-    /// How orders came.
-    pub load: Load,
+/// What holds for every scenario.
+pub struct About {
     /// Where.
     pub machine: String,
     /// When.
@@ -68,24 +64,40 @@ pub struct Table {
     pub venue: &'static str,
 }
 
-impl Table {
+/// One scenario.
+pub struct Table<'a> {
+    /// Ours first, then its parts and the floor, then the rivals.
+    pub rows: Vec<Row>,
+    /// How orders came.
+    pub load: Load,
+    /// What holds for all.
+    pub about: &'a About,
+}
+
+impl Table<'_> {
+    fn scenario(&self) -> String {
+        let Load { per_second, burst, .. } = self.load;
+        match burst {
+            1 => format!("{per_second} orders a second, one by one"),
+            n => format!("{per_second} orders a second in bursts of {n}"),
+        }
+    }
+
     /// For people.
     pub fn text(&self) -> String {
+        let About { machine, date, revision, venue } = self.about;
+        let (scenario, orders) = (self.scenario(), self.load.orders);
+        let rounds = self.rows[0].rounds.len();
         let mut out = format!(
-            "{}\n{} {}; {} orders a second, {} a round, {} rounds in turn; the venue {}\n",
-            self.machine,
-            self.date,
-            self.revision,
-            self.load.per_second,
-            self.load.orders,
-            self.rows[0].rounds.len(),
-            self.venue,
+            "{machine}\n{date} {revision}; {scenario}, {orders} a round, {rounds} rounds in turn; \
+             the venue {venue}\n"
         );
         out.push_str(
-            "From due to the kernel, us: the median of the rounds' percentiles, then of all orders\n",
+            "From due to the kernel, us: the median of the rounds' percentiles, then of all orders;\n\
+             ratios: the median round, and the lowest and highest at p99\n",
         );
         let _ = write!(out, "{:<36}{:>9}{:>9}{:>9}", "", "p50", "p95", "p99");
-        let _ = writeln!(out, "{:>10}{:>10}   p50 ratio    p99 ratio (rounds)", "p99.9", "max");
+        let _ = writeln!(out, "{:>10}{:>10}  x p50   x p95   x p99", "p99.9", "max");
         for row in &self.rows {
             let all = row.all();
             let _ = write!(out, "{:<36}", row.name);
@@ -93,11 +105,11 @@ impl Table {
                 let _ = write!(out, "{:>9.1}", row.usual(*q) as f64 / 1e3);
             }
             let _ = write!(out, "{:>10.1}", all.value_at_quantile(0.999) as f64 / 1e3);
-            let ([half, ..], [ratio, low, high]) =
-                (row.ratio(&self.rows[0], 0.5), row.ratio(&self.rows[0], 0.99));
-            let max = all.max() as f64 / 1e3;
-            let _ =
-                writeln!(out, "{max:>10.1}  {half:>9.2}x   {ratio:>9.2}x ({low:.2}..{high:.2})");
+            let _ = write!(out, "{:>10.1}", all.max() as f64 / 1e3);
+            let ratio = |q| row.ratio(&self.rows[0], q);
+            let ([half, ..], [most, ..]) = (ratio(0.5), ratio(0.95));
+            let [tail, low, high] = ratio(0.99);
+            let _ = writeln!(out, "{half:>7.2}{most:>8.2}{tail:>8.2} ({low:.2}..{high:.2})");
         }
         out
     }
@@ -113,11 +125,34 @@ impl Table {
                 usual[name] = row.usual(q).into();
             }
             json!({"name": row.name.trim(), "n": all.len(), "ns": ns, "round_ns": usual,
-                   "times_bot4": {"p50": of(0.5), "p99": of(0.99)}})
+                   "times_bot4": {"p50": of(0.5), "p95": of(0.95), "p99": of(0.99)}})
         };
-        json!({"machine": self.machine, "date": self.date, "revision": self.revision,
-               "per_second": self.load.per_second, "orders": self.load.orders,
-               "rounds": self.rows[0].rounds.len(), "venue": self.venue,
+        let About { machine, date, revision, venue } = self.about;
+        let Load { per_second, burst, orders, .. } = self.load;
+        json!({"machine": machine, "date": date, "revision": revision, "venue": venue,
+               "per_second": per_second, "burst": burst, "orders": orders,
+               "rounds": self.rows[0].rounds.len(),
                "rows": self.rows.iter().map(row).collect::<Vec<_>>()})
+    }
+
+    /// Lines of a record: scenario, client, orders, the rounds' percentiles in ns, of all orders
+    /// the 99.9th and the longest, and ratios with the lowest and highest round.
+    pub fn csv(&self) -> String {
+        let mut out = String::new();
+        for row in &self.rows {
+            let (all, Load { per_second, burst, .. }) = (row.all(), self.load);
+            let rounds = row.rounds.len();
+            let _ = write!(out, "{per_second},{burst},{rounds},{},{}", row.name.trim(), all.len());
+            for (_, q) in &QUANTILES[..3] {
+                let _ = write!(out, ",{}", row.usual(*q));
+            }
+            let _ = write!(out, ",{},{}", all.value_at_quantile(0.999), all.max());
+            for (_, q) in &QUANTILES[..3] {
+                let [usual, low, high] = row.ratio(&self.rows[0], *q);
+                let _ = write!(out, ",{usual:.3},{low:.3},{high:.3}");
+            }
+            out.push('\n');
+        }
+        out
     }
 }
