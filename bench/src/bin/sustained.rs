@@ -2,11 +2,11 @@
 //! account exact afterwards: `cargo run --profile dist -p bot4-bench --bin sustained`.
 //!
 //! The agents are the engine's own, the venue is the simulated one with its limits raised, over TLS
-//! on loopback, a process of its own; in the place of feeds, books and strategies stands a schedule.
-//! The load is open (an order is due at its time, whatever the path does), one order in eight takes
-//! and is filled. At the end orders, fills, position and balances are compared with the venue's own
-//! log, unit by unit. It ends with 1 when an order did not leave or has not ended, the account
-//! differs, or the gate allocated after its warm-up.
+//! on loopback, a process of its own; a schedule stands in the place of feeds, books, strategies.
+//! The load is open (an order is due at its time, whatever the path does), one order in eight
+//! takes and is filled. At the end orders, fills, position and balances are compared with the
+//! venue's own log, unit by unit. It ends with 1 when an order did not leave or has not ended, the
+//! account differs, or the gate allocated after its warm-up.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -102,7 +102,8 @@ fn sustained(args: &Args) -> Result<bool, Failure> {
         ended.risk.refused().filter(|(_, n)| *n > 0).map(|(r, n)| (r.name(), n)).collect();
     let line = json!({
         "machine": machine, "per_second": args.per_second,
-        "seconds": ended.seconds, "orders": orders, "sent": ended.sent, "orders_at_venue": settled.orders,
+        "seconds": ended.seconds, "orders": orders, "sent": ended.sent,
+        "orders_at_venue": settled.orders,
         "refused": ended.refused, "refused_for": refused, "open_at_end": ended.open,
         "reached_per_second": (ended.sent as f64 / ended.seconds).round(),
         "fills": booked, "fills_at_venue": settled.fills, "acks": ended.acks,

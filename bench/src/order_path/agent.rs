@@ -79,9 +79,9 @@ impl Schedule {
         self.marked = now;
     }
 
-    /// Half a per cent away from the touch, on both sides in turn, so that it takes nothing; or half
-    /// as far through it. Those that take are on one side for a while, then on the other, with a
-    /// pause between, so that none meets another one of ours.
+    /// Half a per cent away from the touch, on both sides in turn, so that it takes nothing; or
+    /// half as far through it. Those that take are on one side for a while, then on the other, with
+    /// a pause between, so that none meets another one of ours.
     fn intent(&self, due: Nanos) -> OrderIntent {
         let number = self.next.0;
         let (spell, within) = (number / SPELL, number % SPELL);

@@ -93,8 +93,8 @@ impl Table<'_> {
              the venue {venue}\n"
         );
         out.push_str(
-            "From due to the kernel, us: the median of the rounds' percentiles, then of all orders;\n\
-             ratios: the median round, and the lowest and highest at p99\n",
+            "From due to the kernel, us: the median of the rounds' percentiles, then of all\n\
+             orders; ratios: the median round, and the lowest and highest at p99\n",
         );
         let _ = write!(out, "{:<36}{:>9}{:>9}{:>9}", "", "p50", "p95", "p99");
         let _ = writeln!(out, "{:>10}{:>10}  x p50   x p95   x p99", "p99.9", "max");
