@@ -38,6 +38,26 @@ fn journal() -> TempDir {
     copy
 }
 
+/// Two seconds by an earlier revision, whose records lack what came later, lead to the same
+/// decisions and to the end that it told.
+#[test]
+fn a_journal_of_an_earlier_revision_verifies() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals");
+    let dir = tempfile::tempdir().expect("a folder");
+    let journal = dir.path().join("journal");
+    std::fs::create_dir(&journal).expect("made");
+    let packed = std::fs::File::open(kept.join("1434f187.b4j.gz")).expect("kept");
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut bytes)
+        .expect("packed");
+    std::fs::write(journal.join(file_name(1)), bytes).expect("written");
+    std::fs::copy(kept.join("1434f187.ended.json"), dir.path().join("ended.json")).expect("copied");
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_same(), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("1434f187") && text.contains("54 decisions"), "{text}");
+}
+
 fn records(journal: &Path) -> Vec<Record> {
     Reader::open(journal).expect("a journal").map(|r| r.expect("sound")).collect()
 }

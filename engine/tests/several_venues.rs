@@ -121,6 +121,53 @@ fn a_venue_that_dies_leaves_the_orders_of_the_others_alone() {
     let losses = |v: usize| number(&report["venues"][v], "/losses");
     assert!(losses(BYBIT) > 0 && losses(0) == 0 && losses(1) == 0, "{report}");
     verified(state);
+    compare_latencies(state);
+}
+
+/// Orders at the others: from the approval to the word that they left, and to the venue's answer,
+/// before and while one venue is down. Medians of a busy machine: a bound for what nobody misses.
+fn compare_latencies(state: &Path) {
+    let out = output(bot4(state).args(["journal", "dump"]).arg(newest_run(state).join("journal")));
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    let mut is_down = false;
+    let mut begun = std::collections::BTreeMap::new();
+    // By "down" and by what is measured, ns.
+    let mut spans: [[Vec<u64>; 2]; 2] = Default::default();
+    for record in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
+        let (body, at) = (&record["body"], record["at"].as_u64().unwrap_or(0));
+        let order = body["order"].as_u64().unwrap_or(0);
+        match (record["kind"].as_str(), body["what"].as_str()) {
+            (Some("report"), Some("session")) if body["venue"] == BYBIT => {
+                is_down = body["ready"] == false;
+            }
+            (Some("approved"), _) if body["action"] == "place" => {
+                let elsewhere = body["instrument"].as_u64() < Some(2 * BYBIT as u64);
+                begun.extend(elsewhere.then_some((order, (at, is_down))));
+            }
+            (Some("report"), Some(what @ ("sent" | "acked"))) => {
+                let Some((since, down)) = begun.get(&order) else { continue };
+                let learned = body["learned_at"].as_u64().unwrap_or(at);
+                let of = &mut spans[usize::from(*down)][usize::from(what == "acked")];
+                of.push(learned.saturating_sub(*since));
+            }
+            _ => {}
+        }
+    }
+    for (what, n) in [("to the wire", 0), ("to the answer", 1)] {
+        let median = |all: &mut Vec<u64>| {
+            all.sort_unstable();
+            all.get(all.len() / 2).copied().unwrap_or(0)
+        };
+        let [before, during] = &mut spans;
+        let counts = (before[n].len(), during[n].len());
+        let (before, during) = (median(&mut before[n]), median(&mut during[n]));
+        let ratio = during as f64 / before.max(1) as f64;
+        println!(
+            "{what}: {before} ns before, {during} ns while one is down, {ratio:.2}; {counts:?}"
+        );
+        assert!(counts.0 > 0 && counts.1 > 4, "{what}: too few orders to tell: {counts:?}");
+        assert!(ratio < 10.0, "{what}: the others' orders are slower while one venue is down");
+    }
 }
 
 /// Two venues of their own, one of which bans for a while; then the engine is killed in the middle

@@ -285,7 +285,7 @@ fn several_venues_are_named_once_each_and_go_together() {
     two_venues(swap("[[venues]]", "[venue]"), &["venue", "beside [[venues]]"]);
     let again = "name = \"binance\"\ndead_man = \"none_available\"";
     two_venues(swap("name = \"okx\"", again), &["trade.toml:7:", "twice"]);
-    two_venues(|text| format!("[run]\ncapture = true\n{text}"), &["capture", "several venues"]);
+    two_venues(|text| format!("[run]\ncapture = true\n{text}"), &[]);
     two_venues(swap("okx:BTC", "BTC"), &["BTC-USDT", "venue:symbol"]);
     two_venues(swap("book = 0", "wire = 0"), &["wire", "each has wire lanes"]);
     let observe = "name = \"okx\"\nmode = \"observe\"";

@@ -79,11 +79,25 @@ pub fn carried(
     account: &str,
     own: Option<AccountState>,
 ) -> Result<(Option<AccountState>, Vec<String>), StateError> {
-    let (mut state, mut notes) = (own, Vec::new());
+    let mut others = Vec::new();
     for member in accounts_in(account) {
         let Some(last) = last_of(member)?.filter(|last| last.account != account) else { continue };
         let Some(path) = path_of(&last.account) else { continue };
         let Some(other) = AccountState::read(&path)? else { continue };
+        others.push((member, last, other));
+    }
+    Ok(merged(account, own, &others))
+}
+
+/// `own` with what the last set of each account did to it: its account at a venue, who that was,
+/// and the state that it left.
+fn merged(
+    account: &str,
+    own: Option<AccountState>,
+    others: &[(&str, Last, AccountState)],
+) -> (Option<AccountState>, Vec<String>) {
+    let (mut state, mut notes) = (own, Vec::new());
+    for (member, last, other) in others {
         let venue = member.split(':').next().unwrap_or_default();
         let state = state.get_or_insert_with(|| AccountState {
             positions: Vec::new(),
@@ -101,14 +115,14 @@ pub fn carried(
         };
         state.positions.extend(other.positions.iter().filter_map(told));
         state.settled = false;
-        state.mode = tighter(state.mode.take(), other.mode);
+        state.mode = tighter(state.mode.take(), other.mode.clone());
         notes.push(format!(
             "{venue} was traded by run {} in another set of venues: its positions and the tighter \
              control mode are taken over; the peak of equity is not",
             last.run
         ));
     }
-    Ok((state, notes))
+    (state, notes)
 }
 
 /// `label` in a run of `account` without its venue, if it is one of `venue`.
@@ -136,6 +150,8 @@ fn tighter(one: Option<ModeRow>, other: Option<ModeRow>) -> Option<ModeRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn labels_change_with_the_set() {
@@ -146,6 +162,85 @@ mod tests {
         assert_eq!(labelled("BTCUSDT", one, "binance"), "BTCUSDT");
         assert_eq!(labelled("BTCUSDT", two, "binance"), "binance:BTCUSDT");
         assert!(began("1796000499252-8254") > began("1796000429046-9999"));
+    }
+
+    const MEMBERS: [&str; 3] = ["binance:1", "bybit:2", "okx:3"];
+
+    fn state(positions: Vec<PositionRow>, mode: ControlMode) -> AccountState {
+        AccountState {
+            format: 1,
+            run: "1".into(),
+            asset: "USDT".into(),
+            peak: 9,
+            day: 1,
+            day_open: 8,
+            balances: Default::default(),
+            settled: true,
+            positions,
+            mode: Some(ModeRow::of(mode, ControlMode::FullAuto)),
+        }
+    }
+
+    proptest! {
+        /// Runs of any sets of venues, one after the other: each begins with exactly what was left
+        /// at its venues, whoever left it there, and with no looser mode than any of them.
+        #[test]
+        fn positions_and_modes_go_with_their_venue(
+            runs in proptest::collection::vec((1usize..8, any::<u8>(), 1u8..4), 1..24),
+        ) {
+            let mut held: BTreeMap<(&str, u8), i64> = BTreeMap::new();
+            let mut modes: BTreeMap<&str, ControlMode> = BTreeMap::new();
+            let mut states: BTreeMap<String, AccountState> = BTreeMap::new();
+            let mut lasts: BTreeMap<&str, String> = BTreeMap::new();
+            for (n, (set, fills, mode)) in runs.into_iter().enumerate() {
+                let members: Vec<_> =
+                    (0..3).filter(|m| set & 1 << m > 0).map(|m| MEMBERS[m]).collect();
+                let account = members.join("+");
+                let foreign = members.iter().filter_map(|member| {
+                    let other = lasts.get(member).filter(|other| **other != account)?;
+                    let last = Last { account: other.clone(), run: n.to_string() };
+                    Some((*member, last, states[other].clone()))
+                });
+                let others: Vec<_> = foreign.collect();
+                let (begun, notes) = merged(&account, states.get(&account).cloned(), &others);
+                prop_assert_eq!(notes.len(), others.len());
+                let label = |member: &str| {
+                    let venue = member.split(':').next().unwrap_or_default();
+                    labelled("BTC", &account, venue)
+                };
+                let mut found: Vec<_> = begun.iter().flat_map(|s| &s.positions)
+                    .map(|row| (row.symbol.clone(), row.place, row.qty)).collect();
+                found.sort();
+                let mut expected: Vec<_> = held.iter()
+                    .filter(|((member, _), _)| members.contains(member))
+                    .map(|((member, place), qty)| (label(member), *place, *qty)).collect();
+                expected.sort();
+                prop_assert_eq!(found, expected, "run {} of {}", n, &account);
+                let tightest = members.iter().filter_map(|m| modes.get(m)).min_by_key(|m| **m as u8);
+                let begun_mode = begun.and_then(|s| s.mode).and_then(|m| named(&m.held));
+                prop_assert!(begun_mode.zip(tightest).is_none_or(|(b, t)| b as u8 <= *t as u8));
+                // It trades: some of the positions change, and it ends in a mode.
+                for (m, member) in members.iter().enumerate() {
+                    let qty = i64::from(fills) * 7 + m as i64;
+                    held.insert((*member, fills % 2), qty);
+                }
+                let mode = ControlMode::from_raw(mode).unwrap_or(ControlMode::FullAuto);
+                let rows = held.iter().filter(|((member, _), _)| members.contains(member));
+                let rows = rows.map(|((member, place), qty)| PositionRow {
+                    place: *place,
+                    strategy: "market_maker".into(),
+                    symbol: label(member),
+                    qty: *qty,
+                    cost: i128::from(*qty) * 3,
+                    decimals: [2, 5],
+                });
+                states.insert(account.clone(), state(rows.collect(), mode));
+                for member in members {
+                    modes.insert(member, mode);
+                    lasts.insert(member, account.clone());
+                }
+            }
+        }
     }
 
     #[test]

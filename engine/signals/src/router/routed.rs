@@ -126,7 +126,8 @@ impl Router {
             }
         }
         let parts = (0..CHILDREN).filter(|place| self.is_child_free(row, *place)).count();
-        let (side, limit, slice_min) = (order.side, order.limit, order.slice_min);
+        // A tail below the smallest slice goes all the same: nothing better will come.
+        let (side, limit, slice_min) = (order.side, order.limit, order.slice_min.min(qty));
         let want = Want { side, units, qty, limit, slice_min, parts };
         let split = split(&want, &offers[..count]);
         for (place, part) in found.iter_mut().zip(split.parts()) {

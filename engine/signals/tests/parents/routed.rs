@@ -61,6 +61,8 @@ struct World {
     ready: [bool; 3],
     total: i64,
     limit: i64,
+    /// Smallest slice of the order to begin, thousandths.
+    slice_min: i64,
     side: Side,
 }
 
@@ -68,8 +70,15 @@ impl World {
     fn new() -> Self {
         let rig = Rig::over(table(), SignalConfig::new(Vec::new(), OrderId(1)), 64);
         let children = BTreeMap::new();
-        let mut world =
-            Self { rig, children, ready: [false; 3], total: 0, limit: 0, side: Side::Buy };
+        let mut world = Self {
+            rig,
+            children,
+            ready: [false; 3],
+            total: 0,
+            limit: 0,
+            slice_min: 0,
+            side: Side::Buy,
+        };
         (0..3).for_each(|v| world.session(v, true));
         world
     }
@@ -126,7 +135,9 @@ impl World {
         let best = ParentOrder::best(named, side, qty, Nanos::from_millis(ms));
         let order = ParentOrder { id: ID, limit: Price(limit), ..best };
         let deadline = if algo == Algo::Best { Deadline::GiveUp } else { Deadline::Take };
+        let slice_min = Qty(self.slice_min * power(units.1) / 1_000);
         let order = ParentOrder { algo, all_venues: true, rate_e4: 2_000, deadline, ..order };
+        let order = ParentOrder { slice_min, ..order };
         (self.side, self.total, self.limit) = (side, finest(0, qty.0), limit);
         self.say(AccountReport::Parent(ParentCommand::Begin(order)));
     }
@@ -262,10 +273,12 @@ proptest! {
     fn the_account_is_the_naive_sum_over_all_venues(
         buy in any::<bool>(), qty in 1i64..2_000, limit in prop::option::of(-4i64..8),
         ms in 100u64..20_000, steps in proptest::collection::vec(step(), 1..120),
+        slice in 0i64..400,
         algo in prop::sample::select(vec![Algo::Best, Algo::Twap, Algo::Vwap, Algo::Pov]),
     ) {
         let mut world = World::new();
         (0..3).for_each(|v| world.book(v, 0, [100, 200]));
+        world.slice_min = slice.min(qty);
         world.begin_by(algo, if buy { Side::Buy } else { Side::Sell }, qty, limit, ms);
         for step in steps {
             let alive: Vec<u64> =
@@ -399,6 +412,39 @@ fn a_schedule_over_all_venues_takes_each_slice_where_it_is_best() {
     assert!(parent.children >= 8 && parent.all_venues, "{parent:?}");
     assert_eq!(at.iter().sum::<i64>(), 160);
     assert!(at[0] >= 60 && at[1] >= 60 && at[2] == 0, "{at:?}");
+}
+
+#[test]
+fn a_tail_below_the_smallest_slice_is_taken_all_the_same() {
+    let mut world = World::new();
+    world.book(0, 0, [70, 0]);
+    world.slice_min = 60;
+    world.begin(Side::Buy, 100, None, 60_000);
+    assert_eq!(world.alive(), [(0, 70)]);
+    let first = world.child_at(0);
+    world.fill(first, i64::MAX);
+    world.book(0, 0, [500, 0]);
+    world.pass(30);
+    assert_eq!(world.alive(), [(0, 30)]);
+    let rest = world.child_at(0);
+    world.fill(rest, i64::MAX);
+    world.pass(30);
+    assert_eq!(world.parent().map(|p| p.end), Some(ParentEnd::Filled));
+}
+
+/// The gate refuses it for its size until a slice would be below the smallest.
+#[test]
+fn an_order_that_comes_in_halves_is_not_held_up_by_its_smallest_slice() {
+    let mut world = World::new();
+    world.book(0, 0, [1_000, 1_000]);
+    world.slice_min = 60;
+    world.begin(Side::Buy, 100, None, 600_000);
+    for _ in 0..4 {
+        let child = world.child_at(0);
+        world.refuse(child, RefuseReason::FatNotional);
+        (0..40).for_each(|_| world.pass(50));
+    }
+    assert_eq!(world.alive(), [(0, 6)]);
 }
 
 #[test]
