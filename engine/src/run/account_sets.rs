@@ -216,7 +216,8 @@ mod tests {
                     .map(|((member, place), qty)| (label(member), *place, *qty)).collect();
                 expected.sort();
                 prop_assert_eq!(found, expected, "run {} of {}", n, &account);
-                let tightest = members.iter().filter_map(|m| modes.get(m)).min_by_key(|m| **m as u8);
+                let tightest = members.iter().filter_map(|m| modes.get(m));
+                let tightest = tightest.min_by_key(|m| **m as u8);
                 let begun_mode = begun.and_then(|s| s.mode).and_then(|m| named(&m.held));
                 prop_assert!(begun_mode.zip(tightest).is_none_or(|(b, t)| b as u8 <= *t as u8));
                 // It trades: some of the positions change, and it ends in a mode.
