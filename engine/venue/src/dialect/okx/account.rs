@@ -369,6 +369,10 @@ fn ticket(exchange: &Exchange, arg: &Value) -> Result<Ticket, Denied> {
         _ => Some(number("px", (51_006, "Order price is not within the price limit"))?),
     };
     let qty = number("sz", (51_121, "Order quantity must be a multiple of the lot size."))?;
+    let spec = &exchange.markets[market].spec;
+    if qty < spec.qty_bounds.0 && qty % spec.lot == 0 {
+        return Err((51_020, "Your order should meet or exceed the minimum amount."));
+    }
     let client_id = Some(client.to_owned()).filter(|client| !client.is_empty());
     Ok(Ticket { market, side, kind, tif, price, qty, client_id, stp })
 }
