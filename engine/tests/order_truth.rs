@@ -68,20 +68,33 @@ const MISHAPS: [&str; 19] = [
 /// Balances are compared often enough to see what another program did.
 const COMPARED: &str = "[account]\ncompare = \"2s\"\ncompare_patience = \"3s\"\n";
 
+/// One of the tests at a time: five engines and five venues are enough for two CPUs.
+static ALONE: Mutex<()> = Mutex::new(());
+/// To the first orders, s: the processes start side by side.
+const STARTED_WITHIN_S: u64 = 60;
+
+/// `name` asks for another one than `it`.
+fn only(name: &str, it: &str) -> bool {
+    std::env::var(name).is_ok_and(|wanted| wanted != it)
+}
+
 fn wanted(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
 #[test]
 fn scripted_sessions_end_in_the_venues_truth() {
+    let _alone = ALONE.lock();
+    let wished = |(_, (kind, _)): &(usize, (Venue, _))| !only("BOT4_TRADE_VENUE", kind.name());
+    let traded: Vec<_> = TRADED.into_iter().enumerate().filter(wished).collect();
     let each = wanted("BOT4_SESSIONS", 20).div_ceil(TRADED.len());
     let (sums, sessions) = (Mutex::new(Figures::default()), Mutex::new(0));
     std::thread::scope(|scope| {
-        for (rig, (kind, symbols)) in TRADED.into_iter().enumerate() {
+        for (rig, (kind, symbols)) in traded.iter().copied() {
             let (sums, sessions) = (&sums, &sessions);
             scope.spawn(move || {
                 let mut rig_of = Rig::start(kind, symbols, false, COMPARED);
-                rig_of.traded_since(Since::default(), 30).expect("it trades");
+                rig_of.traded_since(Since::default(), STARTED_WITHIN_S).expect("it trades");
                 let mut strikes = Vec::new();
                 for n in 0..each {
                     // Each rig begins elsewhere in the list, so that a short run has them all.
@@ -111,7 +124,7 @@ fn scripted_sessions_end_in_the_venues_truth() {
         (sums.into_inner().expect("whole"), *sessions.lock().expect("whole"));
     println!("{}", json!({"sessions": sessions, "truth": sums.line()}));
     assert!(sums.findings.is_empty(), "{:#?}", sums.findings);
-    assert!(sessions * 10 >= each * TRADED.len() * 7, "{sessions} sessions had orders");
+    assert!(sessions * 10 >= each * traded.len() * 7, "{sessions} sessions had orders");
     assert!(sums.orders > 50 && sums.fills > 10, "{} orders, {} fills", sums.orders, sums.fills);
 }
 
@@ -208,10 +221,10 @@ fn can_name() -> bool {
 
 #[test]
 fn trading_is_back_within_five_seconds_of_every_outage() {
+    let _alone = ALONE.lock();
     let all = wanted("BOT4_TRADE_OUTAGES", 20);
     const RIGS: usize = TRADED.len();
     let named = can_name();
-    let only = |name: &str, it: &str| std::env::var(name).is_ok_and(|wanted| wanted != it);
     let mut kinds = OUTAGES.to_vec();
     kinds.retain(|kind| (named || *kind != NAMES) && !only("BOT4_TRADE_KIND", kind));
     let kinds = &kinds;
@@ -233,7 +246,9 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
                 for n in (rig..all).step_by(RIGS) {
                     // Round by round another rig meets a kind.
                     let outage = kinds[(n + n / kinds.len()) % kinds.len()];
-                    rig_of.traded_since(since, 30).expect("it trades before the outage");
+                    rig_of
+                        .traded_since(since, STARTED_WITHIN_S)
+                        .expect("it trades before the outage");
                     sleep(spared_ms + rng.below(300));
                     let back = struck(&mut rig_of, outage, &mut rng);
                     let traded = rig_of.traded_since(back, 40);
