@@ -91,4 +91,24 @@ mod tests {
         assert!(rx.pop(|_| ()).is_none());
         assert_eq!((metrics.total("frames_captured"), metrics.total("frames_lost")), (1, 1));
     }
+    #[test]
+    fn under_pressure_frames_are_lost_and_the_capture_says_so() {
+        let (metrics, shedding) = (Metrics::in_memory(), Shedding::default());
+        let (tx, mut rx) = link(4_096);
+        let tee = Tee::new(tx, Wall::default(), "parse.0", &metrics);
+        let mut tee = tee.with_shedding(shedding.clone());
+        let (slot, conn) = (Slot::new(64), ConnId(3));
+        let frame = Frame { slot, t0: Nanos(7), len: 5, conn, kind: FrameKind::Market };
+        shedding.set(bot4_lanes::shed::HISTORY);
+        tee.copy(&frame);
+        assert!(rx.pop(|_| ()).is_none());
+        shedding.set(0);
+        tee.copy(&frame);
+        assert_eq!((metrics.total("frames_captured"), metrics.total("frames_lost")), (1, 1));
+        let lost = rx.pop(|popped| match popped {
+            Popped::Lost(lost, ..) => lost.frames,
+            Popped::Frame(..) => 0,
+        });
+        assert_eq!(lost, Some(1), "before the next frame");
+    }
 }

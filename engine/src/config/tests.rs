@@ -251,6 +251,25 @@ fn a_dead_man_switch_is_armed_where_there_is_one() {
     assert!(error.contains("x.toml:5:") && error.contains("none_available"), "{error}");
 }
 
+#[test]
+fn instruments_of_low_priority_are_named_once_each() {
+    let rows = |rows: &str| format!("{DEMO}\n{rows}");
+    let row = |symbol, priority| {
+        format!("[[instrument]]\nsymbol = \"{symbol}\"\npriority = \"{priority}\"\n")
+    };
+    let text = rows(&(row("BNBUSDT", "low") + &row("SOLUSDT", "high")));
+    let config = parse(&text, Path::new("trade.toml")).expect("accepted");
+    assert_eq!((config.shed, config.low_priority), (true, vec!["BNBUSDT".to_owned()]));
+    for (wrong, word) in [
+        (row("XRPUSDT", "low"), "XRPUSDT"),
+        (row("BNBUSDT", "low") + &row("BNBUSDT", "high"), "twice"),
+        (row("BNBUSDT", "least"), "least"),
+    ] {
+        let error = refused(&rows(&wrong));
+        assert!(error.contains(word) && error.contains("trade.toml:"), "{error}");
+    }
+}
+
 /// Two venues; what `change` makes of their text is refused with the words of `wanted`.
 fn two_venues(change: impl Fn(&str) -> String, wanted: &[&str]) {
     let text = "[[venues]]\nname = \"binance\"\nembedded = true\nsymbols = [\"BTCUSDT\"]\n\
