@@ -108,28 +108,6 @@ impl Rig {
         back
     }
 
-    /// Another program on the account trades: the engine stops all trading until a person has
-    /// looked, and then goes on. When it struck.
-    pub fn other_trades(&mut self) -> u64 {
-        let at = self.strike(&format!("foreign-trade {}", self.symbols[0]));
-        let phase = |rig: &Self| rig.status()["phase"].as_str().unwrap_or_default().to_owned();
-        let halted = (0..200).any(|_| {
-            sleep(50);
-            phase(self) == "kill"
-        });
-        assert!(halted, "{}: nobody noticed the other: {}", self.kind.name(), self.status());
-        // What it bought may be told before or after the look.
-        for _ in 0..6 {
-            let resume = ["resume", "--reason", "the other program was ours"];
-            let _ = output(bot4(self.state.path()).args(resume));
-            sleep(3_000);
-            if phase(self) == "run" {
-                return at;
-            }
-        }
-        panic!("{}: it does not go on: {}", self.kind.name(), self.status());
-    }
-
     /// The engine's status.
     pub fn status(&self) -> Value {
         let out = output(bot4(self.state.path()).args(["status", "--json"]));
