@@ -254,7 +254,7 @@ impl Desk {
             DeskInput::Listed { key, venue_order, cum_qty } => {
                 return self.listed(key, venue_order, cum_qty, now);
             }
-            DeskInput::VenueTime(asked_at, ms) => self.venue_time.told(asked_at, ms),
+            DeskInput::VenueTime(asked_at, ms) => self.time_told(asked_at, ms, now),
             DeskInput::Purge => {
                 if self.table.purge(now) == 0 {
                     return Outcome::Nothing;
@@ -448,12 +448,18 @@ impl Desk {
     /// the question was asked.
     fn not_found(&mut self, id: OrderId, asked_at: Nanos, now: Nanos) {
         let Some(order) = self.table.find(id) else { return };
-        order.asking = false;
-        order.touched_at = now;
+        // The venue's time, for which another question is on its way, may make it a proof.
+        let again = order.denied_at.replace(asked_at) == Some(asked_at);
+        if !again {
+            order.asking = false;
+            order.touched_at = now;
+        }
         if order.state.is_terminal() {
+            order.denied_at = None;
             return;
         }
         if order.is_known_at_venue() {
+            order.denied_at = None;
             // The venue's answers lag behind its engine, or it lost the order: not proven.
             let lost = order.lost(now);
             return self.push(lost);

@@ -486,6 +486,32 @@ fn a_clock_that_stepped_back_proves_nothing_until_it_has_caught_up() {
     assert_eq!((last.state, last.reason), (OrderState::Rejected, DoneReason::NotFound));
 }
 
+/// Where both go different ways the venue's time may be told after the denial that it came with:
+/// then that is the moment of the proof. A later question's time proves nothing of an earlier one.
+#[test]
+fn a_denial_is_proven_by_the_time_that_was_asked_with_it() {
+    let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1)).timed(true);
+    desk.admit(&approved(1, 10), Nanos(1)).expect("room");
+    let apply = |desk: &mut Desk, input: DeskInput, ms: u64| {
+        desk.apply(&input, Nanos::from_millis(ms), &mut Vec::new());
+        desk.unknown()
+    };
+    apply(&mut desk, DeskInput::Sent(OrderId(1), 1_000), 0);
+    apply(&mut desk, DeskInput::PlaceFailed(OrderId(1), Failure::OutcomeUnknown), 100);
+    let asked = Nanos::from_millis(3_000);
+    let later = DeskInput::VenueTime(Nanos::from_millis(3_400), 9_000);
+    assert_eq!(apply(&mut desk, DeskInput::NotFound(OrderId(1), asked), 3_010), 1);
+    assert_eq!(apply(&mut desk, later, 3_410), 1, "told for a later question");
+    let asked = Nanos::from_millis(4_000);
+    assert_eq!(apply(&mut desk, DeskInput::NotFound(OrderId(1), asked), 4_010), 1);
+    assert_eq!(apply(&mut desk, DeskInput::VenueTime(asked, 1_999), 4_020), 1, "not past it");
+    let asked = Nanos::from_millis(4_600);
+    assert_eq!(apply(&mut desk, DeskInput::NotFound(OrderId(1), asked), 4_610), 1);
+    assert_eq!(apply(&mut desk, DeskInput::VenueTime(asked, 2_100), 4_620), 0);
+    let last = reports(&mut desk).pop().expect("an ending");
+    assert_eq!((last.state, last.reason), (OrderState::Rejected, DoneReason::NotFound));
+}
+
 /// Two endings that cannot both be: the second is evidence that our account and the venue's differ,
 /// and risk hears of it.
 #[test]

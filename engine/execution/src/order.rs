@@ -55,6 +55,8 @@ pub struct Order {
     pub asking: bool,
     /// When the question on its way, or the last one, was asked.
     pub asked_at: Nanos,
+    /// When the newest question was asked that the venue answered with "does not exist".
+    pub denied_at: Option<Nanos>,
     /// The ending the venue told, held back until all fills up to its quantity are booked.
     pub closing: Option<Closing>,
     /// The amend that is on its way or of unknown fate.
@@ -188,6 +190,7 @@ impl Order {
             touched_at: now,
             asking: false,
             asked_at: Nanos::ZERO,
+            denied_at: None,
             closing: None,
             amend: None,
             revisions: 0,

@@ -509,7 +509,10 @@ impl ExecutionAgent {
         if !granted || !self.gateway.permits(&Act::Ask(&purpose, leisure), now_ms) {
             return false;
         }
-        if !matches!(question, Question::Fills(_)) && self.desk.needs_time(&order, now) {
+        // A question that goes on has had its own with its first part.
+        let first = !self.asked_first.iter().any(|(of, _)| *of == id);
+        let fills = matches!(question, Question::Fills(_));
+        if first && !fills && self.desk.needs_time(&order, now) {
             self.ask_time_of_proof(now, probe);
         }
         self.link.out.clear();

@@ -90,7 +90,7 @@ impl Desk {
         }
         order.touched_at = now;
         let amend = order.amend.as_mut().filter(|amend| amend.replaces)?;
-        amend.absent |= self.venue_time.is_over(amend.request(), self.window, asked_at);
+        amend.absent |= self.venue_time.is_amend_over(amend.request(), self.window, asked_at);
         if amend.absent && amend.halfway.is_some() {
             let refused = order.amend_refused(now, DoneReason::NotFound);
             let done = order.settle(now);
@@ -111,7 +111,7 @@ impl Desk {
             Who::Itself => !amend.replaces && terms == amend.terms,
             Who::Former | Who::Stranger => return,
         };
-        let over = self.venue_time.is_over(amend.request(), self.window, order.asked_at);
+        let over = self.venue_time.is_amend_over(amend.request(), self.window, order.asked_at);
         let asked_late = order.asking && over;
         let never_came = if amend.replaces { amend.absent } else { asked_late };
         let heard = match (holds, never_came) {

@@ -4,8 +4,8 @@
 //! A request carries the last time at which the venue takes it. "Does not exist" proves that it
 //! never came only when the venue's clock had passed that time, and a second more, as the question
 //! was asked. So the venue's time is asked for with each such question, and what it tells counts
-//! for that question alone: a clock that has stepped back in the meantime is believed, and the
-//! proof waits until it has caught up. Beside that as long must have gone by on our own clock.
+//! for that question alone, whichever of both answers comes first: a clock that has stepped back in
+//! the meantime is believed, and the proof waits until it has caught up. Beside that as long must have gone by on our own clock.
 //! Where a venue tells no time, our own clock is all there is.
 
 use bot4_types::Nanos;
@@ -16,6 +16,9 @@ use crate::order::{Order, Request};
 /// A request is over this long after its window: the venue's clock may step back by less without
 /// harm, and its parts may differ by as much.
 const PROOF_AFTER_WINDOW: Nanos = Nanos::from_secs(1);
+
+/// How old the venue's word may be where an amend is in question.
+const AMEND_FRESH: Nanos = Nanos::from_millis(1_500);
 
 /// What the venue told of its clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,16 @@ impl VenueTime {
     /// As the question of `asked_at` was asked, the request could no longer arrive at a venue that
     /// holds one for `window`.
     pub(super) fn is_over(&self, of: Request, window: Nanos, asked_at: Nanos) -> bool {
+        self.was_over(of, window, asked_at, ASK_EVERY)
+    }
+
+    /// The same of an amend, whose order is known and stays with one of two terms whatever is
+    /// believed: what the venue told with the question before counts, too.
+    pub(super) fn is_amend_over(&self, of: Request, window: Nanos, asked_at: Nanos) -> bool {
+        self.was_over(of, window, asked_at, AMEND_FRESH)
+    }
+
+    fn was_over(&self, of: Request, window: Nanos, asked_at: Nanos, fresh: Nanos) -> bool {
         if asked_at.since(of.sent_at) <= window + PROOF_AFTER_WINDOW {
             return false;
         }
@@ -44,7 +57,7 @@ impl VenueTime {
         if !self.tells || of.deadline_ms == i64::MIN {
             return true;
         }
-        let fresh = |at: Nanos| at <= asked_at && asked_at.since(at) < ASK_EVERY;
+        let fresh = |at: Nanos| at <= asked_at && asked_at.since(at) < fresh;
         let after_ms = (PROOF_AFTER_WINDOW.0 / 1_000_000) as i64;
         let past = |ms: i64| ms >= of.deadline_ms.saturating_add(after_ms);
         self.last.is_some_and(|(at, ms)| fresh(at) && past(ms))
@@ -57,6 +70,19 @@ impl Desk {
     pub const fn timed(mut self, tells_time: bool) -> Self {
         self.venue_time.tells = tells_time;
         self
+    }
+
+    /// The venue told its time: orders of which it had just denied to know anything may be proven
+    /// now never to have come.
+    pub(super) fn time_told(&mut self, asked_at: Nanos, ms: i64, now: Nanos) {
+        self.venue_time.told(asked_at, ms);
+        for n in 0..self.table.len() {
+            let Some(order) = self.table.nth(n) else { continue };
+            if let Some(denied_at) = order.denied_at {
+                let id = order.id;
+                self.not_found(id, denied_at, now);
+            }
+        }
     }
 
     /// A question about `order` asked now may prove that a request of it never came: it needs the
