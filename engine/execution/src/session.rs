@@ -509,10 +509,9 @@ impl ExecutionAgent {
         if !granted || !self.gateway.permits(&Act::Ask(&purpose, leisure), now_ms) {
             return false;
         }
-        // A question that goes on has had its own with its first part.
-        let first = !self.asked_first.iter().any(|(of, _)| *of == id);
-        let fills = matches!(question, Question::Fills(_));
-        if first && !fills && self.desk.needs_time(&order, now) {
+        let first = !self.goes_on(id);
+        let state = !matches!(question, Question::Fills(_));
+        if first && state && self.desk.needs_time(&order, now) {
             self.ask_time_of_proof(now, probe);
         }
         self.link.out.clear();

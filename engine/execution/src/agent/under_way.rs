@@ -1,5 +1,6 @@
 //! What the requests without answer are: what they cost, and whether a message answers a list.
 
+use bot4_types::OrderId;
 use bot4_venues::limits::Cost;
 
 use super::ExecutionAgent;
@@ -7,6 +8,11 @@ use crate::gateway::{AmendWay, Fact, OpenLists};
 use crate::requests::Purpose;
 
 impl ExecutionAgent {
+    /// A question about `order` goes on: with its first part the venue was asked for its time.
+    pub(crate) fn goes_on(&self, order: OrderId) -> bool {
+        self.asked_first.iter().any(|(of, _)| *of == order)
+    }
+
     /// The message just read is a list of open orders.
     pub(crate) fn is_list(&self) -> bool {
         self.facts.iter().any(|fact| match fact {

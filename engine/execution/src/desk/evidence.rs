@@ -5,8 +5,8 @@
 //! never came only when the venue's clock had passed that time, and a second more, as the question
 //! was asked. So the venue's time is asked for with each such question, and what it tells counts
 //! for that question alone, whichever of both answers comes first: a clock that has stepped back in
-//! the meantime is believed, and the proof waits until it has caught up. Beside that as long must have gone by on our own clock.
-//! Where a venue tells no time, our own clock is all there is.
+//! the meantime is believed, and the proof waits until it has caught up. Beside that as long must
+//! have gone by on our own clock. Where a venue tells no time, our own clock is all there is.
 
 use bot4_types::Nanos;
 
