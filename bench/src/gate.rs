@@ -196,6 +196,7 @@ fn config(instruments: u64) -> RiskConfig {
         strategies: 1,
         equity: EquityStart::default(),
         held: Vec::new(),
+        recovered: bot4_risk::Recovered::default(),
     }
 }
 

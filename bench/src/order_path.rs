@@ -318,5 +318,6 @@ fn config(site: &Site) -> RiskConfig {
         strategies: 1,
         equity: EquityStart::default(),
         held: Vec::new(),
+        recovered: bot4_risk::Recovered::default(),
     }
 }

@@ -100,4 +100,12 @@ fn another_program_on_the_account_stops_all_trading_unless_it_is_declared() {
     assert_eq!(ended(&mut engine), Some(0), "{}", told(&mut engine));
     check_account(&report(&declared.state().join("report.json")));
     verify(&declared);
+    // A stop takes back what is ours alone: without the declaration theirs is in the way.
+    let text = std::fs::read_to_string(&declared.config).expect("there");
+    let strict = text.replace("foreign_orders = [\"web_\"]\n", "");
+    std::fs::write(&declared.config, strict).expect("written");
+    let mut engine = declared.start_quietly("report.json");
+    assert_eq!(ended(&mut engine), Some(2));
+    let text = told(&mut engine);
+    assert!(text.contains("an open order of another program: ETHUSDT web_"), "{text}");
 }

@@ -20,10 +20,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more lines at the configuration's end.
+    fn with(more: &str) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let (venue, endpoints) = venue(state.path(), "127.0.0.1:0");
         let toml = state.path().join("trade.toml");
-        let text = config(&endpoints, None) + "segment_mib = 1\ndisk_warn_pct = 100\n";
+        let text = config(&endpoints, None) + "segment_mib = 1\ndisk_warn_pct = 100\n" + more;
         std::fs::write(&toml, text).expect("written");
         Self { state, toml, _venue: venue }
     }
@@ -189,7 +194,7 @@ fn inputs(folder: &Path) -> RunInputs {
 
 #[test]
 fn peak_day_and_positions_survive_and_a_deposit_is_no_profit() {
-    let scene = Scene::new();
+    let scene = Scene::with("[account]\ntransfers = \"follow\"\n");
     scene.exact();
     let (_, closed) = account_state(scene.state.path());
     let name = |run: &Path| run.file_name().expect("a name").to_string_lossy().into_owned();

@@ -144,6 +144,12 @@ impl Changes {
         self.rows.iter().filter(|row| row.shed).count()
     }
 
+    /// The base asset of `instrument` is in doubt.
+    #[must_use]
+    pub fn is_drifted(&self, instrument: InstrumentId) -> bool {
+        self.rows.get(instrument.index()).is_some_and(|row| row.drift)
+    }
+
     /// Instruments whose base asset is in doubt.
     #[must_use]
     pub fn drifted(&self) -> usize {

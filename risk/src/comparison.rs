@@ -199,6 +199,18 @@ impl Comparison {
         verdict
     }
 
+    /// So much of `asset` came, or went, before the run, and nobody explains it: it stands as a
+    /// difference until it is accepted.
+    pub fn doubt(&mut self, asset: AssetId, came: Amount) {
+        let Some(row) = self.rows.get_mut(usize::from(asset.0)) else { return };
+        let (since, answers) = (Nanos::ZERO, WRONG_MIN);
+        row.suspicion = Some(Suspicion { since, answers, standing: true, accepted: false });
+        (row.candidates[0], row.fitting) = (came, 1);
+        self.counts.unexplained += 1;
+        let theirs = row.value.saturating_add(came);
+        self.newest = Some(Difference { asset, ours: row.value, theirs });
+    }
+
     /// A person accepts the difference of `asset`. Gives how much came, or went, where that is
     /// known; else the answer that tells it settles it.
     pub fn accept(&mut self, asset: AssetId) -> Option<Amount> {

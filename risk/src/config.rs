@@ -4,11 +4,12 @@ use core::fmt;
 
 use bot4_types::instrument::Amount;
 use bot4_types::limits::STRATEGIES_MAX;
-use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable};
+use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentId, InstrumentTable, StrategyId};
 
 use crate::breaker::{BreakerLimitError, BreakerLimits};
 use crate::equity::EquityStart;
 use crate::limits::{LimitError, RiskLimits};
+use crate::recovered::{LateFill, Recovered};
 use crate::scopes::{LimitBook, Scopes};
 
 /// Everything the risk lane starts from.
@@ -36,6 +37,8 @@ pub struct RiskConfig {
     pub equity: EquityStart,
     /// What strategies hold from earlier runs of the account.
     pub held: Vec<HeldPosition>,
+    /// What the start found out beside that.
+    pub recovered: Recovered,
 }
 
 /// Why a configuration is refused.
@@ -85,7 +88,9 @@ impl RiskConfig {
         self.scopes.validate().map_err(ConfigError::Limit)?;
         self.breakers.validate().map_err(ConfigError::Breaker)?;
         let pairs = self.table.all().iter().flat_map(|i| [i.base, i.quote]);
-        let held = self.balances.iter().chain(&self.equity.flows).map(|(asset, _)| *asset);
+        let doubts = &self.recovered.doubts;
+        let held = self.balances.iter().chain(&self.equity.flows).chain(doubts);
+        let held = held.map(|(asset, _)| *asset);
         for asset in pairs.chain(held).chain([self.quote]) {
             if usize::from(asset.0) >= self.table.assets_len() {
                 return Err(ConfigError::UnknownAsset(asset));
@@ -97,10 +102,17 @@ impl RiskConfig {
         if !(1..=STRATEGIES_MAX).contains(&self.strategies) {
             return Err(ConfigError::Strategies(self.strategies));
         }
-        let known = |h: &HeldPosition| {
-            usize::from(h.strategy.0) < self.strategies && self.table.get(h.instrument).is_some()
+        let known = |strategy: StrategyId, instrument| {
+            usize::from(strategy.0) < self.strategies && self.table.get(instrument).is_some()
         };
-        if !self.held.iter().all(known) {
+        let held = |h: &HeldPosition| known(h.strategy, h.instrument);
+        let late = |f: &LateFill| known(f.strategy, f.instrument);
+        let stopped = |i: &InstrumentId| self.table.get(*i).is_some();
+        let found = &self.recovered;
+        if !self.held.iter().all(held)
+            || !found.late.iter().all(late)
+            || !found.stopped.iter().all(stopped)
+        {
             return Err(ConfigError::UnknownHolder);
         }
         Ok(())
@@ -116,7 +128,7 @@ impl RiskConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::{InstrumentId, Qty, StrategyId, Symbol};
+    use bot4_types::{Qty, Symbol};
 
     fn config() -> RiskConfig {
         let mut table = InstrumentTable::new();
@@ -134,6 +146,7 @@ mod tests {
             operator: false,
             equity: EquityStart::default(),
             held: Vec::new(),
+            recovered: Recovered::default(),
         }
     }
 

@@ -36,6 +36,7 @@ use crate::orders::{Chain, OrderSlot, OrderTable};
 
 mod amends;
 mod follow;
+mod late;
 mod match_limit;
 
 use match_limit::limit_when_working;

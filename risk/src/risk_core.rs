@@ -8,9 +8,9 @@ use bot4_lanes::Phase;
 use bot4_types::command::LIMITS_PART;
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    AccountReport, AssetId, ControlMode, ExecMsg, Headroom, HeldPosition, InstrumentId,
-    InstrumentNews, InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderReport,
-    RefuseReason, ReportKind, RiskCommand, StrategyId, VenueId,
+    AccountReport, AssetId, ControlMode, ExecMsg, Headroom, InstrumentId, InstrumentNews,
+    InstrumentRules, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderReport, RefuseReason,
+    ReportKind, RiskCommand, StrategyId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,7 @@ use crate::valuation::Valuation;
 use truth::Truth;
 
 mod limits;
+mod recovered;
 mod truth;
 mod worth;
 
@@ -142,23 +143,8 @@ impl RiskCore {
             refused: [0; REASONS],
         };
         core.spread_margins();
-        core.take_over(&config.held);
-        let held = |a| {
-            let asset = AssetId(a as u8);
-            let venue = table.venue_of(asset).unwrap_or(VenueId(0));
-            (venue, core.ledger.expected_balance(asset))
-        };
-        core.truth = Truth::new((0..assets).map(held));
+        core.begin(config);
         Ok(core)
-    }
-
-    /// Begins with what strategies hold from earlier runs of the account.
-    fn take_over(&mut self, held: &[HeldPosition]) {
-        self.ledger.take_over(held);
-        for h in held {
-            self.statistics.follow(&self.ledger, h.instrument);
-            self.aggregate.on_exposure(h.strategy, h.instrument, &self.ledger, &self.valuation);
-        }
     }
 
     /// The reporting asset.

@@ -58,9 +58,13 @@ impl Declared {
         self.all || self.count > 0
     }
 
-    /// The order with this client id may be there.
+    /// The order with this client id may be there. One that reads like ours never may: it is of
+    /// another engine of this kind, which spends what this one counts as its own.
     #[must_use]
     pub fn has(&self, client: &ClientText) -> bool {
+        if client.own().is_some() {
+            return false;
+        }
         let prefixes = self.prefixes.iter().take(usize::from(self.count));
         let begins = |p: &Prefix| {
             let text = p.text.get(..usize::from(p.len)).unwrap_or_default();

@@ -53,6 +53,10 @@ pub struct Args {
     /// print what was found. Allows the next start over a damaged journal.
     #[arg(long, conflicts_with_all = ["market", "length"])]
     reconcile_only: bool,
+    /// Cancel open orders of bot4 runs that have no record here: after a loss of the state folder,
+    /// or from another machine. Only when no other engine trades the account any more.
+    #[arg(long)]
+    take_over: bool,
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -71,7 +75,7 @@ pub fn run(args: &Args) -> Outcome {
     config.lanes = args.lanes.unwrap_or(config.lanes);
     config.seed = args.seed.unwrap_or(config.seed);
     if args.reconcile_only {
-        return reconcile(&config, args.json);
+        return reconcile(&config, args);
     }
     let mut venue_args = Vec::new();
     if let Some(market) = &args.market {
@@ -96,6 +100,7 @@ pub fn run(args: &Args) -> Outcome {
         trap_syscalls: args.seccomp_compute,
         venue_args,
         plant: args.plant,
+        take_over: args.take_over,
     };
     let end = match run::run(&config, &options) {
         Err(e) if e.is::<run::Halted>() => {
@@ -129,12 +134,18 @@ fn plant(name: &str) -> Result<Plant, String> {
 }
 
 /// `--reconcile-only`: exit 0 when nothing is open and the venue knows every fill of the journal.
-fn reconcile(config: &config::Config, as_json: bool) -> Outcome {
-    let found = run::reconcile(config)?;
+fn reconcile(config: &config::Config, args: &Args) -> Outcome {
+    let found = match run::reconcile(config, args.take_over) {
+        Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
+            eprintln!("{e}");
+            return Ok(exit::POLICY);
+        }
+        other => other?,
+    };
     found.notes.iter().for_each(|note| eprintln!("{note}"));
     let earlier = &found.settled;
-    if as_json {
-        let told: Vec<_> = earlier.iter().map(run::takeover::Settled::to_json).collect();
+    if args.json {
+        let told: Vec<_> = earlier.iter().map(run::settle::Settled::to_json).collect();
         // A list only where several runs left the accounts.
         let told = if let [one] = told.as_slice() { json!(one) } else { json!(told) };
         let told = if earlier.is_empty() { serde_json::Value::Null } else { told };
@@ -145,6 +156,6 @@ fn reconcile(config: &config::Config, as_json: bool) -> Outcome {
             println!("no earlier run of this account has a journal here");
         }
     }
-    let explained = earlier.iter().all(run::takeover::Settled::is_explained);
+    let explained = earlier.iter().all(run::settle::Settled::is_explained);
     Ok(if explained { exit::DONE } else { exit::FAILED })
 }

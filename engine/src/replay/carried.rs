@@ -1,8 +1,10 @@
 //! What a run takes over from the account's earlier runs, as rows of the journal's document.
 
-use bot4_risk::EquityStart;
+use bot4_risk::{EquityStart, LateFill, Recovered};
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, HeldPosition, InstrumentId, Qty, StrategyId, Wall};
+use bot4_types::{
+    AssetId, HeldPosition, InstrumentId, OrderId, Price, Qty, Side, StrategyId, Wall,
+};
 use serde::{Deserialize, Serialize};
 
 use super::shapes::big;
@@ -111,6 +113,106 @@ impl HeldRow {
     }
 }
 
+/// A fill of an earlier run that it did not come to book, in the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateRow {
+    /// The strategy's number.
+    pub strategy: u8,
+    /// The instrument's number.
+    pub instrument: u16,
+    /// The order's number in its run.
+    pub order: u64,
+    /// The venue's trade id.
+    pub trade_id: u64,
+    /// It bought.
+    pub buy: bool,
+    /// Quantity in the instrument's units.
+    pub qty: i64,
+    /// Price in the instrument's units.
+    pub price: i64,
+    /// Fee, 10^-16.
+    #[serde(with = "big")]
+    pub fee: Amount,
+    /// Id of the asset that the fee was paid with.
+    pub fee_asset: u8,
+    /// The order rested.
+    pub maker: bool,
+}
+
+impl LateRow {
+    /// The row of `fill`.
+    #[must_use]
+    pub const fn of(fill: &LateFill) -> Self {
+        Self {
+            strategy: fill.strategy.0,
+            instrument: fill.instrument.0,
+            order: fill.order.0,
+            trade_id: fill.trade_id,
+            buy: matches!(fill.side, Side::Buy),
+            qty: fill.qty.0,
+            price: fill.price.0,
+            fee: fill.fee,
+            fee_asset: fill.fee_asset.0,
+            maker: fill.maker,
+        }
+    }
+
+    /// What the row says.
+    #[must_use]
+    pub const fn fill(&self) -> LateFill {
+        LateFill {
+            strategy: StrategyId(self.strategy),
+            instrument: InstrumentId(self.instrument),
+            order: OrderId(self.order),
+            trade_id: self.trade_id,
+            side: if self.buy { Side::Buy } else { Side::Sell },
+            qty: Qty(self.qty),
+            price: Price(self.price),
+            fee: self.fee,
+            fee_asset: AssetId(self.fee_asset),
+            maker: self.maker,
+        }
+    }
+}
+
+/// What the start found out about the account, in the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveredRow {
+    /// Fills that the account's last run did not come to book.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateRow>,
+    /// What came or went and nobody explains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Held>,
+    /// Instruments that stand still, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<u16>,
+}
+
+impl RecoveredRow {
+    /// The row of `found`; none where nothing was found.
+    #[must_use]
+    pub fn of(found: &Recovered) -> Option<Self> {
+        (*found != Recovered::default()).then(|| Self {
+            late: found.late.iter().map(LateRow::of).collect(),
+            doubts: found.doubts.iter().map(Held::of).collect(),
+            stopped: found.stopped.iter().map(|i| i.0).collect(),
+        })
+    }
+
+    /// What the row says.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        Recovered {
+            late: self.late.iter().map(LateRow::fill).collect(),
+            doubts: self.doubts.iter().map(Held::pair).collect(),
+            stopped: self.stopped.iter().map(|i| InstrumentId(*i)).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +224,30 @@ mod tests {
         let text = serde_json::to_string(&HeldRow::of(&held)).expect("plain");
         let back: HeldRow = serde_json::from_str(&text).expect("readable");
         assert_eq!(back.held(), held);
+    }
+
+    #[test]
+    fn what_a_start_found_out_reads_back() {
+        assert_eq!(RecoveredRow::of(&Recovered::default()), None);
+        let late = LateFill {
+            strategy: StrategyId(3),
+            instrument: InstrumentId(70),
+            order: OrderId(u64::MAX),
+            trade_id: 12,
+            side: Side::Sell,
+            qty: Qty(5),
+            price: Price(6),
+            fee: i128::MIN,
+            fee_asset: AssetId::NONE,
+            maker: true,
+        };
+        let found = Recovered {
+            late: vec![late, LateFill { side: Side::Buy, maker: false, ..late }],
+            doubts: vec![(AssetId(1), -4)],
+            stopped: vec![InstrumentId(9)],
+        };
+        let text = serde_json::to_string(&RecoveredRow::of(&found)).expect("plain");
+        let back: Option<RecoveredRow> = serde_json::from_str(&text).expect("readable");
+        assert_eq!(back.expect("something").recovered(), found);
     }
 }

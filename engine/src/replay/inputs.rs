@@ -18,7 +18,7 @@ use bot4_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::carried::{EquityRow, Held, HeldRow};
+use super::carried::{EquityRow, Held, HeldRow, RecoveredRow};
 use super::chain::inputs::ChainInputs;
 use super::shapes::{BreakersText, InstrumentText, LimitsText, ScopeText};
 use crate::config::Config;
@@ -71,6 +71,9 @@ pub struct RunInputs {
     /// What strategies hold from earlier runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldRow>,
+    /// What the start found out about the account beside that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<RecoveredRow>,
     /// The account's limits.
     #[serde(with = "LimitsText")]
     pub limits: RiskLimits,
@@ -209,6 +212,7 @@ impl RunInputs {
             balances: risk.balances.iter().map(Held::of).collect(),
             equity: Some(EquityRow::of(&risk.equity)),
             held: risk.held.iter().map(HeldRow::of).collect(),
+            recovered: RecoveredRow::of(&risk.recovered),
             limits: risk.limits,
             scopes: ScopeRow::all(&risk.scopes),
             mode: risk.mode.name().to_owned(),
@@ -239,6 +243,7 @@ impl RunInputs {
             operator: self.operator,
             equity: self.equity.as_ref().map(EquityRow::start).unwrap_or_default(),
             held: self.held.iter().map(HeldRow::held).collect(),
+            recovered: self.recovered.as_ref().map(RecoveredRow::recovered).unwrap_or_default(),
         })
     }
 
@@ -409,6 +414,7 @@ mod tests {
             operator: true,
             equity,
             held: Vec::new(),
+            recovered: bot4_risk::Recovered::default(),
         }
     }
 

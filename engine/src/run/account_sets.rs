@@ -6,7 +6,7 @@
 //! accounts/<account at a venue>/last.json   the set and the run that traded it last
 //! ```
 //! Positions come from whoever traded the account last, and with them the tighter control mode.
-//! Balances that others changed in between are explained by nobody: peak and day open stay.
+//! Balances are those that it left; peak and day open stay.
 
 use std::path::PathBuf;
 
@@ -14,6 +14,7 @@ use bot4_types::ControlMode;
 use serde::{Deserialize, Serialize};
 
 use super::account_state::{AccountState, PositionRow, StateError, path_of};
+use super::gap::GapRow;
 use super::history::{accounts_in, lives_on};
 use super::start_mode::{ModeRow, named};
 use crate::operator::latch::folder_of;
@@ -101,6 +102,9 @@ fn merged(
         let venue = member.split(':').next().unwrap_or_default();
         let state = state.get_or_insert_with(|| AccountState {
             positions: Vec::new(),
+            late: Vec::new(),
+            strays: Vec::new(),
+            stopped: Vec::new(),
             balances: Default::default(),
             peak: 0,
             day: 0,
@@ -114,6 +118,24 @@ fn merged(
             Some(PositionRow { symbol: labelled(symbol, account, venue), ..row.clone() })
         };
         state.positions.extend(other.positions.iter().filter_map(told));
+        let renamed = |label: &str| {
+            let symbol = plain(label, &last.account, venue)?;
+            Some(labelled(symbol, account, venue))
+        };
+        let gap = |row: &GapRow| {
+            let fee_asset = renamed(&row.fee_asset).unwrap_or_default();
+            Some(GapRow { symbol: renamed(&row.symbol)?, fee_asset, ..row.clone() })
+        };
+        state.late.retain(|row| plain(&row.symbol, account, venue).is_none());
+        state.late.extend(other.late.iter().filter_map(gap));
+        state.strays.retain(|row| plain(&row.symbol, account, venue).is_none());
+        state.strays.extend(other.strays.iter().filter_map(gap));
+        state.stopped.retain(|label| plain(label, account, venue).is_none());
+        state.stopped.extend(other.stopped.iter().filter_map(|label| renamed(label)));
+        state.balances.retain(|label, _| plain(label, account, venue).is_none());
+        let held = other.balances.iter().filter_map(|(a, n)| Some((renamed(a)?, *n)));
+        state.balances.extend(held);
+        state.unexplained = state.unexplained.take().or(other.unexplained);
         state.settled = false;
         state.mode = tighter(state.mode.take(), other.mode.clone());
         notes.push(format!(

@@ -8,23 +8,29 @@
 //! leaves the old one or the new one. A run writes it when it ends, from what risk reached. The run
 //! that died before that left a journal, which leads to the same state: the next start replays it.
 //!
-//! **Money that comes or goes** between two runs is neither profit nor drawdown. Where the last
-//! run's balances were compared with the venue's and equal, what differs at the next start came
-//! from or went elsewhere: peak and day open move by its worth. Where they were not, it cannot be
-//! told apart from a loss: the peak stays, and a person is told.
+//! **Fills in between** ([`super::gap`]) are added to it by the comparison of the next start.
+//!
+//! **Money that comes or goes** between two runs is neither profit nor drawdown, and no fill
+//! explains it. As while a run goes on, what it concerns stands still until a person accepts it;
+//! where the configuration says that money may come and go, peak and day open move by its worth,
+//! unless the last run's balances were never certain: then the peak stays, and a person is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bot4_journal::hash::Fnv128;
-use bot4_risk::{EquityStart, RiskCore};
+use bot4_risk::{EquityStart, Recovered, RiskCore};
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, ControlMode, HeldPosition, InstrumentTable, Qty, StrategyId, Wall};
+use bot4_types::{
+    AssetId, ControlMode, HeldPosition, Instrument, InstrumentId, InstrumentTable, Qty, StrategyId,
+    Wall,
+};
 use serde::{Deserialize, Serialize};
 
 use super::account_sets;
+use super::gap::{GapRow, LATE_MAX, place_of};
 use super::history;
 use super::outcome::Opening;
 use super::start_mode::{self, ModeRow};
@@ -35,7 +41,9 @@ use crate::recovery::parents;
 use crate::replay::shapes::big;
 
 /// Version of the file.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
+/// Fills of nobody that are told one by one.
+const STRAYS_TOLD: usize = 20;
 
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,8 +67,24 @@ pub struct AccountState {
     pub balances: BTreeMap<String, AmountText>,
     /// They were compared with the venue's and equal.
     pub settled: bool,
-    /// What strategies hold.
+    /// When the run asked each venue at its end, by the venue's clock, Unix ms: fills until then
+    /// are in here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked_ms: BTreeMap<String, i64>,
+    /// What strategies hold, by what risk had booked.
     pub positions: Vec<PositionRow>,
+    /// Fills of our orders beside that, found at the venue later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<GapRow>,
+    /// Fills at the venue that are nobody's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<GapRow>,
+    /// Instruments that stood still because a person has to look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<String>,
+    /// The run whose journal does not explain the account; nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<String>,
     /// The control mode; states of earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ModeRow>,
@@ -97,6 +121,8 @@ pub struct Past {
     pub equity: EquityStart,
     /// Of its strategies.
     pub held: Vec<HeldPosition>,
+    /// What the start found out beside that.
+    pub recovered: Recovered,
     /// The control mode; the configuration's where none is said.
     pub mode: Option<ControlMode>,
     /// Which mode that is and why, as a sentence.
@@ -148,6 +174,7 @@ impl AccountState {
         let (ledger, point) = (core.ledger(), core.equity_curve());
         let assets = (0..table.assets_len()).map(|a| AssetId(a as u8));
         let balance = |a| (table.asset_label(a), AmountText(ledger.expected_balance(a)));
+        let still = |i: &&Instrument| core.stands_still(i.id);
         let mut positions = Vec::new();
         for (place, kind) in kinds.iter().enumerate() {
             for i in table.all() {
@@ -176,7 +203,12 @@ impl AccountState {
             day_open: point.day_open,
             balances: assets.map(balance).collect(),
             settled: false,
+            asked_ms: BTreeMap::new(),
             positions,
+            late: Vec::new(),
+            strays: Vec::new(),
+            stopped: table.all().iter().filter(still).map(|i| table.label(i)).collect(),
+            unexplained: None,
             mode: core.mode_configured().or(configured).map(|c| ModeRow::of(core.mode(), c)),
         }
     }
@@ -220,8 +252,8 @@ impl AccountState {
         std::fs::File::open(folder)?.sync_all()
     }
 
-    /// What the next run starts from: its account holds `balances` of `table`'s assets, and its
-    /// strategies are of these `kinds`.
+    /// What the next run starts from: its account holds `balances` of `table`'s assets, its
+    /// strategies are of these `kinds`; it will `follow` the venue where nobody explains a balance.
     #[must_use]
     pub fn past(
         &self,
@@ -229,34 +261,53 @@ impl AccountState {
         asset: AssetId,
         balances: &[(AssetId, Amount)],
         kinds: &[&str],
-        wall: Wall,
+        (wall, follow): (Wall, bool),
     ) -> Past {
         let mut past = Past::default();
         past.equity.wall = wall;
         let name = table.asset_name(asset);
-        if name == self.asset {
+        let counted = name == self.asset;
+        if counted {
             let start = &mut past.equity;
             (start.peak, start.day, start.day_open) = (self.peak, self.day, self.day_open);
-            let flows = self.flows(table, balances);
-            match (flows.is_empty(), self.settled) {
-                (true, _) => {}
-                (false, true) => {
-                    past.notes.push(format!("since run {}: {}", self.run, told(&flows, table)));
-                    past.equity.flows = flows;
-                }
-                (false, false) => past.notes.push(format!(
-                    "balances are not those of run {} and cannot be explained: {}; the peak of \
-                     equity stays as it was",
-                    self.run,
-                    told(&flows, table)
-                )),
-            }
-        } else {
+        } else if !self.asset.is_empty() {
             past.notes.push(format!(
                 "the peak of equity was counted in {}, this run counts in {name}: it begins anew",
                 self.asset
             ));
         }
+        let flows = self.flows(table, balances);
+        if !flows.is_empty() {
+            let told = told(&flows, table);
+            let run = &self.run;
+            match (follow, self.settled && counted) {
+                (true, true) => {
+                    past.notes.push(format!("since run {run}: {told}"));
+                    past.equity.flows = flows;
+                }
+                (true, false) => past.notes.push(format!(
+                    "balances are not those of run {run} and cannot be explained: {told}; the \
+                     peak of equity stays as it was"
+                )),
+                (false, _) => {
+                    past.notes.push(format!(
+                        "since run {run} the account has {told}, and no fill explains it: what it \
+                         concerns stands still\nhelp: look at deposits, withdrawals and trades at \
+                         the venue; `bot4 resume --instrument SYMBOL --reason \"...\"` accepts \
+                         the balance of an instrument's base, `bot4 resume --reason \"...\"` all \
+                         others; transfers = \"follow\" in [account] never asks"
+                    ));
+                    past.recovered.doubts = flows;
+                }
+            }
+        }
+        self.hold(&mut past, table, kinds);
+        self.stop(&mut past, table, follow);
+        past
+    }
+
+    /// Positions and late fills of strategies that are there.
+    fn hold(&self, past: &mut Past, table: &InstrumentTable, kinds: &[&str]) {
         for row in &self.positions {
             match row.held(table, kinds) {
                 Some(held) => past.held.push(held),
@@ -266,21 +317,63 @@ impl AccountState {
                 )),
             }
         }
-        past
+        let late = &mut past.recovered.late;
+        for row in &self.late {
+            match row.late(table, kinds) {
+                Some(fill) => late.push(fill),
+                None => past
+                    .notes
+                    .push(format!("{}: no strategy takes that over, it has no stop", row.told())),
+            }
+        }
+        if late.len() > LATE_MAX {
+            let older = late.drain(..late.len() - LATE_MAX).collect();
+            let older = Recovered { late: older, ..Recovered::default() };
+            past.held = older.held_after(&past.held);
+        }
     }
 
-    /// What came or went, by asset of `table`.
+    /// Instruments that stand still until a person has looked.
+    fn stop(&self, past: &mut Past, table: &InstrumentTable, follow: bool) {
+        let labels = self.strays.iter().map(|row| &row.symbol).chain(&self.stopped);
+        let found = labels.filter_map(|label| table.labelled_as(label)).map(|i| i.id);
+        let found: BTreeSet<InstrumentId> = found.filter(|_| !follow).collect();
+        past.recovered.stopped = found.into_iter().collect();
+        let mend = "help: look at the account's orders and trades at the venue; `bot4 resume \
+                    --instrument SYMBOL --reason \"...\"` lets it trade";
+        for row in self.strays.iter().take(STRAYS_TOLD) {
+            past.notes.push(format!(
+                "{}: it is of no order in a journal here{}",
+                row.told(),
+                if follow {
+                    String::new()
+                } else {
+                    format!("; {} stands still\n{mend}", row.symbol)
+                }
+            ));
+        }
+        for label in self.stopped.iter().filter(|_| !follow) {
+            past.notes.push(format!("{label} stood still when run {} ended\n{mend}", self.run));
+        }
+    }
+
+    /// What came or went, by asset of `table`, beside all fills that are known.
     fn flows(
         &self,
         table: &InstrumentTable,
         balances: &[(AssetId, Amount)],
     ) -> Vec<(AssetId, Amount)> {
-        let now = |asset| balances.iter().filter(|b| b.0 == asset).map(|b| b.1).sum::<Amount>();
+        let fills = self.late.iter().chain(&self.strays);
+        let moved: Vec<(AssetId, Amount)> = fills.flat_map(|row| row.moved(table)).collect();
+        let sum = |rows: &[(AssetId, Amount)], asset| -> Amount {
+            rows.iter().filter(|row| row.0 == asset).map(|row| row.1).sum()
+        };
         let assets = (0..table.assets_len()).map(|a| AssetId(a as u8));
         let flow = |asset: AssetId| {
             // An asset that the last run did not know: what it held is not known either.
             let before = self.balances.get(&table.asset_label(asset))?;
-            Some((asset, now(asset).saturating_sub(before.0))).filter(|f| f.1 != 0)
+            let before = before.0.saturating_add(sum(&moved, asset));
+            Some((asset, sum(balances, asset).saturating_sub(before))).filter(|f| f.1 != 0)
         };
         assets.filter_map(flow).collect()
     }
@@ -288,112 +381,70 @@ impl AccountState {
 
 impl PositionRow {
     fn held(&self, table: &InstrumentTable, kinds: &[&str]) -> Option<HeldPosition> {
-        let same = kinds.get(usize::from(self.place)).is_some_and(|kind| *kind == self.strategy);
-        let place = if same {
-            usize::from(self.place)
-        } else {
-            kinds.iter().position(|kind| *kind == self.strategy)?
-        };
+        let strategy = StrategyId(place_of(self.place, &self.strategy, kinds)?);
         let i = table.labelled_as(&self.symbol)?;
         let fits = self.decimals == [i.price_decimals, i.qty_decimals];
-        let (strategy, qty) = (StrategyId(place as u8), Qty(self.qty));
+        let qty = Qty(self.qty);
         fits.then_some(HeldPosition { strategy, instrument: i.id, qty, cost: self.cost })
     }
 }
 
-/// How the venue's account compares with the journal of the last run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Account {
-    /// It was not compared now: the run ended in order, or was reconciled before.
-    NotAsked,
-    /// The venue has exactly the fills of the journal.
-    Complete,
-    /// The venue has others beside them.
-    Explained,
-    /// The venue does not know fills of the journal.
-    Unexplained,
-}
-
-/// What a run of `account` by `config` starts from. `earlier` are the newest runs of its accounts
-/// whose journals are still there, newest first, and how the venues' accounts compare with them.
+/// What a run of `account` by `config` starts from; its earlier runs have been brought up to date.
 ///
 /// # Errors
-/// When the account's state is damaged, or cannot be written.
+/// When the account's state is damaged.
 pub fn past_of(
     account: &str,
-    earlier: &[(&Takeover, Account)],
+    earlier: &[Takeover],
     opening: &Opening,
     config: &Config,
 ) -> Result<Past, Box<dyn std::error::Error>> {
-    let strategies = &config.strategies;
     let wall = opening.wall;
     let fresh = Past { equity: EquityStart { wall, ..EquityStart::default() }, ..Past::default() };
     let Some(path) = path_of(account) else { return Ok(fresh) };
-    let kinds = kinds_of(strategies);
-    // Newest first: what an older one left does not stand in the way of a newer one's.
-    for (run, compared) in earlier.iter().rev() {
-        bring_up_to_date(run, *compared, &kinds)?;
-    }
+    let kinds = kinds_of(&config.strategies);
     let (state, carried) = account_sets::carried(account, AccountState::read(&path)?)?;
     let (info, asset) = (&opening.info.table, opening.equity_asset);
     let kept = state.as_ref().and_then(|s| s.mode.as_ref());
     // The one that is not explained, else the newest.
-    let is_open = |(_, compared): &&(&Takeover, Account)| *compared == Account::Unexplained;
-    let open = earlier.iter().find(is_open);
-    let run = open.or(earlier.first()).map(|(run, _)| run.id_and_journal().0);
-    let run = run.or(state.as_ref().map(|s| s.run.as_str())).unwrap_or_default();
-    let explained = open.is_none();
-    let (mode, told) = start_mode::choose(kept, run, config.risk.mode, explained);
-    let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, wall));
+    let open = state.as_ref().and_then(|s| s.unexplained.as_deref());
+    let run = open.or(state.as_ref().map(|s| s.run.as_str())).unwrap_or_default();
+    let (mode, told) = start_mode::choose(kept, run, config.risk.mode, open.is_none());
+    let how = (wall, config.account.follow);
+    let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, how));
     let mut past = past.unwrap_or(fresh);
     past.notes.splice(0..0, carried);
-    past.parents = earlier.iter().flat_map(|(run, _)| run.unfinished_parents()).collect();
+    past.parents = earlier.iter().flat_map(Takeover::unfinished_parents).collect();
     past.notes.extend(past.parents.iter().map(parents::sentence));
     Ok(Past { mode: Some(mode), mode_told: Some(told), ..past })
 }
 
-/// Writes what `run` reached into the state of its accounts, where it did not come to do so: its
-/// journal leads there.
-fn bring_up_to_date(
-    run: &Takeover,
-    compared: Account,
-    kinds: &[&str],
-) -> Result<(), Box<dyn std::error::Error>> {
-    let Some(path) = path_of(run.account()) else { return Ok(()) };
-    let (id, _) = run.id_and_journal();
-    let complete = compared == Account::Complete;
-    match AccountState::read(&path)? {
-        Some(own) if own.run == id && complete && !own.settled => {
-            AccountState { settled: true, ..own }.write(&path)?;
-        }
-        Some(own) if own.run == id => {}
-        _ => {
-            if let Some((core, configured)) = run.fold()?.risk() {
-                let table = core.ledger().table();
-                let found = AccountState::of(core, id, table, kinds, configured);
-                AccountState { settled: complete, ..found }.write(&path)?;
-            }
-        }
-    }
-    account_sets::note(run.account(), id)
+/// How a run ended.
+pub struct End<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// The control mode that the configuration asked for when it began.
+    pub mode: ControlMode,
+    /// It was compared with its venues and equal.
+    pub settled: bool,
+    /// When each venue was asked, by its clock, Unix ms.
+    pub asked_ms: BTreeMap<String, i64>,
 }
 
-/// Keeps what `core` reached in `run` for the account's next run. The configuration asked for
-/// `mode` when it began.
+/// Keeps what `core` reached for the account's next run.
 ///
 /// # Errors
 /// The disk's.
 pub fn keep(
     account: &str,
     core: &RiskCore,
-    run: &str,
     strategies: &[StrategyConfig],
-    mode: ControlMode,
-    settled: bool,
+    end: End<'_>,
 ) -> std::io::Result<()> {
     let Some(path) = path_of(account) else { return Ok(()) };
     let kinds = kinds_of(strategies);
-    let state = AccountState::of(core, run, core.ledger().table(), &kinds, Some(mode));
+    let table = core.ledger().table();
+    let state = AccountState::of(core, end.run, table, &kinds, Some(end.mode));
     // Equity that was never known says nothing: what lies there stays, but for the mode.
     if core.equity().is_none() {
         return match AccountState::read(&path) {
@@ -402,11 +453,11 @@ pub fn keep(
             _ => Ok(()),
         };
     }
-    AccountState { settled, ..state }.write(&path)
+    AccountState { settled: end.settled, asked_ms: end.asked_ms, ..state }.write(&path)
 }
 
 /// Whose positions are kept: the strategies', and what the operator's orders made.
-fn kinds_of(strategies: &[StrategyConfig]) -> Vec<&'static str> {
+pub(super) fn kinds_of(strategies: &[StrategyConfig]) -> Vec<&'static str> {
     strategies.iter().map(StrategyConfig::kind).chain(["operator"]).collect()
 }
 
@@ -425,103 +476,5 @@ fn told(flows: &[(AssetId, Amount)], table: &InstrumentTable) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bot4_risk::units;
-    use bot4_types::{Instrument, InstrumentId, Symbol};
-
-    fn table() -> (InstrumentTable, AssetId) {
-        let mut table = InstrumentTable::new();
-        let name = |s| Symbol::new(s).expect("short");
-        let [base, quote] = ["AAA", "USDT"].map(|a| table.asset(name(a)).expect("room"));
-        let bare = Instrument::bare(InstrumentId(0), name("AAAUSDT"), 8);
-        table.push(Instrument { base, quote, ..bare }).expect("room");
-        (table, quote)
-    }
-
-    fn state() -> AccountState {
-        let row = PositionRow {
-            place: 1,
-            strategy: "ema_cross".to_owned(),
-            symbol: "AAAUSDT".to_owned(),
-            qty: -7,
-            cost: -700,
-            decimals: [8, 8],
-        };
-        let balances = [("AAA", 5), ("USDT", 100)];
-        AccountState {
-            format: FORMAT,
-            run: "1-2".to_owned(),
-            asset: "USDT".to_owned(),
-            peak: units(200),
-            day: 20_000,
-            day_open: units(150),
-            balances: balances.map(|(a, n)| (a.to_owned(), AmountText(units(n)))).into(),
-            settled: true,
-            positions: vec![row],
-            mode: Some(ModeRow::of(ControlMode::Manual, ControlMode::FullAuto)),
-        }
-    }
-
-    const KINDS: &[&str] = &["market_maker", "ema_cross"];
-
-    fn past(state: &AccountState, balances: [i64; 2], kinds: &[&str]) -> Past {
-        let (table, quote) = table();
-        let held = [(AssetId(0), units(balances[0])), (AssetId(1), units(balances[1]))];
-        state.past(&table, quote, &held, kinds, Wall { origin_unix_ns: 3 })
-    }
-
-    #[test]
-    fn it_reads_back_and_a_changed_byte_is_refused() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("accounts/x/state");
-        assert_eq!(AccountState::read(&path).expect("readable"), None);
-        state().write(&path).expect("written");
-        state().write(&path).expect("written over");
-        assert_eq!(AccountState::read(&path).expect("readable"), Some(state()));
-        let mut bytes = std::fs::read(&path).expect("there");
-        for at in 0..bytes.len() - 1 {
-            bytes[at] ^= 1;
-            std::fs::write(&path, &bytes).expect("written");
-            assert!(AccountState::read(&path).is_err(), "byte {at}");
-            bytes[at] ^= 1;
-        }
-        bytes.truncate(bytes.len() / 2);
-        std::fs::write(&path, &bytes).expect("written");
-        let error = AccountState::read(&path).expect_err("torn").to_string();
-        assert!(error.contains("x/state") && error.contains("help:"), "{error}");
-    }
-
-    #[test]
-    fn peak_day_and_positions_are_taken_over() {
-        let past = past(&state(), [5, 100], KINDS);
-        let e = &past.equity;
-        assert_eq!((e.peak, e.day, e.day_open), (units(200), 20_000, units(150)));
-        assert_eq!((e.wall.origin_unix_ns, e.flows.len(), past.notes.len()), (3, 0, 0));
-        let held = past.held[0];
-        assert_eq!((held.strategy, held.qty, held.cost), (StrategyId(1), Qty(-7), -700));
-    }
-
-    #[test]
-    fn what_came_or_went_is_a_flow_only_where_the_last_balances_are_certain() {
-        let moved = past(&state(), [6, 40], KINDS);
-        let flows = vec![(AssetId(0), units(1)), (AssetId(1), units(-60))];
-        assert_eq!(moved.equity.flows, flows);
-        assert!(moved.notes[0].contains("AAA +1, USDT -60"), "{:?}", moved.notes);
-        let torn = AccountState { settled: false, ..state() };
-        let kept = past(&torn, [6, 40], KINDS);
-        assert_eq!((kept.equity.peak, kept.equity.flows.len()), (units(200), 0));
-        assert!(kept.notes[0].contains("cannot be explained"), "{:?}", kept.notes);
-    }
-
-    #[test]
-    fn a_strategy_that_moved_keeps_its_position_and_one_that_is_gone_is_told() {
-        let moved = past(&state(), [5, 100], &["ema_cross"]);
-        assert_eq!(moved.held[0].strategy, StrategyId(0));
-        let gone = past(&state(), [5, 100], &["market_maker"]);
-        assert!(gone.held.is_empty() && gone.notes[0].contains("no stop"), "{:?}", gone.notes);
-        let other = AccountState { asset: "EUR".to_owned(), ..state() };
-        let other = past(&other, [5, 100], KINDS);
-        assert!(other.equity.peak == 0 && other.notes[0].contains("begins anew"));
-    }
-}
+#[path = "account_state_tests.rs"]
+mod tests;

@@ -163,7 +163,7 @@ fn signal_agent(parts: &Parts<'_>, metrics: &Metrics, rings: &mut Rings) -> Sign
         None => strategy,
     };
     let strategies = parts.strategies.iter().map(settings::strategy_of).map(planted).collect();
-    let held = parts.risk.held.clone();
+    let held = parts.risk.recovered.held_after(&parts.risk.held);
     let stops = parts.routing.stop_bps.clone();
     let exits = parts.routing.exits.clone();
     let mut config =

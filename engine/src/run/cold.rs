@@ -6,7 +6,7 @@ use std::fmt;
 
 use bot4_lanes::Clock;
 use bot4_risk::breaker::Refusal;
-use bot4_types::{InstrumentTable, Symbol, Wall};
+use bot4_types::{ClientId, InstrumentTable, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow};
 use bot4_venues::binance::instruments::InfoError;
 use bot4_venues::binance::private::ApiError;
@@ -144,6 +144,18 @@ pub trait ColdVenue {
     /// # Errors
     /// See [`ColdError`].
     fn open_orders(&mut self, table: &InstrumentTable) -> Result<Vec<OrderRow>, ColdError>;
+
+    /// The order of `symbol` with the client id `client`, whatever became of it; `None` where the
+    /// venue knows none.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    fn find_order(
+        &mut self,
+        symbol: &Symbol,
+        client: &ClientId,
+        table: &InstrumentTable,
+    ) -> Result<Option<OrderRow>, ColdError>;
 
     /// Cancels one order; one that is not open any more is fine.
     ///

@@ -1,7 +1,7 @@
 //! The cold session at Binance Spot: its WebSocket API.
 
 use bot4_lanes::Clock;
-use bot4_types::{AssetId, DoneReason, InstrumentTable, Symbol, Wall};
+use bot4_types::{AssetId, ClientId, DoneReason, InstrumentTable, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow, RowState};
 use bot4_venues::binance::instruments::parse;
 use bot4_venues::binance::orders::{self, Encoder, Target, TradesFrom};
@@ -130,6 +130,26 @@ impl ColdVenue for BinanceCold {
             ApiResult::EmptyList => Some(Vec::new()),
             _ => None,
         })
+    }
+
+    fn find_order(
+        &mut self,
+        symbol: &Symbol,
+        client: &ClientId,
+        table: &InstrumentTable,
+    ) -> Result<Option<OrderRow>, ColdError> {
+        let (what, target) = ("order.status", Target::Client(&client.0));
+        let text = self.ask(what, |e, id, now, out| {
+            e.order_status(id, symbol, target, now, out);
+        })?;
+        let found = with_answer(what, &text, table, |result| match result {
+            ApiResult::OrderStatus(view) => Some(order_row(view)),
+            _ => None,
+        });
+        match found {
+            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     fn cancel_order(&mut self, order: &OrderRow, table: &InstrumentTable) -> Result<(), ColdError> {

@@ -33,6 +33,9 @@ impl RestDialect for BybitRest {
             Asked::Fills(symbol, start_ms) => {
                 self.encoder.fills(FillsOf::Since(symbol, start_ms), cursor, now_ms, out);
             }
+            Asked::Order(_, client, ended) => {
+                self.encoder.order_status(&client.0, ended, now_ms, out);
+            }
             Asked::Cancel(order) => {
                 let client = order.client.as_bytes();
                 self.encoder.cancel_by_rest(&order.symbol, client, now_ms, out);

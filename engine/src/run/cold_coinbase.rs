@@ -33,6 +33,10 @@ impl RestDialect for CoinbaseRest {
             Asked::Fills(symbol, start_ms) => {
                 self.encoder.fills(FillsOf::Since(symbol, start_ms), cursor, now_ms, out);
             }
+            // By its client id no order can be asked for: it is among the latest.
+            Asked::Order(symbol, ..) => {
+                self.encoder.orders(OrdersOf::Latest(symbol), cursor, now_ms, out);
+            }
             // An order is cancelled that was listed here; its id is known.
             Asked::Cancel(order) => {
                 let id = self.decoder.ids.of(order.venue_order).unwrap_or_default();
@@ -51,7 +55,7 @@ impl RestDialect for CoinbaseRest {
         let kind = match asked {
             Asked::Time | Asked::DeadMan => PageKind::Time,
             Asked::Balances => PageKind::Accounts,
-            Asked::OpenOrders => PageKind::Orders,
+            Asked::OpenOrders | Asked::Order(..) => PageKind::Orders,
             Asked::Fills(..) => PageKind::Fills,
             Asked::Cancel(_) => PageKind::Canceled,
         };

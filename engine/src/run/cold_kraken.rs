@@ -55,6 +55,10 @@ impl RestDialect for KrakenRest {
                 self.begins_with = if cursor.is_empty() { 0 } else { venue_number(cursor) };
                 self.encoder.fills_since(start_ms, cursor, now_ms, out);
             }
+            Asked::Order(_, client, false) => {
+                self.encoder.open_orders(Some(&client.0), now_ms, out);
+            }
+            Asked::Order(_, client, true) => self.encoder.closed_order(&client.0, now_ms, out),
             Asked::Cancel(order) => {
                 let listed = self.order_names.iter().find(|(n, _)| *n == order.venue_order);
                 // One that was not listed is not open any more; its client id says as much.
@@ -78,7 +82,7 @@ impl RestDialect for KrakenRest {
 
     fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError> {
         let kind = match asked {
-            Asked::OpenOrders => PageKind::Orders,
+            Asked::OpenOrders | Asked::Order(..) => PageKind::Orders,
             Asked::Fills(..) => PageKind::Fills,
             Asked::Balances => PageKind::Balances,
             _ => PageKind::Other,

@@ -34,6 +34,9 @@ impl RestDialect for OkxRest {
             Asked::Fills(symbol, start_ms) => {
                 self.encoder.fills_since(symbol, start_ms, cursor, now_ms, out);
             }
+            Asked::Order(symbol, client, _) => {
+                self.encoder.order_status(symbol, &client.0, now_ms, out);
+            }
             Asked::Cancel(order) => {
                 self.encoder.cancel_by_rest(&order.symbol, order.venue_order, now_ms, out);
             }
@@ -47,7 +50,7 @@ impl RestDialect for OkxRest {
 
     fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError> {
         let kind = match asked {
-            Asked::OpenOrders => PageKind::Orders,
+            Asked::OpenOrders | Asked::Order(..) => PageKind::Orders,
             Asked::Fills(..) => PageKind::Fills,
             _ => PageKind::Other,
         };

@@ -2,7 +2,7 @@
 //! venue says is a [`RestDialect`].
 
 use bot4_lanes::Clock;
-use bot4_types::{InstrumentTable, Symbol, Wall};
+use bot4_types::{ClientId, InstrumentTable, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow, Refusal, Rows, Told};
 use bot4_venues::catalogue::Catalogue;
 use bot4_venues::market::DecodeError;
@@ -30,6 +30,9 @@ pub enum Asked<'a> {
     OpenOrders,
     /// The fills of an instrument from a time on, Unix ms.
     Fills(&'a Symbol, i64),
+    /// The order of an instrument with a client id: among the open ones, or (true) those that
+    /// ended, where the venue keeps them apart.
+    Order(&'a Symbol, &'a ClientId, bool),
     /// One order is to be cancelled.
     Cancel(&'a OrderRow),
     /// The dead-man switch is to be set.
@@ -44,6 +47,7 @@ impl Asked<'_> {
             Self::Balances => "the balances",
             Self::OpenOrders => "the open orders",
             Self::Fills(..) => "the fills",
+            Self::Order(..) => "an order",
             Self::Cancel(_) => "a cancel",
             Self::DeadMan => {
                 "the dead-man switch; where the account has none, dead_man must say so"
@@ -140,8 +144,12 @@ impl RestCold {
         let told = told.map_err(|_| ColdError::Answer(what))?;
         match told.answer {
             Some((_, None)) => Ok(told),
-            // Not open any more: that is what was wanted.
-            Some((_, Some(Refusal::NotFound))) if matches!(asked, Asked::Cancel(_)) => Ok(told),
+            // Not open any more: that is what was wanted. Never there: that is an answer.
+            Some((_, Some(Refusal::NotFound)))
+                if matches!(asked, Asked::Cancel(_) | Asked::Order(..)) =>
+            {
+                Ok(told)
+            }
             Some((_, Some(Refusal::OutcomeUnknown))) if status >= 500 => {
                 Err(ColdError::Unanswered(
                     what.to_owned(),
@@ -196,6 +204,23 @@ impl ColdVenue for RestCold {
         let mut all = Vec::new();
         self.pages(Asked::OpenOrders, table, |rows| all.extend_from_slice(&rows.orders))?;
         Ok(all)
+    }
+
+    fn find_order(
+        &mut self,
+        symbol: &Symbol,
+        client: &ClientId,
+        table: &InstrumentTable,
+    ) -> Result<Option<OrderRow>, ColdError> {
+        self.dialect.read_by(table);
+        for ended in [false, true] {
+            self.ask(Asked::Order(symbol, client, ended), "")?;
+            let is_it = |o: &&OrderRow| o.client.as_bytes() == client.0.as_slice();
+            if let Some(found) = self.dialect.rows().orders.iter().find(is_it) {
+                return Ok(Some(*found));
+            }
+        }
+        Ok(None)
     }
 
     fn cancel_order(&mut self, order: &OrderRow, table: &InstrumentTable) -> Result<(), ColdError> {

@@ -25,19 +25,22 @@ pub struct Compared {
     pub venues: Vec<VenueLine>,
     /// What could not be compared, as sentences.
     pub notes: Vec<String>,
+    /// When each venue was asked, by its name and clock, Unix ms.
+    pub asked_ms: BTreeMap<String, i64>,
 }
 
 /// Compares with every venue at which the run traded. `open` has the orders that have not ended by
 /// our own count, and those of unknown fate among them, by venue.
 pub fn compare(c: &Closing<'_>, finals: &Finals, open: &[(usize, usize)]) -> Compared {
     let (mut sum, mut compared) = (report::Reconcile::default(), c.config.venue.trades());
-    let (mut venues, mut notes) = (Vec::new(), Vec::new());
+    let (mut venues, mut notes, mut asked_ms) = (Vec::new(), Vec::new(), BTreeMap::new());
     for site in c.sites.iter().filter(|site| site.config.trades()) {
         let (open, unknown) = open.get(site.id.index()).copied().unwrap_or_default();
         let name = site.venue().name();
         let found = compare_one(c, site, finals, open);
         match &found {
-            Ok(found) => {
+            Ok((found, at_ms)) => {
+                asked_ms.insert(name.to_owned(), *at_ms);
                 sum.orders_differ += found.orders_differ;
                 sum.positions_differ += found.positions_differ;
                 sum.balances_differ += found.balances_differ;
@@ -49,21 +52,26 @@ pub fn compare(c: &Closing<'_>, finals: &Finals, open: &[(usize, usize)]) -> Com
         }
         let line = finals.venue_line(site.id.index(), name);
         let (open_at_end, unknown) = (open as u64, unknown as u64);
-        venues.push(VenueLine { open_at_end, unknown, reconcile: found.ok(), ..line });
+        venues.push(VenueLine {
+            open_at_end,
+            unknown,
+            reconcile: found.ok().map(|(found, _)| found),
+            ..line
+        });
     }
     if c.sites.len() == 1 {
         venues.clear();
     }
-    Compared { reconcile: compared.then_some(sum), venues, notes }
+    Compared { reconcile: compared.then_some(sum), venues, notes, asked_ms }
 }
 
-/// Orders, positions and balances of one venue against ours.
+/// Orders, positions and balances of one venue against ours, and when it was asked.
 fn compare_one(
     c: &Closing<'_>,
     site: &Site,
     finals: &Finals,
     open: usize,
-) -> Result<report::Reconcile, ColdError> {
+) -> Result<(report::Reconcile, i64), ColdError> {
     let (seed, access) = (c.opening.seed.wrapping_add(1), &site.access);
     let mut cold = patiently(c.clock, || cold::open(c.clock, access, site.venue(), seed))?;
     let table = &c.opening.info.table.seen_from(site.id);
@@ -75,14 +83,19 @@ fn compare_one(
         eprintln!("{at_venue} orders were open at the end and are cancelled now");
         left.cancel(&mut *cold, table)?;
     }
+    let asked_ms = cold.wall().unix_ms(c.clock.now());
     let start_ms = c.opening.venues[site.id.index()].start_ms;
     let mut positions_differ = 0;
     // Where others may trade, the venue's trades do not tell what is ours.
     for instrument in table.own().filter(|_| !declared.is_any()) {
         let trades = cold.trades_since(&instrument.symbol, start_ms, table)?;
         let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
-        let held = c.opening.past.held.iter().filter(|h| h.instrument == instrument.id);
-        let ours = finals.risk.position(instrument.id).0 - held.map(|h| h.qty.0).sum::<i64>();
+        let past = &c.opening.past;
+        let held = past.held.iter().filter(|h| h.instrument == instrument.id).map(|h| h.qty.0);
+        let late = past.recovered.late.iter().filter(|f| f.instrument == instrument.id);
+        let late = late.map(|f| f.side.sign() * f.qty.0);
+        let before: i64 = held.chain(late).sum();
+        let ours = finals.risk.position(instrument.id).0 - before;
         if net != ours {
             positions_differ += 1;
             let symbol = table.label(instrument);
@@ -102,9 +115,6 @@ fn compare_one(
             eprintln!("difference: balance of {name}: ours {ours}, the venue's {theirs}");
         }
     }
-    Ok(report::Reconcile {
-        orders_differ: at_venue.abs_diff(open) as u64 + open as u64,
-        positions_differ,
-        balances_differ,
-    })
+    let orders_differ = at_venue.abs_diff(open) as u64 + open as u64;
+    Ok((report::Reconcile { orders_differ, positions_differ, balances_differ }, asked_ms))
 }

@@ -5,6 +5,7 @@
 //! `reconciled.json` marks one that did not, and whose account was compared with the venue
 //! afterwards. A run with neither is unsettled.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bot4_journal::hash::Fnv128;
@@ -218,6 +219,13 @@ fn read(path: PathBuf) -> Option<EarlierRun> {
 #[must_use]
 pub fn all() -> Vec<EarlierRun> {
     folders().into_iter().filter_map(read).collect()
+}
+
+/// Epochs of all runs here that traded an account of `account`.
+#[must_use]
+pub fn epochs_of(account: &str) -> BTreeSet<u32> {
+    let own = all().into_iter().filter(|run| share(&run.record.account, account));
+    own.map(|run| run.record.epoch).collect()
 }
 
 /// The newest run of each account in `account` whose journal is still there, each once, newest

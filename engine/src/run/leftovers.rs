@@ -1,6 +1,8 @@
 //! Orders that are open at the venue when nothing of ours should be: before a run and after it.
 //! Ours are cancelled; those of others are left alone where the configuration declares them.
 
+use std::collections::BTreeSet;
+
 use bot4_execution::foreign::Declared;
 use bot4_types::{InstrumentTable, Symbol};
 use bot4_venues::account::OrderRow;
@@ -35,6 +37,14 @@ impl Leftovers {
     #[must_use]
     pub fn foreign(&self) -> Option<&OrderRow> {
         self.ours.iter().find(|o| o.client.own().is_none())
+    }
+
+    /// Those of a run that none of `runs` is: another engine of this kind left them, or has them
+    /// there now.
+    #[must_use]
+    pub fn of_unknown_runs(&self, runs: &BTreeSet<u32>) -> Vec<&OrderRow> {
+        let unknown = |o: &&OrderRow| o.client.own().is_some_and(|(run, _)| !runs.contains(&run.0));
+        self.ours.iter().filter(unknown).collect()
     }
 
     /// Cancels [`ours`](Self::ours): all of an instrument at once where nobody else has any there.

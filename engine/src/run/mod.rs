@@ -34,6 +34,7 @@ pub mod courier;
 pub mod dirs;
 pub mod disk;
 pub mod earned;
+pub mod gap;
 pub mod guard;
 pub mod history;
 pub mod leftovers;
@@ -43,12 +44,14 @@ pub mod opening;
 pub mod outcome;
 pub mod plan;
 pub mod plant;
+pub mod reached;
 pub mod refresh;
 pub mod reload;
 pub mod rest;
 pub mod retention;
 pub mod rings;
 pub mod settings;
+pub mod settle;
 pub mod sharding;
 pub mod shedding;
 pub mod site;
@@ -73,7 +76,6 @@ use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use crate::recovery;
-use account_state::Account;
 use balances::{Balances, Stated};
 use capture::CaptureSink;
 use changes::Known;
@@ -86,12 +88,16 @@ use disk::DiskWatch;
 use guard::Tally;
 use history::RunRecord;
 use memory::MemoryWatch;
+use opening::Claim;
 use plan::Plan;
 use refresh::Refresh;
 use retention::Keeper;
+use settle::Settled;
 use shedding::ShedWatch;
 use site::Site;
-use takeover::{Settled, Takeover};
+use takeover::Takeover;
+
+type Failure = Box<dyn std::error::Error>;
 
 /// What the caller wants beside the configuration.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +116,9 @@ pub struct RunOptions {
     pub venue_args: Vec<String>,
     /// A planted mistake: a test aid.
     pub plant: Option<plant::Plant>,
+    /// Orders of runs that are not known here may be cancelled: a person says that no other engine
+    /// trades the account.
+    pub take_over: bool,
 }
 
 /// What a run ended with.
@@ -160,7 +169,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let remotes = site::remotes(config, &children);
     let sites = site::sites(config, &remotes)?;
     let account = history::account_of(config, &remotes);
-    let (latch, opening) = begin(config, &clock, &sites, &account, &dir)?;
+    let claim = Claim::new(&account, options.take_over);
+    let (latch, opening) = begin(config, &clock, &sites, (&account, &claim), &dir)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
@@ -308,14 +318,20 @@ fn begin(
     config: &Config,
     clock: &Clock,
     sites: &[Site],
-    account: &str,
+    (account, claim): (&str, &Claim),
     dir: &RunDir,
 ) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
     let latch = Latch::of(account)?;
     let permitted = latch.permit().and_then(|()| permit_shared(account));
     permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
-    Ok((latch, open(config, clock, sites, account, &earlier)?))
+    // A refused run leaves no trace.
+    let opening = open(config, clock, sites, (account, claim), &earlier);
+    let refused = |e: &Failure| e.is::<takeover::PolicyRefusal>();
+    if opening.as_ref().is_err_and(refused) {
+        let _ = std::fs::remove_dir(&dir.path);
+    }
+    Ok((latch, opening?))
 }
 
 /// Refuses to trade while a latch stands on any account that is one of this run's.
@@ -329,15 +345,14 @@ fn open(
     config: &Config,
     clock: &Clock,
     sites: &[Site],
-    account: &str,
+    (account, claim): (&str, &Claim),
     earlier: &[Takeover],
-) -> Result<outcome::Opening, Box<dyn std::error::Error>> {
-    let mut opening = outcome::Opening::take(clock, sites, config)?;
-    let mut newest = Vec::new();
-    for run in earlier {
-        newest.push((run, settle(run, clock, sites, account, &opening)?));
+) -> Result<outcome::Opening, Failure> {
+    let mut opening = outcome::Opening::take(clock, sites, config, claim)?;
+    for settled in reached::settle_all(config, clock, sites, earlier, &opening, false)? {
+        settled.sentences().iter().for_each(|s| eprintln!("{s}"));
     }
-    opening.past = account_state::past_of(account, &newest, &opening, config)?;
+    opening.past = account_state::past_of(account, earlier, &opening, config)?;
     opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
     opening.notes.extend(opening.past.notes.clone());
     Ok(opening)
@@ -360,26 +375,6 @@ fn reload_of(
     Ok(Some(Reload::new(path, read, opening.info.table.clone(), asked, metrics)))
 }
 
-/// Compares an earlier run that nobody settled with the venue.
-fn settle(
-    earlier: &Takeover,
-    clock: &Clock,
-    sites: &[Site],
-    account: &str,
-    opening: &outcome::Opening,
-) -> Result<Account, Box<dyn std::error::Error>> {
-    if !earlier.is_unsettled(account) {
-        return Ok(Account::NotAsked);
-    }
-    let settled = earlier.settle(clock, sites, &opening.info.table, opening.seed)?;
-    settled.sentences().iter().for_each(|s| eprintln!("{s}"));
-    Ok(match (settled.is_complete(), settled.is_explained()) {
-        (true, _) => Account::Complete,
-        (_, true) => Account::Explained,
-        _ => Account::Unexplained,
-    })
-}
-
 /// What [`reconcile`] found.
 pub struct Reconciled {
     /// The newest earlier run of each account against its venue; none without an earlier run.
@@ -394,7 +389,10 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// What kept it from being done, as a text with its mend.
-pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Error>> {
+pub fn reconcile(
+    config: &Config,
+    take_over: bool,
+) -> Result<Reconciled, Box<dyn std::error::Error>> {
     if !config.venue.trades() {
         return Err("error: --reconcile-only: a run that observes has no account\n\
                     help: give the --config that trades"
@@ -410,13 +408,12 @@ pub fn reconcile(config: &Config) -> Result<Reconciled, Box<dyn std::error::Erro
     let clock = Clock::start();
     let remotes = site::remotes(config, &[]);
     let sites = site::sites(config, &remotes)?;
-    let earlier = Takeover::all_of(&history::account_of(config, &remotes))?;
-    let opening = outcome::Opening::take(&clock, &sites, config)?;
-    let (mut settled, mut notes) = (Vec::new(), Vec::new());
-    for run in &earlier {
-        settled.push(run.settle(&clock, &sites, &opening.info.table, config.seed)?);
-        notes.extend(run.notes());
-    }
+    let account = history::account_of(config, &remotes);
+    let earlier = Takeover::all_of(&account)?;
+    let claim = Claim::new(&account, take_over);
+    let opening = outcome::Opening::take(&clock, &sites, config, &claim)?;
+    let settled = reached::settle_all(config, &clock, &sites, &earlier, &opening, true)?;
+    let mut notes: Vec<String> = earlier.iter().flat_map(Takeover::notes).collect();
     notes.extend(opening.notes);
     Ok(Reconciled { settled, notes })
 }

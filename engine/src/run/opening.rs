@@ -1,5 +1,7 @@
 //! Before the first order: what the venues say, each asked by a cold session of its own.
 
+use std::collections::BTreeSet;
+
 use bot4_execution::foreign::Declared;
 use bot4_lanes::Clock;
 use bot4_types::instrument::Amount;
@@ -10,12 +12,17 @@ use bot4_venues::limits::RateLimits;
 use super::account_state::Past;
 use super::catalogue;
 use super::cold::{self, ColdError, ColdVenue};
-use super::leftovers;
+use super::dirs::state_home;
+use super::history;
+use super::leftovers::{self, Leftovers};
 use super::site::Site;
+use super::takeover::PolicyRefusal;
 use crate::config::{Config, worked};
 
-/// How long a venue that does not answer is tried again.
+/// How long a venue that does not answer is tried again, and orders that were cancelled may last.
 const PATIENCE: Nanos = Nanos::from_secs(10);
+/// Between two looks at orders that were cancelled.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A venue before the run.
 #[derive(Clone, Debug)]
@@ -61,7 +68,7 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Asks the venues. Open orders of an earlier run are cancelled; those of others are refused.
+    /// Asks the venues. Open orders that `claim` covers are cancelled; those of others are refused.
     ///
     /// # Errors
     /// What a venue refused, or a sentence with the mend.
@@ -69,6 +76,7 @@ impl Opening {
         clock: &Clock,
         sites: &[Site],
         config: &Config,
+        claim: &Claim,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         if !config.venue.trades() {
             return Self::observed(clock, sites, config);
@@ -88,8 +96,8 @@ impl Opening {
         let mut opening = Self::empty(info, venues, config)?;
         for (site, mut cold) in sites.iter().zip(sessions) {
             let table = opening.info.table.seen_from(site.id);
-            let declared = &config.account.declared;
-            opening.notes.extend(cancel_leftovers(&mut *cold, &table, declared)?);
+            let whose = (&config.account.declared, claim, site.venue().name());
+            opening.notes.extend(cancel_leftovers(clock, &mut *cold, &table, whose)?);
             opening.balances.extend(totals(&mut *cold, &table)?);
             let wall = cold.wall();
             let venue = &mut opening.venues[site.id.index()];
@@ -158,25 +166,82 @@ fn joined(
     Ok((ExchangeInfo { table, ..info }, venues))
 }
 
-/// Cancels what an earlier run left open.
+/// Whose open orders a start may cancel.
+pub struct Claim {
+    account: String,
+    /// A person says that no other engine trades the account any more.
+    take_over: bool,
+}
+
+impl Claim {
+    /// Of the runs here on `account`; of any where a person says to `take_over`.
+    #[must_use]
+    pub fn new(account: &str, take_over: bool) -> Self {
+        Self { account: account.to_owned(), take_over }
+    }
+
+    /// # Errors
+    /// The refusal, when an order is of a run that is not known here.
+    fn permit(&self, open: &Leftovers, venue: &str) -> Result<(), PolicyRefusal> {
+        if self.take_over || open.ours.is_empty() {
+            return Ok(());
+        }
+        let unknown = open.of_unknown_runs(&history::epochs_of(&self.account));
+        let Some(first) = unknown.first() else { return Ok(()) };
+        Err(PolicyRefusal(format!(
+            "error: {} open orders at {venue} are of a bot4 run that has no record for this API \
+             key in {}, the first {} {}\nhelp: another engine trades this account now, or did with another state \
+             folder or on another machine: stop it there, and its orders go with it; when it is \
+             gone for good, `--take-over` (also with `bot4 run --reconcile-only`) cancels them and \
+             starts from the venue's balances",
+            unknown.len(),
+            state_home().join("runs").display(),
+            first.symbol,
+            first.client.as_str()
+        )))
+    }
+}
+
+/// Cancels what an earlier run left open, until nothing is: a cancel that was accepted may not be
+/// done yet, and the order fill meanwhile.
 fn cancel_leftovers(
+    clock: &Clock,
     cold: &mut dyn ColdVenue,
     table: &InstrumentTable,
-    declared: &Declared,
+    (declared, claim, venue): (&Declared, &Claim, &str),
 ) -> Result<Vec<String>, Box<dyn std::error::Error>> {
-    let open = leftovers::open_orders(cold, table, declared)?;
-    if let Some(foreign) = open.foreign() {
-        return Err(format!(
-            "error: the account has an open order of another program: {} {}\nhelp: cancel it, give \
-             bot4 an account of its own, or declare it with foreign_orders in [account]",
-            foreign.symbol,
-            foreign.client.as_str()
-        )
-        .into());
+    let until = clock.now() + PATIENCE;
+    let mut cancelled = BTreeSet::new();
+    loop {
+        let open = leftovers::open_orders(cold, table, declared)?;
+        if let Some(foreign) = open.foreign() {
+            return Err(format!(
+                "error: the account has an open order of another program: {} {}\nhelp: cancel it, \
+                 give bot4 an account of its own, or declare it with foreign_orders in [account]",
+                foreign.symbol,
+                foreign.client.as_str()
+            )
+            .into());
+        }
+        claim.permit(&open, venue)?;
+        if open.ours.is_empty() {
+            break;
+        }
+        if clock.now() >= until {
+            return Err(format!(
+                "error: {} orders are still open at {venue} {} s after they were cancelled\nhelp: \
+                 cancel them at the venue, then start again",
+                open.ours.len(),
+                PATIENCE.0 / 1_000_000_000
+            )
+            .into());
+        }
+        cancelled.extend(open.ours.iter().map(|o| o.venue_order));
+        open.cancel(cold, table)?;
+        std::thread::park_timeout(LOOK_AGAIN);
     }
-    open.cancel(cold, table)?;
-    let note = format!("{} open orders of an earlier run were cancelled", open.ours.len());
-    Ok(if open.ours.is_empty() { Vec::new() } else { vec![note] })
+    let note = format!("{} open orders of an earlier run were cancelled", cancelled.len());
+    Ok(if cancelled.is_empty() { Vec::new() } else { vec![note] })
 }
 
 pub(super) fn totals(

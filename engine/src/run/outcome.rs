@@ -23,6 +23,7 @@ use super::control::{ControlAgent, Ending};
 use super::dirs::RunDir;
 use super::earned;
 use super::history;
+use super::leftovers;
 use super::opening::patiently;
 pub use super::opening::{Opening, VenueOpening};
 use super::plan::Plan;
@@ -156,7 +157,7 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     };
     let children = finals.control.take_children();
     let open: Vec<_> = finals.executions.iter_mut().map(|e| e.open_and_unknown()).collect();
-    let Compared { reconcile, venues, notes } = compare(c, &finals, &open);
+    let Compared { reconcile, venues, notes, asked_ms } = compare(c, &finals, &open);
     let unknown: usize = open.iter().map(|(_, unknown)| unknown).sum();
     let open: usize = open.iter().map(|(open, _)| open).sum();
     drop(children);
@@ -196,14 +197,9 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     }
     let settled = open == 0 && unknown == 0 && reconcile == Some(report::Reconcile::default());
     let core = finals.risk.core();
-    account_state::keep(
-        c.account,
-        core,
-        &c.dir.id,
-        &c.config.strategies,
-        c.config.risk.mode,
-        settled,
-    )?;
+    let mode = c.config.risk.mode;
+    let end = account_state::End { run: &c.dir.id, mode, settled, asked_ms };
+    account_state::keep(c.account, core, &c.config.strategies, end)?;
     account_sets::note(c.account, &c.dir.id)?;
     let compared = reconcile.is_some() || !c.config.venue.trades();
     Ok(RunEnd { report, ending, dir: c.dir.path.clone(), broken, compared })
@@ -245,8 +241,14 @@ fn cancel_all_at(c: &Closing<'_>, site: &Site) -> Result<(), ColdError> {
     let (seed, access) = (c.opening.seed.wrapping_add(2), &site.access);
     let table = c.opening.info.table.seen_from(site.id);
     let mut cold = patiently(c.clock, || cold::open(c.clock, access, site.venue(), seed))?;
-    // Every instrument, whatever became of the one before it; once more what failed.
+    // What others have declared stays: then by id. Whatever became of the one before it; once more
+    // what failed.
+    let declared = &c.config.account.declared;
     let mut all = || {
+        if declared.is_any() {
+            return leftovers::open_orders(&mut *cold, &table, declared)?
+                .cancel(&mut *cold, &table);
+        }
         let mut all = Ok(());
         for instrument in table.own() {
             all = all.and(cold.cancel_all(&instrument.symbol, &table));
@@ -304,6 +306,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             applied: finals.risk.fills_applied(),
             duplicates_dropped: finals.risk.duplicates_dropped()
                 + finals.executions.iter().map(|e| e.duplicates_dropped()).sum::<u64>(),
+            late: c.opening.past.recovered.late.len() as u64,
         },
         risk: report::Risk {
             checked: finals.risk.checked(),

@@ -10,27 +10,21 @@
 //! at every start. The journal says what the earlier run knew; what it does not explain is told.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::IsTerminal;
 use std::path::Path;
 
 use bot4_journal::{JournalError, Recovery};
-use bot4_lanes::Clock;
-use bot4_types::{InstrumentId, InstrumentTable};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::account_state::{self, AccountState};
-use super::cold::{self, ColdError, ColdVenue};
-use super::history::{self, EarlierRun};
-use super::site::Site;
+use super::history::{self, EarlierRun, RunRecord};
+use super::settle::Settled;
 use crate::recovery::{self, Fold, parents};
 
 /// Journals longer than this show their reading on a terminal.
 const SHOWN_FROM_BYTES: u64 = 256 * 1024 * 1024;
-/// Fills named one by one; more are counted.
-const FILLS_NAMED_MAX: usize = 20;
 
 /// A refusal to trade that only a person may lift. The command ends with 78.
 #[derive(Debug)]
@@ -66,7 +60,7 @@ impl Takeover {
 
     fn of(run: EarlierRun) -> Result<Self, Box<dyn std::error::Error>> {
         let bar = Bar::default();
-        let wanted = run.is_unsettled() || !is_kept(&run);
+        let wanted = !run.is_closed() || !is_kept(&run);
         let recovered = recovery::recover(&run.record.journal, wanted, &mut |done, total| {
             bar.show("reading the earlier journal", done, total, SHOWN_FROM_BYTES);
         });
@@ -187,158 +181,38 @@ impl Takeover {
         &self.run.record.journal
     }
 
-    /// Compares what the journal knows with the venues that it shares with `sites`, and marks the
-    /// run as reconciled there.
+    /// What it wrote about itself.
+    #[must_use]
+    pub const fn record(&self) -> &RunRecord {
+        &self.run.record
+    }
+
+    /// How sound its journal was found.
+    #[must_use]
+    pub const fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// It ended in order, compared with its venues and equal.
+    #[must_use]
+    pub fn ended_in_order(&self) -> bool {
+        self.run.is_closed()
+    }
+
+    /// Marks the run as compared with the venues in `settled`.
     ///
     /// # Errors
-    /// When a venue cannot be asked or the journal not be read.
-    pub fn settle(
-        &self,
-        clock: &Clock,
-        sites: &[Site],
-        table: &InstrumentTable,
-        seed: u64,
-    ) -> Result<Settled, Box<dyn std::error::Error>> {
-        let record = &self.run.record;
-        let fold = self.fold()?;
-        let symbols = record.full_symbols();
-        let named = |(i, id): (InstrumentId, u64)| Some((symbols.get(i.index())?.clone(), id));
-        let mut known: BTreeSet<Fill> = fold.fills().filter_map(named).collect();
-        let (mut venue, mut open) = (BTreeSet::new(), 0);
-        let at = |name: &str| sites.iter().find(|site| site.venue().name() == name);
-        let mut asked = Vec::new();
-        for name in record.venues() {
-            let Some(site) = at(name) else { continue };
-            let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
-            let own = table.seen_from(site.id);
-            venue.append(&mut venue_fills(&mut *cold, &own, name, record.start_ms)?);
-            open += cold.open_orders(&own)?.len() as u64;
-            asked.push(name);
-        }
-        let is_asked = |(symbol, _): &Fill| asked.iter().any(|name| is_at(symbol, name));
-        known.retain(is_asked);
-        let told = |fills: BTreeSet<Fill>| -> Vec<Fill> {
-            fills.into_iter().map(|(symbol, id)| (record.told(&symbol), id)).collect()
-        };
-        let settled = Settled {
-            run: self.run.record.id.clone(),
-            journal: self.recovery.found.to_json(),
-            cut_at: self.recovery.cut.as_ref().map(|c| (c.file.display().to_string(), c.offset)),
-            approved: fold.approved(),
-            unfinished: fold.unfinished().len() as u64,
-            fills_journal: known.len() as u64,
-            fills_venue: venue.len() as u64,
-            not_in_journal: told(&venue - &known),
-            not_at_venue: told(&known - &venue),
-            open_orders: open,
-        };
-        self.run.mark_reconciled(&asked, &settled.to_json())?;
-        Ok(settled)
+    /// The disk's.
+    pub fn mark(&self, settled: &Settled) -> std::io::Result<()> {
+        let asked: Vec<&str> = settled.asked.iter().map(String::as_str).collect();
+        self.run.mark_reconciled(&asked, &settled.to_json())
     }
 }
-
-/// A fill: the instrument as `venue:symbol`, and the venue's trade id.
-type Fill = (String, u64);
 
 /// What `run` reached lies in the state of its account.
 fn is_kept(run: &EarlierRun) -> bool {
     let Some(path) = account_state::path_of(&run.record.account) else { return true };
     matches!(AccountState::read(&path), Ok(Some(state)) if state.run == run.record.id)
-}
-
-/// `symbol`, as `venue:symbol`, is one of `venue`.
-fn is_at(symbol: &str, venue: &str) -> bool {
-    symbol.split_once(':').is_some_and(|(of, _)| of == venue)
-}
-
-fn venue_fills(
-    cold: &mut dyn ColdVenue,
-    table: &InstrumentTable,
-    venue: &str,
-    start_ms: i64,
-) -> Result<BTreeSet<Fill>, ColdError> {
-    let mut fills = BTreeSet::new();
-    for instrument in table.own() {
-        let symbol = &instrument.symbol;
-        for trade in cold.trades_since(symbol, start_ms, table)? {
-            fills.insert((format!("{venue}:{symbol}"), trade.trade_id));
-        }
-    }
-    Ok(fills)
-}
-
-/// What the comparison with the venue gave.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    run: String,
-    journal: Value,
-    cut_at: Option<(String, u64)>,
-    approved: u64,
-    unfinished: u64,
-    fills_journal: u64,
-    fills_venue: u64,
-    not_in_journal: Vec<Fill>,
-    not_at_venue: Vec<Fill>,
-    open_orders: u64,
-}
-
-impl Settled {
-    /// Nothing is open and every fill of the journal is one of the venue's.
-    #[must_use]
-    pub fn is_explained(&self) -> bool {
-        self.open_orders == 0 && self.not_at_venue.is_empty()
-    }
-
-    /// The venue has exactly the fills of the journal: what the account held is certain.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.is_explained() && self.not_in_journal.is_empty()
-    }
-
-    /// As JSON.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "run": self.run, "journal": self.journal,
-            "cut": self.cut_at.as_ref().map(|(f, at)| json!({"file": f, "offset": at})),
-            "orders": {"approved": self.approved, "unfinished": self.unfinished,
-                       "open_at_venue": self.open_orders},
-            "fills": {"journal": self.fills_journal, "venue": self.fills_venue,
-                      "not_in_journal": named(&self.not_in_journal),
-                      "not_at_venue": named(&self.not_at_venue)},
-            "explained": self.is_explained(),
-        })
-    }
-
-    /// For a person.
-    #[must_use]
-    pub fn sentences(&self) -> Vec<String> {
-        let mut out = vec![format!(
-            "run {}: {} orders approved, {} without a known end; fills: {} in its journal, {} at \
-             the venue since it began",
-            self.run, self.approved, self.unfinished, self.fills_journal, self.fills_venue
-        )];
-        if !self.not_in_journal.is_empty() {
-            let n = self.not_in_journal.len();
-            out.push(format!(
-                "{n} fills at the venue are not in the journal (they happened after its end, or \
-                 another program traded); balances are taken from the venue"
-            ));
-        }
-        if !self.not_at_venue.is_empty() {
-            let n = self.not_at_venue.len();
-            out.push(format!("{n} fills of the journal are not at the venue: a person must look"));
-        }
-        out
-    }
-}
-
-fn named(fills: &[Fill]) -> Value {
-    let mut by_symbol: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for (symbol, id) in fills.iter().take(FILLS_NAMED_MAX) {
-        by_symbol.entry(symbol).or_default().push(*id);
-    }
-    json!({ "count": fills.len(), "trade_ids": by_symbol })
 }
 
 /// A progress bar on standard error, on a terminal only, and only when there is much to read.

@@ -347,6 +347,7 @@ fn risk_config(inputs: &Inputs<'_>) -> RiskConfig {
         operator: true,
         equity: EquityStart { wall: inputs.opening.wall, ..inputs.opening.past.equity.clone() },
         held: inputs.opening.past.held.clone(),
+        recovered: inputs.opening.past.recovered.clone(),
     }
 }
 

@@ -208,6 +208,9 @@ pub struct Fills {
     pub applied: u64,
     /// Seen again and not booked.
     pub duplicates_dropped: u64,
+    /// Of the account's last run, which did not come to book them.
+    #[serde(default)]
+    pub late: u64,
 }
 
 /// The gate.
@@ -548,7 +551,7 @@ mod tests {
             "host": ["cpu", "cpus", "kernel", "huge_pages", "isolated", "hw_counters", "tsc"],
             "market": ["messages", "levels", "trades", "gaps", "resyncs", "stale_ms"],
             "orders": ["sent", "acked", "rejected", "canceled", "filled", "unknown", "open_at_end"],
-            "fills": ["applied", "duplicates_dropped"],
+            "fills": ["applied", "duplicates_dropped", "late"],
             "risk": ["checked", "approved", "refused", "mode", "breakers", "loss", "loss_max"],
             "reconcile": ["orders_differ", "positions_differ", "balances_differ"],
             "pnl": ["realized", "unrealized", "fees", "funding"],

@@ -91,6 +91,12 @@ impl RiskCore {
         self.changes.shed()
     }
 
+    /// `instrument` is one of them.
+    #[must_use]
+    pub fn stands_still(&self, instrument: InstrumentId) -> bool {
+        self.changes.is_drifted(instrument)
+    }
+
     /// Keeps what the assets of `msg` hold now.
     pub(super) fn follow_balances(&mut self, msg: &ExecMsg) {
         match *msg {
@@ -145,14 +151,24 @@ impl RiskCore {
         let sure = self.ledger.is_certain();
         match self.truth.comparison.judge(stated, sure, self.now) {
             Verdict::Settled(came) => self.follow(stated.asset, came),
-            Verdict::Unexplained if self.stands_alone(stated.asset) => {
-                self.each_of(stated.asset, |changes, id| changes.set_drift(id, true));
-            }
-            Verdict::Unexplained => {
-                self.truth.account += 1;
-                self.latches.on_drift(self.drift());
-            }
+            Verdict::Unexplained => self.stop_for(stated.asset),
             _ => {}
+        }
+    }
+
+    /// So much of `asset` came, or went, before the run, and nobody explains it.
+    pub(super) fn doubt(&mut self, asset: AssetId, came: Amount) {
+        self.truth.comparison.doubt(asset, came);
+        self.stop_for(asset);
+    }
+
+    /// What nobody explains of `asset` stops what it concerns.
+    fn stop_for(&mut self, asset: AssetId) {
+        if self.stands_alone(asset) {
+            self.each_of(asset, |changes, id| changes.set_drift(id, true));
+        } else {
+            self.truth.account += 1;
+            self.latches.on_drift(self.drift());
         }
     }
 

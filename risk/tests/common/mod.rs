@@ -61,6 +61,7 @@ pub fn config(limits: RiskLimits) -> RiskConfig {
         strategies: STRATEGIES,
         equity: EquityStart::default(),
         held: Vec::new(),
+        recovered: bot4_risk::Recovered::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the clock asks for: counters, questions, the dead-man switch, cancels while stopping.
 
 use bot4_lanes::Probe;
-use bot4_types::Nanos;
+use bot4_types::{Nanos, OrderId};
 use bot4_wire::ConnError;
 
 use super::{DRAINED, ExecutionAgent, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY};
@@ -49,7 +49,17 @@ impl ExecutionAgent {
         }
     }
 
+    /// All of an instrument at once, or one by one where orders of others may rest beside ours: a
+    /// venue's cancel-all knows no difference.
     fn cancel_everything(&mut self, now: Nanos, probe: &Probe) {
+        if self.desk.is_shared() {
+            let mut next = OrderId(0);
+            while let Some(id) = self.desk.open_from(next) {
+                self.cancel_sent(id, now, probe);
+                next = OrderId(id.0 + 1);
+            }
+            return;
+        }
         let now_ms = self.wall.unix_ms(now);
         for i in 0..self.table.all().len() {
             let instrument = self.table.all()[i];

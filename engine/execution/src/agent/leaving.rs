@@ -188,6 +188,11 @@ impl ExecutionAgent {
             self.waiting.remove(at);
             return self.not_sent(id, now, DoneReason::None);
         }
+        self.cancel_sent(id, now, probe);
+    }
+
+    /// Asks the venue to cancel an order that was sent.
+    pub(super) fn cancel_sent(&mut self, id: OrderId, now: Nanos, probe: &Probe) {
         // Before the session is logged on the venue would refuse; the router asks again.
         if !matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
             return;

@@ -1,11 +1,12 @@
 //! Words of the venue about orders that the desk does not hold: orders that it has forgotten, and
 //! orders that were never its own.
 
-use bot4_types::{ExecMsg, InstrumentId, Nanos, VenueId};
+use bot4_types::{ExecMsg, InstrumentId, Nanos, OrderId, OrderState, VenueId};
 
 use super::Desk;
 use crate::foreign::Declared;
 use crate::gateway::OrderKey;
+use crate::order::Order;
 
 impl Desk {
     /// At this venue, orders of others may be there as `declared`.
@@ -13,6 +14,19 @@ impl Desk {
     pub const fn declaring(mut self, venue: VenueId, declared: Declared) -> Self {
         (self.venue, self.declared) = (venue, declared);
         self
+    }
+
+    /// Orders of others may rest beside ours.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.declared.is_any()
+    }
+
+    /// The first order from `from` on, by id, that the venue has and that has not ended.
+    #[must_use]
+    pub fn open_from(&self, from: OrderId) -> Option<OrderId> {
+        let open = |o: &&Order| !o.state.is_terminal() && o.state != OrderState::Approved;
+        self.table.iter().filter(open).map(|o| o.id).find(|id| *id >= from)
     }
 
     /// The venue told something of an order that is not in the table: its state, or a trade of an

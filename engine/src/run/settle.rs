@@ -1,0 +1,360 @@
+//! What a run's journal knows of its orders and fills against the word of the venues: every order
+//! without a known end is asked for by its id, every fill since the run began is listed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bot4_execution::foreign::Declared;
+use bot4_journal::repository::OrderRow as Approved;
+use bot4_lanes::Clock;
+use bot4_types::{ClientId, InstrumentTable, OrderId, RunEpoch, Side, StrategyId};
+use bot4_venues::account::FillRow;
+use serde_json::{Value, json};
+
+use super::cold::{self, ColdError, ColdVenue};
+use super::gap::GapRow;
+use super::history::RunRecord;
+use super::leftovers;
+use super::site::Site;
+use super::takeover::Takeover;
+use crate::recovery::Fold;
+
+/// Fills named one by one; more are counted.
+const FILLS_NAMED_MAX: usize = 20;
+/// Orders of one run that are asked for by their ids; the list of open orders and the fills tell
+/// of the others.
+const ASKED_MAX: usize = 512;
+/// A venue's list of fills may lag behind what it says of an order: so often it is read again.
+const LOOKS: usize = 4;
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// A fill: the instrument as `venue:symbol`, and the venue's trade id.
+type Fill = (String, u64);
+
+/// When a run wrote the account's state, by venue and its clock, Unix ms; empty where it did not.
+pub type Ends = BTreeMap<String, i64>;
+
+/// A fill at the venue since the run began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueFill {
+    /// Index of the instrument in the run; none when it is new since.
+    pub instrument: Option<usize>,
+    /// Whose order it was, by the run's journal.
+    pub strategy: Option<StrategyId>,
+    /// The configuration says that it may be another program's.
+    pub declared: bool,
+    /// It happened before the run wrote the account's state, which holds it.
+    pub before_end: bool,
+    /// The fill; its holder is not told here.
+    pub row: GapRow,
+}
+
+/// What a journal knows about orders, and what the venue adds to it.
+struct Known<'a> {
+    fold: &'a Fold,
+    /// The venue's numbers of orders, with their instruments' index.
+    numbers: BTreeMap<(usize, u64), OrderId>,
+}
+
+impl<'a> Known<'a> {
+    fn of(fold: &'a Fold) -> Self {
+        let mut known = Self { fold, numbers: BTreeMap::new() };
+        for order in fold.orders() {
+            known.number(order.instrument.index(), order.venue_order, order.order);
+        }
+        known
+    }
+
+    fn number(&mut self, instrument: usize, venue_order: u64, order: OrderId) {
+        if venue_order != 0 {
+            self.numbers.insert((instrument, venue_order), order);
+        }
+    }
+
+    /// Orders of these instruments that may not have ended, oldest first.
+    fn unfinished(&self, symbols: &[String]) -> impl Iterator<Item = &'a Approved> {
+        let open = self.fold.unfinished();
+        open.filter(|o| symbols.get(o.instrument.index()).is_some_and(|s| !s.is_empty()))
+    }
+
+    /// The order of a fill: by its client id, else by the venue's number.
+    fn order_of(&self, epoch: RunEpoch, at: Option<usize>, fill: &FillRow) -> Option<&'a Approved> {
+        let named = match fill.client.own() {
+            Some((run, order)) => (run == epoch).then_some(order)?,
+            None => *self.numbers.get(&(at?, fill.venue_order))?,
+        };
+        let order = self.fold.order(named)?;
+        // A number may come again elsewhere; an order does not change its instrument or its side.
+        (Some(order.instrument.index()) == at && order.side == fill.side).then_some(order)
+    }
+}
+
+/// One venue's part of the comparison.
+struct Part<'a> {
+    record: &'a RunRecord,
+    declared: &'a Declared,
+    table: &'a InstrumentTable,
+    venue: &'a str,
+    ended_ms: Option<i64>,
+}
+
+impl Part<'_> {
+    /// Asks for each order without a known end; what the venue executed of it, by order.
+    fn ask_orders(
+        &self,
+        cold: &mut dyn ColdVenue,
+        known: &mut Known<'_>,
+    ) -> Result<BTreeMap<OrderId, i64>, ColdError> {
+        let here = |symbol: &String| match symbol.split_once(':') {
+            Some((of, plain)) if of == self.venue => plain.to_owned(),
+            _ => String::new(),
+        };
+        let symbols: Vec<String> = self.record.full_symbols().iter().map(here).collect();
+        let asked: Vec<Approved> = known.unfinished(&symbols).take(ASKED_MAX).copied().collect();
+        let mut executed = BTreeMap::new();
+        for order in asked {
+            let at = order.instrument.index();
+            let Some(i) = self.table.find(symbols[at].as_bytes()) else { continue };
+            let client = ClientId::new(RunEpoch(self.record.epoch), order.order);
+            if let Some(found) = cold.find_order(&i.symbol, &client, self.table)? {
+                known.number(at, found.venue_order, order.order);
+                executed.insert(order.order, found.executed);
+            }
+        }
+        Ok(executed)
+    }
+
+    /// All fills since the run began.
+    fn fills(&self, cold: &mut dyn ColdVenue) -> Result<Vec<FillRow>, ColdError> {
+        let mut all = Vec::new();
+        for i in self.table.own() {
+            all.extend(cold.trades_since(&i.symbol, self.record.start_ms, self.table)?);
+        }
+        Ok(all)
+    }
+
+    fn venue_fill(&self, fill: &FillRow, known: &Known<'_>) -> Option<VenueFill> {
+        let i = self.table.get(fill.instrument)?;
+        let full = format!("{}:{}", self.venue, i.symbol.as_str());
+        let instrument = self.record.full_symbols().iter().position(|s| *s == full);
+        let order = known.order_of(RunEpoch(self.record.epoch), instrument, fill);
+        let fee_asset = match self.table.venue_of(fill.fee_asset) {
+            Some(_) => {
+                let name = self.table.asset_name(fill.fee_asset);
+                self.record.told(&format!("{}:{name}", self.venue))
+            }
+            None => String::new(),
+        };
+        let row = GapRow {
+            holder: None,
+            order: order.map_or(0, |o| o.order.0),
+            symbol: self.record.told(&full),
+            decimals: [i.price_decimals, i.qty_decimals],
+            trade_id: fill.trade_id,
+            buy: fill.side == Side::Buy,
+            qty: fill.qty,
+            price: fill.price,
+            fee: fill.fee,
+            fee_asset,
+            maker: fill.maker,
+            at_ms: fill.time_ms,
+        };
+        // Where others may trade and the venue does not name the order, it may be theirs; an order
+        // that looks like one of ours is never theirs.
+        let declared = order.is_none()
+            && fill.client.own().is_none()
+            && self.declared.is_any()
+            && (fill.client.is_empty() || self.declared.has(&fill.client));
+        let before_end = self.ended_ms.is_some_and(|at_ms| fill.time_ms <= at_ms);
+        let strategy = order.map(|o| o.strategy);
+        Some(VenueFill { instrument, strategy, declared, before_end, row })
+    }
+}
+
+/// The venue executed more of an order than its fills tell.
+fn short(executed: &BTreeMap<OrderId, i64>, fills: &[VenueFill]) -> Vec<OrderId> {
+    let mut told: BTreeMap<OrderId, i64> = BTreeMap::new();
+    for fill in fills.iter().filter(|f| f.strategy.is_some()) {
+        *told.entry(OrderId(fill.row.order)).or_default() += fill.row.qty;
+    }
+    let of = |order: &OrderId| told.get(order).copied().unwrap_or(0);
+    executed.iter().filter(|(order, qty)| of(order) < **qty).map(|(order, _)| *order).collect()
+}
+
+/// `run` ended in order at these times, by venue, and no fill has come since at the venues that it
+/// shares with `sites`: its own word about the account holds.
+///
+/// # Errors
+/// When a venue cannot be asked.
+pub fn is_quiet(
+    run: &Takeover,
+    clock: &Clock,
+    sites: &[Site],
+    table: &InstrumentTable,
+    (seed, ends): (u64, &Ends),
+) -> Result<bool, ColdError> {
+    if !run.ended_in_order() {
+        return Ok(false);
+    }
+    for name in run.record().venues() {
+        let Some(site) = sites.iter().find(|site| site.venue().name() == name) else { continue };
+        let Some(ended_ms) = ends.get(name).copied() else { return Ok(false) };
+        let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
+        let own = table.seen_from(site.id);
+        for i in own.own() {
+            if !cold.trades_since(&i.symbol, ended_ms, &own)?.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Compares what the journal of `run`, whose own word of the account is of these times, knows with
+/// the venues that it shares with `sites`.
+///
+/// # Errors
+/// When a venue cannot be asked or the journal not be read.
+pub fn settle(
+    run: &Takeover,
+    clock: &Clock,
+    sites: &[Site],
+    table: &InstrumentTable,
+    (seed, ends): (u64, &Ends),
+    declared: &Declared,
+) -> Result<Settled, Box<dyn std::error::Error>> {
+    let (record, (id, _), fold) = (run.record(), run.id_and_journal(), run.fold()?);
+    let mut known = Known::of(&fold);
+    let recovery = run.recovery();
+    let mut settled = Settled {
+        run: id.to_owned(),
+        journal: recovery.found.to_json(),
+        cut_at: recovery.cut.as_ref().map(|c| (c.file.display().to_string(), c.offset)),
+        approved: fold.approved(),
+        unfinished: fold.unfinished().len() as u64,
+        ..Settled::default()
+    };
+    let mut listed: BTreeSet<String> = BTreeSet::new();
+    for name in record.venues() {
+        let Some(site) = sites.iter().find(|site| site.venue().name() == name) else { continue };
+        let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
+        let own = table.seen_from(site.id);
+        let ended_ms = ends.get(name).copied();
+        let part = Part { record, declared, table: &own, venue: name, ended_ms };
+        listed.extend(own.own().map(|i| format!("{name}:{}", i.symbol.as_str())));
+        settled.open_orders +=
+            leftovers::open_orders(&mut *cold, &own, declared)?.ours.len() as u64;
+        let executed = part.ask_orders(&mut *cold, &mut known)?;
+        let mut fills: Vec<VenueFill> = Vec::new();
+        for look in 0..LOOKS {
+            if look > 0 {
+                std::thread::park_timeout(LOOK_AGAIN);
+            }
+            let rows = part.fills(&mut *cold)?;
+            fills = rows.iter().filter_map(|fill| part.venue_fill(fill, &known)).collect();
+            if short(&executed, &fills).is_empty() {
+                break;
+            }
+        }
+        settled.asked_by_id += executed.len() as u64;
+        settled.short.extend(short(&executed, &fills));
+        settled.fills.append(&mut fills);
+        settled.asked.push(name.to_owned());
+    }
+    settled.fills.sort_by(|a, b| (a.row.at_ms, a.row.trade_id).cmp(&(b.row.at_ms, b.row.trade_id)));
+    let symbols = record.full_symbols();
+    let told = fold.fills().filter_map(|(i, id)| Some((symbols.get(i.index())?, id)));
+    let told = told.filter(|(symbol, _)| listed.contains(*symbol));
+    let journal: BTreeSet<Fill> = told.map(|(symbol, id)| (record.told(symbol), id)).collect();
+    let named = |f: &VenueFill| (f.row.symbol.clone(), f.row.trade_id);
+    let venue: BTreeSet<Fill> = settled.fills.iter().map(named).collect();
+    (settled.fills_journal, settled.fills_venue) = (journal.len() as u64, venue.len() as u64);
+    settled.not_in_journal = (&venue - &journal).into_iter().collect();
+    settled.not_at_venue = (&journal - &venue).into_iter().collect();
+    Ok(settled)
+}
+
+/// What the comparison with the venue gave.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    run: String,
+    journal: Value,
+    cut_at: Option<(String, u64)>,
+    approved: u64,
+    unfinished: u64,
+    asked_by_id: u64,
+    fills_journal: u64,
+    fills_venue: u64,
+    not_in_journal: Vec<Fill>,
+    not_at_venue: Vec<Fill>,
+    /// Orders of which the venue says more than its fills tell.
+    short: Vec<OrderId>,
+    open_orders: u64,
+    /// The venues that were asked.
+    pub asked: Vec<String>,
+    /// Their fills since the run began, oldest first.
+    pub fills: Vec<VenueFill>,
+}
+
+impl Settled {
+    /// Nothing is open, every fill of the journal is one of the venue's, and its fills are all
+    /// that it executed of our orders.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.open_orders == 0 && self.not_at_venue.is_empty() && self.short.is_empty()
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "run": self.run, "journal": self.journal,
+            "cut": self.cut_at.as_ref().map(|(f, at)| json!({"file": f, "offset": at})),
+            "orders": {"approved": self.approved, "unfinished": self.unfinished,
+                       "found_by_id": self.asked_by_id, "short_of_fills": self.short.len(),
+                       "open_at_venue": self.open_orders},
+            "fills": {"journal": self.fills_journal, "venue": self.fills_venue,
+                      "not_in_journal": named(&self.not_in_journal),
+                      "not_at_venue": named(&self.not_at_venue)},
+            "explained": self.is_explained(),
+        })
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut out = vec![format!(
+            "run {}: {} orders approved, {} without a known end, {} of them found at the venue by \
+             id; fills: {} in its journal, {} at the venue since it began",
+            self.run,
+            self.approved,
+            self.unfinished,
+            self.asked_by_id,
+            self.fills_journal,
+            self.fills_venue
+        )];
+        if !self.not_in_journal.is_empty() {
+            let n = self.not_in_journal.len();
+            out.push(format!("{n} fills at the venue are not in the journal of run {}", self.run));
+        }
+        if !self.not_at_venue.is_empty() {
+            let n = self.not_at_venue.len();
+            out.push(format!("{n} fills of the journal are not at the venue: a person must look"));
+        }
+        for order in &self.short {
+            out.push(format!(
+                "the venue executed more of order {} of run {} than its fills tell: a person must \
+                 look",
+                order.0, self.run
+            ));
+        }
+        out
+    }
+}
+
+fn named(fills: &[Fill]) -> Value {
+    let mut by_symbol: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (symbol, id) in fills.iter().take(FILLS_NAMED_MAX) {
+        by_symbol.entry(symbol).or_default().push(*id);
+    }
+    json!({ "count": fills.len(), "trade_ids": by_symbol })
+}
