@@ -260,7 +260,7 @@ pub fn settle(
         settled.fills.append(&mut fills);
         settled.asked.push(name.to_owned());
     }
-    settled.fills.sort_by(|a, b| (a.row.at_ms, a.row.trade_id).cmp(&(b.row.at_ms, b.row.trade_id)));
+    settled.fills.sort_by_key(|fill| (fill.row.at_ms, fill.row.trade_id));
     let symbols = record.full_symbols();
     let told = fold.fills().filter_map(|(i, id)| Some((symbols.get(i.index())?, id)));
     let told = told.filter(|(symbol, _)| listed.contains(*symbol));
