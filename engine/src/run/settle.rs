@@ -7,6 +7,7 @@ use bot4_execution::foreign::Declared;
 use bot4_journal::repository::OrderRow as Approved;
 use bot4_lanes::Clock;
 use bot4_types::{ClientId, InstrumentTable, OrderId, RunEpoch, Side, StrategyId};
+use bot4_venues::Venue;
 use bot4_venues::account::FillRow;
 use serde_json::{Value, json};
 
@@ -111,13 +112,19 @@ impl Part<'_> {
         let symbols: Vec<String> = self.record.full_symbols().iter().map(here).collect();
         let asked: Vec<Approved> = known.unfinished(&symbols).take(ASKED_MAX).copied().collect();
         let mut executed = BTreeMap::new();
+        // Where an amend cancels and replaces, each replacement has an id of its own.
+        let replaces = self.venue == Venue::Binance.name();
+        let revisions = if replaces { ClientId::REVISIONS_MAX } else { 0 };
         for order in asked {
             let at = order.instrument.index();
             let Some(i) = self.table.find(symbols[at].as_bytes()) else { continue };
             let client = ClientId::new(RunEpoch(self.record.epoch), order.order);
-            if let Some(found) = cold.find_order(&i.symbol, &client, self.table)? {
+            for revision in 0..=revisions {
+                let Some(client) = client.revised(revision) else { break };
+                let found = cold.find_order(&i.symbol, &client, self.table)?;
+                let Some(found) = found else { break };
                 known.number(at, found.venue_order, order.order);
-                executed.insert(order.order, found.executed);
+                *executed.entry(order.order).or_insert(0) += found.executed;
             }
         }
         Ok(executed)
