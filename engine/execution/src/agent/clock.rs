@@ -4,7 +4,7 @@ use bot4_lanes::Probe;
 use bot4_types::{Nanos, OrderId};
 use bot4_wire::ConnError;
 
-use super::{DRAINED, ExecutionAgent, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY};
+use super::{DRAINED, ExecutionAgent, ORDER_RECORDS, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY};
 use crate::desk_input::DeskInput;
 use crate::requests::Purpose;
 
@@ -54,8 +54,12 @@ impl ExecutionAgent {
     fn cancel_everything(&mut self, now: Nanos, probe: &Probe) {
         if self.desk.is_shared() {
             let mut next = OrderId(0);
-            while let Some(id) = self.desk.open_from(next) {
-                self.cancel_sent(id, now, probe);
+            // What there is no room to record now is cancelled in the next round.
+            while let Some(id) = self.desk.open_from(next)
+                && self.ports.log.room() >= ORDER_RECORDS
+            {
+                self.cancel_sent(id, now);
+                self.depart(now, probe);
                 next = OrderId(id.0 + 1);
             }
             return;

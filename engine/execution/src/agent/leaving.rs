@@ -188,11 +188,11 @@ impl ExecutionAgent {
             self.waiting.remove(at);
             return self.not_sent(id, now, DoneReason::None);
         }
-        self.cancel_sent(id, now, probe);
+        self.cancel_sent(id, now);
     }
 
     /// Asks the venue to cancel an order that was sent.
-    pub(super) fn cancel_sent(&mut self, id: OrderId, now: Nanos, probe: &Probe) {
+    pub(super) fn cancel_sent(&mut self, id: OrderId, now: Nanos) {
         // Before the session is logged on the venue would refuse; the router asks again.
         if !matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
             return;
