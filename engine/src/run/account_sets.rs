@@ -135,7 +135,7 @@ fn merged(
         state.balances.retain(|label, _| plain(label, account, venue).is_none());
         let held = other.balances.iter().filter_map(|(a, n)| Some((renamed(a)?, *n)));
         state.balances.extend(held);
-        state.unexplained = state.unexplained.take().or(other.unexplained);
+        state.unexplained = state.unexplained.take().or_else(|| other.unexplained.clone());
         state.settled = false;
         state.mode = tighter(state.mode.take(), other.mode.clone());
         notes.push(format!(
@@ -196,10 +196,10 @@ mod tests {
             peak: 9,
             day: 1,
             day_open: 8,
-            balances: Default::default(),
             settled: true,
             positions,
             mode: Some(ModeRow::of(mode, ControlMode::FullAuto)),
+            ..AccountState::default()
         }
     }
 
