@@ -147,7 +147,7 @@ impl ColdVenue for BinanceCold {
             _ => None,
         });
         match found {
-            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::UnknownOrder => Ok(None),
+            Err(ColdError::Refused(_, e)) if e.kind == ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
         }
     }
