@@ -169,8 +169,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let remotes = site::remotes(config, &children);
     let sites = site::sites(config, &remotes)?;
     let account = history::account_of(config, &remotes);
-    let claim = Claim::new(&account, options.take_over);
-    let (latch, opening) = begin(config, &clock, &sites, (&account, &claim), &dir)?;
+    let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
@@ -318,7 +317,7 @@ fn begin(
     config: &Config,
     clock: &Clock,
     sites: &[Site],
-    (account, claim): (&str, &Claim),
+    (account, take_over): (&str, bool),
     dir: &RunDir,
 ) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
     let latch = Latch::of(account)?;
@@ -326,7 +325,7 @@ fn begin(
     permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
     // A refused run leaves no trace.
-    let opening = open(config, clock, sites, (account, claim), &earlier);
+    let opening = open(config, clock, sites, (account, &Claim::new(account, take_over)), &earlier);
     let refused = |e: &Failure| e.is::<takeover::PolicyRefusal>();
     if opening.as_ref().is_err_and(refused) {
         let _ = std::fs::remove_dir(&dir.path);

@@ -258,6 +258,15 @@ fn cancel_all_at(c: &Closing<'_>, site: &Site) -> Result<(), ColdError> {
     all().or_else(|_| all())
 }
 
+fn fills_of(c: &Closing<'_>, finals: &Finals) -> report::Fills {
+    report::Fills {
+        applied: finals.risk.fills_applied(),
+        duplicates_dropped: finals.risk.duplicates_dropped()
+            + finals.executions.iter().map(|e| e.duplicates_dropped()).sum::<u64>(),
+        late: c.opening.past.recovered.late.len() as u64,
+    }
+}
+
 fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunReport {
     let desks = finals.executions.iter().map(|e| e.desk_counts());
     let desk = desks.fold(DeskCounts::default(), |sum, one| sum.plus(&one));
@@ -302,12 +311,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
             contradictions: desk.contradictions,
             ..report::Orders::default()
         },
-        fills: report::Fills {
-            applied: finals.risk.fills_applied(),
-            duplicates_dropped: finals.risk.duplicates_dropped()
-                + finals.executions.iter().map(|e| e.duplicates_dropped()).sum::<u64>(),
-            late: c.opening.past.recovered.late.len() as u64,
-        },
+        fills: fills_of(c, finals),
         risk: report::Risk {
             checked: finals.risk.checked(),
             approved: finals.risk.approved(),

@@ -203,13 +203,13 @@ pub struct Orders {
 
 /// Fills.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Fills {
     /// Booked.
     pub applied: u64,
     /// Seen again and not booked.
     pub duplicates_dropped: u64,
-    /// Of the account's last run, which did not come to book them.
-    #[serde(default)]
+    /// The last run's.
     pub late: u64,
 }
 
@@ -597,7 +597,7 @@ mod tests {
             order.iter().map(|t| text[latency..].find(t).expect("a row")).collect();
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains("4 refused: rate 4") && text.contains("isolated 2,3"), "{text}");
-        let table = aligned(&["a", "bb"], [vec!["xxx".into(), "1".into()]].into_iter(), &[1]);
-        assert_eq!(table, "a    bb\nxxx   1\n");
+        let rows = [vec!["xxx".into(), "1".into()]].into_iter();
+        assert_eq!(aligned(&["a", "bb"], rows, &[1]), "a    bb\nxxx   1\n");
     }
 }
