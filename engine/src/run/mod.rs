@@ -317,7 +317,7 @@ fn begin(
     config: &Config,
     clock: &Clock,
     sites: &[Site],
-    (account, take_over): (&str, bool),
+    (account, any): (&str, bool),
     dir: &RunDir,
 ) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
     let latch = Latch::of(account)?;
@@ -325,7 +325,7 @@ fn begin(
     permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
     // A refused run leaves no trace.
-    let opening = open(config, clock, sites, (account, &Claim::new(account, take_over)), &earlier);
+    let opening = open(config, clock, sites, (account, &Claim::new(account, any)), &earlier);
     let refused = |e: &Failure| e.is::<takeover::PolicyRefusal>();
     if opening.as_ref().is_err_and(refused) {
         let _ = std::fs::remove_dir(&dir.path);

@@ -191,7 +191,8 @@ impl Claim {
         Err(PolicyRefusal(format!(
             "error: {} open orders at {venue} are of a bot4 run that has no record for this API \
              key in {}, the first {} {}\nhelp: another engine trades this account now, or did with \
-             another state folder or on another machine: stop it there, and its orders go with it; when it is \
+             another state folder or on another machine: stop it there, and its orders go \
+             with it; when it is \
              gone for good, `--take-over` (also with `bot4 run --reconcile-only`) cancels them and \
              starts from the venue's balances",
             unknown.len(),

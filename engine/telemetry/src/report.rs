@@ -203,7 +203,6 @@ pub struct Orders {
 
 /// Fills.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Fills {
     /// Booked.
     pub applied: u64,
@@ -597,7 +596,5 @@ mod tests {
             order.iter().map(|t| text[latency..].find(t).expect("a row")).collect();
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains("4 refused: rate 4") && text.contains("isolated 2,3"), "{text}");
-        let rows = [vec!["xxx".into(), "1".into()]].into_iter();
-        assert_eq!(aligned(&["a", "bb"], rows, &[1]), "a    bb\nxxx   1\n");
     }
 }
