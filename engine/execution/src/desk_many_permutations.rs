@@ -69,6 +69,8 @@ enum Word {
     /// The same, asked for it. The time says when.
     Status(u64, VenueState, i64, Nanos),
     Asked(u64, Terms, Nanos),
+    /// Asked for by its own name, the order that should replace it does not exist.
+    NoReplacement(Nanos),
     CancelRefused,
     /// Of another program.
     Foreign(u64),
@@ -171,6 +173,10 @@ impl Deeds {
             Fate::Refused => {
                 words.push(Word::AmendRefused(Failure::Refused(DoneReason::Other)));
                 words.push(Word::AmendRefused(Failure::NotFound));
+            }
+            Fate::NeverCame if self.replaces => {
+                words.push(Word::NoReplacement(LATE));
+                words.push(Word::NoReplacement(Nanos(9)));
             }
             Fate::NeverCame => words.push(Word::Asked(7, OLD, LATE)),
             Fate::HalfMade => {
@@ -279,6 +285,7 @@ fn tell(desk: &mut Desk, id: OrderId, word: Word, now: Nanos) {
             let fill = FillFact { trade_id, qty: Qty(qty), price, fee: 1, fee_asset, maker: true };
             desk.fill_told(own, numbered(id, number), InstrumentId(0), fill, now);
         }
+        Word::NoReplacement(asked_at) => _ = desk.no_replacement(id, asked_at, now),
         Word::AmendRefused(failure) => _ = desk.amend_failed(id, failure, now),
         Word::PlaceRefused => desk.place_failed(id, Failure::Refused(DoneReason::Filter), now),
         Word::NotFound(asked_at) => desk.not_found(id, asked_at, now),
