@@ -156,6 +156,8 @@ pub struct Desk {
     others: Remembered,
     /// Those that are nobody's and were told because a list named them.
     listed: Remembered,
+    /// Fills of orders whose numbers may be told yet.
+    waiting: Vec<strangers::Waiting>,
     /// What was counted.
     pub counts: DeskCounts,
 }
@@ -177,6 +179,7 @@ impl Desk {
             declared: Declared::NONE,
             others: Remembered::new(),
             listed: Remembered::new(),
+            waiting: Vec::with_capacity(strangers::WAITING_MAX),
             counts: DeskCounts::default(),
         }
     }
@@ -261,6 +264,7 @@ impl Desk {
                 }
             }
         }
+        self.judge_waiting(now);
         Outcome::Changed
     }
 
@@ -371,7 +375,10 @@ impl Desk {
         now: Nanos,
     ) {
         let Some(order) = Self::by_key(&mut self.table, key, Some(instrument)) else {
-            return self.stranger(key, venue_order, Some((instrument, fill.trade_id)), now);
+            if !self.waits(key, instrument, fill) {
+                self.stranger(key, venue_order, Some((instrument, fill.trade_id)), now);
+            }
+            return;
         };
         if !self.trades.book(instrument, fill.trade_id, order.id) {
             return;

@@ -183,6 +183,7 @@ fn orders_of_others_are_told_not_booked() {
 #[test]
 fn declared_others_are_told_as_such_their_nameless_fills_too() {
     let mut desk = desk().declaring(VenueId(1), Declared::of(["web_"]).expect("short"));
+    tell(&mut desk, Told::State(VenueState::Open, 0));
     desk.outbox().clear();
     let web = OrderKey::Foreign(ClientText::new("web_1").expect("short"));
     desk.state_told(web, 9, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));

@@ -1,12 +1,28 @@
 //! Words of the venue about orders that the desk does not hold: orders that it has forgotten, and
 //! orders that were never its own.
+//!
+//! Some venues list fills by their own number of the order alone. While an order of that instrument
+//! is on its way or unknown, and its number was not told yet, such a fill may be its: it waits, and
+//! is booked or told as soon as no such order is left. What waits is reserved all the same, as part
+//! of an order whose fate is open.
 
 use bot4_types::{ExecMsg, InstrumentId, Nanos, OrderId, OrderState, VenueId};
 
 use super::Desk;
 use crate::foreign::Declared;
 use crate::gateway::OrderKey;
-use crate::order::Order;
+use crate::order::{FillFact, Order};
+
+/// Fills that wait for their order's number at most; more are told as somebody else's.
+pub(super) const WAITING_MAX: usize = 64;
+
+/// A fill of an order that may be ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    venue_order: u64,
+    instrument: InstrumentId,
+    fill: FillFact,
+}
 
 impl Desk {
     /// At this venue, orders of others may be there as `declared`.
@@ -66,5 +82,129 @@ impl Desk {
         let trade_id = trade.map_or(0, |(_, id)| id);
         let (at, venue) = (now, self.venue);
         self.outbox.push_back(ExecMsg::Foreign { at, venue, venue_order, trade_id, declared });
+    }
+
+    /// The fill of the order of this number may be one of ours whose number is not known yet: it
+    /// waits for that.
+    pub(super) fn waits(
+        &mut self,
+        key: OrderKey,
+        instrument: InstrumentId,
+        fill: FillFact,
+    ) -> bool {
+        let OrderKey::Venue(venue_order) = key else { return false };
+        let declared = self.declared == Declared::ALL || self.others.has(venue_order);
+        if declared || self.trades.has(instrument, fill.trade_id) || !self.lacks_number(instrument)
+        {
+            return false;
+        }
+        let same = |w: &Waiting| (w.instrument, w.fill.trade_id) == (instrument, fill.trade_id);
+        if self.waiting.iter().any(same) {
+            return true;
+        }
+        let room = self.waiting.len() < WAITING_MAX;
+        if room {
+            self.waiting.push(Waiting { venue_order, instrument, fill });
+        }
+        room
+    }
+
+    /// An order of this instrument may be at the venue under a number that was not told.
+    fn lacks_number(&self, instrument: InstrumentId) -> bool {
+        let lacks = |o: &Order| {
+            let sent = !o.state.is_terminal() && o.state != OrderState::Approved;
+            o.instrument == instrument && o.venue_order == 0 && sent
+        };
+        self.table.iter().any(lacks)
+    }
+
+    /// Books the fills whose order is known by now, and tells those that can be nobody's of ours.
+    pub(super) fn judge_waiting(&mut self, now: Nanos) {
+        let mut n = 0;
+        while let Some(Waiting { venue_order, instrument, fill }) = self.waiting.get(n).copied() {
+            let key = OrderKey::Venue(venue_order);
+            if Self::by_key(&mut self.table, key, Some(instrument)).is_some() {
+                self.waiting.remove(n);
+                self.fill_told(key, venue_order, instrument, fill, now);
+            } else if self.lacks_number(instrument) {
+                n += 1;
+            } else {
+                self.waiting.remove(n);
+                self.stranger(key, venue_order, Some((instrument, fill.trade_id)), now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desk_input::DeskInput;
+    use crate::gateway::VenueState;
+    use bot4_types::{AssetId, DoneReason, OrderReport, Price, Qty, ReportKind, RunEpoch};
+
+    const ID: OrderId = OrderId(1);
+    const NOW: Nanos = Nanos(9);
+
+    /// An order was sent, its answer is lost, and a fill comes that names its order by number 7.
+    fn filled_unheard() -> Desk {
+        let mut desk = Desk::new(8, 1, RunEpoch(1), Nanos::from_secs(1));
+        desk.admit(&crate::order::test_intent(), Nanos(1)).expect("room");
+        desk.sent(ID, i64::MIN, Nanos(2));
+        desk.all_lost(Nanos(3));
+        let (key, instrument) = (OrderKey::Venue(7), InstrumentId(0));
+        for _ in 0..2 {
+            told(&mut desk, DeskInput::Fill { key, venue_order: 7, instrument, fill: fill() });
+        }
+        assert_eq!((desk.counts.fills, desk.counts.foreign_fills), (0, 0), "it waits");
+        desk.outbox.clear();
+        desk
+    }
+
+    fn fill() -> FillFact {
+        let (price, fee_asset) = (Price(100), AssetId(0));
+        FillFact { trade_id: 11, qty: Qty(1), price, fee: 1, fee_asset, maker: true }
+    }
+
+    fn told(desk: &mut Desk, input: DeskInput) {
+        let _ = desk.apply(&input, NOW, &mut Vec::new());
+    }
+
+    fn named(desk: &mut Desk, venue_order: u64) -> Vec<OrderReport> {
+        let (key, state) = (OrderKey::Own(ID), VenueState::Open);
+        let (cum_qty, reason) = (Qty(i64::from(venue_order == 7)), DoneReason::None);
+        told(desk, DeskInput::State { key, venue_order, state, cum_qty, reason });
+        let order = |m| if let ExecMsg::Order(report) = m { Some(report) } else { None };
+        desk.outbox.drain(..).filter_map(order).collect()
+    }
+
+    #[test]
+    fn a_fill_that_comes_before_its_orders_number_is_booked_with_it() {
+        let mut desk = filled_unheard();
+        let fills: Vec<_> = named(&mut desk, 7).into_iter().map(|r| (r.kind, r.cum_qty)).collect();
+        assert!(fills.contains(&(ReportKind::Fill, Qty(1))), "{fills:?}");
+        assert_eq!((desk.counts.fills, desk.counts.foreign_fills, desk.waiting.len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_fill_of_another_number_is_told_as_soon_as_ours_is_known() {
+        let mut desk = filled_unheard();
+        let fills = named(&mut desk, 8).iter().filter(|r| r.kind == ReportKind::Fill).count();
+        assert_eq!((fills, desk.counts.fills, desk.counts.foreign_fills), (0, 0, 1));
+        let mut desk = filled_unheard();
+        told(&mut desk, DeskInput::NotFound(ID, Nanos::from_secs(60)));
+        let foreign = |m: &&ExecMsg| matches!(m, ExecMsg::Foreign { trade_id: 11, .. });
+        assert_eq!((desk.outbox.iter().filter(foreign).count(), desk.waiting.len()), (1, 0));
+    }
+
+    #[test]
+    fn no_more_wait_than_there_is_room_for() {
+        let mut desk = filled_unheard();
+        for trade_id in 100..100 + WAITING_MAX as u64 {
+            let (key, fill) = (OrderKey::Venue(7), FillFact { trade_id, ..fill() });
+            let instrument = InstrumentId(0);
+            told(&mut desk, DeskInput::Fill { key, venue_order: 7, instrument, fill });
+        }
+        assert_eq!((desk.waiting.len(), desk.counts.foreign_fills), (WAITING_MAX, 1));
     }
 }
