@@ -10,6 +10,7 @@ mod venue_log;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bot4_types::ClientId;
 use common::{bot4, check_account, output, report, started, stderr};
 use serde_json::Value;
 
@@ -116,6 +117,12 @@ fn every_kind_of_order_is_worked_at_every_venue() {
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
 }
 
+/// The order of this client id stands for one that was amended by replacing it.
+fn is_replacement(id: &str) -> bool {
+    ClientId::parse(id.as_bytes())
+        .is_some_and(|(epoch, order)| ClientId::new(epoch, order).as_str() != id)
+}
+
 /// What was asked for is what the venue has.
 fn look_at(
     name: &str,
@@ -133,7 +140,9 @@ fn look_at(
     count("order that was withdrawn", &|o| o.status == "Canceled");
     count("fill", &|o| o.filled > 0);
     if amends {
-        count("amended order", &|o| o.amends > 0);
+        let replaced = at_venue.keys().filter(|id| is_replacement(id)).count();
+        let amended = at_venue.values().filter(|o| o.amends > 0).count();
+        assert!(replaced + amended > 0, "{name}: no amended order in its own log");
     }
     if name == "binance" {
         count("stop that lies there", &|o| o.kind.contains("Stop"));
