@@ -2,7 +2,7 @@
 
 use bot4_venues::binance::sign::{Credentials, Signer};
 use bot4_venues::coinbase::token::TokenKeys;
-use bot4_venues::secret::{Scheme, SecretKeys};
+use bot4_venues::secret::{Nonces, Scheme, SecretKeys};
 use bot4_wire::transport::memory::Network;
 use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
 
@@ -38,6 +38,8 @@ pub struct Keys {
     pub key_text: String,
     /// Where the key came from, for errors.
     pub key_path: String,
+    /// Of all sessions with the key.
+    pub nonces: Nonces,
 }
 
 /// Endpoints and keys, read and ready.
@@ -67,7 +69,8 @@ impl Access {
             let key_path = keys.private_key.display().to_string();
             let key_text = std::fs::read_to_string(&keys.private_key)
                 .map_err(|e| ColdError::KeyFile(key_path.clone(), e))?;
-            Ok(Keys { api_key: keys.api_key.clone(), key_text, key_path })
+            let (api_key, nonces) = (keys.api_key.clone(), Nonces::default());
+            Ok(Keys { api_key, key_text, key_path, nonces })
         };
         Ok(Self {
             market: remote.market.clone(),
@@ -112,7 +115,9 @@ impl Access {
     pub fn secret_keys(&self, scheme: Scheme) -> Result<SecretKeys, ColdError> {
         let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
         let key = |e| ColdError::Key(keys.key_path.clone(), e);
-        SecretKeys::read(&keys.api_key, &keys.key_text, scheme).map_err(key)
+        let mut read = SecretKeys::read(&keys.api_key, &keys.key_text, scheme).map_err(key)?;
+        read.nonces = keys.nonces.clone();
+        Ok(read)
     }
 
     /// The keys of a venue whose requests carry tokens.

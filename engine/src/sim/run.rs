@@ -152,6 +152,7 @@ impl Run {
                 api_key: keys.api_key,
                 key_text: keys.private_key,
                 key_path: "the simulator".to_owned(),
+                nonces: Default::default(),
             }),
             net: Net::Memory(network.clone()),
             guards: Guards::default(),

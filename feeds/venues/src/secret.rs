@@ -2,6 +2,8 @@
 //! Binance use. Signing allocates nothing. Cost: 0.3 us.
 
 use core::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,12 +22,31 @@ pub enum Scheme {
     Sha512Base64,
 }
 
+/// The newest nonce of a key in this process. Its sessions must not fall behind each other, whatever
+/// the venue's clock told them: the venue refuses what is not above the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Nonces(Arc<AtomicU64>);
+
+impl Nonces {
+    /// The next one: `now`, or one more than the last where that is above it.
+    #[must_use]
+    pub fn next(&self, now: u64) -> u64 {
+        let above = |last: u64| now.max(last.saturating_add(1));
+        // One word that publishes nothing else: relaxed suffices, and an update always succeeds.
+        let update = |last| Some(above(last));
+        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        above(last.unwrap_or_else(|last| last))
+    }
+}
+
 /// The keys of an account.
 pub struct SecretKeys {
     /// The key's public name.
     pub api_key: String,
     /// What some venues want beside it; empty where there is none.
     pub passphrase: String,
+    /// Shared by all sessions of the key, where its venue counts nonces.
+    pub nonces: Nonces,
     scheme: Scheme,
     key: hmac::Key,
 }
@@ -63,7 +84,8 @@ impl SecretKeys {
             }
         };
         let passphrase = lines.next().unwrap_or("").to_owned();
-        Ok(Self { api_key: api_key.to_owned(), passphrase, scheme, key })
+        let (api_key, nonces) = (api_key.to_owned(), Nonces::default());
+        Ok(Self { api_key, passphrase, nonces, scheme, key })
     }
 
     /// Appends the signature of the text that `parts` make.

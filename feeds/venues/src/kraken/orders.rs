@@ -41,7 +41,6 @@ pub struct Encoder {
     keys: SecretKeys,
     /// The session's token; empty before there is one.
     pub token: String,
-    nonce: u64,
     body: Vec<u8>,
     sign: Vec<u8>,
 }
@@ -51,7 +50,7 @@ impl Encoder {
     #[must_use]
     pub fn new(keys: SecretKeys) -> Self {
         let (body, sign) = (Vec::with_capacity(256), Vec::with_capacity(96));
-        Self { keys, token: String::new(), nonce: 0, body, sign }
+        Self { keys, token: String::new(), body, sign }
     }
 
     /// Subscribes a channel. Open orders come first; the latest fills do not, they are asked for.
@@ -202,14 +201,14 @@ impl Encoder {
         out.push(b'}');
     }
 
-    /// A body begins with its nonce: the time, so that another session of the same key goes on from
-    /// there, and always more than the last one.
+    /// A body begins with its nonce: the time, so that another process with the same key goes on
+    /// from there, and always more than the last one of any session here.
     fn begin(&mut self, now_ms: i64) {
         let now_us = u64::try_from(now_ms).unwrap_or(0) * 1_000;
-        self.nonce = now_us.max(self.nonce + 1);
+        let nonce = self.keys.nonces.next(now_us);
         self.body.clear();
         self.body.extend_from_slice(b"nonce=");
-        digits(self.nonce, &mut self.body);
+        digits(nonce, &mut self.body);
     }
 
     fn parameter(&mut self, name: &[u8], value: &[u8]) {
@@ -379,6 +378,21 @@ mod tests {
         let request = RestRequest::parse(&out).expect("a request");
         let sign = "4/dpxb3iT4tp/ZCVEwSnEsLxx0bqyhLpdfOpc6fn7OR8+UClSV5n9E6aSS8MPtnRfp32bAb0nmbRn6H8ndwLUQ==";
         assert!(request.headers.contains(&("API-Sign", sign)), "{request:?}");
+    }
+
+    /// Whatever time the venue told each of them.
+    #[test]
+    fn sessions_of_a_key_share_its_nonces() {
+        let (mut ahead, mut behind) = (encoder(), encoder());
+        behind.keys.nonces = ahead.keys.nonces.clone();
+        let nonce = |encoder: &mut Encoder, now_ms| {
+            let text = written(|out| encoder.balances(now_ms, out));
+            let (_, body) = text.split_once("\n\n").expect("a body");
+            body[6..].split('&').next().expect("first").parse::<u64>().expect("digits")
+        };
+        assert_eq!(nonce(&mut ahead, 5_000), 5_000_000);
+        assert_eq!(nonce(&mut behind, 9), 5_000_001);
+        assert_eq!(nonce(&mut ahead, 5_001), 5_001_000);
     }
 
     #[test]
