@@ -22,8 +22,8 @@ pub enum Scheme {
     Sha512Base64,
 }
 
-/// The newest nonce of a key in this process. Its sessions must not fall behind each other, whatever
-/// the venue's clock told them: the venue refuses what is not above the last one.
+/// The newest nonce of a key in this process. Its sessions must not fall behind each other,
+/// whatever the venue's clock told them: the venue refuses what is not above the last one.
 #[derive(Clone, Debug, Default)]
 pub struct Nonces(Arc<AtomicU64>);
 
