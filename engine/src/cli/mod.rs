@@ -73,7 +73,7 @@ enum Command {
     Resume(resume::Args),
     /// Who may increase risk from now on: emergency, manual, semi_auto, full_auto.
     Mode(mode::Args),
-    /// Begin, list, hold or cancel parent orders: twap, vwap, pov, iceberg, pegged.
+    /// Orders by hand: parents (twap, vwap, pov, iceberg, pegged, best) and commands with undo.
     Order(Box<order::Args>),
     /// How the running engines are doing.
     Status(status::Args),
