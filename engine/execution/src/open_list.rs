@@ -1,8 +1,6 @@
 //! Orders that were placed and not told ended, by their client ids: at venues that have no request
 //! for cancelling everything of an instrument, they are cancelled in batches.
 
-use std::collections::BTreeMap;
-
 use bot4_types::{ClientId, InstrumentId, limits};
 use bot4_venues::account::{OrderRow, RowState};
 
@@ -11,12 +9,13 @@ use bot4_venues::account::{OrderRow, RowState};
 pub(crate) struct OpenList {
     open: Vec<(InstrumentId, ClientId)>,
     /// How many of each instrument's, from the newest on, its last batch came to.
-    canceled: BTreeMap<InstrumentId, usize>,
+    canceled: Box<[usize]>,
 }
 
 impl Default for OpenList {
     fn default() -> Self {
-        Self { open: Vec::with_capacity(limits::ORDERS_OPEN_MAX), canceled: BTreeMap::new() }
+        let canceled = vec![0; limits::INSTRUMENTS_MAX].into_boxed_slice();
+        Self { open: Vec::with_capacity(limits::ORDERS_OPEN_MAX), canceled }
     }
 }
 
@@ -57,10 +56,12 @@ impl OpenList {
     pub fn batch(&mut self, instrument: InstrumentId, most: usize) -> Vec<ClientId> {
         let of = |(i, client): &'_ (InstrumentId, ClientId)| (*i == instrument).then_some(*client);
         let all: Vec<ClientId> = self.open.iter().rev().filter_map(of).collect();
-        let canceled = self.canceled.entry(instrument).or_default();
-        let from = if *canceled < all.len() { *canceled } else { 0 };
+        let before = self.canceled.get(instrument.index()).copied().unwrap_or(0);
+        let from = if before < all.len() { before } else { 0 };
         let batch = &all[from..all.len().min(from + most)];
-        *canceled = from + batch.len();
+        if let Some(canceled) = self.canceled.get_mut(instrument.index()) {
+            *canceled = from + batch.len();
+        }
         batch.to_vec()
     }
 }
