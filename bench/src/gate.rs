@@ -19,9 +19,9 @@ use bot4_risk::orders::ORDERS_RETIRED_MAX;
 use bot4_risk::{Decision, EquityStart, RiskConfig, RiskCore, RiskLimits, Scopes, units};
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
-    AssetId, BookState, Cause, ControlMode, DoneReason, ExecMsg, Instrument, InstrumentId,
-    InstrumentTable, Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport,
-    OrderState, Price, Qty, RefuseReason, ReportKind, Side, StrategyId, Symbol, Tif, Trail,
+    AssetId, BookState, Cause, ControlMode, ExecMsg, Instrument, InstrumentId, InstrumentTable,
+    Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty,
+    RefuseReason, ReportKind, Side, StrategyId, Symbol, Tif, Trail,
 };
 
 use crate::case::Case;
@@ -240,27 +240,7 @@ fn intent(id: u64, instruments: u64) -> OrderIntent {
 /// A report of `intent` without a fill.
 #[must_use]
 pub fn report(intent: &OrderIntent, kind: ReportKind, state: OrderState) -> OrderReport {
-    OrderReport {
-        at: Nanos(1),
-        order: intent.order,
-        venue_order: 1,
-        price: intent.price,
-        qty: intent.qty,
-        cum_qty: Qty(0),
-        last_qty: Qty(0),
-        last_price: Price(0),
-        trade_id: 0,
-        fee: 0,
-        seq: 1,
-        instrument: intent.instrument,
-        strategy: intent.strategy,
-        fee_asset: AssetId::NONE,
-        kind,
-        state,
-        reason: DoneReason::None,
-        side: intent.side,
-        maker: false,
-    }
+    OrderReport { at: Nanos(1), venue_order: 1, ..OrderReport::first(intent, kind, state) }
 }
 
 /// A report for cases that only copy or encode one.

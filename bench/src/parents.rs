@@ -7,10 +7,10 @@ use std::hint::black_box;
 use bot4_lanes::{Agent, Control, Metrics, Probe, Rx, Tx, ring};
 use bot4_signals::{SignalAgent, SignalConfig, SignalPorts};
 use bot4_types::{
-    AccountReport, AssetId, BookOrder, BookState, Deadline, DoneReason, Instrument, InstrumentId,
-    InstrumentTable, Level, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport,
-    OrderState, ParentCommand, ParentId, ParentOrder, Price, Qty, ReportKind, Side, StrategyId,
-    Symbol, Top, TopMsg, Trail, Urgency, VenueId,
+    AccountReport, BookOrder, BookState, Deadline, Instrument, InstrumentId, InstrumentTable,
+    Level, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState,
+    ParentCommand, ParentId, ParentOrder, Qty, ReportKind, Side, StrategyId, Symbol, Top, TopMsg,
+    Trail, Urgency, VenueId,
 };
 
 use crate::case::Case;
@@ -138,24 +138,9 @@ impl Worked {
             };
             let report = OrderReport {
                 at: self.now,
-                order: intent.order,
-                venue_order: 0,
-                price: intent.price,
-                qty: intent.qty,
-                cum_qty: Qty(0),
-                last_qty: Qty(0),
-                last_price: Price(0),
-                trade_id: 0,
-                fee: 0,
                 seq: 0,
-                instrument: intent.instrument,
-                strategy: intent.strategy,
-                fee_asset: AssetId::NONE,
-                kind,
-                state,
-                reason: DoneReason::None,
-                side: intent.side,
                 maker: true,
+                ..OrderReport::first(&intent, kind, state)
             };
             let _ = self.account.push(AccountReport::Order { report, position: Qty(0) });
         }

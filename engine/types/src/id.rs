@@ -73,6 +73,64 @@ pub struct OrderId(pub u64);
 #[repr(transparent)]
 pub struct RunEpoch(pub u32);
 
+/// An id of things that an operator or a strategy begins, numbered apart: a 32-bit word whose
+/// upper bit says which, and a letter for each in its text.
+macro_rules! by_whom {
+    ($(#[$doc:meta])* $name:ident, operator $operator:literal, strategy $strategy:literal) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
+            serde::Serialize, serde::Deserialize,
+        )]
+        #[repr(transparent)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// None.
+            pub const NONE: Self = Self(0);
+            const BY_STRATEGY: u32 = 1 << 31;
+
+            /// The operator's `n`-th, from 1.
+            #[must_use]
+            pub const fn by_operator(n: u32) -> Self {
+                Self(n & !Self::BY_STRATEGY)
+            }
+
+            /// The `n`-th of the strategies, from 1.
+            #[must_use]
+            pub const fn by_strategy(n: u32) -> Self {
+                Self(n | Self::BY_STRATEGY)
+            }
+
+            /// It is a strategy's.
+            #[must_use]
+            pub const fn is_by_strategy(self) -> bool {
+                self.0 & Self::BY_STRATEGY != 0
+            }
+
+            /// The id written in `text`, as `Display` writes it: a letter for whose it is, and its
+            /// number.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let n = text.get(1..)?.parse().ok().filter(|n| (1..Self::BY_STRATEGY).contains(n))?;
+                match text.chars().next()? {
+                    $operator => Some(Self::by_operator(n)),
+                    $strategy => Some(Self::by_strategy(n)),
+                    _ => None,
+                }
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                let by = if self.is_by_strategy() { $strategy } else { $operator };
+                write!(f, "{by}{}", self.0 & !Self::BY_STRATEGY)
+            }
+        }
+    };
+}
+pub(crate) use by_whom;
+
 /// Digits of the client id's base 32: lower-case letters and digits without `i l o u`.
 const BASE32: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 

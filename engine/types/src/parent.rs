@@ -8,10 +8,7 @@
 
 mod report;
 
-use core::fmt;
-use serde::{Deserialize, Serialize};
-
-use crate::id::{InstrumentId, StrategyId};
+use crate::id::{InstrumentId, StrategyId, by_whom};
 use crate::log::{Body, Reader, Writer};
 use crate::order::raw_enum;
 use crate::price::{Price, Qty, Side};
@@ -24,55 +21,10 @@ pub const CURVE_BUCKETS: usize = 24;
 /// Largest participation, 10^-4: above half of the volume an order is the market.
 pub const PARTICIPATION_MAX_E4: u32 = 5_000;
 
-/// Names a parent within a run. Zero is none: an order that stands by itself. The upper bit says
-/// that a strategy started it, else an operator did.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[repr(transparent)]
-pub struct ParentId(pub u32);
-
-impl ParentId {
-    /// No parent.
-    pub const NONE: Self = Self(0);
-    const BY_STRATEGY: u32 = 1 << 31;
-
-    /// The operator's `n`-th, from 1.
-    #[must_use]
-    pub const fn by_operator(n: u32) -> Self {
-        Self(n & !Self::BY_STRATEGY)
-    }
-
-    /// The `n`-th that a strategy started, from 1.
-    #[must_use]
-    pub const fn by_strategy(n: u32) -> Self {
-        Self(n | Self::BY_STRATEGY)
-    }
-
-    /// A strategy started it.
-    #[must_use]
-    pub const fn is_by_strategy(self) -> bool {
-        self.0 & Self::BY_STRATEGY != 0
-    }
-
-    /// The id written in `text`, as [`fmt::Display`] writes it: `o7`, `s7`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (by, number) = text.split_at_checked(1)?;
-        let n: u32 = number.parse().ok().filter(|n| (1..Self::BY_STRATEGY).contains(n))?;
-        match by {
-            "o" => Some(Self::by_operator(n)),
-            "s" => Some(Self::by_strategy(n)),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for ParentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = if self.is_by_strategy() { 's' } else { 'o' };
-        write!(f, "{by}{}", self.0 & !Self::BY_STRATEGY)
-    }
+by_whom! {
+    /// Names a parent within a run. Zero is none: an order that stands by itself. The upper bit
+    /// says that a strategy started it, else an operator did.
+    ParentId, operator 'o', strategy 's'
 }
 
 raw_enum! {

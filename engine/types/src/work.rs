@@ -6,62 +6,17 @@
 //! bracket, a take. It is worked by intents like any other, each of which passes the gate; the
 //! journal holds the command with what it led to and which one it took back.
 
-use core::fmt;
-
-use crate::id::{InstrumentId, OrderId, StrategyId};
+use crate::id::{InstrumentId, OrderId, StrategyId, by_whom};
 use crate::log::{Body, Reader, Writer};
 use crate::order::{DoneReason, RefuseReason, Terms, raw_enum};
 use crate::parent::ParentReport;
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
 
-/// Names a command within a run. Zero is none. The upper bit says that a strategy gave it, else a
-/// person did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(transparent)]
-pub struct CommandId(pub u32);
-
-impl CommandId {
-    /// No command.
-    pub const NONE: Self = Self(0);
-    const BY_STRATEGY: u32 = 1 << 31;
-
-    /// A person's `n`-th, from 1.
-    #[must_use]
-    pub const fn by_operator(n: u32) -> Self {
-        Self(n & !Self::BY_STRATEGY)
-    }
-
-    /// The `n`-th that a strategy gave, from 1.
-    #[must_use]
-    pub const fn by_strategy(n: u32) -> Self {
-        Self(n | Self::BY_STRATEGY)
-    }
-
-    /// A strategy gave it.
-    #[must_use]
-    pub const fn is_by_strategy(self) -> bool {
-        self.0 & Self::BY_STRATEGY != 0
-    }
-
-    /// The id written in `text`, as [`fmt::Display`] writes it: `c7`, `k7`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (by, number) = text.split_at_checked(1)?;
-        let n: u32 = number.parse().ok().filter(|n| (1..Self::BY_STRATEGY).contains(n))?;
-        match by {
-            "c" => Some(Self::by_operator(n)),
-            "k" => Some(Self::by_strategy(n)),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for CommandId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = if self.is_by_strategy() { 'k' } else { 'c' };
-        write!(f, "{by}{}", self.0 & !Self::BY_STRATEGY)
-    }
+by_whom! {
+    /// Names a command within a run. Zero is none. The upper bit says that a strategy gave it, else
+    /// a person did.
+    CommandId, operator 'c', strategy 'k'
 }
 
 raw_enum! {

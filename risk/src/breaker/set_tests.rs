@@ -1,8 +1,7 @@
 //! The risk lane's set, fed as the risk core feeds it.
 
 use bot4_types::{
-    AssetId, Cause, DoneReason, OrderAction, OrderId, OrderKind, OrderState, Price, Qty, Side, Tif,
-    Trail,
+    Cause, DoneReason, OrderAction, OrderId, OrderKind, OrderState, Price, Qty, Side, Tif, Trail,
 };
 
 use super::*;
@@ -56,24 +55,7 @@ impl World {
         self.set.admit(&intent);
         OrderReport {
             at: self.set.now,
-            order: intent.order,
-            venue_order: 0,
-            price: intent.price,
-            qty: intent.qty,
-            cum_qty: Qty(0),
-            last_qty: Qty(0),
-            last_price: Price(0),
-            trade_id: 0,
-            fee: 0,
-            seq: 1,
-            instrument,
-            strategy,
-            fee_asset: AssetId::NONE,
-            kind: ReportKind::Acked,
-            state: OrderState::Live,
-            reason: DoneReason::None,
-            side: intent.side,
-            maker: false,
+            ..OrderReport::first(&intent, ReportKind::Acked, OrderState::Live)
         }
     }
 

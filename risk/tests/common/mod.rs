@@ -5,9 +5,9 @@ use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig, RiskLimits, Scopes, units};
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AssetId, BookState, Cause, ControlMode, DoneReason, Instrument, InstrumentId, InstrumentTable,
-    Mark, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty,
-    ReportKind, Side, StrategyId, Symbol, Tif, Trail,
+    AssetId, BookState, Cause, ControlMode, Instrument, InstrumentId, InstrumentTable, Mark, Nanos,
+    OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price, Qty, ReportKind,
+    Side, StrategyId, Symbol, Tif, Trail,
 };
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::FileFailurePersistence;
@@ -108,25 +108,10 @@ pub fn report(
     cum: i64,
 ) -> OrderReport {
     OrderReport {
-        at: Nanos::ZERO,
-        order: intent.order,
         venue_order: 1,
-        price: intent.price,
-        qty: intent.qty,
         cum_qty: Qty(cum),
-        last_qty: Qty(0),
-        last_price: Price(0),
-        trade_id: 0,
-        fee: 0,
         seq,
-        instrument: intent.instrument,
-        strategy: intent.strategy,
-        fee_asset: AssetId::NONE,
-        kind,
-        state,
-        reason: DoneReason::None,
-        side: intent.side,
-        maker: false,
+        ..OrderReport::first(intent, kind, state)
     }
 }
 

@@ -7,9 +7,9 @@ use bot4_lanes::{Agent, Control, Metrics, Probe, Rx, Tx, ring};
 use bot4_signals::{Actions, SignalAgent, SignalConfig, SignalPorts, Strategy, View};
 use bot4_types::book::{BookState, StaleReason};
 use bot4_types::{
-    AccountReport, AssetId, BookOrder, DoneReason, Instrument, InstrumentId, InstrumentTable,
-    Level, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Price,
-    Qty, ReportKind, Side, Symbol, Top, TopMsg, TradePrint, Trail,
+    AccountReport, BookOrder, Instrument, InstrumentId, InstrumentTable, Level, Nanos, OrderAction,
+    OrderId, OrderIntent, OrderKind, OrderReport, OrderState, Qty, ReportKind, Side, Symbol, Top,
+    TopMsg, TradePrint, Trail,
 };
 
 /// One unit of price or quantity text at eight decimals.
@@ -275,24 +275,11 @@ pub fn report(
 ) -> AccountReport {
     let report = OrderReport {
         at,
-        order: intent.order,
         venue_order: intent.order.0,
-        price: intent.price,
-        qty: intent.qty,
         cum_qty: cum,
-        last_qty: Qty(0),
-        last_price: Price(0),
-        trade_id: 0,
-        fee: 0,
         seq: 0,
-        instrument: intent.instrument,
-        strategy: intent.strategy,
-        fee_asset: AssetId::NONE,
-        kind,
-        state,
-        reason: DoneReason::None,
-        side: intent.side,
         maker: true,
+        ..OrderReport::first(intent, kind, state)
     };
     AccountReport::Order { report, position }
 }
