@@ -8,7 +8,7 @@ mod observer;
 #[allow(dead_code, reason = "another test needs the rest")]
 mod venue_log;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -22,7 +22,6 @@ const VENUES: [(&str, [&str; 2]); 3] = [
     ("binance", ["BTCUSDT", "ETHUSDT"]),
     ("bybit", ["BTCUSDT", "ETHUSDT"]),
 ];
-const OKX: usize = 0;
 const BYBIT: usize = 2;
 
 /// Three venues of their own and an engine that trades at all of them.
@@ -159,6 +158,22 @@ impl Scene {
         filled
     }
 
+    /// Sells until a breaker has opened, of what no lot of a hundredth divides. Where the venue
+    /// that refuses is the best one is the market's matter: some orders may pass it by.
+    fn around_a_breaker(&self) -> Vec<String> {
+        let mut orders = Vec::new();
+        for _ in 0..12 {
+            let order = self.order("--side sell --symbol BTC/USDT --size 0.1537 --algo best");
+            self.once(&order, "is over", |o| o["state"] == "ended");
+            orders.push(order);
+            let opened = &self.status()["breakers"]["opened"];
+            if opened["instrument"].as_u64().max(opened["venue"].as_u64()) > Some(0) {
+                return orders;
+            }
+        }
+        panic!("no breaker opened: {}", self.status());
+    }
+
     /// Ends in order; the report.
     fn end(&mut self) -> Value {
         common::signal(&self.engine.0, "-INT");
@@ -240,27 +255,36 @@ fn orders_go_where_they_are_best_and_elsewhere_when_that_fails() {
     let sliced = scene
         .order("--side sell --symbol BTC/USDT --size 0.2 --algo best --over 20s --slice-min 0.02");
     let mut net = -scene.worked(&sliced);
-    // A venue dies while a schedule is worked: the others go on.
+    // The venue that a schedule goes to dies: the others go on.
+    let sent = |s: &Value, v: usize| s["venues"][v]["sent"].as_u64().unwrap_or(0);
+    let before = scene.status();
     let scheduled = scene.order("--side buy --symbol BTC/USDT --size 0.3 --algo twap --over 5s");
     scene.once(&scheduled, "has begun", |o| o["children"].as_u64() > Some(2));
-    scene.strike(OKX, "outage 2500ms");
-    let down = scene.until("its session is lost", |s| s["venues"][OKX]["session_ready"] == false);
-    let sent = |s: &Value, v: usize| s["venues"][v]["sent"].as_u64().unwrap_or(0);
-    let others = |s: &Value| sent(s, 1) + sent(s, 2);
+    let begun = scene.status();
+    let asked = |v: &usize| sent(&begun, *v) - sent(&before, *v);
+    let dies = (0..VENUES.len()).max_by_key(asked).expect("venues");
+    scene.strike(dies, "outage 2500ms");
+    let down = scene.until("its session is lost", |s| s["venues"][dies]["session_ready"] == false);
+    let others =
+        |s: &Value| (0..VENUES.len()).filter(|v| *v != dies).map(|v| sent(s, v)).sum::<u64>();
     let after = scene.until("the others go on", |s| others(s) > others(&down));
-    assert_eq!(sent(&after, OKX), sent(&down, OKX), "an order left for a venue that is down");
+    assert_eq!(sent(&after, dies), sent(&down, dies), "an order left for a venue that is down");
     net += first + scene.worked(&scheduled);
     scene.until("it is back", |s| s["session_ready"] == true && s["books_live"] == 6);
     // A venue refuses: its breaker opens, and the order goes elsewhere.
     scene.strike(BYBIT, "filters BTCUSDT lot=0.01");
-    let around = scene.order("--side sell --symbol BTC/USDT --size 0.45 --algo best --over 30s");
-    net -= scene.worked(&around);
+    let around = scene.around_a_breaker();
+    net -= around.iter().map(|order| scene.worked(order)).sum::<i64>();
     let own = scene.once("s1", "is over", |o| o["state"] == "ended");
     assert!(share(&own) > 0.99, "{own}");
     let report = scene.end();
     let opened = &report["risk"]["breakers"]["opened"];
     assert!(opened["instrument"].as_u64().max(opened["venue"].as_u64()) > Some(0), "{report}");
-    look_at_children(&scene, [&split, &sliced, &scheduled, &around]);
+    look_at_children(&scene, [&split, &sliced, &scheduled]);
+    let children = scene.children();
+    let venues: BTreeSet<usize> =
+        around.iter().flat_map(|order| by_venue(&children, order).into_keys()).collect();
+    assert!(venues.len() > 1, "around what refuses: {children:?}");
     assert_eq!(bought(scene.folder()), net, "the orders' account and the venues' own logs");
     let out = output(bot4(scene.folder()).args(["replay", "--verify", "--json"]).arg(scene.run()));
     let replayed: Value = serde_json::from_slice(&out.stdout).expect("JSON");
@@ -269,13 +293,13 @@ fn orders_go_where_they_are_best_and_elsewhere_when_that_fails() {
     assert!(number(&replayed, "/chain/frames") > 1_000, "{replayed:#}");
 }
 
-fn look_at_children(scene: &Scene, [split, sliced, scheduled, around]: [&str; 4]) {
+fn look_at_children(scene: &Scene, [split, sliced, scheduled]: [&str; 3]) {
     let children = scene.children();
     let of = |parent: &str| by_venue(&children, parent);
     assert!(of(split).len() > 1, "one venue alone: {:?}", of(split));
     // Below the smallest slice only what the gate let pass no larger, and the tail.
     let largest = of(sliced).into_values().flatten().max();
     assert!(largest >= Some(2_000_000), "no slice as large as the smallest: {:?}", of(sliced));
-    assert!(of(scheduled).len() > 1 && of(around).len() > 1, "{children:?}");
+    assert!(of(scheduled).len() > 1, "{children:?}");
     assert!(of("s1").len() > 1, "the strategy's: {:?}", of("s1"));
 }
