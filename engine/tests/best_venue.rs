@@ -53,7 +53,7 @@ impl Scene {
             );
         }
         let text = format!(
-            "[run]\nlanes = 2\ncapture = true\n\n{hosts}[risk.breaker]\nerrors = 1\n\
+            "[run]\nlanes = 2\ncapture = true\n\n{hosts}[risk.breaker]\nerrors = 1\nlosses = 0\n\
              open_for = \"2s\"\n\n[[strategy]]\nkind = \"best\"\nsymbol = \"ETH/USDT\"\n\
              side = \"buy\"\nnotional = 12000.0\nover = \"5s\"\n\n\
              [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n"
@@ -195,10 +195,10 @@ impl Scene {
         runs.map(|e| e.path()).max().expect("a run")
     }
 
-    /// Every child that was approved: its parent, venue, quantity in 10^-8 of the base asset.
+    /// Every child that was approved: its parent, venue, quantity in 10^-9 of the base asset.
     fn children(&self) -> Vec<(String, usize, i64)> {
-        // Decimals of quantities by instrument, in the order of the table.
-        let exponents = [8, 6, 5, 4, 6, 5].map(|decimals: u32| 8 - decimals);
+        // The wires' decimals of BTC: nine at OKX, eight at Binance and Bybit.
+        let units = [1, 10, 10];
         let journal = self.run().join("journal");
         let out = output(bot4(self.folder()).args(["journal", "dump"]).arg(journal));
         let text = String::from_utf8(out.stdout).expect("UTF-8");
@@ -207,8 +207,8 @@ impl Scene {
             let body = (r["kind"] == "approved").then(|| r["body"].clone())?;
             let parent = body["parent"].as_str()?.to_owned();
             let instrument = body["instrument"].as_u64()? as usize;
-            let unit = 10i64.pow(exponents[instrument]);
-            Some((parent, instrument / 2, body["qty"].as_i64()? * unit))
+            let venue = instrument / 2;
+            Some((parent, venue, body["qty"].as_i64()? * units[venue]))
         };
         lines.filter_map(child).collect()
     }
@@ -299,7 +299,7 @@ fn look_at_children(scene: &Scene, [split, sliced, scheduled]: [&str; 3]) {
     assert!(of(split).len() > 1, "one venue alone: {:?}", of(split));
     // Below the smallest slice only what the gate let pass no larger, and the tail.
     let largest = of(sliced).into_values().flatten().max();
-    assert!(largest >= Some(2_000_000), "no slice as large as the smallest: {:?}", of(sliced));
+    assert!(largest >= Some(20_000_000), "no slice as large as the smallest: {:?}", of(sliced));
     assert!(of(scheduled).len() > 1, "{children:?}");
     assert!(of("s1").len() > 1, "the strategy's: {:?}", of("s1"));
 }
