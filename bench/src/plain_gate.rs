@@ -13,6 +13,8 @@ use std::hint::black_box;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bot4_types::limits::ORDERS_OPEN_MAX;
+
 use crate::case::Case;
 use crate::gate::ROW;
 
@@ -176,7 +178,8 @@ impl Books {
         let held = self.positions.get(&order.symbol).copied().unwrap_or(0.0);
         let free = self.balances.get("USDT").copied().unwrap_or(0.0) - reserved;
         let rules = [
-            (here < 64 && self.open.len() < 512, "open_orders"),
+            // As wide as ours: a venue that stands still for a while is no reason to refuse.
+            (here.max(self.open.len()) < ORDERS_OPEN_MAX, "open_orders"),
             ((held.abs() + same + order.qty) * order.price <= equity * 0.02, "position"),
             (gross + value <= equity, "gross"),
             ((net + value).abs() <= equity, "net"),
