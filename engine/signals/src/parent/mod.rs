@@ -152,6 +152,11 @@ impl Parent {
         self.state != ParentState::Ended
     }
 
+    /// It may have new children.
+    pub(crate) fn asks(&self) -> bool {
+        matches!(self.state, ParentState::Working | ParentState::Finishing)
+    }
+
     /// Time passed and the market was seen: begins, ends, makes plans. Called before
     /// [`step`](Self::step) when its instrument may be traded.
     pub(crate) fn advance(&mut self, sight: &Sight<'_>) {

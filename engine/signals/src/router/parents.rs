@@ -342,7 +342,9 @@ impl Router {
     /// A quantity that the child of slot `at` may have, at most what is wished; `None`: none.
     pub(super) fn allotted(&self, at: usize, wish: Wish) -> Option<Qty> {
         let Some((row, _)) = self.child_of(at) else { return Some(wish.qty) };
-        let (slot, parent) = (&self.slots[at], self.parents.get(row)?);
+        let slot = &self.slots[at];
+        // A wish outlives its parent where something stood in its way: it goes with it.
+        let parent = self.parents.get(row).filter(|p| p.asks() && p.id() == slot.parent)?;
         let rules = self.table.get(slot.instrument)?;
         let left = self.to_child(row, slot.instrument, parent.tally.left());
         let qty = wish.qty.0.min(left.0);
