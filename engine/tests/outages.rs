@@ -15,9 +15,6 @@ use bot4_venues::Venue;
 use common::{bot4, started};
 use observer::{ControlLine, Observer, Options, venues};
 
-/// One test at a time: two CPUs must be enough.
-static ONE: Mutex<()> = Mutex::new(());
-
 /// Longest time from the venue's return to live books.
 const BACK_WITHIN: Nanos = Nanos::from_secs(5);
 /// Between two losses: a connection that lived this long proved good, so that the next loss is not
@@ -45,6 +42,9 @@ const SHORT_LENGTHS: [&str; 7] = ["100ms", "300ms", "500ms", "1s", "2s", "3s", "
 /// which the engine, which knows of it, begins to replace it.
 const LIFE: &str = "20s";
 const RENEWED_AFTER: Nanos = Nanos::from_secs(4);
+
+/// Venues of each name at once: mostly they wait.
+const COPIES: usize = 2;
 
 /// How many losses of each kind a long run makes; `None` in a short one.
 fn deep() -> Option<usize> {
@@ -176,21 +176,22 @@ fn torment(
 
 #[test]
 fn books_are_live_again_within_five_seconds_of_the_venue() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // Mostly they wait, so a long run takes several venues of each name at once.
-    let copies = if deep().is_some() { 2 } else { 1 };
-    let pairs = (0..copies).flat_map(|copy| venues().into_iter().map(move |v| (v, copy)));
+    let pairs = (0..COPIES).flat_map(|copy| venues().into_iter().map(move |v| (v, copy)));
     let pairs: Vec<_> = pairs.collect();
     let each = deep().map_or(1, |each| each.div_ceil(pairs.len()));
     let pause_ms = if deep().is_some() { SPARED_MS } else { PROVEN_MS };
     let times = Times::default();
     let failed = at_each(pairs, |((venue, symbols), copy)| {
-        let seed = venue as u64 * 5 + copy * 3;
-        let lengths = match deep() {
-            Some(_) => &LENGTHS[..],
-            None => core::slice::from_ref(&SHORT_LENGTHS[venue as usize % SHORT_LENGTHS.len()]),
+        let seed = venue as u64 * 5 + copy as u64 * 3;
+        let strikes = match deep() {
+            Some(_) => strikes(each, seed as usize, &LENGTHS),
+            // A short run shares one list between the copies.
+            None => {
+                let length = &SHORT_LENGTHS[venue as usize % SHORT_LENGTHS.len()];
+                let all = strikes(each, venue as usize * 5, core::slice::from_ref(length));
+                all.into_iter().skip(copy).step_by(COPIES).collect()
+            }
         };
-        let strikes = strikes(each, seed as usize, lengths);
         times.add(torment(venue, symbols, &strikes, pause_ms, seed));
     });
     let longest = times.table("all venues");
@@ -305,7 +306,6 @@ fn at_each<T: Copy + Debug + Send>(all: Vec<T>, test: impl Fn(T) + Sync) -> Vec<
 
 #[test]
 fn planned_renewals_cost_nothing() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let renewals = deep().map_or(2, |each| each.div_ceil(venues().len()) as u64);
     let times = Times::default();
     let failed = at_each(venues(), |(venue, symbols)| {
@@ -321,7 +321,6 @@ fn planned_renewals_cost_nothing() {
 
 #[test]
 fn the_loss_of_one_of_two_lines_is_not_noticed() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let merged = venues().into_iter().filter(|(v, _)| v.rules().is_mergeable());
     let failed = at_each(merged.collect(), |(venue, symbols)| doubled(venue, symbols));
     assert!(failed.is_empty(), "{failed:#?}");

@@ -7,19 +7,15 @@ mod observer;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use bot4::offline::{Pump, Recording};
 use bot4_book::{BookSummary, Ladder};
 use bot4_types::{BookState, Instrument, Nanos, Side, SnapshotSource};
 use bot4_venues::Venue;
 use common::recorded::{self, Recorded};
-use common::{Killed, bot4, number, output, report, started, stderr};
+use common::{Killed, bot4, number, output, report, side_by_side, started, stderr};
 use observer::{Observer, Options, proxy, venues};
 use serde_json::Value;
-
-/// One test at a time: two CPUs must be enough.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// A configuration that observes the venue with these endpoints.
 fn config(venue: Venue, endpoints: &Value, symbols: &[&str], lines: usize) -> String {
@@ -27,7 +23,7 @@ fn config(venue: Venue, endpoints: &Value, symbols: &[&str], lines: usize) -> St
         .into_iter()
         .filter_map(|key| endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n")));
     format!(
-        "[run]\nfor = \"4s\"\nlanes = 2\n\n[venue]\nname = \"{}\"\nmode = \"observe\"\n\
+        "[run]\nfor = \"3s\"\nlanes = 2\n\n[venue]\nname = \"{}\"\nmode = \"observe\"\n\
          symbols = {symbols:?}\nlines = {lines}\nrefresh = \"1s\"\n{}\
          [journal]\nstall_max = \"30s\"\n",
         venue.name(),
@@ -73,21 +69,6 @@ fn check(name: &str, report: &Value, symbols: usize) {
     assert_eq!(number(report, "/hot_allocations"), 0, "{name}");
 }
 
-/// Calls `test` with each of `all`, `at_once` of them at the same time.
-fn side_by_side<T: Send>(all: Vec<T>, at_once: usize, test: impl Fn(T) + Sync) {
-    let todo = Mutex::new(all);
-    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    std::thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                while let Some(one) = next() {
-                    test(one);
-                }
-            });
-        }
-    });
-}
-
 /// Observes `venue` by one line, and by two where its streams can be merged.
 fn each_line(venue: Venue, symbols: &[&str]) {
     let state = tempfile::tempdir().expect("a folder");
@@ -103,13 +84,11 @@ fn each_line(venue: Venue, symbols: &[&str]) {
 
 #[test]
 fn every_venue_is_observed_by_one_line_or_two() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     side_by_side(venues(), 2, |(venue, symbols)| each_line(venue, &symbols));
 }
 
 #[test]
 fn an_embedded_venue_is_observed_without_any_host() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
     let toml = state.path().join("observe.toml");
     let text = "[run]\nfor = \"3s\"\nlanes = 1\n[venue]\nname = \"binance\"\nmode = \"observe\"\n\
@@ -293,7 +272,6 @@ const AT_ONCE: usize = 3;
 
 #[test]
 fn recordings_served_over_tls_give_the_books_they_give_offline() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let slower = std::env::var("BOT4_SERVED_SPEED").ok();
     let slower = slower.map(|speed| speed.parse::<f64>().expect("a factor"));
     side_by_side(recorded::all(), AT_ONCE, |recorded| {

@@ -13,9 +13,9 @@ use bot4_lanes::{Agent, Journaled, LogTx, Metrics, Probe, ring};
 use bot4_types::log::Body;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{
-    AssetId, Cause, DoneReason, ExecMsg, InstrumentId, LogEntry, LogKind, Nanos, OrderAction,
-    OrderId, OrderIntent, OrderKind, OrderReport, OrderState, ParentId, Price, Qty, ReportKind,
-    RunEpoch, Side, StrategyId, Tif, Trail, Wall,
+    AssetId, Cause, ExecMsg, InstrumentId, LogEntry, LogKind, Nanos, OrderAction, OrderId,
+    OrderIntent, OrderKind, OrderReport, OrderState, ParentId, Price, Qty, ReportKind, RunEpoch,
+    Side, StrategyId, Tif, Trail, Wall,
 };
 use proptest::prelude::*;
 
@@ -125,26 +125,19 @@ fn report(rng: &mut SplitMix64, intent: &OrderIntent, at: Nanos) -> OrderReport 
     let fill = rng.below(2) == 0;
     let states =
         [OrderState::Live, OrderState::PartiallyFilled, OrderState::Filled, OrderState::Canceled];
+    let kind = if fill { ReportKind::Fill } else { ReportKind::Acked };
     OrderReport {
         at,
-        order: intent.order,
         venue_order: rng.below(2) * (700 + intent.order.0),
-        price: intent.price,
-        qty: intent.qty,
         cum_qty: Qty(rng.below(90) as i64),
         last_qty: Qty(if fill { 1 + rng.below(9) as i64 } else { 0 }),
         last_price: intent.price,
         trade_id: rng.below(1_000),
         fee: 3,
         seq: (at.0 / 10) as u32,
-        instrument: intent.instrument,
-        strategy: intent.strategy,
         fee_asset: AssetId(1),
-        kind: if fill { ReportKind::Fill } else { ReportKind::Acked },
-        state: states[rng.below(4) as usize],
-        reason: DoneReason::None,
-        side: intent.side,
         maker: fill,
+        ..OrderReport::first(intent, kind, states[rng.below(4) as usize])
     }
 }
 

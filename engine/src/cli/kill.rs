@@ -1,11 +1,9 @@
 //! `bot4 kill`
 
-use std::time::Duration;
-
 use bot4_types::RunEpoch;
 use serde_json::{Value, json};
 
-use super::{Outcome, exit};
+use super::{LOOK_EVERY, Outcome, exit};
 use crate::config;
 use crate::operator::client::{ask, running};
 use crate::operator::guard::end_process;
@@ -42,7 +40,6 @@ pub struct Args {
 const SETTLE_WITHIN: u32 = 50;
 /// How long it waits until nothing is held any more.
 const FLATTEN_WITHIN: u32 = 150;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Stops the engines.
 ///

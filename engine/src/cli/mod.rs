@@ -119,6 +119,26 @@ pub type Refusal = Box<dyn std::error::Error>;
 /// The outcome of a command: an exit code, or a refusal (exit code 2).
 pub type Outcome = Result<u8, Refusal>;
 
+/// Between two looks at what became of a request.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Looks until it is `done`, `looks` times at most. Returns what was seen last.
+fn seen<T, E>(
+    looks: u32,
+    mut look: impl FnMut() -> Result<T, E>,
+    done: impl Fn(&T) -> bool,
+) -> Result<T, E> {
+    let mut last = look()?;
+    for _ in 1..looks {
+        if done(&last) {
+            break;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+        last = look()?;
+    }
+    Ok(last)
+}
+
 /// A duration argument.
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::value::parse_duration(text)

@@ -1,7 +1,5 @@
 //! `bot4 mode`
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Outcome, exit};
@@ -33,7 +31,6 @@ pub struct Args {
 
 /// How long risk may take to obey.
 const OBEY_WITHIN: u32 = 20;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Tells the engines another control mode.
 ///
@@ -62,22 +59,17 @@ pub fn run(args: &Args) -> Outcome {
 fn tell(engine: &EarlierRun, mode: &str, reason: &str) -> Value {
     let request = Request::Mode { mode: mode.to_owned(), reason: reason.to_owned() };
     let id = &engine.record.id;
-    let mut status = match ask(&engine.path, &request) {
-        Ok(reply) => match reply.error {
-            None => reply.status,
-            Some(e) => return json!({"run": id, "obeyed": false, "error": e}),
-        },
-        Err(e) => return json!({"run": id, "obeyed": false, "error": e.to_string()}),
-    };
-    for _ in 0..OBEY_WITHIN {
-        if status["mode"] == mode {
-            break;
+    let told = ask(&engine.path, &request).map_err(|e| e.to_string());
+    let seen = told.and_then(|reply| reply.error.map_or(Ok(()), Err)).and_then(|()| {
+        let look = || ask(&engine.path, &Request::Status).map(|reply| reply.status);
+        super::seen(OBEY_WITHIN, look, |s| s["mode"] == mode).map_err(|e| e.to_string())
+    });
+    match seen {
+        Ok(status) => {
+            json!({"run": id, "obeyed": status["mode"] == mode, "mode": status["mode"]})
         }
-        std::thread::park_timeout(LOOK_EVERY);
-        let Ok(reply) = ask(&engine.path, &Request::Status) else { break };
-        status = reply.status;
+        Err(e) => json!({"run": id, "obeyed": false, "error": e}),
     }
-    json!({"run": id, "obeyed": status["mode"] == mode, "mode": status["mode"]})
 }
 
 fn sentence(told: &Value) -> String {

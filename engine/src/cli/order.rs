@@ -195,7 +195,6 @@ struct Begin {
 
 /// How long the router may take to say what became of a request.
 const ANSWER_LOOKS: u32 = 20;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Begins a parent order, lists them, or does something with one.
 ///
@@ -304,16 +303,12 @@ fn do_with(act: &Act, action: &str) -> Outcome {
 
 /// Looks until the order called `id` is as it should be, and prints it.
 fn tell(engine: &EarlierRun, id: &str, json: bool, done: impl Fn(&Value) -> bool) -> Outcome {
-    let mut found = Value::Null;
-    for _ in 0..ANSWER_LOOKS {
+    let look = || {
         let list = answered(engine, &Request::OrderList)?.orders;
         let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
-        found = all.iter().find(|p| p["id"] == id).cloned().unwrap_or_default();
-        if done(&found) {
-            break;
-        }
-        std::thread::park_timeout(LOOK_EVERY);
-    }
+        Ok::<_, Refusal>(all.iter().find(|p| p["id"] == id).cloned().unwrap_or_default())
+    };
+    let found = super::seen(ANSWER_LOOKS, look, &done)?;
     let failed = ["refused", "rejected"].map(Value::from);
     let obeyed = done(&found) && found["end"] != "refused" && !failed.contains(&found["state"]);
     if json {

@@ -7,6 +7,7 @@ pub mod rig;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -160,6 +161,21 @@ pub fn config_of(venue: bot4_venues::Venue, symbols: &[&str], endpoints: &Value)
         venue.name(),
         hosts.collect::<String>()
     )
+}
+
+/// Calls `test` with each of `all`, `at_once` of them at the same time: mostly they wait.
+pub fn side_by_side<T: Send>(all: Vec<T>, at_once: usize, test: impl Fn(T) + Sync) {
+    let todo = Mutex::new(all);
+    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(one) = next() {
+                    test(one);
+                }
+            });
+        }
+    });
 }
 
 /// Sends a signal.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 
+use bot4_venues::Venue;
 use serde_json::Value;
 
-use super::{Killed, bot4, config, output, sleep, started, stderr};
+use super::{Killed, bot4, config, config_of, output, sleep, started, stderr};
 
 /// An engine that trades at a venue of its own process, which outlives it.
 pub struct Rig {
@@ -22,15 +23,26 @@ impl Rig {
 
     /// At a venue with faults by `script`, with a changed configuration.
     pub fn at_a_venue_with(script: &str, change: impl Fn(String) -> String) -> Self {
+        let text = |endpoints: &Value| config(endpoints, None).replace("for = \"6s\"\n", "");
+        Self::with(&["--listen", "127.0.0.1:0"], script, |endpoints| change(text(endpoints)))
+    }
+
+    /// At the simulated `venue`, where `symbols` are traded, with a changed configuration.
+    pub fn at(venue: Venue, symbols: &[&str], change: impl Fn(String) -> String) -> Self {
+        let text = |endpoints: &Value| change(config_of(venue, symbols, endpoints));
+        Self::with(&["--venue", venue.name()], "", text)
+    }
+
+    /// At the venue that is started with `args`, by the configuration `text` for its endpoints.
+    fn with(args: &[&str], script: &str, text: impl Fn(&Value) -> String) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let faults = state.path().join("faults");
         std::fs::write(&faults, script).expect("written");
         let mut command = bot4(state.path());
-        let (venue, endpoints) =
-            started(command.args(["venue", "--listen", "127.0.0.1:0", "--script"]).arg(&faults));
+        command.arg("venue").args(args).arg("--script").arg(&faults);
+        let (venue, endpoints) = started(&mut command);
         let path = state.path().join("trade.toml");
-        let text = config(&endpoints, None).replace("for = \"6s\"\n", "");
-        std::fs::write(&path, change(text)).expect("written");
+        std::fs::write(&path, text(&endpoints)).expect("written");
         Self { state, config: path, endpoints, _venue: venue }
     }
 

@@ -122,18 +122,18 @@ impl Beat {
         }
     }
 
-    /// What it holds goes by an order that only reduces; all of an order or nothing first, so that
-    /// there is something to reduce.
+    /// What it holds goes by an order that only reduces; all of an order or nothing first, and
+    /// again where nothing is held after it, so that there is something to reduce.
     fn reduces(&self, beat: u32, orders: &mut Actions<'_>) {
         let near = Price(self.ask + self.ask / 2_000);
         match (beat, self.held) {
-            (1, _) => {
+            (1, _) | (3.., 0) => {
                 orders.take_whole(Side::Buy, self.qty, near);
             }
             (3.., held) if held > 0 => {
                 orders.reducing().quote(Side::Sell, Price(self.ask), Qty(held));
             }
-            (3.., held) if held < 0 => {
+            (3.., held) => {
                 orders.reducing().quote(Side::Buy, Price(self.bid), Qty(-held));
             }
             _ => {}

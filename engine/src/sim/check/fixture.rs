@@ -3,10 +3,9 @@
 use bot4_lanes::Phase;
 use bot4_types::instrument::Amount;
 use bot4_types::{
-    ApprovedOrder, AssetId, BookState, Cause, ClientId, DoneReason, ExecMsg, Instrument,
-    InstrumentId, InstrumentTable, LogEntry, LogKind, Nanos, OrderAction, OrderId, OrderIntent,
-    OrderKind, OrderReport, OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId, Symbol,
-    Tif, Trail,
+    ApprovedOrder, BookState, Cause, ClientId, ExecMsg, Instrument, InstrumentId, InstrumentTable,
+    LogEntry, LogKind, Nanos, OrderAction, OrderId, OrderIntent, OrderKind, OrderReport,
+    OrderState, Price, Qty, ReportKind, RunEpoch, Side, StrategyId, Symbol, Tif, Trail,
 };
 use bot4_venue::account::{Account, Fees};
 use bot4_venue::exchange::{Exchange, Market, Ticket};
@@ -177,25 +176,6 @@ pub(in crate::sim) fn report(
     state: OrderState,
     cum: i64,
 ) -> OrderReport {
-    OrderReport {
-        at: Nanos(1),
-        order: OrderId(id),
-        venue_order: 0,
-        price: intent(id).price,
-        qty: intent(id).qty,
-        cum_qty: Qty(cum),
-        last_qty: Qty(0),
-        last_price: Price(0),
-        trade_id: 0,
-        fee: 0,
-        seq: 1,
-        instrument: InstrumentId(0),
-        strategy: StrategyId(0),
-        fee_asset: AssetId::NONE,
-        kind,
-        state,
-        reason: DoneReason::None,
-        side: Side::Buy,
-        maker: true,
-    }
+    let first = OrderReport::first(&intent(id), kind, state);
+    OrderReport { at: Nanos(1), cum_qty: Qty(cum), maker: true, ..first }
 }

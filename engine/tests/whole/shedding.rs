@@ -1,10 +1,8 @@
 //! A book lane that cannot keep up holds every market up. The engine gives up what it declares, in
 //! its order, goes on trading what matters, takes everything back by itself, and replays the same.
 
-mod common;
-
-use common::rig::{Rig, ended, records, sent, verify};
-use common::{Killed, bot4, check_account, number, report};
+use crate::common::rig::{Rig, ended, records, sent, verify};
+use crate::common::{self, Killed, bot4, check_account, number, report};
 use serde_json::{Value, json};
 
 /// Four markets, of which one matters: it has a book lane of its own.

@@ -1,12 +1,10 @@
 //! What a person says to a running engine beside stopping it: the control mode, which outlives the
 //! process, and circuit breakers.
 
-mod common;
-
 use serde_json::json;
 
-use common::rig::{Rig, ended, sent, signal, told, verify};
-use common::{check_account, report, stderr};
+use crate::common::rig::{Rig, ended, sent, signal, told, verify};
+use crate::common::{check_account, report, stderr};
 
 /// Refusals of the gate for `reason` so far.
 fn refused(status: &serde_json::Value, reason: &str) -> u64 {

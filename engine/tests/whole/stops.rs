@@ -1,12 +1,10 @@
 //! A guarded stop strikes in a running engine, also one over a position of an earlier run: it
 //! closes exactly what is held, and is gone with it. So does one that rests at the venue.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::rig::{Rig, ended, records, signal, verify};
-use common::{check_account, number, report};
+use crate::common::rig::{Rig, ended, records, signal, verify};
+use crate::common::{self, check_account, number, report};
 use serde_json::Value;
 
 /// Net positions by strategy and instrument, in units of 10^-8.

@@ -1,13 +1,11 @@
 //! A disk that fills, is full, or fails under the running engine: no new risk, everything
 //! cancelled, the journal sound, exit 79.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::common::{self, bot4, can_trace, number, output, report, sleep, stderr, traced};
 use bot4::run::disk::used_pct;
-use common::{bot4, can_trace, number, output, report, sleep, stderr, traced};
 use serde_json::Value;
 
 const MIB: usize = 1024 * 1024;
@@ -72,7 +70,7 @@ impl Scene {
 
     /// The demo with short segments and its journals on the disk at hand.
     fn config(&self, stop_pct: u32) -> PathBuf {
-        let demo = include_str!("../../deploy/config/demo.toml");
+        let demo = include_str!("../../../deploy/config/demo.toml");
         let toml = demo
             .replace("segment_mib = 16 ", "segment_mib = 1 ")
             .replace("stall_max = \"250ms\"", "stall_max = \"30s\"")
@@ -176,7 +174,7 @@ fn run_folders(state: &Path) -> Vec<PathBuf> {
 #[test]
 fn old_journals_go_while_a_run_lasts() {
     let state = tempfile::tempdir().expect("a folder");
-    let demo = include_str!("../../deploy/config/demo.toml");
+    let demo = include_str!("../../../deploy/config/demo.toml");
     let toml = state.path().join("trade.toml");
     let text = demo
         .replace("segment_mib = 16 ", "segment_mib = 1 ")

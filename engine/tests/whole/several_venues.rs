@@ -1,12 +1,10 @@
 //! Several venues in one run: `bot4 run` at three simulated ones, over TLS. One that dies, bans or
 //! goes silent leaves the orders of the others alone, and every account is exact at the end.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
+use crate::common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
 use serde_json::Value;
 
 /// The one whose snapshots are asked for by number is not the first.

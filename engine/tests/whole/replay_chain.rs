@@ -1,12 +1,9 @@
 //! The whole chain from raw frames: what a captured run did comes out again, and whatever is not
 //! as it was is named.
 
-mod common;
-
-use common::{Killed, bot4, output, signal, sleep, stderr, venue};
+use crate::common::{self, Killed, bot4, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use bot4::replay::report::ReplayReport;
 use bot4::replay::verify;
@@ -19,9 +16,6 @@ use bot4_types::turn::TURN_BYTES;
 use bot4_types::{FrameKind, LogEntry, LogKind, TurnRecord};
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// Engines and their venues run one at a time: two CPUs are few.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// Cut connections, held agents, a slow disk, rings of a few places: whatever the stepper does to
 /// the machine, the capture leads to the same records, hashes and decisions.
@@ -302,7 +296,6 @@ fn check_same(state: &Path, least: u64) -> Value {
 
 #[test]
 fn captured_runs_come_out_again() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for lanes in ["2", "12"] {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path();
@@ -322,7 +315,6 @@ fn captured_runs_come_out_again() {
 
 #[test]
 fn a_captured_run_with_an_outage_comes_out_again() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let (mut first, endpoints) = venue(state, "127.0.0.1:0");
@@ -349,7 +341,6 @@ fn a_captured_run_with_an_outage_comes_out_again() {
 
 #[test]
 fn a_killed_run_comes_out_as_far_as_its_capture_goes() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let ready = state.join("ready");
@@ -370,7 +361,6 @@ fn a_killed_run_comes_out_as_far_as_its_capture_goes() {
 /// A strategy that depends on something no journal holds.
 #[test]
 fn planted_mistakes_are_found_and_named() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for plant in ["clock", "order"] {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path();

@@ -1,14 +1,12 @@
 //! `bot4 record` at the simulated venue, and everything that reads a capture.
 
-mod common;
-
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use crate::common::{Killed, bot4, number, output, signal, sleep, started, stderr, venue};
 use bot4_capture::{CaptureReader, Item};
 use bot4_lanes::Clock;
 use bot4_types::FrameKind;
-use common::{Killed, bot4, number, output, signal, sleep, started, stderr, venue};
 use serde_json::Value;
 
 /// A configuration without keys, for the venue with these endpoints.

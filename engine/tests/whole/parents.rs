@@ -1,20 +1,19 @@
 //! Parent orders of an operator and of a strategy in an engine that trades at a venue of its own
 //! process: begun, held, cancelled, complete; in the report, the journal and the replay.
 
-mod common;
-
 use serde_json::Value;
 
-use common::rig::{Rig, ended, signal, verify};
-use common::{check_account, report, stderr};
+use crate::common::rig::{Rig, ended, signal, verify};
+use crate::common::{self, check_account, report, stderr};
 
 fn stdout(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What `bot4 order` answers in JSON.
-fn order(rig: &Rig, args: &[&str]) -> Value {
-    let args = [&["order"], args, &["--json"]].concat();
+/// What `bot4 order` with these words answers in JSON.
+fn order(rig: &Rig, words: &str) -> Value {
+    let words = words.split_whitespace();
+    let args: Vec<_> = ["order"].into_iter().chain(words).chain(["--json"]).collect();
     let out = rig.say(&args);
     let text = stdout(&out);
     let line = text.lines().next().unwrap_or_else(|| panic!("{args:?}: {}", stderr(&out)));
@@ -52,59 +51,23 @@ fn an_operator_works_orders_and_they_are_exact() {
     });
     let mut engine = rig.start_quietly("report.json");
     rig.until("books are live", |s| s["books_live"] == 2 && s["session_ready"] == true);
-    let bad = rig.say(&[
-        "order", "--side", "buy", "--symbol", "DOGEUSDT", "--size", "1", "--algo", "twap",
-        "--over", "2s", "--reason", "x",
-    ]);
+    let unknown = "order --side buy --symbol DOGEUSDT --size 1 --algo twap --over 2s --reason x";
+    let bad = rig.say(&unknown.split_whitespace().collect::<Vec<_>>());
     assert_eq!(bad.status.code(), Some(2));
     assert!(stderr(&bad).contains("BTCUSDT"), "{}", stderr(&bad));
 
-    let said = order(
-        &rig,
-        &[
-            "--side",
-            "buy",
-            "--symbol",
-            "BTCUSDT",
-            "--size",
-            "0.01",
-            "--algo",
-            "twap",
-            "--over",
-            "2s",
-            "--urgency",
-            "aggressive",
-            "--reason",
-            "rebalance",
-        ],
-    );
+    let twap = "--algo twap --over 2s --urgency aggressive --reason rebalance";
+    let said = order(&rig, &format!("--side buy --symbol BTCUSDT --size 0.01 {twap}"));
     assert_eq!((&said["obeyed"], &said["order"]["id"]), (&true.into(), &"o1".into()), "{said}");
-    let far = order(
-        &rig,
-        &[
-            "--side",
-            "sell",
-            "--symbol",
-            "BTCUSDT",
-            "--size",
-            "0.01",
-            "--algo",
-            "iceberg",
-            "--limit",
-            "90000",
-            "--display",
-            "0.002",
-            "--reason",
-            "a far offer",
-        ],
-    );
+    let iceberg = "--algo iceberg --limit 90000 --display 0.002 --reason far";
+    let far = order(&rig, &format!("--side sell --symbol BTCUSDT --size 0.01 {iceberg}"));
     assert_eq!(far["order"]["id"], "o2", "{far}");
     // A collar of one per cent: the gate refuses the far offer, and the order says so.
     let refused = once(&rig, "o2", |p| p["gate"] == "price_collar");
     assert_eq!(number(&refused, "filled"), 0.0);
-    let held = order(&rig, &["pause", "o2", "--reason", "wait"]);
+    let held = order(&rig, "pause o2 --reason wait");
     assert_eq!(held["order"]["state"], "paused", "{held}");
-    let ended_one = order(&rig, &["cancel", "o2", "--reason", "enough"]);
+    let ended_one = order(&rig, "cancel o2 --reason enough");
     assert_eq!(ended_one["order"]["end"], "canceled", "{ended_one}");
     assert_eq!(rig.say(&["order", "cancel", "o2", "--reason", "x"]).status.code(), Some(2));
     completes(&rig);
@@ -127,23 +90,8 @@ fn completes(rig: &Rig) {
 /// One more is interrupted by the end of the run, and the report says so.
 fn is_interrupted(rig: &Rig, engine: &mut common::Killed) {
     // One that the end of the run interrupts.
-    order(
-        rig,
-        &[
-            "--side",
-            "sell",
-            "--symbol",
-            "BTCUSDT",
-            "--size",
-            "0.01",
-            "--algo",
-            "twap",
-            "--over",
-            "10m",
-            "--reason",
-            "out of it",
-        ],
-    );
+    let twap = "--algo twap --over 10m --reason leaving";
+    order(rig, &format!("--side sell --symbol BTCUSDT --size 0.01 {twap}"));
     let status = rig.status();
     let alive: Vec<_> = status["parents"].as_array().expect("a list").iter().collect();
     assert!(alive.iter().any(|p| p["id"] == "o3") && alive.len() == 2, "{status}");
@@ -196,9 +144,8 @@ fn a_parent_of_a_killed_run_is_told_with_what_was_filled_of_it() {
     let live = |s: &Value| s["books_live"] == 2 && s["session_ready"] == true;
     let mut engine = rig.start_quietly("report.json");
     rig.until("books are live", live);
-    let args = ["--side", "buy", "--symbol", "BTCUSDT", "--size", "0.05", "--algo", "twap"];
-    let rest = ["--over", "20s", "--urgency", "aggressive", "--reason", "a long way"];
-    order(&rig, &[args.as_slice(), &rest].concat());
+    let twap = "--algo twap --over 20s --urgency aggressive --reason long";
+    order(&rig, &format!("--side buy --symbol BTCUSDT --size 0.05 {twap}"));
     once(&rig, "o1", |p| number(p, "filled") > 0.0);
     engine.0.kill().expect("kill -9");
     engine.0.wait().expect("ended");

@@ -2,20 +2,15 @@
 //! instrument that changed is closed, what rests is withdrawn, its book starts over, and it trades
 //! on by the new rules; the journal replays, and the account is exact.
 
-mod common;
-mod observer;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
 
-use common::{bot4, check_account, number, output, report, sleep, started, stderr};
-use observer::ControlLine;
+use crate::common::{
+    self, bot4, check_account, number, output, report, side_by_side, sleep, started, stderr,
+};
+use crate::observer::ControlLine;
 use serde_json::Value;
-
-/// One engine at a time: two CPUs must be enough.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// A run under way at a venue whose control line is in the test's hands.
 struct Stage {
@@ -144,7 +139,6 @@ fn stories(state: &Path, run: &Path) -> BTreeMap<u64, Story> {
 
 #[test]
 fn changed_instruments_are_closed_alone_and_trade_on_by_their_new_rules() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut stage = Stage::new("binance", |endpoints| {
         let toml = common::config(endpoints, None);
         let toml = toml.replace("for = \"6s\"", "for = \"17s\"\ncapture = true");
@@ -196,10 +190,8 @@ fn changed_instruments_are_closed_alone_and_trade_on_by_their_new_rules() {
 /// over texts, units that only the next start can read.
 #[test]
 fn an_observed_book_starts_over_or_stands_still() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for (venue, symbols, finer) in
-        [("okx", ["BTC-USDT", "ETH-USDT"], "stale"), ("kraken", ["BTC/USD", "ETH/USD"], "stale")]
-    {
+    let all = [("okx", ["BTC-USDT", "ETH-USDT"]), ("kraken", ["BTC/USD", "ETH/USD"])];
+    side_by_side(all.into(), 2, |(venue, symbols)| {
         let mut stage = Stage::new(venue, |endpoints| {
             let hosts = ["market", "rest", "ca"].into_iter().filter_map(|key| {
                 endpoints[key].as_str().map(|value| format!("{key} = \"{value}\"\n"))
@@ -226,9 +218,9 @@ fn an_observed_book_starts_over_or_stands_still() {
             (book["state"].clone(), number(book, "/resyncs"))
         };
         assert_eq!(state(first), ("live".into(), 1), "{venue}: {report}");
-        assert_eq!(state(second).0, finer, "{venue}: {report}");
+        assert_eq!(state(second).0, "stale", "{venue}: {report}");
         assert_eq!(number(&report, "/hot_allocations"), 0, "{venue}");
         let out = output(bot4(stage.state.path()).args(["replay", "--verify"]).arg(stage.run()));
         assert_eq!(out.status.code(), Some(0), "{venue}: {}", stderr(&out));
-    }
+    });
 }

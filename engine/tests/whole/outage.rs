@@ -1,8 +1,6 @@
 //! The venue is killed in mid-run and comes back: trading goes on, the account is exact.
 
-mod common;
-
-use common::{bot4, check_account, config, number, report, sleep, venue};
+use crate::common::{bot4, check_account, config, number, report, sleep, venue};
 use std::process::Stdio;
 
 #[test]

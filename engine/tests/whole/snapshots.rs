@@ -1,8 +1,6 @@
 //! A snapshot and the rest of a journal say what the whole journal says, wherever the snapshot was
 //! made; and what does not fit the journal is not relied on.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -1,13 +1,13 @@
 //! Every venue that orders are sent to, other than Binance: `bot4 run` on its simulated twin, over
 //! TLS and with signatures, with the faults of order entry. The account must be exact each time.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::common::{
+    Killed, bot4, check_account, number, output, report, side_by_side, sleep, started, stderr,
+};
 use bot4_venues::Venue;
-use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
 use serde_json::Value;
 
 /// What is traded where.
@@ -100,7 +100,7 @@ fn verified(state: &Path) {
 
 #[test]
 fn a_run_trades_and_its_account_is_exact_and_so_it_is_after_a_kill() {
-    for (venue, symbols) in TRADED {
+    side_by_side(TRADED.into(), 2, |(venue, symbols)| {
         let scene = Scene::new(venue, symbols, "");
         let (report, errors) = scene.exact("3s");
         assert!(!errors.contains("difference"), "{errors}");
@@ -108,12 +108,12 @@ fn a_run_trades_and_its_account_is_exact_and_so_it_is_after_a_kill() {
         verified(scene.state.path());
         scene.killed(2_500);
         scene.exact("2s");
-    }
+    });
 }
 
 #[test]
 fn lost_and_failed_answers_and_lost_connections_are_resolved() {
-    for (venue, symbols) in TRADED {
+    side_by_side(TRADED.into(), 2, |(venue, symbols)| {
         let faults = [
             "lose-ack",
             "lose-report",
@@ -128,5 +128,5 @@ fn lost_and_failed_answers_and_lost_connections_are_resolved() {
         let scene = Scene::new(venue, symbols, &often(&faults));
         scene.exact("8s");
         verified(scene.state.path());
-    }
+    });
 }

@@ -1,9 +1,7 @@
 //! `bot4 book` and `bot4 replay` on real recordings.
 
-mod common;
-
-use common::recorded::{self, is_same};
-use common::{bot4, number, output, recordings, stderr};
+use crate::common::recorded::{self, is_same};
+use crate::common::{bot4, number, output, recordings, stderr};
 use serde_json::Value;
 use std::path::PathBuf;
 

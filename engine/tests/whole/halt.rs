@@ -1,9 +1,7 @@
 //! A failing agent stops the engine safely: kill latched, everything cancelled, exit 79, account
 //! exact.
 
-mod common;
-
-use common::{bot4, number, report, sleep};
+use crate::common::{bot4, number, report, sleep};
 use std::process::Stdio;
 
 #[test]
@@ -11,7 +9,7 @@ fn a_journal_that_loses_its_disk_halts_the_engine() {
     let state = tempfile::tempdir().expect("a folder");
     let journals = state.path().join("journals");
     std::fs::create_dir(&journals).expect("made");
-    let demo = include_str!("../../deploy/config/demo.toml");
+    let demo = include_str!("../../../deploy/config/demo.toml");
     let toml = demo
         .replace("segment_mib = 16 ", "segment_mib = 1 ")
         .replace("stall_max = \"250ms\"", "stall_max = \"30s\"")

@@ -1,15 +1,13 @@
 //! What the next start makes of what an earlier run left behind.
 
-mod common;
-
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::common::{Killed, bot4, check_account, config, output, report, sleep, stderr, venue};
 use bot4::replay::inputs::{InputsText, RunInputs};
 use bot4::run::account_state::AccountState;
 use bot4_types::LogKind;
-use common::{Killed, bot4, check_account, config, output, report, sleep, stderr, venue};
 use serde_json::Value;
 
 struct Scene {
@@ -265,7 +263,7 @@ fn reconciling_needs_an_account_that_outlives_its_run() {
 #[test]
 fn earlier_journals_are_removed_by_size() {
     let state = tempfile::tempdir().expect("a folder");
-    let demo = include_str!("../../deploy/config/demo.toml");
+    let demo = include_str!("../../../deploy/config/demo.toml");
     let toml = state.path().join("trade.toml");
     let text = demo
         .replace("keep_mib = 16384", "keep_mib = 0")

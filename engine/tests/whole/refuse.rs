@@ -1,8 +1,6 @@
 //! Bad input is refused with exit code 2, and says where and how to mend it.
 
-mod common;
-
-use common::{Killed, bot4, config, output, signal, sleep, stderr, venue};
+use crate::common::{Killed, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::Path;
 
 fn refused(state: &Path, text: &str, wanted: &[&str]) {
@@ -21,7 +19,7 @@ fn refused(state: &Path, text: &str, wanted: &[&str]) {
 #[test]
 fn configurations_with_mistakes() {
     let state = tempfile::tempdir().expect("a folder");
-    let demo = include_str!("../../deploy/config/demo.toml");
+    let demo = include_str!("../../../deploy/config/demo.toml");
     let state = state.path();
     refused(state, &demo.replace("collar_pct", "colar_pct"), &["colar_pct", "collar_pct"]);
     refused(state, &demo.replace("\"30s\"", "\"30 parsecs\""), &["30 parsecs", "20s"]);

@@ -2,12 +2,11 @@
 //! placed, amended, cancelled, linked, and taken back; in the journal with what became of each, and
 //! the whole life of their orders.
 
-mod common;
-
+use bot4_venues::Venue;
 use serde_json::Value;
 
-use common::rig::{Rig, ended, signal, verify};
-use common::{check_account, report, stderr};
+use crate::common::rig::{Rig, ended, signal, verify};
+use crate::common::{self, check_account, report, stderr};
 
 /// What `bot4 order` answers in JSON: the command as it came to something.
 fn order(rig: &Rig, args: &[&str]) -> Value {
@@ -44,16 +43,17 @@ fn once(rig: &Rig, id: &str, state: &str) {
     panic!("{id} is not {state}: {}", listed(rig, id));
 }
 
+/// On a step of every venue's prices.
 fn text(price: f64) -> String {
-    format!("{price:.2}")
+    format!("{price:.1}")
 }
 
 fn price_of(told: &Value) -> f64 {
     told["to"]["price"].as_str().and_then(|t| t.parse().ok()).expect("a price")
 }
 
-const BUY: [&str; 6] = ["--side", "buy", "--symbol", "BTCUSDT", "--size", "0.002"];
-const SELL: [&str; 6] = ["--side", "sell", "--symbol", "BTCUSDT", "--size", "0.002"];
+const BUY: [&str; 4] = ["--side", "buy", "--size", "0.002"];
+const SELL: [&str; 4] = ["--side", "sell", "--size", "0.002"];
 
 fn limit<'a>(side: &[&'a str], price: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [side, &["--type", "limit", "--price", price], more].concat()
@@ -61,46 +61,45 @@ fn limit<'a>(side: &[&'a str], price: &'a str, more: &[&'a str]) -> Vec<&'a str>
 
 #[test]
 fn an_operators_commands_come_true_are_taken_back_and_are_journaled() {
+    obeyed_at(Venue::Binance, ["BTCUSDT", "ETHUSDT"]);
+}
+
+/// Another way of saying it all: ids of its own kind, stops and amendments in other words.
+#[test]
+fn so_they_are_at_a_venue_of_another_dialect() {
+    obeyed_at(Venue::Kraken, ["BTC/USD", "ETH/USD"]);
+}
+
+fn obeyed_at(venue: Venue, symbols: [&str; 2]) {
     // Manual: the operator alone may act.
-    let rig = Rig::at_a_venue_with("", |text| {
+    let rig = Rig::at(venue, &symbols, |text| {
         let at = text.find("[[strategy]]").expect("strategies");
         format!("{}[risk]\nmode = \"manual\"\n\n{}", &text[..at], &text[at..])
     });
     let mut engine = rig.start_quietly("report.json");
     rig.until("books are live", |s| s["books_live"] == 2 && s["session_ready"] == true);
+    let on = ["--symbol", symbols[0]];
+    let [buy, sell] = [BUY, SELL].map(|side| [&side[..], &on].concat());
 
     // A market order tells where the market is: it is decided half a per cent through the touch.
-    let (_, bought) = done(&rig, &[&BUY[..], &["--type", "market"]].concat());
+    let (_, bought) = done(&rig, &[&buy[..], &["--type", "market"]].concat());
     assert_eq!((&bought["command"], &bought["state"]), (&"market".into(), &"filled".into()));
     let mid = price_of(&bought) / 1.005;
     let number = bought["order"].as_u64().expect("its order");
 
-    let (place, placed) = done(&rig, &limit(&BUY, &text(mid * 0.994), &[]));
-    assert_eq!((&placed["from"], &placed["can_undo"]), (&Value::Null, &true.into()), "{placed}");
-    let (amend, amended) = done(&rig, &["amend", &place, "--price", &text(mid * 0.9935)]);
-    assert_eq!(amended["command"], "amend", "{amended}");
-    let (back, told) = done(&rig, &["undo", &amend]);
-    assert_eq!((&told["undo_of"], &told["to"]), (&amend.clone().into(), &placed["to"]), "{told}");
-    once(&rig, &amend, "undone");
-    let (cancel, _) = done(&rig, &["cancel", &back]);
-    let (anew, told) = done(&rig, &["undo", &cancel]);
-    assert_eq!((&told["command"], &told["to"]), (&"place".into(), &placed["to"]), "{told}");
-    assert_ne!(told["order"], placed["order"], "placed anew");
-    assert_eq!(order(&rig, &["undo", &cancel])["refused_because"], "not_undoable");
-    done(&rig, &["undo", &anew]);
-
+    let names = placed_amended_and_undone(&rig, &buy, mid);
     let other = format!("quote:{}", text(mid * 1.006));
-    let (oco, _) = done(&rig, &limit(&BUY, &text(mid * 0.994), &["--oco", &other]));
+    let (oco, _) = done(&rig, &limit(&buy, &text(mid * 0.994), &["--oco", &other]));
     done(&rig, &["undo", &oco]);
-    let stop = [&SELL[..], &["--type", "stop", "--stop"]].concat();
+    let stop = [&sell[..], &["--type", "stop", "--stop"]].concat();
     let (trigger, worst) = (text(mid * 0.97), text(mid * 0.965));
     let (stop, _) = done(&rig, &[&stop[..], &[&trigger, "--price", &worst]].concat());
     done(&rig, &["cancel", &stop]);
     let exits = format!("{}:{}", text(mid * 0.98), text(mid * 1.02));
-    let (_, bracket) = done(&rig, &limit(&BUY, &text(mid * 1.005), &["--bracket", &exits]));
+    let (_, bracket) = done(&rig, &limit(&buy, &text(mid * 1.005), &["--bracket", &exits]));
     assert_eq!((&bracket["command"], &bracket["state"]), (&"bracket".into(), &"filled".into()));
     // The gate stands before a person, too.
-    let far = order(&rig, &limit(&SELL, &text(mid * 1.3), &[]));
+    let far = order(&rig, &limit(&sell, &text(mid * 1.3), &[]));
     assert_eq!((&far["state"], &far["gate"]), (&"rejected".into(), &"price_collar".into()));
 
     signal(&engine.0, "INT");
@@ -108,8 +107,29 @@ fn an_operators_commands_come_true_are_taken_back_and_are_journaled() {
     check_account(&report(&rig.state().join("report.json")));
     verify(&rig);
     let journal = journal_of(&rig);
-    each_is_in_the_journal(&rig, &journal, [&place, &amend, &back, &cancel, &anew, &oco]);
+    let [place, amend, back, cancel, anew] = &names;
+    let records = all_records(&rig, &journal);
+    each_is_in_the_journal(&records, &[place, amend, back, cancel, anew, &oco]);
+    a_change_and_its_undoing_are_told(&records, amend, back);
     a_life_has_every_stamp(&rig, &journal, number);
+}
+
+/// The names of: an order placed, amended, put back, cancelled, placed anew.
+fn placed_amended_and_undone(rig: &Rig, buy: &[&str], mid: f64) -> [String; 5] {
+    let (place, placed) = done(rig, &limit(buy, &text(mid * 0.994), &[]));
+    assert_eq!((&placed["from"], &placed["can_undo"]), (&Value::Null, &true.into()), "{placed}");
+    let (amend, amended) = done(rig, &["amend", &place, "--price", &text(mid * 0.9935)]);
+    assert_eq!(amended["command"], "amend", "{amended}");
+    let (back, told) = done(rig, &["undo", &amend]);
+    assert_eq!((&told["undo_of"], &told["to"]), (&amend.clone().into(), &placed["to"]), "{told}");
+    once(rig, &amend, "undone");
+    let (cancel, _) = done(rig, &["cancel", &back]);
+    let (anew, told) = done(rig, &["undo", &cancel]);
+    assert_eq!((&told["command"], &told["to"]), (&"place".into(), &placed["to"]), "{told}");
+    assert_ne!(told["order"], placed["order"], "placed anew");
+    assert_eq!(order(rig, &["undo", &cancel])["refused_because"], "not_undoable");
+    done(rig, &["undo", &anew]);
+    [place, amend, back, cancel, anew]
 }
 
 fn journal_of(rig: &Rig) -> String {
@@ -118,28 +138,33 @@ fn journal_of(rig: &Rig) -> String {
     run.join("journal").to_string_lossy().into_owned()
 }
 
-/// Each command as a person gave it, and what became of it.
-fn each_is_in_the_journal(rig: &Rig, journal: &str, names: [&String; 6]) {
+fn all_records(rig: &Rig, journal: &str) -> Vec<Value> {
     let dump = rig.say(&["journal", "dump", journal]);
     let dump = String::from_utf8_lossy(&dump.stdout).into_owned();
-    let lines: Vec<Value> = dump.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-    let of = |kind: &'static str, name: String| {
-        lines.iter().filter(move |r| r["kind"] == kind && r["body"]["command"] == name.as_str())
-    };
+    dump.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// What records of `kind` say of the command `name`.
+fn of_command<'a>(records: &'a [Value], kind: &str, name: &str) -> Vec<&'a Value> {
+    let is = |r: &&Value| r["kind"] == kind && r["body"]["command"] == name;
+    records.iter().filter(is).map(|r| &r["body"]).collect()
+}
+
+/// Each command as a person gave it, and what became of it.
+fn each_is_in_the_journal(records: &[Value], names: &[&String]) {
     for name in names {
-        assert_eq!(of("command", name.clone()).count(), 1, "{name} was given once");
-        let outcomes: Vec<_> =
-            of("order_command", name.clone()).map(|r| r["body"]["outcome"].clone()).collect();
-        assert!(outcomes.iter().any(|o| o == "done"), "{name}: {outcomes:?}");
+        assert_eq!(of_command(records, "command", name).len(), 1, "{name} was given once");
+        let outcomes = of_command(records, "order_command", name);
+        assert!(outcomes.iter().any(|body| body["outcome"] == "done"), "{name}: {outcomes:?}");
     }
-    let [_, amend, back, ..] = names;
-    let last = of("order_command", back.clone()).next_back().expect("told");
-    assert_eq!(last["body"]["undo_of"], amend.as_str(), "{last}");
-    let last = of("order_command", amend.clone()).next_back().expect("told");
-    assert_eq!(
-        (&last["body"]["outcome"], &last["body"]["kind"]),
-        (&"undone".into(), &"amend".into())
-    );
+}
+
+fn a_change_and_its_undoing_are_told(records: &[Value], amend: &str, back: &str) {
+    let last = |name| *of_command(records, "order_command", name).last().expect("told");
+    let told = last(back);
+    assert_eq!(told["undo_of"], amend, "{told}");
+    let told = last(amend);
+    assert_eq!((&told["outcome"], &told["kind"]), (&"undone".into(), &"amend".into()), "{told}");
 }
 
 /// From what caused it to its end: nothing is missing, and it is in order.

@@ -1,18 +1,15 @@
 //! What happens on the account while no engine runs: fills of orders that a killed run left, money
 //! and orders of others. Positions are held against the venue's own log of trades.
 
-mod common;
-mod observer;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use bot4::run::account_state::AccountState;
-use common::{
+use crate::common::{
     Killed, bot4, check_account, config, number, output, report, signal, sleep, started, stderr,
 };
-use observer::ControlLine;
+use crate::observer::ControlLine;
+use bot4::run::account_state::AccountState;
 use serde_json::Value;
 
 /// A venue that outlives the engines, keeps a log, and does as it is told.

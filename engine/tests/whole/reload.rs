@@ -1,12 +1,10 @@
 //! The configuration file changes under a running engine: its limits hold from then on, all at
 //! once and journaled; a file that is refused changes nothing.
 
-mod common;
-
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{bot4, check_account, demo, output, report, signal, sleep};
+use crate::common::{self, bot4, check_account, demo, output, report, signal, sleep};
 use serde_json::Value;
 
 /// Writes `path` anew, as an editor does: in one piece.

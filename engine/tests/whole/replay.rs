@@ -1,9 +1,7 @@
 //! `bot4 replay --verify`: a run's journal leads to the run's decisions, and whatever is not as
 //! it was is named by its record.
 
-mod common;
-
-use common::{bot4, config, output, signal, sleep, stderr, venue};
+use crate::common::{self, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;

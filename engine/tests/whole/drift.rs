@@ -1,12 +1,9 @@
 //! The venue's word about the account while a run goes on: money that comes or goes without a fill
 //! stops what it concerns until a person accepts it; so does another program on the account.
 
-mod common;
-mod observer;
-
-use common::rig::{Rig, ended, sent, signal, told, verify};
-use common::{check_account, report, stderr};
-use observer::ControlLine;
+use crate::common::rig::{Rig, ended, sent, signal, told, verify};
+use crate::common::{check_account, report, stderr};
+use crate::observer::ControlLine;
 
 /// Compared every second, and impatient.
 const ACCOUNT: &str = "[account]\ncompare = \"1s\"\ncompare_patience = \"1s\"\n";

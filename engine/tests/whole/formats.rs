@@ -1,20 +1,17 @@
 //! One market in every form that a recording may have, through everything that reads recordings:
 //! `book`, `replay` and `venue --market` must not tell the forms apart.
 
-mod common;
-mod observer;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::recorded::{self, Recorded};
+use crate::common::{bot4, number, output, started, stderr};
+use crate::observer::{self, Observer, Options};
 use bot4::offline::{Message, Recording, SourceError, What};
 use bot4::record::instruments::CaptureInstruments;
 use bot4_capture::{CaptureOptions, CaptureWriter, FrameHead};
 use bot4_types::{ConnId, FrameKind, Nanos, Shards};
-use common::recorded::{self, Recorded};
-use common::{bot4, number, output, started, stderr};
-use observer::{Observer, Options};
 use serde_json::Value;
 
 /// Four quiet symbols, snapshots apart from the stream, half a minute.

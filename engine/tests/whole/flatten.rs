@@ -1,12 +1,10 @@
 //! A plain stop leaves what is held alone; `bot4 kill --flatten` closes it by orders that only
 //! reduce, and so does a stop of any cause where the configuration says so.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::rig::{Rig, ended, open_at_the_venue, records, signal, verify};
-use common::{check_account, number, report, sleep, stderr};
+use crate::common::rig::{Rig, ended, open_at_the_venue, records, signal, verify};
+use crate::common::{check_account, number, report, sleep, stderr};
 use serde_json::Value;
 
 /// Net positions by instrument, in units of 10^-8.

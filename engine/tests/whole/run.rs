@@ -1,19 +1,12 @@
 //! The whole machine against the embedded venue: every number of threads, the account exact.
 
-mod common;
-
-use common::{bot4, check_account, number, output, report, signal, sleep, stderr};
+use crate::common::{self, bot4, check_account, number, output, report, signal, sleep, stderr};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
-
-/// One engine at a time: two CPUs must be enough.
-static ONE: Mutex<()> = Mutex::new(());
 
 const STAGES: [&str; 8] =
     ["wire_to_parse", "parse", "book", "signal", "risk", "order_encode", "tick_to_trade", "ack"];
 
 fn run_with(lanes: &str) {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
     let file = state.path().join("report.json");
     let ready = state.path().join("ready.json");
@@ -83,7 +76,6 @@ fn twelve_threads() {
 
 #[test]
 fn signals_stop_in_order() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     for name in ["-INT", "-TERM"] {
         let state = tempfile::tempdir().expect("a folder");
         let (file, ready) = (state.path().join("report.json"), state.path().join("ready.json"));
@@ -116,7 +108,6 @@ fn signals_stop_in_order() {
 
 #[test]
 fn nothing_is_left_beside_the_run_folder() {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
     let work = tempfile::tempdir().expect("a folder");
     let mut command = bot4(state.path());

@@ -1,10 +1,8 @@
 //! A person stops an engine and lets it go on; a stop outlives the process; an engine that does not
 //! answer, or dies, leaves no order at the venue.
 
-mod common;
-
-use common::rig::{Rig, ended, open_at_the_venue, sent, signal};
-use common::{bot4, check_account, number, output, report, sleep, stderr};
+use crate::common::rig::{Rig, ended, open_at_the_venue, sent, signal};
+use crate::common::{bot4, check_account, number, output, report, sleep, stderr};
 use serde_json::Value;
 
 #[test]

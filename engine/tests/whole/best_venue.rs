@@ -2,20 +2,16 @@
 //! strategy. What each venue was asked for is read from the journal, what it did from its own log;
 //! the run is captured, so that the whole chain comes out again with several venues.
 
-mod common;
-mod observer;
-#[path = "order_truth/venue_log.rs"]
-#[allow(dead_code, reason = "another test needs the rest")]
-mod venue_log;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
-use observer::ControlLine;
+use crate::common::{
+    self, Killed, bot4, check_account, number, output, report, sleep, started, stderr,
+};
+use crate::observer::ControlLine;
+use crate::venue_log::{self, VenueLog};
 use serde_json::Value;
-use venue_log::VenueLog;
 
 const VENUES: [(&str, [&str; 2]); 3] = [
     ("okx", ["BTC-USDT", "ETH-USDT"]),
