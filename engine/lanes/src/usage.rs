@@ -111,18 +111,22 @@ mod tests {
         thread.join().expect("no panic");
     }
 
+    /// The kernel may move a page between two samples, to make room for somebody's huge pages, and
+    /// whoever touches it then waits by a fault: one pass of a few is left alone.
     #[test]
     fn fresh_pages_are_counted_and_a_touched_stack_costs_none() {
-        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
+        let touched = || {
             let before = ThreadUsage::of_this_thread();
             touch_stack();
-            let touched = ThreadUsage::of_this_thread();
-            touch_stack();
-            let again = ThreadUsage::of_this_thread();
-            (touched.since(&before), again.since(&touched))
+            ThreadUsage::of_this_thread().since(&before)
+        };
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+            let first = touched();
+            (first, [(); 20].map(|()| touched()))
         });
-        let (first, second) = thread.expect("a thread").join().expect("no panic");
+        let (first, again) = thread.expect("a thread").join().expect("no panic");
         assert!(first.minor_faults > 16, "{first:?}");
-        assert_eq!((second.minor_faults, second.major_faults), (0, 0), "{second:?}");
+        let none = |usage: &ThreadUsage| (usage.minor_faults, usage.major_faults) == (0, 0);
+        assert!(again.iter().any(none), "{again:?}");
     }
 }

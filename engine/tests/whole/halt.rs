@@ -17,7 +17,7 @@ fn a_journal_that_loses_its_disk_halts_the_engine() {
     let (file, config) = (state.path().join("report.json"), state.path().join("trade.toml"));
     std::fs::write(&config, toml).expect("written");
     let mut engine = bot4(state.path())
-        .args(["run", "--for", "60s", "--lanes", "2", "--config"])
+        .args(["run", "--for", "5m", "--lanes", "2", "--config"])
         .arg(&config)
         .arg("--report")
         .arg(&file)
