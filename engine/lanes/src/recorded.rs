@@ -6,7 +6,7 @@
 //! A turn is recorded when it moved a message, when the agent says that it did something (a
 //! timer, a wish that expired), when the phase it saw is another one, when it failed, and once a
 //! second in any case: the reader then knows that nothing is missing. What an agent changes in a
-//! turn that it calls empty must not depend on time: see `tests/whole/replay_chain.rs` of the engine.
+//! turn that it calls empty must not depend on time (the engine's `tests/whole/replay_chain.rs`).
 //!
 //! Never waits: without room in its log link a record is lost, counted, and leaves a hole in the
 //! numbers. Cost: a load for each ring end and turn, 32 bytes copied for a recorded one. No

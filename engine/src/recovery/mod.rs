@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`fold`] is the only reader: what it makes of records does not depend on whether they came one
-//! after another or by way of a snapshot (`tests/whole/snapshots.rs`: at any record, of random runs).
+//! after another or by way of a snapshot (`tests/whole/snapshots.rs`: at any record of any run).
 //! A snapshot is a shorter way to what the journal says, never a word against it: every byte that
 //! it stands for is gone through at the start (`journal/src/prefix.rs`), and a rest that does not
 //! lead on from it makes the start read everything.
