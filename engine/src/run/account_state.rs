@@ -68,7 +68,8 @@ pub struct AccountState {
     /// They were compared with the venue's and equal.
     pub settled: bool,
     /// When the run asked each venue at its end, by the venue's clock, Unix ms: fills until then
-    /// are in here.
+    /// are in here. Empty where the venues had something else: only the run's journal tells which
+    /// of their fills it had heard of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub asked_ms: BTreeMap<String, i64>,
     /// What strategies hold, by what risk had booked.
@@ -453,7 +454,8 @@ pub fn keep(
             _ => Ok(()),
         };
     }
-    AccountState { settled: end.settled, asked_ms: end.asked_ms, ..state }.write(&path)
+    let asked_ms = if end.settled { end.asked_ms } else { BTreeMap::new() };
+    AccountState { settled: end.settled, asked_ms, ..state }.write(&path)
 }
 
 /// Whose positions are kept: the strategies', and what the operator's orders made.

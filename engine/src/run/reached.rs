@@ -67,8 +67,11 @@ fn bring_up_to_date(
         // What it wrote at its end says all; else its journal does.
         let fold = run.fold()?;
         let reached = if wrote { None } else { fold.risk() };
+        // Its own state is all there is, and nothing says which fills are in there.
+        let in_doubt = !wrote && reached.is_none() && old.as_ref().is_some_and(|o| o.run == id);
         let heard = Heard::of(&fold, journal);
-        let (late, strays) = settled.map(|s| split(s, &heard, kinds)).unwrap_or_default();
+        let found = settled.filter(|_| !in_doubt);
+        let (late, strays) = found.map(|s| split(s, &heard, kinds)).unwrap_or_default();
         let mut state = match reached {
             Some((core, configured)) => {
                 let table = core.ledger().table();
@@ -80,22 +83,22 @@ fn bring_up_to_date(
         gap::add(&mut state.late, late);
         gap::add(&mut state.strays, strays);
         if let Some(settled) = settled {
-            let open = (!settled.is_explained()).then(|| id.to_owned());
-            state.unexplained = open.or(state.unexplained);
-            state.settled = settled.is_explained() && (wrote || reached.is_some());
+            let explained = settled.is_explained() && !in_doubt;
+            state.unexplained = (!explained).then(|| id.to_owned()).or(state.unexplained);
+            state.settled = explained && (wrote || reached.is_some());
         }
         state.write(&path)?;
     }
     account_sets::note(run.account(), id)
 }
 
-/// `state` is what `run` wrote at its end, having asked every venue.
+/// `state` is what `run` wrote at its end, equal to what every venue said.
 fn wrote(state: &AccountState, run: &Takeover) -> bool {
     state.run == run.id_and_journal().0
         && run.record().venues().all(|venue| state.asked_ms.contains_key(venue))
 }
 
-/// When `run` wrote the account's state, by venue; empty where it did not.
+/// When `run` wrote the account's state, by venue; empty where it did not, or the venues had more.
 fn ends_of(run: &Takeover) -> Result<Ends, StateError> {
     let Some(path) = path_of(run.account()) else { return Ok(Ends::new()) };
     let state = AccountState::read(&path)?.filter(|state| wrote(state, run));

@@ -87,8 +87,8 @@ impl Scene {
     }
 
     /// An engine that trades.
-    fn trading(&self) -> Killed {
-        let mut command = self.engine(self.state.path(), &[]);
+    fn trading(&self, args: &[&str]) -> Killed {
+        let mut command = self.engine(self.state.path(), args);
         let told = std::fs::File::create(self.state.path().join("stderr.txt")).expect("made");
         let engine = command.stdout(Stdio::null()).stderr(told).spawn();
         let engine = Killed(engine.expect("it starts"));
@@ -198,12 +198,33 @@ impl Scene {
 #[test]
 fn fills_behind_a_killed_run_are_its_strategies_positions() {
     let scene = Scene::new("");
-    scene.killed_with_a_fill_behind_its_back(scene.trading());
+    scene.killed_with_a_fill_behind_its_back(scene.trading(&[]));
     let (report, error) = scene.exact();
     assert!(number(&report, "/fills/late") > 0, "{report} {error}");
     assert!(error.contains("are not in the journal of run"), "{error}");
     assert!(!error.contains("stands still"), "{error}");
     // Every trade that the venue ever told of is somebody's here.
+    assert_eq!(scene.held(), scene.venue_trades().0);
+    let kept = scene.kept();
+    assert!(kept.settled && kept.late.is_empty() && kept.unexplained.is_none(), "{kept:?}");
+    scene.verify();
+}
+
+#[test]
+fn fills_that_a_run_did_not_hear_before_its_end_are_the_next_ones() {
+    let scene = Scene::new("");
+    let file = scene.state.path().join("first.json");
+    let mut engine = scene.trading(&["--report", &file.display().to_string()]);
+    // Longer than a run waits for its orders, shorter than that and what it waits to compare.
+    ControlLine::new(&scene.endpoints).say("outage 14s");
+    sleep(200);
+    signal(&engine.0, "-INT");
+    assert_eq!(engine.0.wait().expect("it ends").code(), Some(1));
+    let first = report(&file);
+    assert!(number(&first, "/reconcile/positions_differ") > 0, "a fill in between: {first}");
+    let (second, error) = scene.exact();
+    assert!(number(&second, "/fills/late") > 0, "{second} {error}");
+    assert!(!error.contains("no fill explains it") && !error.contains("stands still"), "{error}");
     assert_eq!(scene.held(), scene.venue_trades().0);
     let kept = scene.kept();
     assert!(kept.settled && kept.late.is_empty() && kept.unexplained.is_none(), "{kept:?}");
@@ -223,7 +244,7 @@ fn what_others_did_between_two_runs_stops_what_it_concerns_until_a_person_accept
     let mut venue = ControlLine::new(&scene.endpoints);
     venue.say("foreign-trade BTCUSDT");
     sleep(300);
-    let engine = scene.trading();
+    let engine = scene.trading(&[]);
     let stopped_now = |n: u64| move |s: &Value| s["truth"]["instruments_stopped"] == n;
     let before = scene.until("BTCUSDT stands still, ETHUSDT trades", stopped_now(1));
     assert_eq!(before["phase"], "run", "{before}");
@@ -231,7 +252,7 @@ fn what_others_did_between_two_runs_stops_what_it_concerns_until_a_person_accept
     assert!(told.contains("BTCUSDT: trade") && told.contains("--instrument SYMBOL"), "{told}");
     // It is not forgotten by a run that ends before anybody has looked.
     assert_eq!(stopped(engine), Some(0));
-    let engine = scene.trading();
+    let engine = scene.trading(&[]);
     scene.until("BTCUSDT stands still again", stopped_now(1));
     let out = scene.say(&["resume", "--instrument", "BTCUSDT", "--reason", "a trade of ours"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
@@ -274,7 +295,7 @@ fn an_engine_with_another_state_folder_is_refused_and_a_person_may_take_over() {
             told
         })
     };
-    let mut engine = scene.trading();
+    let mut engine = scene.trading(&[]);
     let before = scene.status();
     assert!(refused("while the first trades"));
     let sent = |s: &Value| s["orders"]["sent"].as_u64();
@@ -289,7 +310,7 @@ fn an_engine_with_another_state_folder_is_refused_and_a_person_may_take_over() {
         if refused("when the first is gone") {
             break;
         }
-        engine = scene.trading();
+        engine = scene.trading(&[]);
     }
     let out = output(&mut scene.engine(elsewhere.path(), &["--for", "2s"]));
     assert_eq!(out.status.code(), Some(78), "{}", stderr(&out));
@@ -303,7 +324,7 @@ fn an_engine_with_another_state_folder_is_refused_and_a_person_may_take_over() {
 #[test]
 fn a_verdict_outlives_a_reconciling_and_only_a_person_lifts_it() {
     let mut scene = Scene::new("");
-    let mut engine = scene.trading();
+    let mut engine = scene.trading(&[]);
     scene.until("fills are booked", |_| scene.venue_trades().1 > 3);
     engine.0.kill().expect("kill -9");
     engine.0.wait().expect("ended");
