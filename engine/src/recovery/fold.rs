@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bot4_journal::Record;
-use bot4_journal::repository::{OrderRow, approval};
+use bot4_journal::decode::{Decoded, decode};
+use bot4_journal::repository::OrderRow;
 use bot4_risk::{Replayer, RiskCore};
 use bot4_types::log::{Body as _, Reader};
 use bot4_types::{
-    ControlMode, ExecMsg, InstrumentId, LogEntry, LogKind, OrderId, OrderReport, ParentReport,
-    ReportKind,
+    ControlMode, ExecMsg, InstrumentId, LogEntry, LogKind, OrderAction, OrderId, OrderReport,
+    ParentReport, ReportKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ struct Orders {
     newest: OrderId,
     /// Approved, not known to have ended.
     open: BTreeMap<OrderId, OrderRow>,
+    /// Amends that were approved of those.
+    amends: BTreeMap<OrderId, u32>,
     /// Those that ended last by their numbers.
     ended: BTreeMap<OrderId, OrderRow>,
     /// Reports whose order's approval is still to be read: lanes are written apart.
@@ -55,6 +58,12 @@ impl Orders {
         self.newest = self.newest.max(row.order);
         self.early.remove(&row.order).iter().flatten().for_each(|report| row.take(report));
         self.put(row);
+    }
+
+    fn amend(&mut self, order: OrderId) {
+        if self.open.contains_key(&order) {
+            *self.amends.entry(order).or_default() += 1;
+        }
     }
 
     fn report(&mut self, report: &OrderReport) {
@@ -70,8 +79,12 @@ impl Orders {
     }
 
     fn put(&mut self, row: OrderRow) {
-        let rows = if row.ended.is_some() { &mut self.ended } else { &mut self.open };
-        rows.insert(row.order, row);
+        if row.ended.is_some() {
+            self.amends.remove(&row.order);
+            self.ended.insert(row.order, row);
+        } else {
+            self.open.insert(row.order, row);
+        }
         if self.ended.len() > ENDED_KEPT {
             self.ended.pop_first();
         }
@@ -145,12 +158,16 @@ impl Fold {
         }
         let entry = &record.entry;
         match LogKind::from_raw(entry.kind) {
-            Some(LogKind::Approved) => {
-                if let Some(intent) = approval(entry) {
+            Some(LogKind::Approved) => match decode(entry) {
+                Decoded::Intent(intent) if intent.action == OrderAction::Place => {
                     self.orders.approve(OrderRow::new(&intent, record.epoch, entry.at));
                     self.parents.on_child(&intent);
                 }
-            }
+                Decoded::Intent(intent) if intent.action == OrderAction::Amend => {
+                    self.orders.amend(intent.order);
+                }
+                _ => {}
+            },
             Some(kind @ (LogKind::Learned | LogKind::Report)) => {
                 let booked = kind == LogKind::Report;
                 match ExecMsg::read(&mut Reader::over(entry.body())) {
@@ -183,6 +200,12 @@ impl Fold {
     #[must_use]
     pub const fn approved(&self) -> u64 {
         self.orders.approved
+    }
+
+    /// Amends that were approved of an order without a known end.
+    #[must_use]
+    pub fn amends(&self, order: OrderId) -> u32 {
+        self.orders.amends.get(&order).copied().unwrap_or(0)
     }
 
     /// Approved orders without a known end, by number.

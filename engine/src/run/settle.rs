@@ -31,7 +31,8 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// A fill: the instrument as `venue:symbol`, and the venue's trade id.
 type Fill = (String, u64);
 
-/// When a run wrote the account's state, by venue and its clock, Unix ms; empty where it did not.
+/// When a run wrote the account's state, by venue and its clock, Unix ms; empty where it did not,
+/// or that was not equal to what the venues said.
 pub type Ends = BTreeMap<String, i64>;
 
 /// A fill at the venue since the run began.
@@ -112,17 +113,21 @@ impl Part<'_> {
         let symbols: Vec<String> = self.record.full_symbols().iter().map(here).collect();
         let asked: Vec<Approved> = known.unfinished(&symbols).take(ASKED_MAX).copied().collect();
         let mut executed = BTreeMap::new();
-        // Where an amend cancels and replaces, each replacement has an id of its own.
+        // Where an amend cancels and replaces, each replacement has an id of its own. One that was
+        // refused or never left leaves a gap in them.
         let replaces = self.venue == Venue::Binance.name();
         let revisions = if replaces { ClientId::REVISIONS_MAX } else { 0 };
         for order in asked {
             let at = order.instrument.index();
             let Some(i) = self.table.find(symbols[at].as_bytes()) else { continue };
             let client = ClientId::new(RunEpoch(self.record.epoch), order.order);
+            let amends = known.fold.amends(order.order);
             for revision in 0..=revisions {
                 let Some(client) = client.revised(revision) else { break };
                 let found = cold.find_order(&i.symbol, &client, self.table)?;
-                let Some(found) = found else { break };
+                let Some(found) = found else {
+                    if u32::from(revision) < amends { continue } else { break }
+                };
                 known.number(at, found.venue_order, order.order);
                 *executed.entry(order.order).or_insert(0) += found.executed;
             }
@@ -364,4 +369,126 @@ fn named(fills: &[Fill]) -> Value {
         by_symbol.entry(symbol).or_default().push(*id);
     }
     json!({ "count": fills.len(), "trade_ids": by_symbol })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bot4_journal::Record;
+    use bot4_types::log::Body as _;
+    use bot4_types::{
+        Instrument, InstrumentId, LogEntry, LogKind, Nanos, OrderAction, OrderIntent, Symbol, Wall,
+    };
+    use bot4_venues::account::{BalanceRow, OrderRow, RowState};
+    use bot4_venues::catalogue::Catalogue;
+    use bot4_venues::client_text::ClientText;
+
+    const EPOCH: RunEpoch = RunEpoch(9);
+
+    /// A venue that knows these revisions of any order, five units executed of each.
+    struct Revisions {
+        known: &'static [u8],
+        asked: u64,
+    }
+
+    impl ColdVenue for Revisions {
+        fn wall(&self) -> Wall {
+            Wall { origin_unix_ns: 0 }
+        }
+
+        fn instruments(&mut self, _: &[String]) -> Result<Catalogue, ColdError> {
+            Err(ColdError::NoKeys)
+        }
+
+        fn balances(&mut self, _: &InstrumentTable) -> Result<Vec<BalanceRow>, ColdError> {
+            Err(ColdError::NoKeys)
+        }
+
+        fn open_orders(&mut self, _: &InstrumentTable) -> Result<Vec<OrderRow>, ColdError> {
+            Err(ColdError::NoKeys)
+        }
+
+        fn find_order(
+            &mut self,
+            symbol: &Symbol,
+            client: &ClientId,
+            _: &InstrumentTable,
+        ) -> Result<Option<OrderRow>, ColdError> {
+            self.asked += 1;
+            let is_it = |r: &u8| client.revised(*r) == Some(*client);
+            let found = self.known.iter().copied().find(is_it);
+            Ok(found.map(|revision| OrderRow {
+                instrument: Some(InstrumentId(0)),
+                symbol: *symbol,
+                venue_order: 100 + u64::from(revision),
+                client: ClientText::from(*client),
+                state: RowState::Open,
+                executed: 5,
+                terms: None,
+                reason: bot4_types::DoneReason::None,
+            }))
+        }
+
+        fn cancel_order(&mut self, _: &OrderRow, _: &InstrumentTable) -> Result<(), ColdError> {
+            Err(ColdError::NoKeys)
+        }
+
+        fn cancel_all(&mut self, _: &Symbol, _: &InstrumentTable) -> Result<(), ColdError> {
+            Err(ColdError::NoKeys)
+        }
+
+        fn trades_since(
+            &mut self,
+            _: &Symbol,
+            _: i64,
+            _: &InstrumentTable,
+        ) -> Result<Vec<FillRow>, ColdError> {
+            Err(ColdError::NoKeys)
+        }
+    }
+
+    /// A journal of one order with so many approved amends, and no word of its end.
+    fn journal(amends: usize) -> Fold {
+        let mut fold = Fold::default();
+        let place = crate::sim::check::fixture::intent(1);
+        let amend = OrderIntent { action: OrderAction::Amend, ..place };
+        for intent in core::iter::once(place).chain(core::iter::repeat_n(amend, amends)) {
+            let entry = LogEntry::new(LogKind::Approved, Nanos(1), |w| intent.write(w));
+            fold.take(&Record { entry, epoch: EPOCH, segment: 1, offset: 0, synced: true });
+        }
+        fold
+    }
+
+    /// What is found of that order, by the venue's numbers, and what the venue was asked.
+    fn found(amends: usize, known: &'static [u8]) -> (Vec<u64>, i64, u64) {
+        let (fold, mut venue) = (journal(amends), Revisions { known, asked: 0 });
+        let record = RunRecord {
+            id: "1-1".to_owned(),
+            epoch: EPOCH.0,
+            account: "binance:1".to_owned(),
+            symbols: vec!["AAAUSDT".to_owned()],
+            journal: std::path::PathBuf::new(),
+            start_ms: 0,
+            pid: 1,
+            config: None,
+        };
+        let mut table = InstrumentTable::new();
+        let name = Symbol::new("AAAUSDT").expect("short");
+        table.push(Instrument::bare(InstrumentId(0), name, 8)).expect("room");
+        let (declared, table) = (&Declared::NONE, &table);
+        let part = Part { record: &record, declared, table, venue: "binance", ended_ms: None };
+        let mut numbers = Known::of(&fold);
+        let executed = part.ask_orders(&mut venue, &mut numbers).expect("it answers");
+        let of = numbers.numbers.keys().map(|(_, number)| *number).collect();
+        (of, executed.get(&OrderId(1)).copied().unwrap_or(0), venue.asked)
+    }
+
+    #[test]
+    fn a_replacement_behind_a_refused_one_is_found() {
+        assert_eq!(found(2, &[0, 2]), (vec![100, 102], 10, 4));
+        // One was amended in place, or an approved amend did not leave.
+        assert_eq!(found(3, &[0, 1]), (vec![100, 101], 10, 4));
+        assert_eq!(found(0, &[0]), (vec![100], 5, 2));
+        assert_eq!(found(0, &[]), (vec![], 0, 1));
+    }
 }

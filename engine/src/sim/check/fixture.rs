@@ -147,7 +147,7 @@ fn numbered(mut entry: LogEntry, log: &[LogEntry]) -> LogEntry {
 }
 
 /// Buy one at 90.
-pub(in crate::sim) fn intent(id: u64) -> OrderIntent {
+pub(crate) fn intent(id: u64) -> OrderIntent {
     OrderIntent {
         trail: Trail::default(),
         order: OrderId(id),

@@ -200,4 +200,4 @@ fn sent<'a>(view: &View<'a>) -> impl Iterator<Item = OrderId> + use<'a> {
 }
 
 #[cfg(test)]
-pub(in crate::sim) mod fixture;
+pub(crate) mod fixture;
