@@ -27,6 +27,8 @@ const DEAD_MAN_FEED_S: u64 = orders::DEAD_MAN_S / 3;
 /// all instruments together, questions of each kind.
 const GRANTED: Granted =
     Granted { window_ms: 1_000, orders: 20, orders_all: 0, questions: 50, balances: 50 };
+/// Fills are listed from so long ago at most, ms: the list is to reach beyond now.
+const FILLS_BACK_MS: i64 = orders::FILLS_SPAN_MS - 86_400_000;
 /// The text ping.
 const PING: &[u8] = b"{\"op\":\"ping\"}";
 
@@ -153,7 +155,8 @@ impl Gateway for BybitGateway {
         out: &mut Vec<u8>,
     ) {
         let cursor = self.pages.after(instrument.id, after);
-        let since_ms = self.pages.since_ms(instrument.id);
+        // The list ends a while after it begins: from long ago on it would not reach until now.
+        let since_ms = self.pages.since_ms(instrument.id).max(now_ms - FILLS_BACK_MS);
         let of = FillsOf::Since(&instrument.symbol, since_ms);
         self.encoder.fills(of, &cursor, now_ms, out);
     }
@@ -243,9 +246,10 @@ mod tests {
     #[test]
     fn what_a_session_hears_does_not_cut_off_what_was_missed_before_it() {
         let (mut gateway, instrument) = gateway();
-        let asked = |gateway: &mut BybitGateway| {
-            path_of(|out| gateway.fills_after(1, &instrument, 4, 1, out))
+        let asked_at = |gateway: &mut BybitGateway, now_ms| {
+            path_of(|out| gateway.fills_after(1, &instrument, 4, now_ms, out))
         };
+        let asked = |gateway: &mut BybitGateway| asked_at(gateway, 1);
         gateway.logon(Way::Orders, 1, 1, &mut Vec::new());
         let mut facts = Vec::new();
         gateway.decode(FILL.as_bytes(), &mut facts).expect("read");
@@ -253,5 +257,8 @@ mod tests {
         assert!(asked(&mut gateway).contains("&startTime=0&"));
         gateway.logon(Way::Orders, 2, 1, &mut Vec::new());
         assert!(asked(&mut gateway).contains("&startTime=59000&"));
+        // Ten days later the list from there on would not reach until now: it begins later.
+        let later = asked_at(&mut gateway, 10 * 86_400_000);
+        assert!(later.contains(&format!("&startTime={}&", 4 * 86_400_000)), "{later}");
     }
 }

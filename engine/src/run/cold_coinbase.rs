@@ -30,8 +30,8 @@ impl RestDialect for CoinbaseRest {
             Asked::Time => server_time(out),
             Asked::Balances => self.encoder.balances(cursor, now_ms, out),
             Asked::OpenOrders => self.encoder.orders(OrdersOf::Open, cursor, now_ms, out),
-            Asked::Fills(symbol, start_ms) => {
-                self.encoder.fills(FillsOf::Since(symbol, start_ms), cursor, now_ms, out);
+            Asked::Fills(symbol, span) => {
+                self.encoder.fills(FillsOf::Since(symbol, span.from_ms), cursor, now_ms, out);
             }
             // By its client id no order can be asked for: it is among the latest.
             Asked::Order(symbol, ..) => {

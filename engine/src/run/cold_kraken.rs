@@ -51,9 +51,9 @@ impl RestDialect for KrakenRest {
             Asked::Time => {}
             Asked::Balances => self.encoder.balances(now_ms, out),
             Asked::OpenOrders => self.encoder.open_orders(None, now_ms, out),
-            Asked::Fills(_, start_ms) => {
+            Asked::Fills(_, span) => {
                 self.begins_with = if cursor.is_empty() { 0 } else { venue_number(cursor) };
-                self.encoder.fills_since(start_ms, cursor, now_ms, out);
+                self.encoder.fills_since(span.from_ms, cursor, now_ms, out);
             }
             Asked::Order(_, client, false) => {
                 self.encoder.open_orders(Some(&client.0), now_ms, out);
@@ -90,7 +90,7 @@ impl RestDialect for KrakenRest {
         let told = self.decoder.page(0, kind, status, body)?;
         match asked {
             Asked::OpenOrders => self.order_names.clone_from(&self.decoder.order_names),
-            Asked::Fills(symbol, start_ms) => self.keep(symbol, start_ms),
+            Asked::Fills(symbol, span) => self.keep(symbol, span.from_ms),
             _ => {}
         }
         Ok(told)

@@ -3,11 +3,14 @@
 use bot4_types::InstrumentTable;
 use bot4_venues::account::{Rows, Told};
 use bot4_venues::market::DecodeError;
-use bot4_venues::okx::orders::{self, DEAD_MAN_S, Encoder};
+use bot4_venues::okx::orders::{self, DEAD_MAN_S, Encoder, FILLS_KEPT_MS};
 use bot4_venues::okx::private::{PageKind, PrivateDecoder};
 use bot4_venues::secret::SecretKeys;
 
-use super::cold_rest::{Asked, RestDialect};
+use super::cold_rest::{Asked, RestDialect, Span};
+
+/// Older fills are looked for in the archive, ms: well within what the list of the newest ones has.
+const ARCHIVED_MS: i64 = FILLS_KEPT_MS - 86_400_000;
 
 /// The dialect.
 pub struct OkxRest {
@@ -31,8 +34,11 @@ impl RestDialect for OkxRest {
             Asked::Time => orders::server_time(out),
             Asked::Balances => self.encoder.balances(now_ms, out),
             Asked::OpenOrders => self.encoder.open_orders(cursor, now_ms, out),
-            Asked::Fills(symbol, start_ms) => {
-                self.encoder.fills_since(symbol, start_ms, cursor, now_ms, out);
+            Asked::Fills(symbol, Span { from_ms, to_ms: Some(to_ms) }) => {
+                self.encoder.fills_archived(symbol, (from_ms, to_ms), cursor, now_ms, out);
+            }
+            Asked::Fills(symbol, Span { from_ms, to_ms: None }) => {
+                self.encoder.fills_since(symbol, from_ms, cursor, now_ms, out);
             }
             Asked::Order(symbol, client, _) => {
                 self.encoder.order_status(symbol, &client.0, now_ms, out);
@@ -59,6 +65,16 @@ impl RestDialect for OkxRest {
 
     fn rows(&self) -> &Rows {
         &self.decoder.rows
+    }
+
+    /// The archive, then the newest ones; each bound is in both, for whichever counts it.
+    fn fill_spans(&self, from_ms: i64, now_ms: i64) -> Vec<Span> {
+        let cut_ms = now_ms - ARCHIVED_MS;
+        if from_ms >= cut_ms {
+            return vec![Span { from_ms, to_ms: None }];
+        }
+        let older = Span { from_ms, to_ms: Some(cut_ms + 1) };
+        vec![older, Span { from_ms: cut_ms - 1, to_ms: None }]
     }
 
     fn refusal_text(&self, body: &[u8]) -> (i64, String) {

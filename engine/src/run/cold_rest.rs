@@ -1,6 +1,8 @@
 //! The cold session at venues that are asked over REST: signed requests, pages that go on. What a
 //! venue says is a [`RestDialect`].
 
+use std::collections::BTreeMap;
+
 use bot4_lanes::Clock;
 use bot4_types::{ClientId, InstrumentTable, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow, Refusal, Rows, Told};
@@ -28,8 +30,8 @@ pub enum Asked<'a> {
     Balances,
     /// The open orders of all instruments.
     OpenOrders,
-    /// The fills of an instrument from a time on, Unix ms.
-    Fills(&'a Symbol, i64),
+    /// The fills of an instrument in a time.
+    Fills(&'a Symbol, Span),
     /// The order of an instrument with a client id: among the open ones, or (true) those that
     /// ended, where the venue keeps them apart.
     Order(&'a Symbol, &'a ClientId, bool),
@@ -37,6 +39,15 @@ pub enum Asked<'a> {
     Cancel(&'a OrderRow),
     /// The dead-man switch is to be set.
     DeadMan,
+}
+
+/// A time that fills are asked for at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning, Unix ms.
+    pub from_ms: i64,
+    /// Its end, Unix ms; none: until now.
+    pub to_ms: Option<i64>,
 }
 
 impl Asked<'_> {
@@ -83,6 +94,11 @@ pub trait RestDialect {
     fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError>;
     /// The rows of the last answer, and where its next page begins.
     fn rows(&self) -> &Rows;
+    /// The times that together reach from `from_ms` to `now_ms`, where the venue answers no
+    /// question for fills over all of it. They may overlap.
+    fn fill_spans(&self, from_ms: i64, _now_ms: i64) -> Vec<Span> {
+        vec![Span { from_ms, to_ms: None }]
+    }
     /// Code and text of a refusal, for a person.
     fn refusal_text(&self, body: &[u8]) -> (i64, String);
 }
@@ -245,10 +261,14 @@ impl ColdVenue for RestCold {
         start_ms: i64,
         table: &InstrumentTable,
     ) -> Result<Vec<FillRow>, ColdError> {
-        let mut all: Vec<FillRow> = Vec::new();
-        let asked = Asked::Fills(symbol, start_ms);
-        self.pages(asked, table, |rows| all.extend_from_slice(&rows.fills))?;
-        Ok(all)
+        let mut all: BTreeMap<(u64, u64), FillRow> = BTreeMap::new();
+        let now_ms = self.wall.unix_ms(self.clock.now());
+        for span in self.dialect.fill_spans(start_ms, now_ms) {
+            let asked = Asked::Fills(symbol, span);
+            let keyed = |fill: &FillRow| ((fill.trade_id, fill.venue_order), *fill);
+            self.pages(asked, table, |rows| all.extend(rows.fills.iter().map(keyed)))?;
+        }
+        Ok(all.into_values().collect())
     }
 
     fn set_dead_man(&mut self) -> Result<(), ColdError> {

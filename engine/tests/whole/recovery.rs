@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::common::{
-    Killed, bot4, check_account, config, number, output, report, signal, sleep, started, stderr,
+    Killed, bot4, check_account, config, config_of, number, output, report, signal, sleep, started,
+    stderr,
 };
 use crate::observer::ControlLine;
 use bot4::run::account_state::AccountState;
@@ -16,6 +17,7 @@ use serde_json::Value;
 struct Scene {
     state: tempfile::TempDir,
     toml: PathBuf,
+    name: &'static str,
     endpoints: Value,
     venue: Killed,
 }
@@ -23,14 +25,17 @@ struct Scene {
 impl Scene {
     /// With more lines at the configuration's end.
     fn new(more: &str) -> Self {
+        let more = format!("segment_mib = 1\n{more}");
+        Self::with("binance", |endpoints| config(endpoints, None) + &more)
+    }
+
+    /// At any venue, with another configuration.
+    fn with(name: &'static str, config: impl Fn(&Value) -> String) -> Self {
         let state = tempfile::tempdir().expect("a folder");
-        let mut command = bot4(state.path());
-        command.args(["venue", "--listen", "127.0.0.1:0", "--state"]);
-        let (venue, endpoints) = started(command.arg(state.path().join("venue")));
+        let (venue, endpoints) = started(&mut at(name, state.path(), "127.0.0.1:0"));
         let toml = state.path().join("trade.toml");
-        let text = config(&endpoints, None) + "segment_mib = 1\ndisk_warn_pct = 100\n" + more;
-        std::fs::write(&toml, text).expect("written");
-        Self { state, toml, endpoints, venue }
+        std::fs::write(&toml, config(&endpoints) + "disk_warn_pct = 100\n").expect("written");
+        Self { state, toml, name, endpoints, venue }
     }
 
     fn engine(&self, state: &Path, args: &[&str]) -> Command {
@@ -133,27 +138,54 @@ impl Scene {
         panic!("the venue is not back");
     }
 
-    /// The venue comes back without a trade that it had told of.
-    fn forget_the_first_trade(&mut self) {
+    /// The venue goes, and comes back with another log.
+    fn back_with(&mut self, mut change: impl FnMut(&mut Value)) {
         self.venue.0.kill().expect("killed");
         self.venue.0.wait().expect("gone");
         let log = self.state.path().join("venue/account.log");
         let text = std::fs::read_to_string(&log).expect("the venue's log");
-        let mut gone = false;
         let lines = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
-            Ok(mut record) if !gone && record.get("trades").is_some() => {
-                gone = true;
-                record.as_object_mut().expect("an object").remove("trades");
+            Ok(mut record) => {
+                change(&mut record);
                 record.to_string()
             }
             _ => line.to_owned(),
         });
         let text: Vec<String> = lines.collect();
         std::fs::write(&log, text.join("\n") + "\n").expect("written");
-        let listen = self.endpoints["market"].as_str().expect("a URL").to_owned();
-        let mut command = bot4(self.state.path());
-        command.args(["venue", "--listen", listen.trim_start_matches("wss://"), "--state"]);
-        self.venue = started(command.arg(self.state.path().join("venue"))).0;
+        let market = self.endpoints["market"].as_str().expect("a URL");
+        let listen = market.split('/').nth(2).expect("a host");
+        self.venue = started(&mut at(self.name, self.state.path(), listen)).0;
+    }
+
+    /// The venue comes back without a trade that it had told of.
+    fn forget_the_first_trade(&mut self) {
+        let mut gone = false;
+        self.back_with(|record| {
+            if !gone && record.get("trades").is_some() {
+                gone = true;
+                record.as_object_mut().expect("an object").remove("trades");
+            }
+        });
+    }
+
+    /// What there was of runs and of the first trades was so long ago.
+    fn grow_old(&mut self, ms: u64) {
+        let earlier = |value: &mut Value| *value = (value.as_u64().expect("Unix ms") - ms).into();
+        let mut first = 3;
+        self.back_with(|record| {
+            let trades = record.get_mut("trades").and_then(Value::as_array_mut);
+            for trade in trades.into_iter().flatten().take(first) {
+                earlier(&mut trade["time_ms"]);
+                first -= 1;
+            }
+        });
+        for run in self.runs() {
+            let file = run.join("run.json");
+            let mut record = report(&file);
+            earlier(&mut record["start_ms"]);
+            std::fs::write(file, record.to_string()).expect("written");
+        }
     }
 
     /// What the account's file says.
@@ -195,6 +227,14 @@ impl Scene {
     }
 }
 
+/// A simulated venue called `name`, whose log lies in `state`.
+fn at(name: &str, state: &Path, listen: &str) -> Command {
+    let mut command = bot4(state);
+    command.args(["venue", "--venue", name, "--listen", listen, "--state"]);
+    command.arg(state.join("venue"));
+    command
+}
+
 #[test]
 fn fills_behind_a_killed_run_are_its_strategies_positions() {
     let scene = Scene::new("");
@@ -221,7 +261,7 @@ fn fills_that_a_run_did_not_hear_before_its_end_are_the_next_ones() {
     signal(&engine.0, "-INT");
     assert_eq!(engine.0.wait().expect("it ends").code(), Some(1));
     let first = report(&file);
-    assert!(number(&first, "/reconcile/positions_differ") > 0, "a fill in between: {first}");
+    assert!(number(&first, "/reconcile/balances_differ") > 0, "a fill in between: {first}");
     let (second, error) = scene.exact();
     assert!(number(&second, "/fills/late") > 0, "{second} {error}");
     assert!(!error.contains("no fill explains it") && !error.contains("stands still"), "{error}");
@@ -339,4 +379,30 @@ fn a_verdict_outlives_a_reconciling_and_only_a_person_lifts_it() {
     let (_, error) = scene.ended(&["--for", "2s", "--report", &file]);
     assert!(error.contains("control mode emergency"), "{error}");
     assert_eq!(report(&report_file)["risk"]["mode"], "emergency");
+}
+
+/// Every fill of a run that began so many days ago is found, whatever the venue tells at once.
+fn is_explained_after(venue: bot4_venues::Venue, symbols: [&str; 2], days: u64) {
+    let mut scene = Scene::with(venue.name(), |endpoints| config_of(venue, &symbols, endpoints));
+    let mut engine = scene.trading(&[]);
+    scene.until("fills are booked", |_| scene.venue_trades().1 > 5);
+    engine.0.kill().expect("kill -9");
+    engine.0.wait().expect("ended");
+    sleep(1_000);
+    scene.grow_old(days * 86_400_000);
+    let out = output(&mut scene.engine(scene.state.path(), &["--reconcile-only"]));
+    let told = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{told} {}", stderr(&out));
+    let all = format!("{} at the venue since it began", scene.venue_trades().1);
+    assert!(told.contains(&all), "{all}: {told}");
+}
+
+#[test]
+fn a_run_is_explained_that_is_longer_than_bybit_lists_at_once() {
+    is_explained_after(bot4_venues::Venue::Bybit, ["BTCUSDT", "ETHUSDT"], 9);
+}
+
+#[test]
+fn a_run_is_explained_that_is_longer_than_okx_keeps_its_newest_fills() {
+    is_explained_after(bot4_venues::Venue::Okx, ["BTC-USDT", "ETH-USDT"], 4);
 }

@@ -23,6 +23,9 @@ const LOGON_MS: i64 = 10_000;
 pub const DEAD_MAN_S: u64 = 10;
 /// Rows of one page; the most that the venue gives of fills, and twice what it gives of orders.
 pub const PAGE: usize = 100;
+/// A list of fills tells of this much time at most, ms: from its beginning on, not until now.
+/// Source: the venue's reference, "Get Trade History".
+pub const FILLS_SPAN_MS: i64 = 7 * 86_400_000;
 /// Rows of one page of orders.
 pub const ORDERS_PAGE: usize = 50;
 
@@ -38,8 +41,11 @@ pub enum Leg {
 /// Which fills are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillsOf<'a> {
-    /// Those of an instrument from this time on, Unix ms.
+    /// Those of an instrument from this time on, Unix ms, for [`FILLS_SPAN_MS`].
     Since(&'a Symbol, i64),
+    /// Those of an instrument from one time to another, both included, Unix ms; no more than
+    /// [`FILLS_SPAN_MS`] between them.
+    Within(&'a Symbol, i64, i64),
     /// Those of an order.
     Order(&'a [u8]),
 }
@@ -172,14 +178,21 @@ impl Encoder {
         self.begin_query();
         match of {
             FillsOf::Order(client) => self.parameter(b"orderLinkId", client),
-            FillsOf::Since(symbol, start_ms) => {
-                self.parameter(b"symbol", symbol.as_bytes());
-                self.query.extend_from_slice(b"&startTime=");
-                time(start_ms, &mut self.query);
+            FillsOf::Since(symbol, start_ms) => self.fills_from(symbol, start_ms),
+            FillsOf::Within(symbol, start_ms, end_ms) => {
+                self.fills_from(symbol, start_ms);
+                self.query.extend_from_slice(b"&endTime=");
+                time(end_ms, &mut self.query);
             }
         }
         self.page(PAGE, cursor);
         self.get("/v5/execution/list", now_ms, out);
+    }
+
+    fn fills_from(&mut self, symbol: &Symbol, start_ms: i64) {
+        self.parameter(b"symbol", symbol.as_bytes());
+        self.query.extend_from_slice(b"&startTime=");
+        time(start_ms, &mut self.query);
     }
 
     /// Over REST: all balances.
@@ -415,6 +428,11 @@ mod tests {
         keys.sign(&[b"9key1000", query.as_bytes()], &mut expected);
         let sign = core::str::from_utf8(&expected).expect("ascii").to_owned();
         assert!(request.headers.contains(&("X-BAPI-SIGN", &sign)), "{request:?}");
+        out.clear();
+        encoder.fills(FillsOf::Within(&symbol, 5, 7), "", 9, &mut out);
+        let request = RestRequest::parse(&out).expect("a request");
+        let query = "category=spot&symbol=BTCUSDT&startTime=5&endTime=7&limit=100";
+        assert_eq!(request.path, format!("/v5/execution/list?{query}"));
         out.clear();
         encoder.cancel_all(&symbol, 9, &mut out);
         let request = RestRequest::parse(&out).expect("a request");

@@ -19,6 +19,9 @@ pub const WINDOW_MS: i64 = 1_000;
 pub const PAGE: usize = 100;
 /// After this long without being fed the venue's dead-man switch cancels, s; the least it takes.
 pub const DEAD_MAN_S: u64 = 10;
+/// How far back the list of the newest fills goes, ms; older ones are in an archive. Source: the
+/// venue's reference, "Get transaction details (last 3 days)".
+pub const FILLS_KEPT_MS: i64 = 3 * 86_400_000;
 /// Orders that one message cancels at most.
 pub const BATCH_MAX: usize = 20;
 
@@ -161,7 +164,8 @@ impl Encoder {
         self.get(now_ms, out);
     }
 
-    /// Over REST: a page of the fills of an instrument from a time on, behind the bill `after`.
+    /// Over REST: a page of the fills of an instrument from a time on, behind the bill `after`;
+    /// none that are older than [`FILLS_KEPT_MS`].
     pub fn fills_since(
         &mut self,
         symbol: &Symbol,
@@ -174,6 +178,26 @@ impl Encoder {
         self.target.extend_from_slice(symbol.as_bytes());
         self.target.extend_from_slice(b"&begin=");
         time(start_ms, &mut self.target);
+        self.page(after);
+        self.get(now_ms, out);
+    }
+
+    /// Over REST: a page of the fills of an instrument from one time to another, behind the bill
+    /// `after`, out of the archive that goes back three months.
+    pub fn fills_archived(
+        &mut self,
+        symbol: &Symbol,
+        (start_ms, end_ms): (i64, i64),
+        after: &str,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin("/api/v5/trade/fills-history?instType=SPOT&instId=");
+        self.target.extend_from_slice(symbol.as_bytes());
+        self.target.extend_from_slice(b"&begin=");
+        time(start_ms, &mut self.target);
+        self.target.extend_from_slice(b"&end=");
+        time(end_ms, &mut self.target);
         self.page(after);
         self.get(now_ms, out);
     }

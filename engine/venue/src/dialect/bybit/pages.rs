@@ -19,6 +19,8 @@ use super::account_words::{Row, coin, execution, wallet};
 /// Rows of a page of orders and of fills at most.
 const ORDERS_MAX: usize = 50;
 const FILLS_MAX: usize = 100;
+/// Time between the first and the last fill of a list at most, ms.
+const FILLS_SPAN_MS: u64 = 7 * 86_400_000;
 
 impl Account {
     /// The answer to a request about the account; `None` when it is about something else.
@@ -37,7 +39,7 @@ impl Account {
         }
         let now_ms = desk.now_ms();
         let outcome = self.permit(ask, now_ms).and_then(|()| match ask.method {
-            "GET" => self.question(desk.exchange, ask),
+            "GET" => self.question(desk.exchange, ask, now_ms),
             "POST" => self.order(desk, ask),
             _ => Err((10_001, "Request method is not supported.")),
         });
@@ -60,7 +62,7 @@ impl Account {
         in_time(stamp, window, now_ms)
     }
 
-    fn question(&self, exchange: &Exchange, ask: &Ask<'_>) -> Result<String, Denied> {
+    fn question(&self, exchange: &Exchange, ask: &Ask<'_>, now_ms: u64) -> Result<String, Denied> {
         if ask.path == "/v5/account/wallet-balance" {
             if parameter(ask.query, "accountType").as_deref() != Some("UNIFIED") {
                 return Err((10_001, "accountType only support UNIFIED."));
@@ -73,7 +75,7 @@ impl Account {
             return Err((10_001, "Illegal category"));
         }
         match ask.path {
-            "/v5/execution/list" => fills(exchange, ask.query),
+            "/v5/execution/list" => fills(exchange, ask.query, now_ms),
             "/v5/order/history" => self.orders(exchange, ask.query, true),
             "/v5/order/realtime" => self.orders(exchange, ask.query, false),
             _ => Err((10_001, "Request method is not supported.")),
@@ -161,14 +163,33 @@ fn list(rows: &[String], cursor: &str) -> String {
     format!(r#"{{"nextPageCursor":"{cursor}","category":"spot","list":[{rows}]}}"#)
 }
 
+/// First and last time of a list of fills between these, ms; an order's own are told whenever they
+/// were.
+fn fills_time(start: Option<u64>, end: Option<u64>, now_ms: u64) -> Result<[u64; 2], Denied> {
+    match (start, end) {
+        (Some(start), Some(end)) if end.saturating_sub(start) > FILLS_SPAN_MS => {
+            Err((10_001, "The time range between startTime and endTime cannot exceed 7 days"))
+        }
+        (Some(start), Some(end)) => Ok([start, end]),
+        (Some(start), None) => Ok([start, start + FILLS_SPAN_MS]),
+        (None, end) => {
+            let end = end.unwrap_or(now_ms);
+            Ok([end.saturating_sub(FILLS_SPAN_MS), end])
+        }
+    }
+}
+
 /// A page of fills. The cursor is the time and the number of the last one, as it stands in an
 /// address.
-fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
+fn fills(exchange: &Exchange, query: &str, now_ms: u64) -> Result<String, Denied> {
     let limit = limit(query, FILLS_MAX)?;
     let symbol = parameter(query, "symbol");
     let link = parameter(query, "orderLinkId");
     let number = |name: &str| parameter(query, name).and_then(|text| text.parse::<u64>().ok());
-    let (start_ms, end_ms) = (number("startTime"), number("endTime"));
+    let [first_ms, last_ms] = match link {
+        Some(_) => [0, u64::MAX],
+        None => fills_time(number("startTime"), number("endTime"), now_ms)?,
+    };
     let cursor = parameter(query, "cursor").map(|text| text.replace("%3A", ":"));
     let cursor = cursor.as_deref().and_then(|text| text.split_once(':'));
     let cursor = cursor.and_then(|(ms, id)| Some((ms.parse::<u64>().ok()?, id.parse().ok()?)));
@@ -177,8 +198,7 @@ fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
         is_spot(&t.symbol)
             && symbol.as_ref().is_none_or(|symbol| *symbol == t.symbol)
             && order.is_none_or(|order| order == Some(t.order))
-            && start_ms.is_none_or(|ms| t.time_ms >= ms)
-            && end_ms.is_none_or(|ms| t.time_ms <= ms)
+            && (first_ms..=last_ms).contains(&t.time_ms)
             && cursor.is_none_or(|cursor| (t.time_ms, t.id) < cursor)
     };
     let mut found = fills_by(exchange, wanted, |t| (t.time_ms, t.id));

@@ -15,6 +15,9 @@ use super::account_words::{Row, detail, execution, wallet};
 
 /// Rows of a page at most.
 const ROWS_MAX: usize = 100;
+/// How far back the list of fills goes, and that of the archive, ms.
+const FILLS_KEPT_MS: u64 = 3 * 86_400_000;
+const FILLS_ARCHIVED_MS: u64 = 90 * 86_400_000;
 /// How long a request's stamp is good, ms.
 const STAMP_MS: u64 = 30_000;
 /// The dead-man switch's bounds, s.
@@ -27,6 +30,7 @@ impl Account {
             "/api/v5/trade/order",
             "/api/v5/trade/orders-pending",
             "/api/v5/trade/fills",
+            "/api/v5/trade/fills-history",
             "/api/v5/account/balance",
             "/api/v5/trade/cancel-order",
             "/api/v5/trade/cancel-all-after",
@@ -80,7 +84,15 @@ impl Account {
                 let found = exchange.orders.all().rev().filter(wanted).take(limit);
                 Ok(found.map(|o| Row::of(o).text(None)).collect::<Vec<_>>().join(","))
             }
-            "/api/v5/trade/fills" => fills(exchange, ask.query),
+            "/api/v5/trade/fills" => {
+                fills(exchange, ask.query, now_ms.saturating_sub(FILLS_KEPT_MS))
+            }
+            "/api/v5/trade/fills-history" if parameter(ask.query, "instType").is_none() => {
+                Err((50_014, "Parameter instType can not be empty."))
+            }
+            "/api/v5/trade/fills-history" => {
+                fills(exchange, ask.query, now_ms.saturating_sub(FILLS_ARCHIVED_MS))
+            }
             _ => Err((50_115, "Invalid request method.")),
         }
     }
@@ -147,7 +159,8 @@ fn bill(trade: &OwnTrade) -> u64 {
     trade.time_ms * 1_000_000 + trade.id % 1_000_000
 }
 
-fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
+/// A page of fills, none older than `oldest_ms`.
+fn fills(exchange: &Exchange, query: &str, oldest_ms: u64) -> Result<String, Denied> {
     let limit = limit(query)?;
     let symbol = parameter(query, "instId");
     let (order, begin, end) =
@@ -156,7 +169,7 @@ fn fills(exchange: &Exchange, query: &str) -> Result<String, Denied> {
     let wanted = |t: &&OwnTrade| {
         symbol.as_ref().is_none_or(|symbol| *symbol == t.symbol)
             && order.is_none_or(|order| order == t.order)
-            && begin.is_none_or(|ms| t.time_ms >= ms)
+            && t.time_ms >= begin.unwrap_or(0).max(oldest_ms)
             && end.is_none_or(|ms| t.time_ms <= ms)
             && after.is_none_or(|after| bill(t) < after)
     };
