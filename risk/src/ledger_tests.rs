@@ -2,7 +2,7 @@
 //! `tests/ledger_twin.rs`.
 
 use super::*;
-use bot4_types::{Nanos, OrderAction, Symbol, Tif, Trail};
+use bot4_types::{Nanos, OrderAction, Symbol, Tif, Trail, VenueId};
 
 const ONE: i64 = 100_000_000;
 const STRATEGIES: usize = 2;
@@ -205,6 +205,30 @@ fn unknown_orders_count_by_side_until_they_are_found() {
     assert_eq!((of(&ledger), ledger.unknown_orders()), (([0, 1], [0, 0], [0, 1]), 1));
     ledger.on_report(&told(&sell, 2, ReportKind::Done, OrderState::Canceled));
     assert_eq!((of(&ledger), ledger.unknown_orders()), (([0, 0], [0, 0], [0, 0]), 0));
+}
+
+#[test]
+fn one_venue_in_doubt_leaves_the_others_certain() {
+    let mut table = table();
+    let other = Instrument { venue: VenueId(1), ..table.all()[1] };
+    table
+        .push(Instrument { symbol: Symbol::new("CCCUSDT").expect("short"), ..other })
+        .expect("room");
+    let mut ledger = Ledger::new(&table, STRATEGIES, &[], &RiskLimits::default());
+    let certain = |ledger: &Ledger| [0, 1].map(|v| ledger.is_certain_at(VenueId(v)));
+    let there = OrderIntent { instrument: InstrumentId(2), ..place(1, 0, Side::Buy) };
+    let here = place(2, 0, Side::Buy);
+    assert!(ledger.approve(&there) && ledger.approve(&here));
+    assert_eq!(certain(&ledger), [true; 2]);
+    ledger.on_report(&told(&there, 1, ReportKind::Lost, OrderState::Unknown));
+    assert_eq!(certain(&ledger), [true, false], "an order of unknown fate");
+    ledger.on_report(&told(&there, 2, ReportKind::Done, OrderState::Canceled));
+    assert_eq!(certain(&ledger), [true; 2]);
+    // It ended, and a fill of it is still to come.
+    let ended =
+        OrderReport { cum_qty: Qty(7), ..told(&here, 1, ReportKind::Done, OrderState::Canceled) };
+    ledger.on_report(&ended);
+    assert_eq!((certain(&ledger), ledger.settling_orders()), ([false, true], 1));
 }
 
 #[test]

@@ -245,6 +245,13 @@ impl OrderTable {
         (ends.head != NONE).then(|| &self.slots[ends.head as usize])
     }
 
+    /// The settling orders, oldest first.
+    pub fn settling(&self) -> impl Iterator<Item = &OrderSlot> {
+        let at = |place: u32| (place != NONE).then(|| &self.slots[place as usize]);
+        let first = at(self.chains[self.chains.len() - 2].head);
+        std::iter::successors(first, move |slot| at(slot.after))
+    }
+
     /// Puts a new working order into the table; `None` when all slots hold orders that are not
     /// retired, the number is in the table, or the instrument is not.
     pub fn insert(&mut self, slot: OrderSlot) -> Option<u32> {

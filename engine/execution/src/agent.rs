@@ -58,6 +58,8 @@ pub const COUNTERS: &[&str] = &[
     "orders_compared",
     "orders_listed",
     "compare_age_ms",
+    "cancels_put_off",
+    "dead_man_unfed",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -75,6 +77,8 @@ const AMENDS_SENT: usize = 12;
 const ORDERS_COMPARED: usize = 13;
 const ORDERS_LISTED: usize = 14;
 const COMPARE_AGE_MS: usize = 15;
+const CANCELS_PUT_OFF: usize = 16;
+pub(crate) const DEAD_MAN_UNFED: usize = 17;
 
 /// Roles by venue.
 pub const ROLES: [&str; VENUES_MAX] = [
@@ -191,6 +195,8 @@ pub struct ExecutionAgent {
     pub(crate) message_records: usize,
     /// The venue takes no new order before this time, Unix ms.
     pub(crate) orders_after_ms: i64,
+    /// It takes no cancel before this time, Unix ms.
+    pub(crate) cancels_after_ms: i64,
     /// What risk was told last: orders can leave.
     pub(crate) told_ready: bool,
     /// No question over HTTPS before this venue time, Unix ms.
@@ -199,6 +205,8 @@ pub struct ExecutionAgent {
     cancel_all_at: Nanos,
     /// When the venue's dead-man switch was fed last.
     pub(crate) dead_man_at: Option<Nanos>,
+    /// When the newest feed was sent that the venue has confirmed.
+    pub(crate) dead_man_fed: Option<Nanos>,
     stuck_since: Option<Nanos>,
     halting_since: Option<Nanos>,
 }
@@ -257,11 +265,13 @@ impl ExecutionAgent {
             counted: Vec::with_capacity(BATCH),
             asked_first: Vec::with_capacity(BATCH),
             orders_after_ms: i64::MIN,
+            cancels_after_ms: i64::MIN,
             told_ready: false,
             rest_after_ms: i64::MIN,
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
             dead_man_at: None,
+            dead_man_fed: None,
             stuck_since: None,
             halting_since: None,
             venue,

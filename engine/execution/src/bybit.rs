@@ -80,6 +80,10 @@ impl Gateway for BybitGateway {
         self.windows.permits(act, now_ms)
     }
 
+    fn counts_apart(&self) -> bool {
+        true
+    }
+
     fn keep_alive(&self) -> Option<KeepAlive> {
         let every = if self.dead_man { DEAD_MAN_FEED_S } else { KEEP_ALIVE_S };
         Some(KeepAlive { every: Nanos::from_secs(every), text: PING })

@@ -357,6 +357,10 @@ impl Desk {
             VenueState::Filled => order.ended(now, end(OrderState::Filled)),
             VenueState::Canceled => order.ended(now, end(OrderState::Canceled)),
             VenueState::Expired => order.ended(now, end(OrderState::Expired)),
+            // A rest that would take after an amend: it was no refusal of the order.
+            VenueState::Rejected if order.is_resting() && reason == DoneReason::WouldTake => {
+                order.ended(now, end(OrderState::Expired))
+            }
             VenueState::Rejected => order.ended(now, end(OrderState::Rejected)),
         };
         let done = order.settle(now);

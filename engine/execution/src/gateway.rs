@@ -289,10 +289,15 @@ pub trait Gateway: Send {
     fn asks_for_fills(&self) -> bool {
         false
     }
+    /// The venue counts each kind of request apart: one refused for its rate says nothing of the
+    /// others.
+    fn counts_apart(&self) -> bool {
+        false
+    }
     /// Feeds the dead-man switch.
     fn feed_dead_man(&mut self, _: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
     /// Counts `act` by the venue's own rules, where those are others than windows over all that is
-    /// sent; false: it would be too much now, and is not counted. Cancels go whatever it says.
+    /// sent; false: it would be too much now, and is not counted.
     fn permits(&mut self, _: &Act<'_>, _now_ms: i64) -> bool {
         true
     }

@@ -42,6 +42,7 @@ pub mod link;
 pub mod okx;
 mod open_list;
 pub mod order;
+mod pace;
 mod pages;
 pub mod replay;
 pub mod requester;

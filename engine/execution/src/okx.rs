@@ -75,6 +75,10 @@ impl Gateway for OkxGateway {
         self.windows.permits(act, now_ms)
     }
 
+    fn counts_apart(&self) -> bool {
+        true
+    }
+
     fn keep_alive(&self) -> Option<KeepAlive> {
         Some(KeepAlive { every: Nanos::from_secs(SILENCE_S_MAX / 2), text: PING })
     }

@@ -229,12 +229,17 @@ impl Order {
         self.heard(now, step, report)
     }
 
+    /// It rests at the venue, as far as is known.
+    #[must_use]
+    pub const fn is_resting(&self) -> bool {
+        use OrderState::{Live, PartiallyFilled, Untriggered};
+        matches!(self.state, Live | PartiallyFilled | Untriggered)
+    }
+
     /// It rests at the venue and nothing about it is in doubt: asking for it is no hurry.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        use OrderState::{Live, PartiallyFilled, Untriggered};
-        let rests = matches!(self.state, Live | PartiallyFilled | Untriggered);
-        rests && !self.lacks_fills() && self.cum_qty < self.qty
+        self.is_resting() && !self.lacks_fills() && self.cum_qty < self.qty
     }
 
     /// The venue has had it: an answer that denies that is no evidence.

@@ -17,8 +17,6 @@ const BATCH: usize = 32;
 const SESSION_PATIENCE: Nanos = Nanos::from_secs(3);
 /// Questions over HTTPS under way at a time: twice as many as are carried at once.
 const REST_AT_ONCE: usize = 8;
-/// Pause after "too many requests" when the venue does not say how long, ms.
-const LIMITED_MS: i64 = 1_000;
 
 impl ExecutionAgent {
     /// Drives the connection and takes in what the venue says.
@@ -110,7 +108,7 @@ impl ExecutionAgent {
                     self.ask_on(pending.purpose, now, probe);
                 }
             }
-            Fact::Pause(until_ms) => self.limited(until_ms, true, false, now),
+            Fact::Pause(until_ms) => self.pause_orders(until_ms, now),
             Fact::Order {
                 key,
                 venue_order,
@@ -191,8 +189,11 @@ impl ExecutionAgent {
             | Purpose::ListOpen(_)
             | Purpose::Cancel(_)
             | Purpose::Amend(_)
-            | Purpose::CancelAll(_)
-            | Purpose::DeadMan => {}
+            | Purpose::CancelAll(_) => {}
+            Purpose::DeadMan => {
+                self.dead_man_fed = Some(pending.sent);
+                self.tell_session(now);
+            }
         }
     }
 
@@ -241,8 +242,7 @@ impl ExecutionAgent {
         t0: Nanos,
     ) -> Result<(), ConnError> {
         if let Failure::Limited { until_ms, orders_only } = failure {
-            let by_rest = (self.gateway.ways())(&pending.purpose) == Way::Rest;
-            self.limited(until_ms, orders_only, by_rest, now);
+            self.limited(&pending.purpose, until_ms, orders_only, now);
         }
         self.note_answer(&pending, false, t0, now);
         if is_untimely(failure) {
@@ -306,39 +306,6 @@ impl ExecutionAgent {
             && !self.ask(question, now, probe)
         {
             self.unanswered(question.order(), now);
-        }
-    }
-
-    /// The venue wants fewer requests. What it said of questions over HTTPS holds for those alone:
-    /// cancels go another way.
-    fn limited(&mut self, until_ms: i64, orders_only: bool, by_rest: bool, now: Nanos) {
-        let until_ms = match until_ms {
-            0 => self.wall.unix_ms(now) + LIMITED_MS,
-            told => told,
-        };
-        if orders_only {
-            self.orders_after_ms = self.orders_after_ms.max(until_ms);
-        } else if by_rest {
-            self.rest_after_ms = self.rest_after_ms.max(until_ms);
-        } else {
-            self.budget.block_until(until_ms);
-        }
-        self.tell_session(now);
-    }
-
-    /// New orders can leave now: the session is ready, and the venue has not asked for a pause.
-    pub(crate) fn takes_orders(&self, now: Nanos) -> bool {
-        let now_ms = self.wall.unix_ms(now);
-        let paused = now_ms < self.orders_after_ms || self.budget.is_blocked(now_ms);
-        self.link.is_ready() && !paused
-    }
-
-    /// Tells when orders can leave, and when they cannot any more.
-    pub(crate) fn tell_session(&mut self, now: Nanos) {
-        let ready = self.takes_orders(now);
-        if ready != self.told_ready {
-            self.told_ready = ready;
-            self.desk.tell(ExecMsg::Session { at: now, venue: self.venue, ready });
         }
     }
 

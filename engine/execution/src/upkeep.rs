@@ -3,9 +3,12 @@
 use bot4_lanes::Probe;
 use bot4_types::Nanos;
 
-use crate::agent::ExecutionAgent;
+use crate::agent::{DEAD_MAN_UNFED, ExecutionAgent};
 use crate::gateway::Way;
 use crate::requests::Purpose;
+
+/// The dead-man switch strikes after so many of its feeds were missed.
+const FEEDS: u64 = 3;
 
 impl ExecutionAgent {
     /// The venue is being asked for its time, once a connection: a logon that was refused for its
@@ -50,11 +53,21 @@ impl ExecutionAgent {
         by_rest && self.wall.unix_ms(now) < self.rest_after_ms
     }
 
+    /// The venue would cancel for an engine that is gone: its switch was fed, by its own answer, not
+    /// so long ago that it has struck and is off. Without one, and where connections arm it, always.
+    pub(crate) fn is_guarded(&self, now: Nanos) -> bool {
+        is_guarded(self.gateway.dead_man_every(), self.dead_man_fed, now)
+    }
+
     /// Feeds the venue's dead-man switch when it is time.
     pub(crate) fn feed_dead_man(&mut self, now: Nanos, probe: &Probe) {
         let Some(every) = self.gateway.dead_man_every() else { return };
         if self.dead_man_at.is_some_and(|at| now.since(at) < every) {
             return;
+        }
+        if self.dead_man_fed.is_some() && !self.is_guarded(now) {
+            self.dead_man_fed = None;
+            self.counters.add(DEAD_MAN_UNFED, 1);
         }
         // Asking on would only make the venue's pause longer; what it cancels meanwhile is told.
         if self.is_paused(&Purpose::DeadMan, now) {
@@ -65,5 +78,25 @@ impl ExecutionAgent {
         let (id, now_ms) = (self.link.requests.next_id(), self.wall.unix_ms(now));
         self.gateway.feed_dead_man(id, now_ms, &mut self.link.out);
         self.link.send(Purpose::DeadMan, now, || probe.stamp());
+    }
+}
+
+/// A switch that is fed `every` so long was fed last at `fed`, and has not struck since.
+fn is_guarded(every: Option<Nanos>, fed: Option<Nanos>, now: Nanos) -> bool {
+    let strikes = |every: Nanos| fed.is_none_or(|at| now.since(at).0 >= every.0 * FEEDS);
+    !every.is_some_and(strikes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_that_was_not_fed_in_time_has_struck() {
+        let s = Nanos::from_secs;
+        assert!(is_guarded(None, None, s(99)), "there is none");
+        assert!(!is_guarded(Some(s(3)), None, s(0)), "never fed");
+        assert!(is_guarded(Some(s(3)), Some(s(10)), s(18)));
+        assert!(!is_guarded(Some(s(3)), Some(s(10)), s(19)), "three feeds were missed");
     }
 }

@@ -1,6 +1,6 @@
 //! The limits of venues that count requests of each kind in short rolling windows, kept on this
 //! side: a request that would be refused for its rate is not sent. Cancels have windows of their
-//! own and go whatever these say.
+//! own, so that neither kind takes from the other; one that does not fit goes in the next window.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::requests::Purpose;
 pub(crate) struct Granted {
     /// Length of the windows, ms.
     pub window_ms: i64,
-    /// New orders and, apart from them, cancels; of each instrument or of all, see
+    /// New orders and, apart from them, as many cancels; of each instrument or of all, see
     /// [`Windows::new`].
     pub orders: u32,
     /// New orders of all instruments together; zero for no such limit.
@@ -75,6 +75,8 @@ impl Rolling {
 pub(crate) struct Windows {
     /// New orders, by instrument where each has its own.
     orders: Vec<Rolling>,
+    /// Cancels, likewise.
+    cancels: Vec<Rolling>,
     all: Rolling,
     status: (Rolling, u32),
     fills: (Rolling, u32),
@@ -88,6 +90,7 @@ impl Windows {
         let asked = (window(granted.questions), granted.questions / RESERVE_PART);
         Self {
             orders: vec![window(granted.orders); instruments.max(1)],
+            cancels: vec![window(granted.orders); instruments.max(1)],
             all: window(granted.orders_all),
             status: asked.clone(),
             fills: asked,
@@ -100,7 +103,7 @@ impl Windows {
         match act {
             Act::Place(instrument) => self.place(instrument.id, now_ms),
             Act::Amend(named) => self.place(named.instrument.id, now_ms),
-            Act::Cancel(_) => true,
+            Act::Cancel(named) => self.cancel(named.instrument.id, now_ms),
             Act::Ask(purpose, leisure) => self.ask(purpose, *leisure, now_ms),
         }
     }
@@ -124,6 +127,16 @@ impl Windows {
         true
     }
 
+    fn cancel(&mut self, instrument: InstrumentId, now_ms: i64) -> bool {
+        let at = if self.cancels.len() > 1 { instrument.index() } else { 0 };
+        let Some(cancels) = self.cancels.get_mut(at) else { return true };
+        let fits = cancels.fits(0, now_ms);
+        if fits {
+            cancels.spend(now_ms);
+        }
+        fits
+    }
+
     fn ask(&mut self, purpose: &Purpose, leisure: bool, now_ms: i64) -> bool {
         let (window, reserve) = match purpose {
             Purpose::Status(_) | Purpose::ListOpen(_) => (&mut self.status.0, self.status.1),
@@ -142,7 +155,8 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bot4_types::{Instrument, OrderId, Symbol};
+    use crate::gateway::Named;
+    use bot4_types::{ClientId, Instrument, OrderId, RunEpoch, Symbol};
 
     const GRANTED: Granted =
         Granted { window_ms: 2_000, orders: 3, orders_all: 5, questions: 8, balances: 1 };
@@ -164,6 +178,19 @@ mod tests {
         assert_eq!(placed(&mut windows, 2, 1_000), 0, "a clock that steps back");
         let mut one = Windows::new(&Granted { orders_all: 0, ..GRANTED }, 1);
         assert_eq!([0, 1].map(|n| placed(&mut one, n, 0)), [3, 0]);
+    }
+
+    #[test]
+    fn cancels_have_windows_of_their_own() {
+        let mut windows = Windows::new(&GRANTED, 2);
+        let mut cancelled = |n, now_ms| {
+            let (instrument, client) = (instrument(n), ClientId::new(RunEpoch(1), OrderId(1)));
+            let named = Named { instrument: &instrument, venue_order: 7, client };
+            (0..100).take_while(|_| windows.permits(&Act::Cancel(&named), now_ms)).count()
+        };
+        assert_eq!([0, 1].map(|n| cancelled(n, 0)), [3, 3]);
+        assert_eq!([1_999, 2_000].map(|ms| cancelled(0, ms)), [0, 3]);
+        assert_eq!(placed(&mut windows, 0, 0), 3, "orders are not counted with them");
     }
 
     #[test]

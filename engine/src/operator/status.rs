@@ -84,6 +84,8 @@ fn venues_of(about: &About, m: &Metrics) -> Vec<Value> {
         let count = |what| m.of_role(role, what);
         json!({"name": name, "session_ready": count("session_ready") > 0,
                "sent": count("orders_sent"), "open": count("orders_open"),
+               "cancels_put_off": count("cancels_put_off"),
+               "dead_man_unfed": count("dead_man_unfed"),
                "unknown": count("orders_unknown"), "reconnects": count("reconnects")})
     };
     about.venues().zip(EXECUTION).map(of).collect()

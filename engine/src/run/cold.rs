@@ -180,12 +180,13 @@ pub trait ColdVenue {
         table: &InstrumentTable,
     ) -> Result<Vec<FillRow>, ColdError>;
 
-    /// Sets the time after which the venue cancels for an engine that is gone, where that is a
-    /// setting of the account.
+    /// Before and after a session: makes the venue's dead-man switch ready and leaves it at rest.
+    /// A timer of the account is off until the session feeds it, because it cancels the orders of
+    /// others, too; a time that is a setting of the account is set.
     ///
     /// # Errors
     /// See [`ColdError`].
-    fn set_dead_man(&mut self) -> Result<(), ColdError> {
+    fn rest_dead_man(&mut self) -> Result<(), ColdError> {
         Ok(())
     }
 }

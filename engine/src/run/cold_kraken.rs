@@ -4,12 +4,12 @@
 use bot4_types::{InstrumentTable, Symbol};
 use bot4_venues::account::{FillRow, Rows, Told, venue_number};
 use bot4_venues::kraken::STREAM_PATH;
-use bot4_venues::kraken::orders::{self, DEAD_MAN_S, Encoder};
+use bot4_venues::kraken::orders::{self, Encoder};
 use bot4_venues::kraken::private::{PageKind, PrivateDecoder, pong_ms};
 use bot4_venues::market::DecodeError;
 use bot4_venues::secret::SecretKeys;
 
-use super::cold_rest::{Asked, ClockByChat, RestDialect};
+use super::cold_rest::{Asked, ClockByChat, OFF_S, RestDialect};
 
 /// The dialect.
 pub struct KrakenRest {
@@ -65,7 +65,7 @@ impl RestDialect for KrakenRest {
                 let name = listed.map_or(order.client.as_str(), |(_, name)| name.as_str());
                 self.encoder.cancel_by_rest(name, now_ms, out);
             }
-            Asked::DeadMan => self.encoder.dead_man_by_rest(DEAD_MAN_S, now_ms, out),
+            Asked::DeadMan => self.encoder.dead_man_by_rest(OFF_S, now_ms, out),
         }
     }
 

@@ -3,11 +3,11 @@
 use bot4_types::InstrumentTable;
 use bot4_venues::account::{Rows, Told};
 use bot4_venues::market::DecodeError;
-use bot4_venues::okx::orders::{self, DEAD_MAN_S, Encoder, FILLS_KEPT_MS};
+use bot4_venues::okx::orders::{self, Encoder, FILLS_KEPT_MS};
 use bot4_venues::okx::private::{PageKind, PrivateDecoder};
 use bot4_venues::secret::SecretKeys;
 
-use super::cold_rest::{Asked, RestDialect, Span};
+use super::cold_rest::{Asked, OFF_S, RestDialect, Span};
 
 /// Older fills are looked for in the archive, ms: well within what the list of the newest ones has.
 const ARCHIVED_MS: i64 = FILLS_KEPT_MS - 86_400_000;
@@ -46,7 +46,7 @@ impl RestDialect for OkxRest {
             Asked::Cancel(order) => {
                 self.encoder.cancel_by_rest(&order.symbol, order.venue_order, now_ms, out);
             }
-            Asked::DeadMan => self.encoder.dead_man(DEAD_MAN_S, now_ms, out),
+            Asked::DeadMan => self.encoder.dead_man(OFF_S, now_ms, out),
         }
     }
 

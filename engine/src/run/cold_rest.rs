@@ -37,7 +37,8 @@ pub enum Asked<'a> {
     Order(&'a Symbol, &'a ClientId, bool),
     /// One order is to be cancelled.
     Cancel(&'a OrderRow),
-    /// The dead-man switch is to be set.
+    /// The dead-man switch is to be made ready: off, where it is a timer that the session starts
+    /// with its first feed; set, where it is a setting of the account.
     DeadMan,
 }
 
@@ -66,6 +67,9 @@ impl Asked<'_> {
         }
     }
 }
+
+/// Seconds that turn a dead-man timer off.
+pub const OFF_S: u64 = 0;
 
 /// How a venue is asked for its time on a connection of its market host.
 pub struct ClockByChat {
@@ -271,7 +275,7 @@ impl ColdVenue for RestCold {
         Ok(all.into_values().collect())
     }
 
-    fn set_dead_man(&mut self) -> Result<(), ColdError> {
+    fn rest_dead_man(&mut self) -> Result<(), ColdError> {
         self.ask(Asked::DeadMan, "").map(|_| ())
     }
 }

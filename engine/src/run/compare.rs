@@ -83,6 +83,10 @@ fn compare_one(
         eprintln!("{at_venue} orders were open at the end and are cancelled now");
         left.cancel(&mut *cold, table)?;
     }
+    if site.config.dead_man && open == 0 {
+        // Nothing of ours is left to be cancelled: the timer would strike the orders of others.
+        cold.rest_dead_man()?;
+    }
     let asked_ms = cold.wall().unix_ms(c.clock.now());
     let start_ms = c.opening.venues[site.id.index()].start_ms;
     let mut positions_differ = 0;

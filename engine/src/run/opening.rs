@@ -6,6 +6,7 @@ use bot4_execution::foreign::Declared;
 use bot4_lanes::Clock;
 use bot4_types::instrument::Amount;
 use bot4_types::{AssetId, InstrumentTable, Nanos, Symbol, Wall};
+use bot4_venues::Venue;
 use bot4_venues::binance::instruments::ExchangeInfo;
 use bot4_venues::limits::RateLimits;
 
@@ -81,12 +82,13 @@ impl Opening {
         if !config.venue.trades() {
             return Self::observed(clock, sites, config);
         }
-        let (mut sessions, mut lists) = (Vec::new(), Vec::new());
+        let (mut sessions, mut lists, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for site in sites {
             let (venue, access) = (site.venue(), &site.access);
             let mut cold = patiently(clock, || cold::open(clock, access, venue, config.seed))?;
             if site.config.dead_man {
-                cold.set_dead_man()?;
+                cold.rest_dead_man()?;
+                notes.extend(strikes_others(site, &config.account.declared));
             }
             lists.push(cold.instruments(&site.config.symbols)?);
             sessions.push(cold);
@@ -94,6 +96,7 @@ impl Opening {
         let (info, venues) = joined(sites, lists)?;
         worked::check(&config.strategies, &info.table)?;
         let mut opening = Self::empty(info, venues, config)?;
+        opening.notes = notes;
         for (site, mut cold) in sites.iter().zip(sessions) {
             let table = opening.info.table.seen_from(site.id);
             let whose = (&config.account.declared, claim, site.venue().name());
@@ -201,6 +204,18 @@ impl Claim {
             first.client.as_str()
         )))
     }
+}
+
+/// What declared programs should know of the dead-man switch of `site`.
+fn strikes_others(site: &Site, declared: &Declared) -> Option<String> {
+    let account_wide = matches!(site.venue(), Venue::Kraken | Venue::Okx | Venue::Bybit);
+    (declared.is_any() && account_wide).then(|| {
+        format!(
+            "the dead-man switch of {} knows the account only: when this engine is gone without an \
+             orderly end, the orders of declared programs are cancelled there, too",
+            site.venue().name()
+        )
+    })
 }
 
 /// Cancels what an earlier run left open, until nothing is: a cancel that was accepted may not be

@@ -14,6 +14,7 @@ mod venue_log;
 mod best_venue;
 mod books;
 mod commands;
+mod dead_man;
 mod disk;
 mod drift;
 mod flatten;

@@ -2,7 +2,7 @@
 //! explains is money that came or went.
 
 use bot4_types::instrument::Amount;
-use bot4_types::{AssetId, Instrument, VenueId};
+use bot4_types::{AssetId, Instrument, InstrumentId, VenueId};
 
 use super::Ledger;
 
@@ -14,10 +14,11 @@ impl Ledger {
         }
     }
 
-    /// Every order's fate is known and no fill is known to be missing.
+    /// The fate of every order at `venue` is known and no fill there is known to be missing.
     #[must_use]
-    pub const fn is_certain(&self) -> bool {
-        self.unknown_orders() == 0 && self.settling_orders() == 0
+    pub fn is_certain_at(&self, venue: VenueId) -> bool {
+        let there = |i: InstrumentId| self.table.get(i).is_some_and(|i| i.venue == venue);
+        self.is_settled_at(venue) && !self.orders.settling().any(|slot| there(slot.instrument))
     }
 
     /// The venue has accounted for every order there: none is of unknown fate. Looks at every

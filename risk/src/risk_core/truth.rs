@@ -148,7 +148,8 @@ impl RiskCore {
     /// Compares what the venue stated with the ledger.
     pub(super) fn compare(&mut self, stated: &Statement) {
         self.note_balance(stated.asset);
-        let sure = self.ledger.is_certain();
+        let venue = self.ledger.table().venue_of(stated.asset);
+        let sure = venue.is_none_or(|venue| self.ledger.is_certain_at(venue));
         match self.truth.comparison.judge(stated, sure, self.now) {
             Verdict::Settled(came) => self.follow(stated.asset, came),
             Verdict::Unexplained => self.stop_for(stated.asset),

@@ -6,6 +6,7 @@ use bot4_wire::ConnError;
 
 use super::{DRAINED, ExecutionAgent, ORDER_RECORDS, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY};
 use crate::desk_input::DeskInput;
+use crate::link::SessionState;
 use crate::requests::Purpose;
 
 /// Between two looks at the clock's business.
@@ -32,8 +33,10 @@ impl ExecutionAgent {
         if self.link.is_ready() && self.gateway.is_silent(self.wall.unix_ms(now)) {
             self.lose(now, &ConnError::Silent);
         }
-        if self.link.is_ready() {
+        if matches!(self.link.state(), SessionState::Recovering | SessionState::Ready) {
             self.feed_dead_man(now, probe);
+        }
+        if self.link.is_ready() {
             self.ask_by_clock(now, probe);
             self.compare(now, probe);
             if self.wall.take_due(now) {

@@ -9,7 +9,9 @@ use bot4_types::{
 };
 use bot4_venues::place::Place;
 
-use super::{BATCH, CANCELS_SENT, ExecutionAgent, NOT_SENT, ORDER_RECORDS, ORDERS_SENT};
+use super::{
+    BATCH, CANCELS_PUT_OFF, CANCELS_SENT, ExecutionAgent, NOT_SENT, ORDER_RECORDS, ORDERS_SENT,
+};
 use crate::desk_input::DeskInput;
 use crate::gateway::{Act, Named};
 use crate::link::SessionState;
@@ -204,13 +206,17 @@ impl ExecutionAgent {
             return;
         }
         let Some(instrument) = self.table.get(instrument).copied() else { return };
-        if !self.budget.try_take_urgent(now_ms, self.gateway.cost_cancel()) {
+        let named = Named { instrument: &instrument, venue_order, client };
+        // One that does not go now is asked for again: by the router, or by the clock at the end.
+        let goes = now_ms >= self.cancels_after_ms
+            && self.budget.try_take_urgent(now_ms, self.gateway.cost_cancel())
+            && self.gateway.permits(&Act::Cancel(&named), now_ms);
+        if !goes {
+            self.counters.add(CANCELS_PUT_OFF, 1);
             return;
         }
         self.link.out.clear();
-        let named = Named { instrument: &instrument, venue_order, client };
         let request = self.link.requests.next_id();
-        self.gateway.permits(&Act::Cancel(&named), now_ms);
         self.gateway.cancel(request, &named, now_ms, &mut self.link.out);
         if self.link.out.is_empty() {
             return;
