@@ -25,6 +25,7 @@ use crate::desk_input::DeskInput;
 use crate::foreign::Declared;
 use crate::gateway::{Fact, Gateway};
 use crate::link::{LEGS_MAX, Link};
+use crate::pause::Pause;
 use crate::requester::Requester;
 use crate::venue_clock::VenueClock;
 
@@ -33,6 +34,7 @@ mod by_request;
 mod clock;
 mod compare;
 mod leaving;
+mod rate;
 mod told;
 mod under_way;
 
@@ -201,6 +203,8 @@ pub struct ExecutionAgent {
     pub(crate) told_ready: bool,
     /// No question over HTTPS before this venue time, Unix ms.
     pub(crate) rest_after_ms: i64,
+    /// The same and more, shared with all who ask the venue.
+    pub(crate) pause: Pause,
     clock_at: Nanos,
     cancel_all_at: Nanos,
     /// When the venue's dead-man switch was fed last.
@@ -268,6 +272,7 @@ impl ExecutionAgent {
             cancels_after_ms: i64::MIN,
             told_ready: false,
             rest_after_ms: i64::MIN,
+            pause: Pause::default(),
             clock_at: Nanos::ZERO,
             cancel_all_at: Nanos::ZERO,
             dead_man_at: None,
@@ -283,6 +288,13 @@ impl ExecutionAgent {
     #[must_use]
     pub fn with_events(mut self, connector: Box<dyn Connector>, endpoint: Endpoint) -> Self {
         self.link.add_events(connector, endpoint);
+        self
+    }
+
+    /// Where others ask the venue, too, with the same account or from the same address.
+    #[must_use]
+    pub fn with_pause(mut self, pause: Pause) -> Self {
+        self.pause = pause;
         self
     }
 

@@ -185,7 +185,7 @@ impl Gateway for BybitGateway {
     }
 
     fn decode_page(&mut self, page: &Page<'_>, facts: &mut Vec<Fact>) -> Result<(), NotUnderstood> {
-        let told = self.decoder.page(page.id, page.status, page.text);
+        let told = self.decoder.page(page.id, page.status, page.now_ms, page.text);
         let mut told = told.map_err(|_| NotUnderstood)?;
         let rows = &self.decoder.rows;
         self.pages.turn(page, rows, &mut told);
@@ -231,7 +231,8 @@ mod tests {
         let empty =
             br#"{"retCode":0,"retMsg":"OK","result":{"category":"spot","list":[]},"time":5}"#;
         let told = |gateway: &mut BybitGateway, id| {
-            let page = Page { id, purpose: Purpose::Status(order), status: 200, text: empty };
+            let purpose = Purpose::Status(order);
+            let page = Page { id, purpose, status: 200, now_ms: 5, text: empty };
             let mut facts = Vec::new();
             gateway.decode_page(&page, &mut facts).expect("read");
             facts
@@ -245,6 +246,17 @@ mod tests {
             let unknown = Fact::Failed { id: round + 1, failure: Failure::NotFound };
             assert_eq!(told(&mut gateway, round + 1), [unknown]);
         }
+    }
+
+    #[test]
+    fn an_address_that_asked_too_much_is_left_out_for_ten_minutes() {
+        let (mut gateway, _) = gateway();
+        let now_ms = 1_700_000_000_000;
+        let page = Page { id: 3, purpose: Purpose::Balances, status: 403, now_ms, text: b"" };
+        let mut facts = Vec::new();
+        gateway.decode_page(&page, &mut facts).expect("read");
+        let failure = Failure::Limited { until_ms: now_ms + 600_000, orders_only: false };
+        assert_eq!(facts, [Fact::Failed { id: 3, failure }]);
     }
 
     #[test]

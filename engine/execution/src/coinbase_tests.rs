@@ -47,7 +47,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> (String, String) {
 }
 
 fn told(gateway: &mut CoinbaseGateway, purpose: Purpose, status: u16, text: &str) -> Vec<Fact> {
-    let page = Page { id: 9, purpose, status, text: text.as_bytes() };
+    let page = Page { id: 9, purpose, status, now_ms: 0, text: text.as_bytes() };
     let mut facts = Vec::new();
     gateway.decode_page(&page, &mut facts).expect("read");
     facts

@@ -33,6 +33,8 @@ pub struct Page<'a> {
     pub purpose: Purpose,
     /// HTTP status; zero where there was no answer.
     pub status: u16,
+    /// The venue's time when it came, Unix ms.
+    pub now_ms: i64,
     /// The body.
     pub text: &'a [u8],
 }

@@ -17,7 +17,7 @@
 //!   [`replay`], the same inputs make the same reports.
 //! * [`link`] holds the connections and their session; [`requests`] what is unanswered; a
 //!   [`courier`] carries what a venue answers over HTTPS only, a [`requester`] sends what a venue
-//!   takes that way, orders included.
+//!   takes that way, orders included; [`pause`] is the venue's wish for fewer of them.
 //! * [`agent`] ties them into a turn: reports that wait for room leave first, then the venue is
 //!   heard, then approved orders are sent as far as the journal has their records.
 //!
@@ -44,6 +44,7 @@ mod open_list;
 pub mod order;
 mod pace;
 mod pages;
+pub mod pause;
 pub mod replay;
 pub mod requester;
 pub mod requests;

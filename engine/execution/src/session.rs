@@ -21,6 +21,7 @@ const REST_AT_ONCE: usize = 8;
 impl ExecutionAgent {
     /// Drives the connection and takes in what the venue says.
     pub(crate) fn hear(&mut self, now: Nanos, probe: &Probe) -> Result<usize, Fault> {
+        self.heed(now);
         // Connecting costs weight, too: while the venue forbids requests the link stays down.
         let down = self.link.state() == SessionState::Down;
         if !(down && self.budget.is_blocked(self.wall.unix_ms(now))) {
@@ -70,7 +71,8 @@ impl ExecutionAgent {
                 // An answer to a session that is gone tells nothing any more.
                 let Some(purpose) = self.link.requests.purpose(answer.id) else { return Ok(true) };
                 let (id, status, text) = (answer.id, answer.status, answer.body.as_slice());
-                let page = Page { id, purpose, status, text };
+                let now_ms = self.wall.unix_ms(now);
+                let page = Page { id, purpose, status, now_ms, text };
                 let understood = self.gateway.decode_page(&page, &mut self.facts);
                 self.note_granted(&answer, now);
                 (understood, now)

@@ -3,8 +3,9 @@
 
 mod rig;
 
+use bot4_execution::pause::Reach;
 use bot4_lanes::Phase;
-use bot4_types::{DoneReason, ExecMsg, LogKind, OrderState, ReportKind};
+use bot4_types::{DoneReason, ExecMsg, LogKind, Nanos, OrderState, ReportKind};
 use rig::{ONE, Rig, START_MS, canceled, state, trade, trade_event, view};
 
 #[test]
@@ -204,6 +205,36 @@ fn recovery_waits_out_a_rate_limit() {
     assert!(rig.venue.asked.len() > asked);
     assert_eq!(rig.story(1).last().map(String::as_str), Some("found live 0"));
     assert_eq!(rig.venue.accepted, 2, "the connection was kept");
+}
+
+/// Who else asks the venue hears of the limit, and what it was told holds here.
+#[test]
+fn what_the_venue_says_of_the_rate_is_shared() {
+    let mut rig = Rig::ready(8);
+    rig.approve(1, 1);
+    let ask = rig.placed(1);
+    let until = rig.now + Nanos::from_millis(1_500);
+    let until_ms = START_MS + until.millis() as i64;
+    rig.venue.refuse(ask.id, 429, -1003, "Too much request weight used.", until_ms);
+    rig.until("refused", |rig| rig.reports(1).last().is_some_and(|r| r.state.is_terminal()));
+    let told = rig.pause.until(Reach::All);
+    assert!(told <= until && until.since(told) <= Nanos::from_millis(2), "{told:?} {until:?}");
+    rig.until("over", |rig| rig.now > until + Nanos::from_millis(20));
+    rig.until("ready", Rig::is_ready);
+    let ban = rig.now + Nanos::from_secs(2);
+    rig.pause.note(Reach::All, ban);
+    rig.run_ms(20);
+    let told = rig.heard.iter().rev().find(|m| matches!(m, ExecMsg::Session { .. }));
+    assert!(matches!(told, Some(ExecMsg::Session { ready: false, .. })), "risk is told");
+    let asked = rig.venue.asked.len();
+    rig.approve(2, 1);
+    rig.until("not sent", |rig| rig.reports(2).last().is_some_and(|r| r.state.is_terminal()));
+    rig.venue.cut();
+    while rig.now < ban {
+        rig.run_ms(1);
+        assert_eq!(rig.venue.asked.len(), asked, "nothing is asked in a ban");
+    }
+    rig.until("ready", Rig::is_ready);
 }
 
 /// Too many orders is no reason not to cancel. A pause that the venue asks for is told as a session

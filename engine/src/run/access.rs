@@ -57,6 +57,9 @@ pub struct Access {
     pub net: Net,
     /// The breakers in front of what is asked outside the lanes.
     pub guards: Guards,
+    /// Who asks by it asks again soon in any case: where the venue wants fewer requests, it is
+    /// told so at once instead of waiting.
+    pub hurried: bool,
 }
 
 impl Access {
@@ -79,6 +82,7 @@ impl Access {
             keys: remote.keys.as_ref().map(read).transpose()?,
             net: Net::tcp(remote.ca.clone().map_or(TlsRoots::Public, TlsRoots::File))?,
             guards: Guards::default(),
+            hurried: false,
         })
     }
 
@@ -86,8 +90,14 @@ impl Access {
     #[must_use]
     pub fn without_keys(&self) -> Self {
         let (market, api, rest) = (self.market.clone(), self.api.clone(), self.rest.clone());
-        let (net, guards) = (self.net.clone(), self.guards.clone());
-        Self { market, api, rest, keys: None, net, guards }
+        let (net, guards, hurried) = (self.net.clone(), self.guards.clone(), self.hurried);
+        Self { market, api, rest, keys: None, net, guards, hurried }
+    }
+
+    /// The same for a helper that asks now and then beside the lanes.
+    #[must_use]
+    pub fn in_a_run(&self) -> Self {
+        Self { hurried: true, ..self.clone() }
     }
 
     /// The WebSocket API's URL.

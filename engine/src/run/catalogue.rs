@@ -1,9 +1,11 @@
 //! The venue's list of instruments, asked for in the venue's way: by its WebSocket API, over
 //! REST, or by a channel of the market host. No key is needed for any of them.
 
+use bot4_execution::pause::Reach;
 use bot4_lanes::Clock;
-use bot4_types::{InstrumentTable, PauseReason};
+use bot4_types::{InstrumentTable, Nanos, PauseReason};
 use bot4_venues::binance::orders;
+use bot4_venues::bybit::errors::ADDRESS_PAUSE_MS;
 use bot4_venues::catalogue::{Catalogue, CatalogueError, CatalogueRequest};
 use bot4_venues::registry::Venue;
 use bot4_wire::Endpoint;
@@ -12,6 +14,7 @@ use super::access::Access;
 use super::chat::Chat;
 use super::cold::ColdError;
 use super::guard;
+use super::patience::{Patience, at_the_door, limited};
 use super::rest::RestClient;
 
 /// Asks `venue` for the instruments called `symbols`.
@@ -27,9 +30,14 @@ pub fn read(
 ) -> Result<Catalogue, ColdError> {
     let wanted: Vec<&str> = symbols.iter().map(String::as_str).collect();
     let request = venue.catalogue_request(&wanted).map_err(ColdError::NotInBuild)?;
+    let patience = |reach| Patience::new(clock, &access.guards, reach, access.hurried);
     match request {
-        CatalogueRequest::Api => by_api(clock, access, venue, &wanted, seed),
-        CatalogueRequest::Rest(paths) => by_rest(access, venue, &paths, &wanted),
+        CatalogueRequest::Api => {
+            patience(Reach::All).ask(|| by_api(clock, access, venue, &wanted, seed))
+        }
+        CatalogueRequest::Rest(paths) => {
+            patience(Reach::Rest).ask(|| by_rest(access, venue, &paths, &wanted))
+        }
         CatalogueRequest::Channel { path, message } => {
             // The host's own path is that of the streams.
             let host = Endpoint::parse(&access.market).map_err(ColdError::Endpoint)?;
@@ -123,8 +131,11 @@ fn by_api(
     let answer = access.guards.ask(guard::API, || {
         let mut chat = Chat::open(clock, access, access.api()?, seed)?;
         chat.send(&request)?;
-        chat.answer("exchangeInfo", |text| is_answer(text, ID).then(|| text.to_vec()))
-    })?;
+        let wanted = |text: &[u8]| is_answer(text, ID).then(|| text.to_vec());
+        let text = chat.answer("exchangeInfo", wanted)?;
+        limited("exchangeInfo", &text, clock.wall().unix_ms(clock.now())).map_or(Ok(text), Err)
+    });
+    let answer = answer.map_err(at_the_door)?;
     venue.catalogue(&[answer], wanted).map_err(ColdError::Instruments)
 }
 
@@ -142,7 +153,8 @@ fn by_rest(
     wanted: &[&str],
 ) -> Result<Catalogue, ColdError> {
     let client = RestClient::of(access)?;
-    let answers = paths.iter().map(|path| client.get(path)).collect::<Result<Vec<_>, _>>()?;
+    let ban = (venue == Venue::Bybit).then_some(Nanos::from_millis(ADDRESS_PAUSE_MS));
+    let answers = paths.iter().map(|path| client.get(path, ban)).collect::<Result<Vec<_>, _>>()?;
     venue.catalogue(&answers, wanted).map_err(ColdError::Instruments)
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use bot4_lanes::Clock;
 use bot4_risk::breaker::Refusal;
-use bot4_types::{ClientId, InstrumentTable, Symbol, Wall};
+use bot4_types::{ClientId, InstrumentTable, Nanos, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow};
 use bot4_venues::binance::instruments::InfoError;
 use bot4_venues::binance::private::ApiError;
@@ -23,6 +23,17 @@ use super::cold_coinbase::CoinbaseRest;
 use super::cold_kraken::KrakenRest;
 use super::cold_okx::OkxRest;
 use super::cold_rest::{RestCold, RestDialect};
+
+/// A refusal because there were too many requests.
+#[derive(Clone, Debug)]
+pub struct Limited {
+    /// Of what.
+    pub what: String,
+    /// How long the venue wants none, where it says so.
+    pub wait: Option<Nanos>,
+    /// Its words.
+    pub text: String,
+}
 
 /// Why the venue could not be asked.
 #[derive(Debug)]
@@ -43,6 +54,10 @@ pub enum ColdError {
     Refused(&'static str, ApiError),
     /// A refusal over REST: of what, with this code and text.
     Denied(&'static str, i64, String),
+    /// Too many requests, and more than the session could wait out.
+    Limited(Limited),
+    /// The venue wants no requests for so long: none was made.
+    Paused(Nanos),
     /// An answer that is not understood.
     Answer(&'static str),
     /// The instruments.
@@ -98,6 +113,18 @@ impl fmt::Display for ColdError {
                 f,
                 "error: the venue refused {what}: {text} (code {code})\nhelp: check api_key, \
                  private_key and the key's permissions at the venue"
+            ),
+            Self::Limited(e) => write!(
+                f,
+                "error: the venue refused {}, too many requests were made: {}\nhelp: wait some \
+                 minutes; other programs with this key or from this address count, too",
+                e.what, e.text
+            ),
+            Self::Paused(left) => write!(
+                f,
+                "error: the venue wants no requests for {} s more\nhelp: too many were made with \
+                 this key or from this address; wait so long",
+                left.0.div_ceil(1_000_000_000)
             ),
             Self::Answer(what) => {
                 write!(f, "error: the venue's answer to {what} is not understood")
@@ -179,6 +206,36 @@ pub trait ColdVenue {
         start_ms: i64,
         table: &InstrumentTable,
     ) -> Result<Vec<FillRow>, ColdError>;
+
+    /// The account's fills of all instruments of `table` that are the venue's, as
+    /// [`trades_since`](Self::trades_since) has them of one.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    fn all_trades_since(
+        &mut self,
+        start_ms: i64,
+        table: &InstrumentTable,
+    ) -> Result<Vec<FillRow>, ColdError> {
+        let mut all = Vec::new();
+        for i in table.own() {
+            all.extend(self.trades_since(&i.symbol, start_ms, table)?);
+        }
+        Ok(all)
+    }
+
+    /// The orders that ended last, about `wanted` of them, where the venue lists many at once:
+    /// those need no question each.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    fn ended_orders(
+        &mut self,
+        _wanted: usize,
+        _table: &InstrumentTable,
+    ) -> Result<Vec<OrderRow>, ColdError> {
+        Ok(Vec::new())
+    }
 
     /// Before and after a session: makes the venue's dead-man switch ready and leaves it at rest.
     /// A timer of the account is off until the session feeds it, because it cancels the orders of

@@ -1,5 +1,6 @@
 //! The cold session at Binance Spot: its WebSocket API.
 
+use bot4_execution::pause::Reach;
 use bot4_lanes::Clock;
 use bot4_types::{AssetId, ClientId, DoneReason, InstrumentTable, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow, RowState};
@@ -16,6 +17,7 @@ use super::catalogue::is_answer;
 use super::chat::Chat;
 use super::cold::{ColdError, ColdVenue, measured};
 use super::guard::{self, Guards};
+use super::patience::{Patience, at_the_door, limited};
 
 /// Trades in one answer; the venue allows this many.
 const TRADES_LIMIT: u16 = 1_000;
@@ -24,6 +26,7 @@ const TRADES_LIMIT: u16 = 1_000;
 pub struct BinanceCold {
     chat: Chat,
     guards: Guards,
+    patience: Patience,
     clock: Clock,
     wall: Wall,
     encoder: Encoder,
@@ -38,10 +41,11 @@ impl BinanceCold {
     /// See [`ColdError`].
     pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
         let encoder = Encoder::new(access.credentials()?, None);
+        let mut patience = Patience::new(clock, &access.guards, Reach::All, access.hurried);
+        let connect = || Chat::open(clock, access, access.api()?, seed).map_err(at_the_door);
         let mut session = Self {
-            chat: access
-                .guards
-                .ask(guard::API, || Chat::open(clock, access, access.api()?, seed))?,
+            chat: patience.ask(|| access.guards.ask(guard::API, connect))?,
+            patience,
             guards: access.guards.clone(),
             clock: clock.clone(),
             wall: clock.wall(),
@@ -76,21 +80,25 @@ impl BinanceCold {
         })
     }
 
-    /// Sends one request and waits for the message that carries its id.
+    /// Sends one request and waits for the message that carries its id; once more when the venue
+    /// wanted fewer requests.
     fn ask(
         &mut self,
         what: &'static str,
-        write: impl FnOnce(&mut Encoder, u64, i64, &mut Vec<u8>),
+        write: impl Fn(&mut Encoder, u64, i64, &mut Vec<u8>),
     ) -> Result<Vec<u8>, ColdError> {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.out.clear();
-        let now = self.clock.now();
-        write(&mut self.encoder, id, self.wall.unix_ms(now), &mut self.out);
-        let Self { chat, guards, out, .. } = self;
-        guards.ask(guard::API, || {
-            chat.send(out)?;
-            chat.answer(what, |text| is_answer(text, id).then(|| text.to_vec()))
+        let Self { chat, guards, patience, clock, wall, encoder, next_id, out } = self;
+        patience.ask(|| {
+            let (id, now_ms) = (*next_id, wall.unix_ms(clock.now()));
+            *next_id += 1;
+            out.clear();
+            write(encoder, id, now_ms, out);
+            guards.ask(guard::API, || {
+                chat.send(out)?;
+                let wanted = |text: &[u8]| is_answer(text, id).then(|| text.to_vec());
+                let text = chat.answer(what, wanted)?;
+                limited(what, &text, now_ms).map_or(Ok(text), Err)
+            })
         })
     }
 }

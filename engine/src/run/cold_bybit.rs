@@ -17,6 +17,8 @@ const FILLS_STEP_MS: i64 = FILLS_SPAN_MS - 86_400_000;
 pub struct BybitRest {
     encoder: Encoder,
     decoder: PrivateDecoder,
+    /// When the last request was written, the venue's Unix ms.
+    asked_ms: i64,
 }
 
 impl BybitRest {
@@ -24,17 +26,20 @@ impl BybitRest {
     #[must_use]
     pub fn new(keys: SecretKeys) -> Self {
         let decoder = PrivateDecoder::new(&InstrumentTable::new());
-        Self { encoder: Encoder::new(keys), decoder }
+        Self { encoder: Encoder::new(keys), decoder, asked_ms: 0 }
     }
 }
 
 impl RestDialect for BybitRest {
     fn write(&mut self, asked: Asked<'_>, cursor: &str, now_ms: i64, out: &mut Vec<u8>) {
+        self.asked_ms = now_ms;
         match asked {
             Asked::Time => orders::server_time(out),
             Asked::Balances => self.encoder.balances(now_ms, out),
             Asked::OpenOrders => self.encoder.open_orders(cursor, now_ms, out),
-            Asked::Fills(symbol, Span { from_ms, to_ms }) => {
+            // The venue lists fills by instrument, and no pages of ended orders are asked for.
+            Asked::Fills(None, _) | Asked::Ended(_) => {}
+            Asked::Fills(Some(symbol), Span { from_ms, to_ms }) => {
                 let of = match to_ms {
                     Some(to_ms) => FillsOf::Within(symbol, from_ms, to_ms),
                     None => FillsOf::Since(symbol, from_ms),
@@ -57,7 +62,7 @@ impl RestDialect for BybitRest {
     }
 
     fn read(&mut self, _: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError> {
-        self.decoder.page(0, status, body)
+        self.decoder.page(0, status, self.asked_ms, body)
     }
 
     fn rows(&self) -> &Rows {

@@ -30,7 +30,9 @@ impl RestDialect for CoinbaseRest {
             Asked::Time => server_time(out),
             Asked::Balances => self.encoder.balances(cursor, now_ms, out),
             Asked::OpenOrders => self.encoder.orders(OrdersOf::Open, cursor, now_ms, out),
-            Asked::Fills(symbol, span) => {
+            // The venue lists fills by instrument, and no pages of ended orders are asked for.
+            Asked::Fills(None, _) | Asked::Ended(_) => {}
+            Asked::Fills(Some(symbol), span) => {
                 self.encoder.fills(FillsOf::Since(symbol, span.from_ms), cursor, now_ms, out);
             }
             // By its client id no order can be asked for: it is among the latest.
@@ -55,7 +57,7 @@ impl RestDialect for CoinbaseRest {
         let kind = match asked {
             Asked::Time | Asked::DeadMan => PageKind::Time,
             Asked::Balances => PageKind::Accounts,
-            Asked::OpenOrders | Asked::Order(..) => PageKind::Orders,
+            Asked::OpenOrders | Asked::Ended(_) | Asked::Order(..) => PageKind::Orders,
             Asked::Fills(..) => PageKind::Fills,
             Asked::Cancel(_) => PageKind::Canceled,
         };

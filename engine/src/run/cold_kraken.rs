@@ -34,11 +34,12 @@ impl KrakenRest {
 
     /// The venue lists the fills of all instruments together, from a whole second on, and one of a
     /// page once more in the next.
-    fn keep(&mut self, symbol: &Symbol, start_ms: i64) {
-        let wanted = self.table.find(symbol.as_bytes()).map(|i| i.id);
+    fn keep(&mut self, symbol: Option<&Symbol>, start_ms: i64) {
+        let wanted = symbol.map(|s| self.table.find(s.as_bytes()).map(|i| i.id));
         let again = self.begins_with;
         let keeps = |fill: &FillRow| {
-            Some(fill.instrument) == wanted && fill.trade_id != again && fill.time_ms >= start_ms
+            let one = wanted.is_none_or(|wanted| wanted == Some(fill.instrument));
+            one && fill.trade_id != again && fill.time_ms >= start_ms
         };
         self.decoder.rows.fills.retain(keeps);
     }
@@ -58,6 +59,7 @@ impl RestDialect for KrakenRest {
             Asked::Order(_, client, false) => {
                 self.encoder.open_orders(Some(&client.0), now_ms, out);
             }
+            Asked::Ended(behind) => self.encoder.closed_orders(behind, now_ms, out),
             Asked::Order(_, client, true) => self.encoder.closed_order(&client.0, now_ms, out),
             Asked::Cancel(order) => {
                 let listed = self.order_names.iter().find(|(n, _)| *n == order.venue_order);
@@ -75,6 +77,14 @@ impl RestDialect for KrakenRest {
         Some(ClockByChat { path: STREAM_PATH, ping, read: pong_ms })
     }
 
+    fn ended_page(&self) -> usize {
+        orders::PAGE
+    }
+
+    fn lists_all_fills(&self) -> bool {
+        true
+    }
+
     fn read_by(&mut self, table: &InstrumentTable) {
         self.decoder = PrivateDecoder::new(table);
         self.table = table.clone();
@@ -82,7 +92,7 @@ impl RestDialect for KrakenRest {
 
     fn read(&mut self, asked: Asked<'_>, status: u16, body: &[u8]) -> Result<Told, DecodeError> {
         let kind = match asked {
-            Asked::OpenOrders | Asked::Order(..) => PageKind::Orders,
+            Asked::OpenOrders | Asked::Ended(_) | Asked::Order(..) => PageKind::Orders,
             Asked::Fills(..) => PageKind::Fills,
             Asked::Balances => PageKind::Balances,
             _ => PageKind::Other,

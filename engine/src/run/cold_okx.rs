@@ -34,10 +34,12 @@ impl RestDialect for OkxRest {
             Asked::Time => orders::server_time(out),
             Asked::Balances => self.encoder.balances(now_ms, out),
             Asked::OpenOrders => self.encoder.open_orders(cursor, now_ms, out),
-            Asked::Fills(symbol, Span { from_ms, to_ms: Some(to_ms) }) => {
+            // The venue lists fills by instrument, and no pages of ended orders are asked for.
+            Asked::Fills(None, _) | Asked::Ended(_) => {}
+            Asked::Fills(Some(symbol), Span { from_ms, to_ms: Some(to_ms) }) => {
                 self.encoder.fills_archived(symbol, (from_ms, to_ms), cursor, now_ms, out);
             }
-            Asked::Fills(symbol, Span { from_ms, to_ms: None }) => {
+            Asked::Fills(Some(symbol), Span { from_ms, to_ms: None }) => {
                 self.encoder.fills_since(symbol, from_ms, cursor, now_ms, out);
             }
             Asked::Order(symbol, client, _) => {

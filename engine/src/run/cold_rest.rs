@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use bot4_execution::pause::Reach;
 use bot4_lanes::Clock;
-use bot4_types::{ClientId, InstrumentTable, Symbol, Wall};
+use bot4_types::{ClientId, InstrumentTable, Nanos, Symbol, Wall};
 use bot4_venues::account::{BalanceRow, FillRow, OrderRow, Refusal, Rows, Told};
 use bot4_venues::catalogue::Catalogue;
 use bot4_venues::market::DecodeError;
@@ -14,9 +15,10 @@ use bot4_wire::Endpoint;
 use super::access::Access;
 use super::catalogue;
 use super::chat::Chat;
-use super::cold::{ColdError, ColdVenue, measured};
+use super::cold::{ColdError, ColdVenue, Limited, measured};
 use super::guard;
-use super::rest::RestClient;
+use super::patience::Patience;
+use super::rest::{Carried, RestClient};
 
 /// Pages of one question at most: a bound on a venue that never says "last page".
 const PAGES_MAX: usize = 10_000;
@@ -30,8 +32,10 @@ pub enum Asked<'a> {
     Balances,
     /// The open orders of all instruments.
     OpenOrders,
-    /// The fills of an instrument in a time.
-    Fills(&'a Symbol, Span),
+    /// The fills of an instrument, or of all where the venue lists them together, in a time.
+    Fills(Option<&'a Symbol>, Span),
+    /// A page of the orders that ended last, behind so many.
+    Ended(usize),
     /// The order of an instrument with a client id: among the open ones, or (true) those that
     /// ended, where the venue keeps them apart.
     Order(&'a Symbol, &'a ClientId, bool),
@@ -59,6 +63,7 @@ impl Asked<'_> {
             Self::Balances => "the balances",
             Self::OpenOrders => "the open orders",
             Self::Fills(..) => "the fills",
+            Self::Ended(_) => "the orders that ended",
             Self::Order(..) => "an order",
             Self::Cancel(_) => "a cancel",
             Self::DeadMan => {
@@ -89,6 +94,14 @@ pub trait RestDialect {
     fn clock(&self) -> Option<ClockByChat> {
         None
     }
+    /// Orders that ended on a page of them; zero where they are asked for one by one.
+    fn ended_page(&self) -> usize {
+        0
+    }
+    /// Fills of all instruments come together.
+    fn lists_all_fills(&self) -> bool {
+        false
+    }
     /// The instruments and assets that answers are read by from now on.
     fn read_by(&mut self, table: &InstrumentTable);
     /// Reads the answer; its rows lie in [`rows`](Self::rows).
@@ -107,12 +120,49 @@ pub trait RestDialect {
     fn refusal_text(&self, body: &[u8]) -> (i64, String);
 }
 
+/// What the answer to `asked` says, which was sent at the venue's time `now_ms`.
+fn heard(
+    dialect: &mut dyn RestDialect,
+    asked: Asked<'_>,
+    carried: &Carried,
+    now_ms: i64,
+) -> Result<Told, ColdError> {
+    let (what, status) = (asked.name(), carried.status);
+    let told = dialect.read(asked, status, &carried.body);
+    let told = told.map_err(|_| ColdError::Answer(what))?;
+    match told.answer {
+        Some((_, None)) => Ok(told),
+        // Not open any more: that is what was wanted. Never there: that is an answer.
+        Some((_, Some(Refusal::NotFound)))
+            if matches!(asked, Asked::Cancel(_) | Asked::Order(..)) =>
+        {
+            Ok(told)
+        }
+        Some((_, Some(Refusal::OutcomeUnknown))) if status >= 500 => Err(ColdError::Unanswered(
+            what.to_owned(),
+            format!("the venue answered with status {status}"),
+        )),
+        Some((_, Some(Refusal::Limited { until_ms, .. }))) => {
+            let by_head = carried.wait_s.map(|s| Nanos::from_secs(s.into()));
+            let until = || u64::try_from(until_ms - now_ms).ok().map(Nanos::from_millis);
+            let wait = by_head.or_else(until);
+            let (what, (_, text)) = (what.to_owned(), dialect.refusal_text(&carried.body));
+            Err(ColdError::Limited(Limited { what, wait, text: format!("{text} ({status})") }))
+        }
+        _ => {
+            let (code, text) = dialect.refusal_text(&carried.body);
+            Err(ColdError::Denied(what, code, text))
+        }
+    }
+}
+
 /// Signed requests.
 pub struct RestCold {
     venue: Venue,
     dialect: Box<dyn RestDialect>,
     access: Access,
     rest: RestClient,
+    patience: Patience,
     clock: Clock,
     wall: Wall,
     out: Vec<u8>,
@@ -130,11 +180,12 @@ impl RestCold {
         dialect: Box<dyn RestDialect>,
     ) -> Result<Self, ColdError> {
         let (rest, access) = (RestClient::of(access)?, access.without_keys());
-        let (wall, out) = (clock.wall(), Vec::new());
-        let mut cold = Self { venue, dialect, access, rest, clock: clock.clone(), wall, out };
+        let patience = Patience::new(clock, &access.guards, Reach::Rest, access.hurried);
+        let (wall, out, clock) = (clock.wall(), Vec::new(), clock.clone());
+        let mut cold = Self { venue, dialect, access, rest, patience, clock, wall, out };
         cold.wall = match cold.dialect.clock() {
             Some(by_chat) => cold.by_chat(&by_chat)?,
-            None => measured(clock, || {
+            None => measured(&cold.clock.clone(), || {
                 let told = cold.ask(Asked::Time, "")?;
                 told.server_ms.ok_or(ColdError::Answer(Asked::Time.name()))
             })?,
@@ -154,33 +205,19 @@ impl RestCold {
         })
     }
 
+    /// Asks, and asks again when the venue wanted fewer requests.
     fn ask(&mut self, asked: Asked<'_>, cursor: &str) -> Result<Told, ColdError> {
-        let what = asked.name();
-        self.out.clear();
-        let now_ms = self.wall.unix_ms(self.clock.now());
-        self.dialect.write(asked, cursor, now_ms, &mut self.out);
-        let (status, body) = self.rest.ask(&self.out)?;
-        let told = self.dialect.read(asked, status, &body);
-        let told = told.map_err(|_| ColdError::Answer(what))?;
-        match told.answer {
-            Some((_, None)) => Ok(told),
-            // Not open any more: that is what was wanted. Never there: that is an answer.
-            Some((_, Some(Refusal::NotFound)))
-                if matches!(asked, Asked::Cancel(_) | Asked::Order(..)) =>
-            {
-                Ok(told)
-            }
-            Some((_, Some(Refusal::OutcomeUnknown))) if status >= 500 => {
-                Err(ColdError::Unanswered(
-                    what.to_owned(),
-                    format!("the venue answered with status {status}"),
-                ))
-            }
-            _ => {
-                let (code, text) = self.dialect.refusal_text(&body);
-                Err(ColdError::Denied(what, code, text))
-            }
-        }
+        let Self { dialect, access, rest, patience, clock, wall, out, .. } = self;
+        patience.ask(|| {
+            // Signed anew each time: a nonce grows, a time passes.
+            let now_ms = wall.unix_ms(clock.now());
+            out.clear();
+            dialect.write(asked, cursor, now_ms, out);
+            access.guards.ask(guard::REST, || {
+                let carried = rest.carry(out)?;
+                heard(&mut **dialect, asked, &carried, now_ms)
+            })
+        })
     }
 
     /// Asks page by page; `take` gets each page's rows.
@@ -201,6 +238,22 @@ impl RestCold {
             self.dialect.rows().cursor.clone_into(&mut cursor);
         }
         Err(ColdError::Answer(asked.name()))
+    }
+
+    fn fills(
+        &mut self,
+        symbol: Option<&Symbol>,
+        start_ms: i64,
+        table: &InstrumentTable,
+    ) -> Result<Vec<FillRow>, ColdError> {
+        let mut all: BTreeMap<(u16, u64, u64), FillRow> = BTreeMap::new();
+        let now_ms = self.wall.unix_ms(self.clock.now());
+        for span in self.dialect.fill_spans(start_ms, now_ms) {
+            let asked = Asked::Fills(symbol, span);
+            let keyed = |f: &FillRow| ((f.instrument.0, f.trade_id, f.venue_order), *f);
+            self.pages(asked, table, |rows| all.extend(rows.fills.iter().map(keyed)))?;
+        }
+        Ok(all.into_values().collect())
     }
 }
 
@@ -265,14 +318,49 @@ impl ColdVenue for RestCold {
         start_ms: i64,
         table: &InstrumentTable,
     ) -> Result<Vec<FillRow>, ColdError> {
-        let mut all: BTreeMap<(u64, u64), FillRow> = BTreeMap::new();
-        let now_ms = self.wall.unix_ms(self.clock.now());
-        for span in self.dialect.fill_spans(start_ms, now_ms) {
-            let asked = Asked::Fills(symbol, span);
-            let keyed = |fill: &FillRow| ((fill.trade_id, fill.venue_order), *fill);
-            self.pages(asked, table, |rows| all.extend(rows.fills.iter().map(keyed)))?;
+        self.fills(Some(symbol), start_ms, table)
+    }
+
+    fn all_trades_since(
+        &mut self,
+        start_ms: i64,
+        table: &InstrumentTable,
+    ) -> Result<Vec<FillRow>, ColdError> {
+        if self.dialect.lists_all_fills() {
+            return self.fills(None, start_ms, table);
         }
-        Ok(all.into_values().collect())
+        let mut all = Vec::new();
+        for i in table.own() {
+            all.extend(self.fills(Some(&i.symbol), start_ms, table)?);
+        }
+        Ok(all)
+    }
+
+    fn ended_orders(
+        &mut self,
+        wanted: usize,
+        table: &InstrumentTable,
+    ) -> Result<Vec<OrderRow>, ColdError> {
+        let (page, mut all) = (self.dialect.ended_page(), Vec::new());
+        if page == 0 || wanted == 0 {
+            return Ok(all);
+        }
+        self.dialect.read_by(table);
+        // What was sought ended among others.
+        while all.len() < wanted + page {
+            match self.ask(Asked::Ended(all.len()), "") {
+                Ok(_) => {}
+                // Orders that are not understood are not ours; ours are asked for one by one.
+                Err(ColdError::Answer(_)) => break,
+                Err(e) => return Err(e),
+            }
+            let rows = &self.dialect.rows().orders;
+            all.extend_from_slice(rows);
+            if rows.len() < page {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     fn rest_dead_man(&mut self) -> Result<(), ColdError> {

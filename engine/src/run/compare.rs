@@ -91,9 +91,13 @@ fn compare_one(
     let start_ms = c.opening.venues[site.id.index()].start_ms;
     let mut positions_differ = 0;
     // Where others may trade, the venue's trades do not tell what is ours.
+    let trades = match declared.is_any() {
+        true => Vec::new(),
+        false => cold.all_trades_since(start_ms, table)?,
+    };
     for instrument in table.own().filter(|_| !declared.is_any()) {
-        let trades = cold.trades_since(&instrument.symbol, start_ms, table)?;
-        let net: i64 = trades.iter().map(|t| t.side.sign() * t.qty).sum();
+        let own = trades.iter().filter(|t| t.instrument == instrument.id);
+        let net: i64 = own.map(|t| t.side.sign() * t.qty).sum();
         let past = &c.opening.past;
         let held = past.held.iter().filter(|h| h.instrument == instrument.id).map(|h| h.qty.0);
         let late = past.recovered.late.iter().filter(|f| f.instrument == instrument.id);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bot4_execution::pause::Pause;
 use bot4_lanes::{Clock, Counters, Metrics};
 use bot4_risk::breaker::{BreakerConfig, Change, Events, Registry, Spec};
 use bot4_venues::binance::private::ErrorKind;
@@ -33,6 +34,8 @@ pub struct Guards {
     /// Nothing is held back any more. Relaxed: it is set before the last requests are made, by
     /// the thread that makes them.
     disarmed: Arc<AtomicBool>,
+    /// What the venue said of the rate, shared with the lanes.
+    pause: Pause,
 }
 
 impl Default for Guards {
@@ -52,7 +55,7 @@ impl Guards {
         let specs = [REST, API, MARKET].map(|name| Spec { name, config });
         let registry = Registry::new(&specs, &Clock::monotonic(), seed, Events::bounded(EVENTS));
         let registry = registry.expect("a configuration that was checked");
-        Self { registry: Arc::new(registry), disarmed: Arc::default() }
+        Self { registry: Arc::new(registry), disarmed: Arc::default(), pause: Pause::default() }
     }
 
     /// Asks `endpoint` by `ask`, unless it is left alone for now.
@@ -65,7 +68,7 @@ impl Guards {
         ask: impl FnOnce() -> Result<T, ColdError>,
     ) -> Result<T, ColdError> {
         let breaker = self.registry.named(endpoint);
-        let Some(breaker) = breaker.filter(|_| !self.disarmed.load(Ordering::Relaxed)) else {
+        let Some(breaker) = breaker.filter(|_| !self.is_disarmed()) else {
             return ask();
         };
         let permit = breaker.acquire().map_err(|why| ColdError::LeftAlone(endpoint, why))?;
@@ -81,6 +84,18 @@ impl Guards {
     /// Holds nothing back from now on: the run ends, and what is open must be withdrawn.
     pub fn disarm(&self) {
         self.disarmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing is held back any more.
+    #[must_use]
+    pub fn is_disarmed(&self) -> bool {
+        self.disarmed.load(Ordering::Relaxed)
+    }
+
+    /// Until when the venue wants fewer requests.
+    #[must_use]
+    pub const fn pause(&self) -> &Pause {
+        &self.pause
     }
 
     /// The breakers.
@@ -133,6 +148,7 @@ const fn blame<T>(result: &Result<T, ColdError>) -> Blame {
             ColdError::Connection(..)
             | ColdError::Timeout(_)
             | ColdError::Rest(..)
+            | ColdError::Limited(_)
             | ColdError::Unanswered(..),
         ) => Blame::Venue,
         Err(ColdError::Refused(_, error)) => match error.kind {

@@ -42,6 +42,7 @@ pub mod memory;
 pub mod observe;
 pub mod opening;
 pub mod outcome;
+pub mod patience;
 pub mod plan;
 pub mod plant;
 pub mod reached;
@@ -524,7 +525,7 @@ fn refresh_of(
     metrics: &Metrics,
 ) -> std::io::Result<Option<Refresh>> {
     let Some(every) = site.config.refresh else { return Ok(None) };
-    let (clock, access) = (clock.clone(), site.access.without_keys());
+    let (clock, access) = (clock.clone(), site.access.without_keys().in_a_run());
     let (venue, symbols) = (site.venue(), site.config.symbols.clone());
     let seed = seed.wrapping_add(30 + u64::from(site.id.0));
     let tally = Tally::new(&access.guards, metrics);
@@ -549,7 +550,7 @@ fn all_balances(
 ) -> std::io::Result<Vec<Balances>> {
     let Some(every) = config.account.compare else { return Ok(Vec::new()) };
     let of = |site: &Site| {
-        let (clock, access, venue) = (clock.clone(), site.access.clone(), site.venue());
+        let (clock, access, venue) = (clock.clone(), site.access.in_a_run(), site.venue());
         let table = opening.info.table.seen_from(site.id);
         let mut seed = config.seed.wrapping_add(40 + u64::from(site.id.0));
         let ask = move || {

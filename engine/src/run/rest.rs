@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bot4_types::Nanos;
 use bot4_venues::rest::RestRequest;
 use bot4_wire::TlsRoots;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::access::{Access, Net};
-use super::cold::ColdError;
+use super::cold::{ColdError, Limited};
 use super::guard::{self, Guards};
 
 /// Longest wait for one answer, connecting included.
@@ -88,34 +89,32 @@ impl RestClient {
         Ok(Self { agent: config.into(), base, guards: access.guards.clone() })
     }
 
-    /// The body of the answer to a GET of `path`, which may carry a query.
+    /// The body of the answer to a GET of `path`, which may carry a query. A status 403 is a ban
+    /// of so long where `forbidden` says so.
     ///
     /// # Errors
     /// When there is no answer, its status is not 200, or the host is left alone for now.
-    pub fn get(&self, path: &str) -> Result<Vec<u8>, ColdError> {
+    pub fn get(&self, path: &str, forbidden: Option<Nanos>) -> Result<Vec<u8>, ColdError> {
         let url = format!("{}{path}", self.base);
         let wrong = |e: ureq::Error| ColdError::Rest(url.clone(), e.to_string());
         self.guards.ask(guard::REST, || {
             let mut answer = self.agent.get(&url).call().map_err(wrong)?;
             let status = answer.status().as_u16();
+            let text = format!("http status: {status}");
+            let ban = forbidden.filter(|_| status == 403);
+            if matches!(status, 418 | 429) || ban.is_some() {
+                let wait = wait_s(&answer).map(|s| Nanos::from_secs(s.into())).or(ban);
+                return Err(ColdError::Limited(Limited { what: url.clone(), wait, text }));
+            }
             if status != 200 {
-                return Err(ColdError::Rest(url.clone(), format!("http status: {status}")));
+                return Err(ColdError::Rest(url.clone(), text));
             }
             answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec().map_err(wrong)
         })
     }
 
-    /// Sends a request written as [`bot4_venues::rest`] has it; status and body of the answer,
-    /// whatever the status is.
-    ///
-    /// # Errors
-    /// When there is no answer, or the host is left alone for now.
-    pub fn ask(&self, request: &[u8]) -> Result<(u16, Vec<u8>), ColdError> {
-        self.guards.ask(guard::REST, || self.carry(request).map(|c| (c.status, c.body)))
-    }
-
-    /// As [`ask`](Self::ask), whatever the breakers say: for a session that decides by itself when
-    /// it tries again.
+    /// Sends a request written as [`bot4_venues::rest`] has it, whatever the breakers say; the
+    /// answer, whatever its status is.
     ///
     /// # Errors
     /// When there is no answer.
@@ -136,9 +135,13 @@ impl RestClient {
             self.agent.run(built)
         }
         .map_err(wrong)?;
-        let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let wait_s = wait.and_then(|text| text.trim().parse().ok());
+        let wait_s = wait_s(&answer);
         let body = answer.body_mut().with_config().limit(ANSWER_LEN_MAX).read_to_vec();
         Ok(Carried { status: answer.status().as_u16(), wait_s, body: body.map_err(wrong)? })
     }
+}
+
+/// How long nothing more should be asked, s, where the head of the answer says so.
+fn wait_s(answer: &ureq::http::Response<ureq::Body>) -> Option<u32> {
+    answer.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()
 }

@@ -8,7 +8,7 @@ use bot4_journal::repository::OrderRow as Approved;
 use bot4_lanes::Clock;
 use bot4_types::{ClientId, InstrumentTable, OrderId, RunEpoch, Side, StrategyId};
 use bot4_venues::Venue;
-use bot4_venues::account::FillRow;
+use bot4_venues::account::{FillRow, OrderRow};
 use serde_json::{Value, json};
 
 use super::cold::{self, ColdError, ColdVenue};
@@ -113,6 +113,9 @@ impl Part<'_> {
         let symbols: Vec<String> = self.record.full_symbols().iter().map(here).collect();
         let asked: Vec<Approved> = known.unfinished(&symbols).take(ASKED_MAX).copied().collect();
         let mut executed = BTreeMap::new();
+        let ended = cold.ended_orders(asked.len(), self.table)?;
+        let ended: BTreeMap<&[u8], &OrderRow> =
+            ended.iter().map(|row| (row.client.as_bytes(), row)).collect();
         // Where an amend cancels and replaces, each replacement has an id of its own. One that was
         // refused or never left leaves a gap in them.
         let replaces = self.venue == Venue::Binance.name();
@@ -124,7 +127,10 @@ impl Part<'_> {
             let amends = known.fold.amends(order.order);
             for revision in 0..=revisions {
                 let Some(client) = client.revised(revision) else { break };
-                let found = cold.find_order(&i.symbol, &client, self.table)?;
+                let found = match ended.get(client.0.as_slice()) {
+                    Some(row) => Some(**row),
+                    None => cold.find_order(&i.symbol, &client, self.table)?,
+                };
                 let Some(found) = found else {
                     if u32::from(revision) < amends { continue } else { break }
                 };
@@ -137,11 +143,7 @@ impl Part<'_> {
 
     /// All fills since the run began.
     fn fills(&self, cold: &mut dyn ColdVenue) -> Result<Vec<FillRow>, ColdError> {
-        let mut all = Vec::new();
-        for i in self.table.own() {
-            all.extend(cold.trades_since(&i.symbol, self.record.start_ms, self.table)?);
-        }
-        Ok(all)
+        cold.all_trades_since(self.record.start_ms, self.table)
     }
 
     fn venue_fill(&self, fill: &FillRow, known: &Known<'_>) -> Option<VenueFill> {
@@ -212,10 +214,8 @@ pub fn is_quiet(
         let Some(ended_ms) = ends.get(name).copied() else { return Ok(false) };
         let mut cold = cold::open(clock, &site.access, site.venue(), seed)?;
         let own = table.seen_from(site.id);
-        for i in own.own() {
-            if !cold.trades_since(&i.symbol, ended_ms, &own)?.is_empty() {
-                return Ok(false);
-            }
+        if !cold.all_trades_since(ended_ms, &own)?.is_empty() {
+            return Ok(false);
         }
     }
     Ok(true)

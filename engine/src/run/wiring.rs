@@ -388,7 +388,8 @@ fn execution_agent(
     };
     let venue = &site.config;
     let gateway = gateway_of(v, inputs, table)?;
-    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics);
+    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics)
+        .with_pause(access.guards.pause().clone());
     if venue.venue == Venue::Binance {
         let (events, endpoint) = access.connector(access.api()?)?;
         return Ok(agent.with_events(events, endpoint));

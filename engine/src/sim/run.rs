@@ -156,6 +156,7 @@ impl Run {
             }),
             net: Net::Memory(network.clone()),
             guards: Guards::default(),
+            hurried: false,
         };
         let (control, metrics) = (Control::new(), machine::spare_metrics());
         let disk = MemoryDisk::new(config.segment_bytes);

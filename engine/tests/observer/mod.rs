@@ -139,6 +139,7 @@ impl Observer {
             keys: None,
             net: Net::tcp(TlsRoots::File(ca)).expect("a helper"),
             guards: Guards::default(),
+            hurried: false,
         };
         let symbols: Vec<String> = symbols.iter().map(|s| (*s).to_owned()).collect();
         let read = || {
@@ -356,6 +357,7 @@ impl ControlLine {
             keys: None,
             net: Net::tcp(TlsRoots::File(ca)).expect("a helper"),
             guards: Guards::default(),
+            hurried: false,
         };
         let clock = Clock::start();
         let (mut connector, endpoint) = access.connector(&access.market).expect("a connector");

@@ -27,14 +27,20 @@ struct Scene {
 impl Scene {
     /// The simulated `venue` with the faults of `script`, and a configuration that trades there.
     fn new(venue: Venue, symbols: [&str; 2], script: &str) -> Self {
+        Self::with(venue, "high", script, |endpoints| config(venue, &symbols, endpoints))
+    }
+
+    /// The simulated `venue` with what it grants and the faults of `script`, and `config` for it.
+    fn with(venue: Venue, limits: &str, script: &str, config: impl Fn(&Value) -> String) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let faults = state.path().join("faults");
         std::fs::write(&faults, script).expect("written");
         let mut command = bot4(state.path());
-        command.args(["venue", "--venue", venue.name(), "--script"]).arg(&faults);
+        command.args(["venue", "--venue", venue.name(), "--limits", limits, "--script"]);
+        command.arg(&faults);
         let (process, endpoints) = started(&mut command);
         let toml = state.path().join("trade.toml");
-        std::fs::write(&toml, config(venue, &symbols, &endpoints)).expect("written");
+        std::fs::write(&toml, config(&endpoints)).expect("written");
         Self { state, toml, _venue: process }
     }
 
@@ -56,11 +62,18 @@ impl Scene {
         (report, errors)
     }
 
-    /// Trades for `ms` and is killed.
-    fn killed(&self, ms: u64) {
+    /// Is killed `ms` after its start, or, when it `trades`, after it was ready for that.
+    fn killed(&self, ms: u64, trades: bool) {
+        let ready = self.state.path().join("ready.json");
         let mut command = self.command();
-        command.args(["--for", "60s"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--for", "60s", "--ready-file"]).arg(&ready);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut engine = Killed(command.spawn().expect("it starts"));
+        let is_ready = || {
+            let text = std::fs::read_to_string(&ready);
+            !trades || text.is_ok_and(|text| text.contains("trading_after_ms"))
+        };
+        (0..600).take_while(|_| !is_ready()).for_each(|_| sleep(50));
         sleep(ms);
         engine.0.kill().expect("kill -9");
         engine.0.wait().expect("ended");
@@ -106,7 +119,7 @@ fn a_run_trades_and_its_account_is_exact_and_so_it_is_after_a_kill() {
         assert!(!errors.contains("difference"), "{errors}");
         assert!(number(&report, "/orders/sent") > 0, "{report}");
         verified(scene.state.path());
-        scene.killed(2_500);
+        scene.killed(2_500, false);
         scene.exact("2s");
     });
 }
@@ -129,4 +142,31 @@ fn lost_and_failed_answers_and_lost_connections_are_resolved() {
         scene.exact("8s");
         verified(scene.state.path());
     });
+}
+
+/// The venue grants 20 questions over REST, and one a second from then on: a start that needs more
+/// takes its time, and does not fail again and again.
+#[test]
+fn a_start_with_many_open_orders_keeps_to_the_questions_that_a_venue_grants() {
+    let quotes = |share: f64| {
+        format!(
+            "[[strategy]]\nkind = \"market_maker\"\nspread_share = {share}\n\
+             quote_life_min = \"5s\"\namend = true\n\n"
+        )
+    };
+    let symbols = ["BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD"];
+    let scene = Scene::with(Venue::Kraken, "real", "", |endpoints| {
+        let text = config(Venue::Kraken, &symbols, endpoints);
+        text.replacen("[[strategy]]", &(quotes(0.8) + &quotes(1.5) + "[[strategy]]"), 1)
+    });
+    scene.killed(2_500, true);
+    let (_, errors) = scene.exact("2s");
+    let after = |words: &str| {
+        let text = errors.split(words).nth(1).and_then(|text| text.split(' ').next());
+        text.and_then(|n| n.parse::<usize>().ok()).unwrap_or(0)
+    };
+    // Both lists for each order, and every page of fills once more for each instrument.
+    let (open, pages) = (after(" orders approved, "), after("its journal, ") / 50 + 1);
+    let one_by_one = 2 * open + 2 * pages * symbols.len();
+    assert!(one_by_one > 20, "{one_by_one} questions are granted at once: {errors}");
 }

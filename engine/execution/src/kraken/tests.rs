@@ -45,7 +45,7 @@ fn asked(write: impl FnOnce(&mut Vec<u8>)) -> (String, String) {
 }
 
 fn told(gateway: &mut KrakenGateway, id: u64, purpose: Purpose, text: &str) -> Vec<Fact> {
-    let page = Page { id, purpose, status: 200, text: text.as_bytes() };
+    let page = Page { id, purpose, status: 200, now_ms: 0, text: text.as_bytes() };
     let mut facts = Vec::new();
     gateway.decode_page(&page, &mut facts).expect("read");
     facts

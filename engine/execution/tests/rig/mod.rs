@@ -6,6 +6,7 @@
 pub mod venue;
 
 use bot4_execution::foreign::Declared;
+use bot4_execution::pause::Pause;
 use bot4_execution::{BinanceGateway, ExecutionAgent, ExecutionConfig, ExecutionPorts};
 use bot4_lanes::{Agent, Control, Fault, Journaled, LogTx, Metrics, Probe, Rx, Tx, ring};
 use bot4_types::{
@@ -42,6 +43,8 @@ pub struct Rig {
     /// Serves the connections instead of the scripted venue.
     pub exchange: Option<MemoryServer<MemoryServerStream>>,
     network: Network,
+    /// What the venue said of the rate, as others hear and tell it.
+    pub pause: Pause,
     pub control: Control,
     pub journaled: Journaled,
     pub approved: Tx<ApprovedOrder>,
@@ -125,7 +128,9 @@ impl Rig {
         };
         let gateway = Box::new(BinanceGateway::new(credentials, &config.table, EPOCH));
         let connector = Box::new(network.connector());
-        let mut agent = ExecutionAgent::new(config, ports, gateway, connector, &metrics);
+        let pause = Pause::default();
+        let agent = ExecutionAgent::new(config, ports, gateway, connector, &metrics);
+        let mut agent = agent.with_pause(pause.clone());
         agent.start(Nanos::ZERO).expect("starts");
         let venue = Venue::new(network.clone());
         Self {
@@ -133,6 +138,7 @@ impl Rig {
             venue,
             exchange: None,
             network,
+            pause,
             control,
             journaled,
             approved,

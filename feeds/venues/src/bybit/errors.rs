@@ -8,7 +8,7 @@ use bot4_types::DoneReason;
 use crate::account::Refusal;
 
 /// How long an address that asked too much is left out, ms.
-const ADDRESS_PAUSE_MS: i64 = 600_000;
+pub const ADDRESS_PAUSE_MS: u64 = 600_000;
 
 /// What `code` means; `until_ms` is when the limit begins anew (zero where not said), `now_ms` the
 /// venue's time of the answer, `places` whether a new order was asked for.
@@ -22,9 +22,10 @@ pub fn refusal(code: i64, until_ms: i64, now_ms: i64, places: bool) -> Option<Re
         10_002 => R::Refused(D::Window),
         10_003..=10_005 | 10_010 | 33_004 => R::Session,
         10_006 | 10_018 | 10_429 | 20_003 => R::Limited { until_ms, orders_only: places },
-        403 | 10_403 if now_ms > 0 => {
-            R::Limited { until_ms: now_ms.saturating_add(ADDRESS_PAUSE_MS), orders_only: false }
-        }
+        403 | 10_403 if now_ms > 0 => R::Limited {
+            until_ms: now_ms.saturating_add_unsigned(ADDRESS_PAUSE_MS),
+            orders_only: false,
+        },
         403 | 10_403 => R::Limited { until_ms: 0, orders_only: false },
         110_001 | 170_213 => R::NotFound,
         110_004 | 110_007 | 110_012 | 170_131 => R::Refused(D::Balance),

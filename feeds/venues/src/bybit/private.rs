@@ -73,16 +73,17 @@ impl PrivateDecoder {
         })
     }
 
-    /// Reads the answer to the REST request `id`, which came with the HTTP `status`.
+    /// Reads the answer to the REST request `id`, which came with the HTTP `status` at the venue's
+    /// time `now_ms`.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn page(&mut self, id: u64, status: u16, text: &[u8]) -> Read<Told> {
+    pub fn page(&mut self, id: u64, status: u16, now_ms: i64, text: &[u8]) -> Read<Told> {
         let Self { scratch, names, rows, .. } = self;
         rows.clear();
         if status != 200 {
             let code = if status == 403 { 403 } else { -1 };
-            let answer = Some((id, refusal(code, 0, 0, false)));
+            let answer = Some((id, refusal(code, 0, now_ms, false)));
             return Ok(Told { answer, ..Told::default() });
         }
         scratch.read(text, |root| {

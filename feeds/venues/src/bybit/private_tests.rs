@@ -86,13 +86,13 @@ fn answers_name_their_request_and_what_became_of_it() {
 #[test]
 fn pages_are_read_with_their_cursor() {
     let mut decoder = decoder();
-    let told = decoder.page(8, 200, PAGE.as_bytes()).expect("read");
+    let told = decoder.page(8, 200, 0, PAGE.as_bytes()).expect("read");
     assert_eq!((told.answer, told.more), (Some((8, None)), true));
     assert_eq!((decoder.rows.cursor.as_str(), decoder.rows.orders.len()), ("x%3A1", 1));
-    let told = decoder.page(8, 502, b"<html>").expect("read");
+    let told = decoder.page(8, 502, 0, b"<html>").expect("read");
     assert_eq!((told.answer, told.more), (Some((8, Some(Refusal::OutcomeUnknown))), false));
     assert!(decoder.rows.cursor.is_empty() && decoder.rows.orders.is_empty());
-    assert!(decoder.page(8, 200, b"<html>").is_err());
+    assert!(decoder.page(8, 200, 0, b"<html>").is_err());
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn real_messages_are_read() {
         }
         let rest = ["orders_ack_spot", "executions_ack", "wallet_balance", "cancel_all_orders_ack"];
         if rest.iter().any(|p| name.starts_with(p)) {
-            let told = decoder.page(1, 200, text.as_bytes());
+            let told = decoder.page(1, 200, 0, text.as_bytes());
             assert!(told.is_ok_and(|t| t.answer == Some((1, None))), "{name}: {told:?}");
             let rows = (decoder.rows.orders.len(), decoder.rows.balances.len());
             let expected = match name.as_str() {
@@ -177,9 +177,9 @@ proptest! {
         if keep { text[at] = byte } else { text.truncate(at) }
         let mut decoder = decoder();
         let _ = decoder.decode(&text);
-        let _ = decoder.page(1, 200, &text);
+        let _ = decoder.page(1, 200, 0, &text);
         // An earlier message leaves nothing behind.
-        let told = decoder.page(2, 200, PAGE.as_bytes()).expect("read");
+        let told = decoder.page(2, 200, 0, PAGE.as_bytes()).expect("read");
         prop_assert_eq!((told.answer, decoder.rows.orders.len()), (Some((2, None)), 1));
         prop_assert!(decoder.rows.fills.is_empty() && decoder.rows.balances.is_empty());
     }

@@ -158,6 +158,14 @@ impl Encoder {
         self.post("/0/private/ClosedOrders", out);
     }
 
+    /// Over REST: a page of the orders that closed last, behind so many of them.
+    pub fn closed_orders(&mut self, behind: usize, now_ms: i64, out: &mut Vec<u8>) {
+        self.begin(now_ms);
+        self.body.extend_from_slice(b"&ofs=");
+        digits(behind as u64, &mut self.body);
+        self.post("/0/private/ClosedOrders", out);
+    }
+
     /// Over REST: a page of the account's fills from a time on, the newest first, and none that is
     /// newer than the trade `end` where there is one.
     pub fn fills_since(&mut self, start_ms: i64, end: &str, now_ms: i64, out: &mut Vec<u8>) {

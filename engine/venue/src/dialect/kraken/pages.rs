@@ -95,7 +95,8 @@ impl Account {
         }
     }
 
-    /// Orders, open or closed, all or that of a client id; the latest closed ones only.
+    /// Orders, open or closed, all or that of a client id; of the closed ones a page, the latest
+    /// first, behind `ofs` of them.
     fn orders(&self, exchange: &Exchange, body: &str, open: bool, now_ms: u64) -> Vec<String> {
         let client = parameter(body, "cl_ord_id");
         let wanted = |order: &&Order| {
@@ -103,7 +104,9 @@ impl Account {
                 && client.as_ref().is_none_or(|client| *client == order.client_id)
         };
         let most = if open { usize::MAX } else { ROWS_MAX };
-        let found = exchange.orders.all().rev().filter(wanted).take(most);
+        let behind = parameter(body, "ofs").filter(|_| !open).and_then(|n| n.parse().ok());
+        let found = exchange.orders.all().rev().filter(wanted);
+        let found = found.skip(behind.unwrap_or(0)).take(most);
         let mut rows: Vec<String> =
             found.map(|order| Row::of(order, exchange).page(now_ms)).collect();
         if let Some(client) = client.filter(|_| !open && rows.is_empty()) {
