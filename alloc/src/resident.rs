@@ -4,8 +4,9 @@
 //! A page of code that nobody has run yet is not mapped; its first instruction costs a page fault
 //! (about a microsecond, or a disk read), and that would happen just when something rare does:
 //! the first kill, the first refusal. One pass over `/proc/self/maps` at start asks the kernel for
-//! all of it. Cost: a few milliseconds, once. Without lock: under memory pressure the kernel may
-//! drop clean pages of code again, which the lanes' fault counts then show.
+//! all of it, and to keep it: short of memory, as beside a build, it would drop clean pages of code
+//! again. Cost: a few milliseconds, once. Where `RLIMIT_MEMLOCK` is too small to keep them, they
+//! stay the kernel's to take, which the lanes' fault counts then show.
 
 use std::ffi::c_void;
 
@@ -18,6 +19,8 @@ const POPULATE_WRITE: i32 = libc::MADV_POPULATE_WRITE;
 pub struct Resident {
     /// Bytes of mappings that are present now.
     pub bytes: usize,
+    /// Bytes of these that the kernel keeps present whatever happens.
+    pub locked: usize,
     /// Mappings that the kernel refused, for example on kernels before 5.14.
     pub refused: usize,
 }
@@ -34,6 +37,10 @@ pub fn populate_program() -> Resident {
         // that is not mapped any more is an error, not an access.
         if unsafe { libc::madvise(address, len, advice) } == 0 {
             resident.bytes += len;
+            // SAFETY: locking keeps every byte and permission, and the range was mapped just now;
+            // one that is not any more is an error.
+            let locked = unsafe { libc::mlock(address, len) } == 0;
+            resident.locked += if locked { len } else { 0 };
         } else {
             resident.refused += 1;
         }
@@ -65,6 +72,13 @@ mod tests {
         let resident = populate_program();
         assert!(resident.bytes > 1 << 20, "{resident:?}");
         assert_eq!(resident.refused, 0);
+        let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).expect("a line");
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        assert!(kib * 1024 >= resident.locked, "{line}: {resident:?}");
+        if resident.locked == 0 {
+            println!("skipped: no right to lock the program");
+        }
     }
 
     #[test]

@@ -249,7 +249,7 @@ fn board_of(
         .with_unfinished(opening.past.parents.clone())
 }
 
-/// The allocator's options are as they must be, and the program's pages present.
+/// The allocator's options are as they must be, and the program's pages present and kept.
 fn prepare_memory() -> Result<(), Box<dyn std::error::Error>> {
     bot4_alloc::check_options()?;
     // Best effort: what stays out shows in the lanes' fault counts.

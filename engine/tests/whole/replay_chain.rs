@@ -4,6 +4,7 @@
 use crate::common::{self, Killed, bot4, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use bot4::replay::report::ReplayReport;
 use bot4::replay::verify;
@@ -35,13 +36,40 @@ fn runs_under_faults_come_out_again() {
     assert!(records > 5_000 && frames > 5_000, "{records} records, {frames} frames");
 }
 
-/// A captured run of the stepper: some seconds of trading.
+/// Files by their path in a run's folder.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+/// A captured run of the stepper: some seconds of trading, played once for all tests.
 fn captured() -> TempDir {
+    static PLAYED: OnceLock<Files> = OnceLock::new();
+    let files = PLAYED.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = sim::Options::calm(11, 120_000);
+        let end = sim::play_captured(&options, dir.path()).expect("it runs");
+        assert!(end.orders > 15 && end.is_clean(), "{end:?}");
+        let mut files = Files::new();
+        read_below(dir.path(), Path::new(""), &mut files);
+        files
+    });
     let dir = tempfile::tempdir().expect("a folder");
-    let options = sim::Options::calm(11, 120_000);
-    let end = sim::play_captured(&options, dir.path()).expect("it runs");
-    assert!(end.orders > 15 && end.is_clean(), "{end:?}");
+    for (path, bytes) in files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, bytes).expect("written");
+    }
     dir
+}
+
+/// Adds every file of the folder `below` in `root`.
+fn read_below(root: &Path, below: &Path, files: &mut Files) {
+    for entry in std::fs::read_dir(root.join(below)).expect("a folder").flatten() {
+        let path = below.join(entry.file_name());
+        if entry.path().is_dir() {
+            read_below(root, &path, files);
+        } else {
+            files.push((path, std::fs::read(entry.path()).expect("readable")));
+        }
+    }
 }
 
 fn records(dir: &Path) -> Vec<Record> {
@@ -313,6 +341,18 @@ fn captured_runs_come_out_again() {
     }
 }
 
+/// Waits until the engine with this ready file may trade, half a minute at most.
+fn until_it_trades(ready: &Path) {
+    let trades = || std::fs::read_to_string(ready).is_ok_and(|t| t.contains("trading_after_ms"));
+    for _ in 0..300 {
+        if trades() {
+            return;
+        }
+        sleep(100);
+    }
+    panic!("it does not trade within 30 s");
+}
+
 #[test]
 fn a_captured_run_with_an_outage_comes_out_again() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -323,10 +363,12 @@ fn a_captured_run_with_an_outage_comes_out_again() {
     let text = common::config(&endpoints, None);
     std::fs::write(&toml, text.replacen("[run]\n", "[run]\ncapture = true\n", 1)).expect("written");
     let mut command = bot4(state);
-    command.args(["run", "--for", "5m", "--config"]).arg(&toml);
+    let ready = state.join("ready");
+    command.args(["run", "--for", "5m", "--config"]).arg(&toml).arg("--ready-file").arg(&ready);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut engine = Killed(command.spawn().expect("it starts"));
-    sleep(4_000);
+    until_it_trades(&ready);
+    sleep(3_000);
     first.0.kill().expect("killed");
     first.0.wait().expect("gone");
     sleep(2_000);
@@ -346,13 +388,8 @@ fn a_killed_run_comes_out_as_far_as_its_capture_goes() {
     let ready = state.join("ready");
     let mut command = engine(state, &["--for", "5m", "--lanes", "2", "--ready-file"]);
     let mut engine = Killed(command.arg(&ready).stderr(Stdio::null()).spawn().expect("it starts"));
-    for _ in 0..200 {
-        if ready.exists() {
-            break;
-        }
-        sleep(100);
-    }
-    sleep(5_000);
+    until_it_trades(&ready);
+    sleep(4_000);
     engine.0.kill().expect("killed");
     engine.0.wait().expect("gone");
     check_same(state, 100);

@@ -58,13 +58,17 @@ fn a_lane_that_cannot_keep_up_costs_what_is_declared_and_nothing_else() {
     common::rig::signal(&engine.0, "INT");
     let code = ended(&mut engine);
     let told = common::rig::told(&mut engine);
-    // Twelve lanes on few CPUs beside a build: the kernel may have taken pages of code away, and
-    // that is counted. Any other promise holds.
-    let broken = told.lines().filter(|line| line.starts_with("broken promise"));
-    let broken: Vec<_> = broken.filter(|line| !line.contains("page faults")).collect();
-    assert!(matches!(code, Some(0 | 1)) && broken.is_empty(), "{code:?} {told}");
+    assert_eq!(code, Some(0), "{told}");
     let report = report(&rig.state().join("report.json"));
     check_account(&report);
+    // No promise is broken under the flood either; this one is easily lost.
+    for lane in report["lanes"].as_array().expect("lanes") {
+        let name = lane["name"].as_str().expect("a name");
+        if ["parse", "book", "signal", "risk"].iter().any(|role| name.starts_with(role)) {
+            let faults = ["/minor_faults_after_seal", "/major_faults_after_seal"];
+            assert_eq!(faults.map(|f| number(lane, f)), [0, 0], "{lane}");
+        }
+    }
     let times = |rung: &str| number(&report, &format!("/shedding/times/{rung}"));
     assert!(times("history") >= times("low_priority") && times("low_priority") > 0, "{report}");
     assert_eq!((times("new_orders"), times("run")), (0, 0), "the order path is never given up");
