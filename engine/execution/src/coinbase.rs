@@ -11,8 +11,12 @@
 //! is where nothing may be placed any more, and where no price is safe enough. For the same reason
 //! no list that lacks an order, and no status 404, ever counts as "not found".
 //!
-//! The venue takes no name but its own for cancels: ids are remembered from answers and events.
-//! Fills are told by pages alone; the events count them.
+//! For want of a deadline an edit is asked for only to take quantity away, at the same price: it
+//! keeps the order's place, and if it comes after we have given it up, it takes nothing that was
+//! counted on. A price that changes late would be one that nobody reserved for.
+//!
+//! The venue takes no name but its own for cancels and edits: ids are remembered from answers and
+//! events. Fills are told by pages alone; the events count them.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +35,8 @@ use bot4_venues::limits::Cost;
 use bot4_venues::place::Place;
 
 use crate::gateway::{
-    Fact, Gateway, Named, NotUnderstood, OpenLists, OrderKey, Page, VenueState, Way,
+    AmendWay, Change, Fact, Gateway, Named, NotUnderstood, OpenLists, OrderKey, Page, VenueState,
+    Way,
 };
 use crate::open_list::OpenList;
 use crate::pages::FillPages;
@@ -242,7 +247,8 @@ impl Gateway for CoinbaseGateway {
 
     fn ways(&self) -> fn(&Purpose) -> Way {
         |purpose| match purpose {
-            Purpose::Place(_) | Purpose::Cancel(_) | Purpose::CancelAll(_) => Way::Orders,
+            Purpose::Place(_) | Purpose::Amend(_) => Way::Orders,
+            Purpose::Cancel(_) | Purpose::CancelAll(_) => Way::Orders,
             Purpose::Subscribe => Way::Events,
             _ => Way::Rest,
         }
@@ -308,6 +314,25 @@ impl Gateway for CoinbaseGateway {
         }
     }
 
+    fn amend_way(&self, change: &Change) -> AmendWay {
+        let trims = change.to.price == change.from.price && change.to.qty < change.from.qty;
+        if trims { change.in_place() } else { AmendWay::None }
+    }
+
+    fn amend(
+        &mut self,
+        _: u64,
+        order: &Named<'_>,
+        change: &Change,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(id) = self.id_of(order).map(str::to_owned) {
+            let terms = (change.to.price.0, change.to.qty.0);
+            self.encoder.edit(&id, order.instrument, terms, now_ms, out);
+        }
+    }
+
     fn cancel(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         if let Some(id) = self.id_of(order).map(str::to_owned) {
             self.encoder.cancel(core::iter::once(id.as_str()), now_ms, out);
@@ -349,6 +374,13 @@ impl Gateway for CoinbaseGateway {
         };
         self.asked.retain(|(asked, _)| *asked != id);
         self.asked.push((id, form));
+    }
+
+    /// Fills name their order by the venue's id alone.
+    fn whose(&mut self, _: u64, _: &Instrument, number: u64, now_ms: i64, out: &mut Vec<u8>) {
+        if let Some(id) = self.decoder.ids.of(number) {
+            self.encoder.orders(OrdersOf::Id(id), "", now_ms, out);
+        }
     }
 
     fn lists_open(&self, _: usize) -> OpenLists {
@@ -431,6 +463,7 @@ impl Gateway for CoinbaseGateway {
         let form = |order: &OrderId| self.asked.iter().find(|(asked, _)| asked == order);
         let kind = match page.purpose {
             Purpose::Place(_) => PageKind::Placed,
+            Purpose::Amend(_) => PageKind::Edited,
             Purpose::Cancel(_) | Purpose::CancelAll(_) => PageKind::Canceled,
             Purpose::Status(order) if form(&order).is_some_and(|(_, f)| *f == Form::Repeated) => {
                 PageKind::Placed

@@ -231,3 +231,51 @@ fn fills_of_own_orders_have_their_names() {
         .collect();
     assert!(matches!(keys[..], [OrderKey::Own(ORDER), OrderKey::Venue(_)]), "{facts:?}");
 }
+
+#[test]
+fn only_less_quantity_at_the_same_price_is_an_edit() {
+    use crate::order::Terms;
+    use bot4_types::Price;
+    let (mut gateway, instrument) = gateway();
+    place(&mut gateway, &instrument);
+    told(&mut gateway, Purpose::Place(ORDER), 200, &taken("a-1"));
+    let terms = |price, qty| Terms { price: Price(price), qty: Qty(qty) };
+    let change = |to| Change {
+        side: Side::Buy,
+        kind: OrderKind::Limit,
+        tif: Tif::Gtc,
+        filled: Qty(100),
+        from: terms(6_000_000, 1_000_000),
+        to,
+    };
+    let less = change(terms(6_000_000, 500_000));
+    assert_eq!(gateway.amend_way(&less), AmendWay::InPlace);
+    for other in [(6_000_000, 2_000_000), (5_000_000, 500_000), (6_000_000, 100)] {
+        let other = change(terms(other.0, other.1));
+        assert_eq!(gateway.amend_way(&other), AmendWay::None, "{other:?}");
+    }
+    let (path, body) = written(|out| gateway.amend(3, &named(&instrument, 0), &less, 1, out));
+    assert_eq!(path, "/api/v3/brokerage/orders/edit");
+    assert_eq!(body, r#"{"order_id":"a-1","price":"60000","size":"0.5"}"#);
+    let facts = told(&mut gateway, Purpose::Amend(ORDER), 200, r#"{"success":true,"errors":[]}"#);
+    assert_eq!(facts, [Fact::Answered { id: 9 }], "its terms tell when it is done");
+    let refused = r#"{"success":false,"errors":[{"edit_failure_reason":"ORDER_NOT_FOUND"}]}"#;
+    let facts = told(&mut gateway, Purpose::Amend(ORDER), 200, refused);
+    assert_eq!(facts, [Fact::Failed { id: 9, failure: Failure::NotFound }]);
+    let client = ClientId::new(EPOCH, ORDER);
+    let row = |history: &str| {
+        let plain = listed("a-1", client.as_str(), "OPEN");
+        let more = format!(
+            r#","order_configuration":{{"limit_limit_gtc":{{"base_size":"1","limit_price":"60000"}}}},"edit_history":[{history}]}}"#
+        );
+        format!(r#"{{"orders":[{}{more}],"has_next":false}}"#, plain.trim_end_matches('}'))
+    };
+    for (history, qty) in [("", 1_000_000), (r#"{"price":"60000","size":"0.5"}"#, 500_000)] {
+        let facts = told(&mut gateway, Purpose::Status(ORDER), 200, &row(history));
+        let told = facts.iter().find_map(|fact| match fact {
+            Fact::Terms { terms, .. } => Some(*terms),
+            _ => None,
+        });
+        assert_eq!(told, Some(terms(6_000_000, qty)), "{history}");
+    }
+}

@@ -17,7 +17,7 @@ const VENUES: [(&str, &str, bool); 5] = [
     ("kraken", "BTC/USD", true),
     ("bybit", "BTCUSDT", true),
     ("okx", "BTC-USDT", true),
-    ("coinbase", "BTC-USD", false),
+    ("coinbase", "BTC-USD", true),
 ];
 
 /// An order as the venue's log has it in the end.

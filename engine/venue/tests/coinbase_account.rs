@@ -138,6 +138,34 @@ fn an_order_is_taken_told_and_cancelled_by_its_id_alone() {
 }
 
 #[test]
+fn an_order_that_rests_is_edited_in_place() {
+    let mut account = Account::new();
+    let answer = account.place(&limit("30000", false));
+    let id = answer["order_id"].as_str().unwrap().to_owned();
+    account.events();
+    let edit = |account: &mut Account, price: &str, size: &str| {
+        let body = json!({"order_id": id, "price": price, "size": size});
+        let answer = account.ask("POST", &format!("{ORDERS}/edit"), &body);
+        let reason = answer["errors"][0]["edit_failure_reason"].clone();
+        assert_eq!(answer["success"], json!(reason.is_null()), "{answer}");
+        reason
+    };
+    assert!(edit(&mut account, "30000", "0.004").is_null());
+    let (_, order) = account.events().remove(0);
+    let told = [&order["order_id"], &order["status"], &order["leaves_quantity"]];
+    assert_eq!(told, [&json!(id), &json!("OPEN"), &json!("0.004")]);
+    let path = format!("{ORDERS}/historical/batch?order_ids={id}");
+    let listed = account.ask("GET", &path, &json!(0))["orders"][0].clone();
+    let terms = &listed["order_configuration"]["limit_limit_gtc"];
+    assert_eq!([&terms["limit_price"], &terms["base_size"]], [&json!("30000"), &json!("0.004")]);
+    assert_eq!(edit(&mut account, "30000", "0"), "CANNOT_EDIT_TO_BELOW_FILLED_SIZE");
+    assert_eq!(edit(&mut account, "dear", "0.004"), "INVALID_EDITED_PRICE");
+    let cancel = json!({"order_ids": [id]});
+    account.ask("POST", &format!("{ORDERS}/batch_cancel"), &cancel);
+    assert_eq!(edit(&mut account, "30000", "0.002"), "ORDER_NOT_FOUND");
+}
+
+#[test]
 fn a_client_id_is_used_once() {
     let mut account = Account::new();
     let first = account.place_as("b4one", &limit("30000", false));

@@ -46,6 +46,21 @@ pub fn of_cancel(reason: &str) -> Refusal {
     }
 }
 
+/// Why an edit was refused, by its `edit_failure_reason`: then the order stays as it is, unless it
+/// has ended.
+#[must_use]
+pub fn of_edit(reason: &str) -> Refusal {
+    use DoneReason as D;
+    match reason {
+        "ORDER_NOT_FOUND" => Refusal::NotFound,
+        "INVALID_EDITED_SIZE" | "INVALID_EDITED_PRICE" => Refusal::Refused(D::Filter),
+        "CANNOT_EDIT_TO_BELOW_FILLED_SIZE"
+        | "ONLY_LIMIT_ORDER_EDITS_SUPPORTED"
+        | "COMMANDER_REJECTED_EDIT_ORDER" => Refusal::Refused(D::Other),
+        _ => Refusal::OutcomeUnknown,
+    }
+}
+
 /// What the HTTP status of an answer means, where it says all; `None` where the body does. A 404
 /// may be somebody's between us and the venue.
 #[must_use]
@@ -74,6 +89,9 @@ mod tests {
         }
         assert_eq!(of_status(200), None);
         assert_eq!(of_status(401), Some(Refusal::Session));
+        assert_eq!(of_edit("UNKNOWN_EDIT_ORDER_FAILURE_REASON"), Refusal::OutcomeUnknown);
+        assert_eq!(of_edit("INVALID_EDITED_SIZE"), Refusal::Refused(DoneReason::Filter));
+        assert_eq!(of_edit("ORDER_NOT_FOUND"), Refusal::NotFound);
         assert_eq!(of_cancel("UNKNOWN_CANCEL_ORDER"), Refusal::NotFound);
         assert_eq!(of_cancel("COMMANDER_REJECTED_CANCEL_ORDER"), Refusal::OutcomeUnknown);
     }

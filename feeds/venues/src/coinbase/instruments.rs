@@ -60,6 +60,8 @@ fn entry(f: &Fields<'_, '_>) -> Result<Entry, DecodeError> {
     let mut i = Instrument::bare(InstrumentId(0), name, 0);
     (i.price_decimals, i.qty_decimals) = (price, qty);
     i.tradable = is_open(f)?;
+    // Less quantity in place, and nothing else: see the gateway.
+    (i.amends, i.replaces) = (true, false);
     (i.tick, i.lot) = (bound(f, tick_key, price)?, bound(f, "base_increment", qty)?);
     i.qty_min = Qty(bound(f, "base_min_size", qty)?);
     i.qty_max = Qty(bound(f, "base_max_size", qty)?);
@@ -107,7 +109,7 @@ mod tests {
         assert_eq!((btc.price_decimals, btc.qty_decimals, btc.tick, btc.lot), (4, 10, 100, 100));
         assert_eq!((btc.qty_min, btc.qty_max), (Qty(100), Qty(34_000_000_000_000)));
         assert_eq!(btc.notional_min, 100_000_000_000_000, "one dollar");
-        assert!(btc.tradable && !old.tradable);
+        assert!(btc.tradable && !old.tradable && btc.amends && !btc.replaces);
         assert_eq!((old.tick, old.lot, old.qty_max), (100, 100, Qty(0)));
         assert_eq!((table.asset_name(btc.base), table.asset_name(btc.quote)), ("BTC", "USD"));
         assert!(!read(&["NEW-USD"]).expect("there").table.all()[0].tradable, "post only");

@@ -6,7 +6,7 @@
 //! an order is fixed pieces, its digits, and a copy of a token. Allocation: none once the buffers
 //! have grown, but for new tokens.
 
-use bot4_types::{InstrumentTable, OrderKind, Side, Symbol, Tif};
+use bot4_types::{Instrument, InstrumentTable, OrderKind, Side, Symbol, Tif};
 
 use super::token::{TokenKeys, TokenStock};
 use crate::json::write_text;
@@ -26,6 +26,7 @@ pub const BATCH_MAX: usize = 100;
 pub const WINDOW_MS: u64 = 1_000;
 
 const PLACE_PATH: &str = "/api/v3/brokerage/orders";
+const EDIT_PATH: &str = "/api/v3/brokerage/orders/edit";
 const CANCEL_PATH: &str = "/api/v3/brokerage/orders/batch_cancel";
 const ORDERS_PATH: &str = "/api/v3/brokerage/orders/historical/batch";
 const FILLS_PATH: &str = "/api/v3/brokerage/orders/historical/fills";
@@ -58,15 +59,17 @@ pub enum FillsOf<'a> {
 enum For {
     Place = 0,
     Cancel,
+    Edit,
     Orders,
     Fills,
     Accounts,
 }
 
 /// Method and path of each, and how many tokens are kept: what a burst of orders takes.
-const TOKENS: [(&str, &str, usize); 5] = [
+const TOKENS: [(&str, &str, usize); 6] = [
     ("POST", PLACE_PATH, 8),
     ("POST", CANCEL_PATH, 8),
+    ("POST", EDIT_PATH, 4),
     ("GET", ORDERS_PATH, 4),
     ("GET", FILLS_PATH, 4),
     ("GET", ACCOUNTS_PATH, 1),
@@ -149,6 +152,28 @@ impl Encoder {
         }
         body.extend_from_slice(b"}}}");
         self.post(For::Place, order.now_ms, out);
+    }
+
+    /// Gives the order with this id of the venue a price and a quantity, what is filled included,
+    /// in units of `instrument`.
+    pub fn edit(
+        &mut self,
+        id: &str,
+        instrument: &Instrument,
+        (price, qty): (i64, i64),
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let body = &mut self.body;
+        body.clear();
+        body.extend_from_slice(b"{\"order_id\":");
+        write_text(id, body);
+        body.extend_from_slice(b",\"price\":\"");
+        decimal(price, instrument.price_decimals, body);
+        body.extend_from_slice(b"\",\"size\":\"");
+        decimal(qty, instrument.qty_decimals, body);
+        body.extend_from_slice(b"\"}");
+        self.post(For::Edit, now_ms, out);
     }
 
     /// Cancels the orders with these ids of the venue, at most [`BATCH_MAX`].

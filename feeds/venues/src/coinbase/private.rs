@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bot4_types::{DoneReason, InstrumentTable, instrument::AMOUNT_DECIMALS, instrument::Amount};
 
-use super::errors::{of_cancel, of_order, of_status};
+use super::errors::{of_cancel, of_edit, of_order, of_status};
 use super::orders::PAGE;
 use crate::account::{
     BalanceRow, FillRow, FillWords, Names, OrderRow, OrderWords, Refusal, RowState, Rows, Told,
@@ -36,6 +36,8 @@ pub enum PageKind {
     Placed,
     /// A cancel of one or several.
     Canceled,
+    /// An edit.
+    Edited,
     /// Orders.
     Orders,
     /// Fills.
@@ -190,6 +192,7 @@ impl PrivateDecoder {
                     told.answer = Some((id, refusal));
                 }
                 PageKind::Canceled => told.answer = Some((id, canceled(&root)?)),
+                PageKind::Edited => told.answer = Some((id, edited(&root)?)),
                 PageKind::Orders => {
                     orders_of(&root, "orders", names, ids, rows)?;
                     told.more = goes_on(&root, true, rows);
@@ -279,6 +282,16 @@ fn canceled(root: &Fields<'_, '_>) -> Read<Option<Refusal>> {
     Ok(worst)
 }
 
+/// Why an edit was refused. Taken, it may still be on its way: the order's terms tell.
+fn edited(root: &Fields<'_, '_>) -> Read<Option<Refusal>> {
+    if root.truth("success")? {
+        return Ok(None);
+    }
+    let list = root.list("errors").ok().and_then(|errors| errors.iter().next());
+    let first = list.map(object_of).transpose()?;
+    Ok(Some(of_edit(first.as_ref().map_or("", |error| error.word("edit_failure_reason")))))
+}
+
 /// Whether another page follows, and where.
 fn goes_on(root: &Fields<'_, '_>, full: bool, rows: &mut Rows) -> bool {
     let more = root.truth("has_next").unwrap_or(full);
@@ -320,7 +333,27 @@ fn order(f: &Fields<'_, '_>, names: &mut Names, ids: &mut OrderIds) -> Read<Orde
         executed,
     })?;
     (row.state, row.reason) = state(f, row.executed)?;
+    row.terms = terms(f, names, row.executed);
     Ok(row)
+}
+
+/// Limit price and whole quantity. The channel tells what is left; lists over REST tell the last
+/// edit, or else what the order was placed with.
+fn terms(f: &Fields<'_, '_>, names: &mut Names, executed: i64) -> Option<(i64, i64)> {
+    let symbol = f.text("product_id").ok()?;
+    if f.has("leaves_quantity") {
+        let told = [f.word("limit_price"), f.word("leaves_quantity")];
+        let (price, left) = names.terms(symbol, told)?;
+        return Some((price, left.checked_add(executed)?));
+    }
+    let edits = f.list("edit_history").ok();
+    if let Some(last) = edits.and_then(|edits| edits.iter().last()) {
+        let last = object_of(last).ok()?;
+        return names.terms(symbol, [last.word("price"), last.word("size")]);
+    }
+    let (_, placed) = f.fields("order_configuration")?.iter().next()?;
+    let placed = object_of(placed).ok()?;
+    names.terms(symbol, [placed.word("limit_price"), placed.word("base_size")])
 }
 
 /// The state of an order and why it ended. What is left of an order that may not rest has expired.

@@ -1,7 +1,8 @@
 //! The account: who may ask, new orders and cancels, and what the channel `user` begins with.
 //!
 //! Sources: protocol sheet, chapters A.4, A.5 and A.7. A client id that was there before returns
-//! the first order. Refusals come with status 200. Cancels name orders by the venue's ids alone.
+//! the first order. Refusals come with status 200. Cancels and edits name orders by the venue's ids
+//! alone.
 
 use serde_json::Value;
 
@@ -115,6 +116,28 @@ pub fn place(desk: &mut Desk, body: &Value) -> String {
         }
         Err(denied) => words::refused(denied),
     }
+}
+
+/// An edit of price and size; the body of its answer. Less size keeps the order's place.
+pub fn edit(desk: &mut Desk, body: &Value) -> String {
+    let number = |key: &str| body[key].as_str().and_then(|text| decimal::parse(text).ok());
+    let id = body["order_id"].as_str().and_then(order_number);
+    let order = id.and_then(|id| desk.exchange.orders.by_id(id)).filter(|o| o.status.is_open());
+    let outcome = match (order, number("price"), number("size")) {
+        (None, ..) => Err("ORDER_NOT_FOUND"),
+        (_, None, _) => Err("INVALID_EDITED_PRICE"),
+        (_, _, None) => Err("INVALID_EDITED_SIZE"),
+        (Some(order), ..) if order.tif != Tif::Gtc => Err("ONLY_LIMIT_ORDER_EDITS_SUPPORTED"),
+        (Some(order), _, Some(size)) if size <= order.filled => {
+            Err("CANNOT_EDIT_TO_BELOW_FILLED_SIZE")
+        }
+        (Some(order), Some(price), Some(size)) => {
+            let (id, now_ms) = (order.id, desk.now_ms());
+            let edited = desk.exchange.amend_terms(id, price, size, now_ms);
+            edited.map_err(|error| words::not_edited(&error))
+        }
+    };
+    words::edited(outcome.err())
 }
 
 /// Cancels of several orders; `None` when the request is none.

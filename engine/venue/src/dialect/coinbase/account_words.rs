@@ -87,6 +87,30 @@ pub fn canceled(id: &str, done: bool) -> String {
     format!(r#"{{"success":{done},"failure_reason":"{why}","order_id":"{id}"}}"#)
 }
 
+/// The answer to an edit.
+pub fn edited(refused: Option<Denied>) -> String {
+    let errors = refused.map_or_else(String::new, |reason| {
+        format!(
+            concat!(
+                r#"{{"edit_failure_reason":"{}","#,
+                r#""preview_failure_reason":"UNKNOWN_PREVIEW_FAILURE_REASON"}}"#
+            ),
+            reason
+        )
+    });
+    format!(r#"{{"success":{},"errors":[{errors}]}}"#, refused.is_none())
+}
+
+/// A refusal of an edit in this venue's words.
+pub fn not_edited(error: &ApiError) -> Denied {
+    let has = |part: &str| error.msg.contains(part);
+    match error.code {
+        -1013 if has("PRICE") => "INVALID_EDITED_PRICE",
+        -1013 => "INVALID_EDITED_SIZE",
+        _ => "COMMANDER_REJECTED_EDIT_ORDER",
+    }
+}
+
 /// A refusal of the exchange in this venue's words.
 pub fn denied(error: &ApiError) -> Denied {
     let has = |part: &str| error.msg.contains(part);
@@ -200,7 +224,8 @@ pub fn listed(exchange: &Exchange, order: &Order) -> String {
     let f = facts(exchange, order);
     format!(
         concat!(
-            r#"{{"order_id":"{}","product_id":"{}","user_id":"u","order_configuration":{{}},"#,
+            r#"{{"order_id":"{}","product_id":"{}","user_id":"u","order_configuration":"#,
+            r#"{{"limit_limit_gtc":{{"base_size":"{}","limit_price":"{}"}}}},"#,
             r#""side":"{}","client_order_id":"{}","status":"{}","time_in_force":"{}","#,
             r#""created_time":"{}","completion_percentage":"{}","filled_size":"{}","#,
             r#""average_filled_price":"{}","fee":"","number_of_fills":"{}","filled_value":"{}","#,
@@ -212,6 +237,8 @@ pub fn listed(exchange: &Exchange, order: &Order) -> String {
         ),
         f.id,
         order.symbol,
+        trimmed_text(order.qty),
+        trimmed_text(order.price),
         side(order.side),
         order.client_id,
         f.status,

@@ -11,7 +11,7 @@ use crate::dialect::{Ask, Desk, Page, parameter};
 use crate::exchange::Exchange;
 use crate::orders::{Order, OwnTrade};
 
-use super::account::{Account, cancel, place};
+use super::account::{Account, cancel, edit, place};
 use super::account_words::{self as words, order_number};
 
 /// Below it lies all of the account's.
@@ -64,6 +64,7 @@ fn order(desk: &mut Desk, path: &str, body: &str) -> Page {
     };
     match path {
         "orders" => Page::ok(place(desk, &body)),
+        "orders/edit" => Page::ok(edit(desk, &body)),
         "orders/batch_cancel" => {
             cancel(desk, &body).map_or_else(|| error(400, "INVALID_ARGUMENT"), Page::ok)
         }
