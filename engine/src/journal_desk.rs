@@ -43,6 +43,7 @@ fn told(input: &DeskInput) -> (Option<OrderId>, Value) {
             of(order, "no_replacement", json!({ "asked_at": asked.0 }))
         }
         DeskInput::Unanswered(order) => of(order, "question_over", json!({})),
+        DeskInput::FillsTold(order) => of(order, "fills_listed", json!({})),
         DeskInput::AmendSent { order, terms, replaces, deadline_ms } => of(
             order,
             "amend_sent",
@@ -56,6 +57,7 @@ fn told(input: &DeskInput) -> (Option<OrderId>, Value) {
         DeskInput::Compare(max) => plain("compare", json!({ "questions_max": max })),
         DeskInput::Purge => plain("purge", json!({})),
         DeskInput::Unrecorded(count) => plain("unrecorded", json!({ "inputs": count })),
+        DeskInput::Nameless(number) => plain("nameless", json!({ "venue_order": number })),
         DeskInput::VenueTime(asked, ms) => {
             plain("venue_time", json!({ "asked_at": asked.0, "unix_ms": ms }))
         }

@@ -39,8 +39,12 @@ pub struct Counts {
     pub duplicates: u64,
     /// Fills booked beyond the ordered quantity.
     pub overfills: u64,
-    /// Fills booked after a report that called the order complete.
+    /// Fills booked after a report that called the order complete, and proven by nothing.
     pub after_done: u64,
+    /// Likewise, but proven by the venue's list of the order's fills. Not drift.
+    pub late_fills: u64,
+    /// Those of them whose order was forgotten.
+    pub late_strangers: u64,
     /// Fills booked of orders that this run never approved.
     pub orphans: u64,
     /// Reports of orders so old that they were forgotten; not booked.
@@ -92,6 +96,8 @@ mod tests {
             duplicates: 200,
             overfills: 3,
             after_done: 5,
+            late_fills: 600,
+            late_strangers: 700,
             orphans: 7,
             strays: 11,
             invalid: 13,

@@ -22,9 +22,9 @@
 use bot4_types::instrument::Amount;
 use bot4_types::limits::ORDERS_OPEN_MAX;
 use bot4_types::{
-    AssetId, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable, OrderAction,
-    OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side, StrategyId,
-    notional,
+    AssetId, DoneReason, HeldPosition, Instrument, InstrumentId, InstrumentRules, InstrumentTable,
+    OrderAction, OrderId, OrderIntent, OrderReport, OrderState, Price, Qty, ReportKind, Side,
+    StrategyId, notional,
 };
 use serde::{Deserialize, Serialize};
 
@@ -426,36 +426,13 @@ impl Ledger {
         self.orders.add_fill(place, report.trade_id);
         self.counts.fills += 1;
         self.counts.overfills += u64::from(filled > i128::from(slot.qty_max()));
-        self.counts.after_done += u64::from(slot.chain() == Chain::Retired);
+        let done = u64::from(slot.chain() == Chain::Retired);
+        match report.reason {
+            DoneReason::Late => self.counts.late_fills += 1,
+            _ => self.counts.after_done += done,
+        }
         self.orders.slot_mut(place).filled = slot.filled.saturating_add(report.last_qty.0);
         self.book(slot.strategy, report);
-        true
-    }
-
-    /// A report of an order that is not in the table.
-    fn on_stray(&mut self, report: &OrderReport) -> bool {
-        if report.order <= self.approved_last && report.order != OrderId(0) {
-            // It ended, was complete and has been forgotten: nothing can be missing of it.
-            self.counts.strays += 1;
-            return false;
-        }
-        if report.kind != ReportKind::Fill {
-            return false;
-        }
-        if self.table.get(report.instrument).is_none() || !self.is_sane(report) {
-            self.counts.invalid += 1;
-            return false;
-        }
-        let key = (report.order, report.instrument, report.trade_id);
-        let kept = (self.counts.orphans as usize).min(ORPHANS_KEPT);
-        if self.orphans[..kept].contains(&key) {
-            self.counts.duplicates += 1;
-            return false;
-        }
-        self.orphans[self.counts.orphans as usize % ORPHANS_KEPT] = key;
-        self.counts.orphans += 1;
-        self.counts.fills += 1;
-        self.book(report.strategy, report);
         true
     }
 

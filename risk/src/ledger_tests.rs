@@ -2,7 +2,7 @@
 //! `tests/ledger_twin.rs`.
 
 use super::*;
-use bot4_types::{Nanos, OrderAction, Symbol, Tif, Trail, VenueId};
+use bot4_types::{DoneReason, Nanos, OrderAction, Symbol, Tif, Trail, VenueId};
 
 const ONE: i64 = 100_000_000;
 const STRATEGIES: usize = 2;
@@ -152,6 +152,32 @@ fn only_numbers_that_can_be_are_booked() {
         (r.instrument, r.last_qty.0, r.last_price.0) = (InstrumentId(1), i64::MAX, 1);
     }));
     assert!(!good(|r| r.instrument = InstrumentId(2)));
+}
+
+/// Proven by the venue's list, a fill behind its order's end is no drift, and is booked once,
+/// whether its order is remembered or not.
+#[test]
+fn a_proven_fill_behind_its_orders_end_is_booked_and_is_no_drift() {
+    let mut ledger = ledger();
+    let order = place(5, 0, Side::Buy);
+    assert!(ledger.approve(&order));
+    ledger.on_report(&told(&order, 1, ReportKind::Done, OrderState::Canceled));
+    let late = |id, trade| {
+        let report = filled(&place(id, 0, Side::Buy), 2, trade);
+        OrderReport { reason: DoneReason::Late, state: OrderState::Canceled, ..report }
+    };
+    // Number 4 was forgotten.
+    for report in [late(5, 1), late(4, 1)] {
+        assert!(ledger.on_report(&report) && !ledger.on_report(&report), "booked once");
+    }
+    let counts = ledger.counts();
+    assert_eq!((counts.late_fills, counts.late_strangers, counts.drift()), (2, 1, 0));
+    let held = ledger.exposure(StrategyId(0), InstrumentId(0)).map(|e| e.position.qty);
+    assert_eq!(held, Some(2 * i128::from(ONE)));
+    let unproven = OrderReport { reason: DoneReason::None, ..late(5, 2) };
+    let unproven = OrderReport { cum_qty: Qty(2 * ONE), seq: 9, ..unproven };
+    assert!(ledger.on_report(&unproven));
+    assert!(ledger.counts().drift() > 0, "proven by nothing");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod clock;
 mod compare;
 mod leaving;
 mod rate;
+mod naming;
 mod told;
 mod under_way;
 
@@ -62,6 +63,7 @@ pub const COUNTERS: &[&str] = &[
     "compare_age_ms",
     "cancels_put_off",
     "dead_man_unfed",
+    "fills_late",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -81,6 +83,7 @@ const ORDERS_LISTED: usize = 14;
 const COMPARE_AGE_MS: usize = 15;
 const CANCELS_PUT_OFF: usize = 16;
 pub(crate) const DEAD_MAN_UNFED: usize = 17;
+const FILLS_LATE: usize = 18;
 
 /// Roles by venue.
 pub const ROLES: [&str; VENUES_MAX] = [
@@ -189,6 +192,7 @@ pub struct ExecutionAgent {
     /// The message being read answers a question for what is open.
     pub(crate) listing: bool,
     comparing: compare::Comparing,
+    naming: naming::Naming,
     /// The first record: what the desk is made with.
     start: DeskInput,
     /// Inputs of the desk that found no room in the log since the last record.
@@ -244,6 +248,7 @@ impl ExecutionAgent {
         Self {
             listing: false,
             comparing: compare::Comparing::new(config.compare),
+            naming: naming::Naming::default(),
             start,
             unrecorded: 0,
             message_records: FACTS.min(ports.log.room() / 2),

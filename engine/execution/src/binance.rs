@@ -161,6 +161,11 @@ impl Gateway for BinanceGateway {
         self.encoder.order_status(id, &order.instrument.symbol, target, now_ms, out);
     }
 
+    /// Trades name their order by number alone.
+    fn whose(&mut self, id: u64, of: &Instrument, number: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.encoder.order_status(id, &of.symbol, Target::Venue(number), now_ms, out);
+    }
+
     fn lists_open(&self, instruments: usize) -> OpenLists {
         let each = instruments as u32 * LIST_WEIGHT <= LIST_ALL_WEIGHT;
         if each { OpenLists::OfEach } else { OpenLists::OfAccount }

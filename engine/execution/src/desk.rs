@@ -11,11 +11,12 @@ use bot4_types::{
 use crate::desk_input::DeskInput;
 use crate::foreign::{Declared, Remembered};
 use crate::gateway::{Failure, OrderKey, VenueState};
-use crate::order::{Closing, FillFact, Heard, Order, Who};
+use crate::order::{Closing, Heard, Order, Who};
 use crate::table::{Handle, InsertError, OrderTable, TradeLedger};
 
 mod amends;
 mod evidence;
+mod fills;
 mod questions;
 mod strangers;
 
@@ -37,6 +38,9 @@ pub struct DeskCounts {
     pub foreign_orders: u64,
     /// Words about orders of this run that it has forgotten: they ended long ago.
     pub late: u64,
+    /// Fills booked after their order's end, which had counted less: the venue's list of the
+    /// order's fills proved them.
+    pub late_fills: u64,
     /// Fills beyond the ordered quantity.
     pub overfills: u64,
     /// Fills booked.
@@ -69,6 +73,7 @@ impl DeskCounts {
             foreign_fills: self.foreign_fills + other.foreign_fills,
             foreign_orders: self.foreign_orders + other.foreign_orders,
             late: self.late + other.late,
+            late_fills: self.late_fills + other.late_fills,
             overfills: self.overfills + other.overfills,
             fills: self.fills + other.fills,
             acked: self.acked + other.acked,
@@ -154,10 +159,14 @@ pub struct Desk {
     venue: VenueId,
     declared: Declared,
     others: Remembered,
+    /// Numbers of orders that the venue names nobody for, or somebody who is not declared.
+    nameless: Remembered,
     /// Those that are nobody's and were told because a list named them.
     listed: Remembered,
     /// Fills of orders whose numbers may be told yet.
     waiting: Vec<strangers::Waiting>,
+    /// Fills that came behind their order's end and are not proven.
+    late: fills::LateFills,
     /// What was counted.
     pub counts: DeskCounts,
 }
@@ -178,8 +187,10 @@ impl Desk {
             venue: VenueId(0),
             declared: Declared::NONE,
             others: Remembered::new(),
+            nameless: Remembered::new(),
             listed: Remembered::new(),
             waiting: Vec::with_capacity(strangers::WAITING_MAX),
+            late: fills::LateFills::default(),
             counts: DeskCounts::default(),
         }
     }
@@ -241,9 +252,12 @@ impl Desk {
                 asked.extend(self.no_replacement(order, asked_at, now));
             }
             DeskInput::Unanswered(order) => self.unanswered(order),
+            DeskInput::FillsTold(order) => self.fills_told(order, now),
+            DeskInput::Nameless(number) => self.nameless.add(number),
             DeskInput::AllLost => self.all_lost(now),
             DeskInput::Clock(max) => {
                 self.questions(now, usize::from(max), asked);
+                self.ask_for_proofs(now, usize::from(max), asked);
                 if asked.len() == questions {
                     return Outcome::Nothing;
                 }
@@ -365,48 +379,6 @@ impl Desk {
         };
         let done = order.settle(now);
         for heard in [other, open, triggered, ended, done] {
-            self.push(heard);
-        }
-    }
-
-    /// The venue told a fill.
-    fn fill_told(
-        &mut self,
-        key: OrderKey,
-        venue_order: u64,
-        instrument: InstrumentId,
-        fill: FillFact,
-        now: Nanos,
-    ) {
-        let Some(order) = Self::by_key(&mut self.table, key, Some(instrument)) else {
-            if !self.waits(key, instrument, fill) {
-                self.stranger(key, venue_order, Some((instrument, fill.trade_id)), now);
-            }
-            return;
-        };
-        if !self.trades.book(instrument, fill.trade_id, order.id) {
-            return;
-        }
-        self.counts.fills += 1;
-        if order.venue_order == 0 {
-            order.venue_order = venue_order;
-        }
-        let other = match order.who(venue_order) {
-            Who::Replacement => order.amended(now, venue_order),
-            Who::Stranger => order.doubled(now),
-            // Replaced only while nothing was filled; booked all the same.
-            Who::Former => Heard { contradicts: true, ..Heard::default() },
-            Who::Itself if order.is_amended_by(fill.qty) => order.amended(now, venue_order),
-            Who::Itself => Heard::default(),
-        };
-        // A fill of an unknown order is old news perhaps: it says nothing about what rests.
-        let fresh = order.state == OrderState::Sent;
-        let acked = if fresh { order.told_open(now, venue_order, false) } else { Heard::default() };
-        let triggered = order.triggered(now);
-        let filled = order.filled(now, fill);
-        self.counts.overfills += u64::from(order.cum_qty > order.qty);
-        let done = order.settle(now);
-        for heard in [other, acked, triggered, filled, done] {
             self.push(heard);
         }
     }

@@ -121,6 +121,10 @@ pub enum DeskInput {
         /// Filled so far.
         cum_qty: Qty,
     },
+    /// The question for the fills of an order is answered: what it tells was fed before.
+    FillsTold(OrderId),
+    /// The venue cannot be asked whose the order of this number is, or does not say.
+    Nameless(u64),
     /// Asked at this time for its clock, the venue told it, Unix ms.
     VenueTime(Nanos, i64),
 }
@@ -271,6 +275,11 @@ impl DeskInput {
                 w.u64(asked_at.0);
                 w.i64(ms);
             }
+            Self::FillsTold(order) => put_order(23, order, w),
+            Self::Nameless(number) => {
+                w.u8(24);
+                w.u64(number);
+            }
             Self::Fill { key, venue_order, instrument, ref fill } => {
                 w.u8(6);
                 put_key(key, w);
@@ -348,6 +357,8 @@ impl Body for DeskInput {
             | Self::Fill { .. }
             | Self::Compare(_)
             | Self::Listed { .. }
+            | Self::FillsTold(_)
+            | Self::Nameless(_)
             | Self::VenueTime(..) => self.write_more(w),
         }
     }
@@ -403,6 +414,8 @@ impl Body for DeskInput {
             20 => Self::Listed { key: take_key(r)?, venue_order: r.u64()?, cum_qty: Qty(r.i64()?) },
             21 => Self::VenueTime(Nanos(r.u64()?), r.i64()?),
             22 => Self::NoReplacement(OrderId(r.u64()?), Nanos(r.u64()?)),
+            23 => Self::FillsTold(OrderId(r.u64()?)),
+            24 => Self::Nameless(r.u64()?),
             _ => return None,
         })
     }
@@ -473,6 +486,8 @@ mod tests {
             DeskInput::NotFound(order, Nanos(1)),
             DeskInput::NoReplacement(order, Nanos(n)),
             DeskInput::Unanswered(order),
+            DeskInput::FillsTold(order),
+            DeskInput::Nameless(n),
             DeskInput::AllLost,
             DeskInput::Clock(32),
             DeskInput::Purge,

@@ -8,6 +8,7 @@
 //! when the terms or a late question tell the same.
 
 use super::*;
+use crate::order::FillFact;
 use crate::order::Terms;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{AssetId, Price};

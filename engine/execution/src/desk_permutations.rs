@@ -6,6 +6,7 @@
 //! they are compared with what the venue did.
 
 use super::*;
+use crate::order::FillFact;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{AssetId, OrderKind, Price};
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! The venue's word in any order, and more than once, gives the same account.
 
 use super::*;
+use crate::order::FillFact;
 use bot4_types::{AssetId, OrderIntent, Price, ReportKind, Side, VenueId};
 use bot4_venues::client_text::ClientText;
 use proptest::prelude::*;
@@ -190,6 +191,9 @@ fn declared_others_are_told_as_such_their_nameless_fills_too() {
     desk.fill_told(OrderKey::Venue(9), 9, InstrumentId(0), fill(1, 1), Nanos(3));
     desk.fill_told(OrderKey::Venue(10), 10, InstrumentId(0), fill(2, 1), Nanos(3));
     let declared = |m: &ExecMsg| matches!(m, ExecMsg::Foreign { declared: true, .. });
+    assert_eq!(desk.outbox().iter().map(declared).collect::<Vec<_>>(), [true, true]);
+    // Nobody knows yet whose order 10 is.
+    let _ = desk.apply(&DeskInput::Nameless(10), Nanos(4), &mut Vec::new());
     assert_eq!(desk.outbox().iter().map(declared).collect::<Vec<_>>(), [true, true, false]);
 }
 
@@ -210,10 +214,15 @@ fn what_is_told_again_of_a_forgotten_order_is_nobody_elses() {
 }
 
 #[test]
-fn a_late_fill_after_the_end_is_booked() {
-    let mut desk = desk();
+fn a_late_fill_after_the_end_is_booked_when_it_is_listed() {
+    let (mut desk, mut asked) = (desk(), Vec::new());
     tell(&mut desk, Told::State(VenueState::Canceled, 0));
     tell(&mut desk, Told::Fill(11, 3));
+    assert_eq!(reports(&mut desk).pop().map(|r| r.kind), Some(ReportKind::Done));
+    desk.ask_for_proofs(Nanos::from_secs(1), 8, &mut asked);
+    assert_eq!(asked, [Question::Fills(OrderId(1))]);
+    tell(&mut desk, Told::Fill(11, 3));
+    desk.fills_told(OrderId(1), Nanos::from_secs(2));
     let last = reports(&mut desk).pop().expect("the fill");
     assert_eq!((last.kind, last.cum_qty), (ReportKind::Fill, Qty(3)));
     assert_eq!(last.state, OrderState::Canceled);

@@ -58,6 +58,12 @@ impl Declared {
         self.all || self.count > 0
     }
 
+    /// Some may be there and others not: a name decides.
+    #[must_use]
+    pub const fn is_by_name(&self) -> bool {
+        !self.all && self.count > 0
+    }
+
     /// The order with this client id may be there. One that reads like ours never may: it is of
     /// another engine of this kind, which spends what this one counts as its own.
     #[must_use]
@@ -140,6 +146,7 @@ mod tests {
         assert!(some.has(&id("web_1")) && some.has(&id("x-9")));
         assert!(!some.has(&id("wex_1")) && !some.has(&ClientText::EMPTY));
         assert!(Declared::ALL.has(&ClientText::EMPTY) && !Declared::NONE.has(&id("web_1")));
+        assert!(some.is_by_name() && !Declared::ALL.is_by_name() && !Declared::NONE.is_by_name());
         assert!(Declared::ALL.is_any() && some.is_any() && !Declared::NONE.is_any());
         assert_eq!(Declared::of([""]), None);
         assert_eq!(Declared::of(["0123456789abcdef"]), None);

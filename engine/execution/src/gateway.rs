@@ -346,6 +346,9 @@ pub trait Gateway: Send {
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
     /// Asks for an order's state.
     fn status(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>);
+    /// Asks for the order that the venue numbers so: whose it is. Nothing written: the venue cannot
+    /// be asked, or names the order wherever it tells a fill.
+    fn whose(&mut self, _: u64, _: &Instrument, _number: u64, _now_ms: i64, _out: &mut Vec<u8>) {}
     /// What a list of open orders is of, for an account of so many instruments.
     fn lists_open(&self, _instruments: usize) -> OpenLists {
         OpenLists::None

@@ -35,6 +35,7 @@ pub mod coinbase;
 pub mod courier;
 pub mod desk;
 pub mod desk_input;
+mod ended;
 pub mod foreign;
 pub mod gateway;
 pub mod kraken;

@@ -433,15 +433,27 @@ impl Order {
             // What is told of the amend later comes too late.
             self.amend = None;
         }
+        Heard::of(step, Some(self.fill_report(now, fill, DoneReason::None)))
+    }
+
+    /// A fill that the venue's list of the order's fills proves, though the ending that it told had
+    /// counted less. The order stays ended as it was.
+    pub fn filled_late(&mut self, now: Nanos, fill: FillFact) -> Heard {
+        self.cum_qty = Qty(self.cum_qty.0.saturating_add(fill.qty.0));
+        let report = self.fill_report(now, fill, DoneReason::Late);
+        Heard { report: Some(report), contradicts: false }
+    }
+
+    fn fill_report(&mut self, now: Nanos, fill: FillFact, reason: DoneReason) -> OrderReport {
         self.touched_at = now;
-        let mut report = self.report(now, ReportKind::Fill, DoneReason::None);
+        let mut report = self.report(now, ReportKind::Fill, reason);
         report.last_qty = fill.qty;
         report.last_price = fill.price;
         report.trade_id = fill.trade_id;
         report.fee = fill.fee;
         report.fee_asset = fill.fee_asset;
         report.maker = fill.maker;
-        Heard::of(step, Some(report))
+        report
     }
 
     /// The venue told an ending. Held until the fills it counts are booked; see

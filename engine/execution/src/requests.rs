@@ -27,6 +27,8 @@ pub enum Purpose {
     ListOpen(Option<InstrumentId>),
     /// A question for the state of what may have replaced an order.
     Replacement(OrderId),
+    /// The order of this instrument that the venue numbers so: whose it is.
+    Whose(InstrumentId, u64),
     /// Fills of an order.
     FillsOf(OrderId),
     /// Fills of an instrument after this trade id.
@@ -43,7 +45,11 @@ impl Purpose {
     pub const fn is_question(&self) -> bool {
         use Purpose as P;
         let of_order = matches!(self, P::Status(_) | P::Replacement(_) | P::FillsOf(_));
-        of_order || matches!(self, P::ListOpen(_) | P::FillsAfter(..) | P::Balances | P::Time)
+        of_order
+            || matches!(
+                self,
+                P::Whose(..) | P::ListOpen(_) | P::FillsAfter(..) | P::Balances | P::Time
+            )
     }
 }
 

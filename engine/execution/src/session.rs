@@ -163,7 +163,7 @@ impl ExecutionAgent {
                 self.unanswered(order, now);
             }
             Purpose::FillsOf(order) => {
-                self.unanswered(order, now);
+                self.feed(DeskInput::FillsTold(order), now);
                 self.ask_for_fills(order, now, probe);
             }
             Purpose::FillsAfter(instrument, _) => {
@@ -188,6 +188,7 @@ impl ExecutionAgent {
                 }
             }
             Purpose::Balances
+            | Purpose::Whose(..)
             | Purpose::ListOpen(_)
             | Purpose::Cancel(_)
             | Purpose::Amend(_)
@@ -295,6 +296,8 @@ impl ExecutionAgent {
             }
             // "Unknown order" is the answer when nothing was open.
             Purpose::CancelAll(_) | Purpose::Time | Purpose::DeadMan | Purpose::ListOpen(_) => {}
+            // Asked for again, a few times.
+            Purpose::Whose(..) => {}
         }
         // Whatever was asked: a session whose key is not accepted any more is none.
         if failure == Failure::Session { Err(refused()) } else { Ok(()) }
@@ -512,23 +515,11 @@ impl ExecutionAgent {
     fn check_patience(&mut self, now: Nanos) {
         let limit = Nanos(now.0.saturating_sub(SESSION_PATIENCE.0));
         while let Some(pending) = self.link.requests.overdue(limit) {
-            match pending.purpose {
-                Purpose::Status(order) | Purpose::Replacement(order) | Purpose::FillsOf(order) => {
-                    self.unanswered(order, now);
-                }
-                // The clock asks for an order that was sent or is being cancelled.
-                Purpose::Place(_)
-                | Purpose::Cancel(_)
-                | Purpose::Amend(_)
-                | Purpose::CancelAll(_)
-                | Purpose::ListOpen(_)
-                | Purpose::Time => {}
-                // The next one is on its way.
-                Purpose::DeadMan => {}
-                Purpose::Logon(_)
-                | Purpose::Subscribe
-                | Purpose::Balances
-                | Purpose::FillsAfter(..) => {}
+            // The clock asks for an order that was sent or is being cancelled.
+            if let Purpose::Status(order) | Purpose::Replacement(order) | Purpose::FillsOf(order) =
+                pending.purpose
+            {
+                self.unanswered(order, now);
             }
             if !self.link.is_ready() {
                 self.lose(now, &ConnError::Silent);

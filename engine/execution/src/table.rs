@@ -2,6 +2,7 @@
 
 use bot4_types::{InstrumentId, Nanos, OrderId};
 
+use crate::ended::Ended;
 use crate::order::Order;
 
 /// How long an ended order stays in the table, so that a late fill still finds it.
@@ -29,6 +30,8 @@ pub struct OrderTable {
     places: Box<[Place]>,
     free: Vec<u32>,
     index: Vec<(OrderId, Handle)>,
+    /// Orders that were forgotten and may have filled more than was told.
+    ended: Ended,
     /// When ended orders were last forgotten before their time.
     halved_at: Option<Nanos>,
 }
@@ -50,6 +53,7 @@ impl OrderTable {
             places: vec![Place::default(); capacity].into_boxed_slice(),
             free: (0..capacity as u32).rev().collect(),
             index: Vec::with_capacity(capacity),
+            ended: Ended::new(capacity),
             halved_at: None,
         }
     }
@@ -129,6 +133,14 @@ impl OrderTable {
         self.forget(|o| now.since(o.touched_at) >= RETENTION)
     }
 
+    /// Puts the order of which `is` says so, by id and by the venue's number, back into the table,
+    /// where it stays as long as one that ends at `now`; its id. `None` where none is remembered.
+    pub fn recall(&mut self, now: Nanos, is: impl Fn(&Order) -> bool) -> Option<OrderId> {
+        let mut order = self.ended.take(is)?;
+        order.touched_at = now;
+        self.insert(order, now).ok().map(|_| order.id)
+    }
+
     /// Ended orders were forgotten before their time within `span`.
     #[must_use]
     pub fn forgot_early(&self, now: Nanos, span: Nanos) -> bool {
@@ -147,13 +159,16 @@ impl OrderTable {
 
     /// Forgets the ended orders for which `gone` holds, asked by id; how many.
     fn forget(&mut self, mut gone: impl FnMut(&Order) -> bool) -> usize {
-        let Self { places, free, index, .. } = self;
+        let Self { places, free, index, ended, .. } = self;
         let before = index.len();
         index.retain(|(_, handle)| {
             let slot = &mut places[handle.place as usize];
-            let ended = slot.order.as_ref().filter(|o| o.state.is_terminal());
-            let kept = !ended.is_some_and(&mut gone);
+            let over = slot.order.as_ref().filter(|o| o.state.is_terminal());
+            let kept = !over.is_some_and(&mut gone);
             if !kept {
+                if let Some(order) = &slot.order {
+                    ended.keep(order);
+                }
                 *slot = Place { generation: slot.generation.wrapping_add(1), order: None };
                 free.push(handle.place);
             }
@@ -221,6 +236,12 @@ impl BookedTrades {
         true
     }
 
+    /// Trade `id` of `order` was booked, or is too old to tell.
+    #[must_use]
+    pub fn knows(&self, id: u64, order: OrderId) -> bool {
+        id <= self.floor || self.place(id, order).is_ok()
+    }
+
     /// Trade `id` was booked, whatever the order.
     #[must_use]
     pub fn has(&self, id: u64) -> bool {
@@ -280,6 +301,12 @@ impl TradeLedger {
         let fresh = booked.is_some_and(|b| b.book(id, order));
         self.duplicates += u64::from(!fresh);
         fresh
+    }
+
+    /// Trade `id` of `order` was booked, or is too old to tell.
+    #[must_use]
+    pub fn knows(&self, instrument: InstrumentId, id: u64, order: OrderId) -> bool {
+        self.by_instrument.get(instrument.index()).is_some_and(|booked| booked.knows(id, order))
     }
 
     /// Trade `id` of `instrument` was booked, whatever the order.

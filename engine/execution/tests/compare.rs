@@ -1,11 +1,12 @@
-//! Orders at rest compared with the venue's word while the session goes on, and what the rate
-//! budget makes of requests on their way.
+//! Orders at rest compared with the venue's word while the session goes on, fills that are proven
+//! or named only when the venue is asked, and what the rate budget makes of requests on their way.
 
 mod rig;
 
-use bot4_types::{DoneReason, ExecMsg, OrderState};
+use bot4_execution::foreign::Declared;
+use bot4_types::{DoneReason, ExecMsg, OrderState, ReportKind};
 use bot4_venues::limits::RateLimits;
-use rig::{Rig, client, state, view};
+use rig::{Rig, canceled, client, state, trade, trade_event, view};
 use serde_json::json;
 
 /// More orders than the ring of reports would take at once.
@@ -113,4 +114,74 @@ fn an_order_is_given_up_by_the_venues_clock_alone() {
     assert!((6_900..9_000).contains(&took), "given up after {took} ms");
     let time_asked = rig.venue.asked_for("time").len();
     assert!(time_asked >= 2, "each question for a proof comes with one for the time: {time_asked}");
+}
+
+/// What was told of somebody else's trades, and whether they are declared.
+fn strangers(rig: &Rig) -> Vec<(u64, bool)> {
+    let told = |m: &ExecMsg| match *m {
+        ExecMsg::Foreign { trade_id, declared, .. } if trade_id != 0 => Some((trade_id, declared)),
+        _ => None,
+    };
+    rig.heard.iter().filter_map(told).collect()
+}
+
+/// A cancel's answer counts three filled, of five: the fill of the other two is told long after the
+/// order is forgotten. It is booked when the venue's list has it, and is nobody's when it has not.
+#[test]
+fn an_own_fill_long_after_its_orders_end_is_booked_when_the_venues_list_proves_it() {
+    for proven in [true, false] {
+        let mut rig = Rig::ready(8);
+        rig.live(1, 71);
+        rig.venue.event(&trade_event(1, 71, 500, 3, "PARTIALLY_FILLED", 3));
+        rig.venue.trades.push(trade(500, 71, 3));
+        rig.approve_cancel(1);
+        rig.until("cancel", |rig| !rig.venue.asked_for("order.cancel").is_empty());
+        let id = rig.venue.asked_for("order.cancel")[0].id;
+        rig.venue.respond(id, canceled(1, 71, 3));
+        rig.until("the end", |rig| rig.reports(1).last().is_some_and(|r| r.state.is_terminal()));
+        rig.run_ms(7_000);
+        rig.venue.trades.extend(proven.then(|| trade(501, 71, 2)));
+        rig.venue.event(&trade_event(1, 71, 501, 2, "PARTIALLY_FILLED", 5));
+        rig.run_ms(7_000);
+        let last = *rig.reports(1).last().expect("reports");
+        if proven {
+            let told = (last.kind, last.reason, last.trade_id, last.state);
+            let booked = (ReportKind::Fill, DoneReason::Late, 501, OrderState::Canceled);
+            assert_eq!((told, rig.counter("fills_late")), (booked, 1));
+            assert!(strangers(&rig).is_empty() && rig.agent.desk_counts().contradictions == 0);
+        } else {
+            assert_eq!((last.kind, rig.counter("fills_late")), (ReportKind::Done, 0));
+            assert_eq!(strangers(&rig), [(501, false)]);
+        }
+    }
+}
+
+/// An order of another program that came and filled while nobody heard: trades name it by its
+/// number alone, and the venue is asked whose it is.
+#[test]
+fn a_fill_of_an_outage_without_a_name_is_judged_by_the_name_of_its_order() {
+    for (name, declared) in [("web_77", true), ("stranger", false)] {
+        let beside = Declared::of(["web_"]).expect("short");
+        let mut rig = Rig::beside(beside, 9, 256, RateLimits::default());
+        rig.journaled.publish(0, 1_000);
+        rig.until("ready", Rig::is_ready);
+        rig.live(1, 71);
+        rig.venue.orders.insert(client(1), state(1, 71, "PARTIALLY_FILLED", 3));
+        rig.venue.event(&trade_event(1, 71, 500, 3, "PARTIALLY_FILLED", 3));
+        rig.run_ms(50);
+        rig.venue.cut();
+        rig.until("lost", |rig| !rig.is_ready());
+        let mut other = state(2, 99, "FILLED", 4);
+        other["clientOrderId"] = json!(name);
+        rig.venue.orders.insert(name.to_owned(), other);
+        rig.venue.trades.extend([trade(500, 71, 3), trade(501, 99, 4)]);
+        rig.until("judged", |rig| !strangers(rig).is_empty());
+        rig.run_ms(1_000);
+        assert_eq!(strangers(&rig), [(501, declared)], "{name}");
+        let orders = |m: &&ExecMsg| {
+            matches!(m, ExecMsg::Foreign { trade_id: 0, venue_order: 99, declared: d, .. }
+                if *d == declared)
+        };
+        assert_eq!(rig.heard.iter().filter(orders).count(), 1, "{name}");
+    }
 }

@@ -34,6 +34,7 @@ pub fn status(about: &About, m: &Metrics) -> Value {
                      "unexplained": count("balances_unexplained"),
                      "followed": count("balances_followed"),
                      "newest": newest},
+        "fills_late": m.total_of("execution", "fills_late"),
         "instruments_stopped": count("instruments_drifted"),
         "foreign": {"orders": count("foreign_orders"), "fills": count("foreign_fills"),
                     "declared": count("foreign_declared"), "newest": count("foreign_newest")},
@@ -65,6 +66,7 @@ pub struct News {
     declared: u64,
     stopped: u64,
     exits_cut: u64,
+    fills_late: u64,
 }
 
 impl News {
@@ -78,6 +80,7 @@ impl News {
             declared: count("foreign_declared"),
             stopped: count("instruments_drifted"),
             exits_cut: m.total_of("signal", "exits_cut"),
+            fills_late: m.total_of("execution", "fills_late"),
         };
         let old = std::mem::replace(self, now);
         if old == now {
@@ -90,6 +93,13 @@ impl News {
                  asked for again with less, and while none rests there the router alone guards \
                  the position, as long as this engine lives",
                 now.exits_cut
+            ));
+        }
+        if now.fills_late > old.fills_late {
+            told.push(format!(
+                "a venue told a fill only after the end of its order, which had counted less; its \
+                 list of the order's fills proves it, and it is booked ({} so far)",
+                now.fills_late
             ));
         }
         let reason = reason(about, m).unwrap_or_default();
@@ -155,6 +165,19 @@ mod tests {
             assert_eq!(told.len(), 1, "{told:?}");
             assert!(told[0].contains(&format!("({cut} so far)")), "{told:?}");
             assert!(news.look(&About::default(), &m).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_fill_behind_its_order_s_end_is_told_each_time() {
+        let m = Metrics::in_memory();
+        let counters = m.counters("execution", &["fills_late"]);
+        let mut news = News::default();
+        for late in 1..=2 {
+            counters.set(0, late);
+            let told = news.look(&About::default(), &m);
+            assert!(told.len() == 1 && told[0].contains(&format!("({late} so far)")), "{told:?}");
+            assert_eq!(status(&About::default(), &m)["fills_late"], late);
         }
     }
 

@@ -68,6 +68,9 @@ struct CountsText {
     /// Likewise.
     #[serde(default)]
     late: u64,
+    /// Likewise.
+    #[serde(default)]
+    late_fills: u64,
 }
 
 /// Decisions and holdings of the risk lane.

@@ -263,7 +263,8 @@ fn fills_of(c: &Closing<'_>, finals: &Finals) -> report::Fills {
         applied: finals.risk.fills_applied(),
         duplicates_dropped: finals.risk.duplicates_dropped()
             + finals.executions.iter().map(|e| e.duplicates_dropped()).sum::<u64>(),
-        late: c.opening.past.recovered.late.len() as u64,
+        late: c.opening.past.recovered.late.len() as u64
+            + finals.executions.iter().map(|e| e.desk_counts().late_fills).sum::<u64>(),
     }
 }
 

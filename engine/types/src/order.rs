@@ -303,6 +303,9 @@ raw_enum! {
         TableFull = 13 => "table_full",
         /// The venue has no such request.
         Unsupported = 14 => "unsupported",
+        /// Of a fill: it was told after its order's end, which had counted less, and the venue's
+        /// list of the order's fills proves it.
+        Late = 15 => "late",
     }
 }
 

@@ -1,6 +1,8 @@
-//! Fills of an earlier run that are booked at the start.
+//! Fills that come late: of orders that are forgotten, and of an earlier run, booked at the start.
 
-use super::Ledger;
+use bot4_types::{DoneReason, OrderId, OrderReport, ReportKind};
+
+use super::{Ledger, ORPHANS_KEPT};
 use crate::recovered::LateFill;
 
 impl Ledger {
@@ -16,6 +18,39 @@ impl Ledger {
             self.follow(asset, amount.saturating_neg());
         }
         self.book(fill.strategy, &report);
+        true
+    }
+
+    /// A report of an order that is not in the table.
+    pub(super) fn on_stray(&mut self, report: &OrderReport) -> bool {
+        let late = report.kind == ReportKind::Fill && report.reason == DoneReason::Late;
+        if !late && report.order <= self.approved_last && report.order != OrderId(0) {
+            // It ended, was complete and has been forgotten: nothing can be missing of it.
+            self.counts.strays += 1;
+            return false;
+        }
+        if report.kind != ReportKind::Fill {
+            return false;
+        }
+        if self.table.get(report.instrument).is_none() || !self.is_sane(report) {
+            self.counts.invalid += 1;
+            return false;
+        }
+        let key = (report.order, report.instrument, report.trade_id);
+        let strangers = (self.counts.orphans + self.counts.late_strangers) as usize;
+        if self.orphans[..strangers.min(ORPHANS_KEPT)].contains(&key) {
+            self.counts.duplicates += 1;
+            return false;
+        }
+        self.orphans[strangers % ORPHANS_KEPT] = key;
+        if late {
+            self.counts.late_fills += 1;
+            self.counts.late_strangers += 1;
+        } else {
+            self.counts.orphans += 1;
+        }
+        self.counts.fills += 1;
+        self.book(report.strategy, report);
         true
     }
 }

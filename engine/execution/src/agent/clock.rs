@@ -4,7 +4,9 @@ use bot4_lanes::Probe;
 use bot4_types::{Nanos, OrderId};
 use bot4_wire::ConnError;
 
-use super::{DRAINED, ExecutionAgent, ORDER_RECORDS, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY};
+use super::{
+    DRAINED, ExecutionAgent, FILLS_LATE, ORDER_RECORDS, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY,
+};
 use crate::desk_input::DeskInput;
 use crate::link::SessionState;
 use crate::requests::Purpose;
@@ -28,6 +30,7 @@ impl ExecutionAgent {
         let open = self.desk.open();
         self.counters.set(ORDERS_OPEN, open as u64);
         self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
+        self.counters.set(FILLS_LATE, self.desk.counts.late_fills);
         self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
         self.tell_session(now);
         if self.link.is_ready() && self.gateway.is_silent(self.wall.unix_ms(now)) {
@@ -38,6 +41,7 @@ impl ExecutionAgent {
         }
         if self.link.is_ready() {
             self.ask_by_clock(now, probe);
+            self.ask_whose(now, probe);
             self.compare(now, probe);
             if self.wall.take_due(now) {
                 self.ask_time(now, probe);
@@ -45,7 +49,8 @@ impl ExecutionAgent {
         }
         let stopping = self.ports.control.phase().is_ending();
         let idle = open == 0 && self.waiting.is_empty() && self.ports.approved.waiting() == 0;
-        self.counters.set(DRAINED, u64::from(stopping && idle));
+        let proven = !self.desk.awaits_proof();
+        self.counters.set(DRAINED, u64::from(stopping && idle && proven));
         if stopping && open > 0 && self.link.is_ready() && now >= self.cancel_all_at {
             self.cancel_all_at = now + CANCEL_ALL_EVERY;
             self.cancel_everything(now, probe);

@@ -42,7 +42,9 @@ impl ExecutionAgent {
             Purpose::Place(_) => gateway.cost_place(),
             // Trimmed in place it counts as no order; the dearer way is what may have to be paid.
             Purpose::Amend(_) => gateway.cost_amend(AmendWay::Replace),
-            Purpose::Status(_) | Purpose::Replacement(_) => gateway.cost_status(),
+            Purpose::Status(_) | Purpose::Replacement(_) | Purpose::Whose(..) => {
+                gateway.cost_status()
+            }
             Purpose::FillsOf(_) | Purpose::FillsAfter(..) | Purpose::Balances => {
                 gateway.cost_query()
             }

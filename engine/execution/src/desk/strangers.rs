@@ -5,6 +5,10 @@
 //! is on its way or unknown, and its number was not told yet, such a fill may be its: it waits, and
 //! is booked or told as soon as no such order is left. What waits is reserved all the same, as part
 //! of an order whose fate is open.
+//!
+//! Where other programs are declared by their names, a fill without a name may be one of theirs,
+//! placed while nobody heard: the venue is asked whose the order of that number is, before anything
+//! is said of it.
 
 use bot4_types::{ExecMsg, InstrumentId, Nanos, OrderId, OrderState, VenueId};
 
@@ -22,6 +26,8 @@ pub(super) struct Waiting {
     venue_order: u64,
     instrument: InstrumentId,
     fill: FillFact,
+    /// The order that the venue named since.
+    own: Option<OrderId>,
 }
 
 impl Desk {
@@ -62,6 +68,10 @@ impl Desk {
             OrderKey::Venue(_) => booked(),
             OrderKey::Foreign(_) => false,
         };
+        if let (OrderKey::Own(id), true) = (key, venue_order != 0) {
+            let of = self.waiting.iter_mut().filter(|w| w.venue_order == venue_order);
+            of.for_each(|w| w.own = Some(id));
+        }
         if forgotten {
             self.counts.late += 1;
             return;
@@ -73,6 +83,8 @@ impl Desk {
         };
         if declared {
             self.others.add(venue_order);
+        } else {
+            self.nameless.add(venue_order);
         }
         let count = match trade {
             None => &mut self.counts.foreign_orders,
@@ -94,8 +106,8 @@ impl Desk {
     ) -> bool {
         let OrderKey::Venue(venue_order) = key else { return false };
         let declared = self.declared == Declared::ALL || self.others.has(venue_order);
-        if declared || self.trades.has(instrument, fill.trade_id) || !self.lacks_number(instrument)
-        {
+        let may_be = self.lacks_number(instrument) || self.may_be_named(venue_order);
+        if declared || self.trades.has(instrument, fill.trade_id) || !may_be {
             return false;
         }
         let same = |w: &Waiting| (w.instrument, w.fill.trade_id) == (instrument, fill.trade_id);
@@ -104,9 +116,22 @@ impl Desk {
         }
         let room = self.waiting.len() < WAITING_MAX;
         if room {
-            self.waiting.push(Waiting { venue_order, instrument, fill });
+            self.waiting.push(Waiting { venue_order, instrument, fill, own: None });
         }
         room
+    }
+
+    /// The venue may say that the order of this number is one of those that are declared.
+    fn may_be_named(&self, number: u64) -> bool {
+        let settled = self.others.has(number) || self.nameless.has(number);
+        self.declared.is_by_name() && number != 0 && !settled
+    }
+
+    /// The first order, by instrument and the venue's number, of which it should say whose it is.
+    #[must_use]
+    pub fn unnamed(&self) -> Option<(InstrumentId, u64)> {
+        let open = self.waiting.iter().find(|w| self.may_be_named(w.venue_order));
+        open.map(|w| (w.instrument, w.venue_order))
     }
 
     /// An order of this instrument may be at the venue under a number that was not told.
@@ -121,12 +146,14 @@ impl Desk {
     /// Books the fills whose order is known by now, and tells those that can be nobody's of ours.
     pub(super) fn judge_waiting(&mut self, now: Nanos) {
         let mut n = 0;
-        while let Some(Waiting { venue_order, instrument, fill }) = self.waiting.get(n).copied() {
-            let key = OrderKey::Venue(venue_order);
-            if Self::by_key(&mut self.table, key, Some(instrument)).is_some() {
+        while let Some(Waiting { venue_order, instrument, fill, own }) =
+            self.waiting.get(n).copied()
+        {
+            let key = own.map_or(OrderKey::Venue(venue_order), OrderKey::Own);
+            if own.is_some() || Self::by_key(&mut self.table, key, Some(instrument)).is_some() {
                 self.waiting.remove(n);
                 self.fill_told(key, venue_order, instrument, fill, now);
-            } else if self.lacks_number(instrument) {
+            } else if self.lacks_number(instrument) || self.may_be_named(venue_order) {
                 n += 1;
             } else {
                 self.waiting.remove(n);
@@ -142,6 +169,7 @@ mod tests {
     use crate::desk_input::DeskInput;
     use crate::gateway::VenueState;
     use bot4_types::{AssetId, DoneReason, OrderReport, Price, Qty, ReportKind, RunEpoch};
+    use bot4_venues::client_text::ClientText;
 
     const ID: OrderId = OrderId(1);
     const NOW: Nanos = Nanos(9);
@@ -195,6 +223,57 @@ mod tests {
         told(&mut desk, DeskInput::NotFound(ID, Nanos::from_secs(60)));
         let foreign = |m: &&ExecMsg| matches!(m, ExecMsg::Foreign { trade_id: 11, .. });
         assert_eq!((desk.outbox.iter().filter(foreign).count(), desk.waiting.len()), (1, 0));
+    }
+
+    /// A desk beside programs whose names begin with `web_`, and a fill of order 9 without a name.
+    fn nameless_fill() -> Desk {
+        let declared = Declared::of(["web_"]).expect("short");
+        let desk = Desk::new(8, 1, RunEpoch(1), Nanos::from_secs(1));
+        let mut desk = desk.declaring(VenueId(0), declared);
+        let (key, instrument) = (OrderKey::Venue(9), InstrumentId(0));
+        told(&mut desk, DeskInput::Fill { key, venue_order: 9, instrument, fill: fill() });
+        assert!(desk.outbox.is_empty(), "it is not judged");
+        assert_eq!(desk.unnamed(), Some((instrument, 9)));
+        desk
+    }
+
+    fn order_told(desk: &mut Desk, key: OrderKey) {
+        let (state, cum_qty, reason) = (VenueState::Filled, Qty(1), DoneReason::None);
+        told(desk, DeskInput::State { key, venue_order: 9, state, cum_qty, reason });
+        assert_eq!(desk.unnamed(), None);
+    }
+
+    /// Trades that were told as a stranger's, and whether they are declared.
+    fn strangers_trades(desk: &Desk) -> Vec<(u64, bool)> {
+        let trade = |m: &ExecMsg| match *m {
+            ExecMsg::Foreign { trade_id, declared, .. } if trade_id != 0 => {
+                Some((trade_id, declared))
+            }
+            _ => None,
+        };
+        desk.outbox.iter().filter_map(trade).collect()
+    }
+
+    #[test]
+    fn a_fill_without_a_name_is_judged_by_the_name_that_the_venue_tells_of_its_order() {
+        for (name, declared) in [("web_1", true), ("other", false), ("", false)] {
+            let mut desk = nameless_fill();
+            order_told(&mut desk, OrderKey::Foreign(ClientText::new(name).expect("short")));
+            assert_eq!(strangers_trades(&desk), [(11, declared)], "{name}");
+        }
+        let mut desk = nameless_fill();
+        told(&mut desk, DeskInput::Nameless(9));
+        assert_eq!((strangers_trades(&desk), desk.unnamed()), (vec![(11, false)], None));
+    }
+
+    /// It may be our own, of an order whose number was never told.
+    #[test]
+    fn a_fill_without_a_name_may_be_our_own() {
+        let mut desk = nameless_fill();
+        desk.admit(&crate::order::test_intent(), Nanos(1)).expect("room");
+        desk.sent(ID, i64::MIN, Nanos(2));
+        order_told(&mut desk, OrderKey::Own(ID));
+        assert_eq!((strangers_trades(&desk).len(), desk.counts.fills), (0, 1));
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Rig {
 
     /// The same at a venue of these limits.
     pub fn with_limits(seed: u64, reports: usize, limits: RateLimits) -> Self {
+        Self::beside(Declared::NONE, seed, reports, limits)
+    }
+
+    /// The same beside other programs, as `declared`.
+    pub fn beside(declared: Declared, seed: u64, reports: usize, limits: RateLimits) -> Self {
         let network = Network::new(seed);
         let (approved, approved_rx) = ring(64);
         let (reports_tx, reports_rx) = ring(reports);
@@ -123,7 +128,7 @@ impl Rig {
             endpoint: Endpoint::parse("wss://venue.example/ws-api/v3").expect("good url"),
             ws: WsConfig::default(),
             seed,
-            declared: Declared::NONE,
+            declared,
             compare: bot4_execution::agent::COMPARE_EVERY,
         };
         let gateway = Box::new(BinanceGateway::new(credentials, &config.table, EPOCH));

@@ -139,10 +139,15 @@ impl Venue {
                 let open: Vec<Value> = self.orders.values().filter(open).cloned().collect();
                 self.respond(ask.id, Value::from(open));
             }
-            "order.status" => match self.orders.get(&text("origClientOrderId")).cloned() {
-                Some(order) => self.respond(ask.id, order),
-                None => self.refuse(ask.id, 400, -2013, "Order does not exist.", 0),
-            },
+            "order.status" => {
+                let number = ask.params["orderId"].as_u64();
+                let numbered = |o: &&Value| number.is_some_and(|n| o["orderId"] == n);
+                let named = self.orders.get(&text("origClientOrderId"));
+                match named.or_else(|| self.orders.values().find(numbered)).cloned() {
+                    Some(order) => self.respond(ask.id, order),
+                    None => self.refuse(ask.id, 400, -2013, "Order does not exist.", 0),
+                }
+            }
             "myTrades" => {
                 let of_order = ask.params["orderId"].as_u64();
                 let from = ask.params["fromId"].as_u64().unwrap_or(0);
