@@ -49,6 +49,10 @@ impl RestDialect for CoinbaseRest {
         }
     }
 
+    fn searches(&self) -> bool {
+        true
+    }
+
     fn read_by(&mut self, table: &InstrumentTable) {
         self.decoder.read_by(table);
     }

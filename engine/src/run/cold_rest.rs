@@ -23,6 +23,9 @@ use super::rest::{Carried, RestClient};
 /// Pages of one question at most: a bound on a venue that never says "last page".
 const PAGES_MAX: usize = 10_000;
 
+/// Pages of the latest orders in which one is looked for.
+const SEARCH_PAGES_MAX: usize = 20;
+
 /// One question or request.
 #[derive(Clone, Copy)]
 pub enum Asked<'a> {
@@ -100,6 +103,10 @@ pub trait RestDialect {
     }
     /// Fills of all instruments come together.
     fn lists_all_fills(&self) -> bool {
+        false
+    }
+    /// An order is found by its client id only among the latest of its instrument, page by page.
+    fn searches(&self) -> bool {
         false
     }
     /// The instruments and assets that answers are read by from now on.
@@ -286,11 +293,23 @@ impl ColdVenue for RestCold {
         table: &InstrumentTable,
     ) -> Result<Option<OrderRow>, ColdError> {
         self.dialect.read_by(table);
+        let is_it = |o: &&OrderRow| o.client.as_bytes() == client.0.as_slice();
+        let pages = if self.dialect.searches() { SEARCH_PAGES_MAX } else { 1 };
         for ended in [false, true] {
-            self.ask(Asked::Order(symbol, client, ended), "")?;
-            let is_it = |o: &&OrderRow| o.client.as_bytes() == client.0.as_slice();
-            if let Some(found) = self.dialect.rows().orders.iter().find(is_it) {
-                return Ok(Some(*found));
+            let mut cursor = String::new();
+            for _ in 0..pages {
+                let told = self.ask(Asked::Order(symbol, client, ended), &cursor)?;
+                if let Some(found) = self.dialect.rows().orders.iter().find(is_it) {
+                    return Ok(Some(*found));
+                }
+                if !told.more {
+                    break;
+                }
+                self.dialect.rows().cursor.clone_into(&mut cursor);
+            }
+            // There is one list.
+            if self.dialect.searches() {
+                break;
             }
         }
         Ok(None)

@@ -290,3 +290,44 @@ pub(super) fn patiently<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::cold_twin::ColdTwin;
+    use bot4_types::{ClientId, Instrument, InstrumentId, OrderId, RunEpoch};
+    use bot4_venues::account::OrderRow;
+    use bot4_venues::client_text::ClientText;
+
+    fn table() -> InstrumentTable {
+        let mut table = InstrumentTable::new();
+        let name = |s: &str| Symbol::new(s).expect("short");
+        let [base, quote] = ["BTC", "USDT"].map(|a| table.asset(name(a)).expect("room"));
+        let bare = Instrument::bare(InstrumentId(0), name("BTCUSDT"), 8);
+        table.push(Instrument { base, quote, ..bare }).expect("room");
+        table
+    }
+
+    /// A cancel that was taken is not done yet: until the list is empty, nothing else is asked, for
+    /// what fills meanwhile would be missing from the balances. Declared orders stay.
+    #[test]
+    fn leftovers_are_waited_for_until_none_is_open_and_declared_ones_stay() {
+        let (table, clock, web) = (table(), Clock::monotonic(), ClientText::new("web_1"));
+        let own = ClientId::new(RunEpoch(1), OrderId(7));
+        let order = ColdTwin::order(&table, 71, own, 0);
+        let mut cold = ColdTwin { orders: vec![order], cancel_lags: 2, ..ColdTwin::default() };
+        let (claim, declared) = (Claim::new("embedded", true), Declared::of(["web_"]));
+        let declared = declared.expect("short");
+        let whose = (&declared, &claim, "binance");
+        let notes = cancel_leftovers(&clock, &mut cold, &table, whose).expect("cancelled");
+        assert_eq!(notes, ["1 open orders of an earlier run were cancelled"]);
+        let (open, all) = ("open orders", "cancel all of BTCUSDT");
+        assert_eq!(cold.asked, [open, all, open, all, open, all, open]);
+
+        let others = OrderRow { client: web.expect("short"), venue_order: 99, ..order };
+        let mut cold = ColdTwin { orders: vec![order, others], ..ColdTwin::default() };
+        let open = leftovers::open_orders(&mut cold, &table, &declared).expect("listed");
+        open.cancel(&mut cold, &table).expect("cancelled");
+        assert_eq!(cold.asked, ["open orders", "cancel 71"], "by its id alone");
+    }
+}

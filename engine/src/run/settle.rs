@@ -374,6 +374,7 @@ fn named(fills: &[Fill]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::cold_twin::ColdTwin;
     use bot4_journal::Record;
     use bot4_types::log::Body as _;
     use bot4_types::{
@@ -490,5 +491,49 @@ mod tests {
         assert_eq!(found(3, &[0, 1]), (vec![100, 101], 10, 4));
         assert_eq!(found(0, &[0]), (vec![100], 5, 2));
         assert_eq!(found(0, &[]), (vec![], 0, 1));
+    }
+
+    /// What the venue says it executed and what its fills tell are two words; where they differ a
+    /// person must look, and no fill is anybody's but by the order's name or number.
+    #[test]
+    fn an_order_of_which_fills_are_missing_is_not_explained() {
+        let (fold, symbol) = (journal(0), Symbol::new("AAAUSDT").expect("short"));
+        let place = crate::sim::check::fixture::intent(1);
+        let record = RunRecord {
+            id: "1-1".to_owned(),
+            epoch: EPOCH.0,
+            account: "kraken:1".to_owned(),
+            symbols: vec!["AAAUSDT".to_owned()],
+            journal: std::path::PathBuf::new(),
+            start_ms: 500,
+            pid: 1,
+            config: None,
+        };
+        let mut table = InstrumentTable::new();
+        table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
+        let (declared, table) = (&Declared::NONE, &table);
+        let part = Part { record: &record, declared, table, venue: "kraken", ended_ms: None };
+        let order = ColdTwin::order(table, 71, ClientId::new(EPOCH, OrderId(1)), 5);
+        for (listed, missing) in [(5, false), (2, true)] {
+            // The other is of an order that nobody here placed.
+            let fills = [(71, 900, listed), (99, 901, 3)];
+            let fill = |(of, id, qty)| ColdTwin::fill(table, of, place.side, id, qty);
+            let fills = fills.map(fill).to_vec();
+            let mut cold = ColdTwin { orders: vec![order], fills, ..ColdTwin::default() };
+            let mut known = Known::of(&fold);
+            let executed = part.ask_orders(&mut cold, &mut known).expect("asked");
+            assert_eq!(executed, BTreeMap::from([(OrderId(1), 5)]));
+            let rows = part.fills(&mut cold).expect("listed");
+            let all: Vec<_> = rows.iter().filter_map(|f| part.venue_fill(f, &known)).collect();
+            let whose: Vec<_> = all.iter().map(|fill| fill.strategy).collect();
+            assert_eq!(whose, [Some(place.strategy), None]);
+            let short = short(&executed, &all);
+            assert_eq!(short, if missing { vec![OrderId(1)] } else { Vec::new() });
+            let settled = Settled { short, ..Settled::default() };
+            assert_eq!(settled.is_explained(), !missing);
+            let told = settled.sentences().join("\n");
+            assert_eq!(told.contains("executed more of order 1"), missing, "{told}");
+            assert_eq!(settled.to_json()["explained"], !missing);
+        }
     }
 }
