@@ -136,6 +136,7 @@ fn latch(engine: &EarlierRun, reason: &str) -> Result<(), String> {
         reason: reason.to_owned(),
         at_ms: clock.wall().unix_ms(clock.now()),
         run: engine.record.id.clone(),
+        latched: Vec::new(),
     };
     let mut latch = Latch::of(&engine.record.account).map_err(|e| e.to_string())?;
     latch.set(record).map_err(|e| e.to_string())

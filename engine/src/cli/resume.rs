@@ -11,7 +11,9 @@ use crate::operator::message::{Request, checked_reason};
 #[derive(clap::Args)]
 #[command(
     after_help = "Ends the stop of running engines, and the latches that keep engines from\n\
-                        starting. With --breaker it closes circuit breakers instead; those also\n\
+                        starting: the next start then accepts what risk had latched, as a running\n\
+                        engine does (a fall counts anew from there, balances that no fill explains\n\
+                        are followed), and keeps the reason in its journal. With --breaker it closes circuit breakers instead; those also\n\
                         close by themselves.\n\n\
                         Example: bot4 resume --reason \"line mended, account looked at\"\n\
                         Example: bot4 resume --instrument BTCUSDT --reason \"a deposit of ours\"\n\
@@ -72,7 +74,7 @@ pub fn run(args: &Args) -> Outcome {
     if args.run.is_none() && partly.is_none() && refused.is_empty() {
         for mut latch in Latch::all_standing()? {
             let clock = bot4_lanes::Clock::monotonic();
-            latch.clear(&reason, clock.wall().unix_ms(clock.now()))?;
+            latch.clear_for_the_next(&reason, clock.wall().unix_ms(clock.now()))?;
             ended.push(latch.account().to_owned());
         }
     }

@@ -189,7 +189,9 @@ impl Desk {
             let (about, m) = (&self.inputs.about, &self.inputs.metrics);
             let why = account::reason(about, m).filter(|_| drifted).map(|why| format!(": {why}"));
             let why = why.unwrap_or_default();
-            self.halt(By::Risk, &format!("risk latched: {}{why}", names.join(", ")), flatten);
+            let reason = format!("risk latched: {}{why}", names.join(", "));
+            let latched = names.iter().map(|name| (*name).to_owned()).collect();
+            self.halt_for(By::Risk, &reason, flatten, latched);
         }
         let (now, looks) = (self.inputs.clock.now(), self.looks.value());
         if let Some(guard) = &mut self.inputs.guard {
@@ -199,22 +201,31 @@ impl Desk {
 
     /// Raises the halt; the first reason stays. The wish to close what is held may come later.
     fn halt(&mut self, by: By, reason: &str, flatten: bool) {
+        self.halt_for(by, reason, flatten, Vec::new());
+    }
+
+    /// The same, because risk `latched`.
+    fn halt_for(&mut self, by: By, reason: &str, flatten: bool, latched: Vec<String>) {
         let phase = self.inputs.control.phase();
         // Behind a fault nobody knows what is held: the word would not show the wish anyway.
         if flatten && phase != Phase::Flatten && !self.inputs.control.has_failed() {
             self.inputs.control.flatten();
             eprintln!("what is held is closed (by {}): {reason}", name_of(by));
         }
-        if phase.is_stopped() && self.inputs.latch.standing().is_some() {
+        let standing = phase.is_stopped() && self.inputs.latch.standing().is_some();
+        if standing && latched.is_empty() {
             return;
         }
-        self.inputs.control.halt();
-        eprintln!("trading is stopped (by {}): {reason}", name_of(by));
+        if !standing {
+            self.inputs.control.halt();
+            eprintln!("trading is stopped (by {}): {reason}", name_of(by));
+        }
         let record = LatchRecord {
             by,
             reason: reason.to_owned(),
             at_ms: self.unix_ms(),
             run: self.inputs.about.run.clone(),
+            latched,
         };
         if let Err(e) = self.inputs.latch.set(record) {
             eprintln!("warning: the stop is in force, but could not be written down: {e}");

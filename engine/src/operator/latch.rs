@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! accounts/<account>/latch.json      stands while trading is stopped
+//! accounts/<account>/resumed.json    a stop that a person ended while no engine ran: what it
+//!                                    stands for is accepted by the next start, which removes it
 //! accounts/<account>/latches.jsonl   every latch, every end of one, and what a person said of
 //!                                    modes and breakers, oldest first
 //! ```
@@ -19,6 +21,7 @@ use crate::run::history;
 use crate::run::takeover::PolicyRefusal;
 
 const STANDING: &str = "latch.json";
+const RESUMED: &str = "resumed.json";
 const HISTORY: &str = "latches.jsonl";
 
 /// Who stopped trading.
@@ -46,6 +49,20 @@ pub struct LatchRecord {
     pub at_ms: i64,
     /// The run that was stopped.
     pub run: String,
+    /// What risk latched, by name, also when somebody else had stopped trading before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latched: Vec<String>,
+}
+
+/// A stop that a person ended while no engine ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Why it is safe.
+    pub reason: String,
+    /// When, Unix ms.
+    pub at_ms: i64,
+    /// What was ended.
+    pub latch: LatchRecord,
 }
 
 /// The latch of one account.
@@ -113,21 +130,24 @@ impl Latch {
         )))
     }
 
-    /// Stops trading. The first reason stays.
+    /// Stops trading. The first reason stays; what risk latched is kept beside it.
     ///
     /// # Errors
     /// The disk's; the latch stands in memory all the same.
-    pub fn set(&mut self, record: LatchRecord) -> std::io::Result<()> {
-        if self.standing.is_some() {
-            return Ok(());
+    pub fn set(&mut self, mut record: LatchRecord) -> std::io::Result<()> {
+        if let Some(standing) = &self.standing {
+            let known = |name: &String| standing.latched.contains(name);
+            let more: Vec<String> = record.latched.into_iter().filter(|n| !known(n)).collect();
+            if more.is_empty() {
+                return Ok(());
+            }
+            let latched = standing.latched.iter().cloned().chain(more).collect();
+            record = LatchRecord { latched, ..standing.clone() };
         }
         self.standing = Some(record.clone());
         let Some(folder) = &self.folder else { return Ok(()) };
         make_folder(folder)?;
-        let part = folder.join("latch.part");
-        write_synced(&part, serde_json::to_string(&record)?.as_bytes())?;
-        std::fs::rename(&part, folder.join(STANDING))?;
-        File::open(folder)?.sync_all()?;
+        replace(folder, STANDING, &serde_json::to_string(&record)?)?;
         note(folder, &json!({"set": record}))
     }
 
@@ -156,6 +176,42 @@ impl Latch {
         self.standing = None;
         Ok(())
     }
+
+    /// Ends the stop while no engine runs: what it stands for is accepted by the next start.
+    ///
+    /// # Errors
+    /// The disk's: then the latch stands.
+    pub fn clear_for_the_next(&mut self, reason: &str, at_ms: i64) -> std::io::Result<()> {
+        if let (Some(folder), Some(latch)) = (&self.folder, &self.standing) {
+            let resumed = Resumed { reason: reason.to_owned(), at_ms, latch: latch.clone() };
+            replace(folder, RESUMED, &serde_json::to_string(&resumed)?)?;
+        }
+        self.clear(reason, at_ms)
+    }
+
+    /// A stop of `account` that was ended while no engine ran, and that no start has taken up.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn resumed(account: &str) -> Result<Option<Resumed>, PolicyRefusal> {
+        if !history::lives_on(account) {
+            return Ok(None);
+        }
+        read_json(&folder_of(account), RESUMED, "it says what `bot4 resume` ended: say it again")
+    }
+
+    /// The run has begun with what [`resumed`](Self::resumed) told.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn taken_up(&self) -> std::io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        match std::fs::remove_file(folder.join(RESUMED)) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => File::open(folder)?.sync_all(),
+        }
+    }
 }
 
 /// The name of `by` in sentences and JSON.
@@ -179,11 +235,20 @@ fn account_of(folder: &Path) -> String {
 }
 
 fn read(folder: &Path) -> Result<Option<LatchRecord>, PolicyRefusal> {
-    let path = folder.join(STANDING);
+    let help = "it says that trading is stopped, and not why: look at the newest run";
+    read_json(folder, STANDING, help)
+}
+
+/// The file `name` in `folder`; where it cannot be read, `help` says what it is.
+fn read_json<T: serde::de::DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    help: &str,
+) -> Result<Option<T>, PolicyRefusal> {
+    let path = folder.join(name);
     let unreadable = |what: String| {
         PolicyRefusal(format!(
-            "error: {}: {what}\nhelp: it says that trading is stopped, and not why: look at the \
-             newest run, then remove the file",
+            "error: {}: {what}\nhelp: {help}, then remove the file",
             path.display()
         ))
     };
@@ -197,6 +262,14 @@ fn read(folder: &Path) -> Result<Option<LatchRecord>, PolicyRefusal> {
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Writes the file `name` in `folder`, whole or not at all.
+fn replace(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let part = folder.join(name).with_extension("part");
+    write_synced(&part, text.as_bytes())?;
+    std::fs::rename(&part, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -217,7 +290,8 @@ mod tests {
     use super::*;
 
     fn record(reason: &str) -> LatchRecord {
-        LatchRecord { by: By::Operator, reason: reason.to_owned(), at_ms: 5, run: "1-2".to_owned() }
+        let (by, reason, run) = (By::Operator, reason.to_owned(), "1-2".to_owned());
+        LatchRecord { by, reason, at_ms: 5, run, latched: Vec::new() }
     }
 
     fn latch(folder: &Path) -> Latch {
@@ -242,6 +316,31 @@ mod tests {
         let history = std::fs::read_to_string(folder.join(HISTORY)).expect("a list");
         assert_eq!(history.lines().count(), 2, "{history}");
         assert!(history.contains("line mended"), "{history}");
+    }
+
+    /// What risk latches under a stop of somebody else is not lost, and a stop that is ended while
+    /// no engine runs tells the next start of it.
+    #[test]
+    fn what_risk_latched_goes_to_the_next_start() {
+        let top = tempfile::tempdir().expect("a folder");
+        let folder = top.path().join("binance_00");
+        let mut first = latch(&folder);
+        first.set(record("line cut")).expect("written");
+        let latched = vec!["drawdown".to_owned()];
+        let by_risk = LatchRecord { by: By::Risk, latched: latched.clone(), ..record("fell") };
+        first.set(by_risk).expect("written");
+        let mut second = latch(&folder);
+        let both = LatchRecord { latched, ..record("line cut") };
+        assert_eq!(second.standing(), Some(&both));
+        second.clear_for_the_next("looked at it", 9).expect("removed");
+        let resumed: Option<Resumed> = read_json(&folder, RESUMED, "").expect("readable");
+        let expected = Resumed { reason: "looked at it".to_owned(), at_ms: 9, latch: both };
+        assert_eq!(resumed, Some(expected));
+        let next = latch(&folder);
+        assert!(next.permit().is_ok());
+        next.taken_up().expect("removed");
+        next.taken_up().expect("nothing to remove");
+        assert_eq!(read_json::<Resumed>(&folder, RESUMED, "").expect("readable"), None);
     }
 
     #[test]

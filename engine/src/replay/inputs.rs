@@ -88,6 +88,9 @@ pub struct RunInputs {
     /// When circuit breakers open.
     #[serde(with = "BreakersText")]
     pub breakers: BreakerLimits,
+    /// What a person said of the last stop while no engine ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<String>,
     /// What the agents before risk started from, in a run that was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<ChainInputs>,
@@ -219,6 +222,7 @@ impl RunInputs {
             mode_configured: (about.mode_configured != risk.mode)
                 .then(|| about.mode_configured.name().to_owned()),
             breakers: risk.breakers,
+            resumed: None,
             chain: None,
         }
     }

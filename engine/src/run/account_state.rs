@@ -33,10 +33,11 @@ use super::account_sets;
 use super::gap::{GapRow, LATE_MAX, place_of};
 use super::history;
 use super::outcome::Opening;
+use super::resumed;
 use super::start_mode::{self, ModeRow};
 use super::takeover::Takeover;
 use crate::config::{Config, StrategyConfig};
-use crate::operator::latch::folder_of;
+use crate::operator::latch::{Latch, folder_of};
 use crate::recovery::parents;
 use crate::replay::shapes::big;
 
@@ -130,6 +131,8 @@ pub struct Past {
     pub mode_told: Option<String>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// What a person said of the last stop while no engine ran, as a sentence.
+    pub resumed: Option<String>,
     /// Parent orders that the last runs left unfinished, as `bot4 order list` tells them.
     pub parents: Vec<serde_json::Value>,
 }
@@ -415,6 +418,9 @@ pub fn past_of(
     let past = state.as_ref().map(|s| s.past(info, asset, &opening.balances, &kinds, how));
     let mut past = past.unwrap_or(fresh);
     past.notes.splice(0..0, carried);
+    if let Some(resumed) = Latch::resumed(account)? {
+        resumed::take_up(&resumed, &mut past, info);
+    }
     past.parents = earlier.iter().flat_map(Takeover::unfinished_parents).collect();
     past.notes.extend(past.parents.iter().map(parents::sentence));
     Ok(Past { mode: Some(mode), mode_told: Some(told), ..past })

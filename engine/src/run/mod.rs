@@ -28,6 +28,8 @@ mod cold_coinbase;
 mod cold_kraken;
 mod cold_okx;
 mod cold_rest;
+#[cfg(test)]
+mod cold_twin;
 mod compare;
 pub mod control;
 pub mod courier;
@@ -49,6 +51,7 @@ pub mod reached;
 pub mod refresh;
 pub mod reload;
 pub mod rest;
+mod resumed;
 pub mod retention;
 pub mod rings;
 pub mod settings;
@@ -292,6 +295,8 @@ fn operator(
     said: Said<'_>,
 ) -> Result<operator::Helper, String> {
     let Said { about, commands, board, latch } = said;
+    // The run has begun with what a person said before it.
+    latch.taken_up().map_err(|e| format!("error: the account's folder: {e}"))?;
     let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
     let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
     let guard =

@@ -520,6 +520,7 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
     };
     let mut log = LogTx::new(rings.tx("log[control]"), t::LOG_RUN);
     let mut document = RunInputs::of(&risk_config(inputs), &about);
+    document.resumed.clone_from(&inputs.opening.past.resumed);
     document.chain = inputs.capture.map(|_| ChainInputs {
         venue: inputs.config.venue.venue.name().to_owned(),
         further: inputs.config.further.iter().map(|v| v.venue.name().to_owned()).collect(),

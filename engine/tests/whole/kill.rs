@@ -3,6 +3,7 @@
 
 use crate::common::rig::{Rig, ended, open_at_the_venue, sent, signal};
 use crate::common::{bot4, check_account, number, output, report, sleep, stderr};
+use bot4::replay::inputs::InputsText;
 use serde_json::Value;
 
 #[test]
@@ -56,6 +57,19 @@ fn a_stop_outlives_the_process() {
     assert_eq!(rig.say(&["resume", "--reason", "looked at it"]).status.code(), Some(0));
     let run = rig.say(&run);
     assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let told = stderr(&run);
+    assert!(told.contains("ended while no engine ran: looked at it"), "{told}");
+    // Its journal keeps the reason, and it is said to one start only.
+    let accounts = std::fs::read_dir(rig.state().join("bot4/accounts")).expect("there").flatten();
+    assert!(accounts.map(|a| a.path().join("resumed.json")).all(|file| !file.exists()));
+    let runs = std::fs::read_dir(rig.state().join("bot4/runs")).expect("there").flatten();
+    let journal = runs.map(|r| r.path()).max().expect("a run").join("journal");
+    let records = bot4_journal::Reader::open(&journal).expect("a journal").map(Result::unwrap);
+    let mut text = InputsText::default();
+    let of_run = records.filter(|r| r.entry.lane == bot4::topology::LOG_RUN);
+    let inputs = of_run.filter_map(|r| text.take(r.entry.body()).expect("readable")).next();
+    let said = inputs.expect("the run's inputs").resumed;
+    assert!(said.is_some_and(|said| said.contains("looked at it")));
 }
 
 #[test]
