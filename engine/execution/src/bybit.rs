@@ -5,7 +5,7 @@
 //! the wait. An order that the venue does not have among the open and the latest closed ones is
 //! looked for in its history before it counts as not known.
 
-use bot4_types::{Instrument, InstrumentTable, Nanos, RunEpoch};
+use bot4_types::{ClientId, Instrument, InstrumentTable, Nanos, OrderKind, RunEpoch};
 use bot4_venues::bybit::KEEP_ALIVE_S;
 use bot4_venues::bybit::orders::{self, Encoder, FillsOf, Leg};
 use bot4_venues::bybit::private::PrivateDecoder;
@@ -20,6 +20,10 @@ use crate::pages::{FillPages, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
 use crate::windows::{Granted, Windows};
+
+mod waiting;
+
+use waiting::Waiting;
 
 /// A third of the dead-man switch's time, s: it is fed by the connection's own pings.
 const DEAD_MAN_FEED_S: u64 = orders::DEAD_MAN_S / 3;
@@ -43,6 +47,8 @@ pub struct BybitGateway {
     pages: FillPages,
     /// Orders that are to be looked for in the history.
     older: SecondList,
+    /// Orders that wait for a trigger.
+    waiting: Waiting,
     windows: Windows,
 }
 
@@ -58,6 +64,7 @@ impl BybitGateway {
             dead_man,
             pages: FillPages::new(table.all().len()),
             older: SecondList::default(),
+            waiting: Waiting::new(),
             windows: Windows::new(&GRANTED, 1),
         }
     }
@@ -100,8 +107,19 @@ impl Gateway for BybitGateway {
         self.encoder.subscribe(id, self.dead_man, out);
     }
 
+    fn takes(&self, _: OrderKind) -> bool {
+        true
+    }
+
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
+        if order.kind.is_triggered() {
+            self.waiting.push(order.instrument.id, order.client);
+        }
+    }
+
+    fn not_placed(&mut self, client: &ClientId) {
+        self.waiting.take_back(client);
     }
 
     /// In place; the venue counts what is filled in the quantity, so that a fill in the meantime
@@ -122,7 +140,8 @@ impl Gateway for BybitGateway {
     }
 
     fn cancel(&mut self, id: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
-        self.encoder.cancel(id, &order.instrument.symbol, &order.client, now_ms, out);
+        let kept = self.waiting.list_of(&order.client);
+        self.encoder.cancel(id, &order.instrument.symbol, (&order.client, kept), now_ms, out);
     }
 
     fn status(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
@@ -139,7 +158,8 @@ impl Gateway for BybitGateway {
     }
 
     fn cancel_all(&mut self, _: u64, instrument: &Instrument, now_ms: i64, out: &mut Vec<u8>) {
-        self.encoder.cancel_all(&instrument.symbol, now_ms, out);
+        let kept = self.waiting.next_list(instrument.id);
+        self.encoder.cancel_all(&instrument.symbol, kept, now_ms, out);
     }
 
     fn time(&mut self, _: u64, out: &mut Vec<u8>) {
@@ -180,6 +200,7 @@ impl Gateway for BybitGateway {
             self.windows.observe(limit.most, limit.left, limit.now_ms);
         }
         self.pages.note(&self.decoder.rows.fills);
+        self.waiting.note(&self.decoder.rows.orders);
         rows::tell(&self.decoder.rows, &told, self.epoch, facts);
         Ok(())
     }
@@ -188,6 +209,7 @@ impl Gateway for BybitGateway {
         let told = self.decoder.page(page.id, page.status, page.now_ms, page.text);
         let mut told = told.map_err(|_| NotUnderstood)?;
         let rows = &self.decoder.rows;
+        self.waiting.note(&rows.orders);
         self.pages.turn(page, rows, &mut told);
         if let Purpose::Status(order) = page.purpose {
             self.older.turn(order, !rows.orders.is_empty(), &mut told);

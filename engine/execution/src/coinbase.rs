@@ -59,6 +59,8 @@ struct Sent {
     side: Side,
     price: i64,
     qty: i64,
+    /// It waits for a trigger.
+    waits: bool,
 }
 
 /// How an order's state was asked for.
@@ -164,15 +166,20 @@ impl CoinbaseGateway {
         self.open.note(&self.decoder.rows.orders);
     }
 
-    /// The answer to a new order: where it was taken, it is open.
+    /// The answer to a new order: where it was taken, it is open, or waits. Nothing new where an
+    /// event has told of it already, which knows more.
     fn placed(&mut self, order: OrderId, told: &Told, facts: &mut Vec<Fact>) {
         match self.decoder.placed {
             Some((number, _)) => {
+                if self.numbers.contains_key(&order) {
+                    return;
+                }
+                let waits = self.sent.iter().any(|sent| sent.order == order && sent.waits);
                 self.named(order, number);
                 facts.push(Fact::Order {
                     key: OrderKey::Own(order),
                     venue_order: number,
-                    state: VenueState::Open,
+                    state: if waits { VenueState::Untriggered } else { VenueState::Open },
                     cum_qty: Qty(0),
                     reason: DoneReason::None,
                 });
@@ -295,6 +302,11 @@ impl Gateway for CoinbaseGateway {
         }
     }
 
+    /// Stops have a limit here, and no others wait.
+    fn takes(&self, kind: OrderKind) -> bool {
+        !kind.is_triggered() || kind == OrderKind::StopLossLimit
+    }
+
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
         self.open.push(order.instrument.id, order.client);
@@ -303,7 +315,8 @@ impl Gateway for CoinbaseGateway {
         }
         if let Some(id) = own(&order.client) {
             let (side, price, qty) = (order.side, order.price, order.qty);
-            self.sent.push(Sent { order: id, side, price, qty });
+            let waits = order.kind.is_triggered();
+            self.sent.push(Sent { order: id, side, price, qty, waits });
         }
     }
 

@@ -94,6 +94,33 @@ fn an_order_whose_answer_was_lost_is_repeated_in_terms_that_cannot_trade() {
     assert_eq!(facts.last(), Some(&Fact::Answered { id: 9 }));
 }
 
+/// The event that it waits may come before the answer or behind it.
+#[test]
+fn a_stop_that_is_taken_waits() {
+    let (mut gateway, instrument) = gateway();
+    let takes = |kind| gateway.takes(kind);
+    assert!(takes(OrderKind::StopLossLimit) && !takes(OrderKind::TakeProfitLimit));
+    assert!(!takes(OrderKind::StopLoss) && takes(OrderKind::Market));
+    let stop = Place {
+        id: 1,
+        instrument: &instrument,
+        client: ClientId::new(EPOCH, ORDER),
+        side: Side::Sell,
+        kind: OrderKind::StopLossLimit,
+        tif: Tif::Ioc,
+        price: 5_990_000,
+        trigger: 5_995_000,
+        qty: 1_000_000,
+        now_ms: 1,
+    };
+    let (_, body) = written(|out| gateway.place(&stop, out));
+    assert!(body.contains(r#""stop_price":"59950","stop_direction":"STOP_DIRECTION_STOP_DOWN""#));
+    let facts = told(&mut gateway, Purpose::Place(ORDER), 200, &taken("a-1"));
+    assert!(matches!(facts[0], Fact::Order { state: VenueState::Untriggered, .. }), "{facts:?}");
+    let facts = told(&mut gateway, Purpose::Place(ORDER), 200, &taken("a-1"));
+    assert_eq!(facts, [Fact::Answered { id: 9 }], "told already");
+}
+
 #[test]
 fn a_refused_repetition_proves_nothing_and_the_latest_orders_are_looked_through() {
     let (mut gateway, instrument) = gateway();
@@ -141,7 +168,9 @@ fn answers_and_events_name_orders_for_cancels() {
 #[test]
 fn safe_prices_are_far_away_and_worth_enough() {
     let (_, instrument) = gateway();
-    let of = |side, price, qty| safe_price(&instrument, &Sent { order: ORDER, side, price, qty });
+    let of = |side, price, qty| {
+        safe_price(&instrument, &Sent { order: ORDER, side, price, qty, waits: false })
+    };
     assert_eq!(of(Side::Buy, 6_000_000, 1_000_000), Some(4_500_000));
     assert_eq!(of(Side::Sell, 6_000_000, 1_000_000), Some(7_500_001));
     // Worth 1.20 at its price, where one unit is the least: 50,000.01 is as far as it goes.

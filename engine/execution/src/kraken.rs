@@ -143,6 +143,10 @@ impl Gateway for KrakenGateway {
         self.encoder.subscribe(channel, id, out);
     }
 
+    fn takes(&self, _: OrderKind) -> bool {
+        true
+    }
+
     fn place(&mut self, order: &Place<'_>, out: &mut Vec<u8>) {
         self.encoder.place(order, out);
         self.open.push(order.instrument.id, order.client);

@@ -2,7 +2,7 @@
 //! for cancelling everything of an instrument, they are cancelled in batches.
 
 use bot4_types::{ClientId, InstrumentId, limits};
-use bot4_venues::account::{OrderRow, RowState};
+use bot4_venues::account::OrderRow;
 
 /// The list, oldest first.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl OpenList {
 
     /// Forgets the orders that have ended.
     pub fn note(&mut self, rows: &[OrderRow]) {
-        for row in rows.iter().filter(|row| row.state != RowState::Open) {
+        for row in rows.iter().filter(|row| !row.state.is_open()) {
             let at = self.open.iter().position(|(_, client)| client.0 == *row.client.as_bytes());
             if let Some(at) = at {
                 self.open.remove(at);
@@ -70,6 +70,7 @@ impl OpenList {
 mod tests {
     use super::*;
     use bot4_types::{DoneReason, OrderId, RunEpoch, Symbol};
+    use bot4_venues::account::RowState;
     use bot4_venues::client_text::ClientText;
 
     /// What is open is withdrawn in batches, the newest first, and what has ended is not named.

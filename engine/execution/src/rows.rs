@@ -79,6 +79,7 @@ fn stated(row: &OrderRow, epoch: RunEpoch) -> Fact {
         venue_order: row.venue_order,
         state: match row.state {
             RowState::Open => VenueState::Open,
+            RowState::Untriggered => VenueState::Untriggered,
             RowState::Filled => VenueState::Filled,
             RowState::Canceled => VenueState::Canceled,
             RowState::Expired => VenueState::Expired,

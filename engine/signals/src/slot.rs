@@ -178,6 +178,10 @@ pub(crate) struct OrderSlot {
     pub trigger: Price,
     /// The market did.
     pub triggered: bool,
+    /// Since when the market is beyond the trigger of an order that still waits.
+    pub passed_at: Option<Nanos>,
+    /// The venue did not trigger it in time: it is withdrawn.
+    pub late: bool,
     /// The order is the router's own exit of what is held.
     pub exit: bool,
     /// Where the position that the order makes is to be left.
@@ -231,6 +235,8 @@ impl OrderSlot {
             until: Nanos::MAX,
             trigger: Price(0),
             triggered: false,
+            passed_at: None,
+            late: false,
             exit: false,
             bracket: None,
             gives_back: false,
@@ -255,7 +261,7 @@ impl OrderSlot {
             (w.price, w.qty, w.reduce_only, w.trigger)
                 == (self.price, self.qty, self.reduce_only, self.trigger)
         };
-        !self.style.takes() && !self.wish.is_some_and(same)
+        self.late || !self.style.takes() && !self.wish.is_some_and(same)
     }
 
     /// Something must still be sent or repeated, and no report is certain to remind us.

@@ -267,6 +267,73 @@ fn one_that_the_venue_refuses_is_armed_here() {
     }
 }
 
+/// The venue was told of it when the market was beyond it already, and waits for the way back.
+#[test]
+fn one_that_the_venue_does_not_trigger_is_withdrawn_and_done_here() {
+    let (mut rig, strings) = stage(Native::Stop);
+    rig.does(&strings, TOUCH, breakout);
+    let native = rig.only();
+    rig.report(&native, ReportKind::Acked, OrderState::Untriggered);
+    at(&mut rig, BID + CENT);
+    rig.after(1);
+    rig.after(499);
+    assert!(rig.sent().is_empty(), "it has time");
+    at(&mut rig, BID + CENT - ONE);
+    rig.after(400);
+    assert!(rig.sent().is_empty(), "the market was back");
+    at(&mut rig, BID + CENT);
+    rig.after(1);
+    rig.after(500);
+    let cancel = rig.only();
+    assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, native.order));
+    rig.report(&native, ReportKind::CancelSent, OrderState::PendingCancel);
+    rig.canceled(&native);
+    let take = rig.only();
+    assert_eq!((take.kind, take.tif, take.qty), (OrderKind::Limit, Tif::Ioc, Qty(QTY)));
+    assert_eq!(rig.count("stops_armed"), 1);
+}
+
+/// While its cancel was on the way.
+#[test]
+fn one_that_is_triggered_after_all_is_not_done_again_here() {
+    let (mut rig, strings) = stage(Native::Stop);
+    rig.does(&strings, TOUCH, breakout);
+    let native = rig.only();
+    rig.report(&native, ReportKind::Acked, OrderState::Untriggered);
+    at(&mut rig, BID + CENT);
+    rig.after(1);
+    rig.after(500);
+    assert_eq!(rig.only().action, OrderAction::Cancel);
+    rig.report(&native, ReportKind::CancelSent, OrderState::PendingCancel);
+    rig.report(&native, ReportKind::Triggered, OrderState::PendingCancel);
+    rig.fill(&native, QTY / 2, QTY / 2, OrderState::PendingCancel);
+    rig.canceled(&native);
+    rig.after(60);
+    let exit = rig.only();
+    assert_eq!((exit.side, exit.qty, exit.reduce_only), (Side::Sell, Qty(QTY / 2), true));
+}
+
+/// Where a venue has no orders that wait and then take at once, the rest lies there.
+#[test]
+fn what_a_triggered_stop_leaves_lying_is_withdrawn() {
+    let (mut rig, strings) = stage(Native::Stop);
+    rig.does(&strings, TOUCH, breakout);
+    let native = rig.only();
+    rig.report(&native, ReportKind::Acked, OrderState::Untriggered);
+    at(&mut rig, BID + CENT);
+    rig.report(&native, ReportKind::Triggered, OrderState::Live);
+    rig.fill(&native, QTY / 2, QTY / 2, OrderState::PartiallyFilled);
+    rig.after(499);
+    assert!(rig.sent().is_empty());
+    rig.after(2);
+    let cancel = rig.only();
+    assert_eq!((cancel.action, cancel.order), (OrderAction::Cancel, native.order));
+    rig.canceled(&native);
+    rig.after(60);
+    let exit = rig.only();
+    assert_eq!((exit.side, exit.qty, exit.reduce_only), (Side::Sell, Qty(QTY / 2), true));
+}
+
 #[test]
 fn a_stop_is_replaced_and_withdrawn_as_it_is_wished() {
     let (mut rig, strings) = stage(Native::Stop);

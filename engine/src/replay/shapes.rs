@@ -116,6 +116,8 @@ pub(super) struct InstrumentText {
     replaces: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     stops: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stops_alone: bool,
 }
 
 const fn yes() -> bool {

@@ -1,8 +1,8 @@
 //! Bybit over REST, outside the lanes.
 
 use bot4_types::InstrumentTable;
-use bot4_venues::account::{Rows, Told};
-use bot4_venues::bybit::orders::{self, DEAD_MAN_S, Encoder, FILLS_SPAN_MS, FillsOf};
+use bot4_venues::account::{RowState, Rows, Told};
+use bot4_venues::bybit::orders::{self, DEAD_MAN_S, Encoder, FILLS_SPAN_MS, FillsOf, Kept};
 use bot4_venues::bybit::private::PrivateDecoder;
 use bot4_venues::market::DecodeError;
 use bot4_venues::secret::SecretKeys;
@@ -50,8 +50,10 @@ impl RestDialect for BybitRest {
                 self.encoder.order_status(&client.0, ended, now_ms, out);
             }
             Asked::Cancel(order) => {
-                let client = order.client.as_bytes();
-                self.encoder.cancel_by_rest(&order.symbol, client, now_ms, out);
+                let waits = order.state == RowState::Untriggered;
+                let kept = if waits { Kept::Waiting } else { Kept::Active };
+                let named = (order.client.as_bytes(), kept);
+                self.encoder.cancel_by_rest(&order.symbol, named, now_ms, out);
             }
             Asked::DeadMan => self.encoder.set_dead_man(DEAD_MAN_S, now_ms, out),
         }

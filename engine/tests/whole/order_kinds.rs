@@ -20,6 +20,9 @@ const VENUES: [(&str, &str, bool); 5] = [
     ("coinbase", "BTC-USD", true),
 ];
 
+/// Where stops lie at the venue; elsewhere the router guards them.
+const LIE_THERE: [&str; 4] = ["binance", "kraken", "bybit", "coinbase"];
+
 /// An order as the venue's log has it in the end.
 #[derive(Clone, Debug, Default)]
 struct Order {
@@ -28,6 +31,8 @@ struct Order {
     status: String,
     amends: u64,
     filled: i64,
+    /// Its trigger was not reached.
+    waiting: bool,
 }
 
 /// The own orders of the venue with this folder, by client id. Ids that are no engine's are the
@@ -45,6 +50,7 @@ fn orders(folder: &Path) -> BTreeMap<String, Order> {
                 status: text("status"),
                 amends: order["amends"].as_u64().unwrap_or(0),
                 filled: order["filled"].as_i64().unwrap_or(0),
+                waiting: order["waiting"].as_bool().unwrap_or(false),
             };
             found.insert(text("client_id"), read);
         }
@@ -52,17 +58,24 @@ fn orders(folder: &Path) -> BTreeMap<String, Order> {
     found
 }
 
-/// The orders that risk approved, by venue: client id and the intent.
+/// The orders that risk approved, by venue: client id and the intent, with a word for whether the
+/// engine was told that its trigger was reached.
 fn approved(state: &Path, run: &Path) -> Vec<Vec<(String, Value)>> {
     let out = output(bot4(state).args(["journal", "dump"]).arg(run.join("journal")));
     let text = String::from_utf8(out.stdout).expect("UTF-8");
     let mut found = vec![Vec::new(); VENUES.len()];
-    for record in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
+    let records: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let is_told = |r: &&Value| r["kind"] == "report" && r["body"]["what"] == "triggered";
+    let told: BTreeSet<_> =
+        records.iter().filter(is_told).map(|r| r["body"]["order"].as_u64()).collect();
+    for record in &records {
         let body = &record["body"];
         if record["kind"] == "approved" && body["action"] == "place" {
             let v = body["instrument"].as_u64().expect("an instrument") as usize;
             let id = body["client_id"].as_str().expect("an id").to_owned();
-            found[v].push((id, body.clone()));
+            let mut intent = body.clone();
+            intent["triggered"] = told.contains(&body["order"].as_u64()).into();
+            found[v].push((id, intent));
         }
     }
     found
@@ -89,7 +102,7 @@ fn every_kind_of_order_is_worked_at_every_venue() {
     }
     let text = format!(
         "[run]\nlanes = 2\n\n{hosts}\
-         [[strategy]]\nkind = \"market_maker\"\n\n\
+         [[strategy]]\nkind = \"market_maker\"\nnative_exit = \"stop\"\n\n\
          [[strategy]]\nkind = \"ema_cross\"\nstop_pct = 0.01\nnative_exit = \"stop\"\n\
          cooldown = \"500ms\"\n\n\
          [[strategy]]\nkind = \"iceberg\"\nside = \"buy\"\nnotional = 1500.0\n\
@@ -164,8 +177,20 @@ fn look_at(
         let replaced = at_venue.keys().any(|id| is_replacement(id));
         count("amended order", &|o| replaced || o.amends > 0);
     }
-    if name == "binance" {
-        count("stop that lies there", &|o| o.kind.contains("Stop"));
+    if LIE_THERE.contains(&name) {
+        let stops = |o: &Order| o.kind.contains("Stop");
+        let of =
+            |is: &dyn Fn(&Order) -> bool| at_venue.values().filter(|o| stops(o) && is(o)).count();
+        let (filled, canceled) = (of(&|o| o.filled > 0), of(&|o| o.status == "Canceled"));
+        println!("{name}: {} stops, {filled} filled, {canceled} withdrawn", of(&|_| true));
+        count("stop that lies there", &stops);
+        let known = asked.iter().filter_map(|(id, i)| Some((i, at_venue.get(id)?)));
+        for (intent, order) in known.filter(|(_, order)| order.kind.contains("Stop")) {
+            let is_told = intent["triggered"] == true;
+            assert_eq!(is_told, !order.waiting, "{name}: triggered, here and there: {intent}");
+        }
+        count("stop that was withdrawn", &|o| stops(o) && o.status == "Canceled");
+        count("stop that was triggered and filled", &|o| stops(o) && o.filled > 0);
     }
     // What the venue does not know of is the engine's own: dated, parts of a parent.
     for (what, of) in OWN_KINDS {

@@ -81,6 +81,8 @@ pub struct Instrument {
     pub replaces: bool,
     /// The venue takes limit orders that wait for a trigger.
     pub stops: bool,
+    /// And of these only such as wait for the market to turn against their owner.
+    pub stops_alone: bool,
 }
 
 impl Instrument {
@@ -116,7 +118,15 @@ impl Instrument {
             amends: true,
             replaces: true,
             stops: false,
+            stops_alone: false,
         }
+    }
+
+    /// The venue takes a limit order that waits for the market to turn against its owner, or to go
+    /// its way.
+    #[must_use]
+    pub const fn waits_for(&self, against: bool) -> bool {
+        self.stops && (against || !self.stops_alone)
     }
 
     /// `quantity` of the base asset as an [`Amount`].

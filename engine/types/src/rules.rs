@@ -117,6 +117,7 @@ impl InstrumentRules {
             amends: instrument.amends,
             replaces: instrument.replaces,
             stops: instrument.stops,
+            stops_alone: instrument.stops_alone,
         };
         true
     }

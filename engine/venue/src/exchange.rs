@@ -134,6 +134,8 @@ pub struct Exchange {
     pub changes: Changes,
     /// Fees are taken in the quote asset on both sides, not in what is received.
     pub fees_in_quote: bool,
+    /// An order whose stop price is reached already is triggered at once, not refused.
+    pub triggers_at_once: bool,
     fees: Fees,
     crowd_id: u64,
     rng: Rng,
@@ -166,6 +168,7 @@ impl Exchange {
             events: Vec::new(),
             changes: Changes::default(),
             fees_in_quote: false,
+            triggers_at_once: false,
             fees,
             crowd_id: 1 << 60,
             rng,
@@ -354,7 +357,8 @@ impl Exchange {
         if ticket.kind == Kind::LimitMaker && market.book.crosses(ticket.side, ticket.price) {
             return Err(ApiError::new(-2010, "Order would immediately match and take."));
         }
-        if stop.is_some_and(|at| ticket.kind.is_reached(ticket.side, at, market.last_price)) {
+        let reached = |at| ticket.kind.is_reached(ticket.side, at, market.last_price);
+        if stop.is_some_and(reached) && !self.triggers_at_once {
             return Err(ApiError::new(-2010, "Order would trigger immediately."));
         }
         let (asset, amount) = match (ticket.side, ticket.price.or(stop)) {

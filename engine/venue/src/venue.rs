@@ -235,6 +235,7 @@ impl Venue {
         };
         let (pulse, dialect) = begin(&words, source, config.script, &mut exchange, &mut rng)?;
         exchange.fees_in_quote = dialect.charges_quote();
+        exchange.triggers_at_once = dialect.triggers_at_once();
         let rules = dialect.rules();
         let own = dialect.trades_at().is_some();
         let ping_every_ns = config.ping_every_ms * 1_000_000;

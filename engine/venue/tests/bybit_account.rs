@@ -132,6 +132,73 @@ fn an_order_is_taken_told_and_cancelled() {
     assert_eq!(account.place(&json!({"orderLinkId": LINK}))["retCode"], 170_141);
 }
 
+fn states(orders: &[Value]) -> Vec<&str> {
+    orders.iter().map(|o| o["orderStatus"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_stop_waits_in_a_list_of_its_own_is_triggered_and_trades() {
+    let mut account = Account::new();
+    account.talker.run_ms(1_000, 100);
+    account.talker.take(EVENTS);
+    let last = account.talker.venue.exchange().markets[0].last_price / 100_000_000;
+    let stop = |link: &str, trigger: i64, limit: i64| {
+        json!({"orderFilter": "tpslOrder", "triggerPrice": trigger.to_string(),
+            "price": limit.to_string(), "orderLinkId": link})
+    };
+    assert_eq!(account.place(&stop("b4far", last + 5_000, last + 5_100))["retCode"], 0);
+    let orders = account.events("order");
+    assert_eq!(states(&orders), ["Untriggered"]);
+    let kind = (&orders[0]["stopOrderType"], orders[0]["triggerPrice"].as_str());
+    assert_eq!(kind, (&json!("tpslOrder"), Some((last + 5_000).to_string().as_str())));
+    let listed = account.rest("GET", "/v5/order/realtime", "category=spot&limit=50", "");
+    assert_eq!(listed["result"]["list"][0]["orderStatus"], "Untriggered", "{listed}");
+    let mut named = json!({"category": "spot", "symbol": "BTCUSDT", "orderLinkId": "b4far"});
+    assert_eq!(account.ask("order.cancel", named.clone())["retCode"], 170_213, "not in that list");
+    named["orderFilter"] = "tpslOrder".into();
+    assert_eq!(account.ask("order.cancel", named.clone())["retCode"], 0);
+    assert_eq!(states(&account.events("order")), ["Deactivated"]);
+    assert_eq!(account.place(&stop("b4near", last + 1, last + last / 10))["retCode"], 0);
+    let mut orders = Vec::new();
+    for _ in 0..600 {
+        account.talker.run_ms(100, 100);
+        orders.extend(account.events("order"));
+        if states(&orders).last() == Some(&"Filled") {
+            break;
+        }
+    }
+    let told = states(&orders);
+    assert_eq!(told[..3], ["Untriggered", "Triggered", "New"], "{told:?}");
+    assert_eq!(told.last(), Some(&"Filled"), "{told:?}");
+    let same = orders.iter().all(|o| o["orderId"] == orders[0]["orderId"]);
+    assert!(same, "of a unified account the order keeps its number");
+}
+
+#[test]
+fn everything_of_a_list_is_cancelled_and_a_stop_that_is_none_is_refused() {
+    let mut account = Account::new();
+    let stop = json!({"orderFilter": "tpslOrder", "triggerPrice": "90000", "price": "90100"});
+    assert_eq!(account.place(&stop)["retCode"], 0);
+    assert_eq!(account.place(&json!({}))["retCode"], 0);
+    let all = |account: &mut Account, filter: &str| {
+        let body = json!({"category": "spot", "symbol": "BTCUSDT", "orderFilter": filter});
+        let path = "/v5/order/cancel-all";
+        let answer = account.rest("POST", path, "", &body.to_string());
+        answer["result"]["list"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!([all(&mut account, "Order"), all(&mut account, "Order")], [1, 0]);
+    assert_eq!([all(&mut account, "tpslOrder"), all(&mut account, "tpslOrder")], [1, 0]);
+    for change in [
+        json!({"triggerPrice": "90000"}),
+        json!({"orderFilter": "tpslOrder"}),
+        json!({"orderFilter": "StopOrder", "triggerPrice": "90000"}),
+        json!({"orderFilter": "tpslOrder", "triggerPrice": "x"}),
+        json!({"orderFilter": "tpslOrder", "triggerPrice": "90000", "timeInForce": "PostOnly"}),
+    ] {
+        assert_eq!(account.place(&change)["retCode"], 10_001, "{change}");
+    }
+}
+
 #[test]
 fn fills_are_told_with_their_fee_and_found_page_by_page() {
     let mut account = Account::new();

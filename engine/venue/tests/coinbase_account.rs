@@ -111,6 +111,45 @@ impl Account {
     }
 }
 
+fn stop(direction: &str, stop: i64, limit: i64) -> Value {
+    json!({"stop_limit_stop_limit_gtc": {"base_size": "0.01", "limit_price": limit.to_string(),
+        "stop_price": stop.to_string(), "stop_direction": format!("STOP_DIRECTION_{direction}")}})
+}
+
+#[test]
+fn a_stop_waits_is_triggered_by_the_market_and_trades() {
+    let mut account = Account::new();
+    account.talker.run_ms(1_000, 100);
+    account.talker.take(CONN);
+    let last = account.talker.venue.exchange().markets[0].last_price / 100_000_000;
+    let refused = account.place(&stop("STOP_UP", last - 100, last + 100));
+    let why = &refused["error_response"]["preview_failure_reason"];
+    assert_eq!(why, "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE", "{refused}");
+    let refused = account.place(&stop("STOP_UP", last + 100, last + 50));
+    let why = &refused["error_response"]["preview_failure_reason"];
+    assert_eq!(why, "PREVIEW_STOP_PRICE_ABOVE_LIMIT_PRICE", "{refused}");
+    assert_eq!(account.place(&stop("UP", last, last))["success"], false);
+    let answer = account.place(&stop("STOP_UP", last + 1, last + last / 10));
+    assert_eq!(answer["success"], true, "{answer}");
+    let id = answer["order_id"].as_str().unwrap().to_owned();
+    let word = |order: &Value, key: &str| order[key].as_str().unwrap().to_owned();
+    let (_, order) = account.events().remove(0);
+    assert_eq!([word(&order, "status"), word(&order, "trigger_status")], ["OPEN", "STOP_PENDING"]);
+    assert_eq!(word(&order, "order_type"), "Stop Limit");
+    let page = account.ask("GET", &format!("{ORDERS}/historical/batch?order_ids={id}"), &json!(0));
+    assert_eq!(page["orders"][0]["trigger_status"], "STOP_PENDING");
+    let mut told = Vec::new();
+    for _ in 0..600 {
+        account.talker.run_ms(100, 100);
+        told.extend(account.events().into_iter().map(|(_, o)| o).filter(|o| o["order_id"] == id));
+        if told.last().is_some_and(|o| o["status"] == "FILLED") {
+            break;
+        }
+    }
+    assert_eq!(word(&told[0], "trigger_status"), "STOP_TRIGGERED", "{told:?}");
+    assert_eq!(word(told.last().unwrap(), "status"), "FILLED");
+}
+
 fn limit(price: &str, post_only: bool) -> Value {
     json!({"limit_limit_gtc": {"base_size": "0.01", "limit_price": price, "post_only": post_only}})
 }
@@ -228,8 +267,8 @@ fn refusals_say_why() {
     let size = |size: &str| json!({"limit_limit_gtc": {"base_size": size, "limit_price": "30000"}});
     assert_eq!(why(&size("0.0000001")), "INVALID_SIZE_PRECISION");
     assert_eq!(why(&size("90")), "INSUFFICIENT_FUND");
-    let stop = json!({"stop_limit_stop_limit_gtc": {}});
-    assert_eq!(why(&stop), "UNSUPPORTED_ORDER_CONFIGURATION");
+    let bracket = json!({"trigger_bracket_gtc": {}});
+    assert_eq!(why(&bracket), "UNSUPPORTED_ORDER_CONFIGURATION");
 }
 
 #[test]

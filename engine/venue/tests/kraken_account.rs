@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bot4_venue::Config;
 use bot4_venue::dialect::Ask;
 use bot4_venue::limits::LimitRules;
+use bot4_venue::matching::Side;
 use common::API_KEY;
 use common::dialects::{Talker, config_of, sample, value};
 use ring::{digest, hmac};
@@ -139,6 +140,80 @@ fn an_order_is_accepted_told_and_cancelled() {
     assert_eq!(closed["result"]["count"], 1, "{closed}");
     let again = account.answer("cancel_order", &json!({"cl_ord_id": ["b4one"]}));
     assert_eq!(again["error"], "EOrder:Unknown order");
+}
+
+/// The best bid by the book that the venue keeps.
+fn bid(account: &Account) -> f64 {
+    account.talker.venue.exchange().markets[0].book.best(Side::Buy).unwrap().0 as f64 / 1e8
+}
+
+fn kinds(told: &[Value]) -> Vec<String> {
+    let word = |e: &Value, key: &str| e[key].as_str().unwrap().to_owned();
+    told.iter().map(|e| word(e, "exec_type") + "/" + &word(e, "order_status")).collect()
+}
+
+#[test]
+fn a_stop_waits_is_triggered_by_the_market_and_trades() {
+    let mut account = Account::new();
+    account.talker.run_ms(1_000, 100);
+    account.talker.take(CONN);
+    let bid = bid(&account);
+    let stop = |name: &str, price: f64, limit: f64| {
+        json!({
+            "order_type": "stop-loss-limit", "side": "sell", "cl_ord_id": name,
+            "limit_price": limit.round(), "time_in_force": "gtc", "order_qty": 0.01,
+            "triggers": {"reference": "last", "price": price.round(), "price_type": "static"},
+        })
+    };
+    assert_eq!(account.place(&stop("b4far", bid * 0.9, bid * 0.89))["success"], true);
+    let told = account.entries("executions");
+    assert_eq!(kinds(&told), ["pending_new/pending_new", "new/new"]);
+    assert_eq!(told[0]["triggers"]["status"], "untriggered", "{}", told[0]);
+    let open = account.rest("OpenOrders", "&cl_ord_id=b4far");
+    let open = open["result"]["open"].as_object().unwrap().values().next().unwrap();
+    assert_eq!(
+        (&open["descr"]["ordertype"], &open["misc"]),
+        (&json!("stop-loss-limit"), &json!(""))
+    );
+    let prices = [&open["descr"]["price"], &open["descr"]["price2"]];
+    assert!(prices[0].as_str() > prices[1].as_str(), "trigger and limit: {open}");
+    let answer = account.answer("cancel_order", &json!({"cl_ord_id": ["b4far"]}));
+    assert_eq!(answer["success"], true);
+    assert_eq!(kinds(&account.entries("executions")), ["canceled/canceled"]);
+    // Reached already: it is triggered at once.
+    assert_eq!(account.place(&stop("b4near", bid * 1.01, bid * 0.98))["success"], true);
+    let told = account.entries("executions");
+    let words = kinds(&told);
+    assert_eq!(words[..3], ["pending_new/pending_new", "new/new", "status/triggered"]);
+    assert_eq!(words.last().unwrap(), "filled/filled", "{words:?}");
+    assert_eq!(
+        (&told[2]["triggers"]["status"], told[2].get("symbol")),
+        (&json!("triggered"), None)
+    );
+    // A limit that the market is not at: it rests when it is triggered.
+    assert_eq!(account.place(&stop("b4rest", bid * 1.01, bid * 1.005))["success"], true);
+    assert_eq!(kinds(&account.entries("executions")).last().unwrap(), "status/triggered");
+    let open = account.rest("OpenOrders", "&cl_ord_id=b4rest");
+    let open = open["result"]["open"].as_object().unwrap().values().next().unwrap();
+    assert_eq!((&open["misc"], &open["status"]), (&json!("stopped"), &json!("open")));
+}
+
+#[test]
+fn a_stop_that_is_none_is_refused() {
+    let mut account = Account::new();
+    let triggers = json!({"reference": "last", "price": 20000.5});
+    let stop = json!({"order_type": "stop-loss", "side": "sell", "triggers": triggers});
+    let mut error = |change: Value| {
+        let mut order = stop.clone();
+        order.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        account.place(&order)["error"].clone()
+    };
+    assert_eq!(error(json!({"triggers": {"price": "1"}})), "Price field must be a number_float");
+    assert_eq!(error(json!({"triggers": null})), "EGeneral:Invalid arguments:triggers");
+    let limit = json!({"order_type": "stop-loss-limit", "time_in_force": "ioc"});
+    assert_eq!(error(limit), "EGeneral:Invalid arguments:order_type");
+    assert_eq!(error(json!({"triggers": {"price": 20000.55}})), "EOrder:Tick size check failed");
+    assert_eq!(error(json!({})), Value::Null, "taken");
 }
 
 #[test]

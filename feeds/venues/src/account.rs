@@ -17,6 +17,8 @@ use crate::symbols::{Listed, SymbolTable};
 pub enum RowState {
     /// On the book or working.
     Open,
+    /// Taken, and in no book before the market reaches its trigger.
+    Untriggered,
     /// Completely filled.
     Filled,
     /// Cancelled.
@@ -25,6 +27,14 @@ pub enum RowState {
     Expired,
     /// Refused.
     Rejected,
+}
+
+impl RowState {
+    /// The order has not ended.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Untriggered)
+    }
 }
 
 /// An order as a message states it.

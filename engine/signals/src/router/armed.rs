@@ -3,10 +3,13 @@
 //! One at a time for each strategy and instrument. Where the strategy's stops are native it lies at
 //! the venue; otherwise it is armed here and goes out as an IOC order at its limit when both sides
 //! of the touch have passed the trigger: what the venue does with one, but only while the engine
-//! runs. One that the venue refuses is armed here instead.
+//! runs. One that the venue refuses is armed here instead, and so is one that the venue has not
+//! triggered [`NATIVE_PATIENCE`] after the market passed its trigger: a venue that reads from the
+//! trigger which way the market must go reads it wrong when the market was beyond it already.
 
 use bot4_types::{Cause, Price, Qty, Side};
 
+use super::exits::NATIVE_PATIENCE;
 use super::{Key, PARTS, Router, STOP};
 use crate::actions::{Turn, Verdict};
 use crate::counters as c;
@@ -38,7 +41,7 @@ impl Router {
         if trigger.0 <= 0 || trigger.0 > rules::PRICE_MAX {
             return Verdict::PriceBounds;
         }
-        let native = self.stops_natively(pair);
+        let native = self.lies_there(pair, wish.style);
         let verdict = self.wish(at, side, Wish { trigger, native, ..wish }, origin, turn);
         if verdict == Verdict::Accepted {
             self.slots[at].exit = false;
@@ -74,13 +77,7 @@ impl Router {
         if !wish.style.waits() || wish.native {
             return false;
         }
-        let slot = &self.slots[at];
-        let [bid, ask] = self.touches[slot.instrument.index()];
-        let passed = match wish.style.terms().0.fires_above(slot.side) {
-            true => bid >= wish.trigger.0 && ask > 0,
-            false => ask > 0 && bid > 0 && ask <= wish.trigger.0,
-        };
-        if !passed || !self.is_open(slot.instrument) {
+        if !self.is_passed(at, wish) || !self.is_open(self.slots[at].instrument) {
             return true;
         }
         self.changes += 1;
@@ -90,6 +87,39 @@ impl Router {
         slot.wish = Some(Wish { style: Style::Ioc, expires, ..wish });
         slot.origin = Origin::other(Cause::Timer);
         true
+    }
+
+    /// Both sides of the touch are beyond the trigger of `wish` in slot `at`.
+    fn is_passed(&self, at: usize, wish: Wish) -> bool {
+        let slot = &self.slots[at];
+        let [bid, ask] = self.touches[slot.instrument.index()];
+        match wish.style.terms().0.fires_above(slot.side) {
+            true => bid >= wish.trigger.0 && ask > 0,
+            false => ask > 0 && bid > 0 && ask <= wish.trigger.0,
+        }
+    }
+
+    /// A stop of the strategy's own that lies at the venue and should have been triggered long ago
+    /// is withdrawn, and waits here.
+    pub(super) fn watch_late(&mut self, pair: usize, turn: Turn<'_>) {
+        let at = pair * PARTS + STOP;
+        let slot = &self.slots[at];
+        let waits = slot.state == SlotState::Live && slot.style.waits() && !slot.triggered;
+        let wish = slot.wish.filter(|wish| wish.native && waits && !slot.exit && !slot.late);
+        let passed = wish.filter(|wish| self.is_passed(at, *wish));
+        let slot = &mut self.slots[at];
+        let before = slot.passed_at;
+        slot.passed_at = passed.and(before.or(Some(turn.now)));
+        self.changes += usize::from(slot.passed_at != before);
+        let (Some(wish), Some(passed_at)) = (passed, slot.passed_at) else { return };
+        if turn.now.since(passed_at) < NATIVE_PATIENCE {
+            return;
+        }
+        slot.late = true;
+        slot.wish = Some(Wish { native: false, ..wish });
+        slot.origin = Origin::other(Cause::Timer);
+        self.changes += 1;
+        self.settle(at, turn, false);
     }
 
     /// The touch of an instrument moved: what is armed in its `pair` may go out.

@@ -84,9 +84,7 @@ impl Router {
         self.natives.clear();
         for pair in 0..self.guards.len() {
             let native = self.exits_of(pair).native;
-            let instrument = InstrumentId((pair / self.strategies) as u16);
-            let takes = self.table.get(instrument).is_some_and(|i| i.stops);
-            if native != Native::None && takes {
+            if native != Native::None && self.could_lie_there(pair, Style::Stop) {
                 self.natives.push(pair);
             }
         }
@@ -96,18 +94,22 @@ impl Router {
         self.exits.get(pair % self.strategies.max(1)).copied().unwrap_or_default()
     }
 
-    /// The venue takes orders of the instrument of `pair` that wait, and the strategy wants them
-    /// there.
-    pub(super) fn stops_natively(&self, pair: usize) -> bool {
+    /// The venue takes orders of the instrument of `pair` that wait in this style.
+    fn could_lie_there(&self, pair: usize, style: Style) -> bool {
         let instrument = InstrumentId((pair / self.strategies) as u16);
-        let takes = self.table.get(instrument).is_some_and(|i| i.stops);
-        takes && self.exits_of(pair).native != Native::None
+        self.table.get(instrument).is_some_and(|i| i.waits_for(style == Style::Stop))
+    }
+
+    /// And the strategy wants them there.
+    pub(super) fn lies_there(&self, pair: usize, style: Style) -> bool {
+        self.exits_of(pair).native != Native::None && self.could_lie_there(pair, style)
     }
 
     /// Brings every native exit to what it should be. Called each turn.
     pub(super) fn keep_exits(&mut self, turn: Turn<'_>) {
         for n in 0..self.natives.len() {
             self.keep_exit(self.natives[n], turn);
+            self.watch_late(self.natives[n], turn);
         }
     }
 
@@ -160,6 +162,9 @@ impl Router {
             Native::TakeProfit => (guard.target, Style::Target),
             Native::None => return None,
         };
+        if !self.could_lie_there(pair, style) {
+            return None;
+        }
         let trigger = Price(at).to_tick(rules.tick, side);
         let slip = i128::from(trigger.0) * i128::from(self.config.stop_slip_bps) / 10_000;
         let slip = i64::try_from(slip).unwrap_or(i64::MAX);
@@ -255,6 +260,16 @@ impl Router {
             return;
         }
         self.counters.add(c::STOPS_NATIVE, 1);
+        // After all: what was to wait here is done.
+        if slot.late {
+            slot.wish = None;
+        }
+        // It takes at once. Where a venue lets the rest lie, it is withdrawn.
+        if slot.style == Style::Stop
+            && let Some(wish) = slot.wish.as_mut()
+        {
+            wish.until = wish.until.min(turn.now + NATIVE_PATIENCE);
+        }
         if slot.exit && slot.style == Style::Stop && !self.guards[at / PARTS].triggered {
             self.begin_closing(at / PARTS, Origin::other(Cause::Report), turn);
         }

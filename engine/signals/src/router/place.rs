@@ -69,6 +69,7 @@ impl Router {
         (slot.style, slot.reduce_only, slot.until) = (wish.style, wish.reduce_only, wish.until);
         slot.trigger = if wish.style.waits() { wish.trigger } else { Price(0) };
         (slot.triggered, slot.bracket) = (false, wish.bracket);
+        (slot.passed_at, slot.late) = (None, false);
         slot.gives_back = wish.gives_back;
         let slot = self.slots[at];
         let Some(rules) = self.table.get(slot.instrument) else { return };

@@ -203,7 +203,8 @@ impl Router {
             return;
         }
         if cancelled && slot.wish.is_some() {
-            slot.settle_at = turn.now + self.config.settle;
+            let settle = if slot.late { Nanos::ZERO } else { self.config.settle };
+            slot.settle_at = turn.now + settle;
             slot.origin = Origin::other(Cause::Report);
             self.counters.add(c::REPLACED, 1);
             return;

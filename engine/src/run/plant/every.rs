@@ -73,10 +73,16 @@ impl Strategy for Every {
 }
 
 impl Beat {
+    /// And beside it a stop that nothing triggers.
     fn till(&self, beat: u32, now: Nanos, orders: &mut Actions<'_>) {
         if beat == 1 {
             let price = Price(self.bid - 30 * self.tick);
             orders.quote_until(Side::Buy, price, self.qty, now + TILL);
+        }
+        if beat == 2 {
+            // So far away that it is withdrawn as it was placed.
+            let (trigger, limit) = (self.below(self.bid, 50), self.below(self.bid, 45));
+            orders.stop(Side::Sell, trigger, limit, self.qty);
         }
     }
 

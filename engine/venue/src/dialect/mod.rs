@@ -280,6 +280,11 @@ pub trait Dialect: Send {
         false
     }
 
+    /// An order whose stop price is reached already is triggered at once, not refused.
+    fn triggers_at_once(&self) -> bool {
+        false
+    }
+
     /// Connections at this path are the account's: they trade or hear what became of orders.
     fn is_private(&self, _path: &str) -> bool {
         false

@@ -72,9 +72,19 @@ pub enum Placed {
     WouldTake(u64),
 }
 
-/// Places an order at a venue that takes post-only orders before it looks at them.
-pub fn place(exchange: &mut Exchange, ticket: &Ticket, now_ms: u64) -> Result<Placed, ApiError> {
-    match exchange.place(ticket.clone(), now_ms) {
+/// Places an order at a venue that takes post-only orders before it looks at them; one with a stop
+/// price waits for it.
+pub fn place(
+    exchange: &mut Exchange,
+    ticket: &Ticket,
+    stop: Option<i64>,
+    now_ms: u64,
+) -> Result<Placed, ApiError> {
+    let placed = match stop {
+        Some(stop) => exchange.place_waiting(ticket.clone(), stop, now_ms),
+        None => exchange.place(ticket.clone(), now_ms),
+    };
+    match placed {
         Ok(id) => Ok(Placed::Taken(id)),
         Err(error) if error.msg.starts_with("Order would immediately match") => {
             let id = exchange.ids.order;

@@ -7,6 +7,7 @@
 //! traded there.
 
 use super::{Exchange, Incoming, Ticket, incoming};
+use crate::account::reserved;
 use crate::error::ApiError;
 use crate::matching::Side;
 use crate::orders::{Order, Status};
@@ -16,7 +17,8 @@ impl Exchange {
     /// Accepts an order that waits until the last price is at `stop` or beyond. Returns its id.
     ///
     /// # Errors
-    /// As [`place`](Self::place); -2010 too when the stop price is reached already.
+    /// As [`place`](Self::place); -2010 too when the stop price is reached already, unless that
+    /// [triggers at once](Self::triggers_at_once).
     pub fn place_waiting(
         &mut self,
         ticket: Ticket,
@@ -24,9 +26,14 @@ impl Exchange {
         now_ms: u64,
     ) -> Result<u64, ApiError> {
         let reserve = self.admit(&ticket, Some(stop))?;
-        let market = ticket.market;
+        let (market, side, kind) = (ticket.market, ticket.side, ticket.kind);
         let id = self.accept(ticket, reserve, stop, now_ms);
         self.waiting[market].push(id);
+        let last = self.markets[market].last_price;
+        if kind.is_reached(side, stop, last) {
+            self.spans[market] = Some((last, last));
+            self.wake(market, now_ms);
+        }
         Ok(id)
     }
 
@@ -74,7 +81,8 @@ impl Exchange {
         if arrival.side == Side::Sell || arrival.price.is_some() {
             return true;
         }
-        let needed = self.markets[market].book.reach(arrival).1;
+        let beside = self.fees_in_quote.then_some(self.fees);
+        let needed = reserved(self.markets[market].book.reach(arrival).1, beside);
         let Some(order) = self.orders.by_id_mut(arrival.id) else { return false };
         let missing = (needed - order.locked).max(0);
         let granted = self.account.lock(&self.markets[market].spec.quote, missing);

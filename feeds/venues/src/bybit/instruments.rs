@@ -61,6 +61,8 @@ fn entry(f: &Fields<'_, '_>) -> Result<Entry, DecodeError> {
     let mut i = Instrument::bare(InstrumentId(0), symbol(f, "symbol")?, 0);
     (i.price_decimals, i.qty_decimals) = (price, qty);
     i.tradable = f.text("status")? == "Trading";
+    // Of every symbol; the list says nothing of types.
+    i.stops = true;
     i.tick = bound(&prices, "tickSize", price)?;
     i.price_min = Price(bound(&prices, "minPrice", price)?);
     i.price_max = Price(bound(&prices, "maxPrice", price)?);

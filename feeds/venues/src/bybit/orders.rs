@@ -50,6 +50,34 @@ pub enum FillsOf<'a> {
     Order(&'a [u8]),
 }
 
+/// Which of its lists the venue keeps an open order in; it is cancelled there only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Orders that work.
+    Active,
+    /// Orders that wait for a trigger, with what they need reserved from the start.
+    Waiting,
+}
+
+impl Kept {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Active => Self::Waiting,
+            Self::Waiting => Self::Active,
+        }
+    }
+
+    /// What names the list in a request; the venue takes the active one where none is named.
+    const fn filter(self) -> &'static [u8] {
+        match self {
+            Self::Active => b"",
+            Self::Waiting => b",\"orderFilter\":\"tpslOrder\"",
+        }
+    }
+}
+
 /// Writes requests.
 #[derive(Debug)]
 pub struct Encoder {
@@ -112,7 +140,12 @@ impl Encoder {
             Side::Sell => b",\"side\":\"Sell\",\"qty\":\"",
         });
         decimal(order.qty, i.qty_decimals, out);
-        if order.kind == OrderKind::Market {
+        if order.kind.is_triggered() {
+            // Which way the market must go is told by where it stands when the order arrives.
+            out.extend_from_slice(b"\",\"orderFilter\":\"tpslOrder\",\"triggerPrice\":\"");
+            decimal(order.trigger, i.price_decimals, out);
+        }
+        if order.kind.is_market() {
             out.extend_from_slice(b"\",\"orderType\":\"Market\",\"marketUnit\":\"baseCoin");
         } else {
             out.extend_from_slice(b"\",\"orderType\":\"Limit\",\"price\":\"");
@@ -143,16 +176,17 @@ impl Encoder {
         out.extend_from_slice(b"\"}]}");
     }
 
-    /// `order.cancel`.
+    /// `order.cancel` of the order of this name in this list.
     pub fn cancel(
         &mut self,
         id: u64,
         symbol: &Symbol,
-        client: &ClientId,
+        (client, kept): (&ClientId, Kept),
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
         self.open(id, b"order.cancel", symbol, now_ms, out);
+        out.extend_from_slice(kept.filter());
         out.extend_from_slice(b",\"orderLinkId\":\"");
         out.extend_from_slice(&client.0);
         out.extend_from_slice(b"\"}]}");
@@ -202,27 +236,31 @@ impl Encoder {
         self.get("/v5/account/wallet-balance", now_ms, out);
     }
 
-    /// Over REST: cancels everything open of an instrument.
-    pub fn cancel_all(&mut self, symbol: &Symbol, now_ms: i64, out: &mut Vec<u8>) {
+    /// Over REST: cancels everything open of an instrument in this list.
+    pub fn cancel_all(&mut self, symbol: &Symbol, kept: Kept, now_ms: i64, out: &mut Vec<u8>) {
         self.query.clear();
         self.query.extend_from_slice(b"{\"category\":\"spot\",\"symbol\":\"");
         self.query.extend_from_slice(symbol.as_bytes());
-        self.query.extend_from_slice(b"\"}");
+        self.query.push(b'"');
+        self.query.extend_from_slice(kept.filter());
+        self.query.push(b'}');
         self.post("/v5/order/cancel-all", now_ms, out);
     }
 
-    /// Over REST: cancels one order.
+    /// Over REST: cancels the order of this name in this list.
     pub fn cancel_by_rest(
         &mut self,
         symbol: &Symbol,
-        client: &[u8],
+        (client, kept): (&[u8], Kept),
         now_ms: i64,
         out: &mut Vec<u8>,
     ) {
         self.query.clear();
         self.query.extend_from_slice(b"{\"category\":\"spot\",\"symbol\":\"");
         self.query.extend_from_slice(symbol.as_bytes());
-        self.query.extend_from_slice(b"\",\"orderLinkId\":\"");
+        self.query.push(b'"');
+        self.query.extend_from_slice(kept.filter());
+        self.query.extend_from_slice(b",\"orderLinkId\":\"");
         self.query.extend_from_slice(client);
         self.query.extend_from_slice(b"\"}");
         self.post("/v5/order/cancel", now_ms, out);
@@ -312,9 +350,12 @@ pub fn server_time(out: &mut Vec<u8>) {
     rest::close(b"", out);
 }
 
+/// What waits for a trigger is good till cancelled, the one life that the venue is known to take
+/// for it: whoever wants no rest withdraws it.
 const fn life(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::LimitMaker, _) => b"PostOnly",
+        (kind, _) if kind.is_triggered() => b"GTC",
         (_, Tif::Gtc | Tif::Gtd) => b"GTC",
         (_, Tif::Ioc) => b"IOC",
         (_, Tif::Fok) => b"FOK",
@@ -349,7 +390,7 @@ mod tests {
             kind,
             tif,
             price: 5_000_000,
-            trigger: 0,
+            trigger: 4_999_000,
             qty: 100_000,
             now_ms: 1_711_001_595_207,
         };
@@ -396,6 +437,35 @@ mod tests {
         let market = place(OrderKind::Market, Tif::Gtc);
         assert!(market.contains(r#""orderType":"Market","marketUnit":"baseCoin""#), "{market}");
         assert!(!market.contains("price"), "{market}");
+        let stop = place(OrderKind::StopLossLimit, Tif::Ioc);
+        let parts = r#""orderFilter":"tpslOrder","triggerPrice":"49990","orderType":"Limit","price":"50000","timeInForce":"GTC""#;
+        assert!(stop.contains(parts), "{stop}");
+        let target = place(OrderKind::TakeProfit, Tif::Ioc);
+        assert!(target.contains(r#""triggerPrice":"49990","orderType":"Market","#), "{target}");
+    }
+
+    #[test]
+    fn a_cancel_names_the_list_of_what_waits() {
+        let (symbol, mut out) = (instrument().symbol, Vec::new());
+        let client = ClientId::new(RunEpoch(1), OrderId(2));
+        for (kept, named) in [(Kept::Active, None), (Kept::Waiting, Some("tpslOrder"))] {
+            out.clear();
+            encoder().cancel(3, &symbol, (&client, kept), 9, &mut out);
+            let written: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            let arg = &written["args"][0];
+            assert_eq!(
+                (arg["orderFilter"].as_str(), arg["orderLinkId"].as_str()),
+                (named, Some(client.as_str()))
+            );
+            out.clear();
+            encoder().cancel_by_rest(&symbol, (&client.0, kept), 9, &mut out);
+            let request = RestRequest::parse(&out).expect("a request");
+            let body: serde_json::Value = serde_json::from_str(request.body).expect("JSON");
+            assert_eq!(
+                (body["orderFilter"].as_str(), body["orderLinkId"].as_str()),
+                (named, Some(client.as_str()))
+            );
+        }
     }
 
     #[test]
@@ -434,7 +504,7 @@ mod tests {
         let query = "category=spot&symbol=BTCUSDT&startTime=5&endTime=7&limit=100";
         assert_eq!(request.path, format!("/v5/execution/list?{query}"));
         out.clear();
-        encoder.cancel_all(&symbol, 9, &mut out);
+        encoder.cancel_all(&symbol, Kept::Active, 9, &mut out);
         let request = RestRequest::parse(&out).expect("a request");
         let body = r#"{"category":"spot","symbol":"BTCUSDT"}"#;
         assert_eq!((request.method, request.body), ("POST", body));

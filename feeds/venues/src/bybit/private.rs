@@ -218,7 +218,8 @@ fn order(f: &Fields<'_, '_>, names: &mut Names) -> Read<OrderRow> {
 fn state(status: &str, reject: &str, cancel: &str) -> Read<(RowState, DoneReason)> {
     use {DoneReason as D, RowState as S};
     Ok(match (status, reject) {
-        ("New" | "PartiallyFilled" | "Untriggered" | "Triggered", _) => (S::Open, D::None),
+        ("New" | "PartiallyFilled" | "Triggered", _) => (S::Open, D::None),
+        ("Untriggered", _) => (S::Untriggered, D::None),
         ("Filled", _) => (S::Filled, D::None),
         (_, "EC_PostOnlyWillTakeLiquidity") => (S::Rejected, D::WouldTake),
         ("Rejected", _) => (S::Rejected, D::Other),

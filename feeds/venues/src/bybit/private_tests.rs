@@ -51,6 +51,24 @@ fn orders_fills_and_balances_are_read() {
 }
 
 #[test]
+fn a_stop_waits_works_and_may_end_before() {
+    let told = |word: &str| {
+        let text = ORDER.replace("PartiallyFilledCanceled", word).replace("0.125", "0");
+        let mut decoder = decoder();
+        decoder.decode(text.as_bytes()).expect("read");
+        (decoder.rows.orders[0].state, decoder.rows.orders[0].reason)
+    };
+    for (word, state) in [
+        ("Untriggered", RowState::Untriggered),
+        ("Triggered", RowState::Open),
+        ("New", RowState::Open),
+        ("Deactivated", RowState::Canceled),
+    ] {
+        assert_eq!(told(word), (state, DoneReason::None), "{word}");
+    }
+}
+
+#[test]
 fn answers_name_their_request_and_what_became_of_it() {
     let mut decoder = decoder();
     let mut answer = |text: &str| decoder.decode(text.as_bytes()).expect("read");

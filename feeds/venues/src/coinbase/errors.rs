@@ -36,6 +36,20 @@ pub fn of_order(error: &str) -> Refusal {
     })
 }
 
+/// Why an order was refused before it was one, by a reason of the venue's look ahead; `None` for
+/// any other text.
+#[must_use]
+pub fn of_preview(reason: &str) -> Option<Refusal> {
+    use DoneReason as D;
+    Some(Refusal::Refused(match reason.strip_prefix("PREVIEW_")? {
+        "INSUFFICIENT_FUND" | "INSUFFICIENT_FUNDS" => D::Balance,
+        "INVALID_STOP_PRICE" | "INVALID_STOP_PRICE_PRECISION" => D::Filter,
+        "STOP_PRICE_ABOVE_LIMIT_PRICE" | "STOP_PRICE_BELOW_LIMIT_PRICE" => D::Filter,
+        "STOP_PRICE_ABOVE_LAST_TRADE_PRICE" | "STOP_PRICE_BELOW_LAST_TRADE_PRICE" => D::Other,
+        _ => return None,
+    }))
+}
+
 /// Why a cancel was refused, by its `failure_reason`. All but "not known" ask for the order: it
 /// may have been filled a moment ago.
 #[must_use]
@@ -83,6 +97,9 @@ mod tests {
         for error in ["UNKNOWN_FAILURE_REASON", "", "SOMETHING_NEW"] {
             assert_eq!(of_order(error), Refusal::OutcomeUnknown, "{error}");
         }
+        assert_eq!(of_preview("PREVIEW_SOMETHING_NEW"), None);
+        let passed = of_preview("PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE");
+        assert_eq!(passed, Some(Refusal::Refused(DoneReason::Other)));
         assert_eq!(of_order("INSUFFICIENT_FUND"), Refusal::Refused(DoneReason::Balance));
         for status in [0, 404, 408, 500, 502, 503, 504, 520] {
             assert_eq!(of_status(status), Some(Refusal::OutcomeUnknown), "{status}");

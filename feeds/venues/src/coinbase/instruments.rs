@@ -62,6 +62,8 @@ fn entry(f: &Fields<'_, '_>) -> Result<Entry, DecodeError> {
     i.tradable = is_open(f)?;
     // Less quantity in place, and nothing else: see the gateway.
     (i.amends, i.replaces) = (true, false);
+    // Targets rest there as plain limit orders.
+    (i.stops, i.stops_alone) = (true, true);
     (i.tick, i.lot) = (bound(f, tick_key, price)?, bound(f, "base_increment", qty)?);
     i.qty_min = Qty(bound(f, "base_min_size", qty)?);
     i.qty_max = Qty(bound(f, "base_max_size", qty)?);

@@ -150,6 +150,14 @@ impl Encoder {
         if order.kind == OrderKind::LimitMaker {
             body.extend_from_slice(b",\"post_only\":true");
         }
+        if order.kind.is_triggered() {
+            body.extend_from_slice(b",\"stop_price\":\"");
+            decimal(order.trigger, i.price_decimals, body);
+            body.extend_from_slice(match order.kind.fires_above(order.side) {
+                true => b"\",\"stop_direction\":\"STOP_DIRECTION_STOP_UP\"".as_slice(),
+                false => b"\",\"stop_direction\":\"STOP_DIRECTION_STOP_DOWN\"",
+            });
+        }
         body.extend_from_slice(b"}}}");
         self.post(For::Place, order.now_ms, out);
     }
@@ -286,9 +294,12 @@ pub fn server_time(out: &mut Vec<u8>) {
     rest::close(b"", out);
 }
 
+/// What waits for a trigger is good till cancelled, for the venue has no other that goes on
+/// waiting: whoever wants no rest withdraws it.
 const fn kind(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::Market, _) => b"market_market_ioc",
+        (kind, _) if kind.is_triggered() => b"stop_limit_stop_limit_gtc",
         (OrderKind::LimitMaker, _) | (_, Tif::Gtc | Tif::Gtd) => b"limit_limit_gtc",
         (_, Tif::Ioc) => b"sor_limit_ioc",
         (_, Tif::Fok) => b"limit_limit_fok",
@@ -327,7 +338,7 @@ mod tests {
             kind: OrderKind::LimitMaker,
             tif: Tif::Gtc,
             price: 600_001_000,
-            trigger: 0,
+            trigger: 600_100_000,
             qty: 12_500_000_000,
         }
     }
@@ -370,6 +381,13 @@ mod tests {
         assert_eq!(ioc["order_configuration"]["sor_limit_ioc"]["limit_price"], "60000.1");
         let fok = of(OrderKind::Limit, Tif::Fok, Side::Buy);
         assert!(fok["order_configuration"].get("limit_limit_fok").is_some());
+        for (side, direction) in [(Side::Sell, "STOP_DOWN"), (Side::Buy, "STOP_UP")] {
+            let stop = of(OrderKind::StopLossLimit, Tif::Ioc, side);
+            let direction = format!("STOP_DIRECTION_{direction}");
+            let expected = serde_json::json!({"stop_limit_stop_limit_gtc": {"base_size": "1.25",
+                "limit_price": "60000.1", "stop_price": "60010", "stop_direction": direction}});
+            assert_eq!(stop["order_configuration"], expected);
+        }
         let market = of(OrderKind::Market, Tif::Ioc, Side::Buy);
         let expected = serde_json::json!({"market_market_ioc": {"base_size": "1.25"}});
         assert_eq!(market["order_configuration"], expected);

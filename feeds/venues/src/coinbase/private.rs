@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bot4_types::{DoneReason, InstrumentTable, instrument::AMOUNT_DECIMALS, instrument::Amount};
 
-use super::errors::{of_cancel, of_edit, of_order, of_status};
+use super::errors::{of_cancel, of_edit, of_order, of_preview, of_status};
 use super::orders::PAGE;
 use crate::account::{
     BalanceRow, FillRow, FillWords, Names, OrderRow, OrderWords, Refusal, RowState, Rows, Told,
@@ -255,9 +255,11 @@ fn taken(
 ) -> Read<Option<Refusal>> {
     if !root.truth("success")? {
         let why = root.fields("error_response");
-        let error = why.map_or("", |why| why.word("error"));
+        let word = |key: &str| why.as_ref().map_or("", |why| why.word(key));
+        let (error, preview) = (word("error"), word("preview_failure_reason"));
         let error = if error.is_empty() { root.word("failure_reason") } else { error };
-        return Ok(Some(of_order(error)));
+        let before = of_preview(error).or_else(|| of_preview(preview));
+        return Ok(Some(before.unwrap_or_else(|| of_order(error))));
     }
     let order = root.fields("success_response").ok_or(DecodeError::Schema)?;
     let id = order.text("order_id")?;
@@ -361,7 +363,10 @@ fn state(f: &Fields<'_, '_>, executed: i64) -> Read<(RowState, DoneReason)> {
     use {DoneReason as D, RowState as S};
     let at_once = matches!(f.word("time_in_force"), "IMMEDIATE_OR_CANCEL" | "FILL_OR_KILL");
     Ok(match f.text("status")? {
-        "PENDING" | "QUEUED" | "OPEN" | "CANCEL_QUEUED" | "EDIT_QUEUED" => (S::Open, D::None),
+        "PENDING" | "QUEUED" | "OPEN" | "CANCEL_QUEUED" | "EDIT_QUEUED" => {
+            let waits = executed == 0 && f.word("trigger_status") == "STOP_PENDING";
+            (if waits { S::Untriggered } else { S::Open }, D::None)
+        }
         "FILLED" => (S::Filled, D::None),
         "CANCELLED" if at_once => (S::Expired, D::None),
         "CANCELLED" => (S::Canceled, D::None),

@@ -63,6 +63,38 @@ fn a_connection_begins_with_two_channels_and_what_is_open() {
 }
 
 #[test]
+fn a_stop_waits_by_its_own_word() {
+    let state = |trigger: &str, executed: &str| {
+        let word = format!(r#""trigger_status":"{trigger}","time_in_force""#);
+        let text = ORDER.replace("0.125", executed).replace(r#""time_in_force""#, &word);
+        let mut decoder = decoder();
+        decoder.decode(message(0, "update", &text).as_bytes()).expect("read");
+        decoder.rows.orders[0].state
+    };
+    assert_eq!(state("STOP_PENDING", "0"), RowState::Untriggered);
+    assert_eq!(state("STOP_PENDING", "0.125"), RowState::Open, "what has traded works");
+    assert_eq!(state("STOP_TRIGGERED", "0"), RowState::Open);
+    assert_eq!(state("INVALID_ORDER_TYPE", "0"), RowState::Open);
+}
+
+#[test]
+fn a_refusal_before_there_was_an_order_is_one() {
+    let refusal = |error: &str, preview: &str| {
+        let text = format!(
+            r#"{{"success":false,"failure_reason":"UNKNOWN_FAILURE_REASON","error_response":{{"error":"{error}","preview_failure_reason":"{preview}"}}}}"#
+        );
+        let told = decoder().page(1, PageKind::Placed, 200, text.as_bytes()).expect("read");
+        told.answer.expect("an answer").1.expect("refused")
+    };
+    let (none, passed) = ("UNKNOWN_FAILURE_REASON", "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE");
+    assert_eq!(refusal(none, "UNKNOWN_PREVIEW_FAILURE_REASON"), Refusal::OutcomeUnknown);
+    assert_eq!(refusal(none, passed), Refusal::Refused(DoneReason::Other));
+    assert_eq!(refusal(passed, ""), Refusal::Refused(DoneReason::Other));
+    let funds = refusal("UNKNOWN_FAILURE_REASON", "PREVIEW_INSUFFICIENT_FUND");
+    assert_eq!(funds, Refusal::Refused(DoneReason::Balance));
+}
+
+#[test]
 fn numbers_have_no_hole() {
     let mut decoder = decoder();
     let mut tell = |number| {

@@ -80,6 +80,8 @@ fn instrument(f: &Fields<'_, '_>) -> Result<Instrument, DecodeError> {
     i.price_decimals = precision(f, "price_precision")?;
     i.qty_decimals = precision(f, "qty_precision")?;
     i.tradable = f.text("status")? == "online";
+    // Of every pair; the list says nothing of types.
+    i.stops = true;
     i.tick = json_units(f.number("price_increment")?, i.price_decimals)?;
     i.lot = json_units(f.number("qty_increment")?, i.qty_decimals)?;
     i.qty_min = Qty(json_units(f.number("qty_min")?, i.qty_decimals)?);

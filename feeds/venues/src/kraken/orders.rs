@@ -69,10 +69,14 @@ impl Encoder {
     pub fn place(&self, order: &Place<'_>, out: &mut Vec<u8>) {
         let i = order.instrument;
         open("add_order", out);
-        if order.kind == OrderKind::Market {
-            out.extend_from_slice(b"\"order_type\":\"market\"");
-        } else {
-            out.extend_from_slice(b"\"order_type\":\"limit\",\"limit_price\":");
+        out.extend_from_slice(type_of(order.kind));
+        if order.kind.is_triggered() {
+            out.extend_from_slice(b",\"triggers\":{\"reference\":\"last\",\"price\":");
+            number(order.trigger, i.price_decimals, out);
+            out.extend_from_slice(b",\"price_type\":\"static\"}");
+        }
+        if !order.kind.is_market() {
+            out.extend_from_slice(b",\"limit_price\":");
             number(order.price, i.price_decimals, out);
             out.extend_from_slice(life(order.kind, order.tif));
         }
@@ -272,9 +276,23 @@ fn number(units: i64, decimals: u8, out: &mut Vec<u8>) {
     }
 }
 
+const fn type_of(kind: OrderKind) -> &'static [u8] {
+    match kind {
+        OrderKind::Limit | OrderKind::LimitMaker => b"\"order_type\":\"limit\"",
+        OrderKind::Market => b"\"order_type\":\"market\"",
+        OrderKind::StopLoss => b"\"order_type\":\"stop-loss\"",
+        OrderKind::StopLossLimit => b"\"order_type\":\"stop-loss-limit\"",
+        OrderKind::TakeProfit => b"\"order_type\":\"take-profit\"",
+        OrderKind::TakeProfitLimit => b"\"order_type\":\"take-profit-limit\"",
+    }
+}
+
+/// What waits for a trigger is good till cancelled, the one life that the venue is known to take
+/// for it: whoever wants no rest withdraws it.
 const fn life(kind: OrderKind, tif: Tif) -> &'static [u8] {
     match (kind, tif) {
         (OrderKind::LimitMaker, _) => b",\"time_in_force\":\"gtc\",\"post_only\":true",
+        (kind, _) if kind.is_triggered() => b",\"time_in_force\":\"gtc\"",
         (_, Tif::Gtc | Tif::Gtd) => b",\"time_in_force\":\"gtc\"",
         (_, Tif::Ioc) => b",\"time_in_force\":\"ioc\"",
         (_, Tif::Fok) => b",\"time_in_force\":\"fok\"",
@@ -334,6 +352,15 @@ mod tests {
         let market = Place { kind: OrderKind::Market, side: Side::Sell, ..order };
         let text = written(|out| encoder().place(&market, out));
         assert!(text.contains(r#""order_type":"market","side":"sell""#), "{text}");
+        assert!(!text.contains("limit_price") && !text.contains("time_in_force"), "{text}");
+        let stop =
+            Place { kind: OrderKind::StopLossLimit, tif: Tif::Ioc, trigger: 265_010, ..order };
+        let text = written(|out| encoder().place(&stop, out));
+        let parts = r#"{"order_type":"stop-loss-limit","triggers":{"reference":"last","price":26501.0,"price_type":"static"},"limit_price":26500.4,"time_in_force":"gtc","side""#;
+        assert!(text.contains(parts), "{text}");
+        let target = Place { kind: OrderKind::TakeProfit, ..stop };
+        let text = written(|out| encoder().place(&target, out));
+        assert!(text.contains(r#""order_type":"take-profit","triggers":{"#), "{text}");
         assert!(!text.contains("limit_price") && !text.contains("time_in_force"), "{text}");
         let mut whole = instrument;
         whole.qty_decimals = 0;

@@ -5,7 +5,7 @@ use bot4_types::DoneReason;
 
 use super::names::{self, Pairs};
 use super::orders::PAGE;
-use super::private::{Read, number_or_text, state};
+use super::private::{Read, number_or_text, or_waits, state, waits_by_type};
 use crate::account::{
     BalanceRow, FillWords, Names, OrderWords, RowState, Rows, side_of, venue_number,
 };
@@ -32,8 +32,14 @@ pub(super) fn orders(
             client: f.word("cl_ord_id"),
             executed: number_or_text(&f, "vol_exec")?,
         })?;
-        row.terms = names.terms(symbol, [descr.word("price"), number_or_text(&f, "vol")?]);
-        (row.state, row.reason) = state(f.text("status")?, f.word("reason"))?;
+        // The first price of an order that waits is its trigger's.
+        let waits = waits_by_type(descr.word("ordertype"));
+        let price = if waits { "price2" } else { "price" };
+        row.terms = names.terms(symbol, [descr.word(price), number_or_text(&f, "vol")?]);
+        let (stands, reason) = state(f.text("status")?, f.word("reason"))?;
+        let reached = ["stopped", "touched"].iter().any(|word| f.word("misc").contains(word));
+        row.state = or_waits(stands, waits && !reached && row.executed == 0);
+        row.reason = reason;
         // "Closed" is said of orders that end with less than all of it as well.
         if row.state == RowState::Filled
             && number_or_text(&f, "vol")? != number_or_text(&f, "vol_exec")?

@@ -42,6 +42,8 @@ struct Known {
     qty: String,
     /// Executed so far, in units; `None` where nobody counted from the beginning.
     executed: Option<i64>,
+    /// The market has not reached its trigger.
+    waits: bool,
 }
 
 /// Reads the account's messages.
@@ -241,10 +243,12 @@ fn execution(
             price: String::new(),
             qty: String::new(),
             executed: (what == "pending_new").then_some(0),
+            waits: waits_by_type(f.word("order_type")),
         },
     };
     entry.learn(f);
     let fill = what == "trade";
+    entry.waits &= !fill;
     if fill {
         let fill = names.fill(&fill_words(f, order, &entry)?)?;
         // What counted from the beginning goes on counting.
@@ -262,7 +266,7 @@ fn execution(
         client: entry.client.as_str(),
         executed: f.number("cum_qty").unwrap_or(""),
     })?;
-    (row.state, row.reason) = (state, reason);
+    (row.state, row.reason) = (or_waits(state, entry.waits), reason);
     row.terms = names.terms(&entry.symbol, [&entry.price, &entry.qty]);
     let stated = f.has("cum_qty").then_some(row.executed);
     let whole = (state == RowState::Filled && !fill && !entry.qty.is_empty())
@@ -312,6 +316,28 @@ impl Known {
         if let Ok(qty) = f.number("order_qty") {
             qty.clone_into(&mut self.qty);
         }
+        let trigger = f.fields("triggers").map_or("", |triggers| triggers.word("status"));
+        let works = matches!(f.word("order_status"), "triggered" | "partially_filled" | "filled");
+        // Once triggered it is of the type that it became.
+        let became = f.has("order_type") && !waits_by_type(f.word("order_type"));
+        if trigger == "triggered" || works || became {
+            self.waits = false;
+        } else if trigger == "untriggered" {
+            self.waits = true;
+        }
+    }
+}
+
+/// Orders of this type wait for a trigger.
+pub(super) fn waits_by_type(kind: &str) -> bool {
+    ["stop-loss", "take-profit", "trailing-stop"].iter().any(|waits| kind.starts_with(waits))
+}
+
+/// The state of an order that is open, or waits for its trigger.
+pub(super) const fn or_waits(state: RowState, waits: bool) -> RowState {
+    match state {
+        RowState::Open if waits => RowState::Untriggered,
+        other => other,
     }
 }
 

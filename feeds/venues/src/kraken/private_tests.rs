@@ -95,6 +95,35 @@ fn partial_updates_are_completed_by_what_was_told_before() {
     assert!(fills[0].client.is_empty());
 }
 
+/// From the first word on, whichever of the venue's words says that the market has come.
+#[test]
+fn a_stop_waits_until_the_venue_says_that_it_is_triggered_or_trades() {
+    let kind = r#""order_type":"stop-loss-limit","triggers":{"price":0.2,"price_type":"static","reference":"last","status":"untriggered"}"#;
+    let pending = PENDING.replace(r#""order_type":"limit""#, kind);
+    let status = r#"{"timestamp":"2024-05-18T12:59:01.121515Z","order_status":"triggered","exec_type":"status","triggers":{"price":0.2,"status":"triggered"},"order_id":"AHOJQ8-1E72C-8M2VQH"}"#;
+    let restated = r#"{"timestamp":"2024-05-18T12:59:01.121515Z","order_status":"new","exec_type":"restated","order_type":"limit","order_id":"AHOJQ8-1E72C-8M2VQH"}"#;
+    for works in [status, restated, TRADE] {
+        let mut heard = Heard::new();
+        let (orders, _) = heard.tell("update", &pending);
+        assert_eq!((orders[0].state, orders[0].executed), (RowState::Untriggered, 0));
+        let (orders, _) = heard.tell("update", NEW);
+        assert_eq!(orders[0].state, RowState::Untriggered, "live, and it waits");
+        heard.tell("update", works);
+        let (orders, _) = heard.tell("update", NEW);
+        assert_eq!(orders[0].state, RowState::Open, "{works}");
+        assert_eq!(orders[0].terms, Some((18_328, 8_136_256_082)));
+    }
+    let mut heard = Heard::new();
+    let (orders, _) = heard.tell("snapshot", &pending.replace("pending_new", "new"));
+    assert!(orders.is_empty(), "nobody counted what is filled");
+    let counted =
+        pending.replace("pending_new", "new").replace(r#""cum_cost""#, r#""cum_qty":0,"cum_cost""#);
+    let (orders, _) = heard.tell("snapshot", &counted);
+    assert_eq!(orders[0].state, RowState::Untriggered, "one that was there before");
+    let (orders, _) = heard.tell("update", &NEW.replace("\"new\"", "\"canceled\""));
+    assert_eq!(orders[0].state, RowState::Canceled);
+}
+
 #[test]
 fn how_orders_end() {
     let ends = |status, reason| state(status, reason).expect("known");
@@ -187,6 +216,23 @@ fn pages_are_read_by_their_older_names() {
         (Some(InstrumentId(0)), 37_500_000, Some((RunEpoch(1), OrderId(2))))
     );
     assert_eq!(decoder.order_names, [(row.venue_order, "OQCLML-BW3P3-BUCMWZ".to_owned())]);
+    let stop = |misc: &str, executed: &str| {
+        let stop = r#""ordertype":"stop-loss-limit","price":"30020.0","price2":"30010.0"}"#;
+        let plain = r#""ordertype":"limit","price":"30010.0"}"#;
+        let text = order("open", executed).replace(plain, stop);
+        text.replace(r#""vol":"#, &format!(r#""misc":"{misc}","vol":"#))
+    };
+    for (misc, executed, state) in [
+        ("", "0.00000000", RowState::Untriggered),
+        ("stopped", "0.00000000", RowState::Open),
+        ("amended,touched", "0.00000000", RowState::Open),
+        ("", "0.10000000", RowState::Open),
+    ] {
+        let open = format!(r#"{{"error":[],"result":{{"open":{{{}}}}}}}"#, stop(misc, executed));
+        decoder.page(3, PageKind::Orders, 200, open.as_bytes()).expect("read");
+        let row = decoder.rows.orders[0];
+        assert_eq!((row.state, row.terms), (state, Some((300_100, 125_000_000))), "{misc}");
+    }
     for (executed, state) in [("1.25000000", RowState::Filled), ("0.5", RowState::Canceled)] {
         let closed = format!(
             r#"{{"error":[],"result":{{"closed":{{{}}},"count":1}}}}"#,

@@ -13,27 +13,31 @@ use super::common::mutate::reshape;
 use super::from_env;
 
 /// Whole messages of a connection; those of Kraken in an order in which each is whole.
-const BYBIT: [&str; 3] = [
+const BYBIT: [&str; 4] = [
     r#"{"id":"1","topic":"execution","creationTime":1,"data":[{"category":"spot","symbol":"BTCUSDT","execFee":"0.1","feeCurrency":"USDT","execId":"5","execPrice":"2","execQty":"1","execType":"Trade","isMaker":true,"orderId":"9","orderLinkId":"x","side":"Buy","execTime":"60000"}]}"#,
     r#"{"id":"1","topic":"order","creationTime":1,"data":[{"category":"spot","symbol":"BTCUSDT","orderId":"9","orderLinkId":"x","orderStatus":"PartiallyFilled","rejectReason":"","cancelType":"UNKNOWN","cumExecQty":"0.5"}]}"#,
+    r#"{"id":"1","topic":"order","creationTime":1,"data":[{"category":"spot","symbol":"BTCUSDT","orderId":"8","orderLinkId":"y","orderStatus":"Untriggered","stopOrderType":"tpslOrder","triggerPrice":"3","price":"2","qty":"1","rejectReason":"","cancelType":"UNKNOWN","cumExecQty":"0"}]}"#,
     r#"{"reqId":"41","retCode":0,"retMsg":"OK","op":"order.create","data":{},"retExtInfo":{},"header":{"X-Bapi-Limit":"10","X-Bapi-Limit-Status":"9","X-Bapi-Limit-Reset-Timestamp":"1764401421682","Timenow":"1764401421683"},"connId":"c"}"#,
 ];
 const OKX: [&str; 2] = [
     r#"{"arg":{"channel":"orders","instType":"SPOT"},"data":[{"instType":"SPOT","instId":"BTC-USDT","ordId":"7","clOrdId":"x","state":"partially_filled","accFillSz":"0.5","cancelSource":"","tradeId":"3","fillPx":"2","fillSz":"0.5","fillFee":"-0.1","fillFeeCcy":"USDT","fillTime":"60000","execType":"M","side":"buy"}]}"#,
     r#"{"arg":{"channel":"account"},"data":[{"details":[{"cashBal":"1.5","ccy":"BTC","frozenBal":"0.5"}],"uTime":"1"}]}"#,
 ];
-const KRAKEN: [&str; 5] = [
+const KRAKEN: [&str; 7] = [
     r#"{"channel":"executions","type":"snapshot","data":[],"sequence":1}"#,
     r#"{"channel":"executions","type":"update","data":[{"order_id":"AHOJQ8-1E72C-8M2VQH","symbol":"BTC/USD","order_qty":81.36256082,"cum_cost":0.0000000,"exec_type":"pending_new","side":"buy","cl_ord_id":"x","order_status":"pending_new","timestamp":"2024-05-18T12:01:56.165888Z"}],"sequence":2}"#,
     r#"{"channel":"executions","type":"update","data":[{"order_id":"AHOJQ8-1E72C-8M2VQH","exec_id":"TJE7HC-DKBTI-5BFVKE","exec_type":"trade","symbol":"BTC/USD","side":"buy","last_qty":1e-08,"last_price":2.5,"liquidity_ind":"m","order_status":"partially_filled","timestamp":"2024-05-18T12:59:33.480251Z","fees":[{"asset":"USD","qty":0.05083}]}],"sequence":3}"#,
     r#"{"channel":"executions","type":"update","data":[{"timestamp":"2024-05-18T12:58:51.121515Z","order_status":"canceled","exec_type":"canceled","order_id":"AHOJQ8-1E72C-8M2VQH","reason":"User requested"}],"sequence":4}"#,
+    r#"{"channel":"executions","type":"update","data":[{"order_id":"AHOJQ8-1E72C-8M2VQI","symbol":"BTC/USD","order_qty":1.5,"exec_type":"pending_new","side":"sell","order_type":"stop-loss-limit","cl_ord_id":"y","triggers":{"price":0.2,"price_type":"static","reference":"last","status":"untriggered"},"stop_price":0.2,"limit_price":0.1,"trigger":"last","order_status":"pending_new","timestamp":"2024-05-18T12:01:56.165888Z"}],"sequence":5}"#,
+    r#"{"channel":"executions","type":"update","data":[{"timestamp":"2024-05-18T12:58:51.121515Z","order_status":"triggered","exec_type":"status","triggers":{"price":0.2,"status":"triggered"},"order_id":"AHOJQ8-1E72C-8M2VQI"}],"sequence":6}"#,
     r#"{"method":"add_order","req_id":0,"result":{"order_id":"OPS23M-VS41G-DDE5Z2","cl_ord_id":"x"},"success":true,"time_in":"2024-05-18T12:05:50.293682Z","time_out":"2024-05-18T12:05:50.300542Z"}"#,
 ];
 /// Whole pages of each venue, by what they are about.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     r#"{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"a%3A1","category":"spot","list":[{"symbol":"BTCUSDT","orderId":"9","orderLinkId":"x","orderStatus":"New","cumExecQty":"0"}]},"time":5}"#,
     r#"{"code":"0","data":[{"instId":"BTC-USDT","tradeId":"3","ordId":"7","clOrdId":"","billId":"9","fillPx":"2","fillSz":"1","side":"buy","execType":"T","feeCcy":"BTC","fee":"-0.1","fillTime":"60000"}],"msg":""}"#,
     r#"{"error":[],"result":{"open":{"OQCLML-BW3P3-BUCMWZ":{"cl_ord_id":"x","status":"open","descr":{"pair":"XBTUSD"},"vol":"1.25","vol_exec":"0.5"}}}}"#,
+    r#"{"error":[],"result":{"open":{"OQCLML-BW3P3-BUCMWX":{"cl_ord_id":"y","status":"open","descr":{"pair":"XBTUSD","ordertype":"stop-loss-limit","price":"0.2","price2":"0.1"},"vol":"1.25","vol_exec":"0","misc":"stopped"}}}}"#,
     r#"{"error":[],"result":{"trades":{"THVRQM-33VKH-UCI7BS":{"ordertxid":"OQCLML-BW3P3-BUCMWZ","pair":"XXBTZUSD","time":1688667796.8802,"type":"buy","price":"30010.0","fee":"0","vol":"0.02","maker":true}},"count":1}}"#,
     r#"{"error":[],"result":{"ZUSD":{"balance":"25435.21","hold_trade":8249.76}}}"#,
 ];

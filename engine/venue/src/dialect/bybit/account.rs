@@ -261,7 +261,7 @@ impl Account {
 
     fn create(&mut self, desk: &mut Desk, order: &Value) -> Result<(String, String), Denied> {
         let now_ms = desk.now_ms();
-        let ticket = ticket(desk.exchange, order)?;
+        let (ticket, stop) = ticket(desk.exchange, order)?;
         let client = ticket.client_id.clone().unwrap_or_default();
         let known = |client: &str| {
             desk.exchange.orders.by_client(client).is_some()
@@ -270,7 +270,7 @@ impl Account {
         if !client.is_empty() && known(&client) {
             return Err((170_141, "Duplicate clientOrderId"));
         }
-        match own::place(desk.exchange, &ticket, now_ms) {
+        match own::place(desk.exchange, &ticket, stop, now_ms) {
             Ok(Placed::Taken(id)) => {
                 let client = desk.exchange.orders.by_id(id).map(|o| o.client_id.clone());
                 Ok((id.to_string(), client.unwrap_or_default()))
@@ -300,9 +300,10 @@ impl Account {
                     let text = self.event("execution", &words::with_category(&row), now_ms);
                     self.tell(desk, "execution", &text, times);
                 }
-                let row = Row::of(&report.order).text();
-                let text = self.event("order", &words::with_category(&row), now_ms);
-                self.tell(desk, "order", &text, times);
+                for row in words::told(report) {
+                    let text = self.event("order", &words::with_category(&row), now_ms);
+                    self.tell(desk, "order", &text, times);
+                }
             }
             Private::Position(changed, ms) => {
                 let coins = changed.iter().map(|(asset, b)| words::coin(asset, b));
@@ -346,7 +347,7 @@ impl Account {
             return;
         }
         self.guarded_ns = None;
-        cancel_all(desk.exchange, None, desk.now_ns / 1_000_000);
+        cancel_all(desk.exchange, None, |_| true, desk.now_ns / 1_000_000);
     }
 }
 
@@ -360,13 +361,27 @@ pub fn in_time(stamp: &str, window: &str, now_ms: u64) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Cancels what is open on spot, of one market or of all; how many.
-pub fn cancel_all(exchange: &mut Exchange, market: Option<usize>, now_ms: u64) -> usize {
+/// Cancels what is open on spot and wanted, of one market or of all; how many.
+pub fn cancel_all(
+    exchange: &mut Exchange,
+    market: Option<usize>,
+    also: impl Fn(&Order) -> bool,
+    now_ms: u64,
+) -> usize {
     let wanted = |o: &Order| {
         let is_spot = Product::of_market(&o.symbol).0 == Product::Spot;
-        is_spot && market.is_none_or(|market| market == o.market)
+        is_spot && market.is_none_or(|market| market == o.market) && also(o)
     };
     own::cancel_open(exchange, wanted, now_ms)
+}
+
+/// Whether orders that wait are meant by a request, and not those that work.
+pub fn means_waiting(request: &Value) -> Result<bool, Denied> {
+    match request["orderFilter"].as_str() {
+        None | Some("" | "Order") => Ok(false),
+        Some("tpslOrder") => Ok(true),
+        Some(_) => Err((10_001, "params error: orderFilter is not simulated")),
+    }
 }
 
 /// Cancels the order that a request names.
@@ -384,12 +399,13 @@ pub fn cancel(
 /// The open order that a request names; with both ids the venue's own wins.
 fn open_one<'a>(exchange: &'a Exchange, order: &Value) -> Result<&'a Order, Denied> {
     let market = spot_market(exchange, order)?;
+    let waiting = means_waiting(order)?;
     let id = order["orderId"].as_str().filter(|id| !id.is_empty());
     let found = match id {
         Some(id) => id.parse().ok().and_then(|id| exchange.orders.by_id(id)),
         None => exchange.orders.by_client(order["orderLinkId"].as_str().unwrap_or("")),
     };
-    let found = found.filter(|o| o.market == market && o.status.is_open());
+    let found = found.filter(|o| o.market == market && o.status.is_open() && o.waiting == waiting);
     found.ok_or((170_213, "Order does not exist."))
 }
 
@@ -415,12 +431,23 @@ pub fn spot_market(exchange: &Exchange, order: &Value) -> Result<usize, Denied> 
     exchange.market(symbol).ok_or((10_001, "params error: symbol invalid"))
 }
 
-fn ticket(exchange: &Exchange, order: &Value) -> Result<Ticket, Denied> {
+/// The kind of an order that waits: where the market stands tells which way it must go.
+fn waiting_kind(side: Side, is_market: bool, stop: i64, last: i64) -> Kind {
+    match ((side == Side::Buy) == (stop > last), is_market) {
+        (true, true) => Kind::StopLoss,
+        (true, false) => Kind::StopLossLimit,
+        (false, true) => Kind::TakeProfit,
+        (false, false) => Kind::TakeProfitLimit,
+    }
+}
+
+/// The order, and what it waits for.
+fn ticket(exchange: &Exchange, order: &Value) -> Result<(Ticket, Option<i64>), Denied> {
     let market = spot_market(exchange, order)?;
     let word = |name: &str| order[name].as_str().unwrap_or("");
     let number = |name: &'static str| {
         decimal::parse(word(name)).map_err(|e| match e {
-            decimal::DecimalError::Precision if name == "price" => {
+            decimal::DecimalError::Precision if name != "qty" => {
                 (170_134, "Price has too many decimals.")
             }
             decimal::DecimalError::Precision => (170_137, "Quantity has too many decimals."),
@@ -458,5 +485,14 @@ fn ticket(exchange: &Exchange, order: &Value) -> Result<Ticket, Denied> {
     }
     let price = if kind == Kind::Market { None } else { Some(number("price")?) };
     let client_id = Some(link.to_owned()).filter(|link| !link.is_empty());
-    Ok(Ticket { market, side, kind, tif, price, qty: number("qty")?, client_id, stp })
+    let stop = match (means_waiting(order)?, word("triggerPrice")) {
+        (false, "") => None,
+        (true, text) if kind != Kind::LimitMaker && !text.is_empty() => {
+            Some(number("triggerPrice")?)
+        }
+        _ => return Err((10_001, "params error: triggerPrice invalid")),
+    };
+    let last = exchange.markets[market].last_price;
+    let kind = stop.map_or(kind, |stop| waiting_kind(side, kind == Kind::Market, stop, last));
+    Ok((Ticket { market, side, kind, tif, price, qty: number("qty")?, client_id, stp }, stop))
 }

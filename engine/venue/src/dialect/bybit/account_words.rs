@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::exchange::Ticket;
 use crate::matching::{Side, Tif};
 use crate::orders::{Kind, Order, OwnTrade, Status};
+use crate::report::{Event, Report};
 
 use super::account::Denied;
 
@@ -145,6 +146,7 @@ pub struct Row<'a> {
     kind: Kind,
     tif: Tif,
     price: i64,
+    stop: i64,
     qty: i64,
     filled: i64,
     quote: i128,
@@ -160,6 +162,10 @@ impl<'a> Row<'a> {
     pub fn of(order: &'a Order) -> Self {
         let ended = if order.filled > 0 { "PartiallyFilledCanceled" } else { "Cancelled" };
         let (status, reject, cancel) = match order.status {
+            Status::New if order.waiting => ("Untriggered", "", "UNKNOWN"),
+            Status::Canceled if order.waiting => {
+                ("Deactivated", "EC_PerCancelRequest", "CancelByUser")
+            }
             Status::New => ("New", "", "UNKNOWN"),
             Status::PartiallyFilled => ("PartiallyFilled", "", "UNKNOWN"),
             Status::Filled => ("Filled", "", "UNKNOWN"),
@@ -175,6 +181,7 @@ impl<'a> Row<'a> {
             kind: order.kind,
             tif: order.tif,
             price: order.price,
+            stop: order.stop,
             qty: order.qty,
             filled: order.filled,
             quote: order.quote,
@@ -196,6 +203,7 @@ impl<'a> Row<'a> {
             kind: ticket.kind,
             tif: ticket.tif,
             price: ticket.price.unwrap_or(0),
+            stop: 0,
             qty: ticket.qty,
             filled: 0,
             quote: 0,
@@ -251,14 +259,28 @@ impl<'a> Row<'a> {
             updated,
             self.reject
         );
+        let (kind, trigger) = match self.stop {
+            0 => ("", String::new()),
+            stop => ("tpslOrder", trimmed_text(stop)),
+        };
+        let _ = write!(out, r#""stopOrderType":"{kind}","triggerPrice":"{trigger}","#);
         out.push_str(concat!(
-            r#""stopOrderType":"","triggerPrice":"","takeProfit":"","stopLoss":"","#,
+            r#""takeProfit":"","stopLoss":"","#,
             r#""tpTriggerBy":"","slTriggerBy":"","triggerDirection":0,"triggerBy":"","#,
             r#""closeOnTrigger":false,"isLeverage":"0","smpType":"None","smpGroup":0,"#,
             r#""smpOrderId":""}"#
         ));
         out
     }
+}
+
+/// The rows that a report becomes: one that is triggered is told so first, for a moment.
+pub fn told(report: &Report) -> Vec<String> {
+    let order = &report.order;
+    let row = Row::of(order);
+    let triggered = matches!(report.event, Event::New) && order.stop > 0 && !order.waiting;
+    let first = triggered.then(|| Row { status: "Triggered", ..Row::of(order) }.text());
+    first.into_iter().chain([row.text()]).collect()
 }
 
 /// One fill.
@@ -328,6 +350,7 @@ pub fn denied(error: &ApiError) -> Denied {
     match error.code {
         -2010 if has("insufficient balance") => (170_131, "Insufficient balance."),
         -2010 if has("Duplicate") => (170_141, "Duplicate clientOrderId"),
+        -2010 if has("trigger immediately") => (170_210, "New order rejected."),
         -2010 if has("immediately match") => (170_218, "The post-only price would take."),
         -2038 => (10_001, "The order was not modified."),
         -1121 => (10_029, "The requested symbol is invalid."),

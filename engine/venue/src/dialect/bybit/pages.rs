@@ -12,7 +12,8 @@ use crate::orders::{Order, OwnTrade};
 
 use super::Product;
 use super::account::{
-    Account, DEAD_MAN_S, Denied, RECENT_MAX, cancel, cancel_all, in_time, spot_market,
+    Account, DEAD_MAN_S, Denied, RECENT_MAX, cancel, cancel_all, in_time, means_waiting,
+    spot_market,
 };
 use super::account_words::{Row, coin, execution, wallet};
 
@@ -118,13 +119,15 @@ impl Account {
             }
             "/v5/order/cancel-all" => {
                 let market = spot_market(desk.exchange, &body)?;
+                let waiting = means_waiting(&body)?;
                 let open: Vec<String> = desk
                     .exchange
                     .orders
                     .open(Some(market))
+                    .filter(|o| o.waiting == waiting)
                     .map(|o| format!(r#"{{"orderId":"{}","orderLinkId":"{}"}}"#, o.id, o.client_id))
                     .collect();
-                cancel_all(desk.exchange, Some(market), now_ms);
+                cancel_all(desk.exchange, Some(market), |o| o.waiting == waiting, now_ms);
                 Ok(format!(r#"{{"list":[{}],"success":"1"}}"#, open.join(",")))
             }
             "/v5/order/disconnected-cancel-all" => {

@@ -103,11 +103,14 @@ pub fn place(desk: &mut Desk, body: &Value) -> String {
     if let Some(first) = desk.exchange.orders.by_client(client) {
         return words::placed(&uuid(first.id), &first.symbol, first.side, client);
     }
-    let outcome = ticket(desk.exchange, body).and_then(|ticket| {
+    let outcome = ticket(desk.exchange, body).and_then(|(ticket, stop)| {
         let now_ms = desk.now_ms();
-        let side = ticket.side;
-        let id = desk.exchange.place(ticket, now_ms).map_err(|error| words::denied(&error))?;
-        Ok((id, side))
+        let (side, rises) = (ticket.side, rises(ticket.side, ticket.kind));
+        let placed = match stop {
+            Some(stop) => desk.exchange.place_waiting(ticket, stop, now_ms),
+            None => desk.exchange.place(ticket, now_ms),
+        };
+        Ok((placed.map_err(|error| words::denied(&error, rises))?, side))
     });
     match outcome {
         Ok((id, side)) => {
@@ -153,7 +156,30 @@ pub fn cancel(desk: &mut Desk, body: &Value) -> Option<String> {
     Some(format!(r#"{{"results":[{}]}}"#, results.join(",")))
 }
 
-fn ticket(exchange: &Exchange, body: &Value) -> Result<Ticket, Denied> {
+/// An order of this kind that waits is triggered by a rise.
+fn rises(side: Side, kind: Kind) -> bool {
+    (side == Side::Buy) == matches!(kind, Kind::StopLoss | Kind::StopLossLimit)
+}
+
+/// The kind of an order that waits, by the way that the market must go. Its limit is not on the
+/// better side of its stop price.
+fn waiting_kind(side: Side, terms: &Value) -> Result<Kind, Denied> {
+    let rises = match terms["stop_direction"].as_str() {
+        Some("STOP_DIRECTION_STOP_UP") => true,
+        Some("STOP_DIRECTION_STOP_DOWN") => false,
+        _ => return Err("INVALID_REQUEST"),
+    };
+    let number = |key: &str| decimal::parse(terms[key].as_str().unwrap_or("")).ok();
+    match (side, number("stop_price").cmp(&number("limit_price"))) {
+        (Side::Buy, std::cmp::Ordering::Greater) => Err("PREVIEW_STOP_PRICE_ABOVE_LIMIT_PRICE"),
+        (Side::Sell, std::cmp::Ordering::Less) => Err("PREVIEW_STOP_PRICE_BELOW_LIMIT_PRICE"),
+        _ if (side == Side::Buy) == rises => Ok(Kind::StopLossLimit),
+        _ => Ok(Kind::TakeProfitLimit),
+    }
+}
+
+/// The order, and what it waits for.
+fn ticket(exchange: &Exchange, body: &Value) -> Result<(Ticket, Option<i64>), Denied> {
     let word = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let client = word(&body["client_order_id"]);
     if client.is_empty() {
@@ -174,6 +200,7 @@ fn ticket(exchange: &Exchange, body: &Value) -> Result<Ticket, Denied> {
         "limit_limit_gtc" => (Kind::Limit, Tif::Gtc),
         "sor_limit_ioc" => (Kind::Limit, Tif::Ioc),
         "limit_limit_fok" => (Kind::Limit, Tif::Fok),
+        "stop_limit_stop_limit_gtc" => (waiting_kind(side, terms)?, Tif::Gtc),
         _ => return Err("UNSUPPORTED_ORDER_CONFIGURATION"),
     };
     let number = |key: &str, denied: Denied| decimal::parse(&word(&terms[key])).map_err(|_| denied);
@@ -182,6 +209,10 @@ fn ticket(exchange: &Exchange, body: &Value) -> Result<Ticket, Denied> {
         Kind::Market => None,
         _ => Some(number("limit_price", "INVALID_PRICE_PRECISION")?),
     };
-    let client_id = Some(client);
-    Ok(Ticket { market, side, kind, tif, price, qty, client_id, stp: Stp::ExpireMaker })
+    let stop = match kind.waits() {
+        true => Some(number("stop_price", "PREVIEW_INVALID_STOP_PRICE_PRECISION")?),
+        false => None,
+    };
+    let (client_id, stp) = (Some(client), Stp::ExpireMaker);
+    Ok((Ticket { market, side, kind, tif, price, qty, client_id, stp }, stop))
 }

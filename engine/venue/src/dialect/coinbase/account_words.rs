@@ -68,16 +68,21 @@ pub fn placed(id: &str, symbol: &str, of: Side, client: &str) -> String {
     )
 }
 
-/// A refused order.
+/// A refused order. What the venue's look ahead finds is told under another name.
 pub fn refused(error: Denied) -> String {
+    let (error, preview) = match error.starts_with("PREVIEW_") {
+        true => ("UNKNOWN_FAILURE_REASON", error),
+        false => (error, "UNKNOWN_PREVIEW_FAILURE_REASON"),
+    };
     format!(
         concat!(
             r#"{{"success":false,"failure_reason":"UNKNOWN_FAILURE_REASON","order_id":"","#,
             r#""error_response":{{"error":"{error}","message":"","error_details":"","#,
-            r#""preview_failure_reason":"UNKNOWN_PREVIEW_FAILURE_REASON","#,
+            r#""preview_failure_reason":"{preview}","#,
             r#""new_order_failure_reason":"{error}"}},"order_configuration":null}}"#
         ),
-        error = error
+        error = error,
+        preview = preview
     )
 }
 
@@ -111,11 +116,15 @@ pub fn not_edited(error: &ApiError) -> Denied {
     }
 }
 
-/// A refusal of the exchange in this venue's words.
-pub fn denied(error: &ApiError) -> Denied {
+/// A refusal of the exchange in this venue's words; whether what the order waits for is a rise.
+pub fn denied(error: &ApiError, rises: bool) -> Denied {
     let has = |part: &str| error.msg.contains(part);
     match error.code {
         -2010 if has("insufficient balance") => "INSUFFICIENT_FUND",
+        -2010 if has("trigger immediately") => match rises {
+            true => "PREVIEW_STOP_PRICE_BELOW_LAST_TRADE_PRICE",
+            false => "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE",
+        },
         -2010 if has("immediately match") => "INVALID_LIMIT_PRICE_POST_ONLY",
         -1121 => "INVALID_PRODUCT_ID",
         _ if has("Market is closed") => "UNTRADABLE_PRODUCT",
@@ -132,6 +141,8 @@ struct Facts {
     status: &'static str,
     tif: &'static str,
     kind: &'static str,
+    stop: String,
+    trigger: &'static str,
     average: String,
     fees: String,
     fills: usize,
@@ -163,7 +174,17 @@ fn facts(exchange: &Exchange, order: &Order) -> Facts {
             (_, Tif::Fok) => "FILL_OR_KILL",
             (_, Tif::Gtc) => "GOOD_UNTIL_CANCELLED",
         },
-        kind: if order.kind == Kind::Market { "Market" } else { "Limit" },
+        kind: match order.kind {
+            Kind::Market => "Market",
+            kind if kind.waits() => "Stop Limit",
+            _ => "Limit",
+        },
+        stop: if order.stop > 0 { trimmed_text(order.stop) } else { String::new() },
+        trigger: match (order.stop, order.waiting) {
+            (0, _) => "INVALID_ORDER_TYPE",
+            (_, true) => "STOP_PENDING",
+            (_, false) => "STOP_TRIGGERED",
+        },
         average,
         fees: wide_text(fees),
         fills,
@@ -205,15 +226,17 @@ pub fn channel_row(exchange: &Exchange, order: &Order) -> String {
         out,
         concat!(
             r#""retail_portfolio_id":"018c4b12","risk_managed_by":"UNKNOWN_RISK_MANAGEMENT_TYPE","#,
-            r#""status":"{}","stop_price":"","time_in_force":"{}","total_fees":"{}","#,
-            r#""total_value_after_fees":"{}","trigger_status":"INVALID_ORDER_TYPE","#,
+            r#""status":"{}","stop_price":"{}","time_in_force":"{}","total_fees":"{}","#,
+            r#""total_value_after_fees":"{}","trigger_status":"{}","#,
             r#""creation_time":"{}","end_time":"0001-01-01T00:00:00Z","#,
             r#""start_time":"0001-01-01T00:00:00Z"}}"#
         ),
         f.status,
+        f.stop,
         f.tif,
         f.fees,
         wide_text(order.quote),
+        f.trigger,
         f.created
     );
     out
@@ -230,7 +253,7 @@ pub fn listed(exchange: &Exchange, order: &Order) -> String {
             r#""created_time":"{}","completion_percentage":"{}","filled_size":"{}","#,
             r#""average_filled_price":"{}","fee":"","number_of_fills":"{}","filled_value":"{}","#,
             r#""pending_cancel":false,"size_in_quote":false,"total_fees":"{}","#,
-            r#""size_inclusive_of_fees":false,"trigger_status":"INVALID_ORDER_TYPE","#,
+            r#""size_inclusive_of_fees":false,"trigger_status":"{}","#,
             r#""order_type":"{}","reject_reason":"REJECT_REASON_UNSPECIFIED","settled":{},"#,
             r#""product_type":"SPOT","reject_message":"","cancel_message":"","#,
             r#""order_placement_source":"RETAIL_ADVANCED","outstanding_hold_amount":"{}"}}"#
@@ -250,7 +273,8 @@ pub fn listed(exchange: &Exchange, order: &Order) -> String {
         f.fills,
         wide_text(order.quote),
         f.fees,
-        f.kind.to_uppercase(),
+        f.trigger,
+        f.kind.to_uppercase().replace(' ', "_"),
         !order.status.is_open(),
         wide_text(order.locked)
     )

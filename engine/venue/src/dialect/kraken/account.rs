@@ -235,7 +235,7 @@ impl Account {
     fn add(&mut self, desk: &mut Desk, order: &Value, whole: &Value) -> Result<String, Denied> {
         let now_ms = desk.now_ms();
         in_time(whole, now_ms)?;
-        let ticket = ticket(desk.exchange, order, whole)?;
+        let (ticket, stop) = ticket(desk.exchange, order, whole)?;
         if !self.rates.take(ticket.market, Action::Add, 0, now_ms) {
             return Err("EOrder:Rate limit exceeded".to_owned());
         }
@@ -244,7 +244,7 @@ impl Account {
         if !client.is_empty() && known {
             return Err("EOrder:Duplicate cl_ord_id".to_owned());
         }
-        let placed = own::place(desk.exchange, &ticket, now_ms);
+        let placed = own::place(desk.exchange, &ticket, stop, now_ms);
         let id = match placed.map_err(|error| words::denied(&error))? {
             Placed::Taken(id) => id,
             Placed::WouldTake(id) => {
@@ -396,6 +396,7 @@ fn entries(report: &Report, exchange: &Exchange) -> Vec<String> {
     let row = Row::of(&report.order, exchange);
     let now_ms = report.time_ms;
     match &report.event {
+        Event::New if row.is_triggered() => vec![row.triggered(now_ms)],
         Event::New => vec![row.pending(now_ms), row.is_new(now_ms)],
         Event::Trade(trade) => {
             let mut all = vec![row.trade(trade)];
@@ -427,6 +428,20 @@ fn in_time(params: &Value, now_ms: u64) -> Result<(), Denied> {
     Ok(())
 }
 
+/// The price of `triggers`, of an order that waits for one: a price of the pair itself.
+fn trigger(order: &Value) -> Result<i64, Denied> {
+    let triggers = &order["triggers"];
+    let word = |name: &str, usual: &str| triggers[name].as_str().unwrap_or(usual).to_owned();
+    if !triggers.is_object() || word("price_type", "static") != "static" {
+        return Err("EGeneral:Invalid arguments:triggers".to_owned());
+    }
+    // The index of other markets is not here.
+    if word("reference", "last") != "last" {
+        return Err("EGeneral:Invalid arguments:reference".to_owned());
+    }
+    number(triggers, "price")
+}
+
 /// A number of a request: it has to be written as one, with a point. Ten digits are exact in a
 /// binary fraction's shortest text.
 fn number(params: &Value, key: &str) -> Result<i64, Denied> {
@@ -435,13 +450,18 @@ fn number(params: &Value, key: &str) -> Result<i64, Denied> {
         first.make_ascii_uppercase();
     }
     let value = &params[key];
-    let is_whole_price = key == "limit_price" && value.is_u64();
+    let is_whole_price = matches!(key, "limit_price" | "price") && value.is_u64();
     let number = value.as_f64().filter(|_| value.is_f64() || is_whole_price);
     let number = number.ok_or_else(|| format!("{name} field must be a number_float"))?;
     decimal::parse(&format!("{number:.8}")).map_err(|_| format!("EGeneral:Invalid arguments:{key}"))
 }
 
-fn ticket(exchange: &Exchange, order: &Value, whole: &Value) -> Result<Ticket, Denied> {
+/// The order, and what it waits for.
+fn ticket(
+    exchange: &Exchange,
+    order: &Value,
+    whole: &Value,
+) -> Result<(Ticket, Option<i64>), Denied> {
     let invalid = |name: &str| format!("EGeneral:Invalid arguments:{name}");
     let word = |name: &str| order[name].as_str().unwrap_or("");
     let symbol = whole["symbol"].as_str().unwrap_or("");
@@ -458,6 +478,10 @@ fn ticket(exchange: &Exchange, order: &Value, whole: &Value) -> Result<Ticket, D
         ("limit", "" | "gtc", false) => (Kind::Limit, Tif::Gtc),
         ("limit", "ioc", false) => (Kind::Limit, Tif::Ioc),
         ("limit", "fok", false) => (Kind::Limit, Tif::Fok),
+        ("stop-loss", "", false) => (Kind::StopLoss, Tif::Ioc),
+        ("take-profit", "", false) => (Kind::TakeProfit, Tif::Ioc),
+        ("stop-loss-limit", "" | "gtc", false) => (Kind::StopLossLimit, Tif::Gtc),
+        ("take-profit-limit", "" | "gtc", false) => (Kind::TakeProfitLimit, Tif::Gtc),
         _ => return Err(invalid("order_type")),
     };
     let stp = match word("stp_type") {
@@ -470,8 +494,9 @@ fn ticket(exchange: &Exchange, order: &Value, whole: &Value) -> Result<Ticket, D
     if client.len() > 18 && client.len() != 32 && client.len() != 36 {
         return Err(invalid("cl_ord_id"));
     }
-    let price = if kind == Kind::Market { None } else { Some(number(order, "limit_price")?) };
+    let price = if kind.is_market() { None } else { Some(number(order, "limit_price")?) };
+    let stop = if kind.waits() { Some(trigger(order)?) } else { None };
     let qty = number(order, "order_qty")?;
     let client_id = Some(client.to_owned()).filter(|client| !client.is_empty());
-    Ok(Ticket { market, side, kind, tif, price, qty, client_id, stp })
+    Ok((Ticket { market, side, kind, tif, price, qty, client_id, stp }, stop))
 }

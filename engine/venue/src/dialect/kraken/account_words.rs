@@ -142,6 +142,8 @@ pub struct Row<'a> {
     kind: Kind,
     tif: Tif,
     price: i64,
+    stop: i64,
+    waiting: bool,
     qty: i64,
     filled: i64,
     quote: i128,
@@ -157,6 +159,7 @@ impl<'a> Row<'a> {
     /// An order of the exchange.
     pub fn of(order: &'a Order, exchange: &Exchange) -> Self {
         let (status, reason) = match order.status {
+            Status::New if order.stop > 0 && !order.waiting => ("triggered", ""),
             Status::New => ("new", ""),
             Status::PartiallyFilled => ("partially_filled", ""),
             Status::Filled => ("filled", ""),
@@ -173,6 +176,8 @@ impl<'a> Row<'a> {
             kind: order.kind,
             tif: order.tif,
             price: order.price,
+            stop: order.stop,
+            waiting: order.waiting,
             qty: order.qty,
             filled: order.filled,
             quote: order.quote,
@@ -195,6 +200,8 @@ impl<'a> Row<'a> {
             kind: ticket.kind,
             tif: ticket.tif,
             price: ticket.price.unwrap_or(0),
+            stop: 0,
+            waiting: false,
             qty: ticket.qty,
             filled: 0,
             quote: 0,
@@ -205,6 +212,11 @@ impl<'a> Row<'a> {
             created_ms: 0,
             updated_ms: 0,
         }
+    }
+
+    /// The market has reached what it waited for.
+    pub fn is_triggered(&self) -> bool {
+        self.stop > 0 && !self.waiting
     }
 
     /// The whole order, when it is accepted.
@@ -232,7 +244,7 @@ impl<'a> Row<'a> {
             out,
             concat!(
                 r#""cum_cost":{},"time_in_force":"{}","exec_type":"{}","side":"{}","#,
-                r#""order_type":"{}","order_userref":0,{}"limit_price_type":"static","#,
+                r#""order_type":"{}","order_userref":0,{}"limit_price_type":"static",{}"#,
                 r#""limit_price":{},"stop_price":{},"order_status":"{}","post_only":{},"#,
                 r#""fee_usd_equiv":0.0000000,"fee_ccy_pref":"fciq","timestamp":"{}"}}"#
             ),
@@ -240,10 +252,11 @@ impl<'a> Row<'a> {
             self.tif.text(),
             what,
             self.side_text(),
-            if self.kind == Kind::Market { "market" } else { "limit" },
+            self.type_text(),
             self.client_text(),
+            self.trigger_text(),
             fixed_text(self.price, self.digits[0]),
-            fixed_text(0, self.digits[0]),
+            fixed_text(self.stop, self.digits[0]),
             status,
             self.kind == Kind::LimitMaker,
             rfc3339(now_ms * 1_000_000, 6)
@@ -256,6 +269,16 @@ impl<'a> Row<'a> {
         let time = rfc3339(now_ms * 1_000_000, 6);
         let names = self.names();
         format!(r#"{{"timestamp":"{time}","order_status":"new","exec_type":"new",{names}}}"#)
+    }
+
+    /// The market has reached its stop price: it works from now on.
+    pub fn triggered(&self, now_ms: u64) -> String {
+        format!(
+            concat!(r#"{{"timestamp":"{}","order_status":"triggered","exec_type":"status",{}{}}}"#),
+            rfc3339(now_ms * 1_000_000, 6),
+            self.trigger_text(),
+            self.names()
+        )
     }
 
     /// Its quantity has changed.
@@ -296,7 +319,7 @@ impl<'a> Row<'a> {
             fixed_text(trade.price, self.digits[0]),
             if trade.maker { "m" } else { "t" },
             wide_text(trade.quote),
-            if self.kind == Kind::Market { "market" } else { "limit" },
+            if self.kind.is_market() { "market" } else { "limit" },
             rfc3339(trade.time_ms * 1_000_000, 6),
             wide_text(trade.commission),
             trade.commission_asset,
@@ -339,8 +362,13 @@ impl<'a> Row<'a> {
     /// The order as a member of a page.
     pub fn page(&self, now_ms: u64) -> String {
         let created_ms = if self.created_ms == 0 { now_ms } else { self.created_ms };
+        // The first price of an order that waited is its stop price.
+        let (price, price2) = match self.stop {
+            0 => (self.price, "0".to_owned()),
+            stop => (stop, fixed_text(self.price, self.digits[0])),
+        };
         let status = match self.status {
-            "new" | "partially_filled" => "open",
+            "new" | "partially_filled" | "triggered" => "open",
             "filled" => "closed",
             other => other,
         };
@@ -356,8 +384,9 @@ impl<'a> Row<'a> {
             concat!(
                 r#""{}":{{"refid":null,"userref":0,"cl_ord_id":"{}","status":"{}","opentm":{},"#,
                 r#""starttm":0,"expiretm":0,"descr":{{"pair":"{}","type":"{}","ordertype":"{}","#,
-                r#""price":"{}","price2":"0","leverage":"none"}},"vol":"{}","vol_exec":"{}","#,
-                r#""cost":"{}","fee":"0.00000","price":"0.00000","misc":"","oflags":"{}"{}}}"#
+                r#""price":"{}","price2":"{}","leverage":"none"}},"vol":"{}","vol_exec":"{}","#,
+                r#""cost":"{}","fee":"0.00000","price":"0.00000","stopprice":"{}","misc":"{}","#,
+                r#""oflags":"{}"{}}}"#
             ),
             name('O', self.id),
             self.client,
@@ -365,14 +394,53 @@ impl<'a> Row<'a> {
             seconds(created_ms),
             old_pair(self.symbol, false),
             self.side_text(),
-            if self.kind == Kind::Market { "market" } else { "limit" },
-            fixed_text(self.price, self.digits[0]),
+            self.type_text(),
+            fixed_text(price, self.digits[0]),
+            price2,
             self.qty_text(self.qty),
             self.qty_text(self.filled),
             wide_text(self.quote),
+            fixed_text(self.stop, self.digits[0]),
+            self.misc(),
             if self.kind == Kind::LimitMaker { "fciq,post" } else { "fciq" },
             ended
         )
+    }
+
+    fn type_text(&self) -> &'static str {
+        match self.kind {
+            Kind::Limit | Kind::LimitMaker => "limit",
+            Kind::Market => "market",
+            Kind::StopLoss => "stop-loss",
+            Kind::StopLossLimit => "stop-loss-limit",
+            Kind::TakeProfit => "take-profit",
+            Kind::TakeProfitLimit => "take-profit-limit",
+        }
+    }
+
+    /// What triggers it, and whether that has happened.
+    fn trigger_text(&self) -> String {
+        if self.stop == 0 {
+            return String::new();
+        }
+        let status = if self.waiting { "untriggered" } else { "triggered" };
+        let price = fixed_text(self.stop, self.digits[0]);
+        format!(
+            concat!(
+                r#""triggers":{{"price":{},"price_type":"static","reference":"last","#,
+                r#""status":"{}"}},"trigger":"last","#
+            ),
+            price, status
+        )
+    }
+
+    /// How it came to work, of an order that waited for its stop price.
+    fn misc(&self) -> &'static str {
+        match self.kind {
+            Kind::StopLoss | Kind::StopLossLimit if !self.waiting => "stopped",
+            Kind::TakeProfit | Kind::TakeProfitLimit if !self.waiting => "touched",
+            _ => "",
+        }
     }
 
     fn names(&self) -> String {

@@ -279,6 +279,10 @@ impl Dialect for Kraken {
         true
     }
 
+    fn triggers_at_once(&self) -> bool {
+        true
+    }
+
     fn is_private(&self, path: &str) -> bool {
         path == PRIVATE
     }

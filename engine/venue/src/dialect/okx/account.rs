@@ -197,7 +197,7 @@ impl Account {
     fn place(&mut self, desk: &mut Desk, arg: &Value) -> Result<String, Denied> {
         let now_ms = desk.now_ms();
         let ticket = ticket(desk.exchange, arg)?;
-        match own::place(desk.exchange, &ticket, now_ms) {
+        match own::place(desk.exchange, &ticket, None, now_ms) {
             Ok(Placed::Taken(id)) => Ok(id.to_string()),
             Ok(Placed::WouldTake(id)) => {
                 let symbol = desk.exchange.markets[ticket.market].spec.name.clone();
