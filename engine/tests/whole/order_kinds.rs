@@ -132,6 +132,10 @@ fn every_kind_of_order_is_worked_at_every_venue() {
     assert_eq!(code, Some(0), "{told}\n{report}");
     check_account(&report);
     assert_eq!(lacking, Vec::<String>::new());
+    let asked = approved(state, &run);
+    for (v, (name, ..)) in VENUES.iter().enumerate().filter(|(_, v)| LIE_THERE.contains(&v.0)) {
+        triggers_agree(name, &asked[v], &orders(&state.join(name)));
+    }
     let out = output(bot4(state).args(["replay", "--verify"]).arg(&run));
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
 }
@@ -179,16 +183,7 @@ fn look_at(
     }
     if LIE_THERE.contains(&name) {
         let stops = |o: &Order| o.kind.contains("Stop");
-        let of =
-            |is: &dyn Fn(&Order) -> bool| at_venue.values().filter(|o| stops(o) && is(o)).count();
-        let (filled, canceled) = (of(&|o| o.filled > 0), of(&|o| o.status == "Canceled"));
-        println!("{name}: {} stops, {filled} filled, {canceled} withdrawn", of(&|_| true));
         count("stop that lies there", &stops);
-        let known = asked.iter().filter_map(|(id, i)| Some((i, at_venue.get(id)?)));
-        for (intent, order) in known.filter(|(_, order)| order.kind.contains("Stop")) {
-            let is_told = intent["triggered"] == true;
-            assert_eq!(is_told, !order.waiting, "{name}: triggered, here and there: {intent}");
-        }
         count("stop that was withdrawn", &|o| stops(o) && o.status == "Canceled");
         count("stop that was triggered and filled", &|o| stops(o) && o.filled > 0);
     }
@@ -200,6 +195,19 @@ fn look_at(
         }
     }
     lacking
+}
+
+/// The engine was told that a stop was triggered exactly where it was.
+fn triggers_agree(name: &str, asked: &[(String, Value)], at_venue: &BTreeMap<String, Order>) {
+    let known = asked.iter().filter_map(|(id, i)| Some((i, at_venue.get(id)?)));
+    let stops: Vec<_> = known.filter(|(_, order)| order.kind.contains("Stop")).collect();
+    for (intent, order) in &stops {
+        let is_told = intent["triggered"] == true;
+        assert_eq!(is_told, !order.waiting, "{name}: triggered, here and there: {intent}");
+    }
+    let of = |is: fn(&Order) -> bool| stops.iter().filter(|(_, order)| is(order)).count();
+    let (canceled, filled) = (of(|o| o.status == "Canceled"), of(|o| o.filled > 0));
+    println!("{name}: {} stops, {canceled} withdrawn, {filled} filled", stops.len());
 }
 
 /// An intent is of some kind.
