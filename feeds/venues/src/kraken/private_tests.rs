@@ -216,23 +216,6 @@ fn pages_are_read_by_their_older_names() {
         (Some(InstrumentId(0)), 37_500_000, Some((RunEpoch(1), OrderId(2))))
     );
     assert_eq!(decoder.order_names, [(row.venue_order, "OQCLML-BW3P3-BUCMWZ".to_owned())]);
-    let stop = |misc: &str, executed: &str| {
-        let stop = r#""ordertype":"stop-loss-limit","price":"30020.0","price2":"30010.0"}"#;
-        let plain = r#""ordertype":"limit","price":"30010.0"}"#;
-        let text = order("open", executed).replace(plain, stop);
-        text.replace(r#""vol":"#, &format!(r#""misc":"{misc}","vol":"#))
-    };
-    for (misc, executed, state) in [
-        ("", "0.00000000", RowState::Untriggered),
-        ("stopped", "0.00000000", RowState::Open),
-        ("amended,touched", "0.00000000", RowState::Open),
-        ("", "0.10000000", RowState::Open),
-    ] {
-        let open = format!(r#"{{"error":[],"result":{{"open":{{{}}}}}}}"#, stop(misc, executed));
-        decoder.page(3, PageKind::Orders, 200, open.as_bytes()).expect("read");
-        let row = decoder.rows.orders[0];
-        assert_eq!((row.state, row.terms), (state, Some((300_100, 125_000_000))), "{misc}");
-    }
     for (executed, state) in [("1.25000000", RowState::Filled), ("0.5", RowState::Canceled)] {
         let closed = format!(
             r#"{{"error":[],"result":{{"closed":{{{}}},"count":1}}}}"#,
@@ -271,6 +254,26 @@ fn pages_are_read_by_their_older_names() {
     assert_eq!(told.answer, Some((7, Some(Refusal::Refused(DoneReason::Window)))));
     let told = decoder.page(8, PageKind::Other, 502, b"<html>").expect("read");
     assert_eq!(told.answer, Some((8, Some(Refusal::OutcomeUnknown))));
+}
+
+/// The first price of such an order is its trigger's.
+#[test]
+fn a_page_tells_whether_a_stop_waits() {
+    let mut decoder = PrivateDecoder::new(&table());
+    for (misc, executed, state) in [
+        ("", "0.00000000", RowState::Untriggered),
+        ("stopped", "0.00000000", RowState::Open),
+        ("amended,touched", "0.00000000", RowState::Open),
+        ("", "0.10000000", RowState::Open),
+    ] {
+        let order = format!(
+            r#""OQCLML-BW3P3-BUCMWZ":{{"cl_ord_id":"own","status":"open","descr":{{"pair":"XBTUSD","type":"buy","ordertype":"stop-loss-limit","price":"30020.0","price2":"30010.0"}},"misc":"{misc}","vol":"1.25000000","vol_exec":"{executed}"}}"#
+        );
+        let open = format!(r#"{{"error":[],"result":{{"open":{{{order}}}}}}}"#);
+        decoder.page(3, PageKind::Orders, 200, open.as_bytes()).expect("read");
+        let row = decoder.rows.orders[0];
+        assert_eq!((row.state, row.terms), (state, Some((300_100, 125_000_000))), "{misc}");
+    }
 }
 
 /// Every captured message and every example of the documentation is read.
