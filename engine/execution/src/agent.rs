@@ -34,8 +34,8 @@ mod by_request;
 mod clock;
 mod compare;
 mod leaving;
-mod rate;
 mod naming;
+mod rate;
 mod told;
 mod under_way;
 

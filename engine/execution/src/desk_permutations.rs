@@ -198,3 +198,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rest_that_would_take_after_an_amend_has_expired() {
+    let key = OrderKey::Own(OrderId(1));
+    for (rests, wanted) in [(false, OrderState::Rejected), (true, OrderState::Expired)] {
+        let mut desk = Desk::new(64, 1, RunEpoch(1), Nanos::from_secs(1));
+        desk.admit(&crate::order::test_intent(), Nanos(1)).expect("room");
+        desk.sent(OrderId(1), i64::MIN, Nanos(2));
+        if rests {
+            desk.state_told(key, 7, VenueState::Open, Qty(0), DoneReason::None, Nanos(3));
+        }
+        let (state, reason) = (VenueState::Rejected, DoneReason::WouldTake);
+        desk.state_told(key, 7, state, Qty(0), reason, Nanos(3));
+        let told = desk.outbox().drain(..).filter_map(|m| match m {
+            ExecMsg::Order(r) => Some(r.state),
+            _ => None,
+        });
+        assert_eq!(told.last(), Some(wanted));
+    }
+}

@@ -597,13 +597,3 @@ fn a_refused_cancel_leaves_an_order_waiting() {
     let last = told(&mut desk).pop();
     assert_eq!(last, Some((ReportKind::CancelRejected, OrderState::Untriggered)));
 }
-
-#[test]
-fn a_rest_that_would_take_after_an_amend_has_expired() {
-    for (rests, wanted) in [(false, OrderState::Rejected), (true, OrderState::Expired)] {
-        let (mut desk, key, state) = (desk(), OrderKey::Own(OrderId(1)), VenueState::Rejected);
-        (0..u8::from(rests)).for_each(|_| tell(&mut desk, Told::State(VenueState::Open, 0)));
-        desk.state_told(key, 7, state, Qty(0), DoneReason::WouldTake, Nanos(3));
-        assert_eq!(reports(&mut desk).last().map(|r| r.state), Some(wanted));
-    }
-}

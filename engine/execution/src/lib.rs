@@ -43,7 +43,6 @@ pub mod link;
 pub mod okx;
 mod open_list;
 pub mod order;
-mod pace;
 mod pages;
 pub mod pause;
 pub mod replay;

@@ -12,7 +12,6 @@ use bot4_types::{
 };
 
 use crate::transitions::{self, Event, Step};
-
 pub use bot4_types::Terms;
 
 /// An order in the table.
@@ -236,7 +235,7 @@ impl Order {
         matches!(self.state, Live | PartiallyFilled | Untriggered)
     }
 
-    /// It rests at the venue and nothing about it is in doubt: asking for it is no hurry.
+    /// It rests and nothing about it is in doubt: asking for it is no hurry.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.is_resting() && !self.lacks_fills() && self.cum_qty < self.qty
@@ -592,7 +591,7 @@ pub(crate) fn test_intent() -> OrderIntent {
         action: bot4_types::OrderAction::Place,
         kind: bot4_types::OrderKind::Limit,
         tif: bot4_types::Tif::Gtc,
-        trigger: bot4_types::Price(0),
+        trigger: Price(0),
         until: bot4_types::Nanos::MAX,
         reduce_only: false,
         side: Side::Buy,

@@ -53,8 +53,8 @@ impl ExecutionAgent {
         by_rest && self.wall.unix_ms(now) < self.rest_after_ms
     }
 
-    /// The venue would cancel for an engine that is gone: its switch was fed, by its own answer, not
-    /// so long ago that it has struck and is off. Without one, and where connections arm it, always.
+    /// The venue would cancel for an engine that is gone: its switch was fed, by its own answer, so
+    /// lately that it has not struck and gone off. Without one, and where connections arm it: yes.
     pub(crate) fn is_guarded(&self, now: Nanos) -> bool {
         is_guarded(self.gateway.dead_man_every(), self.dead_man_fed, now)
     }

@@ -69,7 +69,7 @@ impl Decoders {
     fn page(&mut self, text: &[u8]) {
         use kraken::private::PageKind as K;
         use okx::private::PageKind as O;
-        let _ = self.bybit.page(1, 200, text);
+        let _ = self.bybit.page(1, 200, 1, text);
         for kind in [O::Orders, O::Fills, O::Other] {
             let _ = self.okx.page(1, kind, 200, text);
         }
