@@ -23,6 +23,8 @@ pub struct SnapshotDesk {
     clients: Vec<Client>,
     /// Places of the waiting ones, first come first served.
     line: VecDeque<u16>,
+    /// Places of those that were asked and have no answer yet, in that order.
+    owed: VecDeque<u16>,
     weight: u32,
     bucket: TokenBucket,
 }
@@ -49,8 +51,8 @@ impl SnapshotDesk {
                 clients.push(Client { waiting: false, not_before: Nanos::ZERO, sent_at: None });
             }
         }
-        let line = VecDeque::with_capacity(clients.len());
-        Self { places, clients, line, weight, bucket: TokenBucket::new(budget_per_min) }
+        let [line, owed] = [(); 2].map(|()| VecDeque::with_capacity(clients.len()));
+        Self { places, clients, line, owed, weight, bucket: TokenBucket::new(budget_per_min) }
     }
 
     /// A book asks. False when its request waits already, or the instrument is not ours.
@@ -86,7 +88,29 @@ impl SnapshotDesk {
         let client = &mut self.clients[place];
         client.waiting = false;
         client.sent_at = Some(now);
+        // One that was asked twice may be answered twice: the first answer is for both.
+        if self.owed.len() < self.clients.len() {
+            self.owed.push_back(place as u16);
+        }
         Some(place)
+    }
+
+    /// The oldest request has its answer.
+    pub fn answered(&mut self) {
+        self.owed.pop_front();
+    }
+
+    /// The connection is gone, and with it what was owed on it: those wait again. Their books would
+    /// wait for an answer that cannot come.
+    pub fn ask_again(&mut self, now: Nanos) {
+        while let Some(place) = self.owed.pop_front() {
+            let client = &mut self.clients[usize::from(place)];
+            if !client.waiting {
+                client.waiting = true;
+                client.not_before = now;
+                self.line.push_back(place);
+            }
+        }
     }
 
     /// A request waits whose time has come; after [`next`](Self::next) gave none, it is the
@@ -98,6 +122,7 @@ impl SnapshotDesk {
     /// Forgets every waiting request: the line went down, the books ask again when it is up.
     pub fn clear(&mut self) {
         self.line.clear();
+        self.owed.clear();
         for client in &mut self.clients {
             *client = Client { waiting: false, not_before: Nanos::ZERO, sent_at: None };
         }
@@ -186,6 +211,24 @@ mod tests {
         assert_eq!(desk.next(Nanos(2)), Some(1));
         desk.clear();
         assert_eq!((desk.waiting(), desk.next(Nanos::MAX)), (0, None));
+    }
+
+    #[test]
+    fn what_a_lost_connection_owed_is_asked_again() {
+        let mut desk = desk(3, 1, 0);
+        for n in 0..3 {
+            desk.request(InstrumentId(2 * n), ResyncReason::Start, Nanos(1));
+        }
+        assert_eq!([(); 3].map(|()| desk.next(Nanos(1))), [Some(0), Some(1), Some(2)]);
+        desk.answered();
+        desk.request(InstrumentId(4), ResyncReason::SnapshotTimeout, Nanos(2));
+        desk.ask_again(Nanos(3));
+        assert_eq!(desk.waiting(), 2, "each once");
+        assert_eq!([(); 2].map(|()| desk.next(Nanos(3))), [Some(1), None], "the other is spaced");
+        assert_eq!(desk.next(Nanos(1) + SPACING), Some(2));
+        desk.clear();
+        desk.ask_again(Nanos(4));
+        assert_eq!(desk.waiting(), 0, "the stream is lost: its books ask by themselves");
     }
 
     proptest! {

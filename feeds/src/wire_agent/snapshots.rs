@@ -33,6 +33,7 @@ impl WireAgent {
         if link.is_due_for_renewal(now) && self.desk.waiting() == 0 {
             link.renew(now, &mut self.pool);
             self.answers_gone();
+            self.desk.ask_again(now);
             self.count(Count::Renewals, 1);
         }
         match link.drive(now, &mut *self.connector, &mut self.budget, self.line.up) {
@@ -89,9 +90,11 @@ impl WireAgent {
                         self.count(Count::ShutdownNotices, 1);
                         link.renew(now, &mut self.pool);
                         self.answers_gone();
+                        self.desk.ask_again(now);
                         break;
                     }
                     self.answers_owed = self.answers_owed.saturating_sub(1);
+                    self.desk.answered();
                     self.count(Count::SnapshotsReceived, 1);
                     self.push_message(slot, received.len, received.t0, FrameKind::Snapshot, conn);
                 }
@@ -112,6 +115,7 @@ impl WireAgent {
 
     fn snapshots_lost(&mut self, now: Nanos, link: &mut Link, error: ConnError) {
         self.answers_gone();
+        self.desk.ask_again(now);
         self.count_error(&error, link.is_open());
         link.drop_line(now, &error, &mut self.pool);
         self.last_error = Some(error);
