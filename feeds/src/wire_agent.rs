@@ -43,7 +43,7 @@ use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe};
 use bot4_types::limits::FRAME_SMALL;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{ConnId, Frame, FrameKind, Nanos, ResyncReason, Slot};
-use bot4_venues::session::{MarketSession, SHUTDOWN_NOTICE_LEN_MAX};
+use bot4_venues::session::{MarketSession, REFUSAL_LEN_MAX, SHUTDOWN_NOTICE_LEN_MAX};
 use bot4_wire::{ConnError, Connector, HandshakeError, StreamError};
 
 use bot4_wire::backoff::ConnectBudget;
@@ -306,6 +306,11 @@ impl WireAgent {
 
     fn is_notice(&self, text: &[u8]) -> bool {
         text.len() <= SHUTDOWN_NOTICE_LEN_MAX && self.session.is_shutdown_notice(text)
+    }
+
+    /// What an answer says of a pause, ms.
+    fn pause_told(&self, text: &[u8]) -> Option<u64> {
+        (text.len() <= REFUSAL_LEN_MAX).then(|| self.session.pause_told(text)).flatten()
     }
 
     /// Sends a message on. There is room: it was asked for before the socket was read.

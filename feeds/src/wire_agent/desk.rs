@@ -27,6 +27,8 @@ pub struct SnapshotDesk {
     owed: VecDeque<u16>,
     weight: u32,
     bucket: TokenBucket,
+    /// The venue wants none before.
+    paused_until: Nanos,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,8 @@ impl SnapshotDesk {
             }
         }
         let [line, owed] = [(); 2].map(|()| VecDeque::with_capacity(clients.len()));
-        Self { places, clients, line, owed, weight, bucket: TokenBucket::new(budget_per_min) }
+        let (bucket, paused_until) = (TokenBucket::new(budget_per_min), Nanos::ZERO);
+        Self { places, clients, line, owed, weight, bucket, paused_until }
     }
 
     /// A book asks. False when its request waits already, or the instrument is not ours.
@@ -76,7 +79,7 @@ impl SnapshotDesk {
     /// The place of the next request to send now, if one is due and affordable. It leaves the
     /// line.
     pub fn next(&mut self, now: Nanos) -> Option<usize> {
-        if self.line.is_empty() {
+        if self.line.is_empty() || now < self.paused_until {
             return None;
         }
         let clients = &self.clients;
@@ -93,6 +96,11 @@ impl SnapshotDesk {
             self.owed.push_back(place as u16);
         }
         Some(place)
+    }
+
+    /// The venue wants no request before `until`: whoever goes on is shut out for longer.
+    pub fn pause(&mut self, until: Nanos) {
+        self.paused_until = self.paused_until.max(until);
     }
 
     /// The oldest request has its answer.
@@ -229,6 +237,17 @@ mod tests {
         desk.clear();
         desk.ask_again(Nanos(4));
         assert_eq!(desk.waiting(), 0, "the stream is lost: its books ask by themselves");
+    }
+
+    #[test]
+    fn a_pause_that_the_venue_wants_holds_for_all() {
+        let mut desk = desk(2, 1, 0);
+        desk.pause(Nanos(50));
+        desk.pause(Nanos(40));
+        desk.request(InstrumentId(2), ResyncReason::Start, Nanos(1));
+        desk.clear();
+        desk.request(InstrumentId(0), ResyncReason::Start, Nanos(1));
+        assert_eq!([49, 50].map(|at| desk.next(Nanos(at))), [None, Some(0)]);
     }
 
     proptest! {

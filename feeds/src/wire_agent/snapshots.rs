@@ -93,6 +93,9 @@ impl WireAgent {
                         self.desk.ask_again(now);
                         break;
                     }
+                    if let Some(ms) = self.pause_told(slot.bytes(received.len)) {
+                        self.desk.pause(now + Nanos::from_millis(ms));
+                    }
                     self.answers_owed = self.answers_owed.saturating_sub(1);
                     self.desk.answered();
                     self.count(Count::SnapshotsReceived, 1);

@@ -9,6 +9,8 @@ use bot4_types::{Instrument, Nanos};
 /// Longest message in bytes that is offered to [`MarketSession::is_shutdown_notice`]; every
 /// known notice is below half of it.
 pub const SHUTDOWN_NOTICE_LEN_MAX: usize = 256;
+/// No refusal is longer than this.
+pub const REFUSAL_LEN_MAX: usize = 1_024;
 
 /// What a venue allows on one connection. Zero: no such limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,12 @@ pub trait MarketSession: Send {
     /// grants the address. Zero where there is no such limit.
     fn weight_limit_per_min(&self) -> u32 {
         0
+    }
+
+    /// For how many milliseconds the venue wants no further request, where `answer`, one of at most
+    /// [`REFUSAL_LEN_MAX`] bytes on the snapshot connection, refuses for the rate.
+    fn pause_told(&self, _answer: &[u8]) -> Option<u64> {
+        None
     }
 
     /// Whether `text` announces that the server goes away, so that the agent opens a new

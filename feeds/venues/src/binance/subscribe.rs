@@ -65,6 +65,10 @@ impl BinanceSession {
     }
 }
 
+/// Shortest and longest pause that is believed, ms: the longest ban is three days.
+const PAUSE_MS_MIN: u64 = 1_000;
+const PAUSE_MS_MAX: u64 = 3 * 86_400_000;
+
 impl MarketSession for BinanceSession {
     fn stream_path(&self, instruments: &[Instrument]) -> String {
         let mut path = format!("{}?streams=", self.shape.stream_path);
@@ -111,6 +115,13 @@ impl MarketSession for BinanceSession {
         self.weight_per_min
     }
 
+    /// The venue tells both by its own clock.
+    fn pause_told(&self, answer: &[u8]) -> Option<u64> {
+        let until = number_behind(answer, b"\"retryAfter\":")?;
+        let now = number_behind(answer, b"\"serverTime\":").unwrap_or(until);
+        Some(until.saturating_sub(now).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX))
+    }
+
     fn is_shutdown_notice(&self, text: &[u8]) -> bool {
         const SHAPES: [&[u8]; 3] = [
             br#"{"stream":"!serverShutdown""#,
@@ -121,9 +132,33 @@ impl MarketSession for BinanceSession {
     }
 }
 
+/// The digits behind `key` in `text`.
+fn number_behind(text: &[u8], key: &[u8]) -> Option<u64> {
+    let at = text.windows(key.len()).position(|part| part == key)? + key.len();
+    let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit());
+    let grown = |sum: u64, byte: &u8| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    Some(digits.fold(0, grown))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_for_the_rate_tells_its_pause() {
+        let session = BinanceSession::new(0);
+        let told = |until: &str| {
+            let text = format!(
+                r#"{{"id":1,"status":429,"error":{{"code":-1003,"msg":"Too much request weight used; current limit is 1200","data":{{"serverTime":1700000026918,"retryAfter":{until}}}}}}}"#
+            );
+            session.pause_told(text.as_bytes())
+        };
+        assert_eq!(told("1700000040000"), Some(13_082));
+        assert_eq!(told("1600000000000"), Some(PAUSE_MS_MIN), "a clock that steps");
+        assert_eq!(told("99999999999999999999999"), Some(PAUSE_MS_MAX));
+        let other = r#"{"id":1,"status":400,"error":{"code":-1121,"msg":"Invalid symbol."}}"#;
+        assert_eq!(session.pause_told(other.as_bytes()), None);
+    }
     use bot4_types::{InstrumentId, Symbol};
 
     fn bare(id: u16, name: &str) -> Instrument {
