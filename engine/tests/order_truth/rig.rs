@@ -57,7 +57,11 @@ impl Rig {
                 seen[key] = through(&endpoints[key]);
             }
         }
-        let limits = format!("\n[risk]\nposition_max = {POSITION_MAX}.0\n\n{more}");
+        // What strategies lose to fees in a long sweep must not keep them from trading.
+        let limits = format!(
+            "\n[risk]\nposition_max = {POSITION_MAX}.0\ncorrelation_max = 1.0\n\
+             shortfall_pct = 0.0\ndaily_loss_pct = 90.0\ndrawdown_pct = 90.0\n\n{more}"
+        );
         let toml = state.path().join("trade.toml");
         std::fs::write(&toml, config_of(kind, &symbols, &seen) + &limits).expect("written");
         let hosts = named.then(|| state.path().join("hosts"));
