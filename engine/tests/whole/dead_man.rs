@@ -68,6 +68,25 @@ impl Scene {
         panic!("it does not trade");
     }
 
+    /// Kills an engine whose orders rest, and before it the guard that would cancel for it.
+    fn killed_whole(&self, mut engine: Killed) {
+        let parent = format!("PPid:\t{}", engine.0.id());
+        let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+        let is_child = |p: &std::fs::DirEntry| {
+            let status = std::fs::read_to_string(p.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line == parent)
+        };
+        let children: Vec<_> = processes.filter(is_child).map(|p| p.file_name()).collect();
+        assert!(!children.is_empty(), "the guard is a child");
+        for child in children {
+            let kill = Command::new("kill").arg("-KILL").arg(child).status();
+            assert!(kill.expect("kill runs").success());
+        }
+        self.once("the engine's orders rest", |[own, _]| own > 0);
+        engine.0.kill().expect("kill -9");
+        engine.0.wait().expect("ended");
+    }
+
     /// Orders that rest at the venue: ours, and of others.
     fn resting(&self) -> [usize; 2] {
         let mut log = VenueLog::of(&self.state.path().join("venue"));
@@ -118,10 +137,8 @@ fn strikes_for_who_is_gone(venue: Venue, symbols: [&'static str; 2]) {
     sleep(200);
     assert_eq!(scene.resting(), [0, 1], "{name}: an orderly end cancelled for others");
 
-    let mut engine = scene.trading();
-    scene.once("the engine's orders rest", |[own, _]| own > 0);
-    engine.0.kill().expect("kill -9");
-    engine.0.wait().expect("ended");
+    let engine = scene.trading();
+    scene.killed_whole(engine);
     scene.say(LONGER);
     scene.once(&format!("{name}: nothing of a killed engine rests"), |[own, _]| own == 0);
 }
