@@ -84,6 +84,7 @@ impl Gateway for BybitGateway {
     }
 
     fn permits(&mut self, act: &Act<'_>, now_ms: i64) -> bool {
+        self.pages.look(now_ms);
         self.windows.permits(act, now_ms)
     }
 
@@ -98,7 +99,7 @@ impl Gateway for BybitGateway {
 
     fn logon(&mut self, way: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.older.begin();
-        self.pages.begin();
+        self.pages.begin(now_ms);
         let leg = if way == Way::Orders { Leg::Trade } else { Leg::Private };
         self.encoder.logon(leg, id, now_ms, out);
     }
@@ -287,13 +288,13 @@ mod tests {
         let asked_at = |gateway: &mut BybitGateway, now_ms| {
             path_of(|out| gateway.fills_after(1, &instrument, 4, now_ms, out))
         };
-        let asked = |gateway: &mut BybitGateway| asked_at(gateway, 1);
-        gateway.logon(Way::Orders, 1, 1, &mut Vec::new());
+        let asked = |gateway: &mut BybitGateway| asked_at(gateway, 61_000);
+        gateway.logon(Way::Orders, 1, 60_500, &mut Vec::new());
         let mut facts = Vec::new();
         gateway.decode(FILL.as_bytes(), &mut facts).expect("read");
         assert!(matches!(facts[..], [Fact::Fill { venue_order: 9, .. }]), "{facts:?}");
         assert!(asked(&mut gateway).contains("&startTime=0&"));
-        gateway.logon(Way::Orders, 2, 1, &mut Vec::new());
+        gateway.logon(Way::Orders, 2, 62_000, &mut Vec::new());
         assert!(asked(&mut gateway).contains("&startTime=59000&"));
         // Ten days later the list from there on would not reach until now: it begins later.
         let later = asked_at(&mut gateway, 10 * 86_400_000);

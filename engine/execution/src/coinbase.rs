@@ -45,8 +45,9 @@ use crate::rows;
 
 /// Orders whose venue numbers are remembered: the open ones, and as many that have ended.
 const NUMBERS_MAX: usize = 2 * limits::ORDERS_OPEN_MAX;
-/// Heartbeats come every second; without one for this long nobody speaks on the connection, ms.
-const SILENCE_MS: i64 = 5_000;
+/// Heartbeats come every second; where three are missing nobody speaks on the connection, ms. Its
+/// end takes the connections of orders along, which a dead path leaves as dead.
+const SILENCE_MS: i64 = 3_000;
 /// How far on the safe side of its price an order is repeated, a part in so many.
 const SAFE_PART: i64 = 4;
 /// And how far at least, where the venue's least value is in the way.
@@ -262,6 +263,7 @@ impl Gateway for CoinbaseGateway {
     }
 
     fn idle(&mut self, now_ms: i64) {
+        self.pages.look(now_ms);
         self.encoder.renew(now_ms);
     }
 
@@ -292,7 +294,7 @@ impl Gateway for CoinbaseGateway {
     fn subscribe(&mut self, part: usize, id: u64, now_ms: i64, out: &mut Vec<u8>) {
         self.decoder.expect(part, id);
         if part == 0 {
-            self.pages.begin();
+            self.pages.begin(now_ms);
             self.asked.clear();
             self.balances.clear();
             self.beats = (self.decoder.beats, now_ms);

@@ -20,7 +20,7 @@ use crate::gateway::{
     Act, AmendWay, Change, Fact, Gateway, Named, NotUnderstood, OpenLists, Page, Way,
 };
 use crate::open_list::OpenList;
-use crate::pages::{FillPages, SecondList};
+use crate::pages::{FillPages, LOOK_MS, SecondList};
 use crate::requests::Purpose;
 use crate::rows;
 
@@ -51,6 +51,8 @@ pub struct KrakenGateway {
     placed: BTreeMap<OrderId, i64>,
     /// When the first session began.
     begun_ms: Option<i64>,
+    /// When an order was placed is known to this and [`CLOCK_MS`]: the venue's clock went back.
+    unsure_ms: i64,
     rates: Rates,
 }
 
@@ -68,7 +70,19 @@ impl KrakenGateway {
             open: OpenList::default(),
             placed: BTreeMap::new(),
             begun_ms: None,
+            unsure_ms: 0,
             rates: Rates::new(instruments),
+        }
+    }
+
+    /// A look at the venue's clock. Where it went back, times that are remembered do, too: else fills
+    /// of from then on would count as of before the run, or of before their order.
+    fn look(&mut self, now_ms: i64) {
+        let less = self.pages.look(now_ms);
+        if less > 0 {
+            self.begun_ms = self.begun_ms.map(|begun| begun - less - LOOK_MS);
+            self.placed.values_mut().for_each(|placed| *placed -= less);
+            self.unsure_ms = LOOK_MS;
         }
     }
 
@@ -102,11 +116,13 @@ impl Gateway for KrakenGateway {
         Some(Nanos::from_millis(DEAD_MAN_S * 1_000 / 3))
     }
 
-    fn feed_dead_man(&mut self, id: u64, _: i64, out: &mut Vec<u8>) {
+    fn feed_dead_man(&mut self, id: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.look(now_ms);
         self.encoder.dead_man(id, DEAD_MAN_S, out);
     }
 
     fn permits(&mut self, act: &Act<'_>, now_ms: i64) -> bool {
+        self.look(now_ms);
         let age_ms = |named: &Named<'_>| now_ms - self.placed_ms(&named.client);
         match act {
             Act::Place(instrument) => {
@@ -127,8 +143,9 @@ impl Gateway for KrakenGateway {
     }
 
     fn logon(&mut self, _: Way, _: u64, now_ms: i64, out: &mut Vec<u8>) {
+        self.look(now_ms);
         self.begun_ms.get_or_insert(now_ms - CLOCK_MS);
-        self.pages.begin();
+        self.pages.begin(now_ms);
         self.closed.begin();
         self.decoder.begin();
         self.encoder.ask_token(now_ms, out);
@@ -242,7 +259,7 @@ impl Gateway for KrakenGateway {
     /// The venue lists fills by time only.
     fn fills_of(&mut self, _: u64, order: &Named<'_>, now_ms: i64, out: &mut Vec<u8>) {
         let cursor = self.pages.of_order(&order.client);
-        let since_ms = self.placed_ms(&order.client) - CLOCK_MS;
+        let since_ms = self.placed_ms(&order.client) - CLOCK_MS - self.unsure_ms;
         self.encoder.fills_since(since_ms, &cursor, now_ms, out);
     }
 

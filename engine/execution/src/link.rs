@@ -290,6 +290,10 @@ impl Link {
         for leg in &mut self.legs {
             (leg.conn, leg.open) = (None, false);
         }
+        // What fell silent shares its path with what orders go by; nobody waits for answers now.
+        if let (Some(requester), ConnError::Silent) = (&mut self.requester, error) {
+            requester.renew();
+        }
         self.requests.clear();
         self.queued = 0;
         self.to_ask.clear();

@@ -72,6 +72,7 @@ impl Gateway for OkxGateway {
     }
 
     fn permits(&mut self, act: &Act<'_>, now_ms: i64) -> bool {
+        self.pages.look(now_ms);
         self.windows.permits(act, now_ms)
     }
 
@@ -92,7 +93,7 @@ impl Gateway for OkxGateway {
     }
 
     fn logon(&mut self, _: Way, id: u64, now_ms: i64, out: &mut Vec<u8>) {
-        self.pages.begin();
+        self.pages.begin(now_ms);
         self.decoder.logon = id;
         self.encoder.logon(now_ms, out);
     }

@@ -205,6 +205,15 @@ impl Requester {
         None
     }
 
+    /// The path is dead, and so is what was opened over it: every connection is left for a new one. A
+    /// request under way ends without an answer that would be told.
+    pub fn renew(&mut self) {
+        let opened = self.lines.iter().filter(|line| line.conn.is_some()).count();
+        self.counts.losses += opened as u64;
+        self.counts.unanswered += self.lines.iter().filter(|l| l.request.is_some()).count() as u64;
+        self.lines.iter_mut().for_each(|line| *line = Line { conn: None, request: None });
+    }
+
     /// Says goodbye.
     pub fn close(&mut self) {
         self.lines.iter_mut().filter_map(|line| line.conn.as_mut()).for_each(HttpConnection::close);

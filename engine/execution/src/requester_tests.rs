@@ -115,6 +115,21 @@ fn a_request_whose_connection_breaks_or_stays_silent_ends_without_an_answer() {
     assert_eq!(rig.requester.counts.connects, LINES as u64 + 2, "both were replaced");
 }
 
+/// Connections over a dead path would cost each request its whole time: all are made anew at once.
+#[test]
+fn a_dead_path_takes_every_connection_along() {
+    let mut rig = Rig::new();
+    let order = Purpose::Place(OrderId(1));
+    assert!(rig.send(7, &order));
+    rig.turn(50);
+    rig.requester.renew();
+    assert!(!rig.requester.is_open() && !rig.send(8, &order));
+    assert!(rig.turn(500).is_empty(), "no answer to what was under way");
+    assert_eq!(rig.requester.counts.connects, 2 * LINES as u64);
+    assert_eq!((rig.requester.counts.losses, rig.requester.counts.unanswered), (LINES as u64, 1));
+    assert!(rig.send(9, &order));
+}
+
 #[test]
 fn idle_connections_are_replaced_before_the_venue_closes_them_and_an_outage_is_told() {
     let mut rig = Rig::new();

@@ -139,3 +139,27 @@ fn events_name_orders_of_this_run() {
     gateway.decode(text(5, ended).as_bytes(), &mut facts).expect("read");
     assert_eq!(facts, [Fact::Leaving], "a message is missing");
 }
+
+/// The venue's clock was ahead when the run began, and goes back: what is filled from then on lies
+/// before the begin and before its order by the clock of then, and is asked for and told.
+#[test]
+fn a_clock_that_goes_back_hides_no_fill() {
+    let (mut gateway, instrument) = gateway();
+    gateway.logon(Way::Rest, 1, 1_700_000_040_000, &mut Vec::new());
+    place(&mut gateway, &instrument, 7, 1_700_000_041_000);
+    gateway.feed_dead_man(2, 1_700_000_042_000, &mut Vec::new());
+    // Back by 40 s.
+    gateway.feed_dead_man(3, 1_700_000_003_000, &mut Vec::new());
+    let named = Named { instrument: &instrument, venue_order: 0, client: client(7) };
+    let (_, body) = asked(|out| gateway.fills_of(4, &named, 1_700_000_003_100, out));
+    let since = body.split('&').find_map(|part| part.strip_prefix("start=")).expect("a start");
+    assert!(since.parse::<f64>().expect("seconds") <= 1_700_000_002.0, "{body}");
+    let (_, body) = asked(|out| gateway.fills_after(5, &instrument, 0, 1_700_000_003_200, out));
+    let since = body.split('&').find_map(|part| part.strip_prefix("start=")).expect("a start");
+    assert!(since.parse::<f64>().expect("seconds") <= 1_700_000_002.0, "{body}");
+    let fill = r#"{"error":[],"result":{"count":1,"trades":{"TAAAAA-AAAAA-AAAAAA":{"ordertxid":
+        "OAAAAA-AAAAA-AAAAAA","trade_id":9,"pair":"BTC/USD","time":1700000002.5,"type":"buy",
+        "ordertype":"limit","price":"7","cost":"56","fee":"0.1","vol":"8","maker":true}}}}"#;
+    let facts = told(&mut gateway, 6, Purpose::FillsAfter(InstrumentId(0), 0), fill);
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::Fill { .. })), "{facts:?}");
+}
