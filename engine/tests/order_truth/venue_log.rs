@@ -1,6 +1,6 @@
 //! The simulated venue's own account log: what happened, told by nobody but the venue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,8 @@ pub struct VenueLog {
     read: u64,
     torn: String,
     pub orders: BTreeMap<u64, Order>,
+    /// Those of them that are open.
+    open: BTreeSet<u64>,
     /// By symbol and number.
     pub trades: BTreeMap<(String, u64), Trade>,
     /// Largest worst case seen, by symbol: held and open on one side, at the lowest price so far.
@@ -91,7 +93,12 @@ impl VenueLog {
                 status: text(order, "status"),
                 created_ms: order["created_ms"].as_u64().unwrap_or(0),
             };
-            self.orders.insert(order["id"].as_u64().unwrap_or(0), order_read);
+            let number = order["id"].as_u64().unwrap_or(0);
+            match order_read.status.as_str() {
+                "New" | "PartiallyFilled" => self.open.insert(number),
+                _ => self.open.remove(&number),
+            };
+            self.orders.insert(number, order_read);
         }
         for trade in record["trades"].as_array().into_iter().flatten() {
             self.traded(trade);
@@ -122,8 +129,8 @@ impl VenueLog {
     fn weigh(&mut self, symbol: &str) {
         let held = self.positions.get(symbol).copied().unwrap_or(0);
         for buys in [true, false] {
-            let open = self.orders.values().filter(|o| o.symbol == symbol && o.buys == buys);
-            let open = open.filter(|o| matches!(o.status.as_str(), "New" | "PartiallyFilled"));
+            let open = self.open.iter().filter_map(|number| self.orders.get(number));
+            let open = open.filter(|o| o.symbol == symbol && o.buys == buys);
             let (mut left, mut price) =
                 (0i128, self.lowest.get(symbol).copied().unwrap_or(i64::MAX));
             for order in open {

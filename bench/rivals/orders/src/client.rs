@@ -17,6 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use hdrhistogram::Histogram;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -35,6 +36,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub struct Style {
     /// Its name in the table.
     pub name: &'static str,
+    /// The runtime is the one of `#[tokio::main]`: a worker for each CPU, none pinned, tasks go where
+    /// there is room. Else it has one thread, pinned to a CPU of its own, as ours has.
+    pub usual: bool,
     /// Intents are made by a task that never sleeps on the client's own thread: its best case.
     /// Else they come from another thread through a channel and wake the runtime.
     pub spins: bool,
@@ -46,16 +50,28 @@ pub struct Style {
     pub gathers: bool,
 }
 
+/// Pinned, woken by a channel; the others differ from it.
+const WOKEN: Style = Style {
+    name: "tokio; woken by a channel",
+    usual: false,
+    spins: false,
+    flushes: true,
+    gathers: false,
+};
+/// Pinned, and never sleeps.
+const SPINNING: Style = Style { name: "tokio; spinning", spins: true, ..WOKEN };
+
 /// The clients.
-pub const STYLES: [Style; 4] = [
-    Style { name: "tokio; woken by a channel", spins: false, flushes: true, gathers: false },
-    Style { name: "tokio; spinning", spins: true, flushes: true, gathers: false },
-    Style { name: "tokio; spinning; gathers", spins: true, flushes: true, gathers: true },
+pub const STYLES: [Style; 5] = [
+    Style { name: "tokio as #[tokio::main] has it", usual: true, ..WOKEN },
+    WOKEN,
+    SPINNING,
+    Style { name: "tokio; spinning; gathers", gathers: true, ..SPINNING },
     Style {
         name: "tokio; spinning; records kept back",
-        spins: true,
         flushes: false,
         gathers: true,
+        ..SPINNING
     },
 ];
 
@@ -81,15 +97,27 @@ pub fn round(
 ) -> Result<Histogram<u64>, Box<dyn std::error::Error>> {
     let played = std::thread::scope(|scope| {
         let client = scope.spawn(|| {
-            if let Some(id) = cpu {
-                core_affinity::set_for_current(core_affinity::CoreId { id });
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(tokio::task::LocalSet::new().run_until(play(site, load, epoch, style)))
+            let mut builder = if style.usual {
+                free()?;
+                tokio::runtime::Builder::new_multi_thread()
+            } else {
+                if let Some(id) = cpu {
+                    core_affinity::set_for_current(core_affinity::CoreId { id });
+                }
+                tokio::runtime::Builder::new_current_thread()
+            };
+            builder.enable_all().build()?.block_on(play(site, load, epoch, style))
         });
         client.join()
     });
     played.map_err(|_| "the client panicked")?.map_err(|error| error.to_string().into())
+}
+
+/// The thread, and those that it makes, may run on every CPU that the system grants.
+fn free() -> Result<(), Failure> {
+    let mut all = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+    Ok(sched_setaffinity(None, &all)?)
 }
 
 async fn connect(site: &Site) -> Result<Socket, Failure> {
@@ -143,12 +171,12 @@ async fn play(
     let price = site.price() as f64 / 10f64.powi(i32::from(site.instrument().price_decimals));
     let gate = Arc::new(PlainGate::of(SYMBOL, price));
     let answered = Arc::new(AtomicU64::new(0));
-    let reader = tokio::task::spawn_local(read(stream, gate.clone(), answered.clone()));
+    let reader = tokio::spawn(read(stream, gate.clone(), answered.clone()));
     let (tx, rx) = mpsc::unbounded_channel();
     let from = Instant::now() + SETTLE;
     let made = Load { ..load };
     let thread = if style.spins {
-        tokio::task::spawn_local(spin(tx, made, from));
+        tokio::spawn(spin(tx, made, from));
         None
     } else {
         Some(std::thread::spawn(move || sleep(&tx, made, from)))
@@ -156,7 +184,7 @@ async fn play(
     let folder = tempfile::tempdir()?;
     let journal = BufWriter::new(File::create(folder.path().join("journal"))?);
     let sender = Sender { sink, gate, journal, price, epoch, style, start: Instant::now() };
-    let histogram = sender.run(rx, load.orders).await?;
+    let histogram = tokio::spawn(sender.run(rx, load.orders)).await??;
     for _ in 0..400 {
         if answered.load(Ordering::Relaxed) >= load.orders {
             break;
