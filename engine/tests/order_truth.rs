@@ -265,14 +265,13 @@ fn trading_is_back_within_five_seconds_of_every_outage() {
                         .traded_since(since, STARTED_WITHIN_S)
                         .expect("it trades before the outage");
                     sleep(spared_ms(kind) + rng.below(300));
+                    let before = rig_of.status();
                     let back = struck(&mut rig_of, outage, &mut rng);
                     let traded = rig_of.traded_since(back, 40);
                     let took = traded.map_or(40_000, |at| at - back.ms);
                     if took >= BACK_WITHIN_MS {
-                        println!("{} {outage}: {took} ms", kind.name());
-                    }
-                    if traded.is_none() {
-                        println!("{}: {}", kind.name(), rig_of.status());
+                        println!("{} {outage}: {took} ms; before and behind it:", kind.name());
+                        println!("{before}\n{}", rig_of.status());
                     }
                     times.lock().expect("no panic").entry(outage).or_default().push(took);
                     since = rig_of.now();

@@ -139,7 +139,7 @@ impl Before {
     /// Puts it back; younger runs go.
     fn put_back(&self, scene: &Scene) {
         let younger = scene.runs().into_iter().filter(|run| *run > self.run);
-        younger.for_each(|run| std::fs::remove_dir_all(run).expect("removed"));
+        younger.for_each(|run| remove(&run));
         let marks = std::fs::read_dir(&self.run).expect("a folder").flatten().map(|e| e.path());
         let is_mark = |f: &PathBuf| {
             f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("reconciled"))
@@ -150,6 +150,17 @@ impl Before {
             std::fs::write(file, bytes).expect("written");
         }
     }
+}
+
+/// Removes a folder in which the killed run's guard may still write.
+fn remove(run: &Path) {
+    for _ in 0..100 {
+        if std::fs::remove_dir_all(run).is_ok() {
+            return;
+        }
+        sleep(20);
+    }
+    std::fs::remove_dir_all(run).expect("removed");
 }
 
 #[test]
