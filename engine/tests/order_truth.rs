@@ -99,16 +99,17 @@ fn scripted_sessions_end_in_the_venues_truth() {
             scope.spawn(move || {
                 let mut rig_of = Rig::start(kind, symbols, false, COMPARED);
                 rig_of.traded_since(Since::default(), STARTED_WITHIN_S).expect("it trades");
-                let mut strikes = Vec::new();
+                let (mut strikes, mut story) = (Vec::new(), Vec::new());
                 for n in 0..each {
                     // Each rig begins elsewhere in the list, so that a short run has them all.
                     let first = rig * MISHAPS.len() / TRADED.len();
                     let mishap = MISHAPS[(n + first) % MISHAPS.len()];
                     strikes.push(rig_of.newest());
-                    let _at_ms = match mishap {
+                    let at_ms = match mishap {
                         OTHER_TRADES => rig_of.strike(&format!("{mishap} {}", symbols[0])),
                         _ => rig_of.strike(mishap),
                     };
+                    story.push((at_ms, mishap));
                     sleep(if each > MISHAPS.len() { 1_300 } else { 900 });
                 }
                 strikes.push(rig_of.newest());
@@ -121,6 +122,9 @@ fn scripted_sessions_end_in_the_venues_truth() {
                 let full = strikes.windows(2).filter(within).count();
                 *sessions.lock().expect("no panic") += full;
                 let figures = rig_of.end();
+                if !figures.findings.is_empty() {
+                    println!("{}: {story:?}", kind.name());
+                }
                 println!("{}: {full} of {each} sessions with orders", kind.name());
                 sums.lock().expect("no panic").add(figures);
             });

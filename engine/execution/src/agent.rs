@@ -303,6 +303,13 @@ impl ExecutionAgent {
         self
     }
 
+    /// Connects in five minutes: the lane's share of what the venue allows an address.
+    #[must_use]
+    pub fn with_connects_max(mut self, max: usize) -> Self {
+        self.link.set_connects_max(max);
+        self
+    }
+
     /// Where a venue answers questions over HTTPS only.
     #[must_use]
     pub fn with_courier(mut self, courier: Box<dyn Courier>) -> Self {

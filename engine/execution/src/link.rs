@@ -94,6 +94,7 @@ pub struct Link {
     state: SessionState,
     backoff: Backoff,
     connects: ConnectBudget,
+    connects_max: usize,
     /// Unanswered requests.
     pub requests: Requests,
     /// The newest of them that wait for [`depart`](Self::depart).
@@ -118,9 +119,8 @@ const REQUESTS_MAX: usize = 4_096;
 const STEPS_MAX: usize = limits::ORDERS_OPEN_MAX + limits::INSTRUMENTS_MAX + 1;
 /// Room for one request's text.
 const REQUEST_LEN: usize = 2_048;
-/// Connects in five minutes at most: a third of what Binance allows an address, because the
-/// market-data agents have their own share. An attempt makes as many as the session has
-/// connections.
+/// Connects in five minutes at most, unless the venue's own bound is told. An attempt makes as many
+/// as the session has connections.
 const CONNECTS_MAX: usize = 100;
 const CONNECT_WINDOW: Nanos = Nanos::from_secs(300);
 
@@ -145,6 +145,7 @@ impl Link {
             state: SessionState::Down,
             backoff: Backoff::new(seed),
             connects: ConnectBudget::new(CONNECTS_MAX, CONNECT_WINDOW),
+            connects_max: CONNECTS_MAX,
             requests: Requests::new(REQUESTS_MAX),
             queued: 0,
             out: Vec::with_capacity(REQUEST_LEN),
@@ -162,7 +163,14 @@ impl Link {
     pub fn add_events(&mut self, connector: Box<dyn Connector>, endpoint: Endpoint) {
         assert!(self.legs.len() < LEGS_MAX, "orders and events, no more");
         self.legs.push(Leg::new(Way::Events, connector, endpoint));
-        self.connects = ConnectBudget::new(CONNECTS_MAX / self.legs.len(), CONNECT_WINDOW);
+        self.set_connects_max(self.connects_max);
+    }
+
+    /// Grants `max` connects in five minutes: this lane's share of what the venue allows an address.
+    pub fn set_connects_max(&mut self, max: usize) {
+        self.connects_max = max;
+        let attempts = (max / self.legs.len()).max(1);
+        self.connects = ConnectBudget::new(attempts, CONNECT_WINDOW);
     }
 
     /// Number of connections.

@@ -22,9 +22,9 @@ use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, Shards};
-use bot4_venues::bybit;
 use bot4_venues::registry::Venue;
 use bot4_venues::secret::Scheme;
+use bot4_venues::{MarketSession, bybit};
 use bot4_wire::http::HttpConfig;
 use bot4_wire::{Endpoint, WsConfig};
 
@@ -311,9 +311,8 @@ fn wire_agent(
         part: part_of(index, &in_use, rings.reach(site.id.index())),
         ..WireConfig::new(index, endpoint, snapshots, instruments)
     };
-    if let per_address @ 1.. = session.limits().connects_per_5min {
-        // One more share is for order entry and the cold side.
-        config.connects_max = (per_address as usize / (in_use.len() + 1)).max(2);
+    if let Some(share) = connects_share(&*session, in_use.len()) {
+        config.connects_max = share;
     }
     WireAgent::check(&config, &*session).map_err(|e| format!("error: venue.symbols: {e}"))?;
     let ports = WirePorts {
@@ -322,6 +321,13 @@ fn wire_agent(
         resync: rings.each_rx(t::BOOKS, |j| format!("resync[{j}][{index}]")),
     };
     Ok(WireAgent::new(config, ports, session, connector, metrics))
+}
+
+/// The share of each wire agent, and of order entry with the cold side, in the connects that the
+/// venue allows an address in five minutes, if it bounds them.
+fn connects_share(session: &dyn MarketSession, wires_in_use: usize) -> Option<usize> {
+    let per_address = session.limits().connects_per_5min as usize;
+    (per_address > 0).then_some((per_address / (wires_in_use + 1)).max(2))
 }
 
 /// After an outage the first wire agent with instruments tries to get in, the others follow.
@@ -388,8 +394,12 @@ fn execution_agent(
     };
     let venue = &site.config;
     let gateway = gateway_of(v, inputs, table)?;
-    let agent = ExecutionAgent::new(config, ports, gateway, connector, metrics)
+    let mut agent = ExecutionAgent::new(config, ports, gateway, connector, metrics)
         .with_pause(access.guards.pause().clone());
+    let wires = wires_in_use(&shards(inputs), &inputs.opening.info.table, site).len();
+    if let Some(share) = connects_share(&*site.venue().market_session(1)?, wires) {
+        agent = agent.with_connects_max(share);
+    }
     if venue.venue == Venue::Binance {
         let (events, endpoint) = access.connector(access.api()?)?;
         return Ok(agent.with_events(events, endpoint));

@@ -156,9 +156,9 @@ pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128, numbered
     judge_endings(&journal, log, &theirs, &mut figures);
     judge_fills(&journal, log, symbols, &theirs, numbered, &mut figures);
     // One per cent: equity and prices move between the approval and the look.
-    for (symbol, worst) in log.worst.iter().filter(|(_, worst)| **worst > limit * 101 / 100) {
+    for (symbol, worst) in log.worst.iter().filter(|(_, w)| w.worth > limit * 101 / 100) {
         figures.exposed += 1;
-        figures.find(format!("{symbol} was worth {worst}, above {limit}"));
+        figures.find(format!("{symbol} was worth more than {limit}: {worst:?}"));
     }
     figures
 }

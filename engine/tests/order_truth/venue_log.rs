@@ -36,6 +36,17 @@ pub struct Since {
     pub order: u64,
 }
 
+/// Most that a symbol was worth in the worst case, in 10^-8 of its quote asset, and when and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Worst {
+    pub worth: i128,
+    pub at_ms: u64,
+    pub buys: bool,
+    pub held: i128,
+    pub open: i128,
+    pub price: i64,
+}
+
 /// What the log says so far.
 #[derive(Default)]
 pub struct VenueLog {
@@ -48,7 +59,9 @@ pub struct VenueLog {
     /// By symbol and number.
     pub trades: BTreeMap<(String, u64), Trade>,
     /// Largest worst case seen, by symbol: held and open on one side, at the lowest price so far.
-    pub worst: BTreeMap<String, i128>,
+    pub worst: BTreeMap<String, Worst>,
+    /// The youngest order's time.
+    now_ms: u64,
     positions: BTreeMap<String, i128>,
     lowest: BTreeMap<String, i64>,
 }
@@ -94,6 +107,7 @@ impl VenueLog {
                 created_ms: order["created_ms"].as_u64().unwrap_or(0),
             };
             let number = order["id"].as_u64().unwrap_or(0);
+            self.now_ms = self.now_ms.max(order_read.created_ms);
             match order_read.status.as_str() {
                 "New" | "PartiallyFilled" => self.open.insert(number),
                 _ => self.open.remove(&number),
@@ -142,9 +156,11 @@ impl VenueLog {
             if left == 0 || price == i64::MAX {
                 continue;
             }
-            let worst = (if buys { held } else { -held } + left) * i128::from(price) / 100_000_000;
+            let worth = (if buys { held } else { -held } + left) * i128::from(price) / 100_000_000;
             let most = self.worst.entry(symbol.to_owned()).or_default();
-            *most = worst.max(*most);
+            if worth > most.worth {
+                *most = Worst { worth, at_ms: self.now_ms, buys, held, open: left, price };
+            }
         }
     }
 
