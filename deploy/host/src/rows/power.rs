@@ -1,0 +1,107 @@
+//! Power: no ramp of the clock, no sleep that a message would have to end.
+
+use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
+
+const CPU: &str = "/sys/devices/system/cpu";
+
+/// Idle states whose end takes longer than this are too deep, microseconds.
+const EXIT_MAX_US: i64 = 2;
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    Row {
+        id: "power.governor",
+        class: Class::Warn,
+        scope: Scope::Runtime,
+        why: "the clock does not have to ramp up when a burst comes",
+        mend: "cpupower frequency-set -g performance",
+        undo: "cpupower frequency-set -g OLD",
+        risk: "costs power and heat",
+        measured: "no cpufreq on this host: the hypervisor's matter",
+        rule: Rule::Look { check: governor, changes: set_governor },
+    },
+    Row {
+        id: "power.idle_states",
+        class: Class::Warn,
+        scope: Scope::Runtime,
+        why: "a lane that parks wakes without the delay of a deep sleep",
+        mend: "hold /dev/cpu_dma_latency open with 0 written to it, as deploy/launch.sh does while \
+               the engine runs",
+        undo: "close it",
+        risk: "costs power; less turbo for the neighbours",
+        measured: "haltpoll only on this host: inert",
+        rule: Rule::Look { check: idle_states, changes: by_hand },
+    },
+    Row {
+        id: "power.mitigations",
+        class: Class::Warn,
+        scope: Scope::Boot,
+        why: "what the kernel does against leaks of the CPU costs each system call; it is told, not \
+              judged",
+        mend: "an operator's decision with a measurement and a signature, never a default",
+        undo: "none",
+        risk: "switched off, other programs of the machine may read the keys",
+        measured: UNMEASURED,
+        rule: Rule::Look { check: mitigations, changes: by_hand },
+    },
+];
+
+/// The governors of planned CPUs that are not the right one.
+fn slow(sight: &Sight<'_>) -> Vec<(String, String)> {
+    let file = |cpu: usize| format!("{CPU}/cpu{cpu}/cpufreq/scaling_governor");
+    let all = sight.need.all();
+    let of = |cpu| Some((file(cpu), sight.root.text(&file(cpu))?));
+    all.iter().filter_map(of).filter(|(_, governor)| governor != "performance").collect()
+}
+
+fn governor(sight: &Sight<'_>) -> Found {
+    if !sight.root.has(&format!("{CPU}/cpu0/cpufreq")) {
+        return Found::none("not ours to set (no cpufreq): the hypervisor's or the firmware's");
+    }
+    let boost = sight.root.text(&format!("{CPU}/cpufreq/boost"));
+    let boost = boost.map_or(String::new(), |b| format!("; boost {b}"));
+    let found = match slow(sight).first() {
+        None => "performance".to_owned(),
+        Some((file, governor)) => format!("{governor} in {file}"),
+    };
+    Found::that(slow(sight).is_empty(), format!("{found}{boost}"), "performance")
+}
+
+fn set_governor(sight: &Sight<'_>) -> Vec<Change> {
+    let change = |(file, _)| Change::write(file, "performance", Style::Text);
+    slow(sight).into_iter().map(change).collect()
+}
+
+/// The deepest idle state that hot lanes' CPUs may enter, unless something holds the latency.
+fn idle_states(sight: &Sight<'_>) -> Found {
+    let held = std::fs::read(sight.root.path("/dev/cpu_dma_latency")).ok();
+    let held = held.and_then(|bytes| Some(i32::from_le_bytes(bytes.get(..4)?.try_into().ok()?)));
+    if held.is_some_and(|us| i64::from(us) <= EXIT_MAX_US) {
+        return Found::that(true, "/dev/cpu_dma_latency is held", "no deep sleep");
+    }
+    let folder = |cpu: usize| format!("{CPU}/cpu{cpu}/cpuidle");
+    let states = sight.need.hot().iter().flat_map(|cpu| {
+        let state = |name: String| format!("{}/{name}", folder(cpu));
+        sight.root.names(&folder(cpu)).into_iter().map(state).collect::<Vec<_>>()
+    });
+    let deepest = states
+        .filter(|state| sight.root.number(&format!("{state}/disable")) != Some(1))
+        .filter_map(|state| {
+            let name = sight.root.text(&format!("{state}/name")).unwrap_or_default();
+            Some((sight.root.number(&format!("{state}/latency"))?, name))
+        })
+        .max();
+    match deepest {
+        Some((us, name)) => {
+            let want = format!("at most {EXIT_MAX_US} us to wake, or cpu_dma_latency held");
+            Found::that(us <= EXIT_MAX_US, format!("{name}: {us} us to wake"), want)
+        }
+        None => Found::none("the machine names no idle states"),
+    }
+}
+
+fn mitigations(sight: &Sight<'_>) -> Found {
+    let line = sight.root.text("/proc/cmdline").unwrap_or_default();
+    let word = line.split_whitespace().find(|word| word.starts_with("mitigations="));
+    Found::that(true, word.unwrap_or("mitigations=auto (the kernel's default)"), "told only")
+}
