@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use crate::cpu_set::CpuSet;
+use crate::identity::Identity;
 
 /// How strictly the table is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Real money: a failed row refuses, and so does a warning that nobody waived.
+    /// Real money: a failed row that nobody waived with a reason refuses the start.
     Live,
-    /// Trading without money, or a development machine: only failed rows are told as such.
+    /// Trading without money, or a development machine: failed rows are told.
     #[default]
     Paper,
     /// Tests on a shared machine: what fails is a warning.
@@ -62,8 +63,10 @@ pub struct Need {
     pub journal: Option<PathBuf>,
     /// Files with keys.
     pub keys: Vec<PathBuf>,
-    /// SHA-256 of the program and what the operator says it is, both in hexadecimal digits.
-    pub binary: Option<(String, String)>,
+    /// What is rolled out here.
+    pub identity: Identity,
+    /// What should be, where the operator says so.
+    pub manifest: Option<Identity>,
 }
 
 impl Need {

@@ -1,10 +1,11 @@
 //! The machine as files: the real one below `/`, or a fixture tree that looks like one.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::cpu_set::CpuSet;
+use crate::row::Style;
 
 /// Where `/proc`, `/sys` and `/run` are.
 #[derive(Clone, Debug)]
@@ -90,18 +91,71 @@ impl Root {
         names
     }
 
-    /// Writes `value` as the kernel's files want it: in one call, to a file that exists.
+    /// Writes `value` as the kernel's files want it: in one call, to a file that exists. In a
+    /// fixture the file then reads as the kernel's would.
     ///
     /// # Errors
     /// What the system says.
-    pub fn write(&self, path: &str, value: &str) -> io::Result<()> {
-        use std::io::Write as _;
-        let mut file = fs::OpenOptions::new().write(true).open(self.path(path))?;
-        // A fixture's file is an ordinary one, which keeps what a shorter value does not cover.
-        if !self.is_live() {
-            file.set_len(0)?;
+    pub fn write(&self, path: &str, value: &str, style: Style) -> io::Result<()> {
+        let place = self.path(path);
+        let mut file = fs::OpenOptions::new().write(true).open(&place)?;
+        // An empty value has to be written, too.
+        let value = if value.is_empty() { "\n" } else { value };
+        if self.is_live() {
+            return file.write_all(value.as_bytes());
         }
-        file.write_all(value.as_bytes())
+        let before = fs::read_to_string(&place).unwrap_or_default();
+        file.set_len(0)?;
+        file.write_all(as_kernel(&before, value, style).as_bytes())
+    }
+
+    /// Makes the folder of a control group. In a fixture it gets the files that the kernel's has.
+    ///
+    /// # Errors
+    /// What the system says; a folder that is there is one.
+    pub fn make_group(&self, path: &str) -> io::Result<()> {
+        let place = self.path(path);
+        fs::create_dir(&place)?;
+        if self.is_live() {
+            return Ok(());
+        }
+        let files = ["cgroup.procs", "cpuset.cpus", "cpuset.mems", "cpuset.cpus.partition"];
+        files.iter().try_for_each(|file| fs::write(place.join(file), "\n"))
+    }
+
+    /// Removes the folder of a control group; one that is not there is no error.
+    ///
+    /// # Errors
+    /// What the system says: it is busy while a process is in it.
+    pub fn remove_group(&self, path: &str) -> io::Result<()> {
+        let place = self.path(path);
+        let gone = match self.is_live() {
+            true => fs::remove_dir(&place),
+            false => fs::remove_dir_all(&place),
+        };
+        gone.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+    }
+}
+
+/// What a file of the kernel reads after `value` was written over `before`.
+fn as_kernel(before: &str, value: &str, style: Style) -> String {
+    match style {
+        Style::Selected => {
+            let words = before.split_whitespace().map(|word| {
+                let word = word.trim_matches(['[', ']']);
+                if word == value { format!("[{word}]") } else { word.to_owned() }
+            });
+            words.collect::<Vec<_>>().join(" ") + "\n"
+        }
+        Style::Switch => {
+            let word = value.trim_start_matches(['+', '-']);
+            let mut words: Vec<&str> = before.split_whitespace().filter(|w| *w != word).collect();
+            if value.starts_with('+') {
+                words.push(word);
+            }
+            words.join(" ") + "\n"
+        }
+        _ => format!("{}\n", value.trim_end()),
     }
 }
 
@@ -134,9 +188,11 @@ mod tests {
         assert_eq!(root.field("/proc/meminfo", "HugePages_Free").as_deref(), Some("7"));
         assert_eq!(root.number("/proc/n"), Some(12));
         assert_eq!(root.text("/proc/none"), None);
-        root.write("/proc/n", "3").expect("written");
+        root.write("/proc/n", "3", Style::Text).expect("written");
         assert_eq!(root.text("/proc/n").as_deref(), Some("3"));
-        assert!(root.write("/proc/none", "3").is_err());
+        root.write("/sys/thp", "never", Style::Selected).expect("written");
+        assert_eq!(root.text("/sys/thp").as_deref(), Some("always madvise [never]"));
+        assert!(root.write("/proc/none", "3", Style::Text).is_err());
         put("/d/cpu10", "");
         put("/d/cpu2", "");
         assert_eq!(root.names("/d"), ["cpu2", "cpu10"]);

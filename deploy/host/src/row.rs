@@ -1,8 +1,10 @@
 //! A row of the table: one host setting, how it is checked, what sets it, how a person mends it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::cpu_set::CpuSet;
 use crate::need::{Mode, Need};
-use crate::root::Root;
+use crate::root::{Root, selected};
 use crate::samples::Samples;
 
 /// How much depends on a setting.
@@ -12,6 +14,17 @@ pub enum Class {
     Fail,
     /// Without it latencies have longer tails.
     Warn,
+}
+
+impl Class {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+        }
+    }
 }
 
 /// Who can change a setting, and when.
@@ -132,7 +145,8 @@ impl Sight<'_> {
 }
 
 /// A change of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// A file is written.
     Write {
@@ -151,7 +165,8 @@ pub enum Change {
 }
 
 /// How a file's present value is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Style {
     /// As text.
     Text,
@@ -167,7 +182,44 @@ pub enum Style {
     Switch,
 }
 
+impl Style {
+    /// What of a file's text is the value, so that two ways to write it are equal. `value` is
+    /// what is written there.
+    #[must_use]
+    pub fn of(self, text: &str, value: &str) -> String {
+        match self {
+            Self::Text | Self::AtMost => text.trim().to_owned(),
+            Self::Selected => selected(text).unwrap_or_default(),
+            Self::List => CpuSet::of_list(text).to_string(),
+            Self::Mask => CpuSet::of_mask(text).to_mask(),
+            Self::Switch => {
+                let word = value.trim_start_matches(['+', '-']);
+                let sign = if text.split_whitespace().any(|w| w == word) { '+' } else { '-' };
+                format!("{sign}{word}")
+            }
+        }
+    }
+}
+
 impl Change {
+    /// The file or folder.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Write { path, .. } | Self::MakeDir { path } => path,
+        }
+    }
+
+    /// What the machine has there now, in the spelling in which it can be written again; `None`
+    /// where there is nothing yet.
+    #[must_use]
+    pub fn now(&self, root: &Root) -> Option<String> {
+        match self {
+            Self::Write { path, value, style } => Some(style.of(&root.text(path)?, value)),
+            Self::MakeDir { path } => root.has(path).then(|| "there".to_owned()),
+        }
+    }
+
     /// Writes `value` to `path`.
     #[must_use]
     pub fn write(path: impl Into<String>, value: impl Into<String>, style: Style) -> Self {

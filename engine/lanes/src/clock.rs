@@ -84,6 +84,31 @@ impl Clock {
     }
 }
 
+/// How well the operating system's wall clock is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discipline {
+    /// Something keeps it: the kernel does not call it unsynchronised.
+    pub synchronised: bool,
+    /// Largest error that the kernel believes possible, microseconds.
+    pub max_error_us: u64,
+}
+
+/// Asks the kernel how well its wall clock is kept, adjtimex(2); changes nothing.
+///
+/// # Errors
+/// What the system says, where it does not allow the question.
+pub fn discipline() -> std::io::Result<Discipline> {
+    // SAFETY: `timex` holds integers alone, for which zero is a value; zero modes only ask.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a whole, writable `timex` that outlives the call.
+    let state = unsafe { libc::adjtimex(&raw mut timex) };
+    if state < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let synchronised = state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
+    Ok(Discipline { synchronised, max_error_us: timex.maxerror.max(0).unsigned_abs() })
+}
+
 /// The tightest of several (TSC, monotonic) pairs.
 #[expect(clippy::disallowed_methods, reason = "the clock's own seam")]
 fn bracket() -> (u64, Instant) {

@@ -31,6 +31,30 @@ pub const ROWS: &[Row] = &[
         measured: "a rule, not a knob",
         rule: Rule::Look { check: sync, changes: by_hand },
     },
+    Row {
+        id: "clock.smear",
+        class: Class::Warn,
+        scope: Scope::Hand,
+        why: "sources that spread a leap second and sources that do not are up to half a second \
+              apart on that day",
+        mend: "name sources of one kind in chrony.conf: 169.254.169.123 and Google's are smeared, \
+               a PHC device, PTP and most public servers are not",
+        undo: "the old sources",
+        risk: "none",
+        measured: "no time service on this host",
+        rule: Rule::Look { check: smear, changes: by_hand },
+    },
+    Row {
+        id: "clock.venue",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "a request is refused when its time is off by more than the venue's window",
+        mend: "as clock.sync; where ours is right, tell the venue",
+        undo: "none",
+        risk: "none",
+        measured: "asked at every start of the engine, which corrects for it",
+        rule: Rule::Look { check: venue, changes: by_hand },
+    },
 ];
 
 fn source(sight: &Sight<'_>) -> Found {
@@ -52,4 +76,67 @@ fn sync(sight: &Sight<'_>) -> Found {
     let good = clock.synchronised && clock.max_error_us < MAX_ERROR_US;
     let found = format!("{word}, error at most {} us", clock.max_error_us);
     Found::that(good, found, format!("synchronised, error below {MAX_ERROR_US} us"))
+}
+
+/// Files in which time services have their sources.
+const SOURCES: [&str; 3] =
+    ["/etc/chrony/chrony.conf", "/etc/chrony.conf", "/etc/systemd/timesyncd.conf"];
+/// Folders of further ones.
+const MORE_SOURCES: [&str; 2] = ["/etc/chrony/sources.d", "/etc/chrony/conf.d"];
+/// Sources that spread a leap second over a day.
+const SMEARED: [&str; 4] = ["169.254.169.123", "time.google.com", "time.aws.com", "fd00:ec2::123"];
+
+/// The sources of the machine's time service.
+fn sources(sight: &Sight<'_>) -> Vec<String> {
+    let root = sight.root;
+    let further = MORE_SOURCES.iter().flat_map(|folder| {
+        root.names(folder).into_iter().map(move |name| format!("{folder}/{name}"))
+    });
+    let files = SOURCES.iter().map(|path| (*path).to_owned()).chain(further);
+    let lines: String = files.filter_map(|f| root.text(&f)).map(|text| text + "\n").collect();
+    let of_line = |line: &str| -> Vec<String> {
+        let line = line.trim();
+        if let Some(names) = line.strip_prefix("NTP=") {
+            return names.split_whitespace().map(str::to_owned).collect();
+        }
+        let mut words = line.split_whitespace();
+        let kinds = ["server", "pool", "peer", "refclock"];
+        let is_source = words.next().is_some_and(|word| kinds.contains(&word));
+        let rest = words.next().filter(|_| is_source);
+        rest.map(|name| match line.starts_with("refclock") {
+            true => format!("{name} {}", words.next().unwrap_or("")).trim_end().to_owned(),
+            false => name.to_owned(),
+        })
+        .into_iter()
+        .collect()
+    };
+    lines.lines().flat_map(of_line).collect()
+}
+
+fn smear(sight: &Sight<'_>) -> Found {
+    let all = sources(sight);
+    if all.is_empty() {
+        return Found::none("no time service names its sources here");
+    }
+    let is_smeared = |name: &&String| {
+        let google = name.starts_with("time") && name.ends_with(".google.com");
+        google || SMEARED.contains(&name.as_str())
+    };
+    let smeared = all.iter().filter(is_smeared).count();
+    let good = smeared == 0 || smeared == all.len();
+    Found::that(good, all.join(", "), "all smeared, or none")
+}
+
+/// Farthest that a venue's clock may be from ours, microseconds: a tenth of the shortest window
+/// that a venue gives a request.
+const VENUE_OFFSET_MAX_US: u64 = 100_000;
+
+fn venue(sight: &Sight<'_>) -> Found {
+    match sight.samples.venue_offset_us {
+        Some(us) => {
+            let want = format!("within {VENUE_OFFSET_MAX_US} us");
+            Found::that(us.unsigned_abs() <= VENUE_OFFSET_MAX_US, format!("{us} us"), want)
+        }
+        None => Found::none("not measured here: the engine asks the venue at its start"),
+    }
 }

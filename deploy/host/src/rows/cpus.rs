@@ -55,6 +55,41 @@ pub const ROWS: &[Row] = &[
         measured: UNMEASURED,
         rule: Rule::Look { check: steal, changes: by_hand },
     },
+    Row {
+        id: "cpus.threads",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "a lane or a helper that cannot be made ends the start",
+        mend: "TasksMax= in the unit (pids.max of the control group), `ulimit -u`",
+        undo: "the old limit",
+        risk: "none",
+        measured: "12 lanes and 9 helpers on this host",
+        rule: Rule::Look { check: threads, changes: by_hand },
+    },
+    Row {
+        id: "cpus.siblings",
+        class: Class::Warn,
+        scope: Scope::Cloud,
+        why: "whoever runs on the other thread of a hot lane's core takes half of it",
+        mend: "switch SMT off (echo off > /sys/devices/system/cpu/smt/control, at AWS \
+               ThreadsPerCore=1 at launch), or give the siblings to lanes that wait",
+        undo: "echo on > /sys/devices/system/cpu/smt/control",
+        risk: "half as many CPUs for everything else",
+        measured: UNMEASURED,
+        rule: Rule::Look { check: siblings, changes: by_hand },
+    },
+    Row {
+        id: "cpus.policy",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "lanes inherit the policy of their starter: a real-time spinner starves the kernel's \
+              own threads, an idle one is starved by everybody",
+        mend: "start the engine without chrt and nice (CPUSchedulingPolicy=other in the unit)",
+        undo: "none",
+        risk: "none",
+        measured: "a rule, not a knob",
+        rule: Rule::Look { check: policy, changes: by_hand },
+    },
 ];
 
 fn allowed(sight: &Sight<'_>) -> Found {
@@ -127,4 +162,67 @@ fn steal(sight: &Sight<'_>) -> Found {
         }
         None => Found::none("not measured: needs the running machine"),
     }
+}
+
+/// Threads of the engine beside its lanes, and processes beside it, with room.
+const BESIDE_LANES: u64 = 32;
+
+fn threads(sight: &Sight<'_>) -> Found {
+    let need = sight.need.lanes.len() as u64 + BESIDE_LANES;
+    let groups = sight.root.text("/proc/self/cgroup").unwrap_or_default();
+    let of_group = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let folder = match controllers {
+            "" => "/sys/fs/cgroup",
+            c if c.split(',').any(|c| c == "pids") => "/sys/fs/cgroup/pids",
+            _ => return None,
+        };
+        let group = format!("{folder}{}", path.trim_end_matches('/'));
+        let most: u64 = sight.root.text(&format!("{group}/pids.max"))?.parse().ok()?;
+        let now = sight.root.number(&format!("{group}/pids.current")).unwrap_or(0);
+        Some(most.saturating_sub(now.unsigned_abs()))
+    };
+    let limit = sight.root.field("/proc/self/limits", "Max processes").unwrap_or_default();
+    let limit = limit.split_whitespace().next().and_then(|n| n.parse::<u64>().ok());
+    let most = groups.lines().filter_map(of_group).chain(limit).min();
+    let found = most.map_or("no limit".to_owned(), |n| format!("{n} more"));
+    Found::that(most.is_none_or(|n| n >= need), found, format!("{need} threads"))
+}
+
+/// CPUs on the cores of hot lanes on which others may run, or that another hot lane has.
+fn siblings(sight: &Sight<'_>) -> Found {
+    let (hot, all, online) = (sight.need.hot(), sight.need.all(), sight.online());
+    let isolated = sight.root.cpus("/sys/devices/system/cpu/isolated").unwrap_or_default();
+    let beside = |cpu: usize| {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        sight.root.cpus(&path).unwrap_or_default().without(&std::iter::once(cpu).collect())
+    };
+    let quiet = |cpu: &usize| !hot.contains(*cpu) && (all.contains(*cpu) || isolated.contains(*cpu));
+    let beside = hot.iter().flat_map(|cpu| beside(cpu).and(&online).iter().collect::<Vec<_>>());
+    let loud: CpuSet = beside.filter(|cpu| !quiet(cpu)).collect();
+    let found = if loud.is_empty() { "quiet".to_owned() } else { format!("CPUs {loud} are not") };
+    Found::that(loud.is_empty(), found, "siblings of hot lanes off, isolated, or with lanes that wait")
+}
+
+fn policy(sight: &Sight<'_>) -> Found {
+    let stat = sight.root.text("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    // The 19th and the 41st, proc_pid_stat(5); the first of `fields` is the third.
+    let number = |n: usize| fields.get(n - 3)?.parse::<i64>().ok();
+    let (Some(nice), Some(policy)) = (number(19), number(41)) else {
+        return Found::none("/proc/self/stat does not say");
+    };
+    let name = match policy {
+        0 => "other",
+        1 => "fifo",
+        2 => "rr",
+        3 => "batch",
+        5 => "idle",
+        6 => "deadline",
+        _ => "unknown",
+    };
+    let good = policy == 0 && nice <= 0;
+    Found::that(good, format!("policy {name}, nice {nice}"), "policy other, nice at most 0")
 }

@@ -144,11 +144,33 @@ fn rate(sight: &Sight<'_>) -> Found {
     }
 }
 
+/// CPUs that irqbalance is told to leave alone.
+fn banned(sight: &Sight<'_>, pid: &str) -> CpuSet {
+    let key = "IRQBALANCE_BANNED_CPULIST=";
+    let variables = sight.root.text(&format!("/proc/{pid}/environ")).unwrap_or_default();
+    let of = |text: &str, split: char| {
+        text.split(split).find_map(|v| v.trim().strip_prefix(key).map(str::to_owned))
+    };
+    let defaults = || sight.root.text("/etc/default/irqbalance").unwrap_or_default();
+    let list = of(&variables, '\0').or_else(|| of(&defaults(), '\n')).unwrap_or_default();
+    CpuSet::of_list(list.trim_matches('"'))
+}
+
 fn balance(sight: &Sight<'_>) -> Found {
     let pids = sight.root.names("/proc").into_iter().filter(|n| n.parse::<u32>().is_ok());
-    let name = |pid: String| sight.root.text(&format!("/proc/{pid}/comm"));
-    let runs = pids.filter_map(name).any(|name| name == "irqbalance");
-    Found::that(!runs, if runs { "irqbalance runs" } else { "does not run" }, "does not run")
+    let is_it = |pid: &String| {
+        sight.root.text(&format!("/proc/{pid}/comm")).is_some_and(|name| name == "irqbalance")
+    };
+    let want = "does not run, or leaves hot lanes' CPUs alone";
+    let Some(pid) = pids.into_iter().find(is_it) else {
+        return Found::that(true, "does not run", want);
+    };
+    let (banned, hot) = (banned(sight, &pid), sight.need.hot());
+    let found = match banned.is_empty() {
+        true => "irqbalance runs, no CPU banned".to_owned(),
+        false => format!("irqbalance runs, CPUs {banned} banned"),
+    };
+    Found::that(banned.covers(&hot), found, want)
 }
 
 const WATCHDOG: &str = "/proc/sys/kernel/watchdog_cpumask";

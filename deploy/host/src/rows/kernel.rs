@@ -63,6 +63,29 @@ pub const ROWS: &[Row] = &[
             set: "1",
         },
     },
+    Row {
+        id: "kernel.cmdline",
+        class: Class::Warn,
+        scope: Scope::Boot,
+        why: "a machine that was booted with other words than the tested one behaves otherwise",
+        mend: "boot with the manifest's line, or write a new manifest",
+        undo: "none",
+        risk: "none",
+        measured: "a rule, not a knob",
+        rule: Rule::Look { check: cmdline, changes: by_hand },
+    },
+    Row {
+        id: "kernel.heavy_tasks",
+        class: Class::Warn,
+        scope: Scope::Hand,
+        why: "a program that computes beside the engine takes caches and memory bandwidth, and \
+              CPUs where they are not isolated",
+        mend: "stop it, or move it to another machine",
+        undo: "start it again",
+        risk: "none",
+        measured: "a rule, not a knob",
+        rule: Rule::Look { check: heavy, changes: by_hand },
+    },
 ];
 
 fn flavour(sight: &Sight<'_>) -> Found {
@@ -86,4 +109,31 @@ fn pressure(sight: &Sight<'_>) -> Found {
     let found: Vec<String> = all.iter().map(|(what, pct)| format!("{what} {pct} %")).collect();
     let good = all.iter().all(|(_, pct)| *pct < PRESSURE_MAX_PCT);
     Found::that(good, found.join(", "), format!("below {PRESSURE_MAX_PCT} % each"))
+}
+
+fn cmdline(sight: &Sight<'_>) -> Found {
+    let Some(manifest) = &sight.need.manifest else {
+        return Found::none("no manifest was given (--manifest FILE)");
+    };
+    let pairs = [
+        (&sight.need.identity.kernel, &manifest.kernel),
+        (&sight.need.identity.cmdline, &manifest.cmdline),
+    ];
+    let asked = pairs.iter().filter_map(|(found, want)| want.as_ref().map(|want| (found, want)));
+    let differs: Vec<_> = asked.filter(|(found, want)| found.as_ref() != Some(*want)).collect();
+    match differs.first() {
+        None => Found::that(true, "as in the manifest", "as in the manifest"),
+        Some((found, want)) => {
+            Found::that(false, found.clone().unwrap_or_default(), want.as_str())
+        }
+    }
+}
+
+fn heavy(sight: &Sight<'_>) -> Found {
+    let Some(heavy) = &sight.samples.heavy else {
+        return Found::none("not measured: needs the running machine");
+    };
+    let names: Vec<String> = heavy.iter().map(|(name, pct)| format!("{name}: {pct} %")).collect();
+    let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Found::that(names.is_empty(), found, "no other program takes a fifth of a CPU")
 }

@@ -240,8 +240,19 @@ fn node(sight: &Sight<'_>) -> Found {
         number && !cpus.and(&sight.need.hot()).is_empty()
     };
     let with_lanes: Vec<String> = nodes.into_iter().filter(holds).collect();
+    // Cards that say where they are; -1 is a machine of one node.
+    let cards = sight.root.names("/sys/class/net").into_iter().filter_map(|card| {
+        let node = sight.root.number(&format!("/sys/class/net/{card}/device/numa_node"))?;
+        (node >= 0).then(|| (card, format!("node{node}")))
+    });
+    let far: Vec<String> = cards
+        .filter(|(_, node)| !with_lanes.contains(node))
+        .map(|(card, node)| format!("card {card} on {node}"))
+        .collect();
+    let found = [with_lanes.clone(), far.clone()].concat().join(", ");
+    let want = "hot lanes and network cards on one node";
     match with_lanes.len() {
-        0 => Found::none("the machine does not name its nodes"),
-        n => Found::that(n == 1, with_lanes.join(", "), "hot lanes on one node"),
+        0 => Found::none("the machine does not name its nodes, or no lane is hot"),
+        n => Found::that(n == 1 && far.is_empty(), found, want),
     }
 }

@@ -1,7 +1,8 @@
 //! The network: packets reach the wire lanes without a detour, connections do not slow down.
 
 use crate::cpu_set::CpuSet;
-use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED};
+use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
+use crate::samples::Card;
 
 /// Bytes that a socket may hold: a venue's snapshot and what comes behind it.
 const RMEM_MIN: i64 = 8 << 20;
@@ -82,17 +83,92 @@ pub const ROWS: &[Row] = &[
         undo: "echo OLD > /sys/class/net/CARD/queues/rx-N/rps_cpus",
         risk: "the remaining CPUs do that work",
         measured: UNMEASURED,
-        rule: Rule::Look { check: rps, changes: rps_off_hot },
+        rule: Rule::Look {
+            check: |sight| off_queues(sight, &RPS),
+            changes: |sight| off_hot(sight, &RPS),
+        },
+    },
+    Row {
+        id: "net.xps",
+        class: Class::Warn,
+        scope: Scope::Runtime,
+        why: "the queues that hot lanes' CPUs send through are not emptied by them for others",
+        mend: "echo MASK > /sys/class/net/CARD/queues/tx-N/xps_cpus",
+        undo: "echo OLD > /sys/class/net/CARD/queues/tx-N/xps_cpus",
+        risk: "with a queue for each CPU the map may be the faster way for the wire lane: measure",
+        measured: "one queue on this host: no map",
+        rule: Rule::Look {
+            check: |sight| off_queues(sight, &XPS),
+            changes: |sight| off_hot(sight, &XPS),
+        },
+    },
+    Row {
+        id: "net.retries",
+        class: Class::Warn,
+        scope: Scope::Runtime,
+        why: "a line that died silently is given up within a minute instead of a quarter of an hour",
+        mend: "sysctl -w net.ipv4.tcp_retries2=8",
+        undo: "sysctl -w net.ipv4.tcp_retries2=OLD",
+        risk: "connections over a network that is down for minutes end",
+        measured: UNMEASURED,
+        rule: Rule::Number {
+            path: "/proc/sys/net/ipv4/tcp_retries2",
+            good: |n| n <= 8,
+            want: "at most 8",
+            set: "8",
+        },
+    },
+    Row {
+        id: "net.coalesce",
+        class: Class::Warn,
+        scope: Scope::Hand,
+        why: "the card tells of a packet at once instead of waiting for more",
+        mend: "ethtool -C CARD adaptive-rx off rx-usecs 0 tx-usecs 0",
+        undo: "ethtool -C CARD adaptive-rx on",
+        risk: "an interrupt for each packet: more CPU time where they are handled",
+        measured: "the card of this host has no such setting",
+        rule: Rule::Look { check: coalesce, changes: by_hand },
+    },
+    Row {
+        id: "net.rings",
+        class: Class::Warn,
+        scope: Scope::Hand,
+        why: "a burst waits in the card's ring instead of being dropped",
+        mend: "ethtool -G CARD rx N (what `ethtool -g CARD` calls the maximum)",
+        undo: "ethtool -G CARD rx OLD",
+        risk: "setting it resets the card for a millisecond; a long ring hides a slow reader",
+        measured: UNMEASURED,
+        rule: Rule::Look { check: rings, changes: by_hand },
+    },
+    Row {
+        id: "net.shaped",
+        class: Class::Warn,
+        scope: Scope::Cloud,
+        why: "above its allowance the cloud queues and drops packets of the machine",
+        mend: "take a larger size, or send less from this machine",
+        undo: "none",
+        risk: "costs money",
+        measured: "no such counter on this host",
+        rule: Rule::Look { check: shaped, changes: by_hand },
     },
 ];
 
+/// Where packets of a queue may be handled: how its folders begin, and the file in them.
+struct Steering {
+    queues: &'static str,
+    file: &'static str,
+}
+
+const RPS: Steering = Steering { queues: "rx-", file: "rps_cpus" };
+const XPS: Steering = Steering { queues: "tx-", file: "xps_cpus" };
+
 /// Queues whose packets may be handled on a hot lane's CPU: file and CPUs.
-fn steered(sight: &Sight<'_>) -> Vec<(String, CpuSet)> {
+fn steered(sight: &Sight<'_>, by: &Steering) -> Vec<(String, CpuSet)> {
     let hot = sight.need.hot();
     let queues = sight.root.names(CARDS).into_iter().flat_map(|card| {
         let folder = format!("{CARDS}/{card}/queues");
-        let of = |name: &String| name.starts_with("rx-");
-        let file = |name: String| format!("{folder}/{name}/rps_cpus");
+        let of = |name: &String| name.starts_with(by.queues);
+        let file = |name: String| format!("{folder}/{name}/{}", by.file);
         sight.root.names(&folder).into_iter().filter(of).map(file).collect::<Vec<_>>()
     });
     let cpus = |file: String| {
@@ -102,20 +178,66 @@ fn steered(sight: &Sight<'_>) -> Vec<(String, CpuSet)> {
     queues.filter_map(cpus).filter(|(_, cpus)| !cpus.and(&hot).is_empty()).collect()
 }
 
-fn rps(sight: &Sight<'_>) -> Found {
+fn off_queues(sight: &Sight<'_>, by: &Steering) -> Found {
     if sight.root.names(CARDS).is_empty() {
         return Found::none("no network card");
     }
-    let wrong = steered(sight);
+    let wrong = steered(sight, by);
     let names: Vec<String> = wrong.iter().map(|(file, cpus)| format!("{file}: {cpus}")).collect();
     let found = if names.is_empty() { "no queue".to_owned() } else { names.join(", ") };
     Found::that(wrong.is_empty(), found, "no packet on hot lanes' CPUs")
 }
 
-fn rps_off_hot(sight: &Sight<'_>) -> Vec<Change> {
+fn off_hot(sight: &Sight<'_>, by: &Steering) -> Vec<Change> {
     let hot = sight.need.hot();
     let change = |(file, cpus): (String, CpuSet)| {
         Change::write(file, cpus.without(&hot).to_mask(), Style::Mask)
     };
-    steered(sight).into_iter().map(change).collect()
+    steered(sight, by).into_iter().map(change).collect()
+}
+
+/// What the cards of the machine say, as far as `of` finds something: wrong ones, and all.
+fn of_cards(
+    sight: &Sight<'_>,
+    want: &str,
+    of: impl Fn(&Card) -> Option<(bool, String)>,
+) -> Found {
+    let told: Vec<(bool, String)> = sight
+        .samples
+        .cards
+        .iter()
+        .filter_map(|card| {
+            let (good, what) = of(card)?;
+            Some((good, format!("{} ({}): {what}", card.name, card.driver)))
+        })
+        .collect();
+    if told.is_empty() {
+        return Found::none("no card tells (ethtool is missing, or the driver has no such setting)");
+    }
+    let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
+    Found::that(told.iter().all(|(good, _)| *good), texts.join("; "), want)
+}
+
+fn coalesce(sight: &Sight<'_>) -> Found {
+    of_cards(sight, "not adaptive, 0 us", |card| {
+        let delays = [card.rx_us, card.tx_us];
+        if card.adaptive.is_none() && delays == [None, None] {
+            return None;
+        }
+        let adaptive = card.adaptive.unwrap_or(false);
+        let [rx, tx] = delays.map(|us| us.unwrap_or(0));
+        let word = if adaptive { "adaptive" } else { "not adaptive" };
+        Some((!adaptive && rx == 0 && tx == 0, format!("{word}, rx {rx} us, tx {tx} us")))
+    })
+}
+
+fn rings(sight: &Sight<'_>) -> Found {
+    of_cards(sight, "at least half of what the card can", |card| {
+        let (now, most) = card.rx_ring?;
+        Some((now * 2 >= most, format!("{now} of {most}")))
+    })
+}
+
+fn shaped(sight: &Sight<'_>) -> Found {
+    of_cards(sight, "0", |card| card.shaped.map(|n| (n == 0, format!("{n} packets held back"))))
 }

@@ -25,22 +25,22 @@ pub const ROWS: &[Row] = &[
         class: Class::Warn,
         scope: Scope::Runtime,
         why: "a lane that parks wakes without the delay of a deep sleep",
-        mend: "hold /dev/cpu_dma_latency open with 0 written to it, as deploy/launch.sh does while \
-               the engine runs",
-        undo: "close it",
+        mend: "hold /dev/cpu_dma_latency open with 0 written to it while the engine runs, or echo 1 \
+               > /sys/devices/system/cpu/cpuN/cpuidle/stateM/disable",
+        undo: "close it; echo 0 > .../disable",
         risk: "costs power; less turbo for the neighbours",
         measured: "haltpoll only on this host: inert",
-        rule: Rule::Look { check: idle_states, changes: by_hand },
+        rule: Rule::Look { check: idle_states, changes: no_deep_sleep },
     },
     Row {
         id: "power.mitigations",
         class: Class::Warn,
         scope: Scope::Boot,
-        why: "what the kernel does against leaks of the CPU costs each system call; it is told, not \
-              judged",
+        why: "what the kernel does against leaks of the CPU costs each system call, and keeps other \
+              programs from reading the keys",
         mend: "an operator's decision with a measurement and a signature, never a default",
         undo: "none",
-        risk: "switched off, other programs of the machine may read the keys",
+        risk: "switched off, other programs of the machine may read the engine's memory",
         measured: UNMEASURED,
         rule: Rule::Look { check: mitigations, changes: by_hand },
     },
@@ -79,29 +79,41 @@ fn idle_states(sight: &Sight<'_>) -> Found {
     if held.is_some_and(|us| i64::from(us) <= EXIT_MAX_US) {
         return Found::that(true, "/dev/cpu_dma_latency is held", "no deep sleep");
     }
-    let folder = |cpu: usize| format!("{CPU}/cpu{cpu}/cpuidle");
-    let states = sight.need.hot().iter().flat_map(|cpu| {
-        let state = |name: String| format!("{}/{name}", folder(cpu));
-        sight.root.names(&folder(cpu)).into_iter().map(state).collect::<Vec<_>>()
-    });
-    let deepest = states
-        .filter(|state| sight.root.number(&format!("{state}/disable")) != Some(1))
-        .filter_map(|state| {
-            let name = sight.root.text(&format!("{state}/name")).unwrap_or_default();
-            Some((sight.root.number(&format!("{state}/latency"))?, name))
-        })
-        .max();
-    match deepest {
-        Some((us, name)) => {
+    let states = enabled_states(sight);
+    match states.iter().max() {
+        Some((us, _, name)) => {
             let want = format!("at most {EXIT_MAX_US} us to wake, or cpu_dma_latency held");
-            Found::that(us <= EXIT_MAX_US, format!("{name}: {us} us to wake"), want)
+            Found::that(*us <= EXIT_MAX_US, format!("{name}: {us} us to wake"), want)
         }
         None => Found::none("the machine names no idle states"),
     }
 }
 
+/// Idle states that hot lanes' CPUs may enter: microseconds to wake, folder, name.
+fn enabled_states(sight: &Sight<'_>) -> Vec<(i64, String, String)> {
+    let root = sight.root;
+    let of_cpu = |cpu: usize| {
+        let folder = format!("{CPU}/cpu{cpu}/cpuidle");
+        let states = root.names(&folder).into_iter().map(move |name| format!("{folder}/{name}"));
+        let enabled = states.filter(|s| root.number(&format!("{s}/disable")) != Some(1));
+        let of_state = |state: String| {
+            let name = root.text(&format!("{state}/name")).unwrap_or_default();
+            Some((root.number(&format!("{state}/latency"))?, state, name))
+        };
+        enabled.filter_map(of_state).collect::<Vec<_>>()
+    };
+    sight.need.hot().iter().flat_map(of_cpu).collect()
+}
+
+fn no_deep_sleep(sight: &Sight<'_>) -> Vec<Change> {
+    let deep = enabled_states(sight).into_iter().filter(|(us, ..)| *us > EXIT_MAX_US);
+    deep.map(|(_, state, _)| Change::write(format!("{state}/disable"), "1", Style::Text)).collect()
+}
+
 fn mitigations(sight: &Sight<'_>) -> Found {
     let line = sight.root.text("/proc/cmdline").unwrap_or_default();
     let word = line.split_whitespace().find(|word| word.starts_with("mitigations="));
-    Found::that(true, word.unwrap_or("mitigations=auto (the kernel's default)"), "told only")
+    let off = line.split_whitespace().any(|word| word == "mitigations=off");
+    let found = word.unwrap_or("mitigations=auto (the kernel's default)");
+    Found::that(!off, found, "on, or off by a decision that is written down (--waive)")
 }

@@ -50,7 +50,7 @@ pub const ROWS: &[Row] = &[
         class: Class::Fail,
         scope: Scope::Hand,
         why: "the program that runs is the one that was tested and rolled out, on every machine",
-        mend: "deploy again, or write the new digest into the manifest (`sha256sum bot4`)",
+        mend: "deploy again, or write a new manifest (`bot4 host check --json > FILE`)",
         undo: "none",
         risk: "none",
         measured: RULE,
@@ -77,6 +77,29 @@ pub const ROWS: &[Row] = &[
         risk: "none",
         measured: "p50 0.2 ms, p99 0.3 ms for 16 MiB segments on an idle ext4 of this host",
         rule: Rule::Look { check: sync, changes: by_hand },
+    },
+    Row {
+        id: "process.secrets",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "everybody on the machine can read a program's arguments, its owner its environment, \
+              and both end up in logs",
+        mend: "keep keys in files of mode 0600 (LoadCredential= in the unit), not in variables",
+        undo: "none",
+        risk: "none",
+        measured: RULE,
+        rule: Rule::Look { check: secrets, changes: by_hand },
+    },
+    Row {
+        id: "process.journal",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "who can write the journal can change what the engine believes of the account",
+        mend: "chown and chmod 0700 the folder, for the engine's user",
+        undo: "the old mode",
+        risk: "none",
+        measured: RULE,
+        rule: Rule::Look { check: journal, changes: by_hand },
     },
 ];
 
@@ -129,9 +152,21 @@ fn keys(sight: &Sight<'_>) -> Found {
 }
 
 fn binary(sight: &Sight<'_>) -> Found {
-    match &sight.need.binary {
-        Some((found, want)) => Found::that(found == want, found, want),
-        None => Found::none("no manifest was given (--manifest FILE)"),
+    let Some(manifest) = &sight.need.manifest else {
+        return Found::none("no manifest was given (--manifest FILE)");
+    };
+    let own = &sight.need.identity;
+    let pairs = [
+        ("program", &own.binary_sha256, &manifest.binary_sha256),
+        ("configuration", &own.config_sha256, &manifest.config_sha256),
+    ];
+    let named = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
+    let wrong = pairs.iter().find(|(_, found, want)| want.is_some() && found != want);
+    match wrong {
+        None => Found::that(true, "as in the manifest", "as in the manifest"),
+        Some((what, found, want)) => {
+            Found::that(false, format!("{what} {}", named(found)), format!("{what} {}", named(want)))
+        }
     }
 }
 
@@ -154,4 +189,48 @@ fn sync(sight: &Sight<'_>) -> Found {
         }
         None => Found::none("not measured: needs the running machine"),
     }
+}
+
+/// Words in a variable's name that promise a secret.
+const SECRET_NAMES: [&str; 4] = ["SECRET", "PRIVATE_KEY", "API_KEY", "PASSPHRASE"];
+/// What every key file in PEM has.
+const PEM: &str = "PRIVATE KEY-----";
+/// Shorter lines of a key file are not looked for.
+const SECRET_MIN: usize = 16;
+
+/// Arguments and variables of this process that hold a key; told by name, never by value.
+fn secrets(sight: &Sight<'_>) -> Found {
+    let read = |path: &str| sight.root.text(path).unwrap_or_default();
+    let (arguments, variables) = (read("/proc/self/cmdline"), read("/proc/self/environ"));
+    let lines = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(|l| l.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let known: Vec<String> = sight.need.keys.iter().flat_map(lines).collect();
+    let known = known.iter().filter(|line| line.len() >= SECRET_MIN && !line.starts_with('-'));
+    let known: Vec<&String> = known.collect();
+    let holds = |text: &str| text.contains(PEM) || known.iter().any(|k| text.contains(k.as_str()));
+    let named = variables.split('\0').filter_map(|variable| {
+        let (name, value) = variable.split_once('=')?;
+        let said = SECRET_NAMES.iter().any(|word| name.to_uppercase().contains(word));
+        ((said && !value.is_empty()) || holds(value)).then(|| format!("variable {name}"))
+    });
+    let mut wrong: Vec<String> = named.collect();
+    wrong.extend(holds(&arguments).then(|| "the arguments".to_owned()));
+    let found = if wrong.is_empty() { "none".to_owned() } else { wrong.join(", ") };
+    Found::that(wrong.is_empty(), found, "no key in arguments or variables")
+}
+
+fn journal(sight: &Sight<'_>) -> Found {
+    use std::os::unix::fs::MetadataExt as _;
+    let Some(path) = &sight.need.journal else { return Found::none("no journal is configured") };
+    let Ok(folder) = std::fs::metadata(path) else {
+        return Found::none("not there yet: the engine makes it with mode 0700");
+    };
+    let mine = rustix::process::geteuid().as_raw();
+    let (mode, owner) = (folder.mode() & 0o777, folder.uid());
+    let found = format!("{}: mode {mode:04o}, user {owner}", path.display());
+    // Root may look at the folder of the engine's user.
+    let owned = owner == mine || mine == 0;
+    Found::that(owned && mode & 0o077 == 0, found, format!("mode 0700, user {mine}"))
 }
