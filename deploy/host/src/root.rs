@@ -77,6 +77,12 @@ impl Root {
         text.lines().find_map(value)
     }
 
+    /// The CPUs that a [`field`](Self::field) lists; none where it is not there.
+    #[must_use]
+    pub fn cpus_of_field(&self, path: &str, key: &str) -> CpuSet {
+        CpuSet::of_list(&self.field(path, key).unwrap_or_default())
+    }
+
     /// Names in a folder, sorted by their numbers and then by their letters.
     #[must_use]
     pub fn names(&self, path: &str) -> Vec<String> {

@@ -4,6 +4,7 @@
 pub mod book;
 pub mod check;
 pub mod guard;
+pub mod host;
 pub mod journal;
 pub mod kill;
 pub mod latency;
@@ -77,6 +78,8 @@ enum Command {
     Order(Box<order::Args>),
     /// How the running engines are doing.
     Status(status::Args),
+    /// The machine: what is set, what should be, do it, undo it, prove it.
+    Host(host::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
     Sim(sim::Args),
     /// Started by `run` beside an engine that trades: cancels its orders if it dies.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Mode(args) => mode::run(&args),
         Command::Order(args) => order::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Host(args) => host::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Guard(args) => guard::run(&args),
     };

@@ -57,6 +57,9 @@ pub struct Args {
     /// or from another machine. Only when no other engine trades the account any more.
     #[arg(long)]
     take_over: bool,
+    /// A row of `bot4 host check` that may be as it is, and why: ID:reason. May be given again.
+    #[arg(long, value_name = "ID:REASON")]
+    waive: Vec<String>,
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -101,6 +104,7 @@ pub fn run(args: &Args) -> Outcome {
         venue_args,
         plant: args.plant,
         take_over: args.take_over,
+        waive: args.waive.clone(),
     };
     let end = match run::run(&config, &options) {
         Err(e) if e.is::<run::Halted>() => {

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod breaker;
 pub mod error;
+pub mod host;
 pub mod resolve;
 pub mod risk;
 pub mod schema;

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 pub use super::account::AccountConfig;
 use super::error::Issue;
+pub use super::host::HostConfig;
 pub use super::risk::RiskConfig;
 use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
@@ -65,6 +66,8 @@ pub struct Config {
     pub disk: DiskLimits,
     /// Highest rung of huge pages.
     pub huge_pages: HugePages,
+    /// What the machine must be.
+    pub host: HostConfig,
 }
 
 impl Config {
@@ -188,6 +191,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
             return Err(issue(s.span(), "symbol", "is not traded", mend));
         }
     }
+    let host = super::host::resolve(file.host, base, std::iter::once(&venue).chain(&venues))?;
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
     Ok(Config {
         length: file.run.length.map(|s| s.0),
@@ -216,6 +220,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         disk: disk_limits(&file.journal)?,
         journal_dir: file.journal.dir.map(|d| base.join(d)),
         huge_pages: file.memory.huge_pages,
+        host,
     })
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::account::Account;
+use super::host::Host;
 use super::risk::Risk;
 use super::value::{Lanes, Span};
 use super::venue::Mode;
@@ -43,6 +44,9 @@ pub struct File {
     /// `[memory]`.
     #[serde(default)]
     pub memory: Memory,
+    /// `[host]`.
+    #[serde(default)]
+    pub host: Host,
 }
 
 /// `[run]`

@@ -73,6 +73,8 @@ pub struct Inputs {
     pub planned: Vec<(String, usize)>,
     /// Lanes that may hang without danger to an order: cold roles only.
     pub cold: Vec<String>,
+    /// Pages of 2 MiB that hold all arenas.
+    pub huge_pages: usize,
     /// The journal's disk.
     pub disk: DiskWatch,
     /// This process's memory.
@@ -513,11 +515,14 @@ impl ControlAgent {
             .lanes
             .iter()
             .map(|l| {
+                let hot = !self.inputs.cold.iter().any(|cold| cold == l.name());
                 serde_json::json!({"name": l.name(), "tid": l.tid(), "cpu": cpu_of(l.name()),
-                                   "cpu_seen": l.cpu()})
+                                   "cpu_seen": l.cpu(), "hot": hot})
             })
             .collect();
-        let text = serde_json::json!({"pid": std::process::id(), "lanes": lanes}).to_string();
+        let text = serde_json::json!({"pid": std::process::id(), "lanes": lanes,
+                                      "huge_pages": self.inputs.huge_pages})
+        .to_string();
         if let Err(e) = write_whole(path, &text) {
             eprintln!("warning: cannot write {}: {e}", path.display());
         }

@@ -39,6 +39,7 @@ pub mod earned;
 pub mod gap;
 pub mod guard;
 pub mod history;
+pub mod host;
 pub mod leftovers;
 pub mod memory;
 pub mod observe;
@@ -123,6 +124,8 @@ pub struct RunOptions {
     /// Orders of runs that are not known here may be cancelled: a person says that no other engine
     /// trades the account.
     pub take_over: bool,
+    /// Rows of the host that may be as they are, beside those of the configuration.
+    pub waive: Vec<String>,
 }
 
 /// What a run ended with.
@@ -168,7 +171,10 @@ impl std::error::Error for Halted {}
 pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std::error::Error>> {
     prepare_memory()?;
     let (stop, plan, clock) = (stop_flag()?, Plan::of(config)?, Clock::start());
+    let permitted = host::permit(config, options, &plan)?;
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
+    permitted.keep(&dir.path)?;
+    host::keep_off_hot_cpus(&plan);
     let children = site::embed(config, &dir.path, &options.venue_args)?;
     let remotes = site::remotes(config, &children);
     let sites = site::sites(config, &remotes)?;
@@ -204,6 +210,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         instruments: opening.info.table.all().len() as u64,
         planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
         cold: cold_lanes(&plan),
+        huge_pages: host::huge_pages(config, &plan),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process()),
         shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),

@@ -49,17 +49,24 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn of(config: &Config) -> Result<Self, PlanError> {
+        Self::on(config, Cpus::of_this_process(), quota_free())
+    }
+
+    /// The plan for `config` on `cpus`, which no quota takes away where they are `quota_free`.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn on(config: &Config, cpus: Cpus, quota_free: bool) -> Result<Self, PlanError> {
         let shape = config.shape();
         let topology = topology_of(shape);
         topology.validate().map_err(PlanError::Topology)?;
-        let cpus = Cpus::of_this_process();
         let is_embedded = |v: &VenueConfig| matches!(v.access, VenueAccess::Embedded);
         let embedded = config.venues().any(is_embedded);
         let count = match config.lanes {
             Lanes::Auto => placement::auto_lanes(&cpus, embedded),
             Lanes::Count(n) => n,
         };
-        let quota_free = quota_free() && !(embedded && count >= cpus.allowed.len());
+        let quota_free = quota_free && !(embedded && count >= cpus.allowed.len());
         let extra = shape.extra_roles();
         let placement = placement::place(count, &cpus, quota_free, config.wishes, &extra)
             .map_err(PlanError::Placement)?;

@@ -97,10 +97,32 @@ fn allowed(sight: &Sight<'_>) -> Found {
     if planned.is_empty() {
         return Found::none("no lane is planned");
     }
-    let own = sight.root.field("/proc/self/status", "Cpus_allowed_list").unwrap_or_default();
-    let usable = CpuSet::of_list(&own).and(&sight.online());
+    let own = || sight.root.cpus_of_field("/proc/self/status", "Cpus_allowed_list");
+    let usable = of_cpuset(sight).unwrap_or_else(own).and(&sight.online());
     let want = format!("{planned} among them");
     Found::that(usable.covers(&planned), format!("allowed and on: {usable}"), want)
+}
+
+/// CPUs that the own cpuset grants: a thread may pin itself to any of them, whatever its present
+/// mask.
+fn of_cpuset(sight: &Sight<'_>) -> Option<CpuSet> {
+    let groups = sight.root.text("/proc/self/cgroup")?;
+    let of_line = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let (folder, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "cpuset.cpus.effective"),
+            c if c.split(',').any(|c| c == "cpuset") => {
+                ("/sys/fs/cgroup/cpuset", "cpuset.effective_cpus")
+            }
+            _ => return None,
+        };
+        // The nearest group above that has the controller.
+        let above = std::path::Path::new(path).ancestors();
+        let files = above.map(|group| format!("{folder}{}/{file}", group.display()));
+        files.into_iter().find_map(|file| sight.root.cpus(&file.replace("//", "/")))
+    };
+    groups.lines().find_map(of_line)
 }
 
 /// The quotas of the own control group and of those above it.
