@@ -5,8 +5,8 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::plan::Step;
-use crate::row::Change;
 use crate::root::Root;
+use crate::row::Change;
 use crate::undo::{self, Changes, Outcome, Record, Undo, Undone};
 
 /// What an `apply` did.

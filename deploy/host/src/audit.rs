@@ -216,11 +216,8 @@ impl Audit {
             let plan = lane.and_then(|l| l.cpu).map_or("-".to_owned(), |cpu| cpu.to_string());
             let (name, tid, allowed) = (&task.name, task.tid, task.allowed.to_string());
             let lane = lane.map_or("(helper)", |l| l.name.as_str());
-            let _ = writeln!(
-                out,
-                "{name:<16} {tid:>8} {plan:>5} {allowed:>8} {:>4}  {lane}",
-                task.cpu
-            );
+            let _ =
+                writeln!(out, "{name:<16} {tid:>8} {plan:>5} {allowed:>8} {:>4}  {lane}", task.cpu);
         }
         for Finding { id, found, state, reason, .. } in &self.findings {
             let name = match state {
@@ -235,7 +232,8 @@ impl Audit {
             };
         }
         let Summary { ok, warn, fail, waived, absent } = self.summary();
-        let _ = writeln!(out, "{ok} ok, {warn} warn, {fail} fail, {waived} waived, {absent} absent");
+        let _ =
+            writeln!(out, "{ok} ok, {warn} warn, {fail} fail, {waived} waived, {absent} absent");
         out
     }
 }

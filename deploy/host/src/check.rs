@@ -171,10 +171,12 @@ impl Report {
             let _ = writeln!(out, "{name:<7} {:<24} {}", row.id, found.found);
             match state {
                 State::Warn | State::Fail => {
-                    let _ = writeln!(out, "{:>9}want: {}\n{:>9}mend: {}", "", found.want, "", row.mend);
+                    let _ =
+                        writeln!(out, "{:>9}want: {}\n{:>9}mend: {}", "", found.want, "", row.mend);
                 }
                 State::Waived => {
-                    let _ = writeln!(out, "{:>9}want: {}\n{:>9}waived: {reason}", "", found.want, "");
+                    let _ =
+                        writeln!(out, "{:>9}want: {}\n{:>9}waived: {reason}", "", found.want, "");
                 }
                 State::Ok | State::Absent => {}
             }

@@ -140,7 +140,8 @@ fn cards(root: &Root) -> Vec<Card> {
     devices
         .map(|name| {
             let link = std::fs::read_link(root.path(&format!("{CARDS}/{name}/device/driver")));
-            let driver = link.ok().and_then(|l| Some(l.file_name()?.to_string_lossy().into_owned()));
+            let driver =
+                link.ok().and_then(|l| Some(l.file_name()?.to_string_lossy().into_owned()));
             let ask = |what: &str| {
                 let out = Command::new("ethtool").args([what, &name]).output().ok()?;
                 out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())

@@ -110,9 +110,11 @@ impl Root {
         if self.is_live() {
             return file.write_all(value.as_bytes());
         }
+        // At once, as the kernel does it.
         let before = fs::read_to_string(&place).unwrap_or_default();
-        file.set_len(0)?;
-        file.write_all(as_kernel(&before, value, style).as_bytes())
+        let fresh = place.with_extension("fresh");
+        fs::write(&fresh, as_kernel(&before, value, style))?;
+        fs::rename(fresh, place)
     }
 
     /// Makes the folder of a control group. In a fixture it gets the files that the kernel's has.

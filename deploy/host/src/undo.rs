@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Change, Style};
 use crate::root::Root;
+use crate::row::{Change, Style};
 
 /// Where the record lies, below the root.
 pub const STATE: &str = "/run/bot4/tune-state.json";

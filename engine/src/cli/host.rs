@@ -7,7 +7,7 @@ use bot4_host::apply;
 use bot4_host::audit::{Audit, Ready};
 use bot4_host::check::SCHEMA;
 use bot4_host::plan::Plan as HostPlan;
-use bot4_host::undo::{self, Record, Undo, Undone};
+use bot4_host::undo::{self, Outcome as Became, Record, Undo, Undone};
 use bot4_host::{CpuSet, Mode, Need, Report, Root, Samples, Sight, Waivers, jitter, measure, rows};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -22,8 +22,9 @@ use crate::run::plan::Plan;
 #[command(after_help = "Examples: bot4 host check --config trade.toml --mode live\n          \
                   bot4 host plan && sudo bot4 host apply && sudo bot4 host restore\n          \
                   bot4 host jitter --cpus 2-11 --for 2s\n\n\
-                  Exit codes: 0 every row held or was waived; 1 a row failed, or a change was \
-                  refused; 2 bad usage.")]
+                  Exit codes: 0 every row held or was waived, every change was made; 1 a row \
+                  failed (check, audit), a change was refused (apply) or not taken back \
+                  (restore); 2 bad usage.")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -289,7 +290,8 @@ fn apply(change: &Change) -> Outcome {
         records.iter().for_each(|record| println!("{}", sentence(record)));
         print!("{}", report.to_text());
     }
-    Ok(code(&report))
+    let refused = records.iter().any(|r| matches!(r.outcome, Became::Refused(_)));
+    Ok(if refused { exit::FAILED } else { exit::DONE })
 }
 
 fn new_of(change: &bot4_host::row::Change) -> &str {

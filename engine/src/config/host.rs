@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn money_is_elsewhere() {
-        for here in ["wss://127.0.0.1:9", "wss://localhost:9/x", "wss://[::1]:9", "wss://localhost"] {
+        for here in ["wss://127.0.0.1:9", "wss://localhost:9/x", "wss://[::1]:9", "wss://localhost"]
+        {
             assert!(is_here(here), "{here}");
         }
         for there in ["wss://stream.venue.example", "wss://localhost.example", "wss://10.0.0.1"] {

@@ -140,9 +140,8 @@ pub fn permit(
 /// lanes; lanes pin themselves. Nothing where hot lanes have every CPU, or where the system
 /// refuses: the audit tells.
 pub fn keep_off_hot_cpus(plan: &Plan) {
-    let hot = |cpu: &usize| {
-        plan.placement.lanes.iter().any(|lane| !lane.is_cold() && lane.cpu == *cpu)
-    };
+    let hot =
+        |cpu: &usize| plan.placement.lanes.iter().any(|lane| !lane.is_cold() && lane.cpu == *cpu);
     let rest: Vec<usize> = plan.cpus.allowed.iter().copied().filter(|cpu| !hot(cpu)).collect();
     if rest.is_empty() {
         return;
@@ -180,7 +179,8 @@ mod tests {
     #[test]
     fn the_need_is_the_plan() {
         let config = crate::config::demo().expect("valid");
-        let cpus = bot4_lanes::placement::Cpus { allowed: (0..12).collect(), core_of: (0..12).collect() };
+        let cpus =
+            bot4_lanes::placement::Cpus { allowed: (0..12).collect(), core_of: (0..12).collect() };
         let plan = Plan::on(&config, cpus, true).expect("a plan");
         let root = Root::at(Path::new("/"));
         let need = need_of(&config, None, &plan, &root).expect("a need");

@@ -101,8 +101,7 @@ fn helpers(sights: &Sights<'_>) -> Found {
     let children = children(sights);
     let stray = |task: &&Task| !task.allowed.and(&hot).is_empty();
     let told = |task: &Task| format!("{} may run on {}", task.name, task.allowed);
-    let wrong: Vec<String> =
-        others(sights).chain(&children).filter(stray).map(told).collect();
+    let wrong: Vec<String> = others(sights).chain(&children).filter(stray).map(told).collect();
     none_wrong(&wrong, "off hot lanes' CPUs", &format!("within {rest}"))
 }
 

@@ -51,9 +51,8 @@ pub(super) fn all(sights: &Sights<'_>) -> Vec<(&'static str, Class, Found)> {
 
 /// The same thread at the two ends of the window.
 fn both<'a>(before: &'a [Task], after: &'a [Task]) -> impl Iterator<Item = (&'a Task, &'a Task)> {
-    let earlier = move |task: &Task| {
-        before.iter().find(|old| (old.pid, old.tid) == (task.pid, task.tid))
-    };
+    let earlier =
+        move |task: &Task| before.iter().find(|old| (old.pid, old.tid) == (task.pid, task.tid));
     after.iter().filter_map(move |task| Some((earlier(task)?, task)))
 }
 
@@ -98,19 +97,13 @@ fn rise(sights: &Sights<'_>, count: impl Fn(&Task) -> Option<u64>) -> Option<(u6
     let hot = |task: &Task| sights.ready.lane(task.tid).is_some_and(|lane| lane.hot);
     let rises = both(&sights.before.own, &sights.after.own).filter(|(_, task)| hot(task));
     let rises: Vec<(u64, &str)> = rises
-        .filter_map(|(old, new)| {
-            Some((count(new)?.saturating_sub(count(old)?), new.name.as_str()))
-        })
+        .filter_map(|(old, new)| Some((count(new)?.saturating_sub(count(old)?), new.name.as_str())))
         .collect();
     let most = rises.iter().max_by_key(|(rise, _)| *rise)?;
     Some((rises.iter().map(|(rise, _)| rise).sum(), format!("most on {}: {}", most.1, most.0)))
 }
 
-fn no_rise(
-    sights: &Sights<'_>,
-    what: &str,
-    count: impl Fn(&Task) -> Option<u64>,
-) -> Found {
+fn no_rise(sights: &Sights<'_>, what: &str, count: impl Fn(&Task) -> Option<u64>) -> Found {
     let seconds = sights.seconds;
     match rise(sights, count) {
         Some((0, _)) => Found::that(true, format!("none in {seconds:.1} s"), "none"),

@@ -158,8 +158,7 @@ fn cores(sight: &Sight<'_>) -> Found {
     let spinning = sight.need.lanes.iter().filter(|lane| lane.spins);
     let mut lanes_of: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for lane in spinning {
-        let path =
-            format!("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", lane.cpu);
+        let path = format!("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", lane.cpu);
         let core = sight.root.text(&path).unwrap_or_else(|| lane.cpu.to_string());
         lanes_of.entry(core).or_default().push(&lane.name);
     }
@@ -220,17 +219,24 @@ fn siblings(sight: &Sight<'_>) -> Found {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
         sight.root.cpus(&path).unwrap_or_default().without(&std::iter::once(cpu).collect())
     };
-    let quiet = |cpu: &usize| !hot.contains(*cpu) && (all.contains(*cpu) || isolated.contains(*cpu));
+    let quiet =
+        |cpu: &usize| !hot.contains(*cpu) && (all.contains(*cpu) || isolated.contains(*cpu));
     let beside = hot.iter().flat_map(|cpu| beside(cpu).and(&online).iter().collect::<Vec<_>>());
     let loud: CpuSet = beside.filter(|cpu| !quiet(cpu)).collect();
     let found = if loud.is_empty() { "quiet".to_owned() } else { format!("CPUs {loud} are not") };
-    Found::that(loud.is_empty(), found, "siblings of hot lanes off, isolated, or with lanes that wait")
+    Found::that(
+        loud.is_empty(),
+        found,
+        "siblings of hot lanes off, isolated, or with lanes that wait",
+    )
 }
 
 fn policy(sight: &Sight<'_>) -> Found {
     let stat = sight.root.text("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().collect())
+        .unwrap_or_default();
     // The 19th and the 41st, proc_pid_stat(5); the first of `fields` is the third.
     let number = |n: usize| fields.get(n - 3)?.parse::<i64>().ok();
     let (Some(nice), Some(policy)) = (number(19), number(41)) else {

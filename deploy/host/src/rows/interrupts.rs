@@ -124,7 +124,8 @@ fn affinity(sight: &Sight<'_>) -> Found {
     }
     let wrong = on_hot(sight);
     let names: Vec<String> = wrong.iter().map(|(irq, cpus)| format!("{irq} on {cpus}")).collect();
-    let found = if names.is_empty() { "none on hot lanes' CPUs".to_owned() } else { names.join(", ") };
+    let found =
+        if names.is_empty() { "none on hot lanes' CPUs".to_owned() } else { names.join(", ") };
     let want = format!("within {}", sight.housekeeping());
     // Where hot lanes have every CPU there is nowhere else.
     let nowhere = sight.online().without(&sight.need.hot()).is_empty();

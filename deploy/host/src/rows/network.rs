@@ -197,11 +197,7 @@ fn off_hot(sight: &Sight<'_>, by: &Steering) -> Vec<Change> {
 }
 
 /// What the cards of the machine say, as far as `of` finds something: wrong ones, and all.
-fn of_cards(
-    sight: &Sight<'_>,
-    want: &str,
-    of: impl Fn(&Card) -> Option<(bool, String)>,
-) -> Found {
+fn of_cards(sight: &Sight<'_>, want: &str, of: impl Fn(&Card) -> Option<(bool, String)>) -> Found {
     let told: Vec<(bool, String)> = sight
         .samples
         .cards
@@ -212,7 +208,9 @@ fn of_cards(
         })
         .collect();
     if told.is_empty() {
-        return Found::none("no card tells (ethtool is missing, or the driver has no such setting)");
+        return Found::none(
+            "no card tells (ethtool is missing, or the driver has no such setting)",
+        );
     }
     let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
     Found::that(told.iter().all(|(good, _)| *good), texts.join("; "), want)

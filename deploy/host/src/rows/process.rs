@@ -164,9 +164,11 @@ fn binary(sight: &Sight<'_>) -> Found {
     let wrong = pairs.iter().find(|(_, found, want)| want.is_some() && found != want);
     match wrong {
         None => Found::that(true, "as in the manifest", "as in the manifest"),
-        Some((what, found, want)) => {
-            Found::that(false, format!("{what} {}", named(found)), format!("{what} {}", named(want)))
-        }
+        Some((what, found, want)) => Found::that(
+            false,
+            format!("{what} {}", named(found)),
+            format!("{what} {}", named(want)),
+        ),
     }
 }
 
