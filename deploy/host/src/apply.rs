@@ -9,15 +9,6 @@ use crate::root::Root;
 use crate::row::Change;
 use crate::undo::{self, Changes, Outcome, Record, Undo, Undone};
 
-/// What an `apply` did.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// What a killed earlier one had left, taken back first.
-    pub first: Vec<(Record, Undone)>,
-    /// The changes of this one.
-    pub records: Vec<Record>,
-}
-
 /// Takes back what an earlier writer left that was killed in the middle. To be called before the
 /// machine is looked at for a new plan.
 ///
@@ -59,8 +50,8 @@ pub fn apply(root: &Root, undo: &Undo, steps: &[Step]) -> Result<Vec<Record>, St
         changes.records.push(Record {
             row: step.row.to_owned(),
             change: step.change.clone(),
-            // The plan may be a moment old.
-            old: step.change.now(root),
+            // The plan may be a moment old. A file of a group that we made goes with the group.
+            old: step.now.as_ref().and_then(|_| step.change.now(root)),
             outcome: Outcome::Pending,
         });
         undo.write(&changes)?;

@@ -44,10 +44,12 @@ impl Plan {
             };
             (!same).then_some(Step { row, change, now })
         };
-        let runtime = checks().filter(|c| c.row.scope == Scope::Runtime);
-        let steps = runtime
-            .flat_map(|c| c.row.changes(sight).into_iter().filter_map(|ch| step(c.row.id, ch)))
-            .collect();
+        let mut steps = Vec::new();
+        for checked in checks().filter(|c| c.row.scope == Scope::Runtime) {
+            for change in checked.row.changes(sight) {
+                steps.extend(step(checked.row.id, change));
+            }
+        }
         let hot = sight.need.hot();
         let words = checks().filter_map(|c| match c.row.id {
             "isolation.cpus" => Some(format!("isolcpus=managed_irq,domain,{hot}")),

@@ -112,7 +112,8 @@ impl Root {
         }
         // At once, as the kernel does it.
         let before = fs::read_to_string(&place).unwrap_or_default();
-        let fresh = place.with_extension("fresh");
+        fs::create_dir_all(self.path("/run"))?;
+        let fresh = self.path("/run/fresh");
         fs::write(&fresh, as_kernel(&before, value, style))?;
         fs::rename(fresh, place)
     }
@@ -127,8 +128,9 @@ impl Root {
         if self.is_live() {
             return Ok(());
         }
-        let files = ["cgroup.procs", "cpuset.cpus", "cpuset.mems", "cpuset.cpus.partition"];
-        files.iter().try_for_each(|file| fs::write(place.join(file), "\n"))
+        let files = ["cgroup.procs", "cpuset.cpus", "cpuset.mems"];
+        files.iter().try_for_each(|file| fs::write(place.join(file), "\n"))?;
+        fs::write(place.join("cpuset.cpus.partition"), "member\n")
     }
 
     /// Removes the folder of a control group; one that is not there is no error.

@@ -41,13 +41,13 @@ pub struct HostConfig {
 pub fn resolve<'a>(
     host: Host,
     base: &Path,
-    venues: impl Iterator<Item = &'a VenueConfig>,
+    mut venues: impl Iterator<Item = &'a VenueConfig>,
 ) -> Result<HostConfig, Issue> {
     let mode = match &host.mode {
         Some(name) => Mode::from_name(name.get_ref()).ok_or_else(|| {
             issue(name.span(), "mode", "is no mode of the host", "live, paper or ci")
         })?,
-        None if venues.into_iter().any(costs_money) => Mode::Live,
+        None if venues.any(costs_money) => Mode::Live,
         None => Mode::Paper,
     };
     for waiver in &host.waive {

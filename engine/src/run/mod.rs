@@ -173,13 +173,13 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let (stop, plan, clock) = (stop_flag()?, Plan::of(config)?, Clock::start());
     let permitted = host::permit(config, options, &plan)?;
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
-    permitted.keep(&dir.path)?;
     host::keep_off_hot_cpus(&plan);
     let children = site::embed(config, &dir.path, &options.venue_args)?;
     let remotes = site::remotes(config, &children);
     let sites = site::sites(config, &remotes)?;
     let account = history::account_of(config, &remotes);
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
+    permitted.keep(&dir.path)?;
     history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());

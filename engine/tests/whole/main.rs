@@ -20,6 +20,7 @@ mod drift;
 mod flatten;
 mod formats;
 mod halt;
+mod host;
 mod kill;
 mod operator;
 mod order_kinds;

@@ -52,7 +52,7 @@ pub const ROWS: &[Row] = &[
         mend: "as clock.sync; where ours is right, tell the venue",
         undo: "none",
         risk: "none",
-        measured: "asked at every start of the engine, which corrects for it",
+        measured: "a rule, not a knob",
         rule: Rule::Look { check: venue, changes: by_hand },
     },
 ];

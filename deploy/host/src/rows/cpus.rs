@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
         mend: "TasksMax= in the unit (pids.max of the control group), `ulimit -u`",
         undo: "the old limit",
         risk: "none",
-        measured: "12 lanes and 9 helpers on this host",
+        measured: "a rule, not a knob",
         rule: Rule::Look { check: threads, changes: by_hand },
     },
     Row {
