@@ -16,7 +16,7 @@ const HELPERS: [&str; 10] = [
     "retention",
     "snapshot",
     "courier",
-    "reload",
+    "log",
 ];
 /// As much of a thread's name as the kernel keeps.
 const NAME_MAX: usize = 15;
