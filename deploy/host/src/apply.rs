@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::plan::Step;
 use crate::root::Root;
 use crate::row::Change;
-use crate::undo::{self, Changes, Outcome, Record, Undo, Undone};
+use crate::undo::{self, Outcome, Record, Undo, Undone};
 
 /// Takes back what an earlier writer left that was killed in the middle. To be called before the
 /// machine is looked at for a new plan.

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bot4_lanes::Clock;
-use bot4_lanes::placement::allowed_cpus;
 use hdrhistogram::Histogram;
+use rustix::thread::{CpuSet as Mask, sched_setaffinity};
 use serde_json::{Value, json};
 
 use crate::cpu_set::CpuSet;
@@ -63,9 +63,18 @@ pub fn sample(cpus: &CpuSet, window: Duration) -> Result<Vec<Jitter>, String> {
     })
 }
 
+/// Lets this thread run on `cpu` alone; whether that is so.
+fn pin(cpu: usize) -> bool {
+    if cpu >= Mask::MAX_CPU {
+        return false;
+    }
+    let mut mask = Mask::new();
+    mask.set(cpu);
+    sched_setaffinity(None, &mask).is_ok()
+}
+
 fn spin(cpu: usize, clock: &Clock, window: Duration) -> Result<Jitter, String> {
-    core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
-    let pinned = allowed_cpus() == [cpu];
+    let pinned = pin(cpu);
     let histogram = Histogram::<u64>::new_with_bounds(1, GAP_MAX_NS, DIGITS);
     let mut gaps = histogram.map_err(|e| format!("error: the histogram: {e}"))?;
     let (mut hits, mut lost) = (0_u64, 0_u64);
@@ -127,6 +136,7 @@ pub fn to_text(all: &[Jitter]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bot4_lanes::placement::allowed_cpus;
 
     #[test]
     fn every_cpu_is_sampled_where_it_is() {
