@@ -75,7 +75,7 @@ fn make(root: &Root, change: &Change) -> Outcome {
         return refused(change.path(), &e);
     }
     match (change, change.now(root)) {
-        (Change::Write { value, style, .. }, Some(now)) if now != style.of(value, value) => {
+        (Change::Write { value, style, .. }, Some(now)) if !style.same(&now, value) => {
             Outcome::Partial(now)
         }
         (_, None) => Outcome::Refused("it does not read back".to_owned()),

@@ -38,9 +38,10 @@ impl Plan {
         let step = |row: &'static str, change: Change| {
             let now = change.now(sight.root);
             // What is so already needs no way back.
-            let same = match &change {
-                Change::Write { value, style, .. } => now.as_ref() == Some(&style.of(value, value)),
-                Change::MakeDir { .. } => now.is_some(),
+            let same = match (&change, &now) {
+                (Change::Write { value, style, .. }, Some(now)) => style.same(now, value),
+                (Change::MakeDir { .. }, Some(_)) => true,
+                (_, None) => false,
             };
             (!same).then_some(Step { row, change, now })
         };

@@ -183,20 +183,27 @@ pub enum Style {
 }
 
 impl Style {
-    /// What of a file's text is the value, so that two ways to write it are equal. `value` is
-    /// what is written there.
+    /// What of a file's text can be written there again; `value` is what is written there by us.
     #[must_use]
-    pub fn of(self, text: &str, value: &str) -> String {
+    pub fn take(self, text: &str, value: &str) -> String {
         match self {
-            Self::Text | Self::AtMost => text.trim().to_owned(),
+            Self::Text | Self::AtMost | Self::List | Self::Mask => text.trim().to_owned(),
             Self::Selected => selected(text).unwrap_or_default(),
-            Self::List => CpuSet::of_list(text).to_string(),
-            Self::Mask => CpuSet::of_mask(text).to_mask(),
             Self::Switch => {
                 let word = value.trim_start_matches(['+', '-']);
                 let sign = if text.split_whitespace().any(|w| w == word) { '+' } else { '-' };
                 format!("{sign}{word}")
             }
+        }
+    }
+
+    /// Whether two values are one, however they are written.
+    #[must_use]
+    pub fn same(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::List => CpuSet::of_list(one) == CpuSet::of_list(other),
+            Self::Mask => CpuSet::of_mask(one) == CpuSet::of_mask(other),
+            _ => one == other,
         }
     }
 }
@@ -215,7 +222,7 @@ impl Change {
     #[must_use]
     pub fn now(&self, root: &Root) -> Option<String> {
         match self {
-            Self::Write { path, value, style } => Some(style.of(&root.text(path)?, value)),
+            Self::Write { path, value, style } => Some(style.take(&root.text(path)?, value)),
             Self::MakeDir { path } => root.has(path).then(|| "there".to_owned()),
         }
     }
@@ -317,3 +324,22 @@ pub fn by_hand(_: &Sight<'_>) -> Vec<Change> {
 
 /// Where a setting's effect was not measured.
 pub const UNMEASURED: &str = "not measured on this host";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_compared_not_their_spelling() {
+        assert!(Style::List.same("0-3", "0,1,2-3") && !Style::List.same("0-3", "0-2"));
+        assert!(Style::Mask.same("00f", "f") && !Style::Mask.same("00f", "0f0"));
+        assert!(!Style::Text.same("00f", "f"));
+        let switch = |text| Style::Switch.take(text, "+cpuset");
+        assert_eq!(
+            (switch("cpu cpuset io"), switch("cpu io")),
+            ("+cpuset".into(), "-cpuset".into())
+        );
+        assert_eq!(Style::Selected.take("always [madvise] never", "never"), "madvise");
+        assert_eq!(Style::Mask.take("00f\n", "3"), "00f", "as it was");
+    }
+}

@@ -254,7 +254,7 @@ fn put_back(root: &Root, record: &Record, (path, value, style): (&str, &str, Sty
     // A file of a group that we made goes with it.
     let Some(old) = &record.old else { return Undone::Unchanged };
     let Some(now) = record.change.now(root) else { return Undone::Unchanged };
-    if now == *old {
+    if style.same(&now, old) {
         return Undone::Unchanged;
     }
     if !is_ours(style, (old, value, &now)) && record.outcome != Outcome::Partial(now.clone()) {
@@ -264,14 +264,14 @@ fn put_back(root: &Root, record: &Record, (path, value, style): (&str, &str, Sty
         return Undone::Failed(e.to_string());
     }
     match record.change.now(root) {
-        Some(back) if back == *old => Undone::Restored,
+        Some(back) if style.same(&back, old) => Undone::Restored,
         back => Undone::Failed(back.unwrap_or_default()),
     }
 }
 
 /// Whether `now` is what a write of `value` over `old` makes.
 fn is_ours(style: Style, (old, value, now): (&str, &str, &str)) -> bool {
-    if now == style.of(value, value) {
+    if style.same(now, value) {
         return true;
     }
     // A machine may grant less than was asked for.

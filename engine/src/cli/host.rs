@@ -196,7 +196,7 @@ impl Seen {
             true => Plan::of(&config)?,
             false => Plan::on(&config, cpus_of(&root, look.cpus.as_ref()), true)?,
         };
-        let need = need_of(&config, look.config.as_deref(), &plan, &root)?;
+        let need = need_of(&config, look.config.as_slice(), &plan, &root)?;
         let samples = measure::samples(&root, &need, look.window);
         Ok(Self { root, need, samples, waivers })
     }

@@ -29,13 +29,13 @@ pub fn huge_pages(config: &Config, plan: &Plan) -> usize {
     }
 }
 
-/// What a run of `config`, read from `file`, needs of the machine below `root`.
+/// What a run of `config`, read from `files`, needs of the machine below `root`.
 ///
 /// # Errors
 /// A manifest that cannot be read.
 pub fn need_of(
     config: &Config,
-    file: Option<&Path>,
+    files: &[PathBuf],
     plan: &Plan,
     root: &Root,
 ) -> Result<Need, String> {
@@ -50,8 +50,8 @@ pub fn need_of(
         VenueAccess::Embedded => None,
     };
     let mut identity = Identity::of(root);
-    identity.binary_sha256 = std::env::current_exe().ok().and_then(|path| sha256(&path));
-    identity.config_sha256 = file.and_then(sha256);
+    identity.binary_sha256 = std::env::current_exe().ok().and_then(|path| sha256(&[path]));
+    identity.config_sha256 = sha256(files).filter(|_| !files.is_empty());
     Ok(Need {
         mode: config.host.mode,
         lanes: plan.placement.lanes.iter().map(lane).collect(),
@@ -64,10 +64,13 @@ pub fn need_of(
     })
 }
 
-/// The digest of a file in hexadecimal digits.
-fn sha256(path: &Path) -> Option<String> {
-    let bytes = std::fs::read(path).ok()?;
-    let digest = digest::digest(&digest::SHA256, &bytes);
+/// The digest of files, one behind the other, in hexadecimal digits.
+fn sha256(paths: &[PathBuf]) -> Option<String> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for path in paths {
+        context.update(&std::fs::read(path).ok()?);
+    }
+    let digest = context.finish();
     Some(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -105,7 +108,7 @@ pub fn permit(
         return Ok(Permitted::default());
     }
     let root = Root::at(Path::new("/"));
-    let need = need_of(config, options.config.as_deref(), plan, &root)?;
+    let need = need_of(config, options.config.as_slice(), plan, &root)?;
     let samples = measure::samples(&root, &need, WINDOW);
     let report = Report::of(&Sight { root: &root, need: &need, samples: &samples }, &waivers);
     let lines: Vec<String> = report
@@ -183,7 +186,7 @@ mod tests {
             bot4_lanes::placement::Cpus { allowed: (0..12).collect(), core_of: (0..12).collect() };
         let plan = Plan::on(&config, cpus, true).expect("a plan");
         let root = Root::at(Path::new("/"));
-        let need = need_of(&config, None, &plan, &root).expect("a need");
+        let need = need_of(&config, &[], &plan, &root).expect("a need");
         assert_eq!(need.lanes.len(), plan.placement.lanes.len());
         assert_eq!(need.huge_pages, plan.huge_pages() as u64);
         assert!(need.identity.binary_sha256.is_some_and(|digest| digest.len() == 64));

@@ -123,7 +123,9 @@ fn cmdline(sight: &Sight<'_>) -> Found {
     let differs: Vec<_> = asked.filter(|(found, want)| found.as_ref() != Some(*want)).collect();
     match differs.first() {
         None => Found::that(true, "as in the manifest", "as in the manifest"),
-        Some((found, want)) => Found::that(false, found.as_deref().unwrap_or_default(), want.as_str()),
+        Some((found, want)) => {
+            Found::that(false, found.as_deref().unwrap_or_default(), want.as_str())
+        }
     }
 }
 

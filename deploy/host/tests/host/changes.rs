@@ -46,6 +46,8 @@ fn applied_and_taken_back_nothing_differs() {
     for record in &records {
         assert_eq!(record.outcome, Outcome::Applied, "{}", record.change.path());
     }
+    let control = machine.root().text("/sys/fs/cgroup/cgroup.subtree_control");
+    assert_eq!(control.as_deref(), Some("cpu memory pids cpuset"));
     let group = machine.place("/sys/fs/cgroup/bot4");
     let partition = std::fs::read_to_string(group.join("cpuset.cpus.partition"));
     assert_eq!(partition.expect("a group").trim(), "member", "no CPU would be the kernel's");
