@@ -55,6 +55,9 @@ pub struct Need {
     pub mode: Mode,
     /// Lanes, the control lane first.
     pub lanes: Vec<PlannedLane>,
+    /// CPUs that the engine will be started with: those of the lanes, and what is left of them for
+    /// helpers; empty: those of the lanes.
+    pub cpus: CpuSet,
     /// Pages of 2 MiB that hold all arenas.
     pub huge_pages: u64,
     /// Bytes that the journal's disk must have free: two segments.

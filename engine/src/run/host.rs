@@ -55,6 +55,7 @@ pub fn need_of(
     Ok(Need {
         mode: config.host.mode,
         lanes: plan.placement.lanes.iter().map(lane).collect(),
+        cpus: plan.cpus.allowed.iter().copied().collect(),
         huge_pages: huge_pages(config, plan) as u64,
         journal_bytes: 2 * config.segment_bytes as u64,
         journal: Some(config.journal_dir.clone().unwrap_or_else(|| state_home().join("runs"))),

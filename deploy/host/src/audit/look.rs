@@ -6,7 +6,7 @@ use crate::process::{self, Task};
 use crate::row::{Class, Found};
 
 /// Threads that the engine has beside its lanes; each waits most of its life.
-const HELPERS: [&str; 10] = [
+const HELPERS: [&str; 11] = [
     "journal-sync",
     "journal-prepare",
     "capture",
@@ -16,6 +16,7 @@ const HELPERS: [&str; 10] = [
     "retention",
     "snapshot",
     "courier",
+    "resolver",
     "log",
 ];
 /// As much of a thread's name as the kernel keeps.

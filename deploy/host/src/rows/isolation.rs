@@ -127,10 +127,10 @@ fn to_housekeeping(sight: &Sight<'_>, path: &str) -> Vec<Change> {
     vec![Change::write(path, sight.housekeeping().to_mask(), Style::Mask)]
 }
 
-/// A control group with the lanes' CPUs: an isolated partition of version 2 where it leaves the
+/// A control group with the engine's CPUs: an isolated partition of version 2 where it leaves the
 /// kernel a CPU, else one of version 1 that confines.
 fn partition(sight: &Sight<'_>) -> Vec<Change> {
-    let (planned, root) = (sight.need.all(), sight.root);
+    let (planned, root) = (sight.need.all().or(&sight.need.cpus), sight.root);
     let has = |file: &str| {
         let words = root.text(&format!("{V2}/{file}")).unwrap_or_default();
         words.split_whitespace().any(|word| word == "cpuset")

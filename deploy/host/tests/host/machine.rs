@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bot4_host::identity::Identity;
 use bot4_host::samples::{Card, ClockSync};
-use bot4_host::{Mode, Need, PlannedLane, Report, Root, Samples, Sight, State, Waivers};
+use bot4_host::{CpuSet, Mode, Need, PlannedLane, Report, Root, Samples, Sight, State, Waivers};
 use tempfile::TempDir;
 
 /// CPUs of the machine; the first two are the kernel's and the waiting lanes'.
@@ -166,6 +166,16 @@ impl Machine {
     }
 }
 
+/// What differs between two snapshots, a line each.
+pub fn diff(before: &BTreeMap<PathBuf, String>, after: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let all: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let of = |path: &&PathBuf| {
+        let (old, new) = (before.get(*path), after.get(*path));
+        (old != new).then(|| format!("{}: {old:?} -> {new:?}", path.display()))
+    };
+    all.iter().filter_map(of).collect()
+}
+
 fn samples() -> Samples {
     let card = Card {
         name: "eth0".into(),
@@ -212,6 +222,7 @@ fn need(machine: &Machine) -> Need {
     Need {
         mode: Mode::Paper,
         lanes: lanes(),
+        cpus: CpuSet::default(),
         huge_pages: 262,
         journal_bytes: 32 << 20,
         journal: Some(journal),
