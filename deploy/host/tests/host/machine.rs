@@ -92,11 +92,7 @@ pub struct Machine {
 impl Machine {
     /// Every row is as it should be.
     pub fn good() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let mut machine = Self { dir, need: Need::default(), samples: samples() };
-        for (path, text) in FILES {
-            machine.put(path, text);
-        }
+        let mut machine = Self { samples: samples(), ..Self::of(FILES) };
         for cpu in 0..CPUS {
             let of = |file: &str| format!("/sys/devices/system/cpu/cpu{cpu}/{file}");
             machine.put(&of("topology/thread_siblings_list"), &cpu.to_string());
@@ -112,6 +108,14 @@ impl Machine {
             }
         }
         machine.need = need(&machine);
+        machine
+    }
+
+    /// Nothing but these files.
+    pub fn of(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let machine = Self { dir, need: Need::default(), samples: Samples::default() };
+        files.iter().for_each(|(path, text)| machine.put(path, text));
         machine
     }
 
