@@ -20,6 +20,7 @@
 pub mod account;
 pub mod client;
 pub mod commands;
+pub mod counters;
 pub mod fence;
 pub mod guard;
 pub mod health;

@@ -30,6 +30,7 @@ pub mod agent;
 pub mod hist;
 pub mod host;
 pub mod report;
+pub mod shared;
 pub mod show;
 
 pub use agent::{TelemetryAgent, TelemetryConfig};
