@@ -19,4 +19,5 @@ pub mod replay;
 pub mod run;
 pub mod shedding;
 pub mod sim;
+pub mod top;
 pub mod topology;

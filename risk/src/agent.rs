@@ -32,6 +32,9 @@ use crate::stall::Stall;
 use crate::statistics::Upkeep;
 
 mod publish;
+mod shown;
+
+use shown::Shown;
 
 /// Messages of a link handled in a turn.
 const BATCH: usize = 64;
@@ -89,6 +92,7 @@ pub struct RiskAgent {
     log_stall: Stall,
     measures_max: [u64; 5],
     counters: Counters,
+    shown: Shown,
 }
 
 impl RiskAgent {
@@ -119,6 +123,7 @@ impl RiskAgent {
             log_stall: Stall::default(),
             measures_max: [0; 5],
             counters,
+            shown: Shown::new(&config.table, metrics),
         })
     }
 
@@ -572,7 +577,9 @@ impl Agent for RiskAgent {
         self.counters.set(LOG_USED, self.ports.log.used_pct());
         self.watch(now)?;
         let told = self.tell_headrooms(now)?;
-        Ok(news + reports + commands + marks + intents + upkeep + sampled + told)
+        let done = news + reports + commands + marks + intents + upkeep + sampled + told;
+        self.shown.look(&self.core, now, done == 0);
+        Ok(done)
     }
 
     /// Hands in the newest marks, so that the final report is valued by them.

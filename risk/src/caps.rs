@@ -254,9 +254,21 @@ impl Caps {
         self.margin_e4 = equity.map_or(CLOSED, |e| {
             mul_div(mul_div(e.max(0), 100_000_000, distance_e4), i128::from(share_e4), 10_000)
         });
-        let loss_max = self.daily_loss.cap(Some(point.day_open), share_e4);
+        let loss_max = self.daily_loss_max(point);
         self.daily_loss_is_over = equity.is_some() && point.daily_loss >= loss_max.max(1);
         self.drawdown_is_over = point.drawdown_e4 >= self.drawdown_e4;
+    }
+
+    /// The day's loss at which nothing increases any more.
+    #[must_use]
+    pub fn daily_loss_max(&self, point: &EquityPoint) -> Amount {
+        self.daily_loss.cap(Some(point.day_open), self.share_e4)
+    }
+
+    /// The fall from the highest equity at which nothing increases any more, 10^-4.
+    #[must_use]
+    pub const fn drawdown_max_e4(&self) -> i64 {
+        self.drawdown_e4
     }
 
     /// What binds one order.

@@ -21,6 +21,7 @@ use crate::oracle::Quote;
 use crate::publish::Publisher;
 use crate::report::BookSummary;
 use crate::set::IndexSet;
+use crate::shown::Shown;
 use crate::tally::{COUNTERS, Count};
 
 /// Roles and histogram tags by index of the agent.
@@ -73,6 +74,7 @@ pub struct BookAgent {
     /// Books that are not live and may want a snapshot.
     restless: IndexSet,
     first_ring: usize,
+    shown: Shown,
 }
 
 impl BookAgent {
@@ -103,6 +105,7 @@ impl BookAgent {
         let counters = metrics.counters(role, COUNTERS);
         let publisher =
             Publisher::new(ports.tops, ports.marks, instruments.len(), metrics.histogram(tag));
+        let shown = Shown::new(role, instruments.iter(), table, metrics);
         Self {
             role,
             shards: shards.clone(),
@@ -118,6 +121,7 @@ impl BookAgent {
             ledger: Ledger { counters, checkpoint_every: 0, checkpoints: Vec::new() },
             restless: IndexSet::default(),
             first_ring: 0,
+            shown,
         }
     }
 
@@ -433,7 +437,9 @@ impl Agent for BookAgent {
         let pushed = self.publisher.flush(&self.books, probe);
         let obeyed = self.take_orders(now, probe);
         let asked = self.tend_restless(now, probe);
-        Ok(pushed + obeyed + asked + self.take_batch(now, probe))
+        let done = pushed + obeyed + asked + self.take_batch(now, probe);
+        self.shown.look(&self.books, now, done == 0);
+        Ok(done)
     }
 
     fn close(&mut self, now: Nanos) {

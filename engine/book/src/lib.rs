@@ -48,6 +48,7 @@ mod publish;
 mod report;
 mod rule;
 mod set;
+mod shown;
 mod step;
 mod sync;
 mod tally;

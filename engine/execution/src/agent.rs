@@ -64,6 +64,19 @@ pub const COUNTERS: &[&str] = &[
     "cancels_put_off",
     "dead_man_unfed",
     "fills_late",
+    "state_approved",
+    "state_sent",
+    "state_live",
+    "state_partially_filled",
+    "state_pending_cancel",
+    "state_unknown",
+    "state_filled",
+    "state_canceled",
+    "state_expired",
+    "state_rejected",
+    "state_not_sent",
+    "state_pending_replace",
+    "state_untriggered",
 ];
 pub(crate) const ORDERS_SENT: usize = 0;
 pub(crate) const CANCELS_SENT: usize = 1;
@@ -84,6 +97,9 @@ const COMPARE_AGE_MS: usize = 15;
 const CANCELS_PUT_OFF: usize = 16;
 pub(crate) const DEAD_MAN_UNFED: usize = 17;
 const FILLS_LATE: usize = 18;
+/// Orders by state, in the order of [`OrderState`]: those that have not ended (gauges), and how
+/// many ended so.
+const STATES: usize = 19;
 
 /// Roles by venue.
 pub const ROLES: [&str; VENUES_MAX] = [

@@ -483,6 +483,22 @@ impl Desk {
         self.table.iter().filter(|o| o.state == OrderState::Unknown).count()
     }
 
+    /// Orders by state: those that have not ended now, and how many ended so. One look at each
+    /// order of the table.
+    #[must_use]
+    pub fn by_state(&self) -> [u64; OrderState::ALL.len()] {
+        let mut states = [0; OrderState::ALL.len()];
+        for order in self.table.iter().filter(|o| !o.state.is_terminal()) {
+            states[order.state as usize] += 1;
+        }
+        states[OrderState::Filled as usize] = self.counts.filled;
+        states[OrderState::Canceled as usize] = self.counts.canceled;
+        states[OrderState::Expired as usize] = self.counts.expired;
+        states[OrderState::Rejected as usize] = self.counts.rejected;
+        states[OrderState::NotSent as usize] = self.counts.not_sent;
+        states
+    }
+
     /// An order of `instrument` that is open at the venue exists.
     pub fn has_open(&mut self, instrument: InstrumentId) -> bool {
         self.table.iter().any(|o| {

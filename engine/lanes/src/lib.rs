@@ -28,6 +28,7 @@
 
 mod account;
 pub mod agent;
+pub mod block;
 pub mod clock;
 pub mod control;
 pub mod gate;
@@ -54,6 +55,7 @@ pub mod watch;
 pub mod words;
 
 pub use agent::{Agent, Fault};
+pub use block::{Block, Depth};
 pub use clock::Clock;
 pub use control::{Control, Phase};
 pub use gate::{TurnGate, gated_ring, roomy_ring};

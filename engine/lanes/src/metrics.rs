@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bot4_alloc::mapped::SharedWords;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::block::Block;
+use crate::sync::{AtomicU64, Ordering, release};
 
 /// Counters of one agent, by index into the agent's own table of names.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +146,26 @@ pub enum Entry {
         /// The words.
         histogram: Histogram,
     },
+    /// Words that belong together.
+    Block {
+        /// The role of the agent that writes them.
+        role: &'static str,
+        /// What they tell of.
+        tag: String,
+        /// The words.
+        block: Block,
+    },
+}
+
+/// An entry and the place of its first word in the file.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Index of the first word.
+    pub at: usize,
+    /// Words that belong to it.
+    pub len: usize,
+    /// What lies there.
+    pub entry: Entry,
 }
 
 /// Hands out counters and histograms while the engine is wired; afterwards a directory of them.
@@ -157,11 +178,17 @@ pub struct Metrics {
 struct Directory {
     words: &'static [AtomicU64],
     used: usize,
-    entries: Vec<Entry>,
+    entries: Vec<Placed>,
+    /// Other processes may read the words.
+    shared: bool,
 }
 
-/// Words reserved: 48 histograms and 64 agents of 64 counters.
-const WORDS: usize = 48 * (BUCKETS + 8) + 64 * 64;
+/// Words reserved: 48 histograms, 64 agents of 64 counters, both ends of 256 links.
+const WORDS: usize = 48 * (BUCKETS + 8) + 64 * 64 + 2 * 256 * LINE_WORDS;
+/// Words reserved beside in a file: its head and table, and a block for every instrument twice.
+const SHARED_WORDS: usize = WORDS + 2 * 256 * 64 + (1 << 16);
+/// Words at the start of a file that nobody is handed: its head.
+pub const HEAD_WORDS: usize = 2 * LINE_WORDS;
 /// Words are handed out in whole cache-line pairs, so two writers never share a line.
 const LINE_WORDS: usize = 16;
 
@@ -172,15 +199,67 @@ impl Metrics {
     /// When the memory cannot be mapped: nothing can run then.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::over(SharedWords::anonymous(WORDS).expect("anonymous memory for the counters"))
+        let words = SharedWords::anonymous(WORDS).expect("anonymous memory for the counters");
+        Self::over(words, 0, false)
     }
 
-    /// Counters in a file mapped `MAP_SHARED`, so that other processes can read them.
+    /// Counters in a file mapped `MAP_SHARED`, so that other processes can read them. Its first
+    /// [`HEAD_WORDS`] are the head, for [`head`](Self::head).
     ///
     /// # Errors
     /// When the file cannot be created, sized or mapped.
     pub fn at(path: &Path) -> std::io::Result<Self> {
-        Ok(Self::over(SharedWords::create(path, WORDS)?))
+        Ok(Self::over(SharedWords::create(path, SHARED_WORDS)?, HEAD_WORDS, true))
+    }
+
+    /// Other processes may read these: they lie in a file.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).shared
+    }
+
+    /// Words there are, handed out or not.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).words.len()
+    }
+
+    /// The head of the file; none where there is no file. One writer.
+    #[must_use]
+    pub fn head(&self) -> Option<Head> {
+        let dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        dir.shared.then(|| Head { words: &dir.words[..HEAD_WORDS] })
+    }
+
+    /// Puts `text` into words of its own, its length apart; the index of the first of them. None
+    /// when it is longer than what is left.
+    #[must_use]
+    pub fn text(&self, text: &[u8]) -> Option<usize> {
+        let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, count) = (dir.used, text.len().div_ceil(8));
+        if at + count > dir.words.len() {
+            return None;
+        }
+        for (word, bytes) in dir.take(count).iter().zip(text.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
+        }
+        Some(at)
+    }
+
+    /// A block of `len` words that the agent `role` writes about `tag`.
+    ///
+    /// # Panics
+    /// When the reserved words are used up (a bug in the wiring).
+    #[must_use]
+    pub fn block(&self, role: &'static str, tag: &str, len: usize) -> Block {
+        let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = dir.used;
+        let block = Block::new(dir.take(len + 1));
+        let entry = Entry::Block { role, tag: tag.to_owned(), block };
+        dir.entries.push(Placed { at, len: len + 1, entry });
+        block
     }
 
     /// The same memory as new: every word zero, nothing handed out. For programs that build many
@@ -189,13 +268,13 @@ impl Metrics {
     pub fn renew(&self) {
         let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         dir.words[..dir.used].iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        dir.used = 0;
+        dir.used = if dir.shared { HEAD_WORDS } else { 0 };
         dir.entries.clear();
     }
 
-    fn over(words: SharedWords) -> Self {
+    fn over(words: SharedWords, used: usize, shared: bool) -> Self {
         let words = words_of(words);
-        Self { inner: Arc::new(Mutex::new(Directory { words, used: 0, entries: Vec::new() })) }
+        Self { inner: Arc::new(Mutex::new(Directory { words, used, entries: Vec::new(), shared })) }
     }
 
     /// Counters for the agent `role`, one per name.
@@ -205,8 +284,10 @@ impl Metrics {
     #[must_use]
     pub fn counters(&self, role: &'static str, names: &'static [&'static str]) -> Counters {
         let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = dir.used;
         let counters = Counters { words: dir.take(names.len()) };
-        dir.entries.push(Entry::Counters { role, names, counters });
+        let entry = Entry::Counters { role, names, counters };
+        dir.entries.push(Placed { at, len: names.len(), entry });
         counters
     }
 
@@ -217,8 +298,10 @@ impl Metrics {
     #[must_use]
     pub fn histogram(&self, tag: &'static str) -> Histogram {
         let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = dir.used;
         let histogram = Histogram { words: dir.take(BUCKETS + 1) };
-        dir.entries.push(Entry::Histogram { tag, histogram });
+        let entry = Entry::Histogram { tag, histogram };
+        dir.entries.push(Placed { at, len: BUCKETS + 1, entry });
         histogram
     }
 
@@ -239,6 +322,12 @@ impl Metrics {
     /// Everything handed out so far, in order.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
+        self.placed().into_iter().map(|placed| placed.entry).collect()
+    }
+
+    /// Everything handed out so far with its place, in order.
+    #[must_use]
+    pub fn placed(&self) -> Vec<Placed> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).entries.clone()
     }
 
@@ -274,8 +363,8 @@ impl Metrics {
     pub fn find(&self, role: &str, name: &str) -> Total {
         let dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut parts = Vec::new();
-        for entry in &dir.entries {
-            if let Entry::Counters { role: of, names, counters } = entry
+        for placed in &dir.entries {
+            if let Entry::Counters { role: of, names, counters } = &placed.entry
                 && of.starts_with(role)
             {
                 let named = names.iter().enumerate().filter(|(_, n)| **n == name);
@@ -283,6 +372,31 @@ impl Metrics {
             }
         }
         Total { parts }
+    }
+}
+
+/// The head of a counters file. What it means is the business of who writes and reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    words: &'static [AtomicU64],
+}
+
+impl Head {
+    /// Sets word `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`HEAD_WORDS`].
+    pub fn set(&self, index: usize, value: u64) {
+        self.words[index].store(value, Ordering::Relaxed);
+    }
+
+    /// Sets word `index` after everything written before it: a reader that sees it and then
+    /// fences (acquire) sees that, too.
+    ///
+    /// # Panics
+    /// When `index` is not below [`HEAD_WORDS`].
+    pub fn publish(&self, index: usize, value: u64) {
+        self.words[index].store(value, release());
     }
 }
 

@@ -5,6 +5,7 @@
 //! A chunk costs one such pair however many messages it holds. Only rings of a run that is
 //! captured or replayed ([`gated_ring`]) add shared state: see [`crate::gate`].
 
+use crate::block::Depth;
 use crate::gate::{End, Meter, Port};
 #[cfg(loom)]
 use crate::ring_model as rtrb;
@@ -15,7 +16,8 @@ use crate::sync::Arc;
 #[must_use]
 pub fn ring<T>(capacity: usize) -> (Tx<T>, Rx<T>) {
     let (tx, rx) = rtrb::RingBuffer::new(capacity);
-    (Tx { inner: tx, capacity, port: None }, Rx { inner: rx, port: None })
+    let tx = Tx { inner: tx, capacity, places: capacity, port: None, depth: None };
+    (tx, Rx { inner: rx, port: None, depth: None })
 }
 
 /// A ring whose ends can be gated: see [`crate::gate`].
@@ -41,7 +43,10 @@ pub fn roomy_ring<T>(capacity: usize, places: usize) -> (Tx<T>, Rx<T>) {
 pub struct Tx<T> {
     inner: rtrb::Producer<T>,
     capacity: usize,
+    /// What the ring really holds: more than the capacity in a replay.
+    places: usize,
     port: Option<Arc<Port>>,
+    depth: Option<Depth>,
 }
 
 impl<T> Tx<T> {
@@ -50,9 +55,26 @@ impl<T> Tx<T> {
     #[inline]
     pub fn room(&self) -> usize {
         match &self.port {
-            None => self.inner.slots(),
-            Some(port) => port.left(|| self.inner.slots()),
+            None => self.free(),
+            Some(port) => port.left(|| self.free()),
         }
+    }
+
+    /// The ring's free places now. Who asks for room sees how deep the link is.
+    #[inline]
+    fn free(&self) -> usize {
+        let free = self.inner.slots();
+        if let Some(depth) = &self.depth {
+            depth.note(self.places - free);
+        }
+        free
+    }
+
+    /// The end notes in `depth` how deep it sees the link.
+    #[must_use]
+    pub const fn with_depth(mut self, depth: Depth) -> Self {
+        self.depth = Some(depth);
+        self
     }
 
     /// The ring's capacity.
@@ -67,7 +89,12 @@ impl<T> Tx<T> {
     /// Hands the message back when the ring is full.
     #[inline]
     pub fn push(&mut self, message: T) -> Result<(), T> {
-        let full = |rtrb::PushError::Full(message)| message;
+        let full = |rtrb::PushError::Full(message)| {
+            if let Some(depth) = &self.depth {
+                depth.note(self.places);
+            }
+            message
+        };
         let Some(port) = &self.port else { return self.inner.push(message).map_err(full) };
         if port.left(|| 1) == 0 {
             return Err(message);
@@ -123,6 +150,7 @@ impl<T> Tx<T> {
 pub struct Rx<T> {
     inner: rtrb::Consumer<T>,
     port: Option<Arc<Port>>,
+    depth: Option<Depth>,
 }
 
 impl<T> Rx<T> {
@@ -189,9 +217,26 @@ impl<T> Rx<T> {
     #[inline]
     pub fn waiting(&self) -> usize {
         match &self.port {
-            None => self.inner.slots(),
-            Some(port) => port.left(|| self.inner.slots()),
+            None => self.full(),
+            Some(port) => port.left(|| self.full()),
         }
+    }
+
+    /// The ring's messages now. Who asks how many wait sees how deep the link is.
+    #[inline]
+    fn full(&self) -> usize {
+        let full = self.inner.slots();
+        if let Some(depth) = &self.depth {
+            depth.note(full);
+        }
+        full
+    }
+
+    /// The end notes in `depth` how deep it sees the link.
+    #[must_use]
+    pub const fn with_depth(mut self, depth: Depth) -> Self {
+        self.depth = Some(depth);
+        self
     }
 
     pub(crate) const fn port(&self) -> Option<&Arc<Port>> {

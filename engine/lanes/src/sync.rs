@@ -8,13 +8,13 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, fence as model_fence},
 };
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, fence},
 };
 
 /// For the store that publishes what was written before it.
@@ -35,6 +35,14 @@ pub(crate) const fn acquire() -> Ordering {
 pub use model::{Mistake, plant};
 #[cfg(loom)]
 pub(crate) use model::{acquire, release};
+
+/// A fence of `ordering`; none where a planted mistake leaves nothing to order.
+#[cfg(loom)]
+pub(crate) fn fence(ordering: Ordering) {
+    if ordering != Ordering::Relaxed {
+        model_fence(ordering);
+    }
+}
 
 #[cfg(loom)]
 mod model {

@@ -17,6 +17,7 @@ pub mod run;
 pub mod sim;
 mod sim_sessions;
 pub mod status;
+pub mod top;
 pub mod venue;
 
 use std::path::{Path, PathBuf};
@@ -80,6 +81,8 @@ enum Command {
     Status(status::Args),
     /// The machine: what is set, what should be, do it, undo it, prove it.
     Host(host::Args),
+    /// A running engine in the terminal: lanes, links, venues, books, risk, orders, latency.
+    Top(top::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
     Sim(sim::Args),
     /// Started by `run` beside an engine that trades: cancels its orders if it dies.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Order(args) => order::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Host(args) => host::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Guard(args) => guard::run(&args),
     };

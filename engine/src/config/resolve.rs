@@ -68,6 +68,8 @@ pub struct Config {
     pub huge_pages: HugePages,
     /// What the machine must be.
     pub host: HostConfig,
+    /// Folder of the counters, if not the default.
+    pub counters_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -221,6 +223,7 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
         journal_dir: file.journal.dir.map(|d| base.join(d)),
         huge_pages: file.memory.huge_pages,
         host,
+        counters_dir: file.run.counters_dir.map(|d| base.join(d)),
     })
 }
 

@@ -68,6 +68,8 @@ pub struct Run {
     pub capture: bool,
     /// Work is given up under pressure, in the declared order.
     pub shed: bool,
+    /// Where the counters lie that `bot4 top` and `bot4 watch` read.
+    pub counters_dir: Option<PathBuf>,
 }
 
 impl Default for Run {
@@ -80,6 +82,7 @@ impl Default for Run {
             idle: Idle::default(),
             capture: false,
             shed: true,
+            counters_dir: None,
         }
     }
 }

@@ -18,5 +18,12 @@ pub fn attach(run: Option<&str>) -> Vec<(EarlierRun, Result<Reader, ReadError>)>
 /// # Errors
 /// When it keeps none, or they cannot be read.
 pub fn reader_of(engine: &EarlierRun) -> Result<Reader, ReadError> {
-    Reader::open(&engine.path.join("counters"))
+    let Some(path) = &engine.record.counters else {
+        return Err(ReadError(format!(
+            "error: run {} keeps no counters that others can read\n\
+             help: what it said at its start names the reason; `bot4 status` asks it directly",
+            engine.record.id
+        )));
+    };
+    Reader::open(path)
 }

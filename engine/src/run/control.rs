@@ -145,9 +145,10 @@ pub struct ControlAgent {
 const GLOBAL_OPEN: u64 = 2;
 
 /// Looks of the control agent: the guard's proof of life; and when trading was allowed, counted
-/// from the lanes' start.
-const COUNTERS: &[&str] = &["looks", "trading_after_ms"];
+/// from the lanes' start. Whether warm-up is over (gauge).
+const COUNTERS: &[&str] = &["looks", "trading_after_ms", "sealed"];
 const TRADING_AFTER_MS: usize = 1;
+const SEALED: usize = 2;
 
 /// Trips that heal and stand now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -256,6 +257,7 @@ impl ControlAgent {
             Stage::Starting => self.await_ready(now),
             Stage::WarmingUp { seal_at } if now >= seal_at => {
                 self.lanes.iter().for_each(LaneHandle::seal);
+                self.counters.set(SEALED, 1);
                 self.stage = Stage::Running;
             }
             Stage::WarmingUp { .. } | Stage::Running => {

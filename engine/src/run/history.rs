@@ -48,6 +48,9 @@ pub struct RunRecord {
     /// The configuration that it was started with; none for the embedded default.
     #[serde(default)]
     pub config: Option<PathBuf>,
+    /// Its counters, where other processes can read them.
+    #[serde(default)]
+    pub counters: Option<PathBuf>,
 }
 
 impl RunRecord {

@@ -13,6 +13,7 @@
 //! histograms are fixed from the start: they neither grow nor can they shrink.
 
 use bot4_alloc::pressure::{Level, Pressure, Reading, Reserve};
+use bot4_lanes::{Counters, Metrics};
 use bot4_types::Nanos;
 
 /// Between two looks: four small files, some tens of microseconds.
@@ -21,6 +22,9 @@ const LOOK_EVERY: Nanos = Nanos::from_millis(250);
 /// with room.
 const RESERVE_BYTES: usize = 16 << 20;
 
+/// Level, bytes in use and limit at the last look (gauges); no limit is zero.
+const GAUGES: &[&str] = &["memory_level", "memory_used_bytes", "memory_limit_bytes"];
+
 /// Watches the memory of this process's control group.
 #[derive(Debug)]
 pub struct MemoryWatch {
@@ -28,6 +32,7 @@ pub struct MemoryWatch {
     reserve: Option<Reserve>,
     level: Level,
     look_at: Nanos,
+    gauges: Counters,
 }
 
 /// What a look found out that the last one had not.
@@ -44,9 +49,10 @@ pub struct MemoryNews {
 impl MemoryWatch {
     /// A watch with its reserve; goes on without one where it cannot be had.
     #[must_use]
-    pub fn new(pressure: Pressure) -> Self {
+    pub fn new(pressure: Pressure, metrics: &Metrics) -> Self {
         let reserve = Reserve::new(RESERVE_BYTES).ok();
-        Self { pressure, reserve, level: Level::Normal, look_at: Nanos::ZERO }
+        let gauges = metrics.counters("control", GAUGES);
+        Self { pressure, reserve, level: Level::Normal, look_at: Nanos::ZERO, gauges }
     }
 
     /// The level at the last look.
@@ -62,6 +68,11 @@ impl MemoryWatch {
         }
         self.look_at = now + LOOK_EVERY;
         let (level, reading) = self.pressure.look();
+        for (at, value) in
+            [level as u64, reading.used, reading.limit.unwrap_or(0)].into_iter().enumerate()
+        {
+            self.gauges.set(at, value);
+        }
         self.judge(level, &reading)
     }
 
@@ -104,7 +115,7 @@ mod tests {
     #[test]
     fn new_orders_pause_and_go_on_and_the_reserve_goes_and_comes() {
         let nowhere = Pressure::of_group(std::path::Path::new("/no/such/group"));
-        let mut watch = MemoryWatch::new(nowhere);
+        let mut watch = MemoryWatch::new(nowhere, &Metrics::in_memory());
         let held = |w: &MemoryWatch| w.reserve.as_ref().map(Reserve::held_bytes);
         assert_eq!(watch.look(Nanos::from_secs(1)), None, "no limit is no pressure");
         assert_eq!(held(&watch), Some(RESERVE_BYTES));

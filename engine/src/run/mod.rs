@@ -58,6 +58,7 @@ pub mod rings;
 pub mod settings;
 pub mod settle;
 pub mod sharding;
+pub mod shared;
 pub mod shedding;
 pub mod site;
 pub mod start_mode;
@@ -180,7 +181,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let account = history::account_of(config, &remotes);
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     permitted.keep(&dir.path)?;
-    history::write_record(&dir, &record_of(config, options, &dir, account.clone(), &opening))?;
+    let counters = shared::create(config, &dir);
+    let record = record_of(config, options, &dir, account.clone(), &opening);
+    history::write_record(&dir, &RunRecord { counters: counters.path(), ..record })?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
@@ -195,6 +198,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         latency_dir: options.latency_dir.clone(),
         journal_helper: true,
         capture: capture.as_ref(),
+        account: &account,
+        metrics: counters.metrics().clone(),
         plant: options.plant,
         disk: None,
     })?;
@@ -212,7 +217,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         cold: cold_lanes(&plan),
         huge_pages: host::huge_pages(config, &plan),
         disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
-        memory: MemoryWatch::new(Pressure::of_this_process()),
+        memory: MemoryWatch::new(Pressure::of_this_process(), &wired.metrics),
         shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),
         refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
         balances: all_balances(config, &clock, &sites, &opening, &wired.metrics)?,
@@ -514,6 +519,7 @@ fn record_of(
         start_ms: opening.start_ms,
         pid: std::process::id(),
         config: options.config.as_ref().and_then(|path| std::fs::canonicalize(path).ok()),
+        counters: None,
     }
 }
 

@@ -170,8 +170,9 @@ mod tests {
         }
         let (id, account) = (id.to_owned(), account.to_owned());
         let symbols = Vec::new();
-        let (start_ms, pid, config) = (0, 1, None);
-        let record = RunRecord { id, epoch: 1, account, symbols, journal, start_ms, pid, config };
+        let (start_ms, pid, config, counters) = (0, 1, None, None);
+        let record =
+            RunRecord { id, epoch: 1, account, symbols, journal, start_ms, pid, config, counters };
         EarlierRun { path, record }
     }
 

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::collections::BTreeMap;
 
 use bot4_feeds::wire_agent::scout::Reach;
-use bot4_lanes::{Control, Journaled, Rx, TurnGate, Tx, ring, roomy_ring};
+use bot4_lanes::{Control, Depth, Journaled, Metrics, Rx, TurnGate, Tx, ring, roomy_ring};
+use bot4_telemetry::shared::layout::{DEPTHS, link_role};
 use bot4_types::limits::VENUES_MAX;
 
 use crate::topology as t;
@@ -27,6 +28,8 @@ pub struct Rings {
     places: usize,
     /// Of the agent that is being built.
     gate: Option<TurnGate>,
+    /// Where ends note how deep their links are.
+    depths: Option<Metrics>,
 }
 
 impl Rings {
@@ -43,7 +46,15 @@ impl Rings {
             gated: false,
             places: 1,
             gate: None,
+            depths: None,
         }
+    }
+
+    /// Both ends of each link note in `metrics` how deep they saw it at most.
+    #[must_use]
+    pub fn measured(mut self, metrics: &Metrics) -> Self {
+        self.depths = Some(metrics.clone());
+        self
     }
 
     /// With links whose ends can be gated: a run that is captured, or its replay.
@@ -111,10 +122,15 @@ impl Rings {
         let in_chain = |role: &str| t::CHAIN.contains(&role);
         let counted = row.is_some_and(|l| in_chain(l.from) || in_chain(l.to));
         let is_record = name.starts_with("turns[");
-        match self.gated && counted && !is_record {
+        let (tx, rx) = match self.gated && counted && !is_record {
             true => roomy_ring(capacity, capacity * self.places),
             false => ring(capacity),
-        }
+        };
+        let Some(metrics) = &self.depths else { return (tx, rx) };
+        // A few dozen names for the process's life.
+        let role: &'static str = Box::leak(link_role(name).into_boxed_str());
+        let [written, read] = DEPTHS.map(|names| Depth::new(metrics.counters(role, names)));
+        (tx.with_depth(written), rx.with_depth(read))
     }
 
     fn both<T: Send + 'static>(&mut self, name: &str) -> (Option<Tx<T>>, Option<Rx<T>>) {

@@ -472,6 +472,7 @@ mod tests {
             start_ms: 0,
             pid: 1,
             config: None,
+            counters: None,
         };
         let mut table = InstrumentTable::new();
         let name = Symbol::new("AAAUSDT").expect("short");
@@ -508,6 +509,7 @@ mod tests {
             start_ms: 500,
             pid: 1,
             config: None,
+            counters: None,
         };
         let mut table = InstrumentTable::new();
         table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");

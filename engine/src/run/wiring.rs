@@ -20,6 +20,7 @@ use bot4_lanes::{
 };
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
+use bot4_telemetry::shared::Publisher;
 use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, Shards};
 use bot4_venues::registry::Venue;
@@ -39,7 +40,7 @@ use super::plan::Plan;
 use super::plant::{self, Plant};
 pub use super::rings::Rings;
 use super::site::Site;
-use super::{settings, sharding, shedding};
+use super::{settings, shared, sharding, shedding};
 use crate::config::Config;
 use crate::replay::chain::inputs::{ChainInputs, ExitRow, StrategyRow};
 use crate::replay::inputs::{About, RunInputs, config_hash};
@@ -69,6 +70,10 @@ pub struct Inputs<'a> {
     pub journal_helper: bool,
     /// Where raw frames go in a run that is captured.
     pub capture: Option<&'a CaptureSink>,
+    /// Venue and account.
+    pub account: &'a str,
+    /// Counters of all agents: in a file for other processes, or in memory.
+    pub metrics: Metrics,
     /// A planted mistake: a test aid.
     pub plant: Option<Plant>,
     /// The journal's disk where it is not a directory: the simulator's twin.
@@ -113,13 +118,16 @@ pub fn agents(
     roles.map(|role| build(role, inputs, metrics, &mut rings)).collect()
 }
 
+/// What lies under the arenas, the lowest of all (gauge): see [`Rung`].
+const PAGES: &[&str] = &["pages_rung"];
+
 /// Builds the machine.
 ///
 /// # Errors
 /// What cannot be built, with its mend.
 pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
-    let metrics = Metrics::in_memory();
-    let mut rings = Rings::scaled(1).gated(inputs.capture.is_some());
+    let metrics = inputs.metrics.clone();
+    let mut rings = Rings::scaled(1).gated(inputs.capture.is_some()).measured(&metrics);
     let mut lanes = Vec::new();
     let rung = settings::rung_of(inputs.config.huge_pages);
     for lane in &inputs.plan.placement.lanes {
@@ -139,6 +147,8 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
             trap_syscalls: false,
         });
     }
+    let lowest = lanes.iter().filter_map(|l| l.arena.as_ref().map(LaneArena::rung)).min();
+    metrics.counters("control", PAGES).set(0, lowest.unwrap_or(Rung::Plain) as u64);
     let (clock, control) = (inputs.clock.clone(), inputs.control.clone());
     let links = ControlLinks {
         commands: rings.tx("commands"),
@@ -560,5 +570,11 @@ fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
         interval: bot4_telemetry::agent::INTERVAL,
     };
     let shedding = inputs.control.shedding().clone();
-    TelemetryAgent::new(config, metrics.clone()).with_shedding(shedding)
+    let agent = TelemetryAgent::new(config, metrics.clone()).with_shedding(shedding);
+    if !metrics.is_shared() {
+        return agent;
+    }
+    let (clock, control) = (inputs.clock.clone(), inputs.control.clone());
+    let plate = shared::plate_of(inputs, &shards(inputs));
+    agent.with_publisher(Publisher::new(metrics.clone(), plate, clock, control))
 }

@@ -65,6 +65,8 @@ impl Machine<'_> {
             journal_helper: false,
             capture: self.sink,
             plant: self.any_order.then_some(Plant::AnyOrder),
+            account: "",
+            metrics: metrics.clone(),
             disk: Some(&|| Box::new(disk.clone())),
         };
         wiring::agents(&inputs, metrics, rings)

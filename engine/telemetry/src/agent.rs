@@ -16,6 +16,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::hist::{Counts, Hdr, empty, histograms};
+use crate::shared::Publisher;
 
 /// Name of the histogram log in a run's latency directory.
 pub const HLOG_NAME: &str = "latency.hlog";
@@ -87,6 +88,7 @@ pub struct TelemetryAgent {
     scratch: Hdr,
     lines: Vec<u8>,
     shedding: Shedding,
+    publisher: Option<Publisher>,
 }
 
 impl TelemetryAgent {
@@ -105,7 +107,15 @@ impl TelemetryAgent {
             scratch: empty(),
             lines: Vec::new(),
             shedding: Shedding::default(),
+            publisher: None,
         }
+    }
+
+    /// `publisher` writes the head of the counters file, from this agent's lane.
+    #[must_use]
+    pub fn with_publisher(mut self, publisher: Publisher) -> Self {
+        self.publisher = Some(publisher);
+        self
     }
 
     /// While `shedding` says so, dumps are put off.
@@ -196,6 +206,9 @@ impl Agent for TelemetryAgent {
             .map(|(tag, histogram)| Track { tag, histogram, dumped: Counts::default() })
             .collect();
         (self.since, self.next) = (now, now + self.config.interval);
+        if let Some(publisher) = &mut self.publisher {
+            publisher.begin(now).map_err(|what| Fault { role: "telemetry", what })?;
+        }
         self.open(now).map_err(|e| {
             let dir = self.config.latency_dir.as_deref().unwrap_or(std::path::Path::new("?"));
             let what = format!("cannot write {}: {e}; check --latency-dir", dir.display());
@@ -204,6 +217,9 @@ impl Agent for TelemetryAgent {
     }
 
     fn work(&mut self, now: Nanos, _: &mut Probe) -> Result<usize, Fault> {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.look(now);
+        }
         if now < self.next {
             return Ok(0);
         }
@@ -218,6 +234,9 @@ impl Agent for TelemetryAgent {
 
     /// Dumps the last, shorter interval.
     fn close(&mut self, now: Nanos) {
+        if let Some(publisher) = &self.publisher {
+            publisher.end(now);
+        }
         self.dump(now);
     }
 }

@@ -87,6 +87,20 @@ impl Counts {
         Self { buckets, max: histogram.max() }
     }
 
+    /// The counts of a histogram in another process: its words, then its largest value.
+    #[must_use]
+    pub fn from_words(words: impl Iterator<Item = u64>, max: u64) -> Self {
+        let mut buckets: Vec<u64> = words.take(BUCKETS).collect();
+        buckets.resize(BUCKETS, 0);
+        Self { buckets, max }
+    }
+
+    /// The largest value.
+    #[must_use]
+    pub const fn max(&self) -> u64 {
+        self.max
+    }
+
     /// Fills `out` with what was recorded from `before` to `self`.
     pub fn since_into(&self, before: &Self, out: &mut Hdr) {
         out.reset();

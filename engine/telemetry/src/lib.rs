@@ -18,6 +18,7 @@
 //! * [`hist`] turns the lanes' log-linear counts into HdrHistograms and summaries.
 //! * [`report`] is the run report, field by field the contract of the command line.
 //! * [`mod@show`] reads histogram logs back: `bot4 latency show` and `diff`.
+//! * [`shared`] is the counters file as other processes read it: `bot4 top`, `bot4 watch`.
 //! * [`host`] says what machine the figures come from; a figure without its host is no figure.
 //!
 //! Invariant: nothing here is on the way of a tick. Readers load relaxed words that have one

@@ -33,6 +33,7 @@ pub mod price;
 pub mod rng;
 pub mod rules;
 pub mod shards;
+pub mod shown;
 pub mod stamps;
 pub mod table;
 pub mod text;

@@ -1,11 +1,12 @@
 //! What the clock asks for: counters, questions, the dead-man switch, cancels while stopping.
 
 use bot4_lanes::Probe;
-use bot4_types::{Nanos, OrderId};
+use bot4_types::{Nanos, OrderId, OrderState};
 use bot4_wire::ConnError;
 
 use super::{
     DRAINED, ExecutionAgent, FILLS_LATE, ORDER_RECORDS, ORDERS_OPEN, ORDERS_UNKNOWN, SESSION_READY,
+    STATES,
 };
 use crate::desk_input::DeskInput;
 use crate::link::SessionState;
@@ -27,9 +28,13 @@ impl ExecutionAgent {
             self.gateway.idle(self.wall.unix_ms(now));
         }
         self.feed(DeskInput::Purge, now);
+        let states = self.desk.by_state();
+        for (count, at) in states.into_iter().zip(STATES..) {
+            self.counters.set(at, count);
+        }
         let open = self.desk.open();
         self.counters.set(ORDERS_OPEN, open as u64);
-        self.counters.set(ORDERS_UNKNOWN, self.desk.unknown() as u64);
+        self.counters.set(ORDERS_UNKNOWN, states[OrderState::Unknown as usize]);
         self.counters.set(FILLS_LATE, self.desk.counts.late_fills);
         self.counters.set(SESSION_READY, u64::from(self.link.is_ready()));
         self.tell_session(now);

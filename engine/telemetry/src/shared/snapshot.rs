@@ -206,7 +206,7 @@ pub struct Book {
     pub update_id: u64,
     /// Age of what is shown here, ms; none before the first.
     pub age_ms: Option<u64>,
-    /// Best bids, best first, [`LEVELS`](super::LEVELS) at most.
+    /// Best bids, best first, ten at most.
     pub bids: Vec<Level>,
     /// Best asks, best first.
     pub asks: Vec<Level>,
@@ -241,8 +241,8 @@ pub struct Market {
 /// Own orders.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
-    /// Orders by state now, every state named: those of the desk's table that are not ended, and
-    /// `filled`, `canceled`, `rejected`, ... as counts of those that ended.
+    /// Orders by state, every state named: of those that have not ended how many there are now
+    /// (`approved`, `sent`, `live`, ...), of the rest how many ended so (`filled`, `canceled`, ...).
     pub by_state: BTreeMap<String, u64>,
     /// New orders handed to the socket.
     pub sent: u64,
@@ -362,7 +362,7 @@ pub struct Memory {
     pub used_bytes: Option<u64>,
     /// Its limit, bytes.
     pub limit_bytes: Option<u64>,
-    /// What lies under the lanes' arenas, the lowest of all: `hugetlb`, `thp` or `plain`.
+    /// What lies under the lanes' arenas, the lowest of all: `hugetlb`, `thp` or `none`.
     pub pages: String,
     /// How much is given up under pressure: `none` or the rung's name.
     pub shed: String,

@@ -1,0 +1,349 @@
+//! The tabs: which grids a snapshot makes.
+
+use bot4_telemetry::shared::snapshot::{Against, Book, Lane, Line, Snapshot, Venue};
+
+use super::grid::{Cell, Column, Grid, Tone, left, right};
+
+/// Names of the tabs in order.
+pub const TABS: [&str; 7] = ["lanes", "links", "venues", "books", "risk", "orders", "latency"];
+
+/// A snapshot and the one before it, for rates.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The newest.
+    pub now: Snapshot,
+    /// The one before; the run's beginning where there is none.
+    pub before: Option<Snapshot>,
+}
+
+impl Seen {
+    /// Seconds between both, of the engine's clock.
+    fn seconds(&self) -> f64 {
+        let before = self.before.as_ref().map_or(0, |b| b.now_ns);
+        self.now.now_ns.saturating_sub(before) as f64 / 1e9
+    }
+
+    /// `n` of `now` more than `before`, a second.
+    fn rate(&self, now: u64, before: Option<u64>) -> Option<f64> {
+        let seconds = self.seconds();
+        (seconds > 0.0).then(|| now.saturating_sub(before.unwrap_or(0)) as f64 / seconds)
+    }
+}
+
+/// The grids of tab `tab`, the main one first. `book` is whose ladder is shown.
+#[must_use]
+pub fn grids(tab: usize, seen: &Seen, book: usize) -> Vec<Grid> {
+    let s = &seen.now;
+    match tab {
+        0 => vec![lanes(seen)],
+        1 => vec![links(s)],
+        2 => vec![lines(seen), venues(s)],
+        3 => vec![books(s), ladder(s.books.get(book.min(s.books.len().saturating_sub(1))))],
+        4 => vec![positions(s), limits(s)],
+        5 => vec![states(s), refusals(s)],
+        _ => vec![latency(s)],
+    }
+}
+
+fn grid(title: impl Into<String>, columns: &[Column], rows: Vec<Vec<Cell>>) -> Grid {
+    Grid { title: title.into(), columns: columns.to_vec(), rows }
+}
+
+fn lanes(seen: &Seen) -> Grid {
+    let columns = [
+        left("lane", 14),
+        right("cpu", 3),
+        right("busy%", 6),
+        right("held%", 6),
+        right("house%", 6),
+        right("turns/s", 8),
+        right("gap us", 8),
+        right("turn us", 8),
+        right("faults", 6),
+        left("agents", 10),
+    ];
+    let before = |lane: &Lane| {
+        let all = seen.before.as_ref().map(|b| &b.lanes);
+        all.and_then(|lanes| lanes.iter().find(|l| l.name == lane.name).cloned()).unwrap_or_default()
+    };
+    let rows = seen.now.lanes.iter().map(|lane| lane_row(seen, lane, &before(lane))).collect();
+    grid("lanes: share of time since the last look; gaps and turns since warm-up", &columns, rows)
+}
+
+fn lane_row(seen: &Seen, lane: &Lane, before: &Lane) -> Vec<Cell> {
+    let spent = |l: &Lane| l.busy_ns + l.idle_ns + l.backpressured_ns + l.housekeeping_ns;
+    let all = spent(lane).saturating_sub(spent(before));
+    let share = |now: u64, before: u64| {
+        (all > 0).then(|| now.saturating_sub(before) as f64 * 100.0 / all as f64)
+    };
+    let held = share(lane.backpressured_ns, before.backpressured_ns);
+    vec![
+        Cell::text(&lane.name),
+        Cell::number(lane.cpu.map(f64::from), 0).toned(Tone::Bad, lane.wrong_cpu),
+        Cell::number(share(lane.busy_ns, before.busy_ns), 1),
+        Cell::number(held, 1).toned(Tone::Warn, held.is_some_and(|h| h >= 1.0)),
+        Cell::number(share(lane.housekeeping_ns, before.housekeeping_ns), 1),
+        rate(seen.rate(lane.turns, Some(before.turns))),
+        Cell::count(lane.gap_ns_max / 1_000),
+        Cell::count(lane.turn_ns_max / 1_000),
+        Cell::count(lane.faults).toned(Tone::Bad, lane.faults > 0),
+        Cell::text(lane.agents.join(" ")),
+    ]
+}
+
+fn rate(value: Option<f64>) -> Cell {
+    let text = value.map_or_else(|| "-".to_owned(), super::grid::short);
+    Cell { text, rank: value, tone: Tone::Plain }
+}
+
+fn links(s: &Snapshot) -> Grid {
+    let columns = [
+        left("link", 18),
+        left("from", 12),
+        left("to", 12),
+        right("holds", 6),
+        right("deepest", 7),
+        right("%", 5),
+        left("when full", 13),
+    ];
+    let rows = s.links.iter().map(|link| {
+        let used = link.high_water as f64 * 100.0 / link.capacity.max(1) as f64;
+        let full = link.high_water >= link.capacity;
+        vec![
+            Cell::text(&link.name),
+            Cell::text(&link.from),
+            Cell::text(if link.feedback { format!("~{}", link.to) } else { link.to.clone() }),
+            Cell::count(link.capacity),
+            Cell::count(link.high_water),
+            Cell::number(Some(used), 1).toned(if full { Tone::Bad } else { Tone::Warn }, used >= 50.0),
+            Cell::text(&link.when_full),
+        ]
+    });
+    grid("links: the most messages that waited so far; ~ is feedback", &columns, rows.collect())
+}
+
+fn lines(seen: &Seen) -> Grid {
+    let columns = [
+        left("line", 8),
+        left("venue", 12),
+        left("state", 6),
+        right("msg/s", 8),
+        right("kB/s", 8),
+        right("rtt us", 8),
+        right("late us", 8),
+        right("again", 6),
+        right("errors", 6),
+    ];
+    let before = |line: &Line| {
+        let all = seen.before.as_ref().map(|b| &b.lines);
+        all.and_then(|lines| lines.iter().find(|l| l.name == line.name)).cloned()
+    };
+    let rows = seen.now.lines.iter().filter(|line| line.used).map(|line| {
+        let b = before(line);
+        let bytes = seen.rate(line.bytes, b.as_ref().map(|b| b.bytes));
+        vec![
+            Cell::text(&line.name),
+            Cell::text(&line.venue),
+            Cell::text(if line.up { "up" } else { "DOWN" })
+                .toned(if line.up { Tone::Good } else { Tone::Bad }, true),
+            rate(seen.rate(line.messages, b.as_ref().map(|b| b.messages))),
+            Cell::number(bytes.map(|b| b / 1e3), 1),
+            Cell::number(line.rtt_ns.map(|ns| ns as f64 / 1e3), 0),
+            Cell::count(line.backlog_us).toned(Tone::Warn, line.backlog_us > 100_000),
+            Cell::count(line.reconnects),
+            Cell::count(line.decode_errors).toned(Tone::Warn, line.decode_errors > 0),
+        ]
+    });
+    grid("market connections", &columns, rows.collect())
+}
+
+fn venues(s: &Snapshot) -> Grid {
+    let columns = [
+        left("venue", 14),
+        left("orders", 9),
+        right("sent", 8),
+        right("open", 6),
+        right("unknown", 7),
+        right("again", 6),
+        right("put off", 7),
+        right("unfed", 6),
+    ];
+    let row = |v: &Venue| {
+        vec![
+            Cell::text(&v.name),
+            Cell::text(if v.ready { "ready" } else { "NOT READY" })
+                .toned(if v.ready { Tone::Good } else { Tone::Bad }, true),
+            Cell::count(v.sent),
+            Cell::count(v.open),
+            Cell::count(v.unknown).toned(Tone::Bad, v.unknown > 0),
+            Cell::count(v.reconnects),
+            Cell::count(v.cancels_put_off).toned(Tone::Warn, v.cancels_put_off > 0),
+            Cell::count(v.dead_man_unfed).toned(Tone::Warn, v.dead_man_unfed > 0),
+        ]
+    };
+    grid("order entry", &columns, s.venues.iter().map(row).collect())
+}
+
+fn books(s: &Snapshot) -> Grid {
+    let columns = [
+        left("instrument", 18),
+        left("state", 8),
+        left("why", 8),
+        right("bid", 13),
+        right("ask", 13),
+        right("bps", 7),
+        right("age ms", 6),
+    ];
+    let price = |level: Option<&bot4_telemetry::shared::snapshot::Level>| {
+        level.map_or_else(|| Cell::text("-"), |l| Cell::text(&l.price))
+    };
+    let row = |b: &Book| {
+        let live = b.state == "live";
+        vec![
+            Cell::text(&b.symbol),
+            Cell::text(&b.state).toned(if live { Tone::Good } else { Tone::Warn }, true),
+            Cell::text(if live { "" } else { &b.reason }),
+            price(b.bids.first()),
+            price(b.asks.first()),
+            Cell::number(spread_bps(b), 2),
+            Cell::number(b.age_ms.map(|ms| ms as f64), 0),
+        ]
+    };
+    grid("books; the arrows choose the ladder", &columns, s.books.iter().map(row).collect())
+}
+
+/// Spread over the middle, 10^-4: for eyes, hence in floats.
+fn spread_bps(book: &Book) -> Option<f64> {
+    let bid: f64 = book.bids.first()?.price.parse().ok()?;
+    let ask: f64 = book.asks.first()?.price.parse().ok()?;
+    (bid + ask > 0.0).then(|| (ask - bid) * 20_000.0 / (bid + ask))
+}
+
+fn ladder(book: Option<&Book>) -> Grid {
+    let columns = [right("quantity", 18), right("bid", 16), right("ask", 16), right("quantity", 18)];
+    let Some(book) = book else { return grid("ladder", &columns, Vec::new()) };
+    let depth = book.bids.len().max(book.asks.len());
+    let texts = |levels: &[bot4_telemetry::shared::snapshot::Level], i: usize| {
+        levels.get(i).map_or_else(Default::default, |l| (l.price.clone(), l.qty.clone()))
+    };
+    let rows = (0..depth).map(|i| {
+        let ((bid, bid_qty), (ask, ask_qty)) = (texts(&book.bids, i), texts(&book.asks, i));
+        vec![
+            Cell::text(bid_qty),
+            Cell::text(bid).toned(Tone::Good, true),
+            Cell::text(ask).toned(Tone::Bad, true),
+            Cell::text(ask_qty),
+        ]
+    });
+    grid(format!("{} at {}", book.symbol, book.update_id), &columns, rows.collect())
+}
+
+fn positions(s: &Snapshot) -> Grid {
+    let columns = [
+        left("instrument", 18),
+        right("held", 16),
+        right("worst case", 13),
+        right("limit", 13),
+        right("used%", 6),
+    ];
+    let rows = s.risk.positions.iter().map(|p| {
+        let mut row = vec![Cell::text(&p.symbol), Cell::text(&p.qty)];
+        row.extend(against(p.worst));
+        row
+    });
+    grid(format!("positions, worst case in {}", s.run.asset), &columns, rows.collect())
+}
+
+/// Value, limit and how much of it is used.
+fn against(a: Against) -> [Cell; 3] {
+    let used = a.value.zip(a.limit).filter(|(_, l)| *l > 0.0).map(|(v, l)| v * 100.0 / l);
+    let tone = if used.is_some_and(|u| u >= 95.0) { Tone::Bad } else { Tone::Warn };
+    let warn = used.is_some_and(|u| u >= 75.0);
+    [
+        Cell::number(a.value, 2),
+        a.limit.map_or_else(|| Cell::text("none"), |l| Cell::number(Some(l), 2)),
+        Cell::number(used, 1).toned(tone, warn),
+    ]
+}
+
+fn limits(s: &Snapshot) -> Grid {
+    let columns =
+        [left("account", 18), right("now", 16), right("limit", 13), right("used%", 6)];
+    let r = &s.risk;
+    let alone = |value| Against { value, limit: None };
+    let limited = [
+        ("gross exposure", r.gross),
+        ("net exposure", r.net),
+        ("day's loss", r.daily_loss),
+        ("drawdown %", r.drawdown_pct),
+        ("open orders", r.open_orders),
+    ];
+    let plain = [
+        ("equity", r.equity.now),
+        ("realized", r.pnl.realized),
+        ("unrealized", r.pnl.unrealized),
+        ("fees", r.pnl.fees),
+    ];
+    let mut rows: Vec<Vec<Cell>> = limited.map(|(name, a)| row_of(name, a)).into();
+    rows.extend(plain.map(|(name, value)| {
+        let mut row = row_of(name, alone(value));
+        row[2] = Cell::text("");
+        row[3] = Cell::text("");
+        row
+    }));
+    let b = &r.breakers;
+    let unwell = if b.unwell.is_empty() { String::new() } else { format!(": {}", b.unwell.join(" ")) };
+    let title = format!("breakers {} ({} of {} open){unwell}", b.global, b.open, b.all);
+    grid(title, &columns, rows)
+}
+
+fn row_of(name: &str, a: Against) -> Vec<Cell> {
+    let mut row = vec![Cell::text(name)];
+    row.extend(against(a));
+    row
+}
+
+fn states(s: &Snapshot) -> Grid {
+    let columns = [left("state", 20), right("orders", 10)];
+    let row = |(name, count): (&String, &u64)| {
+        vec![Cell::text(name), Cell::count(*count).toned(Tone::Bad, name == "unknown" && *count > 0)]
+    };
+    let o = &s.orders;
+    let title = format!(
+        "orders: {} sent, {} open, {} fills; risk judged {}, refused {}; {} parents",
+        o.sent, o.open, o.fills, o.checked, o.refused, o.parents
+    );
+    grid(title, &columns, o.by_state.iter().map(row).collect())
+}
+
+fn refusals(s: &Snapshot) -> Grid {
+    let columns = [left("refused for", 24), right("intents", 10)];
+    let row = |(name, count): (&String, &u64)| vec![Cell::text(name), Cell::count(*count)];
+    grid("refusals of risk", &columns, s.orders.refused_by.iter().map(row).collect())
+}
+
+fn latency(s: &Snapshot) -> Grid {
+    let columns = [
+        left("stage", 18),
+        right("count", 8),
+        right("p50 us", 9),
+        right("p90 us", 9),
+        right("p99 us", 9),
+        right("p99.9 us", 9),
+        right("max us", 9),
+    ];
+    let us = |ns: u64| Cell::number(Some(ns as f64 / 1e3), 2);
+    let rows = s.latency.iter().map(|(tag, l)| {
+        let m = &l.summary;
+        vec![
+            Cell::text(tag),
+            Cell::count(m.count),
+            us(m.p50),
+            us(m.p90),
+            us(m.p99),
+            us(m.p999),
+            us(m.max),
+        ]
+    });
+    grid("latency since the start", &columns, rows.collect())
+}
