@@ -151,7 +151,7 @@ pub enum Entry {
         /// The role of the agent that writes them.
         role: &'static str,
         /// What they tell of.
-        tag: String,
+        tag: &'static str,
         /// The words.
         block: Block,
     },
@@ -254,10 +254,12 @@ impl Metrics {
     /// When the reserved words are used up (a bug in the wiring).
     #[must_use]
     pub fn block(&self, role: &'static str, tag: &str, len: usize) -> Block {
+        // The words live as long as the process, and so may their name.
+        let tag: &'static str = Box::leak(tag.to_owned().into_boxed_str());
         let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let at = dir.used;
         let block = Block::new(dir.take(len + 1));
-        let entry = Entry::Block { role, tag: tag.to_owned(), block };
+        let entry = Entry::Block { role, tag, block };
         dir.entries.push(Placed { at, len: len + 1, entry });
         block
     }

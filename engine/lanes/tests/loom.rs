@@ -458,3 +458,20 @@ fn the_heartbeat_never_falls() {
         assert_eq!(words.heartbeat(), Nanos(3));
     });
 }
+
+/// A block is read whole, by what was written once or not at all, or not.
+fn a_block_is_whole() {
+    let block = Metrics::in_memory().block("book", "a", 2);
+    let writer = thread::spawn(move || block.write(&[1, 1]));
+    let mut seen = [9; 2];
+    if block.read(&mut seen) {
+        assert!(seen == [0, 0] || seen == [1, 1], "torn: {seen:?}");
+    }
+    writer.join().expect("no panic");
+    assert!(block.read(&mut seen) && seen == [1, 1]);
+}
+
+#[test]
+fn a_block_is_read_whole_or_not() {
+    holds_and_finds(a_block_is_whole);
+}

@@ -59,6 +59,13 @@ impl RunRecord {
         accounts_in(&self.account).map(|account| account.split(':').next().unwrap_or_default())
     }
 
+    /// The record of a run whose counters lie at `path`.
+    #[must_use]
+    pub fn with_counters(mut self, path: Option<PathBuf>) -> Self {
+        self.counters = path;
+        self
+    }
+
     /// Its instruments as `venue:symbol`, in the order of their index.
     #[must_use]
     pub fn full_symbols(&self) -> Vec<String> {

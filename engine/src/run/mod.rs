@@ -175,15 +175,12 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let permitted = host::permit(config, options, &plan)?;
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     host::keep_off_hot_cpus(&plan);
-    let children = site::embed(config, &dir.path, &options.venue_args)?;
-    let remotes = site::remotes(config, &children);
-    let sites = site::sites(config, &remotes)?;
-    let account = history::account_of(config, &remotes);
+    let (children, sites, account) = places(config, options, &dir)?;
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     permitted.keep(&dir.path)?;
     let counters = shared::create(config, &dir);
     let record = record_of(config, options, &dir, account.clone(), &opening);
-    history::write_record(&dir, &RunRecord { counters: counters.path(), ..record })?;
+    history::write_record(&dir, &record.with_counters(counters.path()))?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
@@ -247,6 +244,18 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         config,
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+}
+
+/// The embedded venues, all venues with the way to them, and the account.
+fn places(
+    config: &Config,
+    options: &RunOptions,
+    dir: &RunDir,
+) -> Result<(Vec<child::VenueChild>, Vec<Site>, String), Failure> {
+    let children = site::embed(config, &dir.path, &options.venue_args)?;
+    let remotes = site::remotes(config, &children);
+    let sites = site::sites(config, &remotes)?;
+    Ok((children, sites, history::account_of(config, &remotes)))
 }
 
 /// Lanes that may hang without danger to an order.

@@ -40,7 +40,7 @@ use super::plan::Plan;
 use super::plant::{self, Plant};
 pub use super::rings::Rings;
 use super::site::Site;
-use super::{settings, shared, sharding, shedding};
+use super::{settings, sharding, shared, shedding};
 use crate::config::Config;
 use crate::replay::chain::inputs::{ChainInputs, ExitRow, StrategyRow};
 use crate::replay::inputs::{About, RunInputs, config_hash};

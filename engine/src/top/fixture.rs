@@ -91,7 +91,11 @@ fn risk() -> Risk {
         equity: Equity { now: Some(10_000.5), ..Equity::default() },
         pnl,
         gross: Against { value: Some(250.0), limit: Some(1_000.0) },
-        positions: vec![Position { symbol: text("BTCUSDT"), qty: text("0.01"), ..Position::default() }],
+        positions: vec![Position {
+            symbol: text("BTCUSDT"),
+            qty: text("0.01"),
+            ..Position::default()
+        }],
         breakers: Breakers {
             global: text("half_open"),
             unwell: vec![text("strategy:1")],

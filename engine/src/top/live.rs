@@ -77,8 +77,9 @@ pub fn text(snapshot: Snapshot) -> String {
 /// Where standard input or output is no terminal, or it fails.
 pub fn show(run: Option<&str>, every: Duration) -> Result<(), Box<dyn std::error::Error>> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Err("error: not a terminal\nhelp: --once prints what there is, --json for programs"
-            .into());
+        return Err(
+            "error: not a terminal\nhelp: --once prints what there is, --json for programs".into(),
+        );
     }
     let mut terminal = ratatui::try_init()?;
     let outcome = cycle(&mut terminal, run, every);

@@ -171,9 +171,8 @@ fn confirm(frame: &mut Frame<'_>, run: &str) {
     let [area] = Layout::horizontal([Constraint::Length(70)])
         .flex(ratatui::layout::Flex::Center)
         .areas(area);
-    let [area] = Layout::vertical([Constraint::Length(6)])
-        .flex(ratatui::layout::Flex::Center)
-        .areas(area);
+    let [area] =
+        Layout::vertical([Constraint::Length(6)]).flex(ratatui::layout::Flex::Center).areas(area);
     frame.render_widget(Clear, area);
     let text = lines.map(Line::from).to_vec();
     let block = Block::bordered().title("KILL").style(style(Tone::Bad));
@@ -253,7 +252,8 @@ mod tests {
     fn the_chosen_row_stays_in_sight() {
         let mut app = app_at(1);
         let link = app.seen.now.links[0].clone();
-        let named = |i| bot4_telemetry::shared::snapshot::Link { name: format!("l{i}"), ..link.clone() };
+        let named =
+            |i| bot4_telemetry::shared::snapshot::Link { name: format!("l{i}"), ..link.clone() };
         app.seen.now.links = (0..60).map(named).collect();
         app.row = 59;
         assert!(drawn(&app, (80, 24)).join("\n").contains("l59"));

@@ -64,7 +64,8 @@ fn lanes(seen: &Seen) -> Grid {
     ];
     let before = |lane: &Lane| {
         let all = seen.before.as_ref().map(|b| &b.lanes);
-        all.and_then(|lanes| lanes.iter().find(|l| l.name == lane.name).cloned()).unwrap_or_default()
+        all.and_then(|lanes| lanes.iter().find(|l| l.name == lane.name).cloned())
+            .unwrap_or_default()
     };
     let rows = seen.now.lanes.iter().map(|lane| lane_row(seen, lane, &before(lane))).collect();
     grid("lanes: share of time since the last look; gaps and turns since warm-up", &columns, rows)
@@ -115,7 +116,8 @@ fn links(s: &Snapshot) -> Grid {
             Cell::text(if link.feedback { format!("~{}", link.to) } else { link.to.clone() }),
             Cell::count(link.capacity),
             Cell::count(link.high_water),
-            Cell::number(Some(used), 1).toned(if full { Tone::Bad } else { Tone::Warn }, used >= 50.0),
+            Cell::number(Some(used), 1)
+                .toned(if full { Tone::Bad } else { Tone::Warn }, used >= 50.0),
             Cell::text(&link.when_full),
         ]
     });
@@ -220,7 +222,8 @@ fn spread_bps(book: &Book) -> Option<f64> {
 }
 
 fn ladder(book: Option<&Book>) -> Grid {
-    let columns = [right("quantity", 18), right("bid", 16), right("ask", 16), right("quantity", 18)];
+    let columns =
+        [right("quantity", 18), right("bid", 16), right("ask", 16), right("quantity", 18)];
     let Some(book) = book else { return grid("ladder", &columns, Vec::new()) };
     let depth = book.bids.len().max(book.asks.len());
     let texts = |levels: &[bot4_telemetry::shared::snapshot::Level], i: usize| {
@@ -267,8 +270,7 @@ fn against(a: Against) -> [Cell; 3] {
 }
 
 fn limits(s: &Snapshot) -> Grid {
-    let columns =
-        [left("account", 18), right("now", 16), right("limit", 13), right("used%", 6)];
+    let columns = [left("account", 18), right("now", 16), right("limit", 13), right("used%", 6)];
     let r = &s.risk;
     let alone = |value| Against { value, limit: None };
     let limited = [
@@ -292,7 +294,8 @@ fn limits(s: &Snapshot) -> Grid {
         row
     }));
     let b = &r.breakers;
-    let unwell = if b.unwell.is_empty() { String::new() } else { format!(": {}", b.unwell.join(" ")) };
+    let unwell =
+        if b.unwell.is_empty() { String::new() } else { format!(": {}", b.unwell.join(" ")) };
     let title = format!("breakers {} ({} of {} open){unwell}", b.global, b.open, b.all);
     grid(title, &columns, rows)
 }
@@ -306,7 +309,10 @@ fn row_of(name: &str, a: Against) -> Vec<Cell> {
 fn states(s: &Snapshot) -> Grid {
     let columns = [left("state", 20), right("orders", 10)];
     let row = |(name, count): (&String, &u64)| {
-        vec![Cell::text(name), Cell::count(*count).toned(Tone::Bad, name == "unknown" && *count > 0)]
+        vec![
+            Cell::text(name),
+            Cell::count(*count).toned(Tone::Bad, name == "unknown" && *count > 0),
+        ]
     };
     let o = &s.orders;
     let title = format!(

@@ -154,7 +154,7 @@ pub fn latency_summaries(metrics: &Metrics) -> BTreeMap<String, Summary> {
 pub fn histograms(metrics: &Metrics) -> Vec<(&'static str, Histogram)> {
     let of = |entry| match entry {
         Entry::Histogram { tag, histogram } => Some((tag, histogram)),
-        Entry::Counters { .. } => None,
+        Entry::Counters { .. } | Entry::Block { .. } => None,
     };
     metrics.entries().into_iter().filter_map(of).collect()
 }

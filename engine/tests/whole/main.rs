@@ -39,4 +39,5 @@ mod shedding;
 mod snapshots;
 mod stops;
 mod takeover;
+mod top;
 mod venues_trade;

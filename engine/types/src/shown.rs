@@ -71,7 +71,8 @@ impl BookShown {
     #[must_use]
     pub fn of(words: &[u64]) -> Option<Self> {
         let words: &[u64; BOOK_WORDS] = words.try_into().ok()?;
-        let level = |i: usize| Level { price: words[4 + 2 * i] as i64, qty: words[5 + 2 * i] as i64 };
+        let level =
+            |i: usize| Level { price: words[4 + 2 * i] as i64, qty: words[5 + 2 * i] as i64 };
         Some(Self {
             state: *STATES.get(usize::try_from(words[0]).ok()?)?,
             reason: *REASONS.get(usize::try_from(words[1]).ok()?)?,

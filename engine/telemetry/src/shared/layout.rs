@@ -174,11 +174,7 @@ pub const ACCOUNT: &str = "account";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Row {
     /// Counters of a role by name.
-    Counters {
-        role: String,
-        at: usize,
-        names: Vec<String>,
-    },
+    Counters { role: String, at: usize, names: Vec<String> },
     /// A histogram.
     Histogram { tag: String, at: usize },
     /// A block of so many words, its sequence among them.

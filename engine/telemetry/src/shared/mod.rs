@@ -26,3 +26,6 @@ pub use layout::Plate;
 pub use reader::{ReadError, Reader, sweep};
 pub use snapshot::Snapshot;
 pub use writer::{BEAT_EVERY, Publisher};
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ use crate::hist::Counts;
 
 /// A block that is being written is read again so many times.
 const BLOCK_TRIES: usize = 64;
+/// A file that beat within so long may be of a process in another namespace, ms.
+const SILENT_MS: u64 = 5_000;
 /// Longer tables are taken for nonsense, bytes.
 const TABLE_LEN_MAX: u64 = 4 << 20;
 
@@ -45,7 +47,8 @@ impl Reader {
     /// When there is none, or it is truncated, of another version, or of an engine that is gone.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let say = |what: String| ReadError(format!("error: {}: {what}", path.display()));
-        let words = SharedView::open(path).map_err(|e| say(format!("{e}\nhelp: is it running?")))?;
+        let words =
+            SharedView::open(path).map_err(|e| say(format!("{e}\nhelp: is it running?")))?;
         let head = |at: At| words.word(at as usize).unwrap_or(0);
         if head(At::Magic) != MAGIC {
             return Err(say("not a counters file, or its run only begins\nhelp: \
@@ -146,8 +149,9 @@ fn text(words: &SharedView, at: u64, len: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Removes files in `folder` that engines left behind: those whose process is gone. Only names that
-/// begin with `prefix` are looked at.
+/// Removes files in `folder` that engines left behind: those whose process is gone and that have
+/// not beaten for [`SILENT_MS`], because a process may live where its number cannot be seen. Only
+/// names that begin with `prefix` are looked at.
 pub fn sweep(folder: &Path, prefix: &str) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -164,5 +168,6 @@ fn is_left_behind(path: &Path) -> bool {
     let Ok(words) = SharedView::open(path) else { return false };
     let head = |at: At| words.word(at as usize).unwrap_or(0);
     let alive = u32::try_from(head(At::Pid)).ok().and_then(began) == Some(head(At::Began));
-    head(At::Magic) == MAGIC && !alive
+    let silent = view::wall_ms().saturating_sub(head(At::BeatMs)) > SILENT_MS;
+    head(At::Magic) == MAGIC && !alive && silent
 }

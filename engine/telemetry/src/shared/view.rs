@@ -57,7 +57,7 @@ pub(super) fn of(reader: &Reader) -> Snapshot {
 
 /// Unix ms by the operating system's clock.
 #[expect(clippy::disallowed_methods, reason = "a reader is not part of an engine")]
-fn wall_ms() -> u64 {
+pub(super) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -381,7 +381,8 @@ fn latency(reader: &Reader) -> BTreeMap<String, Latency> {
     }
     let held = merged.into_iter().filter(|(_, (hdr, _))| !hdr.is_empty());
     held.map(|(tag, (hdr, max))| {
-        let value = |p: f64| if p >= 100.0 { max } else { hdr.value_at_quantile(p / 100.0).min(max) };
+        let value =
+            |p: f64| if p >= 100.0 { max } else { hdr.value_at_quantile(p / 100.0).min(max) };
         let curve = CURVE.iter().map(|p| (*p, value(*p))).collect();
         (tag.to_owned(), Latency { summary: Summary::of(&hdr, max), curve })
     })

@@ -100,7 +100,8 @@ fn row(placed: &Placed) -> Row {
         }
         Entry::Histogram { tag, .. } => Row::Histogram { tag: (*tag).to_owned(), at },
         Entry::Block { role, tag, .. } => {
-            Row::Block { role: (*role).to_owned(), tag: tag.clone(), at, len: placed.len }
+            let (role, tag) = ((*role).to_owned(), (*tag).to_owned());
+            Row::Block { role, tag, at, len: placed.len }
         }
     }
 }
