@@ -175,12 +175,10 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let permitted = host::permit(config, options, &plan)?;
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     host::keep_off_hot_cpus(&plan);
-    let (children, sites, account) = places(config, options, &dir)?;
+    let (children, sites, account) = site::all(config, &options.venue_args, &dir)?;
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     permitted.keep(&dir.path)?;
-    let counters = shared::create(config, &dir);
-    let record = record_of(config, options, &dir, account.clone(), &opening);
-    history::write_record(&dir, &record.with_counters(counters.path()))?;
+    let counters = recorded(config, options, &dir, &account, &opening)?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
@@ -246,16 +244,18 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
 }
 
-/// The embedded venues, all venues with the way to them, and the account.
-fn places(
+/// Makes the run's counters and writes its record, which tells where they are.
+fn recorded(
     config: &Config,
     options: &RunOptions,
     dir: &RunDir,
-) -> Result<(Vec<child::VenueChild>, Vec<Site>, String), Failure> {
-    let children = site::embed(config, &dir.path, &options.venue_args)?;
-    let remotes = site::remotes(config, &children);
-    let sites = site::sites(config, &remotes)?;
-    Ok((children, sites, history::account_of(config, &remotes)))
+    account: &str,
+    opening: &outcome::Opening,
+) -> std::io::Result<shared::SharedCounters> {
+    let counters = shared::create(config, dir);
+    let record = record_of(config, options, dir, account.to_owned(), opening);
+    history::write_record(dir, &record.with_counters(counters.path()))?;
+    Ok(counters)
 }
 
 /// Lanes that may hang without danger to an order.

@@ -9,6 +9,8 @@ use bot4_venues::registry::Venue;
 
 use super::access::Access;
 use super::child::{self, VenueChild};
+use super::dirs::RunDir;
+use super::history;
 use crate::config::resolve::{Keys, Remote};
 use crate::config::{Config, VenueAccess, VenueConfig};
 
@@ -30,6 +32,22 @@ impl Site {
     pub const fn venue(&self) -> Venue {
         self.config.venue
     }
+}
+
+/// The embedded venues of `config`, started with the arguments `extra`; all venues with the way to
+/// them; and the account.
+///
+/// # Errors
+/// As [`embed`] and [`sites`].
+pub fn all(
+    config: &Config,
+    extra: &[String],
+    dir: &RunDir,
+) -> Result<(Vec<VenueChild>, Vec<Site>, String), Failure> {
+    let children = embed(config, &dir.path, extra)?;
+    let remotes = remotes(config, &children);
+    let sites = sites(config, &remotes)?;
+    Ok((children, sites, history::account_of(config, &remotes)))
 }
 
 /// Starts the embedded venues of `config`, each with a folder of its own in `dir`; none where they
