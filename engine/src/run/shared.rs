@@ -85,10 +85,9 @@ pub fn create(config: &Config, dir: &RunDir) -> SharedCounters {
 
 /// A file on a disk is written back now and then, and the next store to each page then faults.
 fn warn_of_disk(folder: &Path) {
-    /// `TMPFS_MAGIC` of `linux/magic.h`.
-    const TMPFS: i64 = 0x0102_1994;
-    let kind = rustix::fs::statfs(folder).map(|s| s.f_type as i64);
-    if kind.is_ok_and(|kind| kind != TMPFS) {
+    // `TMPFS_MAGIC` of `linux/magic.h`.
+    let in_memory = rustix::fs::statfs(folder).map(|s| s.f_type == 0x0102_1994);
+    if in_memory == Ok(false) {
         eprintln!(
             "warning: counters_dir {} is not in memory: lanes fault when the disk takes a page\n\
              help: name a folder on tmpfs, such as {FOLDER}",

@@ -204,7 +204,7 @@ fn books(s: &Snapshot) -> Grid {
         vec![
             Cell::text(&b.symbol),
             Cell::text(&b.state).toned(if live { Tone::Good } else { Tone::Warn }, true),
-            Cell::text(if live { "" } else { &b.reason }),
+            Cell::text(if live { "" } else { b.reason.as_str() }),
             price(b.bids.first()),
             price(b.asks.first()),
             Cell::number(spread_bps(b), 2),
