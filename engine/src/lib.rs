@@ -21,3 +21,4 @@ pub mod shedding;
 pub mod sim;
 pub mod top;
 pub mod topology;
+pub mod watch;

@@ -28,6 +28,7 @@
 
 mod account;
 pub mod agent;
+pub mod background;
 pub mod block;
 pub mod clock;
 pub mod control;

@@ -81,7 +81,7 @@ pub fn engines(run: Option<&str>) -> Result<Vec<EarlierRun>, String> {
 
 /// Stops one engine: by its socket, else from outside. What was done, and whether nothing of it is
 /// open any more.
-fn stop(engine: &EarlierRun, reason: &str, flatten: bool) -> (Value, bool) {
+pub(crate) fn stop(engine: &EarlierRun, reason: &str, flatten: bool) -> (Value, bool) {
     let request = Request::Kill { reason: reason.to_owned(), flatten };
     if let Some(settled) =
         ask(&engine.path, &request).ok().and_then(|reply| settled(engine, reply.status))

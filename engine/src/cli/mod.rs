@@ -19,6 +19,7 @@ mod sim_sessions;
 pub mod status;
 pub mod top;
 pub mod venue;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -83,6 +84,8 @@ enum Command {
     Host(host::Args),
     /// A running engine in the terminal: lanes, links, venues, books, risk, orders, latency.
     Top(top::Args),
+    /// A web page and a Prometheus endpoint that show a running engine.
+    Watch(watch::Args),
     /// The seeded stepper: the same agents on one thread in logical time.
     Sim(sim::Args),
     /// Started by `run` beside an engine that trades: cancels its orders if it dies.
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Host(args) => host::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Guard(args) => guard::run(&args),
     };

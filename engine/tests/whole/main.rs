@@ -41,3 +41,4 @@ mod stops;
 mod takeover;
 mod top;
 mod venues_trade;
+mod watch;

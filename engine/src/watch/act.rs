@@ -1,0 +1,210 @@
+//! What a person asks for by HTTP, done as the commands of the same names do it.
+//!
+//! A thread of its own, because an engine takes its time to answer and to cancel; the server goes
+//! on meanwhile. It runs at normal priority: a kill must not wait for idle time. Few acts wait in
+//! line, and a full line says so at once.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+
+use mio::Waker;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::access::Stamp;
+use super::http::Response;
+use super::server::Ticket;
+use crate::cli::kill;
+use crate::operator::client::ask;
+use crate::operator::message::{self, checked_reason};
+
+/// Acts that wait in line.
+const LINE: usize = 8;
+
+/// An act.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// As `bot4 kill --run`: also an engine that does not answer is stopped.
+    Kill {
+        /// Which run.
+        run: String,
+        /// Why.
+        reason: String,
+        /// Close what is held, too.
+        flatten: bool,
+    },
+    /// A request to the operator's socket of a run.
+    Ask {
+        /// Which run.
+        run: String,
+        /// What.
+        request: message::Request,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    run: String,
+    at_ms: i64,
+    nonce: String,
+    reason: Option<String>,
+    #[serde(default)]
+    flatten: bool,
+    request: Option<message::Request>,
+}
+
+impl Act {
+    /// The act that a POST to `path` with this `body` asks for, and its stamp.
+    ///
+    /// # Errors
+    /// What is wrong with the body; `None` where nothing is served at `path`.
+    pub fn read(path: &str, body: &[u8]) -> Option<Result<(Self, Stamp), String>> {
+        let of_body: fn(Body) -> Result<Self, String> = match path {
+            "/api/kill" => |b| {
+                let reason = reason_of(&b)?;
+                Ok(Self::Kill { run: b.run, reason, flatten: b.flatten })
+            },
+            "/api/resume" => |b| {
+                let request = message::Request::Resume { reason: reason_of(&b)? };
+                Ok(Self::Ask { run: b.run, request })
+            },
+            "/api/request" => |b| {
+                let request = b.request.ok_or("request is missing: {\"do\": \"status\"}")?;
+                Ok(Self::Ask { run: b.run, request })
+            },
+            _ => return None,
+        };
+        let read = serde_json::from_slice::<Body>(body).map_err(|e| format!("the body: {e}"));
+        Some(read.and_then(|body| {
+            let stamp = Stamp { at_ms: body.at_ms, nonce: body.nonce.clone() };
+            Ok((of_body(body)?, stamp))
+        }))
+    }
+
+    fn run(&self) -> &str {
+        match self {
+            Self::Kill { run, .. } | Self::Ask { run, .. } => run,
+        }
+    }
+
+    /// Does it. Blocks for as long as the engine takes.
+    fn perform(&self) -> Response {
+        let engine = match kill::engines(Some(self.run())) {
+            Ok(mut engines) => engines.remove(0),
+            Err(why) => return Response::error(404, &why),
+        };
+        match self {
+            Self::Kill { reason, flatten, .. } => {
+                let (told, clear) = kill::stop(&engine, reason, *flatten);
+                Response::json(200, &json!({"clear": clear, "told": told}))
+            }
+            Self::Ask { request, .. } => match ask(&engine.path, request) {
+                Ok(reply) => match &reply.error {
+                    Some(why) => Response::error(409, why),
+                    None => Response::json(200, &json!({"told": reply})),
+                },
+                Err(e) => {
+                    Response::error(502, &format!("the engine does not answer: {e}; kill ends it"))
+                }
+            },
+        }
+    }
+}
+
+fn reason_of(body: &Body) -> Result<String, String> {
+    checked_reason(body.reason.as_deref().unwrap_or_default())
+}
+
+/// The thread that acts, and the line before it.
+pub struct Actor {
+    line: SyncSender<(Ticket, Act)>,
+    done: Receiver<(Ticket, Response)>,
+}
+
+impl Actor {
+    /// Starts the thread; `waker` wakes the server when something is done. To be called before the
+    /// caller lowers its own priority, which threads inherit.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(waker: Arc<Waker>) -> std::io::Result<Self> {
+        let (line, waiting) = sync_channel(LINE);
+        let (told, done) = channel();
+        let work = move || work(&waiting, &told, &waker);
+        std::thread::Builder::new().name("act".to_owned()).spawn(work)?;
+        Ok(Self { line, done })
+    }
+
+    /// Lets `act` be done for `from`.
+    ///
+    /// # Errors
+    /// Why it cannot be taken now.
+    pub fn begin(&self, from: Ticket, act: Act) -> Result<(), &'static str> {
+        self.line.try_send((from, act)).map_err(|e| match e {
+            TrySendError::Full(_) => "other acts are under way: try again",
+            TrySendError::Disconnected(_) => "nothing can be done from here: use bot4 kill",
+        })
+    }
+
+    /// An act that is done.
+    #[must_use]
+    pub fn done(&self) -> Option<(Ticket, Response)> {
+        self.done.try_recv().ok()
+    }
+}
+
+fn work(
+    waiting: &Receiver<(Ticket, Act)>,
+    told: &Sender<(Ticket, Response)>,
+    waker: &Waker,
+) {
+    for (from, act) in waiting {
+        let response = act.perform();
+        if told.send((from, response)).is_err() || waker.wake().is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAMP: &str = r#""at_ms":5,"nonce":"0123456789abcdef""#;
+
+    fn read(path: &str, rest: &str) -> Result<Act, String> {
+        let body = format!("{{\"run\":\"1-2\",{STAMP}{rest}}}");
+        Act::read(path, body.as_bytes()).expect("served").map(|(act, stamp)| {
+            assert_eq!((stamp.at_ms, stamp.nonce.as_str()), (5, "0123456789abcdef"));
+            act
+        })
+    }
+
+    #[test]
+    fn bodies_become_acts() {
+        let kill = read("/api/kill", r#","reason":" line cut ","flatten":true"#);
+        let reason = "line cut".to_owned();
+        assert_eq!(kill, Ok(Act::Kill { run: "1-2".to_owned(), reason, flatten: true }));
+        let asked = read("/api/request", r#","request":{"do":"status"}"#);
+        let request = message::Request::Status;
+        assert_eq!(asked, Ok(Act::Ask { run: "1-2".to_owned(), request }));
+        assert!(Act::read("/api/dance", b"{}").is_none());
+    }
+
+    #[test]
+    fn bad_bodies_say_what_is_wrong() {
+        for (path, rest, said) in [
+            ("/api/resume", "", "reason is empty"),
+            ("/api/kill", r#","reason":"x","now":1"#, "unknown field"),
+            ("/api/request", "", "request is missing"),
+            ("/api/request", r#","request":{"do":"dance"}"#, "dance"),
+        ] {
+            let why = read(path, rest).expect_err(rest);
+            assert!(why.contains(said), "{why}");
+        }
+        for body in [b"".as_slice(), b"[]", b"{}", b"\xff", br#"{"run":"1-2","reason":"x"}"#] {
+            assert!(Act::read("/api/kill", body).expect("served").is_err());
+        }
+    }
+}

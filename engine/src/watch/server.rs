@@ -1,0 +1,255 @@
+//! The server: one thread, a fixed number of places, a deadline for each.
+//!
+//! Why not a library: the small ones give every connection a thread and no deadline, so that ten
+//! thousand silent clients are ten thousand threads; the large ones bring a runtime. What is left
+//! once `httparse` reads the heads and `rustls` does the talking is this loop.
+//!
+//! * [`PLACES`] clients at a time. When all are taken, the one that has been silent longest with
+//!   its request unfinished gives its place to the newcomer: a flood of silent clients throws out
+//!   itself, and one that says what it wants is served within a turn.
+//! * A turn accepts [`ACCEPTS_PER_TURN`] at most, and a client has a share of it: nobody starves.
+//! * Memory is bounded by the places: each holds one request and one answer at most.
+//!
+//! Cost: nothing while nobody asks. The thread is at idle priority (see [`crate::cli::watch`]).
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bot4_lanes::Clock;
+use bot4_types::Nanos;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustls::ServerConfig;
+
+use super::connection::{Connection, Phase, Turn};
+use super::http::{Request, Response};
+
+/// Clients at a time.
+pub const PLACES: usize = 256;
+/// Connections taken from the kernel in one turn.
+const ACCEPTS_PER_TURN: usize = 64;
+/// Between two looks at deadlines and at the end.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+const LISTENER: Token = Token(PLACES);
+const WAKER: Token = Token(PLACES + 1);
+
+/// What became of clients, for `/metrics` and the tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections taken.
+    pub accepted: u64,
+    /// Requests that came whole.
+    pub requests: u64,
+    /// Clients that lost their place to a newcomer.
+    pub displaced: u64,
+    /// Clients that were too slow.
+    pub timed_out: u64,
+    /// Clients now.
+    pub clients: u64,
+}
+
+/// A client that an answer is owed to: its place, and which of the place's tenants it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    place: usize,
+    tenant: u64,
+}
+
+/// What answers.
+pub trait Service {
+    /// The answer to `request`, or `None`: it comes later, by [`told`](Self::told).
+    fn answer(&mut self, request: &Request, from: Ticket, tally: &Tally) -> Option<Response>;
+    /// An answer that has become ready.
+    fn told(&mut self) -> Option<(Ticket, Response)>;
+}
+
+struct Place {
+    connection: Connection,
+    tenant: u64,
+}
+
+/// The server. See the module.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    poll: Poll,
+    places: Vec<Option<Place>>,
+    tls: Option<Arc<ServerConfig>>,
+    clock: Clock,
+    tally: Tally,
+}
+
+impl Server {
+    /// Listens at `address`, with TLS where there is a configuration for it.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+        let mut listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let places = std::iter::repeat_with(|| None).take(PLACES).collect();
+        let (clock, tally) = (Clock::monotonic(), Tally::default());
+        Ok(Self { listener, address, poll, places, tls, clock, tally })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What tells it that an answer has become ready.
+    ///
+    /// # Errors
+    /// When the kernel has no room for it.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+
+    /// Serves until `end`.
+    ///
+    /// # Errors
+    /// When the kernel's readiness fails: then nothing can be served.
+    pub fn run(&mut self, service: &mut dyn Service, end: &AtomicBool) -> io::Result<()> {
+        let mut events = Events::with_capacity(PLACES);
+        let mut more: Vec<usize> = Vec::new();
+        let mut accepting = false;
+        let mut swept = self.clock.now();
+        // Relaxed: a flag alone, set by a signal.
+        while !end.load(Ordering::Relaxed) {
+            let busy = accepting || !more.is_empty();
+            let wait = if busy { Duration::ZERO } else { LOOK_EVERY };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+                _ => {}
+            }
+            let mut ready = std::mem::take(&mut more);
+            for event in &events {
+                match event.token() {
+                    LISTENER => accepting = true,
+                    WAKER => {}
+                    Token(place) => ready.push(place),
+                }
+            }
+            while let Some((ticket, response)) = service.told() {
+                ready.extend(self.tell(ticket, &response));
+            }
+            if accepting {
+                accepting = self.accept(&mut ready);
+            }
+            for place in ready {
+                if self.turn(place, service) == Some(Turn::More) {
+                    more.push(place);
+                }
+            }
+            let now = self.clock.now();
+            if now.0 - swept.0 >= LOOK_EVERY.as_nanos() as u64 {
+                swept = now;
+                self.sweep(now);
+                // What could not be taken for want of descriptors.
+                accepting = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, place: usize, service: &mut dyn Service) -> Option<Turn> {
+        let now = self.clock.now();
+        let tenant = self.places.get_mut(place)?.as_mut()?;
+        let ticket = Ticket { place, tenant: tenant.tenant };
+        let tally = &mut self.tally;
+        let turn = tenant.connection.turn(now, &mut |request| {
+            tally.requests += 1;
+            service.answer(request, ticket, tally)
+        });
+        if turn == Turn::Over {
+            self.leave(place);
+        }
+        Some(turn)
+    }
+
+    fn tell(&mut self, ticket: Ticket, response: &Response) -> Option<usize> {
+        let now = self.clock.now();
+        let tenant = self.places[ticket.place].as_mut().filter(|p| p.tenant == ticket.tenant)?;
+        // One that was dropped meanwhile, and its place given to another, is owed nothing.
+        if tenant.connection.phase().0 == Phase::Waiting {
+            tenant.connection.tell(response, now);
+        }
+        Some(ticket.place)
+    }
+
+    /// Takes connections. `true`: there may be more.
+    fn accept(&mut self, ready: &mut Vec<usize>) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
+                // Out of descriptors: tried again at the next look.
+                Err(_) => {
+                    self.displace();
+                    return false;
+                }
+            };
+            self.tally.accepted += 1;
+            let Some(place) = self.room() else { continue };
+            let Ok(mut connection) = Connection::new(stream, self.tls.as_ref(), self.clock.now())
+            else {
+                continue;
+            };
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let registry = self.poll.registry();
+            if registry.register(&mut connection.stream, Token(place), both).is_err() {
+                continue;
+            }
+            self.places[place] = Some(Place { connection, tenant: self.tally.accepted });
+            self.tally.clients += 1;
+            ready.push(place);
+        }
+        true
+    }
+
+    /// A place for a newcomer: a free one, or that of who has been silent longest.
+    fn room(&mut self) -> Option<usize> {
+        self.places.iter().position(Option::is_none).or_else(|| self.displace())
+    }
+
+    fn displace(&mut self) -> Option<usize> {
+        let rank = |p: &Place| match p.connection.phase() {
+            (Phase::Lingering, since) => Some((0, since.0)),
+            (Phase::Reading, since) => Some((1, since.0)),
+            (Phase::Writing, since) => Some((2, since.0)),
+            // An act is under way: its answer is owed.
+            (Phase::Waiting, _) => None,
+        };
+        let ranked = self.places.iter().enumerate();
+        let ranked = ranked.filter_map(|(i, p)| Some((rank(p.as_ref()?)?, i)));
+        let (_, place) = ranked.min()?;
+        self.tally.displaced += 1;
+        self.leave(place);
+        Some(place)
+    }
+
+    fn sweep(&mut self, now: Nanos) {
+        for place in 0..self.places.len() {
+            let late = self.places[place].as_ref().is_some_and(|p| p.connection.deadline() < now);
+            if late {
+                self.tally.timed_out += 1;
+                self.leave(place);
+            }
+        }
+    }
+
+    fn leave(&mut self, place: usize) {
+        if let Some(mut gone) = self.places[place].take() {
+            let _ = self.poll.registry().deregister(&mut gone.connection.stream);
+            self.tally.clients -= 1;
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! `bot4 watch` beside a running engine: what it shows is the engine's, what it passes on is
+//! obeyed once, and nobody who floods it is felt by the engine.
+#![expect(clippy::disallowed_methods, reason = "clients of the test: sockets and the wall clock")]
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::common::rig::{Rig, ended, signal};
+use crate::common::{Killed, bot4, check_account, number, output, report, sleep, stderr};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::{Value, json};
+
+/// A watch and where it listens.
+struct Site {
+    _process: Killed,
+    address: SocketAddr,
+    token: String,
+}
+
+/// A status and a body.
+type Answer = (u16, String);
+
+impl Site {
+    fn start(state: &Path, args: &[&str]) -> Self {
+        let listen = ["watch", "--json", "--listen", "127.0.0.1:0"];
+        let mut command = bot4(state);
+        let mut child =
+            command.args(listen).args(args).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out).read_line(&mut line).expect("a first line");
+        let told: Value = serde_json::from_str(&line).expect("where it listens");
+        let url = told["url"].as_str().expect("text");
+        let address = url.split("://").nth(1).expect("a URL").trim_end_matches('/');
+        let file = told["act_token_file"].as_str().expect("text");
+        let token = std::fs::read_to_string(file).expect("a token").trim().to_owned();
+        Self { _process: Killed(child), address: address.parse().expect("an address"), token }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+        stream
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        ask(self.connect(), &format!("GET {path} HTTP/1.1\r\n{}", self.host()))
+    }
+
+    fn state(&self) -> Value {
+        let (status, body) = self.get("/api/state");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: \
+             application/json\r\nContent-Length: {}\r\n{}{body}",
+            body.len(),
+            self.host()
+        );
+        ask(self.connect(), &head)
+    }
+
+    /// The last lines of a head.
+    fn host(&self) -> String {
+        format!("Host: {}\r\nConnection: close\r\n\r\n", self.address)
+    }
+}
+
+/// Says `request` and reads to the end.
+fn ask(mut stream: impl Read + Write, request: &str) -> Answer {
+    stream.write_all(request.as_bytes()).expect("taken");
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    let status = text.split(' ').nth(1).and_then(|s| s.parse().ok());
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status.unwrap_or_else(|| panic!("no answer: {text:?}")), body.to_owned())
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("in range")
+}
+
+/// The value of a metric without labels.
+fn metric(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
+}
+
+fn stop(rig: &Rig, engine: &mut Killed) -> Value {
+    signal(&engine.0, "INT");
+    assert_eq!(ended(engine), Some(0));
+    let report = report(&rig.state().join("report.json"));
+    check_account(&report);
+    report
+}
+
+#[test]
+fn it_shows_the_engine_and_passes_on_what_a_person_says() {
+    let rig = Rig::new();
+    let site = Site::start(rig.state(), &[]);
+    let none = site.state();
+    assert_eq!((&none["live"], &none["engine"]), (&json!(false), &Value::Null), "{none}");
+    let mut engine = rig.start("report.json");
+    let status = rig.status();
+    sleep(1_200);
+    let shown = site.state();
+    assert_eq!(shown["engine"]["run"]["id"], status["run"], "{shown}");
+    assert!(number(&shown, "/engine/orders/sent") >= number(&status, "/orders/sent"), "{shown}");
+    assert!(number(&shown, "/engine/market/books_live") > 0, "{shown}");
+    let (code, text) = site.get("/metrics");
+    assert_eq!((code, metric(&text, "bot4_engine_up")), (200, 1.0));
+    let before = metric(&text, "bot4_market_messages_total");
+    sleep(500);
+    let after = metric(&site.get("/metrics").1, "bot4_market_messages_total");
+    assert!(after > before, "{before} {after}");
+    acts(&rig, &site, status["run"].as_str().expect("a run"));
+    stop(&rig, &mut engine);
+    sleep(300);
+    let end = site.state();
+    assert_eq!(end["live"], false, "{end}");
+    assert!(end["engine"]["run"]["id"].is_string(), "what was seen last stays");
+    assert_eq!(metric(&site.get("/metrics").1, "bot4_engine_up"), 0.0);
+}
+
+/// A kill and a resume, each once, by those who may.
+fn acts(rig: &Rig, site: &Site, run: &str) {
+    let act = |nonce: &str, at_ms| {
+        json!({"run": run, "reason": "a look at the page", "nonce": nonce, "at_ms": at_ms})
+    };
+    let kill = act("0123456789abcdef", unix_ms());
+    let status = |answer: Answer| answer.0;
+    assert_eq!(status(site.post("/api/kill", "", &kill)), 401);
+    assert_eq!(status(site.post("/api/kill", &"f".repeat(64), &kill)), 401);
+    let old = act("old-0123456789abcdef", unix_ms() - 60_000);
+    assert_eq!(status(site.post("/api/kill", &site.token, &old)), 403);
+    let elsewhere = json!({"run": "1-1", "reason": "x", "nonce": "elsewhere-012345678",
+                           "at_ms": unix_ms()});
+    assert_eq!(status(site.post("/api/kill", &site.token, &elsewhere)), 404);
+    assert_eq!(rig.status()["phase"], "run", "none of these was a kill");
+    let (code, body) = site.post("/api/kill", &site.token, &kill);
+    assert_eq!(code, 200, "{body}");
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&told["clear"], &told["told"]["open"]), (&json!(true), &json!(0)), "{body}");
+    assert_eq!(rig.status()["phase"], "kill");
+    assert!(rig.latch_file().is_some_and(|l| l.contains("a look at the page")));
+    let resume = act("resume-0123456789", unix_ms());
+    assert_eq!(status(site.post("/api/resume", &site.token, &resume)), 200);
+    assert_eq!(rig.status()["phase"], "run");
+    // What was captured on the way is worth nothing, at another door neither.
+    assert_eq!(status(site.post("/api/kill", &site.token, &kill)), 409);
+    assert_eq!(status(site.post("/api/kill", &site.token, &resume)), 409);
+    assert_eq!(rig.status()["phase"], "run");
+    let mut any = act("request-0123456789", unix_ms());
+    any["request"] = json!({"do": "status"});
+    let (code, body) = site.post("/api/request", &site.token, &any);
+    assert!(code == 200 && body.contains(run), "{body}");
+}
+
+/// Connections of the flood, and how many of them are open at a time.
+const FLOOD: usize = 10_000;
+const OPEN: usize = 400;
+
+#[test]
+fn a_flood_is_not_felt() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    let site = Site::start(rig.state(), &[]);
+    let began = Instant::now();
+    let (mut open, mut slowest) = (VecDeque::new(), Duration::ZERO);
+    // Silent ones, half heads, and such that ask for much and read nothing.
+    let asks = format!("GET /api/state HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).repeat(20);
+    for n in 0..FLOOD {
+        let mut stream = site.connect();
+        let said = [b"".as_slice(), b"GET / HTTP/1.1\r\nHost: ", asks.as_bytes()][n % 3];
+        let _ = stream.write_all(said);
+        open.push_back(stream);
+        if open.len() > OPEN {
+            open.pop_front();
+        }
+        if n % 1_000 == 999 {
+            let asked = Instant::now();
+            assert_eq!(site.get("/healthz").0, 200, "someone who speaks is heard");
+            slowest = slowest.max(asked.elapsed());
+        }
+    }
+    let took = began.elapsed();
+    let text = site.get("/metrics").1;
+    let (accepted, clients) =
+        (metric(&text, "bot4_watch_connections_total"), metric(&text, "bot4_watch_clients"));
+    println!(
+        "flood: {accepted} connections in {} ms, {} displaced, slowest answer {} ms",
+        took.as_millis(),
+        metric(&text, "bot4_watch_displaced_total"),
+        slowest.as_millis()
+    );
+    assert!(accepted >= FLOOD as f64 && clients <= 256.0, "{text}");
+    let status = rig.status();
+    assert_eq!(status["phase"], "run", "{status}");
+    drop(open);
+    let report = stop(&rig, &mut engine);
+    assert!(number(&report, "/orders/sent") > 20, "{report}");
+}
+
+/// A certificate for 127.0.0.1 and two tokens, as files in `folder`.
+fn secrets(folder: &Path) -> [PathBuf; 4] {
+    use std::os::unix::fs::PermissionsExt as _;
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let texts = [
+        ("chain.pem", made.cert.pem()),
+        ("key.pem", made.signing_key.serialize_pem()),
+        ("act", "0123456789abcdef0123456789abcdef".to_owned()),
+        ("read", "fedcba9876543210fedcba9876543210".to_owned()),
+    ];
+    texts.map(|(name, text)| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        path
+    })
+}
+
+#[test]
+fn a_public_address_needs_tls_and_a_token() {
+    let state = tempfile::tempdir().expect("a folder");
+    let secrets = secrets(state.path()).map(|p| p.to_str().expect("UTF-8").to_owned());
+    let [chain, key, act, read] = &secrets;
+    let tls = ["--tls-cert", chain, "--tls-key", key];
+    let refused = |args: &[&str], said: &str| {
+        let out = output(bot4(state.path()).arg("watch").args(args));
+        let error = stderr(&out);
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        assert!(error.contains(said), "{said} in {error}");
+    };
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.7:8640", "[2001:db8::7]:8640"] {
+        refused(&["--listen", address], "--tls-cert FILE --tls-key FILE, --act-token-file FILE");
+    }
+    refused(&[&["--listen", "192.0.2.7:8640"], tls.as_slice()].concat(), "add --act-token-file");
+    refused(&["--listen", "192.0.2.7:8640", "--act-token-file", act], "add --tls-cert");
+    let unnamed = [&["--listen", "0.0.0.0:0", "--act-token-file", act], tls.as_slice()].concat();
+    refused(&unnamed, "--host NAME");
+    refused(&["--tls-cert", chain], "--tls-key");
+    refused(&["--act-token-file", "/nowhere/token"], "/nowhere/token");
+    refused(&["--tls-cert", act, "--tls-key", key], "PEM is expected");
+    over_tls(state.path(), &[&["--act-token-file", act, "--read-token-file", read], tls.as_slice()].concat());
+}
+
+fn over_tls(state: &Path, args: &[&str]) {
+    let site = Site::start(state, args);
+    let trusted = CertificateDer::from_pem_file(state.join("chain.pem")).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted).expect("trusted");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    let ask_as = |line: &str| {
+        let name = ServerName::try_from("127.0.0.1").expect("a name");
+        let client = rustls::ClientConnection::new(config.clone(), name).expect("a session");
+        let stream = rustls::StreamOwned::new(client, site.connect());
+        ask(stream, &format!("{line}{}", site.host()))
+    };
+    let state = "GET /api/state HTTP/1.1\r\n";
+    assert_eq!(ask_as("GET / HTTP/1.1\r\n").0, 200, "the page itself tells nothing");
+    assert_eq!(ask_as(state).0, 401);
+    let bearer = |token: &str| format!("{state}Authorization: Bearer {token}\r\n");
+    assert_eq!(ask_as(&bearer("fedcba9876543210fedcba9876543210")).0, 200);
+    assert_eq!(ask_as(&bearer(&site.token)).0, 200, "who may act may read");
+    assert_eq!(ask_as(&bearer("fedcba9876543210fedcba9876543211")).0, 401);
+    let post = "POST /api/kill HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer \
+                fedcba9876543210fedcba9876543210\r\n";
+    assert_eq!(ask_as(post).0, 401, "who may read may not act");
+    let mut plain = site.connect();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("taken");
+    let mut told = Vec::new();
+    let _ = plain.read_to_end(&mut told);
+    assert!(!told.starts_with(b"HTTP"), "no word without TLS");
+}
