@@ -9,7 +9,7 @@ import { attribute, svg, text, count } from "./draw.js";
 // Where a role stands along the way of data.
 const STAGES = ["wire", "parse", "book", "signal", "risk", "execution"];
 // What stands aside: a column between the stages of these numbers, below.
-const ASIDE = { control: 1, telemetry: 2, journal: 4 };
+const ASIDE = { telemetry: 0, control: 2, journal: 4 };
 
 const kind = (role) => role.split(".")[0];
 
@@ -66,7 +66,11 @@ function way(a, b, back, stages, narrow, place) {
   const shift = (p, by) => (narrow ? [p[0] + by, p[1]] : [p[0], p[1] + by]);
   const [from, to] = stages;
   if (from == null || to == null) {
-    // To or from what stands aside: up or down.
+    // To or from what stands aside: along its row, or up and down.
+    if (a.y === b.y) {
+      const left = a.x < b.x;
+      return `M${[left ? a.x + a.w : a.x, a.y + a.h / 2]}L${[left ? b.x : b.x + b.w, b.y + b.h / 2]}`;
+    }
     const down = b.y > a.y;
     const p = [a.x + a.w * (down ? 0.62 : 0.5), down ? a.y + a.h : a.y];
     const q = [b.x + b.w * (down ? 0.4 : 0.38), down ? b.y : b.y + b.h];
