@@ -78,13 +78,14 @@ impl Token {
     /// When it cannot be read, others may read it, or it is no token.
     pub fn from_file(path: &Path) -> Result<Self, String> {
         let name = path.display();
-        let mut file = File::open(path).map_err(|e| format!("{name}: {e}"))?;
+        let file = File::open(path).map_err(|e| format!("{name}: {e}"))?;
         let mode = file.metadata().map_err(|e| format!("{name}: {e}"))?.mode();
         if mode & 0o077 != 0 {
             return Err(format!("{name}: others may read it\nhelp: chmod 600 {name}"));
         }
         let mut text = String::new();
-        file.by_ref().take(4_096).read_to_string(&mut text).map_err(|e| format!("{name}: {e}"))?;
+        let read = file.take(4_096).read_to_string(&mut text);
+        read.map_err(|e| format!("{name}: {e}"))?;
         Self::new(&text).map_err(|e| format!("{name}: {e}"))
     }
 

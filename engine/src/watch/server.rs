@@ -253,3 +253,104 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "clients of the test")]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    /// Answers with much, with more than the kernel keeps, or not.
+    struct Much;
+
+    impl Service for Much {
+        fn answer(&mut self, request: &Request, _: Ticket, _: &Tally) -> Option<Response> {
+            let length = match request.path.as_str() {
+                "/later" => return None,
+                "/more" => 1 << 26,
+                _ => 1 << 21,
+            };
+            Some(Response::new(200, "text/plain", vec![b'x'; length]))
+        }
+
+        fn told(&mut self) -> Option<(Ticket, Response)> {
+            None
+        }
+    }
+
+    fn bound() -> Server {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Server::bind(any, None).expect("a port")
+    }
+
+    /// A client that says something, taken and with one turn; the kernel may need a moment.
+    fn client(server: &mut Server, says: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        stream.write_all(says.as_bytes()).expect("taken");
+        let (mut ready, before) = (Vec::new(), server.tally.accepted);
+        while server.tally.accepted == before {
+            server.accept(&mut ready);
+        }
+        for place in ready {
+            server.turn(place, &mut Much);
+        }
+        stream
+    }
+
+    #[test]
+    fn the_silent_make_room_for_who_comes() {
+        let mut server = bound();
+        let more = 10;
+        let all = 0..PLACES + more;
+        let _silent: Vec<_> = all.map(|_| client(&mut server, "GET / H")).collect();
+        let (clients, displaced) = (server.tally.clients, server.tally.displaced);
+        assert_eq!((clients, displaced), (PLACES as u64, more as u64));
+        let late = Nanos(server.clock.now().0 + super::super::connection::READ_WITHIN.0);
+        server.sweep(late);
+        assert_eq!((server.tally.clients, server.tally.timed_out), (0, PLACES as u64));
+    }
+
+    /// Who reads nothing keeps a place for a while; an act under way keeps its own whoever comes.
+    #[test]
+    fn slow_readers_have_a_deadline_and_acts_are_not_displaced() {
+        let mut server = bound();
+        let line = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let _act = client(&mut server, &line("/later"));
+        let _slow = client(&mut server, &line("/more"));
+        for place in 0..2 {
+            while server.places[place].as_ref().expect("there").connection.phase().0
+                == Phase::Reading
+            {
+                server.turn(place, &mut Much);
+            }
+        }
+        let _silent: Vec<_> = (0..PLACES).map(|_| client(&mut server, "")).collect();
+        let phases = |server: &Server| {
+            let of = |p: &Option<Place>| p.as_ref().map(|p| p.connection.phase().0);
+            (of(&server.places[0]), of(&server.places[1]))
+        };
+        assert_eq!(phases(&server), (Some(Phase::Waiting), Some(Phase::Writing)));
+        server.sweep(Nanos(server.clock.now().0 + super::super::connection::WRITE_WITHIN.0));
+        assert_eq!(phases(&server), (Some(Phase::Waiting), None), "the slow reader is gone");
+    }
+
+    #[test]
+    fn a_client_asks_again_on_the_same_connection() {
+        let mut server = bound();
+        let end = Arc::new(AtomicBool::new(false));
+        let (address, ended) = (server.address(), end.clone());
+        let thread = std::thread::Builder::new().spawn(move || server.run(&mut Much, &ended));
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        // Two at once, the second the last.
+        let twice = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: \
+                     close\r\n\r\n";
+        stream.write_all(twice.as_bytes()).expect("taken");
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).expect("an end");
+        let heads = told.windows(15).filter(|w| *w == b"HTTP/1.1 200 OK").count();
+        assert!(heads == 2 && told.len() > 1 << 22, "{heads} answers, {} bytes", told.len());
+        end.store(true, Ordering::Relaxed);
+        thread.expect("a thread").join().expect("ended").expect("no error");
+    }
+}
