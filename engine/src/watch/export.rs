@@ -213,10 +213,7 @@ fn market(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
     out.counter("market_trades", "Trades received", m.trades)?;
     out.counter("market_gaps", "Holes found in numberings", m.gaps)?;
     out.counter("market_resyncs", "Fresh starts of books", m.resyncs)?;
-    let live = s.books.iter().map(|b| {
-        let labels = vec![("symbol", b.symbol.clone()), ("role", b.role.clone())];
-        (labels, truth(b.state == "live"))
-    });
+    let live = s.books.iter().map(|b| (of("symbol", &b.symbol), truth(b.state == "live")));
     out.gauges("book_live", "The book is in sequence and may be traded on", None, live)?;
     let used = || s.lines.iter().filter(|l| l.used);
     let of_line = |line: &bot4_telemetry::shared::snapshot::Line| {

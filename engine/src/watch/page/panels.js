@@ -154,10 +154,10 @@ export function latency(engine) {
   const root = $("curves"), wide = Math.max(320, root.parentElement.clientWidth - 34);
   const high = wide < 560 ? 220 : 270, left = 58, right = 10, top = 8, base = high - 24;
   attribute(root, "viewBox", `0 0 ${wide} ${high}`);
-  const ticks = [[50, "50"], [90, "90"], [99, "99"], [99.9, "99.9"], [99.99, "99.99"]];
-  const nines = (p) => -Math.log10(Math.max(1e-4, 1 - p / 100)) / 4;
+  const ticks = [[50, "50"], [90, "90"], [99, "99"], [99.9, "99.9"], [99.99, "99.99"], [99.999, "99.999"]];
+  const nines = (p) => -Math.log10(Math.max(1e-5, 1 - p / 100)) / 5;
   const x = (p) => left + (wide - left - right) * Math.min(1, nines(p));
-  const curves = stages.map((name) => engine.latency[name].curve.filter(([, v]) => v > 0));
+  const curves = stages.map((name) => engine.latency[name].curve.filter(([p, v]) => p < 100 && v > 0));
   const values = curves.flat().map(([, v]) => v);
   const lowest = Math.floor(Math.log10(Math.max(1, Math.min(...values, 1e3))));
   const highest = Math.max(lowest + 1, Math.ceil(Math.log10(Math.max(...values, 1e4))));
@@ -167,7 +167,7 @@ export function latency(engine) {
   const grid = [
     ...lines.flatMap((l) => [svg("line", { class: "grid", x1: left, x2: wide - right, y1: l.y, y2: l.y }),
       svg("text", { class: "axis", x: left - 8, y: l.y + 4, "text-anchor": "end" }, l.told)]),
-    ...ticks.map(([p, told]) => svg("text", { class: "axis", x: x(p), y: high - 6, "text-anchor": p === 99.99 ? "end" : "middle" }, told)),
+    ...ticks.map(([p, told]) => svg("text", { class: "axis", x: x(p), y: high - 6, "text-anchor": p > 99.99 ? "end" : "middle" }, told)),
   ];
   const drawn = stages.map((name, i) => {
     const d = curves[i].map(([p, v], k) => `${k ? "L" : "M"}${x(p).toFixed(1)} ${y(v).toFixed(1)}`).join("");
