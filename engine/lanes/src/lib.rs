@@ -28,7 +28,6 @@
 
 mod account;
 pub mod agent;
-pub mod background;
 pub mod block;
 pub mod clock;
 pub mod control;

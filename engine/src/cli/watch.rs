@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bot4_lanes::{Clock, background};
+use bot4_lanes::Clock;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -59,6 +59,11 @@ pub struct Args {
     json: bool,
 }
 
+/// The niceness of the thread that serves: the least share of the ordinary class, an hundredth of
+/// a CPU that others want. The idle class would be less still, but may wait for ever, and with it a
+/// kill.
+const MODESTY: i32 = 19;
+
 /// Serves until it is interrupted.
 ///
 /// # Errors
@@ -86,9 +91,9 @@ pub fn run(args: &Args) -> Outcome {
     let started_ms = clock.wall().unix_ms(clock.now());
     let access = Access::new(act, read, server.address(), &args.host, started_ms);
     let guarded = access.is_guarded();
-    // Before the priority is lowered: a kill must not wait for idle time.
+    // Before the priority is lowered: whoever stops an engine does not wait.
     let actor = Actor::start(Arc::new(server.waker()?))?;
-    if let Err(e) = background::yield_to_everyone() {
+    if let Err(e) = rustix::process::nice(MODESTY) {
         eprintln!("warning: this process keeps its priority: {e}");
     }
     let url = format!("{scheme}://{}/", server.address());
