@@ -101,7 +101,10 @@ pub fn run(args: &Args) -> Outcome {
         println!("{}", json!({"url": url, "act_token_file": act_file, "read_token": guarded}));
     } else {
         let reading = if guarded { "a token" } else { "nothing" };
-        println!("{url}  (reading needs {reading}; the token for kill is in {})", act_file.display());
+        println!(
+            "{url}  (reading needs {reading}; the token for kill is in {})",
+            act_file.display()
+        );
     }
     server.run(&mut Watch::new(access, View::new(args.run.clone()), actor, clock), &end)?;
     Ok(exit::DONE)

@@ -221,7 +221,8 @@ impl Access {
         let Some(told) = authorization else {
             return Ok(if self.guarded { Role::None } else { Role::Read });
         };
-        let token = told.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token =
+            told.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let token = token.map_or("", |(_, token)| token.trim());
         // Both are compared always, so that time tells nothing.
         let (acts, reads) = (self.act.is(token), self.read.as_ref().is_some_and(|r| r.is(token)));
@@ -400,7 +401,9 @@ mod tests {
         let token = Token::from_own_file(&path).expect("made");
         let text = std::fs::read_to_string(&path).expect("there");
         assert_eq!(text.trim().len(), 64);
-        assert!(token.is(text.trim()) && Token::from_own_file(&path).expect("kept").is(text.trim()));
+        assert!(
+            token.is(text.trim()) && Token::from_own_file(&path).expect("kept").is(text.trim())
+        );
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("set");
         assert!(Token::from_file(&path).is_err_and(|e| e.contains("chmod 600")));
         assert!(Token::new("short").is_err_and(|e| e.contains("32")));

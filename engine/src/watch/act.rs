@@ -154,11 +154,7 @@ impl Actor {
     }
 }
 
-fn work(
-    waiting: &Receiver<(Ticket, Act)>,
-    told: &Sender<(Ticket, Response)>,
-    waker: &Waker,
-) {
+fn work(waiting: &Receiver<(Ticket, Act)>, told: &Sender<(Ticket, Response)>, waker: &Waker) {
     for (from, act) in waiting {
         let response = act.perform();
         if told.send((from, response)).is_err() || waker.wake().is_err() {

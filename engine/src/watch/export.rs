@@ -305,7 +305,8 @@ fn memory(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
     out.gauge("memory_used", "Used by the control group", Some(&Unit::Bytes), used)?;
     let limit = bytes(m.limit_bytes);
     out.gauge("memory_limit", "Limit of the control group", Some(&Unit::Bytes), limit)?;
-    let level = vec![("level", m.level.clone()), ("pages", m.pages.clone()), ("shed", m.shed.clone())];
+    let level =
+        vec![("level", m.level.clone()), ("pages", m.pages.clone()), ("shed", m.shed.clone())];
     out.gauges("memory_info", "Pressure, pages, what is given up", None, [(level, Some(1.0))])?;
     let hot = "Allocations of hot agents since warm-up; zero is promised";
     out.counter("hot_allocations", hot, m.hot_allocations)?;
@@ -344,7 +345,11 @@ mod tests {
         s.latency.insert("parse".to_owned(), latency);
         s.risk.gross = Against { value: Some(12.5), limit: None };
         let qty = "-0.5".to_owned();
-        s.risk.positions.push(Position { symbol: "BTCUSDT".to_owned(), qty, ..Position::default() });
+        s.risk.positions.push(Position {
+            symbol: "BTCUSDT".to_owned(),
+            qty,
+            ..Position::default()
+        });
         s
     }
 

@@ -99,7 +99,11 @@ impl Request {
             None => 0,
             Some(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 let told = text.parse().unwrap_or(usize::MAX);
-                if told > BODY_LEN_MAX { return Err(bad(413, "the body is too long")) } else { told }
+                if told > BODY_LEN_MAX {
+                    return Err(bad(413, "the body is too long"));
+                } else {
+                    told
+                }
             }
             Some(_) => return Err(bad(400, "Content-Length is no number")),
         };
@@ -121,10 +125,7 @@ impl Request {
 }
 
 /// The one header called `name`, without the spaces around it.
-fn one_of<'h>(
-    head: &httparse::Request<'h, '_>,
-    name: &str,
-) -> Result<Option<&'h str>, BadRequest> {
+fn one_of<'h>(head: &httparse::Request<'h, '_>, name: &str) -> Result<Option<&'h str>, BadRequest> {
     let mut found = head.headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name));
     let Some(header) = found.next() else { return Ok(None) };
     if found.next().is_some() {

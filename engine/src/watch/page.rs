@@ -52,7 +52,9 @@ mod tests {
         }
         assert!(found >= 3, "a style, a script, an icon");
         for (name, text) in SCRIPTS {
-            for banned in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "document.write"] {
+            for banned in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "document.write"]
+            {
                 assert!(!text.contains(banned), "{banned} in {name}");
             }
             for line in text.lines().filter(|line| line.starts_with("import ")) {

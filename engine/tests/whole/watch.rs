@@ -135,9 +135,7 @@ fn it_shows_the_engine_and_passes_on_what_a_person_says() {
 
 /// A kill and a resume, each once, by those who may.
 fn acts(rig: &Rig, site: &Site, run: &str) {
-    let act = |nonce: &str, at_ms| {
-        json!({"run": run, "reason": "a look at the page", "nonce": nonce, "at_ms": at_ms})
-    };
+    let act = |nonce: &str, at_ms| json!({"run": run, "reason": "a look at the page", "nonce": nonce, "at_ms": at_ms});
     let kill = act("0123456789abcdef", unix_ms());
     let status = |answer: Answer| answer.0;
     assert_eq!(status(site.post("/api/kill", "", &kill)), 401);
@@ -252,7 +250,10 @@ fn a_public_address_needs_tls_and_a_token() {
     refused(&["--tls-cert", chain], "--tls-key");
     refused(&["--act-token-file", "/nowhere/token"], "/nowhere/token");
     refused(&["--tls-cert", act, "--tls-key", key], "PEM is expected");
-    over_tls(state.path(), &[&["--act-token-file", act, "--read-token-file", read], tls.as_slice()].concat());
+    over_tls(
+        state.path(),
+        &[&["--act-token-file", act, "--read-token-file", read], tls.as_slice()].concat(),
+    );
 }
 
 fn over_tls(state: &Path, args: &[&str]) {
