@@ -132,9 +132,9 @@ fn check_address(args: &Args) -> Result<(), Refusal> {
     }
     let port = listen.port();
     Err(format!(
-        "error: --listen {listen} can be reached from other machines, where a kill needs a token and \
-         TLS\nhelp: add {}\nhelp: or listen at 127.0.0.1 and come by ssh -L {port}:127.0.0.1:{port} \
-         HOST",
+        "error: --listen {listen} can be reached from other machines, where a kill needs a token \
+         and TLS\nhelp: add {}\nhelp: or listen at 127.0.0.1 and come by \
+         ssh -L {port}:127.0.0.1:{port} HOST",
         missing.join(", ")
     )
     .into())

@@ -1,8 +1,8 @@
 //! What a person asks for by HTTP, done as the commands of the same names do it.
 //!
 //! A thread of its own, because an engine takes its time to answer and to cancel; the server goes
-//! on meanwhile. It runs at normal priority: a kill must not wait for who is in no hurry. Few acts wait in
-//! line, and a full line says so at once.
+//! on meanwhile. It runs at normal priority: a kill must not wait for who is in no hurry. Few acts
+//! wait in line, and a full line says so at once.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
