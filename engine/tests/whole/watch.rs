@@ -186,7 +186,8 @@ fn a_flood_is_not_felt() {
         if open.len() > OPEN {
             open.pop_front();
         }
-        if n % 1_000 == 999 {
+        // As fast as it takes them: the kernel would let the rest wait for a second each.
+        if n % 64 == 63 {
             let asked = Instant::now();
             assert_eq!(site.get("/healthz").0, 200, "someone who speaks is heard");
             slowest = slowest.max(asked.elapsed());
