@@ -10,9 +10,9 @@ use crate::operator::guard::{Post, stand};
 /// Arguments of `bot4 guard`; standard input is the engine's pipe.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The engine's configuration.
-    #[arg(long)]
-    config: PathBuf,
+    /// The files of the engine's configuration.
+    #[arg(long, required = true)]
+    config: Vec<PathBuf>,
     /// The run's folder.
     #[arg(long)]
     run: PathBuf,

@@ -148,8 +148,11 @@ fn outside(engine: &EarlierRun) -> Result<Value, String> {
         // Its venue was its own child, or it had no account.
         return Ok(json!({"cancelled": 0, "left": 0}));
     }
-    let path = engine.record.config.as_ref().ok_or("the run does not name its configuration")?;
-    let config = config::load(path).map_err(|e| e.to_string())?;
+    let paths = &engine.record.config;
+    if paths.is_empty() {
+        return Err("the run does not name its configuration".to_owned());
+    }
+    let config = config::load(paths).map_err(|e| e.to_string())?;
     let fenced = fence::cancel(&config, RunEpoch(engine.record.epoch));
     fenced.map(fence::Fenced::to_json).map_err(|e| e.to_string())
 }

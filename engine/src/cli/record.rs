@@ -17,9 +17,9 @@ use crate::run;
                   [venue] is used, and no key is needed (mode = \"observe\"). A folder that holds \
                   a capture is gone on with.")]
 pub struct Args {
-    /// Whose configuration names the venue and the symbols.
-    #[arg(long)]
-    config: PathBuf,
+    /// Whose configuration names the venue and the symbols; several are laid one over the other.
+    #[arg(long, required = true)]
+    config: Vec<PathBuf>,
     /// The capture's folder.
     #[arg(long)]
     out: PathBuf,

@@ -14,9 +14,10 @@ use crate::run::{self, RunOptions, control::Ending, plant::Plant};
 #[derive(clap::Args, Default)]
 #[command(after_help = "Example: bot4 run --for 10s --lanes 12 --report report.json")]
 pub struct Args {
-    /// The configuration; without it the embedded default on a simulated venue.
+    /// The configuration; without it the embedded default on a simulated venue. Given again, each
+    /// file is laid over those before it, key by key.
     #[arg(long)]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
     /// How long to trade, like 30s or 5m.
     #[arg(long = "for", value_parser = super::duration)]
     length: Option<Duration>,
@@ -70,10 +71,7 @@ pub struct Args {
 /// # Errors
 /// A refusal when the run cannot start.
 pub fn run(args: &Args) -> Outcome {
-    let mut config = match &args.config {
-        Some(path) => config::load(path)?,
-        None => config::demo()?,
-    };
+    let mut config = config::load(&args.config)?;
     config.length = args.length.or(config.length);
     config.lanes = args.lanes.unwrap_or(config.lanes);
     config.seed = args.seed.unwrap_or(config.seed);

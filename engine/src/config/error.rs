@@ -6,6 +6,8 @@ use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::layers::Layers;
+
 /// A configuration that is refused. Displays as a pointed-at excerpt.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -15,7 +17,7 @@ pub struct ConfigError {
 /// What is wrong with a value, found after the file's shape was read.
 #[derive(Debug)]
 pub struct Issue {
-    /// Byte range of the value in the file.
+    /// Byte range of the value, all files' texts counted as one; see [`Layers`].
     pub span: Range<usize>,
     /// The key.
     pub key: &'static str,
@@ -39,9 +41,7 @@ impl ConfigError {
 
     /// The text is not the expected shape: typo, wrong type, wrong unit, syntax.
     #[must_use]
-    pub fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message();
+    pub fn syntax(layers: &Layers, span: Range<usize>, message: &str) -> Self {
         let mend = if message.starts_with("unknown field") {
             "remove the key or use one of the names listed; every key is explained in \
              deploy/config/demo.toml"
@@ -50,26 +50,33 @@ impl ConfigError {
         } else {
             "write the value as deploy/config/demo.toml shows"
         };
-        Self { rendered: render(path, text, span, message, mend) }
+        Self { rendered: render(layers, span, message, mend) }
     }
 
     /// A value does not make sense.
     #[must_use]
-    pub fn semantic(path: &Path, text: &str, issue: Issue) -> Self {
+    pub fn semantic(layers: &Layers, issue: Issue) -> Self {
         let what = format!("`{}`: {}", issue.key, issue.what);
-        Self { rendered: render(path, text, issue.span, &what, &issue.mend) }
+        Self { rendered: render(layers, issue.span, &what, &issue.mend) }
     }
 }
 
-fn render(path: &Path, text: &str, span: Range<usize>, what: &str, mend: &str) -> String {
-    let end = span.end.min(text.len());
-    let span = span.start.min(end)..end;
-    let name = path.display().to_string();
-    let report = &[Level::ERROR
+fn render(layers: &Layers, span: Range<usize>, what: &str, mend: &str) -> String {
+    let Some((file, span)) = layers.place(&span) else {
+        return format!("error: {what}\nhelp: {mend}");
+    };
+    let name = file.path.display().to_string();
+    let at = AnnotationKind::Primary.span(span);
+    let report = Level::ERROR
         .primary_title(what)
-        .element(Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(span)))
-        .element(Level::HELP.message(mend))];
-    Renderer::plain().render(report)
+        .element(Snippet::source(file.text.as_str()).path(name).annotation(at))
+        .element(Level::HELP.message(mend));
+    let order = layers.order().map(|order| format!("each file is laid over those before: {order}"));
+    let report = match &order {
+        None => report,
+        Some(order) => report.element(Level::NOTE.message(order.as_str())),
+    };
+    Renderer::plain().render(&[report])
 }
 
 impl fmt::Display for ConfigError {

@@ -1,13 +1,16 @@
 //! Configuration: TOML, every key known, every error with file, line, key and mend.
 //!
-//! Reading has two steps. [`schema`] is the file's shape: serde refuses unknown keys and wrong
-//! types with their place. [`resolve`] turns the shape into a [`Config`], checking values against
-//! each other and files against the disk; its errors carry the span of the value they are about.
+//! It may be several files, each laid over those before it ([`layers`]). Reading has two steps.
+//! [`schema`] is the shape: serde refuses unknown keys and wrong types with their place.
+//! [`resolve`] turns the shape into a [`Config`], checking values against each other and files
+//! against the disk; its errors carry the span of the value they are about.
 
 pub mod account;
 pub mod breaker;
+pub mod credential;
 pub mod error;
 pub mod host;
+pub mod layers;
 pub mod resolve;
 pub mod risk;
 pub mod schema;
@@ -17,19 +20,25 @@ pub mod worked;
 
 use std::path::Path;
 
+use serde::Deserialize as _;
+
 pub use error::ConfigError;
+use layers::Layers;
 pub use resolve::{Config, Mode, StrategyConfig, VenueAccess, VenueConfig};
 
 /// The embedded default configuration.
 pub const DEMO: &str = include_str!("../../../deploy/config/demo.toml");
 
-/// Reads the configuration in `path`.
+/// Reads the configuration in `paths`, each file laid over those before it; without any the
+/// embedded default.
 ///
 /// # Errors
 /// A [`ConfigError`] that names file, line, key and mend.
-pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|e| ConfigError::unreadable(path, &e))?;
-    parse(&text, path)
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Config, ConfigError> {
+    if paths.is_empty() {
+        return demo();
+    }
+    of(&Layers::read(paths)?)
 }
 
 /// The embedded default.
@@ -45,10 +54,17 @@ pub fn demo() -> Result<Config, ConfigError> {
 /// # Errors
 /// See [`load`].
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-    let file: schema::File =
-        toml::from_str(text).map_err(|e| ConfigError::syntax(path, text, &e))?;
-    resolve::resolve(file, path).map_err(|issue| ConfigError::semantic(path, text, issue))
+    of(&Layers::one(path, text))
 }
 
+fn of(layers: &Layers) -> Result<Config, ConfigError> {
+    let table = toml::Deserializer::from(layers.merged()?);
+    let file = schema::File::deserialize(table)
+        .map_err(|e| ConfigError::syntax(layers, e.span().unwrap_or(0..0), e.message()))?;
+    resolve::resolve(file, layers).map_err(|issue| ConfigError::semantic(layers, issue))
+}
+
+#[cfg(test)]
+mod deployed;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! From the file's shape to a checked configuration.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bot4_lanes::idle::IdleKind;
@@ -13,6 +13,7 @@ use toml::Spanned;
 pub use super::account::AccountConfig;
 use super::error::Issue;
 pub use super::host::HostConfig;
+use super::layers::Layers;
 pub use super::risk::RiskConfig;
 use super::schema::{self, File, HugePages};
 use super::value::{Lanes, Span};
@@ -168,16 +169,15 @@ impl StrategyConfig {
     }
 }
 
-/// Checks `file`; relative paths in it are relative to `path`'s folder.
+/// Checks `file`; a relative path in it is relative to the folder of the file that names it.
 ///
 /// # Errors
 /// The first [`Issue`] found.
-pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
-    let base = path.parent().unwrap_or(Path::new("."));
+pub fn resolve(file: File, layers: &Layers) -> Result<Config, Issue> {
     let strategies = file.strategies.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
     let stops = file.strategies.iter().map(stop_bps).collect::<Result<Vec<_>, _>>()?;
     let exits = file.strategies.iter().map(exits).collect::<Result<Vec<_>, _>>()?;
-    let mut venues = venue::resolve_all(file.venue, file.venues, base)?;
+    let mut venues = venue::resolve_all(file.venue, file.venues, layers)?;
     let listed: Vec<_> = venues.iter().collect();
     let labels = venue::labels(&listed);
     let shards = venue::resolve_shards(&file.shards, &labels, &listed)?;
@@ -220,10 +220,10 @@ pub fn resolve(file: File, path: &Path) -> Result<Config, Issue> {
                 * 1024,
         },
         disk: disk_limits(&file.journal)?,
-        journal_dir: file.journal.dir.map(|d| base.join(d)),
+        journal_dir: file.journal.dir.map(|d| layers.folder_of(&d.span()).join(d.get_ref())),
         huge_pages: file.memory.huge_pages,
         host,
-        counters_dir: file.run.counters_dir.map(|d| base.join(d)),
+        counters_dir: file.run.counters_dir.map(|d| layers.folder_of(&d.span()).join(d.get_ref())),
     })
 }
 

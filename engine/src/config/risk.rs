@@ -40,7 +40,7 @@ pub struct Risk {
     pub book_age_max: Span,
     /// Asset in which equity is counted; by default USDT where something is quoted in it, else
     /// what the first instrument is quoted in.
-    pub equity_asset: Option<String>,
+    pub equity_asset: Option<Spanned<String>>,
     /// Worst-case gross exposure, per cent of equity.
     pub gross_pct: Spanned<f64>,
     /// The same in quote units.
@@ -260,9 +260,10 @@ impl RiskConfig {
 /// # Errors
 /// The first [`Issue`] found.
 pub fn resolve(risk: &Risk, strategies: usize, symbols: &[String]) -> Result<RiskConfig, Issue> {
-    let equity_asset = risk.equity_asset.as_deref().map(|name| {
+    let equity_asset = risk.equity_asset.as_ref().map(|name| {
         let mend = "name one asset, like \"USDT\"";
-        Symbol::new(name).ok_or_else(|| issue(0..0, "equity_asset", "not an asset name", mend))
+        let refused = || issue(name.span(), "equity_asset", "not an asset name", mend);
+        Symbol::new(name.get_ref()).ok_or_else(refused)
     });
     let equity_asset = equity_asset.transpose()?;
     let mut config = RiskConfig {

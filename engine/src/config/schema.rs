@@ -236,7 +236,7 @@ pub struct Journal {
     /// Segment size in MiB.
     pub segment_mib: Spanned<u32>,
     /// Where; default in the run's folder.
-    pub dir: Option<PathBuf>,
+    pub dir: Option<Spanned<PathBuf>>,
     /// Silence of the disk that ends the run.
     pub stall_max: Spanned<Span>,
     /// Age from which journals of earlier runs are removed.

@@ -12,7 +12,9 @@ use bot4_venues::catalogue::CatalogueRequest;
 use bot4_venues::registry::{NotInBuild, Venue};
 use toml::Spanned;
 
+use super::credential;
 use super::error::Issue;
+use super::layers::Layers;
 use super::schema;
 use crate::topology as t;
 
@@ -103,7 +105,7 @@ pub struct Keys {
 /// The span of `[venue]` and everything that is checked against it.
 struct Context<'a> {
     table: Range<usize>,
-    base: &'a Path,
+    layers: &'a Layers,
     venue: Venue,
     mode: Mode,
 }
@@ -118,14 +120,15 @@ pub fn labels(venues: &[&VenueConfig]) -> Vec<String> {
     venues.iter().flat_map(|v| v.symbols.iter().map(move |s| label(v, s))).collect()
 }
 
-/// Checks `[venue]`, or all of `[[venues]]`; relative paths are relative to `base`. At least one.
+/// Checks `[venue]`, or all of `[[venues]]`; a relative path is relative to the folder of its
+/// file. At least one.
 ///
 /// # Errors
 /// The first [`Issue`] found.
 pub fn resolve_all(
     one: Option<Spanned<schema::Venue>>,
     several: Vec<Spanned<schema::Venue>>,
-    base: &Path,
+    layers: &Layers,
 ) -> Result<Vec<VenueConfig>, Issue> {
     if let (Some(one), false) = (&one, several.is_empty()) {
         let mend = "write [[venues]] for each of several, and no [venue]";
@@ -137,7 +140,7 @@ pub fn resolve_all(
         return Err(issue(0..0, "venue", "is missing", mend));
     }
     let spans: Vec<_> = tables.iter().map(Spanned::span).collect();
-    let resolved = tables.into_iter().map(|table| resolve(table, base));
+    let resolved = tables.into_iter().map(|table| resolve(table, layers));
     let venues = resolved.collect::<Result<Vec<_>, _>>()?;
     for (at, venue) in venues.iter().enumerate() {
         go_together(&venues[..at], venue, spans[at].clone())?;
@@ -171,8 +174,8 @@ fn go_together(
     refusal.map_or(Ok(()), |(key, what, mend)| Err(issue(span, key, what, mend)))
 }
 
-/// Checks one venue; relative paths are relative to `base`.
-fn resolve(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Issue> {
+/// Checks one venue.
+fn resolve(venue: Spanned<schema::Venue>, layers: &Layers) -> Result<VenueConfig, Issue> {
     let table = venue.span();
     let venue = venue.into_inner();
     let name = venue.name.get_ref().as_str();
@@ -189,7 +192,7 @@ fn resolve(venue: Spanned<schema::Venue>, base: &Path) -> Result<VenueConfig, Is
     let lines = lines(venue.lines.as_ref(), known)?;
     let refresh = refresh(venue.refresh.as_ref())?;
     let taker_e8 = taker_e8(venue.taker_fee_pct.as_ref())?;
-    let context = Context { table, base, venue: known, mode };
+    let context = Context { table, layers, venue: known, mode };
     let access = if venue.embedded {
         embedded(&venue)?
     } else {
@@ -413,7 +416,7 @@ fn remote(venue: schema::Venue, context: &Context<'_>) -> Result<Remote, Issue> 
         let mend = "give the https:// URL of the REST host: instruments or account are asked there";
         return Err(missing("rest", mend));
     }
-    let ca = venue.ca.map(|ca| file("ca", &ca, context.base)).transpose()?;
+    let ca = venue.ca.map(|ca| file("ca", &ca, context.layers)).transpose()?;
     let keys = match context.mode {
         Mode::Observe => None,
         Mode::Trade => {
@@ -423,7 +426,7 @@ fn remote(venue: schema::Venue, context: &Context<'_>) -> Result<Remote, Issue> 
             let key = venue.private_key.ok_or_else(|| {
                 missing("private_key", "give the file of the Ed25519 key, or of the secret")
             })?;
-            let private_key = file("private_key", &key, context.base)?;
+            let private_key = file("private_key", &key, context.layers)?;
             check_private(&private_key, key.span())?;
             Some(Keys { api_key: api_key.into_inner(), private_key })
         }
@@ -470,8 +473,11 @@ fn rest_url(value: Spanned<String>) -> Result<String, Issue> {
     }
 }
 
-fn file(key: &'static str, value: &Spanned<PathBuf>, base: &Path) -> Result<PathBuf, Issue> {
-    let path = base.join(value.get_ref());
+fn file(key: &'static str, value: &Spanned<PathBuf>, layers: &Layers) -> Result<PathBuf, Issue> {
+    let path = match credential::named_by(value.get_ref(), credential::folder().as_deref()) {
+        Some(found) => found.map_err(|what| issue(value.span(), key, what, credential::MEND))?,
+        None => layers.folder_of(&value.span()).join(value.get_ref()),
+    };
     match std::fs::File::open(&path) {
         Ok(_) => Ok(path),
         Err(e) => {
@@ -485,7 +491,9 @@ fn file(key: &'static str, value: &Spanned<PathBuf>, base: &Path) -> Result<Path
 fn check_private(path: &Path, span: Range<usize>) -> Result<(), Issue> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).map(|m| m.permissions().mode()).unwrap_or(0);
-    if mode & 0o077 == 0 {
+    // The service manager lets the engine's user in by an access list, which shows as the group's.
+    let of_others = if credential::holds(path) { 0o037 } else { 0o077 };
+    if mode & of_others == 0 {
         return Ok(());
     }
     let what = format!("{} can be read by others (mode {:o})", path.display(), mode & 0o777);

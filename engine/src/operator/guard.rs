@@ -48,14 +48,13 @@ impl GuardFeed {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn start(config: &Path, folder: &Path, epoch: RunEpoch) -> std::io::Result<Self> {
+    pub fn start(config: &[PathBuf], folder: &Path, epoch: RunEpoch) -> std::io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let log = File::create(folder.join("guard.log"))?;
         Command::new(std::env::current_exe()?)
             .arg("guard")
-            .arg("--config")
-            .arg(config)
+            .args(config.iter().flat_map(|path| [Path::new("--config"), path]))
             .arg("--run")
             .arg(folder)
             .args(["--epoch", &epoch.0.to_string()])
@@ -89,8 +88,8 @@ impl GuardFeed {
 /// What a guard is told at its start.
 #[derive(Clone, Debug)]
 pub struct Post {
-    /// The engine's configuration.
-    pub config: PathBuf,
+    /// The files of the engine's configuration.
+    pub config: Vec<PathBuf>,
     /// The run's folder.
     pub folder: PathBuf,
     /// The run's epoch: it names the orders that may be cancelled.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use bot4_journal::hash::Fnv128;
 use bot4_types::RunEpoch;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::dirs::{RunDir, state_home};
@@ -45,12 +45,28 @@ pub struct RunRecord {
     pub start_ms: i64,
     /// Process id.
     pub pid: u32,
-    /// The configuration that it was started with; none for the embedded default.
-    #[serde(default)]
-    pub config: Option<PathBuf>,
+    /// The files of the configuration that it was started with; none for the embedded default.
+    #[serde(default, deserialize_with = "some_files")]
+    pub config: Vec<PathBuf>,
     /// Its counters, where other processes can read them.
     #[serde(default)]
     pub counters: Option<PathBuf>,
+}
+
+/// Earlier versions knew one file at most, and wrote its path or null.
+fn some_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Files {
+        None,
+        One(PathBuf),
+        Several(Vec<PathBuf>),
+    }
+    Ok(match Files::deserialize(deserializer)? {
+        Files::None => Vec::new(),
+        Files::One(path) => vec![path],
+        Files::Several(paths) => paths,
+    })
 }
 
 impl RunRecord {

@@ -108,8 +108,8 @@ type Failure = Box<dyn std::error::Error>;
 /// What the caller wants beside the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// The file that the configuration was read from; none for the embedded default.
-    pub config: Option<PathBuf>,
+    /// The files that the configuration was read from; none for the embedded default.
+    pub config: Vec<PathBuf>,
     /// Where the report goes as JSON.
     pub report: Option<PathBuf>,
     /// Where histogram dumps go.
@@ -318,8 +318,9 @@ fn operator(
     let Said { about, commands, board, latch } = said;
     // The run has begun with what a person said before it.
     latch.taken_up().map_err(|e| format!("error: the account's folder: {e}"))?;
-    let path = options.config.as_deref().filter(|_| fence::remote_of(config).is_some());
-    let guard = path.map(|path| GuardFeed::start(path, &dir.path, dir.epoch)).transpose();
+    let guarded = !options.config.is_empty() && fence::remote_of(config).is_some();
+    let start = || GuardFeed::start(&options.config, &dir.path, dir.epoch);
+    let guard = guarded.then(start).transpose();
     let guard =
         guard.map_err(|e| format!("error: the guard of the run's orders cannot start: {e}"))?;
     let inputs = operator::Inputs {
@@ -384,21 +385,22 @@ fn open(
     Ok(opening)
 }
 
-/// What watches the configuration file, where the run was started with one.
+/// What watches the configuration files, where the run was started with any.
 fn reload_of(
     config: &Config,
     options: &RunOptions,
     opening: &outcome::Opening,
     metrics: &bot4_lanes::Metrics,
 ) -> std::io::Result<Option<Reload>> {
-    let Some(path) = options.config.as_deref().filter(|_| config.venue.trades()) else {
+    let paths = &options.config;
+    if paths.is_empty() || !config.venue.trades() {
         return Ok(None);
-    };
+    }
     let asked = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked))?;
     // What the command line changed is not a change of the file.
-    let read = crate::config::load(path).unwrap_or_else(|_| config.clone());
-    Ok(Some(Reload::new(path, read, opening.info.table.clone(), asked, metrics)))
+    let read = crate::config::load(paths).unwrap_or_else(|_| config.clone());
+    Ok(Some(Reload::new(paths, read, opening.info.table.clone(), asked, metrics)))
 }
 
 /// What [`reconcile`] found.
@@ -527,7 +529,7 @@ fn record_of(
         journal: wiring::journal_dir(config, dir),
         start_ms: opening.start_ms,
         pid: std::process::id(),
-        config: options.config.as_ref().and_then(|path| std::fs::canonicalize(path).ok()),
+        config: options.config.iter().filter_map(|path| std::fs::canonicalize(path).ok()).collect(),
         counters: None,
     }
 }

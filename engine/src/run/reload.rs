@@ -1,12 +1,12 @@
-//! The configuration file is read again while the run goes on: after a SIGHUP, and when it has
-//! changed on the disk. Its limits go to risk, all at once; so does another control mode. A file
+//! The configuration's files are read again while the run goes on: after a SIGHUP, and when one has
+//! changed on the disk. Their limits go to risk, all at once; so does another control mode. A file
 //! that is refused changes nothing, and what else has changed in it waits for the next start.
 //!
 //! The control lane looks at the file twice a second and takes it when two looks agree, so that one
 //! that is being written is not read by halves.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -27,12 +27,12 @@ const COUNTERS: &[&str] = &["config_reloads", "config_reloads_refused"];
 const TAKEN: usize = 0;
 const REFUSED: usize = 1;
 
-/// By what a change of the file is noticed.
-type Stamp = Option<(SystemTime, u64)>;
+/// By what a change of a file is noticed; none while one of them is away.
+type Stamp = Option<Vec<(SystemTime, u64)>>;
 
-/// Watches the configuration file.
+/// Watches the configuration's files.
 pub struct Reload {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     asked: Arc<AtomicBool>,
     running: Config,
     table: InstrumentTable,
@@ -44,22 +44,22 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Watches `path`, from which `running` was read; `asked` is set by SIGHUP.
+    /// Watches `paths`, from which `running` was read; `asked` is set by SIGHUP.
     #[must_use]
     pub fn new(
-        path: &Path,
+        paths: &[PathBuf],
         running: Config,
         table: InstrumentTable,
         asked: Arc<AtomicBool>,
         metrics: &Metrics,
     ) -> Self {
-        let stamp = stamp_of(path);
+        let stamp = stamp_of(paths);
         Self {
-            path: path.to_owned(),
+            paths: paths.to_owned(),
             asked,
             running,
             table,
-            taken: stamp,
+            taken: stamp.clone(),
             seen: stamp,
             look_at: Nanos::ZERO,
             commands: VecDeque::new(),
@@ -75,14 +75,14 @@ impl Reload {
             return None;
         }
         self.look_at = now + LOOK_EVERY;
-        let stamp = stamp_of(&self.path);
+        let stamp = stamp_of(&self.paths);
         let settled = stamp == self.seen && stamp != self.taken;
-        self.seen = stamp;
+        self.seen.clone_from(&stamp);
         if !asked && (!settled || stamp.is_none()) {
             return None;
         }
         self.taken = stamp;
-        Some(match config::load(&self.path) {
+        Some(match config::load(&self.paths) {
             Ok(config) => self.take(config),
             Err(error) => self.refuse(&format!("it is refused:\n{error}")),
         })
@@ -99,7 +99,7 @@ impl Reload {
 
     fn refuse(&mut self, why: &str) -> String {
         self.counters.add(REFUSED, 1);
-        format!("{} was read again; {why}; the limits stay as they are", self.path.display())
+        format!("{} was read again; {why}; the limits stay as they are", self.name())
     }
 
     fn take(&mut self, config: Config) -> String {
@@ -127,7 +127,12 @@ impl Reload {
         let RiskConfig { flatten_on_kill, flatten_slip_bps, .. } = self.running.risk;
         self.running.risk = RiskConfig { flatten_on_kill, flatten_slip_bps, ..risk };
         let what = if told.is_empty() { "nothing has changed".to_owned() } else { told.join("; ") };
-        format!("{} was read again: {what}", self.path.display())
+        format!("{} was read again: {what}", self.name())
+    }
+
+    fn name(&self) -> String {
+        let names: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        names.join(" + ")
     }
 
     fn book_of(&self, config: &Config) -> LimitBook {
@@ -148,9 +153,12 @@ fn without_limits(mut config: Config) -> String {
     format!("{config:?}")
 }
 
-fn stamp_of(path: &Path) -> Stamp {
-    let about = std::fs::metadata(path).ok()?;
-    Some((about.modified().ok()?, about.len()))
+fn stamp_of(paths: &[PathBuf]) -> Stamp {
+    let stamp = |path: &PathBuf| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.modified().ok()?, about.len()))
+    };
+    paths.iter().map(stamp).collect()
 }
 
 #[cfg(test)]
@@ -178,8 +186,9 @@ mod tests {
         let symbol = Symbol::new("BTCUSDT").expect("short");
         table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");
         let (asked, metrics) = (Arc::new(AtomicBool::new(false)), Metrics::in_memory());
-        let config = config::load(&path).expect("valid");
-        let reload = Reload::new(&path, config, table, Arc::clone(&asked), &metrics);
+        let paths = [path.clone()];
+        let config = config::load(&paths).expect("valid");
+        let reload = Reload::new(&paths, config, table, Arc::clone(&asked), &metrics);
         Bench { _dir: dir, path, reload, asked, now: Nanos::ZERO }
     }
 

@@ -471,7 +471,7 @@ mod tests {
             journal: std::path::PathBuf::new(),
             start_ms: 0,
             pid: 1,
-            config: None,
+            config: Vec::new(),
             counters: None,
         };
         let mut table = InstrumentTable::new();
@@ -508,7 +508,7 @@ mod tests {
             journal: std::path::PathBuf::new(),
             start_ms: 500,
             pid: 1,
-            config: None,
+            config: Vec::new(),
             counters: None,
         };
         let mut table = InstrumentTable::new();
