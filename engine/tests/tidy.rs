@@ -218,3 +218,80 @@ fn memory_and_kernels_know_no_domain() {
         check(folder, &own);
     }
 }
+
+/// Code between backticks.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// What the runbook quotes of the program's words: the column of each table that says so, and
+/// what stands out in a list.
+fn quoted(runbook: &str) -> Vec<&str> {
+    let (mut column, mut found) = (None, Vec::new());
+    for line in runbook.lines() {
+        let cells: Vec<&str> = line.split('|').collect();
+        match line.starts_with('|') {
+            false => column = None,
+            true if column.is_none() => {
+                column = Some(cells.iter().position(|cell| cell.trim() == "bot4 says"));
+            }
+            true => {}
+        }
+        found.extend(
+            column.flatten().and_then(|at| cells.get(at)).into_iter().copied().flat_map(spans),
+        );
+        let bold = line.strip_prefix("- **`").and_then(|rest| rest.split_once("`**"));
+        found.extend(bold.map(|(words, _)| words));
+    }
+    found
+}
+
+#[test]
+fn the_runbook_quotes_what_the_program_says() {
+    let runbook = std::fs::read_to_string(root().join("deploy/runbook.md")).expect("a runbook");
+    let own: Vec<String> = sources()
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("tidy.rs"))
+        .map(|(_, text)| {
+            // A text that is continued on the next line is one text.
+            let mut parts = text.split("\\\n");
+            let first = parts.next().unwrap_or_default().to_owned();
+            parts.fold(first, |whole, part| whole + part.trim_start())
+        })
+        .collect();
+    let said = |words: &str| own.iter().any(|text| text.contains(words));
+    let quoted = quoted(&runbook);
+    assert!(quoted.len() > 30, "the quotes were found: {}", quoted.len());
+    let parts = quoted.iter().flat_map(|words| words.split('…')).map(str::trim);
+    let unsaid = parts.filter(|part| !part.is_empty() && !said(part));
+    check("the program does not say", &unsaid.map(str::to_owned).collect::<Vec<_>>());
+    assert!(
+        !said("words that nobody ever said of anything"),
+        "the search finds what is there alone"
+    );
+}
+
+#[test]
+fn the_runbook_knows_every_end_and_every_stop() {
+    let runbook = std::fs::read_to_string(root().join("deploy/runbook.md")).expect("a runbook");
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a source");
+    let (cli, latch, risk) = (
+        read("engine/src/cli/mod.rs"),
+        read("engine/src/operator/latch.rs"),
+        read("risk/src/latch.rs"),
+    );
+    let codes = cli.lines().filter_map(|line| {
+        line.trim().strip_prefix("pub const ")?.split_once(": u8 = ")?.1.strip_suffix(';')
+    });
+    let codes: Vec<String> = codes.map(|code| format!("| {code} |")).collect();
+    let names = |text: &str, of: &str| -> Vec<String> {
+        let rows = text.lines().filter_map(|line| line.trim().split_once(" => \""));
+        let rows = rows.filter(|(what, _)| what.starts_with(of));
+        rows.map(|(_, name)| format!("`{}`", name.trim_end_matches("\","))).collect()
+    };
+    let stops = [names(&latch, "By::"), names(&risk, "Self::")].concat();
+    assert!(codes.len() >= 5 && stops.len() >= 7, "{codes:?} {stops:?}");
+    let missing: Vec<String> =
+        codes.into_iter().chain(stops).filter(|word| !runbook.contains(word.as_str())).collect();
+    check("the runbook does not know", &missing);
+}
