@@ -1,12 +1,13 @@
 //! `[host]`: how strictly the machine is looked at before a run, and what of it may be otherwise.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bot4_host::{Mode, Waivers};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::Issue;
+use super::layers::Layers;
 use super::resolve::issue;
 use super::venue::{VenueAccess, VenueConfig};
 
@@ -40,7 +41,7 @@ pub struct HostConfig {
 /// A mode that is none, a waiver without a row or a reason, a manifest that cannot be read.
 pub fn resolve<'a>(
     host: Host,
-    base: &Path,
+    layers: &Layers<'_>,
     mut venues: impl Iterator<Item = &'a VenueConfig>,
 ) -> Result<HostConfig, Issue> {
     let mode = match &host.mode {
@@ -57,7 +58,7 @@ pub fn resolve<'a>(
         })?;
     }
     let manifest = host.manifest.map(|m| {
-        let path = base.join(m.get_ref());
+        let path = layers.folder_of(&m.span()).join(m.get_ref());
         match path.is_file() {
             true => Ok(path),
             false => {

@@ -193,7 +193,7 @@ pub fn resolve(file: File, layers: &Layers) -> Result<Config, Issue> {
             return Err(issue(s.span(), "symbol", "is not traded", mend));
         }
     }
-    let host = super::host::resolve(file.host, base, std::iter::once(&venue).chain(&venues))?;
+    let host = super::host::resolve(file.host, layers, std::iter::once(&venue).chain(&venues))?;
     let segment = bounded("segment_mib", &file.journal.segment_mib, 1, 4_096, "MiB")?;
     Ok(Config {
         length: file.run.length.map(|s| s.0),

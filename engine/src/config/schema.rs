@@ -69,7 +69,7 @@ pub struct Run {
     /// Work is given up under pressure, in the declared order.
     pub shed: bool,
     /// Where the counters lie that `bot4 top` and `bot4 watch` read.
-    pub counters_dir: Option<PathBuf>,
+    pub counters_dir: Option<Spanned<PathBuf>>,
 }
 
 impl Default for Run {

@@ -1,5 +1,5 @@
 //! The helper thread: listens at the control socket, watches the triggers and what risk latches,
-//! raises the halt, and keeps the guard fed.
+//! raises the halt, and keeps the guard and the service manager fed.
 //!
 //! It may be slow; it is never in an order's way. It raises the halt before anything that can
 //! block, so that a full disk or a slow client cannot hold it up.
@@ -26,6 +26,7 @@ use super::commands::CommandText;
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
 use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
+use super::notify::{Seen, ServiceManager};
 use super::orders::{Board, OrderText};
 use super::path::{SOCKET, Within};
 use super::scope;
@@ -114,6 +115,9 @@ struct Desk {
     /// Counters of risk's latches and of the control lane's looks.
     latched: [Total; LatchKind::ALL.len()],
     looks: Total,
+    fresh_looks: Total,
+    trading_after: Total,
+    manager: ServiceManager,
 }
 
 impl Desk {
@@ -134,7 +138,9 @@ impl Desk {
         let metrics = &inputs.metrics;
         let latched =
             LatchKind::ALL.map(|kind| metrics.find("risk", &format!("latched_{}", kind.name())));
-        let looks = metrics.find("control", "looks");
+        let of_control = |name| metrics.find("control", name);
+        let (looks, fresh_looks) = (of_control("looks"), of_control("fresh_looks"));
+        let trading_after = of_control("trading_after_ms");
         Ok(Self {
             triggers,
             listener,
@@ -145,6 +151,9 @@ impl Desk {
             risk_latches,
             latched,
             looks,
+            fresh_looks,
+            trading_after,
+            manager: ServiceManager::of_this_process(),
             inputs,
         })
     }
@@ -197,6 +206,14 @@ impl Desk {
         if let Some(guard) = &mut self.inputs.guard {
             guard.beat(now, looks);
         }
+        let control = &self.inputs.control;
+        self.manager.look(&Seen {
+            now,
+            ready: self.trading_after.value() > 0,
+            fresh_looks: self.fresh_looks.value(),
+            phase: control.phase(),
+            failed: control.has_failed(),
+        });
     }
 
     /// Raises the halt; the first reason stays. The wish to close what is held may come later.

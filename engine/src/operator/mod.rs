@@ -27,6 +27,7 @@ pub mod health;
 pub mod helper;
 pub mod latch;
 pub mod message;
+pub mod notify;
 pub mod orders;
 pub mod path;
 pub mod scope;

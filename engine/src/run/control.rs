@@ -144,11 +144,16 @@ pub struct ControlAgent {
 /// The gauge of all breakers together while more than half are open.
 const GLOBAL_OPEN: u64 = 2;
 
-/// Looks of the control agent: the guard's proof of life; and when trading was allowed, counted
-/// from the lanes' start. Whether warm-up is over (gauge).
-const COUNTERS: &[&str] = &["looks", "trading_after_ms", "sealed"];
+/// Looks of the control agent: the guard's proof of life; when trading was allowed, counted from
+/// the lanes' start; whether warm-up is over (gauge); and looks at which every lane had beaten
+/// lately: the service manager's.
+const COUNTERS: &[&str] = &["looks", "trading_after_ms", "sealed", "fresh_looks"];
 const TRADING_AFTER_MS: usize = 1;
 const SEALED: usize = 2;
+const FRESH_LOOKS: usize = 3;
+/// A lane that has not beaten for longer, cold ones too, is not fresh. After a pause of the whole
+/// process the next look finds all of them fresh again.
+const FRESH_FOR: Nanos = Nanos::from_secs(1);
 
 /// Trips that heal and stand now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -223,6 +228,7 @@ impl ControlAgent {
         self.announce();
         let mut faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
         faults.extend(self.stalled(now));
+        self.counters.add(FRESH_LOOKS, u64::from(self.all_fresh(now)));
         let failed = self.lanes.iter().any(|l| l.state() == LaneState::Failed);
         if !faults.is_empty() || failed {
             self.inputs.control.kill();
@@ -293,6 +299,12 @@ impl ControlAgent {
                 silent.millis()
             ),
         })
+    }
+
+    /// Every lane that runs has beaten lately.
+    fn all_fresh(&self, now: Nanos) -> bool {
+        let running = self.lanes.iter().filter(|lane| lane.state() == LaneState::Running);
+        running.map(|lane| now.since(lane.heartbeat())).all(|age| age < FRESH_FOR)
     }
 
     /// Warns of a filling disk; a full one pauses new orders until there is room again.
