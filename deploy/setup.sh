@@ -15,9 +15,10 @@ needs=(
     "taskset:util-linux:launch.sh asks for the plan on the chosen CPUs"
     "pgrep:procps:finding the engine's pid"
     "shellcheck:shellcheck:checks the scripts"
-    "jq:jq:.ci/check-run reads reports"
+    "jq:jq:.ci/check-run and perf-session.sh, JSON"
     "strace:strace:tests of failing syncs and of kills at each system call"
     "perf:linux-perf:perf-session.sh"
+    "systemd-analyze:systemd:checks the units"
 )
 
 check=0

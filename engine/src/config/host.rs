@@ -41,7 +41,7 @@ pub struct HostConfig {
 /// A mode that is none, a waiver without a row or a reason, a manifest that cannot be read.
 pub fn resolve<'a>(
     host: Host,
-    layers: &Layers<'_>,
+    layers: &Layers,
     mut venues: impl Iterator<Item = &'a VenueConfig>,
 ) -> Result<HostConfig, Issue> {
     let mode = match &host.mode {
