@@ -104,6 +104,62 @@ impl Drop for Freezer {
     }
 }
 
+/// What a service manager was told: at a socket of its own, as `NOTIFY_SOCKET` names it.
+struct Manager(std::os::unix::net::UnixDatagram);
+
+impl Manager {
+    fn at(path: &Path) -> Self {
+        let socket = std::os::unix::net::UnixDatagram::bind(path).expect("a socket");
+        socket.set_read_timeout(Some(std::time::Duration::from_millis(100))).expect("set");
+        Self(socket)
+    }
+
+    /// Everything that came within `ms`, or until `word` came.
+    fn hear(&self, ms: u64, word: &str) -> String {
+        let (mut told, mut bytes) = (String::new(), [0; 512]);
+        let until = bot4_lanes::Clock::monotonic();
+        let from = until.now();
+        while until.now().since(from).millis() < ms && !told.contains(word) {
+            if let Ok(n) = self.0.recv(&mut bytes) {
+                told.push_str(&String::from_utf8_lossy(&bytes[..n]));
+            }
+        }
+        told
+    }
+}
+
+/// Ready when it trades, alive while every lane turns, ending when it ends. A lane that hangs, a
+/// cold one whose silence halts nothing, keeps the word of life away, and nothing else does.
+#[test]
+fn a_service_manager_hears_of_life_while_every_lane_turns() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(freezer) = Freezer::new() else { return };
+    let state = tempfile::tempdir().expect("a folder");
+    let socket = state.path().join("notify");
+    let manager = Manager::at(&socket);
+    let mut command = bot4(state.path());
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "900000");
+    let mut child = spawn(&mut command, state.path(), "12", "60s");
+    let told = manager.hear(60_000, "READY=1");
+    assert!(told.contains("READY=1"), "{told}");
+    assert!(manager.hear(5_000, "WATCHDOG=1").contains("WATCHDOG=1"), "it is fed");
+    let lanes = ready(&state.path().join("ready.json"));
+    let lanes = lanes["lanes"].as_array().expect("lanes");
+    let lane = lanes.iter().find(|l| l["name"] == "telemetry").expect("a telemetry lane");
+    freezer.set("tasks", &lane["tid"].to_string());
+    freezer.set("freezer.state", "FROZEN");
+    // A lane is fresh for a second; what is on the way then, comes.
+    manager.hear(2_500, "never said");
+    assert_eq!(manager.hear(1_500, "WATCHDOG=1"), "", "one lane hangs");
+    freezer.set("freezer.state", "THAWED");
+    assert!(manager.hear(5_000, "WATCHDOG=1").contains("WATCHDOG=1"), "it turns again");
+    signal(&child, "TERM");
+    assert!(manager.hear(10_000, "STOPPING=1").contains("STOPPING=1"), "the end is told");
+    let status = child.wait().expect("it ends");
+    let told = std::fs::read_to_string(state.path().join("stderr")).unwrap_or_default();
+    assert!(matches!(status.code(), Some(0 | 1)), "{status}: {told}");
+}
+
 /// The kernel stops one thread while the others run, as a hanging agent would: the engine halts,
 /// nothing stays open, and the code is 79.
 #[test]

@@ -170,7 +170,7 @@ mod tests {
         }
         let (id, account) = (id.to_owned(), account.to_owned());
         let symbols = Vec::new();
-        let (start_ms, pid, config, counters) = (0, 1, None, None);
+        let (start_ms, pid, config, counters) = (0, 1, Vec::new(), None);
         let record =
             RunRecord { id, epoch: 1, account, symbols, journal, start_ms, pid, config, counters };
         EarlierRun { path, record }

@@ -15,6 +15,7 @@ mod best_venue;
 mod books;
 mod commands;
 mod dead_man;
+mod deployed;
 mod disk;
 mod drift;
 mod flatten;
