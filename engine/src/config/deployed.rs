@@ -133,25 +133,22 @@ fn each_overlay_is_placed_on_the_machine_that_it_is_for() {
     assert!(paper.capture && matches!(paper.venue.access, VenueAccess::Embedded));
 }
 
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn write(texts: &[(&str, &str)]) -> (Self, Vec<PathBuf>) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let write = |(name, text): &(&str, &str)| {
-            let path = dir.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
-            std::fs::write(&path, text).expect("written");
-            path
-        };
-        let paths = texts.iter().map(write).collect();
-        (Self(dir), paths)
-    }
+/// Files with these names and texts, for as long as the folder lives.
+fn files(texts: &[(&str, &str)]) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |(name, text): &(&str, &str)| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let paths = texts.iter().map(write).collect();
+    (dir, paths)
 }
 
 #[test]
 fn later_files_win_key_by_key_and_lists_as_a_whole() {
-    let (_files, paths) = Files::write(&[
+    let (_dir, paths) = files(&[
         ("base.toml", DEMO),
         (
             "over.toml",
@@ -173,7 +170,7 @@ fn later_files_win_key_by_key_and_lists_as_a_whole() {
 #[test]
 fn mistakes_name_the_file_the_line_and_the_order_of_files() {
     let refused = |texts: &[(&str, &str)], wanted: &[&str]| {
-        let (_files, paths) = Files::write(texts);
+        let (_dir, paths) = files(texts);
         let error = load(&paths).expect_err("refused").to_string();
         for word in wanted.iter().copied().chain(["help"]) {
             assert!(error.contains(word), "`{word}` in:\n{error}");
