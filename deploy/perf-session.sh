@@ -183,28 +183,27 @@ if ((record)); then
 fi
 
 # --- callgrind: what a message costs in instructions, on the simulated venue's market ----------------
-simulated() { # rounds: Ir, LL misses and D1 misses of a replay
-    valgrind --tool=callgrind --cache-sim=yes --callgrind-out-file="$work/cg.$1" "$bot4" replay --rounds "$1" --json "$work/capture" >"$work/rounds.$1" 2>/dev/null || return 1
+simulated() { # seconds: messages, instructions, misses of the first and of the last level
+    XDG_STATE_HOME=$work "$bot4" record --config "$work/observe.toml" --out "$work/capture.$1" --for "$1s" >/dev/null 2>&1 || return 1
+    valgrind --tool=callgrind --cache-sim=yes --callgrind-out-file="$work/cg.$1" "$bot4" replay --json "$work/capture.$1" >"$work/replayed.$1" 2>/dev/null || return 1
     # Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw
-    awk '/^(summary|totals):/ {print $2, $5 + $6 + $7, $8 + $9 + $10; exit}' "$work/cg.$1"
+    echo "$(jq -s '.[0].messages' "$work/replayed.$1") $(awk '/^(summary|totals):/ {print $2, $5 + $6 + $7, $8 + $9 + $10; exit}' "$work/cg.$1")"
 }
 simulate() {
     command -v valgrind >/dev/null || { echo "callgrind: valgrind is not installed"; return 1; }
     printf '[venue]\nname = "binance"\nmode = "observe"\nembedded = true\nsymbols = ["BTCUSDT", "ETHUSDT"]\n' >"$work/observe.toml"
-    echo "callgrind: three seconds of the simulated market, parsed and kept as books, once and four times"
-    XDG_STATE_HOME=$work "$bot4" record --config "$work/observe.toml" --out "$work/capture" --for 3s >/dev/null 2>&1 || return 1
-    local once four n
-    once=$(simulated 1) && four=$(simulated 4) || return 1
-    n=$(jq -s '.[0].messages' "$work/rounds.1")
-    # Starting costs the same both times: the difference is three rounds of messages.
-    awk -v n="$n" '{if (NR == 1) {a = $1; b = $2; c = $3} else
-        printf "{\"messages\":%d,\"instructions\":%.1f,\"first_level_misses\":%.3f,\"last_level_misses\":%.4f}", n,
-            ($1 - a) / n / 3, ($2 - b) / n / 3, ($3 - c) / n / 3}' <<<"$once"$'\n'"$four"
+    local less more
+    less=$(simulated 2) && more=$(simulated 12) || return 1
+    # Starting and making the books cost the same both times: the difference is messages alone.
+    awk '{if (NR == 1) {n = $1; a = $2; b = $3; c = $4; next}
+        n = $1 - n; if (n <= 0) exit 1
+        printf "{\"messages\":%d,\"instructions\":%.1f,\"first_level_misses\":%.3f,\"last_level_misses\":%.4f}", n, ($2 - a) / n, ($3 - b) / n, ($4 - c) / n}' <<<"$less"$'\n'"$more"
 }
 callgrind_json=null
 if [[ $callgrind == yes || ($callgrind == auto && $hw_counters == false) ]]; then
     if [[ -z $bot4 && ${program##*/} == bot4* ]]; then bot4=$program; fi
     if [[ -x $bot4 ]]; then
+        echo "callgrind: two and twelve seconds of the simulated market, read, parsed and kept as books"
         told=$(simulate) || told+=$'\nnull'
         callgrind_json=$(tail -1 <<<"$told")
         jq -e . <<<"$callgrind_json" >/dev/null 2>&1 || callgrind_json=null
@@ -250,7 +249,7 @@ jq -n --arg program "$program" --arg sha256 "$sha256" --arg kernel "$(uname -r)"
     echo "- counting costs time where a thread switches or calls the kernel: take no latency figures from this time"
     if [[ $calls != null ]]; then echo "- lanes that only compute made $calls system calls in 2 s (syscalls.txt)$( ((calls == 0)) || echo '; a lane that shares its CPU parks, and parking is a call')"; fi
     if [[ $callgrind_json != null ]]; then
-        jq -r '"- callgrind, \(.messages) messages of the simulated market parsed and kept as books, a message: \(.instructions) instructions, \(.first_level_misses) misses of the first level, \(.last_level_misses) of the last (simulated caches)"' <<<"$callgrind_json"
+        jq -r '"- callgrind, \(.messages) messages of the simulated market read from a capture, parsed and kept as books, a message: \(.instructions) instructions, \(.first_level_misses) misses of the first level, \(.last_level_misses) of the last (simulated caches)"' <<<"$callgrind_json"
     fi
     awk -F, -v s="$seconds" -v main="$pid" -f "$here/perf/report.awk" "$work/names.csv" "$work/messages.csv" "$out/counts.csv"
     if [[ -s $out/cpus.csv ]]; then
