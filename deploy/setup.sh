@@ -19,6 +19,9 @@ needs=(
     "strace:strace:tests of failing syncs and of kills at each system call"
     "perf:linux-perf:perf-session.sh"
     "systemd-analyze:systemd:checks the units"
+    "qemu-system-x86_64:qemu-system-x86:gate12.sh, the machine of twelve CPUs"
+    "busybox:busybox-static:gate12.sh, that machine's shell"
+    "cpio:cpio:gate12.sh, that machine's files"
 )
 
 check=0

@@ -26,6 +26,7 @@ pub mod root;
 pub mod row;
 pub mod rows;
 pub mod samples;
+pub mod spin;
 pub mod table;
 pub mod undo;
 

@@ -14,6 +14,17 @@ pub enum ClockSource {
     Monotonic,
 }
 
+impl ClockSource {
+    /// What reports call it: `invariant`, or `fallback` where there is no invariant TSC.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tsc => "invariant",
+            Self::Monotonic => "fallback",
+        }
+    }
+}
+
 /// Nanoseconds since the engine's start. Copied to every lane; all copies agree.
 #[derive(Clone, Debug)]
 pub struct Clock {

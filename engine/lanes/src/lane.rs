@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::idle::{Idle, IdleKind};
 use crate::metrics::{Counters, Metrics};
-use crate::placement::allowed_cpus;
+use crate::placement::pin;
 use crate::probe::Probe;
 use crate::seccomp;
 use crate::sync::Arc;
@@ -227,8 +227,7 @@ impl Lane {
 
     fn pin(&self, shared: &Shared) {
         let Some(cpu) = self.spec.cpu else { return };
-        core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
-        let mask = allowed_cpus();
+        let mask = pin(cpu);
         let pinned = mask == [cpu];
         if !pinned {
             self.counters.add(WRONG_CPU, 1);
@@ -359,6 +358,7 @@ fn thread_id() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::allowed_cpus;
     use bot4_alloc::seal::Class;
     use std::any::Any;
     use std::sync::atomic::{AtomicBool, Ordering};

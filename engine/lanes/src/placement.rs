@@ -354,6 +354,13 @@ impl Cpus {
     }
 }
 
+/// Pins this thread to `cpu`. Returns the mask read back: more or others than `cpu` where the
+/// kernel refused.
+pub fn pin(cpu: usize) -> Vec<usize> {
+    core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
+    allowed_cpus()
+}
+
 /// The CPUs in this thread's affinity mask, ascending.
 #[must_use]
 pub fn allowed_cpus() -> Vec<usize> {

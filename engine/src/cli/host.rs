@@ -12,7 +12,7 @@ use bot4_host::{CpuSet, Mode, Need, Report, Root, Samples, Sight, Waivers, jitte
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Outcome, Refusal, exit};
+use super::{Outcome, Refusal, exit, host_ticks};
 use crate::config;
 use crate::run::host::{cpus_of, need_of, state_file};
 use crate::run::plan::Plan;
@@ -44,6 +44,8 @@ enum Command {
     Audit(AuditArgs),
     /// What a spinning thread loses on each CPU.
     Jitter(JitterArgs),
+    /// Prove that hot lanes are left alone: timer interrupts, moves and faults of each.
+    Ticks(host_ticks::Args),
 }
 
 /// What is looked at, and how strictly.
@@ -163,6 +165,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Restore(args) => restore(args),
         Command::Audit(args) => audit(args),
         Command::Jitter(args) => sample(args),
+        Command::Ticks(args) => host_ticks::run(args),
     }
 }
 

@@ -9,10 +9,10 @@ use bot4_book::BookAgent;
 use bot4_execution::ExecutionAgent;
 use bot4_execution::desk::DeskCounts;
 use bot4_journal::JournalAgent;
-use bot4_lanes::clock::ClockSource;
 use bot4_lanes::{Agent, Clock, Control, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_signals::SignalAgent;
+use bot4_simd::Kernels;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::Instrument;
@@ -271,10 +271,6 @@ fn fills_of(c: &Closing<'_>, finals: &Finals) -> report::Fills {
 fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunReport {
     let desks = finals.executions.iter().map(|e| e.desk_counts());
     let desk = desks.fold(DeskCounts::default(), |sum, one| sum.plus(&one));
-    let tsc = match c.clock.source() {
-        ClockSource::Tsc => "invariant",
-        ClockSource::Monotonic => "fallback",
-    };
     let journal = finals.journal.stats();
     let pnl = finals.risk.pnl();
     let refused = finals.risk.refused().filter(|(_, n)| *n > 0);
@@ -283,7 +279,8 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
     let host = report::Host {
         cpus: allowed.len() as u32,
         allowed,
-        ..host::collect(std::path::Path::new("/"), tsc, &rung.to_string())
+        simd: Kernels::best().level().name().to_owned(),
+        ..host::collect(Path::new("/"), c.clock.source().name(), &rung.to_string())
     };
     RunReport {
         bot4: report::Program {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bot4_host::CpuSet;
 use bot4_lanes::placement::{self, Cpus, LanePlan, Placement, PlacementError};
 use bot4_lanes::topology::{Flow, Topology, TopologyError};
 use serde_json::{Value, json};
@@ -49,7 +50,12 @@ impl Plan {
     /// # Errors
     /// See [`PlanError`].
     pub fn of(config: &Config) -> Result<Self, PlanError> {
-        Self::on(config, Cpus::of_this_process(), quota_free())
+        let mut plan = Self::on(config, Cpus::of_this_process(), quota_free())?;
+        let isolated = std::fs::read_to_string("/sys/devices/system/cpu/isolated");
+        let isolated = CpuSet::of_list(&isolated.unwrap_or_default());
+        let warning = left_aside(&plan.cpus.allowed.iter().copied().collect(), &isolated);
+        plan.placement.warnings.extend(warning);
+        Ok(plan)
     }
 
     /// The plan for `config` on `cpus`, which no quota takes away where they are `quota_free`.
@@ -148,6 +154,17 @@ impl Plan {
     }
 }
 
+/// A process starts off the CPUs that the boot line isolates; whoever wants lanes there says so.
+fn left_aside(allowed: &CpuSet, isolated: &CpuSet) -> Option<String> {
+    (!isolated.is_empty() && isolated.and(allowed).is_empty()).then(|| {
+        format!(
+            "CPUs {isolated} are isolated from the scheduler and this process may use {allowed} \
+             alone: start it with `taskset -c {}`, or by deploy/launch.sh",
+            allowed.or(isolated)
+        )
+    })
+}
+
 /// No cgroup takes CPU time away: spinning is safe. Reads the v2 and v1 files of this process's
 /// cgroup; absent files mean no quota.
 fn quota_free() -> bool {
@@ -173,6 +190,15 @@ fn quota_free() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn isolated_cpus_that_nobody_asked_for_are_told() {
+        let of = CpuSet::of_list;
+        let told = left_aside(&of("0-1"), &of("2-11")).expect("a warning");
+        assert!(told.contains("taskset -c 0-11"), "{told}");
+        assert_eq!(left_aside(&of("0-11"), &of("2-11")), None);
+        assert_eq!(left_aside(&of("0-1"), &of("")), None);
+    }
 
     #[test]
     fn the_demo_can_be_planned_with_every_number_of_lanes() {

@@ -16,7 +16,7 @@ const CPU_EVENT_SOURCES: [&str; 3] = ["cpu", "cpu_core", "cpu_atom"];
 
 /// Reads the machine below `root` (`/` for the real one, a fixture in tests). `tsc` is
 /// `invariant` or `fallback`, `huge_pages` is `hugetlb`, `thp` or `none`. What cannot be read is
-/// `unknown` or empty; nothing fails.
+/// `unknown` or empty; nothing fails. `simd` is left to the caller.
 #[must_use]
 pub fn collect(root: &Path, tsc: &str, huge_pages: &str) -> Host {
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
@@ -34,6 +34,7 @@ pub fn collect(root: &Path, tsc: &str, huge_pages: &str) -> Host {
         isolated: cpu_list(read("sys/devices/system/cpu/isolated").trim()),
         hw_counters: source.is_some(),
         tsc: tsc.to_owned(),
+        simd: String::new(),
         allowed,
         hw_counters_how: source.map_or_else(
             || "no cpu event source below /sys/bus/event_source/devices".to_owned(),

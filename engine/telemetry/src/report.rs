@@ -98,6 +98,9 @@ pub struct Host {
     pub hw_counters: bool,
     /// `invariant`, or `fallback` where the engine runs on `CLOCK_MONOTONIC`.
     pub tsc: String,
+    /// The instruction set that numeric kernels run on: `avx512`, `avx2` or `scalar`.
+    #[serde(default)]
+    pub simd: String,
     /// The CPUs the process may use.
     #[serde(default)]
     pub allowed: Vec<u32>,
@@ -391,12 +394,13 @@ impl RunReport {
         let _ = writeln!(out, "bot4 {} ({})", self.bot4.version, self.bot4.git);
         let _ = writeln!(
             out,
-            "host      {} · {} CPUs · Linux {} · huge pages {} · isolated {isolated} · tsc {} · hardware counters {}",
+            "host      {} · {} CPUs · Linux {} · huge pages {} · isolated {isolated} · tsc {} · SIMD {} · hardware counters {}",
             h.cpu,
             h.cpus,
             h.kernel,
             h.huge_pages,
             h.tsc,
+            h.simd,
             if h.hw_counters { "yes" } else { "no" },
         );
         let rows = self.lanes.iter().map(|l| {

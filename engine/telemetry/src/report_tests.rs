@@ -22,7 +22,8 @@ fn has_every_field_of_the_contract() {
     let json: Value = serde_json::from_str(&sample().to_json()).expect("JSON");
     let contract = json!({
         "bot4": ["version", "git"],
-        "host": ["cpu", "cpus", "kernel", "huge_pages", "isolated", "hw_counters", "tsc"],
+        "host": ["cpu", "cpus", "kernel", "huge_pages", "isolated", "hw_counters", "tsc",
+                 "simd"],
         "market": ["messages", "levels", "trades", "gaps", "resyncs", "stale_ms"],
         "orders": ["sent", "acked", "rejected", "canceled", "filled", "unknown", "open_at_end"],
         "fills": ["applied", "duplicates_dropped", "late"],

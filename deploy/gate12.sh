@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# The twelve-CPU gate: boots an emulated machine of 6 cores with 2 threads each, with a kernel that
+# leaves CPUs 2-11 alone, runs the release binary in it and judges what the guest measured. No
+# hardware, network or kernel module of this machine is used. The guest's part: gate12-guest.sh.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+usage() {
+    cat <<'TEXT'
+usage: gate12.sh [--json FILE] [--keep DIR] [--planted WHAT]
+  --json FILE     write the verdict and what the guest said as JSON here
+  --keep DIR      leave initramfs, console and results in DIR
+  --planted WHAT  plant a violation that the gate must find:
+                    no-isolation  boot without isolcpus, nohz_full and rcu_nocbs
+                    unpinned      the lane that spins, and one of the engine's, may use every CPU
+                    noise         somebody else's task on the CPU of a hot lane
+                    untouched     `bot4 host apply` is not run
+The binary is $BOT4_BIN, else target/dist/bot4, else target/release/bot4. The kernel is Debian's
+linux-image-cloud-amd64, kept in ${XDG_CACHE_HOME:-~/.cache}/bot4 (apt-get download, once).
+exit: 0 every promise holds; 1 one does not; 2 the gate could not run
+TEXT
+}
+die() {
+    echo "gate12: $*" >&2
+    exit 2
+}
+
+json='' keep='' planted=''
+while (($#)); do
+    case $1 in
+        --json | --keep | --planted)
+            (($# > 1)) || die "$1 needs a value"
+            case $1 in --json) json=$2 ;; --keep) keep=$2 ;; --planted) planted=$2 ;; esac
+            shift ;;
+        --help | -h) usage; exit 0 ;;
+        *) die "unknown option $1 (see --help)" ;;
+    esac
+    shift
+done
+case $planted in '' | no-isolation | unpinned | noise | untouched) ;; *) die "--planted $planted: no such violation (see --help)" ;; esac
+for need in qemu-system-x86_64 busybox cpio jq strip dpkg-deb; do
+    command -v "$need" >/dev/null || die "$need is missing: deploy/setup.sh installs it"
+done
+bin=''
+for candidate in "${BOT4_BIN:-}" "$here/../target/dist/bot4" "$here/../target/release/bot4"; do
+    if [[ -z $bin && -n $candidate && -x $candidate ]]; then bin=$(realpath "$candidate"); fi
+done
+[[ -n $bin ]] || die "no binary: set BOT4_BIN, or cargo build --release"
+
+# --- the kernel -----------------------------------------------------------------------------------
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/bot4
+mkdir -p "$cache"
+newest() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ {print $2; exit}'; }
+fetch() { # PACKAGE: its kernel into the cache, whole or not at all
+    local into
+    into=$(mktemp -d "$cache/fetch.XXXXXX")
+    if (cd "$into" && apt-get download -qq "$1" && dpkg-deb -x ./*.deb .) >&2; then
+        mv "$into"/boot/vmlinuz-* "$cache/"
+    fi
+    rm -rf "$into"
+}
+package=$(newest)
+kernel=$cache/vmlinuz-${package#linux-image-}
+if [[ -z $package || ! -s $kernel ]]; then
+    if [[ -z $package ]] && ((EUID == 0)); then
+        apt-get update -qq >&2 || true
+        package=$(newest)
+        kernel=$cache/vmlinuz-${package#linux-image-}
+    fi
+    if [[ -n $package && ! -s $kernel ]]; then fetch "$package"; fi
+fi
+if [[ -z $package || ! -s $kernel ]]; then
+    kernel=$(find "$cache" -maxdepth 1 -name 'vmlinuz-*' | sort -V | tail -1)
+    [[ -n $kernel ]] || die "no kernel: apt-get download linux-image-cloud-amd64 does not work here"
+fi
+
+# --- the machine ----------------------------------------------------------------------------------
+work=${keep:-$(mktemp -d)}
+mkdir -p "$work"
+work=$(realpath "$work")
+[[ -n $keep ]] || trap 'rm -rf "$work"' EXIT
+root=$work/root
+rm -rf "$root"
+mkdir -p "$root"/{bin,proc,sys,dev,tmp,run}
+put() { # FILE: the program and the libraries it loads, each at its own path
+    local library
+    for library in $(ldd "$1" 2>/dev/null | grep -oE '/[^ ]+'); do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+}
+cp "$(command -v busybox)" "$root/bin/busybox"
+put "$root/bin/busybox"
+# Debug information is not code: without it the image is a sixth.
+strip -o "$root/bin/bot4" "$bin"
+put "$bin"
+install -m 755 "$here/gate12-guest.sh" "$root/init"
+(cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initramfs"
+
+quiet='isolcpus=managed_irq,domain,2-11 nohz_full=2-11 rcu_nocbs=2-11'
+if [[ $planted == no-isolation ]]; then quiet=''; fi
+# The guest counts with this machine's TSC. A busy machine disturbs its calibration, so it is told
+# the rate where that is known: without frequency scaling the CPU's is the TSC's.
+if [[ ! -e /sys/devices/system/cpu/cpu0/cpufreq ]]; then
+    khz=$(awk -F: '/^cpu MHz/ {printf "%d", $2 * 1000; exit}' /proc/cpuinfo)
+    if [[ -n $khz ]]; then quiet+=" tsc_early_khz=$khz"; fi
+fi
+# Twelve CPUs on fewer of this machine's: each promise is about counts, none about speed.
+machine=(
+    -accel "tcg,thread=multi" -cpu Haswell -smp "12,sockets=1,cores=6,threads=2" -m 3G
+    -nodefaults -no-user-config -display none -no-reboot
+    -kernel "$kernel" -initrd "$work/initramfs"
+    -append "console=ttyS0 quiet panic=-1 $quiet planted=${planted:-nothing}"
+    -serial "file:$work/console" -serial "file:$work/results"
+)
+begun=$SECONDS
+timeout -k 5 "${BOT4_GATE12_TIMEOUT:-170}" qemu-system-x86_64 "${machine[@]}" 2>"$work/qemu.err" </dev/null ||
+    echo "gate12: the machine did not end by itself (status $?)" >&2
+grep -v "TCG doesn't support requested feature" "$work/qemu.err" >&2 || true
+
+# --- the verdict ----------------------------------------------------------------------------------
+# A part that is not JSON is left out: the promises that need it do not hold then.
+tr -d '\r' <"$work/results" | jq -cR 'fromjson? // empty' |
+    jq -s --arg kernel "${kernel##*/vmlinuz-}" --arg planted "$planted" --argjson wall $((SECONDS - begun)) \
+        -f "$here/gate12.jq" >"$work/verdict.json"
+if [[ -n $json ]]; then cp "$work/verdict.json" "$json"; fi
+jq -r '.promises[] | [if .holds then "ok" else "BROKEN" end, .id, .found] | join("\t")' "$work/verdict.json" |
+    while IFS=$'\t' read -r state id found; do printf '%-7s %-16s %s\n' "$state" "$id" "$found"; done
+jq -r '"gate12: \(.promises | map(select(.holds)) | length) of \(.promises | length) promises hold, Linux \(.kernel), \(.wall_s) s"' "$work/verdict.json"
+if ! jq -e .holds "$work/verdict.json" >/dev/null; then
+    if [[ -z $planted ]]; then tail -n 40 "$work/console" >&2; fi
+    exit 1
+fi
