@@ -372,7 +372,7 @@ fn a_kill_at_each_system_call_of_the_journal_and_the_sockets() {
         "connect",
         "writev",
         "sendto",
-        "recvfrom",
+        "recvmsg",
     ] {
         let before = calls_until_trading(&scene, call);
         runs += 1;

@@ -250,7 +250,7 @@ impl ParseAgent {
         taken: Nanos,
         probe: &Probe,
     ) -> Result<Option<Frame>, Fault> {
-        let mut trail = Trail::start(frame.t0);
+        let mut trail = Trail::received(frame.t0, frame.kernel_ns);
         let waited = trail.mark(Stage::WireToParse, taken);
         match frame.kind {
             FrameKind::LineUp | FrameKind::LineDown => self.line_changed(&frame, trail)?,
@@ -425,7 +425,7 @@ impl ParseAgent {
     fn drop_held(&mut self, frame: Frame, probe: &Probe) -> Result<(), Fault> {
         self.add(Count::Messages, 1);
         self.add(Count::DroppedNoBlock, 1);
-        let mut trail = Trail::start(frame.t0);
+        let mut trail = Trail::received(frame.t0, frame.kernel_ns);
         let stamp = probe.stamp();
         trail.mark(Stage::WireToParse, stamp);
         self.report_damage(&frame, trail)?;

@@ -1,4 +1,5 @@
 use super::*;
+use bot4_lanes::metrics::bucket_of;
 use bot4_lanes::ring;
 use bot4_types::{ConnId, Instrument, InstrumentTable, Symbol};
 use bot4_venues::{TextKernels, Venue};
@@ -50,10 +51,15 @@ impl Rig {
     }
 
     fn send(&mut self, kind: FrameKind, text: &str, t0: u64) {
+        self.send_stamped(kind, text, t0, 0);
+    }
+
+    /// Read at `t0`, when the kernel had had it for `kernel_ns`.
+    fn send_stamped(&mut self, kind: FrameKind, text: &str, t0: u64, kernel_ns: u32) {
         let mut slot = Slot::new(text.len().max(1));
         slot.bytes_mut()[..text.len()].copy_from_slice(text.as_bytes());
         let len = text.len() as u32;
-        let frame = Frame { slot, t0: Nanos(t0), len, conn: ConnId(4), kind };
+        let frame = Frame { slot, t0: Nanos(t0), len, kernel_ns, conn: ConnId(4), kind };
         self.frames.push(frame).expect("room");
     }
 
@@ -122,6 +128,38 @@ fn events_reach_the_book_of_their_instrument_with_their_stamps() {
     assert_eq!(rig.agent.wire_to_parse_ns.max(), 4_000);
 }
 
+/// Coordinated omission would be one wait of 50 ms and silence. A venue does not wait for its reader:
+/// what it sent meanwhile has waited too, each message its own time, from the kernel's stamp on.
+#[test]
+fn a_stall_is_in_the_wait_of_every_message_behind_it() {
+    const MS: u64 = 1_000_000;
+    let mut rig = Rig::new(256, [4, 1, 1]);
+    let read = 50 * MS;
+    for n in 0..50 {
+        // One message a millisecond; all are read when the stall is over, and parsed a little later.
+        let text = trade("BTCUSDT", n);
+        match n % 2 {
+            0 => rig.send(FrameKind::Market, &text, n * MS),
+            _ => rig.send_stamped(FrameKind::Market, &text, read, (read - n * MS) as u32),
+        }
+    }
+    let mut done = 0;
+    while done < 50 {
+        done += rig.work(51 * MS);
+    }
+    let waits = rig.agent.wire_to_parse_ns;
+    for n in 0..50 {
+        let wait = (51 - n) * MS;
+        let near = [wait - wait / 256, wait, wait + wait / 256].map(|w| waits.count(bucket_of(w)));
+        assert!(near.iter().any(|count| *count > 0), "no wait of {wait} ns");
+    }
+    assert_eq!(waits.max(), 51 * MS);
+    let event = rig.market[0].pop().expect("a trade");
+    assert_eq!((event.trail.t0, event.trail.read_ns), (Nanos(0), 0), "stamped by the read");
+    let event = rig.market[0].pop().expect("a trade");
+    assert_eq!((event.trail.t0, event.trail.read_ns), (Nanos(MS), 49 * MS as u32));
+}
+
 #[test]
 fn the_table_says_to_which_book_an_instrument_goes() {
     let mut shards = Shards::round_robin(3, 2, 1);
@@ -180,7 +218,14 @@ fn a_full_book_ring_stops_the_intake() {
 fn line_changes_reach_every_book_and_their_slots_nobody() {
     let mut rig = Rig::new(32, [1, 1, 1]);
     for kind in [FrameKind::LineUp, FrameKind::LineDown] {
-        let frame = Frame { slot: Slot::empty(), t0: Nanos(1), len: 0, conn: ConnId(2), kind };
+        let frame = Frame {
+            slot: Slot::empty(),
+            t0: Nanos(1),
+            len: 0,
+            kernel_ns: 0,
+            conn: ConnId(2),
+            kind,
+        };
         rig.frames.push(frame).expect("room");
     }
     assert_eq!(rig.work(2), 2);
@@ -235,7 +280,9 @@ fn a_frame_longer_than_its_slot_is_an_error_not_a_panic() {
     let mut rig = Rig::new(32, [1, 1, 1]);
     let slot = Slot::new(8);
     let kind = FrameKind::Market;
-    rig.frames.push(Frame { slot, t0: Nanos(0), len: 900, conn: ConnId(0), kind }).expect("room");
+    rig.frames
+        .push(Frame { slot, t0: Nanos(0), len: 900, kernel_ns: 0, conn: ConnId(0), kind })
+        .expect("room");
     assert_eq!((rig.work(1), rig.counted("error_too_large")), (1, 1));
 }
 

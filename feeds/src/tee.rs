@@ -42,8 +42,8 @@ impl Tee {
     pub fn copy(&mut self, frame: &Frame) {
         let len = (frame.len as usize).min(frame.slot.capacity());
         let head = FrameHead {
-            recv: frame.t0,
-            wall_unix_ns: self.wall.unix_ns(frame.t0),
+            recv: frame.received(),
+            wall_unix_ns: self.wall.unix_ns(frame.received()),
             conn: frame.conn,
             kind: frame.kind,
             len: len as u32,
@@ -74,7 +74,7 @@ mod tests {
         let mut slot = Slot::new(8_192);
         slot.bytes_mut()[..5].copy_from_slice(b"hello");
         let (t0, conn) = (Nanos(7), ConnId(3));
-        let mut frame = Frame { slot, t0, len: 5, conn, kind: FrameKind::Market };
+        let mut frame = Frame { slot, t0, len: 5, kernel_ns: 0, conn, kind: FrameKind::Market };
         tee.copy(&frame);
         frame.len = 8_000;
         tee.copy(&frame);
@@ -98,7 +98,8 @@ mod tests {
         let tee = Tee::new(tx, Wall::default(), "parse.0", &metrics);
         let mut tee = tee.with_shedding(shedding.clone());
         let (slot, conn) = (Slot::new(64), ConnId(3));
-        let frame = Frame { slot, t0: Nanos(7), len: 5, conn, kind: FrameKind::Market };
+        let frame =
+            Frame { slot, t0: Nanos(7), len: 5, kernel_ns: 0, conn, kind: FrameKind::Market };
         shedding.set(bot4_lanes::shed::HISTORY);
         tee.copy(&frame);
         assert!(rx.pop(|_| ()).is_none());

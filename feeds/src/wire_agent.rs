@@ -39,12 +39,13 @@ pub mod scout;
 mod snapshots;
 mod stream;
 
+use bot4_lanes::metrics::Histogram;
 use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe};
 use bot4_types::limits::FRAME_SMALL;
 use bot4_types::rng::SplitMix64;
 use bot4_types::{ConnId, Frame, FrameKind, Nanos, ResyncReason, Slot};
 use bot4_venues::session::{MarketSession, REFUSAL_LEN_MAX, SHUTDOWN_NOTICE_LEN_MAX};
-use bot4_wire::{ConnError, Connector, HandshakeError, StreamError};
+use bot4_wire::{ConnError, Connector, HandshakeError, Received, StreamError};
 
 use bot4_wire::backoff::ConnectBudget;
 pub use config::{CONN_SIDE, WireConfig, WirePorts};
@@ -74,6 +75,8 @@ pub struct WireAgent {
     session: Box<dyn MarketSession>,
     connector: Box<dyn Connector>,
     counters: Counters,
+    /// How long the kernel had what was read, where it tells.
+    kernel_ns: Histogram,
     budget: ConnectBudget,
     permit: Permit,
     pool: SlotPool,
@@ -151,6 +154,7 @@ impl WireAgent {
         };
         Self {
             counters: metrics.counters(config.role, NAMES),
+            kernel_ns: metrics.histogram(config.kernel_tag()),
             budget: ConnectBudget::new(config.connects_max, CONNECT_WINDOW),
             permit: Permit::new(config.part.clone(), config.seed),
             pool: SlotPool::default(),
@@ -257,7 +261,7 @@ impl WireAgent {
     }
 
     fn push_notice(&mut self, kind: FrameKind, conn: ConnId, now: Nanos) -> bool {
-        let frame = Frame { slot: Slot::empty(), t0: now, len: 0, conn, kind };
+        let frame = Frame { slot: Slot::empty(), t0: now, len: 0, kernel_ns: 0, conn, kind };
         self.ports.frames.push(frame).is_ok()
     }
 
@@ -314,10 +318,16 @@ impl WireAgent {
     }
 
     /// Sends a message on. There is room: it was asked for before the socket was read.
-    fn push_message(&mut self, slot: Slot, len: usize, t0: Nanos, kind: FrameKind, conn: ConnId) {
+    fn push_message(&mut self, slot: Slot, message: Received, kind: FrameKind, conn: ConnId) {
+        let Received { len, t0, kernel_ns, .. } = message;
         self.count(Count::Messages, 1);
         self.count(Count::Bytes, len as u64);
-        let frame = Frame { slot, t0, len: len as u32, conn, kind };
+        if let Some(ns) = kernel_ns {
+            self.count(Count::KernelStamped, 1);
+            self.kernel_ns.record(u64::from(ns));
+        }
+        let kernel_ns = kernel_ns.unwrap_or(0);
+        let frame = Frame { slot, t0, len: len as u32, kernel_ns, conn, kind };
         match self.ports.frames.push(frame) {
             Ok(()) => self.pool.sent(t0),
             Err(frame) => self.pool.put(frame.slot),

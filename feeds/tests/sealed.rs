@@ -85,7 +85,7 @@ fn message(rng: &mut SplitMix64) -> String {
 fn frame(text: &str, kind: FrameKind) -> Frame {
     let mut slot = Slot::new(text.len());
     slot.bytes_mut()[..text.len()].copy_from_slice(text.as_bytes());
-    Frame { slot, t0: Nanos(1), len: text.len() as u32, conn: ConnId(0), kind }
+    Frame { slot, t0: Nanos(1), len: text.len() as u32, kernel_ns: 0, conn: ConnId(0), kind }
 }
 
 /// What the wire and the books do: outside the seal.

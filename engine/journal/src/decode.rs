@@ -297,7 +297,9 @@ pub(crate) fn intent_json(i: &OrderIntent, epoch: RunEpoch) -> Value {
         "trigger": i.trigger.0, "until": (i.until < Nanos::MAX).then_some(i.until.0),
         "reduce_only": i.reduce_only, "stop_ticks": i.stop_ticks, "cause": i.cause.name(), "expires": i.expires.0,
         "parent": (i.parent != ParentId::NONE).then(|| i.parent.to_string()),
-        "trail": { "t0": i.trail.t0.0, "border_ns": i.trail.border_ns },
+        "trail": {
+            "t0": i.trail.t0.0, "border_ns": i.trail.border_ns, "read_ns": i.trail.read_ns,
+        },
     })
 }
 

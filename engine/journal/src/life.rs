@@ -102,12 +102,14 @@ impl OrderLife {
         let trail = self.approved.map(|(i, _)| i).or(self.intent).map(|i| i.trail);
         let border = |stage: Stage| {
             let trail = trail?;
-            let offset = trail.border_ns[stage as usize];
-            (offset > 0).then(|| Nanos(trail.t0.0 + u64::from(offset)))
+            let offset = trail.border(stage);
+            (offset > 0).then(|| trail.t0 + Nanos(offset))
         };
         let sent =
             |stamp: fn(&SentRecord) -> Nanos| self.sent.as_ref().map(stamp).filter(|s| s.0 > 0);
-        let mut all = vec![("t0", trail.map(|t| t.t0))];
+        // Where t0 is the kernel's stamp, the read came later.
+        let read = trail.filter(|t| t.read_ns > 0).map(|t| t.t0 + Nanos(u64::from(t.read_ns)));
+        let mut all = vec![("t0", trail.map(|t| t.t0)), ("read", read)];
         let borders = Stage::ALL.iter().filter(|s| **s != Stage::OrderEncode);
         all.extend(borders.map(|stage| (stage.name(), border(*stage))));
         all.push(("approved", self.approved.map(|(_, at)| at)));

@@ -183,8 +183,8 @@ struct Directory {
     shared: bool,
 }
 
-/// Words reserved: 48 histograms, 64 agents of 64 counters, both ends of 256 links.
-const WORDS: usize = 48 * (BUCKETS + 8) + 64 * 64 + 2 * 256 * LINE_WORDS;
+/// Words reserved: 56 histograms, 64 agents of 64 counters, both ends of 256 links.
+const WORDS: usize = 56 * (BUCKETS + 8) + 64 * 64 + 2 * 256 * LINE_WORDS;
 /// Words reserved beside in a file: its head and table, and a block for every instrument twice.
 const SHARED_WORDS: usize = WORDS + 2 * 256 * 64 + (1 << 16);
 /// Words at the start of a file that nobody is handed: its head.

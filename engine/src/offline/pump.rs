@@ -289,7 +289,7 @@ impl Pump {
         conn: ConnId,
         kind: FrameKind,
     ) -> Result<(), PumpError> {
-        let mut frame = Frame { slot, t0: self.now, len: len as u32, conn, kind };
+        let mut frame = Frame { slot, t0: self.now, len: len as u32, kernel_ns: 0, conn, kind };
         while let Err(back) = self.frames.push(frame) {
             frame = back;
             self.turn()?;

@@ -301,7 +301,7 @@ mod tests {
             let mut slot = if text.is_empty() { Slot::empty() } else { Slot::new(256) };
             slot.bytes_mut()[..text.len()].copy_from_slice(text.as_bytes());
             let (t0, len, conn) = (Nanos(5), text.len() as u32, ConnId(0));
-            self.frames.push(Frame { slot, t0, len, conn, kind }).expect("room");
+            self.frames.push(Frame { slot, t0, len, kernel_ns: 0, conn, kind }).expect("room");
         }
 
         fn turn(&mut self, now: Nanos) -> Vec<(u16, ResyncReason)> {

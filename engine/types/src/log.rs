@@ -14,7 +14,7 @@ use crate::order::{
 use crate::parent::ParentId;
 use crate::price::{Price, Qty, Side};
 use crate::time::Nanos;
-use crate::trail::{STAGES, Trail};
+use crate::trail::Trail;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of body in a record.
@@ -260,13 +260,15 @@ impl Body for Trail {
         for b in self.border_ns {
             w.u32(b);
         }
+        w.u32(self.read_ns);
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
         let mut trail = Self::start(Nanos(r.u64()?));
-        for i in 0..STAGES {
-            trail.border_ns[i] = r.u32()?;
+        for border in &mut trail.border_ns {
+            *border = r.u32()?;
         }
+        trail.read_ns = r.u32()?;
         Some(trail)
     }
 }

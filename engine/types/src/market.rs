@@ -81,17 +81,27 @@ pub enum FrameKind {
 pub struct Frame {
     /// The bytes.
     pub slot: Slot,
-    /// When they were received.
+    /// When they were read.
     pub t0: Nanos,
     /// Length of the message.
     pub len: u32,
+    /// How long the kernel had had them by then, nanoseconds; zero where it does not tell.
+    pub kernel_ns: u32,
     /// The connection it came by.
     pub conn: ConnId,
     /// What it is.
     pub kind: FrameKind,
 }
 
-const _: () = assert!(size_of::<Frame>() == 32);
+const _: () = assert!(size_of::<Frame>() == 40);
+
+impl Frame {
+    /// When the bytes were received: by the kernel where it stamps them, else by the read.
+    #[must_use]
+    pub const fn received(&self) -> Nanos {
+        Nanos(self.t0.0.saturating_sub(self.kernel_ns as u64))
+    }
+}
 
 /// A price level in wire-scale units; quantity zero removes the level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,18 @@ pub const CONN_SIDE: u16 = 0x100;
 const ROLES: [&str; 8] =
     ["wire.0", "wire.1", "wire.2", "wire.3", "wire.4", "wire.5", "wire.6", "wire.7"];
 
+/// Tags of how long the kernel had what they read; part of `wire_to_parse`.
+const KERNEL_TAGS: [&str; 8] = [
+    "kernel_to_read.0",
+    "kernel_to_read.1",
+    "kernel_to_read.2",
+    "kernel_to_read.3",
+    "kernel_to_read.4",
+    "kernel_to_read.5",
+    "kernel_to_read.6",
+    "kernel_to_read.7",
+];
+
 /// What a wire agent is told at its making.
 #[derive(Clone, Debug)]
 pub struct WireConfig {
@@ -55,6 +67,11 @@ pub struct WireConfig {
 }
 
 impl WireConfig {
+    /// The tag of how long the kernel had what this agent reads.
+    pub(super) fn kernel_tag(&self) -> &'static str {
+        KERNEL_TAGS[usize::from(self.conn.0) % KERNEL_TAGS.len()]
+    }
+
     /// Wire agent `index` of the run with the usual sizes and times: role `wire.<index>`,
     /// connection `index`.
     ///

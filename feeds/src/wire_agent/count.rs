@@ -19,6 +19,8 @@ counts! {
     Messages = "messages",
     /// Their bytes.
     Bytes = "bytes",
+    /// Those of them that the kernel stamped when they came.
+    KernelStamped = "kernel_stamped",
     /// Receive calls that brought bytes.
     Recvs = "recvs",
     /// Turns in which reading stopped for want of room or of a slot.

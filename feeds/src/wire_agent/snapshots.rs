@@ -99,7 +99,7 @@ impl WireAgent {
                     self.answers_owed = self.answers_owed.saturating_sub(1);
                     self.desk.answered();
                     self.count(Count::SnapshotsReceived, 1);
-                    self.push_message(slot, received.len, received.t0, FrameKind::Snapshot, conn);
+                    self.push_message(slot, received, FrameKind::Snapshot, conn);
                 }
                 Ok(Take::Nothing | Take::NoSlot) => break,
                 Err(error) => {

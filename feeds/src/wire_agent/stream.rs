@@ -108,7 +108,7 @@ impl WireAgent {
                         self.count(Count::ShutdownNotices, 1);
                         return (done + 1, ReadEnd::Notice);
                     }
-                    self.push_message(slot, received.len, received.t0, FrameKind::Market, conn);
+                    self.push_message(slot, received, FrameKind::Market, conn);
                 }
                 Ok(Take::Nothing) => return (done, ReadEnd::Dry),
                 Ok(Take::NoSlot) => return (done, ReadEnd::Blocked),

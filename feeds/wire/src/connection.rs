@@ -167,6 +167,9 @@ pub struct Received {
     pub len: usize,
     /// Stamp taken right after the receive call that completed it.
     pub t0: Nanos,
+    /// How long the kernel had had the last byte of that call by then, nanoseconds, where it tells:
+    /// never longer than since the socket was empty, whatever happens to the wall clock.
+    pub kernel_ns: Option<u32>,
     /// Text or binary.
     pub kind: MessageKind,
 }
@@ -209,6 +212,9 @@ pub struct WsConnection {
     unflushed: usize,
     liveness: Liveness,
     t0: Nanos,
+    kernel_ns: Option<u32>,
+    /// The turn in which the socket was last found empty.
+    empty_at: Nanos,
     counters: ConnCounters,
 }
 
@@ -239,6 +245,8 @@ impl WsConnection {
             unflushed: 0,
             liveness: Liveness::new(config.ping_every, config.silent_after),
             t0: now,
+            kernel_ns: None,
+            empty_at: now,
             counters: ConnCounters::default(),
         })
     }
@@ -432,9 +440,14 @@ impl WsConnection {
             let chunk = self.stream.chunk()?;
             if chunk.is_empty() {
                 if self.stream.fill()? == 0 {
+                    self.empty_at = now;
                     return self.nothing_heard(now);
                 }
                 self.t0 = stamp();
+                self.kernel_ns = self.stream.waited().map(|ns| {
+                    let ns = ns.min(self.t0.since(self.empty_at).0);
+                    u32::try_from(ns).unwrap_or(u32::MAX)
+                });
                 self.liveness.heard(now);
                 self.counters.fills += 1;
                 fills += 1;
@@ -450,7 +463,8 @@ impl WsConnection {
                 None => {}
                 Some(Event::Message { len, kind }) => {
                     self.counters.messages += 1;
-                    return Ok(Some(Received { len, t0: self.t0, kind }));
+                    let (t0, kernel_ns) = (self.t0, self.kernel_ns);
+                    return Ok(Some(Received { len, t0, kernel_ns, kind }));
                 }
                 Some(Event::Grow { needed }) => {
                     return Err(ConnError::Oversize { needed, filled: self.deframer.filled() });

@@ -3,6 +3,7 @@
 
 mod endpoint;
 pub mod memory;
+mod receive;
 mod resolver;
 mod roots;
 mod tcp;
@@ -74,6 +75,12 @@ pub trait Stream: Send {
     /// # Errors
     /// [`StreamError::Closed`] at the end of the stream; what the system says otherwise.
     fn fill(&mut self) -> Result<usize, StreamError>;
+
+    /// How long the kernel had had the last byte of the last [`fill`](Self::fill) when that call
+    /// returned, nanoseconds; `None` where nothing tells.
+    fn waited(&self) -> Option<u64> {
+        None
+    }
 
     /// The next decrypted bytes of what was filled in; empty when all are consumed.
     ///

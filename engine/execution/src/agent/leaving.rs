@@ -172,15 +172,17 @@ impl ExecutionAgent {
     }
 
     fn record_latency(&self, mut trail: Trail, cause: Cause, stamp: Nanos) {
-        trail.mark(Stage::OrderEncode, stamp);
+        let total = trail.total(stamp);
         if cause != Cause::Market {
-            self.latencies.other_to_trade.record(trail.total());
+            self.latencies.other_to_trade.record(total);
             return;
         }
-        for stage in Stage::ALL {
-            self.latencies.stages[stage as usize].record(trail.span(stage));
+        let [kept @ .., last] = &self.latencies.stages;
+        for (stage, histogram) in Stage::ALL.into_iter().zip(kept) {
+            histogram.record(trail.span(stage));
         }
-        self.latencies.tick_to_trade.record(trail.total());
+        last.record(trail.mark(Stage::OrderEncode, stamp));
+        self.latencies.tick_to_trade.record(total);
     }
 
     pub(super) fn cancel(&mut self, approved: &ApprovedOrder, now: Nanos) {

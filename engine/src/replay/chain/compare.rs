@@ -109,12 +109,12 @@ mod tests {
     #[test]
     fn only_the_stage_borders_are_masked() {
         let mut bytes = [7; 232];
-        let trail = Trail { t0: Nanos(5), border_ns: [9; STAGES] };
+        let trail = Trail { t0: Nanos(5), border_ns: [9; STAGES - 1], read_ns: 9 };
         trail.write(&mut Writer::over(&mut bytes));
         let entry = LogEntry::raw(LogKind::Intent, Nanos(1), &bytes);
         let masked = plain(&entry);
         let read = Trail::read(&mut Reader::over(masked.body())).expect("a trail");
-        assert_eq!((read.t0, read.border_ns), (Nanos(5), [0; STAGES]));
+        assert_eq!((read.t0, read.border_ns), (Nanos(5), [0; STAGES - 1]));
         assert_eq!(masked.body()[32..], bytes[32..]);
         assert!(OrderIntent::read(&mut Reader::over(masked.body())).is_none());
         let mark = LogEntry::raw(LogKind::Mark, Nanos(1), &bytes);

@@ -129,5 +129,5 @@ fn frame_of(free: &mut Vec<Slot>, head: FrameHead, text: &[u8]) -> Frame {
         // News of a connection, without bytes.
         _ => Slot::empty(),
     };
-    Frame { slot, t0, len: len as u32, conn, kind }
+    Frame { slot, t0, len: len as u32, kernel_ns: 0, conn, kind }
 }

@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use super::receive::receive;
 use super::resolver::{Resolver, ResolverLine};
 use super::roots::{RootsError, TlsRoots, client_config};
 use super::{Connector, Endpoint, Stream, StreamError};
@@ -130,6 +131,8 @@ impl Connector for TcpConnector {
             tls,
             phase: Phase::Connecting,
             received: vec![0; RECEIVE_LEN].into_boxed_slice(),
+            stamps: false,
+            waited: None,
             at: 0,
             end: 0,
             plaintext: 0,
@@ -154,6 +157,10 @@ struct TlsStream {
     phase: Phase,
     /// Ciphertext; `at..end` is not decrypted yet.
     received: Box<[u8]>,
+    /// The kernel stamps what it receives.
+    stamps: bool,
+    /// See [`Stream::waited`].
+    waited: Option<u64>,
     at: usize,
     end: usize,
     /// Decrypted bytes that lie in rustls.
@@ -182,6 +189,9 @@ impl TlsStream {
             Ok(_) => {
                 self.socket.set_nodelay(true)?;
                 set_liveness(&self.socket)?;
+                // A kernel that does not stamp is no reason not to read.
+                self.stamps =
+                    set_option(&self.socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).is_ok();
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
@@ -246,7 +256,16 @@ impl Stream for TlsStream {
         if core::mem::take(&mut self.drained) {
             return Ok(0);
         }
-        match self.socket.read(&mut self.received) {
+        let read = if self.stamps {
+            receive(&self.socket, &mut self.received)
+        } else {
+            self.socket.read(&mut self.received).map(|n| (n, None))
+        };
+        let read = read.map(|(n, waited)| {
+            self.waited = waited;
+            n
+        });
+        match read {
             Ok(0) => Err(StreamError::Closed),
             Ok(n) => {
                 (self.at, self.end) = (0, n);
@@ -256,6 +275,10 @@ impl Stream for TlsStream {
             Err(error) if would_block(&error) => Ok(0),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn waited(&self) -> Option<u64> {
+        self.waited
     }
 
     fn chunk(&mut self) -> Result<&[u8], StreamError> {
