@@ -106,7 +106,7 @@ impl Which {
 }
 
 /// Journals longer than this show their reading on a terminal.
-const SHOWN_FROM_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const SHOWN_FROM_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Reads a journal, in memory that does not grow with it.
 ///

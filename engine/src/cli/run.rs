@@ -30,6 +30,9 @@ pub struct Args {
     /// Write latency histograms (.hlog) into this folder.
     #[arg(long)]
     latency_dir: Option<PathBuf>,
+    /// Write them this often, like 1s or 5m.
+    #[arg(long, value_parser = super::duration)]
+    latency_interval: Option<Duration>,
     /// Seed of masks, jitter and the embedded venue's market.
     #[arg(long)]
     seed: Option<u64>,
@@ -66,6 +69,9 @@ pub struct Args {
     json: bool,
 }
 
+/// Between two dumps of the latency histograms at least.
+const LATENCY_INTERVAL_MIN: Duration = Duration::from_millis(10);
+
 /// Runs the engine and prints the report.
 ///
 /// # Errors
@@ -93,10 +99,14 @@ pub fn run(args: &Args) -> Outcome {
             venue_args.push("--trade".to_owned());
         }
     }
+    if args.latency_interval.is_some_and(|every| every < LATENCY_INTERVAL_MIN) {
+        return Err("error: --latency-interval: at least 10ms: a dump takes a millisecond".into());
+    }
     let options = RunOptions {
         config: args.config.clone(),
         report: args.report.clone(),
         latency_dir: args.latency_dir.clone(),
+        latency_every: args.latency_interval,
         ready_file: args.ready_file.clone(),
         trap_syscalls: args.seccomp_compute,
         venue_args,

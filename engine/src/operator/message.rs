@@ -76,6 +76,8 @@ pub enum Request {
     },
     /// All parent orders and commands that are known.
     OrderList,
+    /// Write the latency histograms now.
+    LatencyDump,
 }
 
 /// The answer.
@@ -89,6 +91,9 @@ pub struct Reply {
     /// Parent orders and commands: all of them, or the name of the one that is begun.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub orders: Value,
+    /// A dump of the latency histograms: its file and its lines.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub dump: Value,
 }
 
 /// `reason` as it is kept: one line, not empty, not longer than [`REASON_LEN_MAX`].

@@ -15,12 +15,14 @@
 //! * A halt is **latched** ([`latch`]): it lies on the disk, outlives the process, and only
 //!   `bot4 resume --reason` ends it. Until then a start is refused with exit code 78.
 //! * The engine stays up under a halt: books live, orders cancelled, account kept.
+//! * SIGUSR2 and `bot4 latency dump` ask for a dump of the histograms ([`dumps`]).
 //! * [`fence`] cancels from outside, and only orders that carry the dead run's epoch.
 
 pub mod account;
 pub mod client;
 pub mod commands;
 pub mod counters;
+pub mod dumps;
 pub mod fence;
 pub mod guard;
 pub mod health;

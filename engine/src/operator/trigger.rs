@@ -1,4 +1,4 @@
-//! Ways to stop an engine without its socket: a signal and a file.
+//! Ways to stop an engine without its socket: a signal and a file; and a signal for a dump.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,18 +13,27 @@ pub const KILL_FILE: &str = "KILL";
 /// The triggers of one engine.
 pub struct Triggers {
     signal: Arc<AtomicBool>,
+    dump: Arc<AtomicBool>,
     file: PathBuf,
 }
 
 impl Triggers {
-    /// Watches SIGUSR1 and the kill file.
+    /// Watches SIGUSR1 and the kill file, and SIGUSR2 for a dump of the latency histograms.
     ///
     /// # Errors
     /// When the signal handler cannot be set.
     pub fn watch() -> std::io::Result<Self> {
         let signal = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, signal.clone())?;
-        Ok(Self { signal, file: state_home().join(KILL_FILE) })
+        let dump = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGUSR2, dump.clone())?;
+        Ok(Self { signal, dump, file: state_home().join(KILL_FILE) })
+    }
+
+    /// SIGUSR2 came since the last look.
+    pub fn dump_wanted(&self) -> bool {
+        // Acquire: as below.
+        self.dump.swap(false, Ordering::Acquire)
     }
 
     /// A trigger that was pulled since the last look: who, and a reason for the latch. The file
@@ -58,11 +67,15 @@ mod tests {
     fn the_file_and_the_flag_are_seen() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join(KILL_FILE);
-        let triggers = Triggers { signal: Arc::default(), file: file.clone() };
+        let triggers =
+            Triggers { signal: Arc::default(), dump: Arc::default(), file: file.clone() };
         assert_eq!(triggers.pulled(), None);
         triggers.signal.store(true, Ordering::Release);
         assert_eq!(triggers.pulled().map(|p| p.0), Some(By::Signal));
         assert_eq!(triggers.pulled(), None);
+        triggers.dump.store(true, Ordering::Release);
+        assert_eq!(triggers.pulled(), None, "that one stops nothing");
+        assert_eq!([triggers.dump_wanted(), triggers.dump_wanted()], [true, false]);
         std::fs::write(&file, "").expect("written");
         assert_eq!(triggers.pulled().map(|p| p.0), Some(By::KillFile));
         assert!(triggers.kill_file_stands());

@@ -18,6 +18,8 @@ use crate::config::resolve::Remote;
 use crate::config::{Config, VenueAccess, VenueConfig};
 
 const RECORD: &str = "run.json";
+/// Folder of its latency histograms in a run's own, unless it was told another.
+pub const LATENCY_DIR: &str = "latency";
 const CLOSED: &str = "closed.json";
 const RECONCILED: &str = "reconciled.json";
 /// Account of runs whose venue is their own child and ends with them.
@@ -51,6 +53,9 @@ pub struct RunRecord {
     /// Its counters, where other processes can read them.
     #[serde(default)]
     pub counters: Option<PathBuf>,
+    /// Where its latency histograms lie, unless in its own folder.
+    #[serde(default)]
+    pub latency: Option<PathBuf>,
 }
 
 /// Earlier versions knew one file at most, and wrote its path or null.
@@ -113,6 +118,12 @@ pub struct EarlierRun {
 }
 
 impl EarlierRun {
+    /// Where its latency histograms lie.
+    #[must_use]
+    pub fn latency(&self) -> PathBuf {
+        self.record.latency.clone().unwrap_or_else(|| self.path.join(LATENCY_DIR))
+    }
+
     /// It ended in order.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -239,6 +250,12 @@ pub fn folders() -> Vec<PathBuf> {
 fn read(path: PathBuf) -> Option<EarlierRun> {
     let text = std::fs::read_to_string(path.join(RECORD)).ok()?;
     Some(EarlierRun { record: serde_json::from_str(&text).ok()?, path })
+}
+
+/// The run whose folder `path` is, if it is one.
+#[must_use]
+pub fn of(path: &Path) -> Option<EarlierRun> {
+    read(path.to_owned())
 }
 
 /// All earlier runs with a record, oldest first.

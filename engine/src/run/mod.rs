@@ -114,6 +114,8 @@ pub struct RunOptions {
     pub report: Option<PathBuf>,
     /// Where histogram dumps go.
     pub latency_dir: Option<PathBuf>,
+    /// How often, unless as usual.
+    pub latency_every: Option<std::time::Duration>,
     /// A file to make once all lanes run, with process, threads and CPUs.
     pub ready_file: Option<PathBuf>,
     /// Trap system calls of compute lanes after warm-up: a test aid.
@@ -182,6 +184,7 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
     let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
+    let dumps = bot4_telemetry::DumpLine::default();
     let mut wired = wiring::wire(&wiring::Inputs {
         config,
         plan: &plan,
@@ -191,6 +194,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         sites: &sites,
         opening: &opening,
         latency_dir: options.latency_dir.clone(),
+        latency_every: options.latency_every.map(|d| bot4_types::Nanos(d.as_nanos() as u64)),
+        dumps: dumps.clone(),
         journal_helper: true,
         capture: capture.as_ref(),
         account: &account,
@@ -224,7 +229,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
         venues: sites.len() as u64,
         children,
     });
-    let said = Said { about: &about, commands, board: board_of(config, &opening, heard), latch };
+    let board = board_of(config, &opening, heard);
+    let said = Said { about: &about, dumps, commands, board, latch };
     let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|c| c.finish_and_tell(&ended.metrics));
@@ -300,6 +306,7 @@ fn names_of(config: &Config) -> Vec<&'static str> {
 /// Where what a person says goes: to the control lane, and to the account's list.
 struct Said<'a> {
     about: &'a About,
+    dumps: bot4_telemetry::DumpLine,
     commands: std::sync::mpsc::Sender<bot4_types::RiskCommand>,
     board: Board,
     latch: Latch,
@@ -315,7 +322,7 @@ fn operator(
     metrics: &Metrics,
     said: Said<'_>,
 ) -> Result<operator::Helper, String> {
-    let Said { about, commands, board, latch } = said;
+    let Said { about, dumps, commands, board, latch } = said;
     // The run has begun with what a person said before it.
     latch.taken_up().map_err(|e| format!("error: the account's folder: {e}"))?;
     let guarded = !options.config.is_empty() && fence::remote_of(config).is_some();
@@ -329,6 +336,7 @@ fn operator(
         clock: clock.clone(),
         control: control.clone(),
         metrics: metrics.clone(),
+        dumps,
         commands,
         board,
         flatten_on_kill: config.risk.flatten_on_kill,
@@ -531,6 +539,7 @@ fn record_of(
         pid: std::process::id(),
         config: options.config.iter().filter_map(|path| std::fs::canonicalize(path).ok()).collect(),
         counters: None,
+        latency: options.latency_dir.as_ref().and_then(|path| std::path::absolute(path).ok()),
     }
 }
 

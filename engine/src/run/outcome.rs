@@ -13,6 +13,7 @@ use bot4_lanes::{Agent, Clock, Control, Metrics};
 use bot4_risk::RiskAgent;
 use bot4_signals::SignalAgent;
 use bot4_simd::Kernels;
+use bot4_telemetry::TelemetryAgent;
 use bot4_telemetry::report::{self, RunReport};
 use bot4_telemetry::{hist, host};
 use bot4_types::Instrument;
@@ -47,6 +48,7 @@ pub(super) struct Finals {
     pub(super) risk: Box<RiskAgent>,
     journal: Box<JournalAgent>,
     control: Box<ControlAgent>,
+    telemetry: Option<Box<TelemetryAgent>>,
 }
 
 impl Finals {
@@ -54,7 +56,7 @@ impl Finals {
     fn of(agents: Vec<Box<dyn Agent>>, trading: usize) -> Result<Self, Halted> {
         let (mut risk, mut journal, mut control) = (None, None, None);
         let (mut books, mut executions) = (Vec::new(), Vec::<ExecutionAgent>::new());
-        let mut signal = None;
+        let (mut signal, mut telemetry) = (None, None);
         for agent in agents {
             let role = agent.role();
             let any: Box<dyn Any> = agent;
@@ -67,6 +69,7 @@ impl Finals {
                 "risk" => risk = any.downcast().ok(),
                 "journal" => journal = any.downcast().ok(),
                 "control" => control = any.downcast().ok(),
+                "telemetry" => telemetry = any.downcast().ok(),
                 _ => {}
             }
         }
@@ -88,6 +91,7 @@ impl Finals {
             risk: risk.ok_or_else(|| gone("risk"))?,
             journal: journal.ok_or_else(|| gone("journal"))?,
             control: control.ok_or_else(|| gone("control"))?,
+            telemetry,
         })
     }
 }
@@ -151,6 +155,10 @@ pub fn close(c: &Closing<'_>, ended: Ended) -> Result<RunEnd, Box<dyn std::error
     }
     let trading = c.sites.iter().filter(|site| site.config.trades()).count();
     let mut finals = Finals::of(agents, trading)?;
+    if let Some(telemetry) = &mut finals.telemetry {
+        // Lanes that ended behind its own went on counting.
+        telemetry.close(c.clock.now());
+    }
     let ending = match finals.control.ending() {
         Ending::InOrder if c.control.phase().is_stopped() => Ending::Failed(Vec::new()),
         other => other,
@@ -321,7 +329,7 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
         equity: earned::equity(finals.risk.core(), &c.opening.info.table),
         stops: earned::stops(m),
         latency_ns: hist::latency_summaries(m),
-        t0_source: "user".to_owned(),
+        t0_source: t0_source(m).to_owned(),
         hot_allocations: seal::hot_allocations(),
         io_allocations: seal::io_allocations(),
         journal: report::Journal {
@@ -334,6 +342,12 @@ fn report_of(c: &Closing<'_>, finals: &Finals, m: &Metrics, rung: Rung) -> RunRe
 }
 
 /// What each of two lines brought; nothing where every instrument has one.
+/// What `t0` is: the kernel's stamp, unless more messages came without one than with one.
+fn t0_source(m: &Metrics) -> &'static str {
+    let of = |name| m.total_of("wire.", name);
+    if of("kernel_stamped") * 2 > of("messages") { "kernel" } else { "user" }
+}
+
 fn market_lines(m: &Metrics) -> Vec<report::MarketLine> {
     let line = |name: &str| {
         let counter = |what: &str| format!("line_{name}_{what}");

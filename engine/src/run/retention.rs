@@ -170,9 +170,20 @@ mod tests {
         }
         let (id, account) = (id.to_owned(), account.to_owned());
         let symbols = Vec::new();
-        let (start_ms, pid, config, counters) = (0, 1, Vec::new(), None);
-        let record =
-            RunRecord { id, epoch: 1, account, symbols, journal, start_ms, pid, config, counters };
+        let (start_ms, pid, latency, counters, config) = (0, 1, None, None, Vec::new());
+        let epoch = 1;
+        let record = RunRecord {
+            id,
+            epoch,
+            account,
+            symbols,
+            journal,
+            start_ms,
+            pid,
+            config,
+            counters,
+            latency,
+        };
         EarlierRun { path, record }
     }
 

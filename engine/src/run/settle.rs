@@ -473,6 +473,7 @@ mod tests {
             pid: 1,
             config: Vec::new(),
             counters: None,
+            latency: None,
         };
         let mut table = InstrumentTable::new();
         let name = Symbol::new("AAAUSDT").expect("short");
@@ -510,6 +511,7 @@ mod tests {
             pid: 1,
             config: Vec::new(),
             counters: None,
+            latency: None,
         };
         let mut table = InstrumentTable::new();
         table.push(Instrument::bare(InstrumentId(0), symbol, 8)).expect("room");

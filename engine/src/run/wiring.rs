@@ -21,7 +21,7 @@ use bot4_lanes::{
 use bot4_risk::breaker::BreakerLimits;
 use bot4_risk::{EquityStart, RiskConfig};
 use bot4_telemetry::shared::Publisher;
-use bot4_telemetry::{TelemetryAgent, TelemetryConfig};
+use bot4_telemetry::{DumpLine, TelemetryAgent, TelemetryConfig};
 use bot4_types::{ConnId, InstrumentTable, LogEntry, Nanos, Shards};
 use bot4_venues::registry::Venue;
 use bot4_venues::secret::Scheme;
@@ -34,6 +34,7 @@ use super::chain::{self, Parts, Routing};
 use super::control::{ControlAgent, ControlLinks};
 use super::courier::RestCourier;
 use super::dirs::RunDir;
+use super::history::LATENCY_DIR;
 use super::observe::NoOrders;
 use super::outcome::Opening;
 use super::plan::Plan;
@@ -66,6 +67,10 @@ pub struct Inputs<'a> {
     pub opening: &'a Opening,
     /// Where histogram dumps go.
     pub latency_dir: Option<PathBuf>,
+    /// How often, unless as usual.
+    pub latency_every: Option<Nanos>,
+    /// Who wishes one now.
+    pub dumps: DumpLine,
     /// The journal's disk jobs run on helper threads; inline in simulation.
     pub journal_helper: bool,
     /// Where raw frames go in a run that is captured.
@@ -563,14 +568,16 @@ fn record_inputs(inputs: &Inputs<'_>, now: Nanos, rings: &mut Rings) -> Result<u
 }
 
 fn telemetry_agent(inputs: &Inputs<'_>, metrics: &Metrics) -> TelemetryAgent {
-    let latency_dir = inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join("latency"));
+    let latency_dir =
+        inputs.latency_dir.clone().unwrap_or_else(|| inputs.dir.path.join(LATENCY_DIR));
     let config = TelemetryConfig {
         latency_dir: inputs.disk.is_none().then_some(latency_dir),
         wall: inputs.opening.wall,
-        interval: bot4_telemetry::agent::INTERVAL,
+        interval: inputs.latency_every.unwrap_or(bot4_telemetry::agent::INTERVAL),
     };
     let shedding = inputs.control.shedding().clone();
     let agent = TelemetryAgent::new(config, metrics.clone()).with_shedding(shedding);
+    let agent = agent.with_line(inputs.dumps.clone());
     if !metrics.is_shared() {
         return agent;
     }

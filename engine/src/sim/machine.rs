@@ -62,6 +62,8 @@ impl Machine<'_> {
             sites: std::slice::from_ref(self.site),
             opening: self.opening,
             latency_dir: None,
+            latency_every: None,
+            dumps: bot4_telemetry::DumpLine::default(),
             journal_helper: false,
             capture: self.sink,
             plant: self.any_order.then_some(Plant::AnyOrder),

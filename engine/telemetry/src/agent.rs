@@ -1,21 +1,26 @@
 //! The telemetry agent: once an interval, one line a tag into the histogram log.
 //!
+//! Somebody may ask for the line that is due to be written now ([`DumpLine`]): the interval ends
+//! then and a new one begins, so the lines of a log always sum to all that was recorded.
+//!
 //! Invariant: a failing disk never stops the engine. What could not be written stays in the
 //! counts and is part of the next interval's line, and a half-written line is cut off again.
 //! Cost: a scan and a deflate of each tag's counts per interval, on a cold lane; nothing between.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bot4_lanes::metrics::Histogram;
 use bot4_lanes::{Agent, Counters, Fault, Metrics, Probe, Shedding};
 use bot4_types::{Nanos, Wall};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::hist::{Counts, Hdr, empty, histograms};
+use crate::logfile::{LEN_MAX, Log};
 use crate::shared::Publisher;
 
 /// Name of the histogram log in a run's latency directory.
@@ -24,13 +29,57 @@ pub const HLOG_NAME: &str = "latency.hlog";
 pub const INTERVAL: Nanos = Nanos::from_secs(1);
 
 /// Counters of the telemetry agent.
-pub const COUNTER_NAMES: &[&str] =
-    &["telemetry_intervals", "telemetry_lines", "telemetry_write_errors", "telemetry_put_off"];
+pub const COUNTER_NAMES: &[&str] = &[
+    "telemetry_intervals",
+    "telemetry_lines",
+    "telemetry_write_errors",
+    "telemetry_put_off",
+    "telemetry_asked",
+];
 const INTERVALS: usize = 0;
 const LINES: usize = 1;
 const WRITE_ERRORS: usize = 2;
 /// Dumps put off under pressure: their values are part of the next one.
 const PUT_OFF: usize = 3;
+/// Dumps that somebody asked for.
+const ASKED: usize = 4;
+
+/// Wishes that wait at most.
+const WISHES_MAX: usize = 16;
+
+/// The way to the agent for those who wish a dump now. Clones are the same line.
+#[derive(Clone, Debug)]
+pub struct DumpLine {
+    wish: Sender<Sender<Dumped>>,
+    wishes: Receiver<Sender<Dumped>>,
+}
+
+impl Default for DumpLine {
+    fn default() -> Self {
+        let (wish, wishes) = bounded(WISHES_MAX);
+        Self { wish, wishes }
+    }
+}
+
+impl DumpLine {
+    /// Asks for a dump: where the answer will be, or `None` where too many wait already.
+    #[must_use]
+    pub fn ask(&self) -> Option<Receiver<Dumped>> {
+        let (answer, answers) = bounded(1);
+        self.wish.try_send(answer).is_ok().then_some(answers)
+    }
+}
+
+/// The answer to a wish for a dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dumped {
+    /// The log; none in a run that writes none.
+    pub file: Option<PathBuf>,
+    /// Lines written: a tag each that had values since the dump before.
+    pub lines: usize,
+    /// The log could be written.
+    pub written: bool,
+}
 
 /// Where and how often to dump.
 #[derive(Clone, Debug)]
@@ -50,32 +99,6 @@ struct Track {
     dumped: Counts,
 }
 
-/// The open log.
-struct Log {
-    file: File,
-    /// Length up to the last whole line.
-    len: u64,
-}
-
-impl Log {
-    fn open(path: &std::path::Path) -> io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
-        let len = file.metadata()?.len();
-        Ok(Self { file, len })
-    }
-
-    /// Appends whole lines, or nothing.
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(lines);
-        if written.is_ok() {
-            self.len += lines.len() as u64;
-        } else {
-            let _ = self.file.set_len(self.len);
-        }
-        written
-    }
-}
-
 /// The agent called `telemetry`. See the module.
 pub struct TelemetryAgent {
     config: TelemetryConfig,
@@ -89,6 +112,7 @@ pub struct TelemetryAgent {
     lines: Vec<u8>,
     shedding: Shedding,
     publisher: Option<Publisher>,
+    line: Option<DumpLine>,
 }
 
 impl TelemetryAgent {
@@ -108,6 +132,7 @@ impl TelemetryAgent {
             lines: Vec::new(),
             shedding: Shedding::default(),
             publisher: None,
+            line: None,
         }
     }
 
@@ -115,6 +140,13 @@ impl TelemetryAgent {
     #[must_use]
     pub fn with_publisher(mut self, publisher: Publisher) -> Self {
         self.publisher = Some(publisher);
+        self
+    }
+
+    /// Dumps whenever somebody asks by `line`.
+    #[must_use]
+    pub fn with_line(mut self, line: DumpLine) -> Self {
+        self.line = Some(line);
         self
     }
 
@@ -129,16 +161,8 @@ impl TelemetryAgent {
     fn open(&mut self, now: Nanos) -> io::Result<()> {
         let Some(dir) = &self.config.latency_dir else { return Ok(()) };
         fs::create_dir_all(dir)?;
-        let mut log = Log::open(&dir.join(HLOG_NAME))?;
-        let base = UNIX_EPOCH + self.unix(now);
-        let mut head = Vec::new();
-        IntervalLogWriterBuilder::new()
-            .add_comment("[Histogram log format version 1.3]")
-            .add_comment("nanoseconds; one tag per stage")
-            .with_start_time(base)
-            .begin_log_with(&mut head, &mut V2DeflateSerializer::new())?;
-        log.append(&head)?;
-        self.log = Some(log);
+        let start = UNIX_EPOCH + self.unix(now);
+        self.log = Some(Log::open(dir.join(HLOG_NAME), start, LEN_MAX)?);
         Ok(())
     }
 
@@ -146,10 +170,27 @@ impl TelemetryAgent {
         Duration::from_nanos(self.config.wall.unix_ns(now).try_into().unwrap_or(0))
     }
 
-    /// Dumps what was recorded since the last dump. Returns the lines written.
-    fn dump(&mut self, now: Nanos) -> usize {
+    /// Dumps for everyone who asked. Their wish goes before the thrift of hard times.
+    fn answer(&mut self, now: Nanos) -> usize {
+        let mut lines = 0;
+        while let Some(answer) = self.line.as_ref().and_then(|l| l.wishes.try_recv().ok()) {
+            self.counters.add(ASKED, 1);
+            self.next = now + self.config.interval;
+            let dumped = self.dump(now);
+            let file = self.log.as_ref().map(|log| log.path().to_owned());
+            let (written, fresh) = (dumped.is_some(), dumped.unwrap_or(0));
+            // Its room is one, and who went away is not told.
+            let _ = answer.try_send(Dumped { file, lines: fresh, written });
+            lines += fresh;
+        }
+        lines
+    }
+
+    /// Dumps what was recorded since the last dump. Returns the lines written; `None` where there
+    /// is no log or it could not be written.
+    fn dump(&mut self, now: Nanos) -> Option<usize> {
         let (start, span) = (self.unix(self.since), now.since(self.since));
-        let Some(log) = self.log.as_mut() else { return 0 };
+        let log = self.log.as_mut()?;
         self.lines.clear();
         let mut taken = Vec::new();
         for (i, track) in self.tracks.iter().enumerate() {
@@ -167,7 +208,7 @@ impl TelemetryAgent {
         }
         if log.append(&self.lines).is_err() {
             self.counters.add(WRITE_ERRORS, 1);
-            return 0;
+            return None;
         }
         self.counters.add(INTERVALS, 1);
         self.counters.add(LINES, taken.len() as u64);
@@ -176,7 +217,12 @@ impl TelemetryAgent {
         for (i, counts) in taken {
             self.tracks[i].dumped = counts;
         }
-        lines
+        let start = UNIX_EPOCH + self.unix(now);
+        if self.log.as_mut().is_some_and(|log| log.turn_over(start).is_err()) {
+            // The lines are written; the next dump tries again.
+            self.counters.add(WRITE_ERRORS, 1);
+        }
+        Some(lines)
     }
 }
 
@@ -210,7 +256,7 @@ impl Agent for TelemetryAgent {
             publisher.begin(now).map_err(|what| Fault { role: "telemetry", what })?;
         }
         self.open(now).map_err(|e| {
-            let dir = self.config.latency_dir.as_deref().unwrap_or(std::path::Path::new("?"));
+            let dir = self.config.latency_dir.as_deref().unwrap_or(Path::new("?"));
             let what = format!("cannot write {}: {e}; check --latency-dir", dir.display());
             Fault { role: "telemetry", what }
         })
@@ -220,8 +266,9 @@ impl Agent for TelemetryAgent {
         if let Some(publisher) = &mut self.publisher {
             publisher.look(now);
         }
+        let asked = self.answer(now);
         if now < self.next {
-            return Ok(0);
+            return Ok(asked);
         }
         // Also after a failure the next attempt is an interval away.
         self.next = now + self.config.interval;
@@ -229,7 +276,7 @@ impl Agent for TelemetryAgent {
             self.counters.add(PUT_OFF, 1);
             return Ok(0);
         }
-        Ok(self.dump(now))
+        Ok(self.dump(now).unwrap_or(0))
     }
 
     /// Dumps the last, shorter interval.
@@ -237,67 +284,11 @@ impl Agent for TelemetryAgent {
         if let Some(publisher) = &self.publisher {
             publisher.end(now);
         }
-        self.dump(now);
+        let _ = self.dump(now);
+        self.answer(now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_costs_no_values_and_stops_nothing() {
-        let dir = tempfile::tempdir().expect("dir");
-        let metrics = Metrics::in_memory();
-        let parse = metrics.histogram("parse");
-        let latency_dir = Some(dir.path().to_owned());
-        let config = TelemetryConfig { latency_dir, interval: INTERVAL, wall: Wall::default() };
-        let mut agent = TelemetryAgent::new(config, metrics.clone());
-        agent.start(Nanos(0)).expect("start");
-        parse.record(7);
-
-        // The disk fills: every write is refused.
-        let full = File::options().append(true).open("/dev/full").expect("open");
-        let log = agent.log.as_mut().expect("open");
-        let sound = std::mem::replace(&mut log.file, full);
-        let mut probe = Probe::logical();
-        for second in 1..=3 {
-            for _ in 0..10 {
-                assert_eq!(agent.work(Nanos::from_secs(second), &mut probe), Ok(0));
-            }
-        }
-        assert_eq!(metrics.total("telemetry_write_errors"), 3, "one attempt an interval");
-
-        // There is room again: nothing was forgotten.
-        agent.log.as_mut().expect("open").file = sound;
-        parse.record(8);
-        assert_eq!(agent.work(Nanos::from_secs(4), &mut probe), Ok(1));
-        let merged = crate::show::merge(&[dir.path().to_owned()]).expect("readable");
-        assert_eq!(merged.tags["parse"].len(), 2);
-        assert!(merged.unreadable.is_empty());
-    }
-
-    #[test]
-    fn a_dump_that_is_put_off_loses_no_values() {
-        let dir = tempfile::tempdir().expect("dir");
-        let (metrics, shedding) = (Metrics::in_memory(), Shedding::default());
-        let parse = metrics.histogram("parse");
-        let latency_dir = Some(dir.path().to_owned());
-        let config = TelemetryConfig { latency_dir, interval: INTERVAL, wall: Wall::default() };
-        let agent = TelemetryAgent::new(config, metrics.clone());
-        let mut agent = agent.with_shedding(shedding.clone());
-        agent.start(Nanos(0)).expect("start");
-        parse.record(7);
-        shedding.set(bot4_lanes::shed::HISTORY);
-        let mut probe = Probe::logical();
-        for second in 1..=3 {
-            assert_eq!(agent.work(Nanos::from_secs(second), &mut probe), Ok(0));
-        }
-        assert_eq!(metrics.total("telemetry_put_off"), 3);
-        shedding.set(0);
-        parse.record(8);
-        assert_eq!(agent.work(Nanos::from_secs(4), &mut probe), Ok(1));
-        let merged = crate::show::merge(&[dir.path().to_owned()]).expect("readable");
-        assert_eq!(merged.tags["parse"].len(), 2);
-    }
-}
+#[path = "agent_tests.rs"]
+mod tests;

@@ -34,6 +34,9 @@ pub struct Summary {
     pub p999: u64,
     /// The largest.
     pub max: u64,
+    /// The mean, rounded: unlike quantiles, the means of an order's stages sum to that of its way.
+    #[serde(default)]
+    pub mean: u64,
 }
 
 impl Summary {
@@ -42,10 +45,17 @@ impl Summary {
     pub fn of(hdr: &Hdr, max: u64) -> Self {
         let at = |q| hdr.value_at_quantile(q).min(max);
         let (p50, p90, p99, p999) = (at(0.5), at(0.9), at(0.99), at(0.999));
-        Self { count: hdr.len(), p50, p90, p99, p999, max }
+        let mean = (hdr.mean().round() as u64).min(max);
+        Self { count: hdr.len(), p50, p90, p99, p999, max, mean }
     }
 
-    /// The fields in order, with their names.
+    /// All values together, nanoseconds.
+    #[must_use]
+    pub const fn total(&self) -> u128 {
+        self.mean as u128 * self.count as u128
+    }
+
+    /// The columns of tables in order, with their names.
     #[must_use]
     pub const fn fields(&self) -> [(&'static str, u64); 6] {
         [

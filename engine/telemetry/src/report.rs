@@ -11,6 +11,7 @@ use bot4_types::trail::Stage;
 use serde::{Deserialize, Serialize};
 
 use crate::hist::Summary;
+use crate::slowest::Slowest;
 
 /// A run's result. `--report FILE` writes it as JSON, the terminal shows
 /// [`to_table`](Self::to_table).
@@ -375,6 +376,9 @@ impl RunReport {
         self.write_head(&mut out);
         self.write_trading(&mut out);
         out.push_str(&latency_table(&self.latency_ns));
+        if let Some(slowest) = Slowest::of(&self.latency_ns) {
+            let _ = writeln!(out, "\n{slowest}");
+        }
         let _ = writeln!(
             out,
             "\nt0 by {} · hot allocations {} · io allocations {} · journal {} records, {} bytes, {} lost",

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::{Value, json};
 
 fn sample() -> RunReport {
-    let summary = Summary { count: 3, p50: 10, p90: 20, p99: 30, p999: 40, max: 41 };
+    let summary = Summary { count: 3, p50: 10, p90: 20, p99: 30, p999: 40, max: 41, mean: 12 };
     let tags = ["ack", "tick_to_trade", "risk", "wire_to_parse", "timer_to_order"];
     RunReport {
         host: Host { isolated: vec![2, 3], ..Host::default() },

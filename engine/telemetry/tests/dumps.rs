@@ -8,6 +8,7 @@ use bot4_telemetry::agent::HLOG_NAME;
 use bot4_telemetry::show::merge;
 use bot4_telemetry::{ShowError, TelemetryAgent, TelemetryConfig, diff, show};
 use bot4_types::{Nanos, Wall};
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -61,6 +62,14 @@ fn intervals_merge_to_the_whole() {
     let text = fs::read_to_string(dir.path().join(HLOG_NAME)).expect("text");
     assert!(text.starts_with("#[Histogram log format version 1.3]\n"), "{text}");
     assert!(text.contains("#[StartTime: 1700000000.000 (seconds since epoch)]"), "{text}");
+    // The library's own reader, over the file as it is.
+    let entries: Vec<_> = IntervalLogIterator::new(text.as_bytes()).collect();
+    let intervals = entries.iter().filter_map(|entry| match entry {
+        Ok(LogEntry::Interval(interval)) => interval.tag().map(|tag| tag.as_str()),
+        Ok(_) => None,
+        Err(e) => panic!("the library cannot read it: {e:?}"),
+    });
+    assert_eq!(intervals.collect::<Vec<_>>(), ["parse", "parse", "ack", "parse"]);
     // Compressed V2 payloads begin with their cookie: the readers of other languages look for it.
     let payloads: Vec<_> = text.lines().filter(|l| l.starts_with("Tag=")).collect();
     assert_eq!(payloads.len(), 4);
@@ -73,10 +82,10 @@ fn tables_and_json_agree() {
     let dir = tempfile::tempdir().expect("dir");
     recorded(dir.path(), 10);
     let paths = [dir.path().join(HLOG_NAME)];
-    let table = show(&paths, false).expect("table");
+    let table = show(&paths, &[], false).expect("table");
     let parse = table.lines().find(|l| l.starts_with("parse")).expect("a row");
     let json: serde_json::Value =
-        serde_json::from_str(&show(&paths, true).expect("json")).expect("JSON");
+        serde_json::from_str(&show(&paths, &[], true).expect("json")).expect("JSON");
     let s = &json["latency_ns"]["parse"];
     assert_eq!(s["count"], 300);
     let cells: Vec<_> = parse.split_whitespace().skip(1).collect();
@@ -115,19 +124,19 @@ fn damaged_lines_are_named_and_the_rest_is_read() {
         hurt[at] ^= 0x11;
         fs::write(&path, &hurt).expect("write");
         // Any answer, never a panic.
-        let _ = show(std::slice::from_ref(&path), false);
+        let _ = show(std::slice::from_ref(&path), &[], false);
     }
 }
 
 #[test]
 fn what_cannot_be_shown_says_why() {
     let dir = tempfile::tempdir().expect("dir");
-    let none = show(&[dir.path().to_owned()], false).expect_err("no logs");
+    let none = show(&[dir.path().to_owned()], &[], false).expect_err("no logs");
     assert!(matches!(none, ShowError::NoLogs(_)) && none.to_string().contains("--latency-dir"));
-    let missing = show(&[PathBuf::from("/nowhere/x.hlog")], false).expect_err("missing");
+    let missing = show(&[PathBuf::from("/nowhere/x.hlog")], &[], false).expect_err("missing");
     assert!(matches!(missing, ShowError::Io(..)));
     fs::write(dir.path().join("a.hlog"), "#[comment]\n").expect("write");
-    assert!(matches!(show(&[dir.path().to_owned()], false), Err(ShowError::Empty)));
+    assert!(matches!(show(&[dir.path().to_owned()], &[], false), Err(ShowError::Empty)));
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod formats;
 mod halt;
 mod host;
 mod kill;
+mod latency;
 mod operator;
 mod order_kinds;
 mod outage;
