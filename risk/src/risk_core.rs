@@ -478,12 +478,6 @@ impl RiskCore {
         self.sessions.are_ready(self.ledger.table().venues_len())
     }
 
-    /// The limits as the checks read them.
-    #[must_use]
-    pub const fn caps(&self) -> &Caps {
-        &self.caps
-    }
-
     /// Profit and fees by the newest marks handed in.
     #[must_use]
     pub fn pnl(&self) -> Pnl {

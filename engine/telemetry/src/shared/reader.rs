@@ -118,6 +118,16 @@ impl Reader {
         Counts::from_words((0..BUCKETS).map(|i| self.word(at + i)), self.word(at + BUCKETS))
     }
 
+    /// The role of the agent whose block tells of `tag`, among those that begin with `prefix`.
+    pub(super) fn block_role(&self, prefix: &str, tag: &str) -> Option<&str> {
+        self.table.rows.iter().find_map(|row| match row {
+            Row::Block { role, tag: t, .. } if role.starts_with(prefix) && t == tag => {
+                Some(role.as_str())
+            }
+            _ => None,
+        })
+    }
+
     /// The values of the block that `role` writes about `tag`; none where there is no such block,
     /// nothing was written yet, or its writer is at it all the time.
     pub(super) fn block(&self, role: &str, tag: &str) -> Option<Vec<u64>> {

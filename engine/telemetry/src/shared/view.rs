@@ -215,10 +215,11 @@ fn books(reader: &Reader, now_ns: u64) -> Vec<Book> {
 
 fn book(reader: &Reader, plate: &InstrumentPlate, now_ns: u64) -> Book {
     let symbol = plate.label.clone();
+    let role = reader.block_role("book.", &symbol).unwrap_or_default().to_owned();
     let shown = reader.block("book.", &symbol).and_then(|words| BookShown::of(&words));
     let Some(shown) = shown else {
         let (state, reason) = ("waiting".to_owned(), "none".to_owned());
-        return Book { symbol, state, reason, ..Book::default() };
+        return Book { symbol, role, state, reason, ..Book::default() };
     };
     let levels = |side: &[bot4_types::Level]| {
         let held = side.iter().filter(|level| level.qty != 0);
@@ -230,6 +231,7 @@ fn book(reader: &Reader, plate: &InstrumentPlate, now_ns: u64) -> Book {
     };
     Book {
         symbol,
+        role,
         state: shown.state.name().to_owned(),
         reason: shown.reason.name().to_owned(),
         update_id: shown.update_id,
