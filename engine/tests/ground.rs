@@ -153,7 +153,7 @@ fn a_service_manager_hears_of_life_while_every_lane_turns() {
     assert_eq!(manager.hear(1_500, "WATCHDOG=1"), "", "one lane hangs");
     freezer.set("freezer.state", "THAWED");
     assert!(manager.hear(5_000, "WATCHDOG=1").contains("WATCHDOG=1"), "it turns again");
-    signal(&child, "TERM");
+    signal(&child, "-TERM");
     assert!(manager.hear(10_000, "STOPPING=1").contains("STOPPING=1"), "the end is told");
     let status = child.wait().expect("it ends");
     let told = std::fs::read_to_string(state.path().join("stderr")).unwrap_or_default();
