@@ -23,16 +23,16 @@ export function loads(ends) {
 }
 
 export function lanes(engine, shares) {
-  text($("lanes-note"), `${engine.lanes.length} lanes, ${engine.links.length} links`);
+  text($("lanes-note"), `${engine.lanes.length === 1 ? "1 lane" : `${engine.lanes.length} lanes`}, ${engine.links.length} links`);
   const make = () => el("li", "", el("div", "what", el("span"), el("span")),
-    el("div", "meter", el("i", "busy"), el("i", "pressed"), el("i", "house")));
+    el("div", "meter", el("i", "busy"), el("i", "pressed"), el("i", "house")), el("p", "note"));
   children($("lanes"), engine.lanes, make, (li, lane) => {
     const its = shares.get(lane.name) ?? { busy: 0, pressed: 0, house: 0 };
     const cpu = lane.cpu == null ? "" : ` · cpu ${lane.cpu}`;
     const [name, told] = li.querySelectorAll("span");
     text(name, `${lane.name}${cpu}`);
     text(told, `${(its.busy * 100).toFixed(0)} % · gap ≤ ${time(lane.gap_ns_max)}`);
-    attribute(li, "title", lane.agents.join(", "));
+    text(li.lastChild, lane.agents.length > 1 ? lane.agents.join(", ") : "");
     const parts = li.querySelectorAll("i");
     [its.busy, its.pressed, its.house].forEach((part, i) => { parts[i].style.width = `${(part * 100).toFixed(1)}%`; });
   });
@@ -108,6 +108,16 @@ export function spark(samples) {
 
 let symbol = "";
 
+/** Shortens decimal texts alike: zeros go that none of them needs, `least` decimals stay. */
+function trimmed(texts, least) {
+  const needed = (t) => (t.split(".")[1] ?? "").replace(/0+$/, "").length;
+  const keep = Math.max(least, ...texts.map(needed));
+  return (t) => {
+    const [whole, decimals] = t.split(".");
+    return decimals && keep ? `${whole}.${decimals.slice(0, keep)}` : whole;
+  };
+}
+
 export function book(engine) {
   const pick = $("symbol");
   const names = engine.books.map((b) => b.symbol);
@@ -124,7 +134,9 @@ export function book(engine) {
   text($("book-note"), `${its.state}${why}, update ${its.update_id}${its.age_ms == null ? "" : `, ${span0(its.age_ms)} old`}`);
   attribute($("book-note"), "class", ok ? "note" : "note warn");
   const [bids, asks] = [its.bids, its.asks];
-  const most = Math.max(...bids.concat(asks).map((l) => Number(l.qty)), 1e-12);
+  const all = bids.concat(asks);
+  const price0 = trimmed(all.map((l) => l.price), 2), qty0 = trimmed(all.map((l) => l.qty), 0);
+  const most = Math.max(...all.map((l) => Number(l.qty)), 1e-12);
   const spread = bids.length && asks.length ? Number(asks[0].price) - Number(bids[0].price) : null;
   const mid = spread == null ? null : Number(bids[0].price) + spread / 2;
   const told = spread == null ? "one side is empty" : `spread ${Number(spread.toPrecision(6))} (${((1e4 * spread) / mid).toFixed(2)} bp)`;
@@ -138,9 +150,9 @@ export function book(engine) {
       td.firstChild.style.width = `${(part * 100).toFixed(1)}%`;
     };
     const part = level ? Number(level.qty) / most : 0;
-    show(bid, side === "bid" ? level.qty : "", side === "bid" ? part : 0);
-    show(price, side === "mid" ? told : level.price, 0);
-    show(ask, side === "ask" ? level.qty : "", side === "ask" ? part : 0);
+    show(bid, side === "bid" ? qty0(level.qty) : "", side === "bid" ? part : 0);
+    show(price, side === "mid" ? told : price0(level.price), 0);
+    show(ask, side === "ask" ? qty0(level.qty) : "", side === "ask" ? part : 0);
   });
 }
 

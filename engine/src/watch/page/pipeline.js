@@ -165,7 +165,7 @@ export class Pipeline {
     if (!node) return;
     const cpu = lane.cpu == null ? "no CPU of its own" : `cpu ${lane.cpu}`;
     const [busy, pressed] = share ? [share.busy, share.pressed] : [0, 0];
-    text(node.small, lane.cpu == null ? lane.name : `${lane.name} · ${cpu}`);
+    text(node.small, lane.cpu == null ? "not pinned" : cpu);
     attribute(node.load, "width", (busy * node.room).toFixed(1));
     attribute(node.press, "x", (node.x + busy * node.room).toFixed(1));
     attribute(node.press, "width", (pressed * node.room).toFixed(1));
