@@ -71,6 +71,7 @@ pub mod scopes;
 pub mod sessions;
 mod stall;
 pub mod statistics;
+pub mod tightest;
 pub mod valuation;
 mod wide;
 

@@ -34,6 +34,7 @@ pub const COUNTER_NAMES: &[&str] = &[
     "journal_sync_ns",
     "journal_sync_ns_max",
     "journal_waits",
+    "journal_rotations",
 ];
 
 /// Where and how to write.
@@ -84,6 +85,8 @@ pub struct JournalStats {
     pub sync_ns_max: u64,
     /// Appends that had to wait for the next segment.
     pub waits: u64,
+    /// Segments that a person ended before they were full.
+    pub rotations: u64,
 }
 
 /// One lane's log as the journal sees it.
@@ -101,6 +104,8 @@ pub struct JournalAgent {
     lost: u64,
     /// Latched when the disk is in trouble.
     control: Option<Control>,
+    /// Rings of its bell that were answered.
+    rotated: u64,
     failed: Option<String>,
 }
 
@@ -130,7 +135,16 @@ impl JournalAgent {
     ) -> Self {
         let ports = logs.into_iter().map(|rx| Port { rx, seq: 0 }).collect();
         let counters = metrics.counters("journal", COUNTER_NAMES);
-        Self { writer, ports, journaled, counters, lost: 0, control: None, failed: None }
+        Self {
+            writer,
+            ports,
+            journaled,
+            counters,
+            lost: 0,
+            control: None,
+            rotated: 0,
+            failed: None,
+        }
     }
 
     /// The agent that latches the kill of `control` when the disk is full, fails or is silent,
@@ -198,10 +212,21 @@ impl JournalAgent {
             0 => self.writer.quiet_turn(now)?,
             _ => self.writer.turn(now)?,
         };
-        if appended + handled > 0 {
+        if appended + handled > 0 || self.rotate_when_asked(now)? {
             self.show();
         }
         Ok(appended + handled)
+    }
+
+    /// A person wants what is written so far in segments that are finished. Between two records; a
+    /// turn in which the next segment is not ready leaves it to a later one.
+    fn rotate_when_asked(&mut self, now: Nanos) -> Result<bool, JournalError> {
+        let asked = self.control.as_ref().map_or(0, |control| control.rotations().rung());
+        if asked == self.rotated || !self.writer.rotate_now(now)? {
+            return Ok(false);
+        }
+        self.rotated = asked;
+        Ok(true)
     }
 
     /// Stops new risk at the first trouble of the disk.
@@ -222,9 +247,9 @@ impl JournalAgent {
 
     fn show(&self) {
         let s = self.stats();
-        let values =
-            [s.records, s.bytes, s.lost, s.segments, s.syncs, s.sync_ns, s.sync_ns_max, s.waits];
-        for (i, value) in values.into_iter().enumerate() {
+        let (syncs, waits) = ([s.syncs, s.sync_ns, s.sync_ns_max], [s.waits, s.rotations]);
+        let values = [s.records, s.bytes, s.lost, s.segments].into_iter().chain(syncs).chain(waits);
+        for (i, value) in values.enumerate() {
             self.counters.set(i, value);
         }
     }

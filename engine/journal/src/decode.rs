@@ -6,8 +6,8 @@
 
 use bot4_types::log::{Body, EquityRecord, Reader, Refusal};
 use bot4_types::{
-    AnsweredRecord, BookState, ClientId, CommandId, ExecMsg, LogEntry, LogKind, Mark, Nanos,
-    OrderId, OrderIntent, OrderReport, ParentCommand, ParentId, ParentOrder, ParentReport,
+    ActPart, AnsweredRecord, BookState, ClientId, CommandId, ExecMsg, LogEntry, LogKind, Mark,
+    Nanos, OrderId, OrderIntent, OrderReport, ParentCommand, ParentId, ParentOrder, ParentReport,
     RefuseReason, RiskCommand, RunEpoch, SentRecord, Side, Terms, WorkReport,
 };
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ pub enum Decoded {
     Answered(AnsweredRecord),
     /// What became of a command on orders.
     Work(WorkReport),
+    /// A part of what was asked from outside.
+    Act(ActPart),
     /// An input of execution's desk, by its own reader.
     Desk(DeskLine),
     /// Just an order's number, and a byte whose meaning the kind gives (zero when absent).
@@ -106,6 +108,7 @@ pub fn decode_with(entry: &LogEntry, desk: Option<DeskReader>) -> Decoded {
             .or_else(|| order_number(body)),
         Some(LogKind::Answered) => exact(body).map(Decoded::Answered),
         Some(LogKind::OrderCommand) => exact(body).map(Decoded::Work),
+        Some(LogKind::Act) => exact(body).map(Decoded::Act),
         Some(LogKind::Desk) => desk.and_then(|read| read(body)).map(Decoded::Desk),
         Some(LogKind::Report | LogKind::Learned | LogKind::Balance) => exec().or_else(report),
         Some(LogKind::Turn | LogKind::Control | LogKind::Turns | LogKind::Statistics) | None => {
@@ -184,6 +187,7 @@ impl Decoded {
                 "done": a.done, "read": a.read.0,
             }),
             Self::Work(work) => work_report_json(work),
+            Self::Act(part) => act_json(part),
             Self::Desk(line) => line.body.clone(),
             Self::Empty => Value::Null,
             Self::Raw(bytes) => {
@@ -191,6 +195,16 @@ impl Decoded {
             }
         }
     }
+}
+
+fn act_json(part: &ActPart) -> Value {
+    let about = &part.about;
+    json!({
+        "act": about.act_text(), "outcome": about.outcome_text(),
+        "nonce": format!("{:032x}", about.nonce), "asked_ms": about.asked_ms,
+        "uid": about.uid, "pid": about.pid, "part": part.part, "parts": part.parts,
+        "text": part.text(),
+    })
 }
 
 fn command_json(command: &RiskCommand) -> Value {

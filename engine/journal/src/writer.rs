@@ -42,6 +42,8 @@ const STALL_STEP_NS_MAX: u64 = 50_000_000;
 /// How long start and close wait for the disk.
 const BLOCKING_WAIT_MAX: Duration = Duration::from_secs(30);
 
+mod rotate;
+
 /// Why the journal cannot go on, or not begin.
 #[derive(Debug)]
 pub enum JournalError {

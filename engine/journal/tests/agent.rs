@@ -529,3 +529,39 @@ fn a_person_can_ask_what_happened() {
     let stat = stat(dir.path()).expect("stat");
     assert_eq!((stat.records.values().sum::<u64>(), stat.closed, stat.flaws), (3, true, 0));
 }
+
+/// A person ends a segment between two records: nothing is lost, the segments before are whole
+/// files, rings that come together are one, and a segment without records is left as it is.
+#[test]
+fn a_segment_is_ended_when_a_person_asks_for_it() {
+    for helper in [false, true] {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut rig = Rig::at(dir.path(), 16 * 1024, helper);
+        let control = Control::new();
+        rig.agent = rig.agent.with_control(control.clone());
+        control.rotations().ring();
+        rig.turn(MS).expect("turn");
+        assert_eq!(rig.agent.stats().segments, 1, "there was nothing to end");
+        let clock = Clock::monotonic();
+        for round in 1..=4u64 {
+            (0..5).for_each(|n| assert!(rig.log(0, round * 10 + n)));
+            rig.turn(MS).expect("turn");
+            control.rotations().ring();
+            control.rotations().ring();
+            let (begun, wanted) = (clock.now(), round + 1);
+            while rig.agent.stats().segments < wanted && clock.now().since(begun).0 < 5_000 * MS {
+                rig.turn(MS / 10).expect("turn");
+                std::thread::yield_now();
+            }
+            rig.turn(MS / 10).expect("turn");
+            assert_eq!(rig.agent.stats().segments, wanted, "once, and the answers were waited for");
+        }
+        assert_eq!(rig.metrics.total("journal_rotations"), 4);
+        rig.agent.close(Nanos(rig.now));
+        let second = verify(&dir.path().join("00000002.b4j")).expect("readable");
+        assert_eq!((second.records, second.is_sound()), (5, true), "{second}");
+        let report = verify(dir.path()).expect("readable");
+        assert!(report.is_clean(), "{report}");
+        assert_eq!((report.records, rig.agent.stats().lost), (20, 0));
+    }
+}

@@ -10,6 +10,7 @@
 //! close positions, which says nothing without it. A kill that a fault raised has a bit of its own
 //! and stays until the process ends; it closes no positions.
 
+use crate::bell::Bell;
 use crate::shed::Shedding;
 use crate::sync::{Arc, AtomicU32, Ordering, acquire, release};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,7 @@ pub struct Control {
     /// ([`crate::gate::TurnGate`]); one thread's own word.
     seen: Option<Arc<AtomicU32>>,
     shedding: Shedding,
+    rotations: Bell,
 }
 
 /// Alone on its cache line, so that reading it never waits for another word's writer.
@@ -125,10 +127,15 @@ impl Control {
         &self.shedding
     }
 
+    /// A person asks the journal for a new segment.
+    #[must_use]
+    pub const fn rotations(&self) -> &Bell {
+        &self.rotations
+    }
+
     /// A handle whose phase is the one last [`sample`](Self::sample)d.
     pub(crate) fn gated(&self) -> Self {
-        let (word, shedding) = (self.word.clone(), self.shedding.clone());
-        Self { word, seen: Some(Arc::default()), shedding }
+        Self { seen: Some(Arc::default()), ..self.clone() }
     }
 
     /// Takes the word's present phase as the one this handle shows.

@@ -28,6 +28,7 @@
 
 mod account;
 pub mod agent;
+pub mod bell;
 pub mod block;
 pub mod clock;
 pub mod control;
@@ -55,6 +56,7 @@ pub mod watch;
 pub mod words;
 
 pub use agent::{Agent, Fault};
+pub use bell::Bell;
 pub use block::{Block, Depth};
 pub use clock::Clock;
 pub use control::{Control, Phase};

@@ -18,6 +18,7 @@
 //!   and the stamp of each stage border since, so the stages of an order sum to its
 //!   tick-to-trade.
 
+pub mod act;
 pub mod book;
 pub mod book_rules;
 pub mod command;
@@ -42,6 +43,7 @@ pub mod trail;
 pub mod turn;
 pub mod work;
 
+pub use act::{ActAbout, ActPart};
 pub use book::{BookState, Mark, Resync, ResyncReason, StaleReason, Top, TopMsg, TradePrint};
 pub use book_rules::{BookRules, ChecksumRule, SequenceRule, SnapshotSource, SnapshotSums};
 pub use command::{BookOrder, BreakerScope, InstrumentNews, PauseReason, RiskCommand};

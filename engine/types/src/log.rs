@@ -63,6 +63,8 @@ pub enum LogKind {
     OrderCommand = 18,
     /// Execution read the venue's answer to a request: the order, what was asked, when it was read.
     Answered = 19,
+    /// What a person or a program asked of the engine from outside; see [`crate::act`].
+    Act = 20,
 }
 
 impl LogKind {
@@ -89,6 +91,7 @@ impl LogKind {
             17 => Self::Parent,
             18 => Self::OrderCommand,
             19 => Self::Answered,
+            20 => Self::Act,
             _ => return None,
         })
     }
@@ -116,6 +119,7 @@ impl LogKind {
             Self::Parent => "parent",
             Self::OrderCommand => "order_command",
             Self::Answered => "answered",
+            Self::Act => "act",
         }
     }
 }
