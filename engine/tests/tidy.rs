@@ -67,6 +67,19 @@ fn check(what: &str, complaints: &[String]) {
     assert!(complaints.is_empty(), "{what}:\n{}", complaints.join("\n"));
 }
 
+/// What a run tells is told by cold threads: the stages cannot, because they do not know how.
+#[test]
+fn stages_do_not_log() {
+    let mut complaints = Vec::new();
+    for (name, folder) in STAGES.iter().chain(&[("bot4-lanes", "engine/lanes")]) {
+        let text = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("read");
+        if text.contains("tracing") {
+            complaints.push(format!("{name} depends on tracing"));
+        }
+    }
+    check("only the composition root logs", &complaints);
+}
+
 #[test]
 fn top_level_is_what_the_card_says() {
     let seen: BTreeSet<String> = std::fs::read_dir(root())

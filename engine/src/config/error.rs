@@ -7,6 +7,7 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::layers::Layers;
+use super::mask;
 
 /// A configuration that is refused. Displays as a pointed-at excerpt.
 #[derive(Debug)]
@@ -66,10 +67,11 @@ fn render(layers: &Layers, span: Range<usize>, what: &str, mend: &str) -> String
         return format!("error: {what}\nhelp: {mend}");
     };
     let name = file.path.display().to_string();
+    let text = &mask::secrets(&file.text);
     let at = AnnotationKind::Primary.span(span);
     let report = Level::ERROR
         .primary_title(what)
-        .element(Snippet::source(file.text.as_str()).path(name).annotation(at))
+        .element(Snippet::source(text.as_str()).path(name).annotation(at))
         .element(Level::HELP.message(mend));
     let order = layers.order().map(|order| format!("each file is laid over those before: {order}"));
     let report = match &order {
