@@ -51,9 +51,10 @@ enum Command {
 /// What is looked at, and how strictly.
 #[derive(clap::Args)]
 struct Look {
-    /// The configuration; without it the embedded default.
+    /// The configuration; without it the embedded default. Given again, each file is laid over
+    /// those before it, key by key.
     #[arg(long)]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
     /// Lanes to place instead of the configured number.
     #[arg(long)]
     lanes: Option<config::value::Lanes>,
@@ -179,10 +180,7 @@ struct Seen {
 
 impl Seen {
     fn of(look: &Look) -> Result<Self, Refusal> {
-        let mut config = match &look.config {
-            Some(path) => config::load(path)?,
-            None => config::demo()?,
-        };
+        let mut config = config::load(&look.config)?;
         config.lanes = look.lanes.unwrap_or(config.lanes);
         config.host.mode = look.mode.unwrap_or(config.host.mode);
         config.host.manifest = look.manifest.clone().or(config.host.manifest);
@@ -199,7 +197,7 @@ impl Seen {
             true => Plan::of(&config)?,
             false => Plan::on(&config, cpus_of(&root, look.cpus.as_ref()), true)?,
         };
-        let need = need_of(&config, look.config.as_slice(), &plan, &root)?;
+        let need = need_of(&config, &look.config, &plan, &root)?;
         let samples = measure::samples(&root, &need, look.window);
         Ok(Self { root, need, samples, waivers })
     }

@@ -22,9 +22,10 @@ use crate::run::plan::Plan;
                   faults, or is not pinned."
 )]
 pub struct Args {
-    /// The configuration whose lanes are placed; without it the embedded default.
+    /// The configuration whose lanes are placed; without it the embedded default. Given again,
+    /// each file is laid over those before it, key by key.
     #[arg(long)]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
     /// Lanes to place instead of the configured number.
     #[arg(long)]
     lanes: Option<Lanes>,
@@ -65,10 +66,7 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn rounds(args: &Args, clock: &Clock) -> Result<(Round, Vec<Round>), Refusal> {
-    let mut config = match &args.config {
-        Some(path) => config::load(path)?,
-        None => config::demo()?,
-    };
+    let mut config = config::load(&args.config)?;
     config.lanes = args.lanes.unwrap_or(config.lanes);
     let plan = Plan::of(&config)?.placement.lanes;
     // This thread stays where the control lane is; lanes pin themselves.

@@ -109,7 +109,7 @@ pub fn permit(
         return Ok(Permitted::default());
     }
     let root = Root::at(Path::new("/"));
-    let need = need_of(config, options.config.as_slice(), plan, &root)?;
+    let need = need_of(config, &options.config, plan, &root)?;
     let samples = measure::samples(&root, &need, WINDOW);
     let report = Report::of(&Sight { root: &root, need: &need, samples: &samples }, &waivers);
     let lines: Vec<String> = report
