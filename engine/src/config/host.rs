@@ -108,7 +108,7 @@ mod tests {
     fn the_demo_is_paper_and_mistakes_are_refused() {
         let with = |host: &str| {
             let text = format!("{}\n[host]\n{host}\n", crate::config::DEMO);
-            crate::config::parse(&text, Path::new("demo.toml"))
+            crate::config::parse(&text, std::path::Path::new("demo.toml"))
         };
         assert_eq!(with("").expect("valid").host.mode, Mode::Paper);
         let live = with("mode = \"live\"\nwaive = [\"memory.swap:zram\"]").expect("valid").host;

@@ -11,6 +11,7 @@ pub mod credential;
 pub mod error;
 pub mod host;
 pub mod layers;
+mod mask;
 pub mod resolve;
 pub mod risk;
 pub mod schema;

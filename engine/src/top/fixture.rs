@@ -107,6 +107,7 @@ fn risk() -> Risk {
 }
 
 fn latency(tag: &str, p50: u64) -> (String, Latency) {
-    let summary = Summary { count: 9, p50, p90: p50, p99: p50, p999: p50, max: 2 * p50 };
+    let (p90, p99, p999, mean) = (p50, p50, p50, p50);
+    let summary = Summary { count: 9, p50, p90, p99, p999, max: 2 * p50, mean };
     (text(tag), Latency { summary, curve: vec![(50.0, p50)] })
 }
