@@ -51,7 +51,7 @@ everywhere bot4 host check --lanes 12 --json >/tmp/check
 part check_after $? /tmp/check
 
 # --- twelve lanes of an engine that trades ------------------------------------------------------
-everywhere bot4 run --for 5m --lanes 12 --report /tmp/report --ready-file /tmp/ready >/tmp/table 2>/tmp/notes &
+everywhere bot4 run --config /demo.toml --for 5m --lanes 12 --report /tmp/report --ready-file /tmp/ready >/tmp/table 2>/tmp/notes &
 engine=$!
 for _ in $(seq 300); do
     if grep -q trading_after_ms /tmp/ready 2>/dev/null || ! kill -0 $engine; then break; fi

@@ -190,7 +190,7 @@ mod tests {
         let need = need_of(&config, &[], &plan, &root).expect("a need");
         assert_eq!(need.lanes.len(), plan.placement.lanes.len());
         assert_eq!(need.huge_pages, plan.huge_pages() as u64);
-        assert!(need.identity.binary_sha256.is_some_and(|digest| digest.len() == 64));
+        assert!(need.identity.binary_sha256.as_ref().is_some_and(|digest| digest.len() == 64));
         assert!(need.hot().len() < need.all().len(), "control is not hot");
         assert!(permit(&config, &RunOptions::default(), &plan).is_ok(), "the demo asks nothing");
     }
