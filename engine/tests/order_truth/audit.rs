@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::venue_log::{VenueLog, is_own};
+use super::venue_log::{VenueLog, Worst, is_own};
 
 /// The figures, summed over rigs.
 #[derive(Clone, Debug, Default)]
@@ -158,7 +158,11 @@ pub fn judge(dump: &str, log: &VenueLog, symbols: &[&str], limit: i128, numbered
     // One per cent: equity and prices move between the approval and the look.
     for (symbol, worst) in log.worst.iter().filter(|(_, w)| w.worth > limit * 101 / 100) {
         figures.exposed += 1;
-        figures.find(format!("{symbol} was worth more than {limit}: {worst:?}"));
+        let Worst { worth, at_ms, buys, held, open, price } = worst;
+        figures.find(format!(
+            "{symbol} was worth {worth} at {at_ms}, above {limit}: buys {buys}, held {held}, \
+             open {open}, price {price}"
+        ));
     }
     figures
 }
