@@ -10,7 +10,9 @@
 
 pub mod cli;
 pub mod config;
+mod core_dumps;
 mod journal_desk;
+pub mod log;
 pub mod offline;
 pub mod operator;
 pub mod record;

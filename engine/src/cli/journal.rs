@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use bot4_journal::repository::{OrderRow, PositionRow, fill_json};
 use bot4_journal::{JournalRepository, Query, Repository};
 use bot4_types::{InstrumentId, Nanos, OrderId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Outcome, exit};
+use crate::operator::client::ask;
+use crate::operator::message::{Request, checked_reason};
+use crate::run::history::EarlierRun;
 use crate::run::takeover::Bar;
 
 /// Arguments of `bot4 journal`.
@@ -40,6 +43,8 @@ enum Command {
     Fills(Which),
     /// Print what each strategy holds by the fills of a run, as JSON lines.
     Positions(Which),
+    /// Have a running engine end its segment and begin the next.
+    Rotate(Rotate),
     /// Count records; with --order, tell what happened to an order.
     Stat {
         /// A journal folder or segment.
@@ -51,6 +56,71 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `bot4 journal rotate`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "The segment is finished between two records; those before it are complete files\n\
+                  then, which may be copied away.\n\n\
+                  Example: bot4 journal rotate --reason \"nightly copy\""
+)]
+struct Rotate {
+    /// Why; kept in the journal.
+    #[arg(long)]
+    reason: String,
+    /// This run only (its name, as `bot4 status` shows it).
+    #[arg(long)]
+    run: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long the journal may take to begin a segment.
+const ROTATE_WITHIN: u32 = 20;
+
+impl Rotate {
+    fn run(&self) -> Outcome {
+        let reason = checked_reason(&self.reason).map_err(|e| format!("error: --reason: {e}"))?;
+        let mut all = true;
+        for engine in &super::kill::engines(self.run.as_deref())? {
+            let told = self.tell(engine, &reason);
+            all &= told["rotated"] == true;
+            match (self.json, told["error"].as_str()) {
+                (true, _) => println!("{told}"),
+                (_, Some(e)) => println!("run {}: NOT ROTATED: {e}", engine.record.id),
+                _ => println!(
+                    "run {}: segments before number {} are finished, in {}",
+                    engine.record.id,
+                    told["segment"],
+                    engine.record.journal.display()
+                ),
+            }
+        }
+        Ok(if all { exit::DONE } else { exit::FAILED })
+    }
+
+    /// Tells one engine, and looks until the segment is there.
+    fn tell(&self, engine: &EarlierRun, reason: &str) -> Value {
+        let ask = |request| ask(&engine.path, &request);
+        let rotations = |s: &Value| s["journal"]["rotations"].as_u64().unwrap_or(0);
+        let rotated = ask(Request::Status).and_then(|reply| {
+            let before = rotations(&reply.status);
+            let asked = ask(Request::JournalRotate { reason: reason.to_owned() })?;
+            asked.error.map_or(Ok(()), |e| Err(std::io::Error::other(e)))?;
+            let look = || ask(Request::Status).map(|reply| reply.status);
+            let status = super::seen(ROTATE_WITHIN, look, |s| rotations(s) > before)?;
+            Ok((rotations(&status) > before, status["journal"]["segments"].clone()))
+        });
+        let id = &engine.record.id;
+        match rotated {
+            Ok((true, segment)) => json!({"run": id, "rotated": true, "segment": segment}),
+            Ok((false, _)) => json!({"run": id, "rotated": false,
+                                     "error": "the next segment is not ready: see `bot4 status`"}),
+            Err(e) => json!({"run": id, "rotated": false, "error": e.to_string()}),
+        }
+    }
 }
 
 /// Reads the records of execution's desk.
@@ -135,6 +205,7 @@ pub fn run(args: &Args) -> Outcome {
                 Ok(_) => Ok(exit::FAILED),
             }
         }
+        Command::Rotate(rotate) => rotate.run(),
         Command::Orders(which) => {
             which.print(|r, q| Ok(r.orders(q)?.iter().map(OrderRow::to_json).collect()))
         }

@@ -9,6 +9,7 @@ mod host_ticks;
 pub mod journal;
 pub mod kill;
 pub mod latency;
+pub mod limits;
 pub mod mode;
 mod order;
 pub mod record;
@@ -77,6 +78,8 @@ enum Command {
     Resume(resume::Args),
     /// Who may increase risk from now on: emergency, manual, semi_auto, full_auto.
     Mode(mode::Args),
+    /// Limits of a running engine: read the configuration's again.
+    Limits(limits::Args),
     /// Orders by hand: parents (twap, vwap, pov, iceberg, pegged, best) and commands with undo.
     Order(Box<order::Args>),
     /// How the running engines are doing.
@@ -97,6 +100,7 @@ enum Command {
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::core_dumps::off();
     let command = Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default()));
     let outcome = match command {
         Command::Run(args) => run::run(&args),
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Kill(args) => kill::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Mode(args) => mode::run(&args),
+        Command::Limits(args) => limits::run(&args),
         Command::Order(args) => order::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Host(args) => host::run(&args),

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
+use crate::log;
 use crate::offline::Recording;
 use crate::run::{self, RunOptions, control::Ending, plant::Plant};
 
@@ -64,6 +65,12 @@ pub struct Args {
     /// A row of `bot4 host check` that may be as it is, and why: ID:reason. May be given again.
     #[arg(long, value_name = "ID:REASON")]
     waive: Vec<String>,
+    /// How what the engine tells looks on standard error.
+    #[arg(long)]
+    log_format: Option<log::Format>,
+    /// From which level on it is told.
+    #[arg(long)]
+    log_level: Option<log::Level>,
     /// Print the report as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -81,6 +88,9 @@ pub fn run(args: &Args) -> Outcome {
     config.length = args.length.or(config.length);
     config.lanes = args.lanes.unwrap_or(config.lanes);
     config.seed = args.seed.unwrap_or(config.seed);
+    config.log.format = args.log_format.unwrap_or(config.log.format);
+    config.log.level = args.log_level.unwrap_or(config.log.level);
+    let log = log::start(config.log)?;
     if args.reconcile_only {
         return reconcile(&config, args);
     }
@@ -114,13 +124,16 @@ pub fn run(args: &Args) -> Outcome {
         take_over: args.take_over,
         waive: args.waive.clone(),
     };
-    let end = match run::run(&config, &options) {
+    let ended = run::run(&config, &options);
+    // What the run told stands before what it came to.
+    log.flush();
+    let end = match ended {
         Err(e) if e.is::<run::Halted>() => {
-            eprintln!("{e}");
+            crate::tell!("{e}");
             return Ok(exit::HALT);
         }
         Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
-            eprintln!("{e}");
+            crate::tell!("{e}");
             return Ok(exit::POLICY);
         }
         other => other?,
@@ -130,9 +143,9 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         println!("{}", end.report.to_table());
     }
-    eprintln!("state: {}", end.dir.display());
+    crate::tell!("state: {}", end.dir.display());
     for sentence in &end.broken {
-        eprintln!("broken promise: {sentence}");
+        crate::tell!("broken promise: {sentence}");
     }
     Ok(match end.ending {
         Ending::Failed(_) => exit::HALT,

@@ -20,6 +20,7 @@ use super::value::{Lanes, Span};
 use super::venue;
 pub use super::venue::{Keys, Mode, Remote, ShardConfig, VenueAccess, VenueConfig, known_venue};
 use super::worked::{self, WorkedConfig};
+use crate::log::LogConfig;
 use crate::topology::Shape;
 
 /// A checked configuration.
@@ -71,6 +72,8 @@ pub struct Config {
     pub host: HostConfig,
     /// Folder of the counters, if not the default.
     pub counters_dir: Option<PathBuf>,
+    /// How what the engine tells looks.
+    pub log: LogConfig,
 }
 
 impl Config {
@@ -224,6 +227,7 @@ pub fn resolve(file: File, layers: &Layers) -> Result<Config, Issue> {
         huge_pages: file.memory.huge_pages,
         host,
         counters_dir: file.run.counters_dir.map(|d| layers.folder_of(&d.span()).join(d.get_ref())),
+        log: file.log,
     })
 }
 

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::risk::Risk;
 use super::value::{Lanes, Span};
 use super::venue::Mode;
+use crate::log::LogConfig;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -47,6 +48,9 @@ pub struct File {
     /// `[host]`.
     #[serde(default)]
     pub host: Host,
+    /// `[log]`.
+    #[serde(default)]
+    pub log: LogConfig,
 }
 
 /// `[run]`

@@ -4,25 +4,50 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use bot4_lanes::Clock;
+
 use super::helper::has_socket;
-use super::message::{Reply, Request};
+use super::message::{Asked, Reply, Request, Stamp};
 use super::path::connect;
+use super::refusal::Why;
 use crate::run::history::{self, EarlierRun};
 
 /// An engine that says nothing for this long does not answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Asks the engine whose run lies in `folder`.
+/// Between two tries at an engine that is asked too much.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Asks the engine whose run lies in `folder`. An act gets a number and its time.
 ///
 /// # Errors
 /// When nobody listens or nothing comes within [`ANSWER_WITHIN`].
 pub fn ask(folder: &Path, request: &Request) -> std::io::Result<Reply> {
+    let mut asked = Asked::of(request.clone());
+    let clock = Clock::monotonic();
+    if !request.is_read() {
+        asked.stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
+    }
+    let mut reply = ask_as(folder, &asked)?;
+    // Others ask a lot just now: it is their turn to wait, then ours.
+    while reply.refused.as_deref() == Some(Why::TooMany.name())
+        && clock.now().0 < ANSWER_WITHIN.as_nanos() as u64
+    {
+        std::thread::park_timeout(AGAIN_AFTER);
+        reply = ask_as(folder, &asked)?;
+    }
+    Ok(reply)
+}
+
+/// The same, in the words of `asked`.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_as(folder: &Path, asked: &Asked) -> std::io::Result<Reply> {
     let mut stream = connect(folder)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
-    let mut text = serde_json::to_vec(request)?;
-    text.push(b'\n');
-    stream.write_all(&text)?;
+    stream.write_all(&asked.write()?)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)

@@ -1,12 +1,13 @@
 //! Dumps of the latency histograms that somebody asked for and the telemetry lane has not written
 //! yet. Nobody waits here: the helper has a halt to raise before anything else.
 
-use std::os::unix::net::UnixStream;
-
 use bot4_telemetry::{DumpLine, Dumped};
 use bot4_types::Nanos;
 use crossbeam_channel::Receiver;
 use serde_json::{Value, json};
+
+use super::clients::Client;
+use super::refusal::{Refused, Why};
 
 /// A lane that has not answered by then hangs; the client waits a little longer.
 const ANSWER_WITHIN: Nanos = Nanos::from_millis(700);
@@ -19,13 +20,13 @@ pub struct Dumps {
 
 struct Waiting {
     /// A client; none where a signal asked.
-    client: Option<UnixStream>,
+    client: Option<Client>,
     answer: Receiver<Dumped>,
     until: Nanos,
 }
 
 /// A dump that came to something: who asked, and the dump or why there is none.
-pub type Told = (Option<UnixStream>, Result<Value, String>);
+pub type Told = (Option<Client>, Result<Value, Refused>);
 
 impl Dumps {
     /// Nobody waits.
@@ -34,10 +35,10 @@ impl Dumps {
     }
 
     /// Asks on behalf of `client`, or of a signal. What is given back could not be asked.
-    pub fn ask(&mut self, client: Option<UnixStream>, now: Nanos) -> Option<Told> {
+    pub fn ask(&mut self, client: Option<Client>, now: Nanos) -> Option<Told> {
         let Some(answer) = self.line.ask() else {
-            let told = "too many ask for a dump at once: ask again".to_owned();
-            return Some((client, Err(told)));
+            let told = "too many ask for a dump at once: ask again";
+            return Some((client, Err(Refused::new(Why::TooMany, told))));
         };
         self.waiting.push(Waiting { client, answer, until: now + ANSWER_WITHIN });
         None
@@ -51,9 +52,10 @@ impl Dumps {
             let one = &self.waiting[at];
             let answer = match one.answer.try_recv() {
                 Ok(dumped) => Some(sentence(&dumped)),
-                Err(_) if now >= one.until => Some(Err("the telemetry lane did not answer: \
-                    it hangs, or the run is ending"
-                    .to_owned())),
+                Err(_) if now >= one.until => {
+                    let told = "the telemetry lane did not answer: it hangs, or the run is ending";
+                    Some(Err(Refused::new(Why::Ending, told)))
+                }
                 Err(_) => None,
             };
             match answer {
@@ -65,13 +67,15 @@ impl Dumps {
     }
 }
 
-fn sentence(dumped: &Dumped) -> Result<Value, String> {
+fn sentence(dumped: &Dumped) -> Result<Value, Refused> {
     let Some(file) = &dumped.file else {
-        return Err("this run writes no latency histograms".to_owned());
+        let told = "this run writes no latency histograms";
+        return Err(Refused::new(Why::NotHere, told));
     };
     if !dumped.written {
         let file = file.display();
-        return Err(format!("{file} cannot be written now; nothing is lost, the next dump has it"));
+        let told = format!("{file} cannot be written now; nothing is lost, the next dump has it");
+        return Err(Refused::new(Why::NotHere, told));
     }
     Ok(json!({ "file": file, "lines": dumped.lines }))
 }

@@ -4,43 +4,36 @@
 //! It may be slow; it is never in an order's way. It raises the halt before anything that can
 //! block, so that a full disk or a slow client cannot hold it up.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bot4_lanes::{Clock, Control, Metrics, Phase, Total};
+use bot4_lanes::{Clock, Control, Counters, Metrics, Phase, Total};
 use bot4_risk::latch::LatchKind;
 use bot4_telemetry::DumpLine;
-use bot4_types::{ParentAction, ParentCommand, RiskCommand};
-use mio::net::UnixListener;
-use mio::{Events, Interest, Poll, Token};
-use serde_json::{Value, json};
 
 use super::account;
-use super::commands::CommandText;
+use super::admission::Admission;
+use super::clients::Clients;
 use super::dumps::Dumps;
 use super::guard::GuardFeed;
 use super::latch::{By, Latch, LatchRecord, name_of};
-use super::message::{REQUEST_LEN_MAX, Reply, Request, checked_reason};
+use super::message::Sayer;
 use super::notify::{Seen, ServiceManager};
-use super::orders::{Board, OrderText};
-use super::path::{SOCKET, Within};
-use super::scope;
-use super::status::{self, About};
+use super::orders::Board;
+use super::path::SOCKET;
+use super::refusal::{COUNTERS, DROPPED, Refused, Why};
+use super::status::About;
 use super::trigger::Triggers;
-use crate::run::start_mode;
+
+mod obey;
 
 /// Between two looks at triggers and latches; a request wakes at once.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// A client says its line within this, and takes the answer within this, or is dropped.
-const CLIENT_PATIENCE: Duration = Duration::from_millis(500);
-const LISTENER: Token = Token(0);
+/// Requests that are served between two looks.
+const SERVED_MAX: usize = 32;
 
 /// What the helper works with.
 pub struct Inputs {
@@ -56,8 +49,8 @@ pub struct Inputs {
     pub metrics: Metrics,
     /// To the telemetry lane.
     pub dumps: DumpLine,
-    /// To the control lane, which passes it on to risk.
-    pub commands: Sender<RiskCommand>,
+    /// To the control lane, which passes it on to risk and the journal.
+    pub commands: Sayer,
     /// Parent orders.
     pub board: Board,
     /// A stop closes what is held, whoever asks for it.
@@ -110,10 +103,9 @@ struct Desk {
     inputs: Inputs,
     triggers: Triggers,
     dumps: Dumps,
-    listener: UnixListener,
-    poll: Poll,
-    /// Keeps the socket's short name valid.
-    _within: Within,
+    clients: Clients,
+    admission: Admission,
+    counters: Counters,
     end: Arc<AtomicBool>,
     in_order: Arc<AtomicBool>,
     risk_latches: [u64; LatchKind::ALL.len()],
@@ -131,13 +123,9 @@ impl Desk {
         end: Arc<AtomicBool>,
         in_order: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
-        let within = Within::open(&inputs.folder, SOCKET)?;
-        let mut listener = UnixListener::bind(within.path())?;
-        // The folder is 0700 already; the socket says so itself too.
-        let owner_alone = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(within.path(), owner_alone)?;
-        let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        // Before the socket is there: nobody can have asked this engine for anything yet.
+        let admission = Admission::new(obey::unix_ms());
+        let clients = Clients::listen(&inputs.folder)?;
         let triggers = Triggers::watch()?;
         let risk_latches = [0; LatchKind::ALL.len()];
         let metrics = &inputs.metrics;
@@ -149,9 +137,9 @@ impl Desk {
         Ok(Self {
             triggers,
             dumps: Dumps::new(inputs.dumps.clone()),
-            listener,
-            poll,
-            _within: within,
+            clients,
+            admission,
+            counters: metrics.counters("admin", COUNTERS),
             end,
             in_order,
             risk_latches,
@@ -165,16 +153,17 @@ impl Desk {
     }
 
     fn run(&mut self) {
-        let mut events = Events::with_capacity(4);
         // Acquire: pairs with the release of the handle's drop.
         while !self.end.load(Ordering::Acquire) {
-            // An interrupted wait is a look like any other.
-            let _ = self.poll.poll(&mut events, Some(LOOK_EVERY));
+            self.clients.wait(LOOK_EVERY);
             self.inputs.board.hear();
             self.look();
-            while let Ok((stream, _)) = self.listener.accept() {
-                self.serve(stream.into());
+            for _ in 0..SERVED_MAX {
+                let now = self.inputs.clock.now();
+                let Some((client, line)) = self.clients.next(now) else { break };
+                self.serve(client, line);
             }
+            self.counters.add(DROPPED, self.clients.take_dropped());
             self.look_at_dumps();
         }
         let _ = std::fs::remove_file(self.inputs.folder.join(SOCKET));
@@ -234,8 +223,8 @@ impl Desk {
         for (client, answer) in told {
             match (client, answer) {
                 (Some(client), answer) => self.reply(client, answer, |r, dump| r.dump = dump),
-                (None, Ok(dump)) => eprintln!("latency histograms (by SIGUSR2): {dump}"),
-                (None, Err(why)) => eprintln!("warning: no latency histograms (SIGUSR2): {why}"),
+                (None, Ok(dump)) => crate::tell!("latency histograms (by SIGUSR2): {dump}"),
+                (None, Err(why)) => crate::tell!("warning: no latency histograms (SIGUSR2): {why}"),
             }
         }
     }
@@ -251,7 +240,7 @@ impl Desk {
         // Behind a fault nobody knows what is held: the word would not show the wish anyway.
         if flatten && phase != Phase::Flatten && !self.inputs.control.has_failed() {
             self.inputs.control.flatten();
-            eprintln!("what is held is closed (by {}): {reason}", name_of(by));
+            crate::tell!("what is held is closed (by {}): {reason}", name_of(by));
         }
         let standing = phase.is_stopped() && self.inputs.latch.standing().is_some();
         if standing && latched.is_empty() {
@@ -259,7 +248,7 @@ impl Desk {
         }
         if !standing {
             self.inputs.control.halt();
-            eprintln!("trading is stopped (by {}): {reason}", name_of(by));
+            crate::tell!("trading is stopped (by {}): {reason}", name_of(by));
         }
         let record = LatchRecord {
             by,
@@ -269,197 +258,30 @@ impl Desk {
             latched,
         };
         if let Err(e) = self.inputs.latch.set(record) {
-            eprintln!("warning: the stop is in force, but could not be written down: {e}");
+            crate::tell!("warning: the stop is in force, but could not be written down: {e}");
         }
     }
 
     /// Ends the halt, if a person may end it.
-    fn resume(&mut self, reason: &str) -> Result<(), String> {
+    fn resume(&mut self, reason: &str) -> Result<(), Refused> {
+        let refused = |text: String| Err(Refused::new(Why::NotResumable, text));
         if self.inputs.control.has_failed() {
-            return Err("a lane failed: this process will not trade again; start a new run after \
-                        a look at its report"
-                .to_owned());
+            let text = "a lane failed: this process will not trade again; start a new run after a \
+                        look at its report";
+            return refused(text.to_owned());
         }
         if self.triggers.kill_file_stands() {
             let file = self.triggers.kill_file().display();
-            return Err(format!("{file} exists: remove it first"));
+            return refused(format!("{file} exists: remove it first"));
         }
         let at_ms = self.unix_ms();
-        let cleared = self.inputs.latch.clear(reason, at_ms);
-        cleared.map_err(|e| format!("the latch cannot be removed: {e}; the stop stays"))?;
+        if let Err(e) = self.inputs.latch.clear(reason, at_ms) {
+            return refused(format!("the latch cannot be removed: {e}; the stop stays"));
+        }
         self.inputs.control.end_halt();
-        eprintln!("trading goes on: {reason}");
+        crate::tell!("trading goes on: {reason}");
         Ok(())
     }
-
-    /// One client: a line in, a line out.
-    fn serve(&mut self, mut stream: UnixStream) {
-        let asked = read_line(&mut stream).and_then(|line| {
-            serde_json::from_slice(&line).map_err(|e| format!("not a request: {e}"))
-        });
-        if let Ok(Request::LatencyDump) = asked {
-            let refused = self.dumps.ask(Some(stream), self.inputs.clock.now());
-            if let Some((Some(client), answer)) = refused {
-                self.reply(client, answer, |reply, dump| reply.dump = dump);
-            }
-            return;
-        }
-        let done = asked.and_then(|request| self.obey(&request));
-        self.reply(stream, done, |reply, orders| reply.orders = orders);
-    }
-
-    /// Answers a client; `put` says where in the answer that belongs which is told beside the
-    /// status.
-    fn reply(
-        &self,
-        mut stream: UnixStream,
-        done: Result<Value, String>,
-        put: impl FnOnce(&mut Reply, Value),
-    ) {
-        let inputs = &self.inputs;
-        let latch = inputs.latch.standing();
-        let mut status = status::of(&inputs.about, &inputs.control, &inputs.metrics, latch);
-        status["parents"] = inputs.board.list(true);
-        let (told, error) = done.map_or_else(|e| (Value::Null, Some(e)), |told| (told, None));
-        let mut reply = Reply { error, status, orders: Value::Null, dump: Value::Null };
-        put(&mut reply, told);
-        if let Ok(mut text) = serde_json::to_vec(&reply) {
-            text.push(b'\n');
-            // A client that went away has nothing to hear.
-            let _ = stream.write_all(&text);
-        }
-    }
-
-    /// Does what is asked; what is told beside the status.
-    fn obey(&mut self, request: &Request) -> Result<Value, String> {
-        match request {
-            Request::Order { order, reason } => return self.begin(order, reason),
-            Request::OrderCommand { command, reason } => return self.give(command, reason),
-            Request::OrderList => return Ok(self.inputs.board.list_all()),
-            other => self.obey_plainly(other)?,
-        }
-        Ok(Value::Null)
-    }
-
-    /// Begins a parent order; its name.
-    fn begin(&mut self, text: &OrderText, reason: &str) -> Result<Value, String> {
-        let reason = checked_reason(reason)?;
-        if self.inputs.control.phase() != Phase::Run {
-            return Err("trading is stopped: nothing was begun".to_owned());
-        }
-        let order = self.inputs.board.begin(text)?;
-        self.command(RiskCommand::Parent(ParentCommand::Begin(order)))?;
-        let (side, size, symbol) = (&text.side, &text.size, &text.symbol);
-        let what = format!("parent {}: {} {side} {size} {symbol}", order.id, text.algo);
-        self.note(&what, &reason);
-        Ok(json!(order.id.to_string()))
-    }
-
-    /// Gives a command on orders; its name.
-    fn give(&mut self, text: &CommandText, reason: &str) -> Result<Value, String> {
-        let reason = checked_reason(reason)?;
-        if self.inputs.control.phase() != Phase::Run {
-            return Err("trading is stopped: nothing was begun".to_owned());
-        }
-        let work = self.inputs.board.command(text)?;
-        self.command(RiskCommand::Work(work))?;
-        let about = text.of.as_deref().unwrap_or(&text.symbol);
-        self.note(&format!("order {}: {} {about}", work.id, work.kind.name()), &reason);
-        Ok(json!(work.id.to_string()))
-    }
-
-    fn obey_plainly(&mut self, request: &Request) -> Result<(), String> {
-        match request {
-            Request::Status
-            | Request::Order { .. }
-            | Request::OrderCommand { .. }
-            | Request::LatencyDump
-            | Request::OrderList => Ok(()),
-            Request::OrderAct { id, action, reason } => {
-                let reason = checked_reason(reason)?;
-                let which = self.inputs.board.alive(id)?;
-                let known = ParentAction::ALL.iter().find(|a| a.name() == action);
-                let action = *known.ok_or("choose cancel, pause or resume")?;
-                self.command(RiskCommand::Parent(ParentCommand::Act { id: which, action }))?;
-                self.note(&format!("parent {id}: {}", action.name()), &reason);
-                Ok(())
-            }
-            Request::Kill { reason, flatten } => {
-                // Even a bad reason stops: then ask for a better one.
-                let checked = checked_reason(reason);
-                let told = checked.clone().unwrap_or_else(|_| "no reason given".to_owned());
-                self.halt(By::Operator, &told, *flatten || self.inputs.flatten_on_kill);
-                Ok(())
-            }
-            Request::Resume { reason } => {
-                let reason = checked_reason(reason)?;
-                self.resume(&reason)
-            }
-            Request::AcceptBalance { symbol, reason } => {
-                let reason = checked_reason(reason)?;
-                let instrument = scope::instrument(symbol, &self.inputs.about.symbols)?;
-                self.command(RiskCommand::AcceptBalance { instrument })?;
-                self.note(&format!("balance accepted: {symbol}"), &reason);
-                Ok(())
-            }
-            Request::Mode { mode, reason } => {
-                let reason = checked_reason(reason)?;
-                let known = start_mode::named(mode);
-                let command = known.ok_or_else(|| scope::no_mode(mode))?;
-                self.command(RiskCommand::OperatorMode(command))?;
-                self.note(&format!("control mode {mode}"), &reason);
-                Ok(())
-            }
-            Request::BreakerReset { scope, reason } => {
-                let reason = checked_reason(reason)?;
-                let about = &self.inputs.about;
-                let which = scope::parse(scope, about.strategies, &about.symbols)?;
-                self.command(RiskCommand::BreakerReset { scope: which })?;
-                self.note(&format!("breaker reset: {scope}"), &reason);
-                Ok(())
-            }
-        }
-    }
-
-    fn command(&self, command: RiskCommand) -> Result<(), String> {
-        let ended = "the run is ending: nothing was changed";
-        self.inputs.commands.send(command).map_err(|_| ended.to_owned())
-    }
-
-    /// Tells and keeps what a person said.
-    fn note(&self, what: &str, reason: &str) {
-        eprintln!("{what} (by {}): {reason}", name_of(By::Operator));
-        let said = json!({"said": {"what": what, "reason": reason, "at_ms": self.unix_ms(),
-                                   "run": self.inputs.about.run}});
-        if let Err(e) = self.inputs.latch.note(&said) {
-            eprintln!("warning: {what} is in force, but could not be written down: {e}");
-        }
-    }
-
-    fn unix_ms(&self) -> i64 {
-        self.inputs.clock.wall().unix_ms(self.inputs.clock.now())
-    }
-}
-
-fn read_line(stream: &mut UnixStream) -> Result<Vec<u8>, String> {
-    let set = stream
-        .set_nonblocking(false)
-        .and_then(|()| stream.set_read_timeout(Some(CLIENT_PATIENCE)))
-        .and_then(|()| stream.set_write_timeout(Some(CLIENT_PATIENCE)));
-    set.map_err(|e| format!("the socket: {e}"))?;
-    let mut line = Vec::new();
-    let mut chunk = [0; 512];
-    while !line.ends_with(b"\n") {
-        let n = stream.read(&mut chunk).map_err(|e| format!("no request came: {e}"))?;
-        if n == 0 {
-            return Err("the request has no end".to_owned());
-        }
-        line.extend_from_slice(&chunk[..n]);
-        if line.len() > REQUEST_LEN_MAX {
-            return Err(format!("the request is longer than {REQUEST_LEN_MAX} bytes"));
-        }
-    }
-    Ok(line)
 }
 
 /// The socket of the run in `folder` is there: an engine listens, or was killed.
@@ -469,5 +291,4 @@ pub fn has_socket(folder: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[path = "helper_tests.rs"]
 mod tests;

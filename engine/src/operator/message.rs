@@ -1,10 +1,15 @@
 //! What travels over an engine's control socket: one JSON line each way, then the end.
 
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bot4_types::{ActAbout, ActPart, RiskCommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commands::CommandText;
 use super::orders::OrderText;
+use super::refusal::{Refused, Why};
 
 /// Longest request in bytes, its newline included.
 pub const REQUEST_LEN_MAX: usize = 4 * 1024;
@@ -78,6 +83,203 @@ pub enum Request {
     OrderList,
     /// Write the latency histograms now.
     LatencyDump,
+    /// Read `[risk]` of the configuration file anew: what is tighter holds at once.
+    LimitsReload {
+        /// Why what is looser may hold, too; without it that waits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// End the journal's current segment and begin the next.
+    JournalRotate {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Request {
+    /// It changes nothing.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        matches!(self, Self::Status | Self::OrderList)
+    }
+
+    /// Its name in the journal and on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Kill { .. } => "kill",
+            Self::Resume { .. } => "resume",
+            Self::AcceptBalance { .. } => "accept_balance",
+            Self::Mode { .. } => "mode",
+            Self::BreakerReset { .. } => "breaker_reset",
+            Self::Order { .. } => "order",
+            Self::OrderAct { .. } => "order_act",
+            Self::OrderCommand { .. } => "order_command",
+            Self::OrderList => "order_list",
+            Self::LatencyDump => "latency_dump",
+            Self::LimitsReload { .. } => "limits_reload",
+            Self::JournalRotate { .. } => "journal_rotate",
+        }
+    }
+
+    /// Why it is asked for, by the asker's word.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Status | Self::OrderList | Self::LatencyDump => "",
+            Self::LimitsReload { reason } => reason.as_deref().unwrap_or_default(),
+            Self::Kill { reason, .. }
+            | Self::Resume { reason }
+            | Self::AcceptBalance { reason, .. }
+            | Self::Mode { reason, .. }
+            | Self::BreakerReset { reason, .. }
+            | Self::Order { reason, .. }
+            | Self::OrderAct { reason, .. }
+            | Self::OrderCommand { reason, .. }
+            | Self::JournalRotate { reason } => reason,
+        }
+    }
+
+    /// What it is about, for the journal; empty where its name says all.
+    #[must_use]
+    pub fn about(&self) -> String {
+        match self {
+            Self::Kill { flatten: true, .. } => "flatten".to_owned(),
+            Self::AcceptBalance { symbol, .. } => symbol.clone(),
+            Self::Mode { mode, .. } => mode.clone(),
+            Self::BreakerReset { scope, .. } => scope.clone(),
+            Self::Order { order, .. } => {
+                format!("{} {} {} {}", order.algo, order.side, order.size, order.symbol)
+            }
+            Self::OrderAct { id, action, .. } => format!("{action} {id}"),
+            Self::OrderCommand { command, .. } => {
+                let of = command.of.as_deref().unwrap_or(&command.symbol);
+                format!("{} {of}", command.kind)
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// What an asker may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See.
+    Read,
+    /// See and act.
+    #[default]
+    Act,
+}
+
+/// An act's own number and its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Never used before.
+    pub nonce: u128,
+    /// Unix time in ms.
+    pub at_ms: i64,
+}
+
+impl Stamp {
+    /// A number that nobody can guess, at `at_ms`. None without the system's randomness.
+    #[must_use]
+    pub fn fresh(at_ms: i64) -> Option<Self> {
+        use ring::rand::SecureRandom as _;
+        let mut bytes = [0; 16];
+        ring::rand::SystemRandom::new().fill(&mut bytes).ok()?;
+        Some(Self { nonce: u128::from_le_bytes(bytes), at_ms })
+    }
+}
+
+/// A stamp on the wire.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StampText {
+    nonce: String,
+    at_ms: i64,
+}
+
+/// Longest name of whom a request is passed on for, characters.
+const VIA_LEN_MAX: usize = 80;
+
+/// A request with what says who asks. On the wire these are fields beside those of the request:
+/// `"role"`, `"via"` and `"stamp": {"nonce": "16 to 32 hexadecimal digits", "at_ms": ms}`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// What is asked.
+    pub request: Request,
+    /// What its asker may do.
+    pub role: Role,
+    /// Whom it is passed on for.
+    pub via: Option<String>,
+    /// Its number and time; acts need them.
+    pub stamp: Option<Stamp>,
+}
+
+impl Asked {
+    /// `request` and no more.
+    #[must_use]
+    pub const fn of(request: Request) -> Self {
+        Self { request, role: Role::Act, via: None, stamp: None }
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(line: &[u8]) -> Result<Self, Refused> {
+        let wrong = |what: String| Refused::new(Why::NoRequest, format!("not a request: {what}"));
+        let value: Value = serde_json::from_slice(line).map_err(|e| wrong(e.to_string()))?;
+        let Value::Object(mut fields) = value else {
+            return Err(wrong("write a JSON object".to_owned()));
+        };
+        let mut take = |name: &str| fields.remove(name).filter(|v| !v.is_null());
+        let (role, via, stamp) = (take("role"), take("via"), take("stamp"));
+        let read = |e: serde_json::Error| wrong(e.to_string());
+        let role = role.map(serde_json::from_value).transpose().map_err(read)?;
+        let via: Option<String> = via.map(serde_json::from_value).transpose().map_err(read)?;
+        let stamp: Option<StampText> =
+            stamp.map(serde_json::from_value).transpose().map_err(read)?;
+        let stamp = stamp.map(|text| text.stamp()).transpose().map_err(wrong)?;
+        let request = serde_json::from_value(Value::Object(fields)).map_err(read)?;
+        let plain = |text: String| -> String {
+            text.chars().filter(|c| !c.is_control()).take(VIA_LEN_MAX).collect()
+        };
+        Ok(Self { request, role: role.unwrap_or_default(), via: via.map(plain), stamp })
+    }
+
+    /// As a line.
+    ///
+    /// # Errors
+    /// None that can come of these values.
+    pub fn write(&self) -> serde_json::Result<Vec<u8>> {
+        let mut value = serde_json::to_value(&self.request)?;
+        if self.role == Role::Read {
+            value["role"] = serde_json::to_value(self.role)?;
+        }
+        if let Some(via) = &self.via {
+            value["via"] = via.as_str().into();
+        }
+        if let Some(Stamp { nonce, at_ms }) = self.stamp {
+            value["stamp"] =
+                serde_json::to_value(StampText { nonce: format!("{nonce:032x}"), at_ms })?;
+        }
+        let mut line = serde_json::to_vec(&value)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+impl StampText {
+    fn stamp(&self) -> Result<Stamp, String> {
+        let digits = self.nonce.bytes().all(|b| b.is_ascii_hexdigit());
+        let sound = digits && (16..=32).contains(&self.nonce.len());
+        let nonce = u128::from_str_radix(&self.nonce, 16).ok().filter(|_| sound);
+        let nonce = nonce.ok_or("stamp.nonce: write 16 to 32 hexadecimal digits")?;
+        Ok(Stamp { nonce, at_ms: self.at_ms })
+    }
 }
 
 /// The answer.
@@ -86,6 +288,9 @@ pub struct Reply {
     /// What was refused and the mend; absent when it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why it was refused, as one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The engine's status after the request.
     pub status: Value,
     /// Parent orders and commands: all of them, or the name of the one that is begun.
@@ -94,6 +299,88 @@ pub struct Reply {
     /// A dump of the latency histograms: its file and its lines.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub dump: Value,
+}
+
+/// What came of a reading of the limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsTold {
+    /// The act's number, hexadecimal; empty where nobody asked by one.
+    pub nonce: String,
+    /// `taken`, `partly` (what is looser waits for a reason), `unchanged` or `refused`.
+    pub outcome: String,
+    /// Keys that are looser than what holds, and wait.
+    pub looser: Vec<String>,
+    /// Keys that hold from the next start on only.
+    pub fixed: Vec<String>,
+    /// All of it as a sentence.
+    pub text: String,
+}
+
+/// What goes from the thread that serves people to the control lane.
+#[derive(Clone, Debug)]
+pub enum ForControl {
+    /// To risk.
+    Risk(RiskCommand),
+    /// Into the journal.
+    Evidence(Vec<ActPart>),
+    /// Read the limits anew.
+    Limits {
+        /// Why looser ones may hold.
+        reason: Option<String>,
+        /// Who asks, for the journal.
+        by: ActAbout,
+    },
+}
+
+/// What the newest reading of the limits came to. The lock is held for an assignment or a copy.
+type LimitsBoard = Arc<Mutex<LimitsTold>>;
+
+/// The end of whoever serves people. Cheap to clone.
+#[derive(Clone)]
+pub struct Sayer {
+    to: Sender<ForControl>,
+    limits: LimitsBoard,
+}
+
+/// The control lane's end.
+pub struct Hearer {
+    from: Receiver<ForControl>,
+    limits: LimitsBoard,
+}
+
+/// From whoever serves people to the control lane.
+#[must_use]
+pub fn channel() -> (Sayer, Hearer) {
+    let (to, from) = std::sync::mpsc::channel();
+    let limits = LimitsBoard::default();
+    (Sayer { to, limits: limits.clone() }, Hearer { from, limits })
+}
+
+impl Sayer {
+    /// Says it. False: the run is ending and nobody hears it.
+    #[must_use]
+    pub fn say(&self, what: ForControl) -> bool {
+        self.to.send(what).is_ok()
+    }
+
+    /// What the newest reading of the limits came to.
+    #[must_use]
+    pub fn limits(&self) -> LimitsTold {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Hearer {
+    /// What was said next, if anything was.
+    #[must_use]
+    pub fn hear(&self) -> Option<ForControl> {
+        self.from.try_recv().ok()
+    }
+
+    /// Tells what a reading of the limits came to.
+    pub fn told(&self, limits: LimitsTold) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
 }
 
 /// `reason` as it is kept: one line, not empty, not longer than [`REASON_LEN_MAX`].
@@ -128,6 +415,27 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(&text).expect("read"), flatten);
         for bad in [r#"{"do":"dance"}"#, r#"{"do":"kill"}"#, "7", "[]"] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_asks_stands_beside_what_is_asked() {
+        let line = br#"{"do":"mode","mode":"manual","reason":"x","role":"read","via":"page\n",
+            "stamp":{"nonce":"00ff00ff00ff00ff","at_ms":5}}"#;
+        let asked = Asked::read(line).expect("a request");
+        assert_eq!((asked.role, asked.via.as_deref()), (Role::Read, Some("page")));
+        assert_eq!(asked.stamp, Some(Stamp { nonce: 0x00ff_00ff_00ff_00ff, at_ms: 5 }));
+        assert_eq!((asked.request.name(), asked.request.about().as_str()), ("mode", "manual"));
+        let again = Asked::read(&asked.write().expect("a line")).expect("a request");
+        assert_eq!(again, asked);
+        for bad in [
+            r#"{"do":"status","role":"god"}"#,
+            r#"{"do":"status","stamp":{"nonce":"12","at_ms":5}}"#,
+            r#"{"do":"status","stamp":{"nonce":"+0ff00ff00ff00fz","at_ms":5}}"#,
+            r#"{"do":"kill","reason":"x","who":"me"}"#,
+            r#"{"do":"status"} {}"#,
+        ] {
+            assert_eq!(Asked::read(bad.as_bytes()).expect_err(bad).why, Why::NoRequest);
         }
     }
 

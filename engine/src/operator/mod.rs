@@ -19,7 +19,9 @@
 //! * [`fence`] cancels from outside, and only orders that carry the dead run's epoch.
 
 pub mod account;
+pub mod admission;
 pub mod client;
+pub mod clients;
 pub mod commands;
 pub mod counters;
 pub mod dumps;
@@ -32,6 +34,7 @@ pub mod message;
 pub mod notify;
 pub mod orders;
 pub mod path;
+pub mod refusal;
 pub mod scope;
 pub mod status;
 pub mod trigger;

@@ -66,7 +66,7 @@ impl Keeper {
             let _ = rustix::process::nice(NICE);
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 if let Err(why) = work.catch_up(begun(), &stopped) {
-                    eprintln!("warning: no further snapshots of the journal: {why}");
+                    crate::tell!("warning: no further snapshots of the journal: {why}");
                     return;
                 }
             }

@@ -211,7 +211,7 @@ impl<F: FnOnce(&mut RunInputs)> Replay<F> {
         self.report.lanes[lane].last = entry.seq;
         self.report.lanes[lane].records += 1;
         match entry.lane {
-            // Where parents stood: no input, no decision.
+            // Where parents stood, who asked: no input, no decision.
             t::LOG_RUN if is_told(entry.kind) && self.cores.is_some() => true,
             t::LOG_RUN => self.take_run(entry, place),
             t::LOG_RISK => self.take_risk(entry, place),
@@ -507,7 +507,9 @@ fn told(decided: &Decided) -> String {
     }
 }
 
-/// What the router told of parents and commands.
+/// What the router told of parents and commands, and what was asked from outside.
 const fn is_told(kind: u8) -> bool {
-    kind == LogKind::Parent as u8 || kind == LogKind::OrderCommand as u8
+    kind == LogKind::Parent as u8
+        || kind == LogKind::OrderCommand as u8
+        || kind == LogKind::Act as u8
 }

@@ -40,18 +40,18 @@ pub fn stream_dir(folder: &Path, index: usize) -> PathBuf {
 fn tell(outcome: io::Result<CaptureTotals>, metrics: &Metrics) {
     let totals = match outcome {
         Ok(totals) => totals,
-        Err(e) => return eprintln!("warning: the capture of frames is not whole: {e}"),
+        Err(e) => return crate::tell!("warning: the capture of frames is not whole: {e}"),
     };
     let turns = metrics.total("turns_recorded");
     let (text, stored) = (totals.text_bytes, totals.stored_bytes);
-    eprintln!(
+    crate::tell!(
         "captured {} frames ({text} bytes, {stored} in files) and {turns} turns",
         totals.frames
     );
     let lost = (totals.lost_frames, metrics.total("turns_lost"));
     if lost != (0, 0) {
         let (frames, turns) = lost;
-        eprintln!("warning: {frames} frames and {turns} turns found no room in the capture");
+        crate::tell!("warning: {frames} frames and {turns} turns found no room in the capture");
     }
 }
 

@@ -80,7 +80,7 @@ fn compare_one(
     let at_venue = left.ours.len();
     if at_venue > 0 {
         // A lane that failed may have left orders: nothing stays open behind the engine's back.
-        eprintln!("{at_venue} orders were open at the end and are cancelled now");
+        crate::tell!("{at_venue} orders were open at the end and are cancelled now");
         left.cancel(&mut *cold, table)?;
     }
     if site.config.dead_man && open == 0 {
@@ -107,7 +107,7 @@ fn compare_one(
         if net != ours {
             positions_differ += 1;
             let symbol = table.label(instrument);
-            eprintln!("difference: position of {symbol}: ours {ours}, the venue's trades {net}");
+            crate::tell!("difference: position of {symbol}: ours {ours}, the venue's trades {net}");
         }
     }
     let mut balances_differ = 0;
@@ -120,7 +120,7 @@ fn compare_one(
             balances_differ += 1;
             let name = table.asset_label(asset);
             let (ours, theirs) = (amount_text(ours), amount_text(theirs));
-            eprintln!("difference: balance of {name}: ours {ours}, the venue's {theirs}");
+            crate::tell!("difference: balance of {name}: ours {ours}, the venue's {theirs}");
         }
     }
     let orders_differ = at_venue.abs_diff(open) as u64 + open as u64;

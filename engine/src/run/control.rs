@@ -6,11 +6,12 @@
 //!     '------------ a lane fails, patience ends ---------'---- fault, kill -------^
 //! ```
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bot4_alloc::pressure::Level;
@@ -18,8 +19,7 @@ use bot4_lanes::usage;
 use bot4_lanes::watch::STALL_AFTER;
 use bot4_lanes::{Agent, Control, Counters, Fault, LaneHandle, LaneState, Metrics};
 use bot4_lanes::{LogTx, Probe, Rx, StallWatch, Tx};
-use bot4_types::log::Body as _;
-use bot4_types::{LogEntry, LogKind, Nanos, RiskCommand, RouterReport};
+use bot4_types::{ActPart, Nanos, RiskCommand, RouterReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::balances::Balances;
@@ -29,8 +29,12 @@ use super::memory::MemoryWatch;
 use super::refresh::Refresh;
 use super::reload::Reload;
 use super::shedding::ShedWatch;
+use crate::log;
 use crate::operator::account::News;
+use crate::operator::message::Hearer;
 use crate::operator::status::About;
+
+mod heard;
 
 /// Between two looks: the control lane parks in between.
 const LOOK_EVERY: Nanos = Nanos::from_millis(5);
@@ -89,8 +93,8 @@ pub struct Inputs {
     pub about: About,
     /// The configuration file, read again.
     pub reload: Option<Reload>,
-    /// What a person says to risk.
-    pub said: Receiver<RiskCommand>,
+    /// What a person says.
+    pub said: Hearer,
     /// Where parent orders stand and what became of commands, for whoever asks.
     pub parents: Sender<RouterReport>,
     /// Where to say that all lanes run.
@@ -138,6 +142,8 @@ pub struct ControlAgent {
     pauses: Pauses,
     breakers_open: bool,
     news: News,
+    /// Who asked for what: on its way to the journal.
+    evidence: VecDeque<ActPart>,
     counters: Counters,
 }
 
@@ -145,12 +151,14 @@ pub struct ControlAgent {
 const GLOBAL_OPEN: u64 = 2;
 
 /// Looks of the control agent: the guard's proof of life; when trading was allowed, counted from
-/// the lanes' start; whether warm-up is over (gauge); and looks at which every lane had beaten
-/// lately: the service manager's.
-const COUNTERS: &[&str] = &["looks", "trading_after_ms", "sealed", "fresh_looks"];
+/// the lanes' start; whether warm-up is over (gauge); looks at which every lane had beaten lately:
+/// the service manager's; and lines that the log had no room for.
+const COUNTERS: &[&str] =
+    &["looks", "trading_after_ms", "sealed", "fresh_looks", "log_lines_dropped"];
 const TRADING_AFTER_MS: usize = 1;
 const SEALED: usize = 2;
 const FRESH_LOOKS: usize = 3;
+const LOG_DROPPED: usize = 4;
 /// A lane that has not beaten for longer, cold ones too, is not fresh. After a pause of the whole
 /// process the next look finds all of them fresh again.
 const FRESH_FOR: Nanos = Nanos::from_secs(1);
@@ -184,6 +192,7 @@ impl ControlAgent {
             pauses: Pauses::default(),
             breakers_open: false,
             news: News::default(),
+            evidence: VecDeque::new(),
         }
     }
 
@@ -224,6 +233,7 @@ impl ControlAgent {
 
     fn look(&mut self, now: Nanos) {
         self.counters.add(0, 1);
+        self.counters.set(LOG_DROPPED, log::dropped());
         self.supervise_child(now);
         self.announce();
         let mut faults: Vec<Fault> = self.lanes.iter().flat_map(LaneHandle::faults).collect();
@@ -248,6 +258,7 @@ impl ControlAgent {
         self.watch_account(now);
         self.watch_config(now);
         self.pass_on_said();
+        self.pass_on_evidence(now);
         self.pass_on_parents(now);
         self.watch_breakers();
         if self.inputs.control.has_failed() && !self.is_ending() {
@@ -377,18 +388,6 @@ impl ControlAgent {
         told.iter().for_each(|what| self.say(what));
     }
 
-    /// A configuration file that has changed: risk gets its limits.
-    fn watch_config(&mut self, now: Nanos) {
-        let Some(reload) = self.inputs.reload.as_mut() else { return };
-        let news = reload.look(now);
-        if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
-            reload.pass_on(commands);
-        }
-        if let Some(what) = news {
-            self.say(&what);
-        }
-    }
-
     /// More than half of risk's breakers are open: nothing increases until they recover.
     fn watch_breakers(&mut self) {
         let open = self.inputs.metrics.total_of("risk", "breaker_global") == GLOBAL_OPEN;
@@ -403,42 +402,9 @@ impl ControlAgent {
         });
     }
 
-    /// What a person said goes to risk, as far as there is room.
-    fn pass_on_said(&mut self) {
-        let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) else { return };
-        while commands.room() > 0
-            && let Ok(command) = self.inputs.said.try_recv()
-        {
-            // Room was asked for.
-            let _ = commands.push(command);
-        }
-    }
-
-    /// Where parent orders stand, and what became of commands, goes to the journal and to whoever
-    /// asks.
-    fn pass_on_parents(&mut self, now: Nanos) {
-        let Some(links) = self.links.as_mut() else { return };
-        while let Some(report) = links.parents.pop() {
-            if let Some(log) = links.log.as_mut().filter(|log| log.room() > 0) {
-                // Room was asked for.
-                let _ = log.push(match &report {
-                    RouterReport::Parent(p) => LogEntry::new(LogKind::Parent, now, |w| p.write(w)),
-                    RouterReport::Work(c) => {
-                        LogEntry::new(LogKind::OrderCommand, now, |w| c.write(w))
-                    }
-                });
-            }
-            // Nobody listens any more: the journal has it.
-            let _ = self.inputs.parents.send(report);
-        }
-    }
-
-    /// A line on standard error, past the live line.
+    /// Tells a person.
     fn say(&self, text: &str) {
-        match &self.line {
-            Some(line) => line.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
+        crate::tell!("{text}");
     }
 
     fn is_ending(&self) -> bool {
@@ -494,6 +460,7 @@ impl ControlAgent {
             }
             self.stage = Stage::Stopping;
             if let Some(line) = self.line.take() {
+                log::beside(None);
                 line.finish_and_clear();
             }
             self.lanes.iter().for_each(LaneHandle::stop);
@@ -510,7 +477,7 @@ impl ControlAgent {
         let mut told: serde_json::Value = known.unwrap_or_else(|| serde_json::json!({}));
         told["trading_after_ms"] = after_ms.into();
         if let Err(e) = write_whole(path, &told.to_string()) {
-            eprintln!("warning: cannot write {}: {e}", path.display());
+            crate::tell!("warning: cannot write {}: {e}", path.display());
         }
     }
 
@@ -538,7 +505,7 @@ impl ControlAgent {
                                       "huge_pages": self.inputs.huge_pages})
         .to_string();
         if let Err(e) = write_whole(path, &text) {
-            eprintln!("warning: cannot write {}: {e}", path.display());
+            crate::tell!("warning: cannot write {}: {e}", path.display());
         }
     }
 
@@ -585,6 +552,7 @@ impl Agent for ControlAgent {
             let line = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {msg}");
             line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            log::beside(Some(line.clone()));
             self.line = Some(line);
         }
         Ok(())

@@ -142,6 +142,9 @@ fn carry_all(rest: &RestClient, queue: &Queue, urgent_only: bool, done: &Sender<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::access::Net;
+    use crate::run::guard::Guards;
+    use bot4_wire::TlsRoots;
 
     fn queue(jobs: &[(u64, bool)]) -> Queue {
         let queue = Queue::default();
@@ -163,5 +166,67 @@ mod tests {
         // Only a question is left: the helper waits until it is over.
         queue.lock().over = true;
         assert!(queue.next(true).is_none() && queue.lock().questions.len() == 1);
+    }
+
+    /// A host that takes connections and says nothing; how many came within a while.
+    struct Silent(std::net::TcpListener, Vec<std::net::TcpStream>);
+
+    impl Silent {
+        #[expect(clippy::disallowed_methods, reason = "a host that speaks no protocol")]
+        fn start() -> (Self, String) {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            listener.set_nonblocking(true).expect("set");
+            let host = format!("https://{}", listener.local_addr().expect("bound"));
+            (Self(listener, Vec::new()), host)
+        }
+
+        fn until(&mut self, connections: usize) -> bool {
+            for _ in 0..1_000 {
+                while let Ok((stream, _)) = self.0.accept() {
+                    self.1.push(stream);
+                }
+                if self.1.len() >= connections {
+                    return true;
+                }
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            false
+        }
+    }
+
+    /// All questions hang: the lane hands over thousands without waiting, and what cannot wait
+    /// leaves at once all the same.
+    #[test]
+    fn questions_that_hang_hold_up_neither_the_lane_nor_what_is_urgent() {
+        let (mut silent, host) = Silent::start();
+        let access = Access {
+            market: String::new(),
+            api: None,
+            rest: Some(host),
+            keys: None,
+            net: Net::tcp(TlsRoots::Public).expect("a resolver"),
+            guards: Guards::default(),
+            hurried: false,
+        };
+        let mut courier = RestCourier::start(&access, RestCourier::HELPERS).expect("helpers");
+        let clock = bot4_lanes::Clock::monotonic();
+        let request = b"GET /orders\nkey: value\n\n";
+        let (mut longest, begun) = (bot4_types::Nanos::ZERO, clock.now());
+        for id in 0..WAITING_MAX as u64 {
+            let at = clock.now();
+            assert!(courier.send(id, request, false), "question {id}");
+            assert!(courier.take().is_none());
+            longest = longest.max(clock.now().since(at));
+        }
+        let all = clock.now().since(begun);
+        assert!(silent.until(RestCourier::HELPERS - 1), "the questions hang");
+        let at = clock.now();
+        assert!(courier.send(u64::MAX, request, true));
+        longest = longest.max(clock.now().since(at));
+        assert!(silent.until(RestCourier::HELPERS), "a helper was free for it");
+        // An answer takes three seconds to be given up; a handing over is nothing beside that,
+        // however busy the machine is.
+        assert!(all.millis() < PATIENCE.as_millis() as u64 / 2, "{} ms for all", all.millis());
+        assert!(longest.millis() < 500, "the lane waited {} ms", longest.millis());
     }
 }

@@ -130,9 +130,10 @@ pub fn permit(
     }
     let sum = report.summary();
     if sum.warn + sum.waived > 0 {
-        eprintln!(
+        crate::tell!(
             "warning: host: {} rows lengthen tails, {} are waived; see `bot4 host check`",
-            sum.warn, sum.waived
+            sum.warn,
+            sum.waived
         );
     }
     let told = serde_json::json!({"schema": bot4_host::check::SCHEMA, "host": need.identity,

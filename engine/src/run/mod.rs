@@ -78,6 +78,7 @@ use bot4_types::limits::VENUES_MAX;
 
 use crate::config::{Config, VenueAccess};
 use crate::operator::guard::GuardFeed;
+use crate::operator::message::{Sayer, channel as words};
 use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
@@ -181,8 +182,8 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     permitted.keep(&dir.path)?;
     let counters = recorded(config, options, &dir, &account, &opening)?;
-    plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| eprintln!("warning: {w}"));
-    let (control, (commands, said), (parents, heard)) = (Control::new(), channel(), channel());
+    plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| crate::tell!("warning: {w}"));
+    let (control, (commands, said), (parents, heard)) = (Control::new(), words(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
     let dumps = bot4_telemetry::DumpLine::default();
     let mut wired = wiring::wire(&wiring::Inputs {
@@ -307,7 +308,7 @@ fn names_of(config: &Config) -> Vec<&'static str> {
 struct Said<'a> {
     about: &'a About,
     dumps: bot4_telemetry::DumpLine,
-    commands: std::sync::mpsc::Sender<bot4_types::RiskCommand>,
+    commands: Sayer,
     board: Board,
     latch: Latch,
 }
@@ -385,10 +386,10 @@ fn open(
 ) -> Result<outcome::Opening, Failure> {
     let mut opening = outcome::Opening::take(clock, sites, config, claim)?;
     for settled in reached::settle_all(config, clock, sites, earlier, &opening, false)? {
-        settled.sentences().iter().for_each(|s| eprintln!("{s}"));
+        settled.sentences().iter().for_each(|s| crate::tell!("{s}"));
     }
     opening.past = account_state::past_of(account, earlier, &opening, config)?;
-    opening.past.mode_told.iter().for_each(|told| eprintln!("{told}"));
+    opening.past.mode_told.iter().for_each(|told| crate::tell!("{told}"));
     opening.notes.extend(opening.past.notes.clone());
     Ok(opening)
 }
@@ -505,8 +506,8 @@ fn take_over(
         let earlier = Takeover::all_of(account)?;
         for run in &earlier {
             run.permit(account)?;
-            run.told().iter().for_each(|told| eprintln!("{told}"));
-            run.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+            run.told().iter().for_each(|told| crate::tell!("{told}"));
+            run.notes().iter().for_each(|note| crate::tell!("warning: {note}"));
         }
         child::sweep();
         retention::apply(config.keep, now_ms);

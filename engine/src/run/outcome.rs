@@ -234,13 +234,13 @@ fn journal_failure(journal: &JournalAgent, told: &[String]) -> Option<String> {
 fn cancel_for_the_dead(c: &Closing<'_>, stuck: &[String]) {
     c.control.kill();
     for lane in stuck {
-        eprintln!("error: lane {lane} hangs and does not stop");
+        crate::tell!("error: lane {lane} hangs and does not stop");
     }
     // Every venue, whatever became of the one before it.
     for site in c.sites.iter().filter(|site| site.config.trades()) {
         if let Err(e) = cancel_all_at(c, site) {
             let name = site.venue().name();
-            eprintln!("{e}\nerror: open orders may remain at {name}: cancel them by hand");
+            crate::tell!("{e}\nerror: open orders may remain at {name}: cancel them by hand");
         }
     }
 }

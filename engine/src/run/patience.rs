@@ -124,7 +124,7 @@ impl Patience {
         }
         if left >= TOLD_FROM {
             let s = left.0.div_ceil(1_000_000_000);
-            eprintln!("the venue wants fewer requests: going on in {s} s");
+            crate::tell!("the venue wants fewer requests: going on in {s} s");
         }
         self.waited = after;
         let until = self.clock.now() + left;

@@ -1,6 +1,11 @@
-//! The configuration's files are read again while the run goes on: after a SIGHUP, and when one has
-//! changed on the disk. Their limits go to risk, all at once; so does another control mode. A file
-//! that is refused changes nothing, and what else has changed in it waits for the next start.
+//! The configuration's files are read again while the run goes on: after a SIGHUP, when one has
+//! changed on the disk, and when a person asks for it. Their limits go to risk, all at once; so
+//! does another control mode. A file that is refused changes nothing, and what else has changed in
+//! it waits for the next start.
+//!
+//! Limits that become tighter hold at once, whoever changed the file. What becomes looser waits for
+//! `bot4 limits reload` with a reason: then the whole file holds, and the journal says who wanted
+//! it and why.
 //!
 //! The control lane looks at the file twice a second and takes it when two looks agree, so that one
 //! that is being written is not read by halves.
@@ -13,19 +18,22 @@ use std::time::SystemTime;
 
 use bot4_lanes::{Counters, Metrics, Tx};
 use bot4_risk::breaker::BreakerLimits;
+use bot4_risk::tightest::{self, Difference, Limit, Whose};
 use bot4_risk::{LimitBook, reload};
 use bot4_types::{InstrumentTable, Nanos, RiskCommand};
 
 use super::settings;
 use crate::config::resolve::RiskConfig;
 use crate::config::{self, Config};
+use crate::operator::message::LimitsTold;
 
 /// Between two looks at the file.
 const LOOK_EVERY: Nanos = Nanos::from_millis(500);
 /// Counters, by index.
-const COUNTERS: &[&str] = &["config_reloads", "config_reloads_refused"];
+const COUNTERS: &[&str] = &["config_reloads", "config_reloads_refused", "config_looser_held_back"];
 const TAKEN: usize = 0;
 const REFUSED: usize = 1;
+const HELD_BACK: usize = 2;
 
 /// By what a change of a file is noticed; none while one of them is away.
 type Stamp = Option<Vec<(SystemTime, u64)>>;
@@ -35,6 +43,8 @@ pub struct Reload {
     paths: Vec<PathBuf>,
     asked: Arc<AtomicBool>,
     running: Config,
+    /// The limits that risk was told last.
+    holds: LimitBook,
     table: InstrumentTable,
     taken: Stamp,
     seen: Stamp,
@@ -57,6 +67,7 @@ impl Reload {
         Self {
             paths: paths.to_owned(),
             asked,
+            holds: book_of(&running, &table, running.seed),
             running,
             table,
             taken: stamp.clone(),
@@ -82,10 +93,15 @@ impl Reload {
             return None;
         }
         self.taken = stamp;
-        Some(match config::load(&self.paths) {
-            Ok(config) => self.take(config),
+        Some(self.read_anew(None).text)
+    }
+
+    /// Reads the files now. With a `reason`, what is looser holds too.
+    pub fn read_anew(&mut self, reason: Option<&str>) -> LimitsTold {
+        match config::load(&self.paths) {
+            Ok(config) => self.take(config, reason.is_some()),
             Err(error) => self.refuse(&format!("it is refused:\n{error}")),
-        })
+        }
     }
 
     /// Sends risk what it must know, as far as there is room.
@@ -97,12 +113,13 @@ impl Reload {
         }
     }
 
-    fn refuse(&mut self, why: &str) -> String {
+    fn refuse(&mut self, why: &str) -> LimitsTold {
         self.counters.add(REFUSED, 1);
-        format!("{} was read again; {why}; the limits stay as they are", self.name())
+        let text = format!("{} was read again; {why}; the limits stay as they are", self.name());
+        LimitsTold { outcome: "refused".to_owned(), text, ..LimitsTold::default() }
     }
 
-    fn take(&mut self, config: Config) -> String {
+    fn take(&mut self, config: Config, looser_too: bool) -> LimitsTold {
         if config.risk.equity_asset != self.running.risk.equity_asset {
             return self.refuse("equity_asset cannot change while the run goes on");
         }
@@ -110,39 +127,73 @@ impl Reload {
             return self.refuse("strategies cannot come or go while the run goes on");
         }
         self.counters.add(TAKEN, 1);
-        let mut told = Vec::new();
-        let (old, new) = (self.book_of(&self.running), self.book_of(&config));
-        if old != new {
-            self.commands.extend(reload::commands(&new));
-            told.push("other limits hold from now on".to_owned());
+        let new = book_of(&config, &self.table, self.running.seed);
+        let Difference { tightest, looser, fixed } = tightest::difference(&self.holds, &new);
+        let mut told = self.hold(if looser_too && !looser.is_empty() { new } else { tightest });
+        let looser = if looser_too { Vec::new() } else { self.names(&looser) };
+        if !looser.is_empty() {
+            self.counters.add(HELD_BACK, 1);
+            told.push(format!("looser limits wait for a person's word: {}", looser.join(", ")));
         }
         if config.risk.mode != self.running.risk.mode {
             self.commands.push_back(RiskCommand::Mode(config.risk.mode));
             told.push(format!("the control mode is {}", config.risk.mode.name()));
         }
-        let risk = config.risk.clone();
-        if without_limits(config) != without_limits(self.running.clone()) {
+        let (risk, fixed) = (config.risk.clone(), self.names(&fixed));
+        if without_limits(config) != without_limits(self.running.clone()) || !fixed.is_empty() {
             told.push("what else has changed waits for the next start".to_owned());
         }
         let RiskConfig { flatten_on_kill, flatten_slip_bps, .. } = self.running.risk;
         self.running.risk = RiskConfig { flatten_on_kill, flatten_slip_bps, ..risk };
+        let outcome = match (looser.is_empty(), told.is_empty()) {
+            (false, _) => "partly",
+            (true, true) => "unchanged",
+            (true, false) => "taken",
+        };
         let what = if told.is_empty() { "nothing has changed".to_owned() } else { told.join("; ") };
-        format!("{} was read again: {what}", self.name())
+        let mend = if looser.is_empty() { "" } else { MEND };
+        let text = format!("{} was read again: {what}{mend}", self.name());
+        LimitsTold { nonce: String::new(), outcome: outcome.to_owned(), looser, fixed, text }
     }
 
+    /// The files' names.
     fn name(&self) -> String {
         let names: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
         names.join(" + ")
     }
 
-    fn book_of(&self, config: &Config) -> LimitBook {
-        let (risk, instruments) = (&config.risk, self.table.all().len());
-        let strategies = settings::accounts_of(config);
-        let breakers = BreakerLimits { seed: self.running.seed, ..risk.breakers };
-        let scopes = risk.scopes(&self.table);
-        let book = LimitBook::new(&risk.limits, &scopes, strategies, instruments);
-        LimitBook { breakers: Some(breakers), ..book }
+    /// These limits hold from now on, where they are others. What is told of it.
+    fn hold(&mut self, book: LimitBook) -> Vec<String> {
+        if self.holds == book {
+            return Vec::new();
+        }
+        self.commands.extend(reload::commands(&book));
+        self.holds = book;
+        vec!["other limits hold from now on".to_owned()]
     }
+
+    fn names(&self, limits: &[Limit]) -> Vec<String> {
+        let name = |limit: &Limit| match limit.whose {
+            Whose::Instrument(n) => {
+                let label = self.table.all().get(n).map(|i| self.table.label(i));
+                format!("{} of {}", limit.key, label.unwrap_or_default())
+            }
+            _ => limit.to_string(),
+        };
+        limits.iter().map(name).collect()
+    }
+}
+
+/// How what is looser is let in.
+const MEND: &str = "\nhelp: `bot4 limits reload --reason \"...\"` lets them hold";
+
+fn book_of(config: &Config, table: &InstrumentTable, seed: u64) -> LimitBook {
+    let (risk, instruments) = (&config.risk, table.all().len());
+    let strategies = settings::accounts_of(config);
+    let breakers = BreakerLimits { seed, ..risk.breakers };
+    let scopes = risk.scopes(table);
+    let book = LimitBook::new(&risk.limits, &scopes, strategies, instruments);
+    LimitBook { breakers: Some(breakers), ..book }
 }
 
 /// Everything but limits and mode, in a form that can be compared.
@@ -250,6 +301,34 @@ mod tests {
         bench.write("[risk]", "[risk]\nflatten_on_kill = true");
         bench.look();
         assert!(bench.look().expect("told").contains("next start"));
+    }
+
+    #[test]
+    fn what_is_looser_waits_for_a_reason_and_what_is_tighter_does_not() {
+        let mut bench = bench();
+        let text = config::DEMO.replacen("position_pct = 2.0", "position_pct = 0.5", 1);
+        assert!(text.contains("drawdown_pct = 15.0"));
+        std::fs::write(&bench.path, text.replacen("drawdown_pct = 15.0", "drawdown_pct = 20.0", 1))
+            .expect("written");
+        bench.look();
+        let told = bench.look().expect("told");
+        assert!(told.contains("other limits") && told.contains("wait"), "{told}");
+        assert!(told.contains("drawdown_pct") && !told.contains("position_pct"), "{told}");
+        let tighter = bench.sent();
+        assert!(matches!(tighter.last(), Some(RiskCommand::LimitsCommit { .. })), "{tighter:?}");
+        let again = bench.reload.read_anew(None);
+        assert_eq!((again.outcome.as_str(), again.looser.len()), ("partly", 1));
+        assert!(bench.sent().is_empty(), "the tighter part holds already");
+        let taken = bench.reload.read_anew(Some("the desk agreed"));
+        assert_eq!((taken.outcome.as_str(), taken.looser.len()), ("taken", 0), "{}", taken.text);
+        let looser = bench.sent();
+        assert!(matches!(looser.last(), Some(RiskCommand::LimitsCommit { .. })), "{looser:?}");
+        assert_ne!(looser.last(), tighter.last());
+        assert_eq!(bench.reload.read_anew(Some("again")).outcome, "unchanged");
+        bench.write("position_pct = 2.0", "position_pct = -2.0");
+        let refused = bench.reload.read_anew(Some("a slip"));
+        assert_eq!(refused.outcome, "refused");
+        assert!(refused.text.contains("position_pct") && bench.sent().is_empty());
     }
 
     #[test]

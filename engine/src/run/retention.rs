@@ -34,7 +34,7 @@ pub struct Removed {
 /// Applies `keep` at Unix time `now_ms`; says on standard error what it removed.
 pub fn apply(keep: Keep, now_ms: i64) {
     for removed in enforce(keep, now_ms, history::all()) {
-        eprintln!(
+        crate::tell!(
             "removed the journal {} ({} MiB): {}",
             removed.journal.display(),
             removed.bytes.div_ceil(1024 * 1024),
@@ -106,7 +106,7 @@ fn enforce(keep: Keep, now_ms: i64, runs: Vec<EarlierRun>) -> Vec<Removed> {
                 left -= c.foot.bytes;
                 removed.push(Removed { journal, bytes: c.foot.bytes, why });
             }
-            Err(e) => eprintln!("warning: cannot remove {}: {e}", journal.display()),
+            Err(e) => crate::tell!("warning: cannot remove {}: {e}", journal.display()),
         }
     }
     removed

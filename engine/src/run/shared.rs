@@ -73,7 +73,7 @@ pub fn create(config: &Config, dir: &RunDir) -> SharedCounters {
             SharedCounters { metrics, file: CountersFile { path: Some(path) } }
         }
         Err(e) => {
-            eprintln!(
+            crate::tell!(
                 "warning: no counters for `bot4 top` and `bot4 watch`: {}: {e}\n\
                  help: counters_dir in [run] names another folder in memory",
                 path.display()
@@ -88,7 +88,7 @@ fn warn_of_disk(folder: &Path) {
     // `TMPFS_MAGIC` of `linux/magic.h`.
     let in_memory = rustix::fs::statfs(folder).map(|s| s.f_type == 0x0102_1994);
     if in_memory == Ok(false) {
-        eprintln!(
+        crate::tell!(
             "warning: counters_dir {} is not in memory: lanes fault when the disk takes a page\n\
              help: name a folder on tmpfs, such as {FOLDER}",
             folder.display()

@@ -11,8 +11,10 @@ mod observer;
 #[allow(dead_code, reason = "another binary needs the rest")]
 mod venue_log;
 
+mod admin;
 mod best_venue;
 mod books;
+mod canary;
 mod commands;
 mod dead_man;
 mod deployed;

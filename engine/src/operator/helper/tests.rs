@@ -1,15 +1,40 @@
-//! Clients of the control socket: honest ones and others.
+//! The helper over its own socket.
+
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc::channel;
 
 use super::*;
-use crate::operator::client::ask;
-use bot4_types::{
-    BreakerScope, ControlMode, Instrument, InstrumentId, InstrumentTable, ParentId, StrategyId,
-    Symbol,
+use crate::operator::client::{ask, ask_as};
+use crate::operator::message::{
+    self, Asked, ForControl, Hearer, REQUEST_LEN_MAX, Request, Role, Stamp,
 };
-use std::sync::mpsc::{Receiver, channel};
+use crate::operator::orders::OrderText;
+use bot4_types::{
+    BreakerScope, ControlMode, Instrument, InstrumentId, InstrumentTable, ParentCommand, ParentId,
+    RiskCommand, StrategyId, Symbol,
+};
+use serde_json::json;
 
-fn started(folder: &Path) -> (Helper, Control, Receiver<RiskCommand>) {
-    let (commands, heard) = channel();
+/// What risk is told next; evidence is passed over.
+fn told(heard: &Hearer) -> Option<RiskCommand> {
+    std::iter::from_fn(|| heard.hear()).find_map(|said| match said {
+        ForControl::Risk(command) => Some(command),
+        _ => None,
+    })
+}
+
+/// Acts in the journal's words: what, its outcome and its text.
+fn evidence(heard: &Hearer) -> Vec<[String; 3]> {
+    let parts = std::iter::from_fn(|| heard.hear()).filter_map(|said| match said {
+        ForControl::Evidence(parts) => Some(parts),
+        _ => None,
+    });
+    let one = |p: &bot4_types::ActPart| [p.about.act_text(), p.about.outcome_text(), p.text()];
+    parts.flatten().map(|part| one(&part)).collect()
+}
+
+fn started(folder: &Path) -> (Helper, Control, Hearer) {
+    let (commands, heard) = message::channel();
     let control = Control::new();
     let about = About {
         run: "1-2".to_owned(),
@@ -90,9 +115,9 @@ fn a_mode_and_a_breaker_go_to_risk_with_a_reason() {
     assert!(ask(mode("manual", " ")).is_some(), "no reason, no change");
     assert!(ask(reset("strategy:2")).is_some_and(|e| e.contains("1 of them")));
     assert!(ask(reset("DOGEUSDT")).is_some_and(|e| e.contains("BTCUSDT")));
-    assert!(heard.try_recv().is_err());
+    assert_eq!(told(&heard), None);
     assert_eq!(ask(mode("manual", "a look")), None);
-    assert_eq!(heard.try_recv(), Ok(RiskCommand::OperatorMode(ControlMode::Manual)));
+    assert_eq!(told(&heard), Some(RiskCommand::OperatorMode(ControlMode::Manual)));
     for (text, scope) in [
         ("all", BreakerScope::All),
         ("venue", BreakerScope::Venue),
@@ -100,7 +125,7 @@ fn a_mode_and_a_breaker_go_to_risk_with_a_reason() {
         ("BTCUSDT", BreakerScope::Instrument(InstrumentId(0))),
     ] {
         assert_eq!(ask(reset(text)), None);
-        assert_eq!(heard.try_recv(), Ok(RiskCommand::BreakerReset { scope }));
+        assert_eq!(told(&heard), Some(RiskCommand::BreakerReset { scope }));
     }
 }
 
@@ -130,10 +155,10 @@ fn a_parent_order_goes_to_risk_with_a_name_and_a_reason() {
     };
     assert!(ask(order("up", "why not")).error.is_some_and(|e| e.contains("buy, sell")));
     assert!(ask(order("buy", " ")).error.is_some(), "no reason, no order");
-    assert!(heard.try_recv().is_err());
+    assert_eq!(told(&heard), None);
     let reply = ask(order("buy", "rebalance"));
     assert_eq!((reply.error, reply.orders), (None, json!("o1")));
-    let told = heard.try_recv().expect("told");
+    let told = told(&heard).expect("told");
     let RiskCommand::Parent(ParentCommand::Begin(begun)) = told else { panic!("{told:?}") };
     assert_eq!((begun.id, begun.strategy), (ParentId::by_operator(1), StrategyId(1)));
     let act = Request::OrderAct { id: "o1".into(), action: "cancel".into(), reason: "x".into() };
@@ -158,4 +183,78 @@ fn hostile_clients_change_nothing() {
     }
     assert_eq!(control.phase(), Phase::Run);
     assert!(ask(folder.path(), &Request::Status).expect("an answer").error.is_none());
+}
+
+#[test]
+fn an_act_is_stamped_once_and_leaves_who_asked_and_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_helper, control, heard) = started(folder.path());
+    let request = Request::Mode { mode: "manual".into(), reason: "a look".into() };
+    let bare = Asked { via: Some("a page".into()), ..Asked::of(request) };
+    let refused = |asked: &Asked| ask_as(folder.path(), asked).expect("an answer").refused;
+    assert_eq!(refused(&bare).as_deref(), Some("unstamped"));
+    let now = obey::unix_ms();
+    let stamped = |at_ms| Asked { stamp: Stamp::fresh(at_ms), ..bare.clone() };
+    assert_eq!(refused(&stamped(now - 60_000)).as_deref(), Some("stale"));
+    let onlooker = Asked { role: Role::Read, ..stamped(now) };
+    assert_eq!(refused(&onlooker).as_deref(), Some("read_only"));
+    let act = stamped(obey::unix_ms());
+    assert_eq!(refused(&act), None);
+    let reply = ask_as(folder.path(), &act).expect("an answer");
+    assert_eq!(reply.refused.as_deref(), Some("replayed"));
+    assert!(reply.error.is_some_and(|e| e.contains("number of its own")));
+    let admin = &reply.status["admin"];
+    assert_eq!((&admin["acts"], &admin["reads"]), (&1.into(), &0.into()), "{admin}");
+    for why in ["unstamped", "stale", "read_only", "replayed"] {
+        assert_eq!(admin["refused"][why], 1, "{admin}");
+    }
+    let line = ["mode", "done", "[a page] manual: a look"].map(str::to_owned);
+    assert_eq!(evidence(&heard), [line]);
+    // A stop is obeyed as it comes; the word that ends it is not.
+    let kill = Asked::of(Request::Kill { reason: "now".into(), flatten: false });
+    assert_eq!((refused(&kill), control.phase()), (None, Phase::Kill));
+    let resume = Asked::of(Request::Resume { reason: "x".into() });
+    assert_eq!(refused(&resume).as_deref(), Some("unstamped"));
+    assert_eq!(control.phase(), Phase::Kill);
+    assert_eq!(evidence(&heard)[0][0], "kill");
+}
+
+#[test]
+fn the_limits_and_the_journal_are_asked_for_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_helper, control, heard) = started(folder.path());
+    let ask = |request: Request| ask(folder.path(), &request).expect("an answer");
+    assert_eq!(ask(Request::LimitsReload { reason: None }).error, None);
+    let ForControl::Limits { reason, by } = heard.hear().expect("told") else { panic!() };
+    assert_eq!((reason, by.act_text()), (None, "limits_reload".to_owned()));
+    assert!(by.nonce != 0 && by.pid == std::process::id(), "{by:?}");
+    let empty = Request::LimitsReload { reason: Some(" ".into()) };
+    assert_eq!(ask(empty).refused.as_deref(), Some("reason"));
+    assert_eq!(evidence(&heard)[0][1], "reason", "who was refused is told too");
+    let before = control.rotations().rung();
+    let reply = ask(Request::JournalRotate { reason: "an upload".into() });
+    assert_eq!((reply.error, control.rotations().rung()), (None, before + 1));
+    assert_eq!(evidence(&heard), [["journal_rotate", "done", "an upload"].map(str::to_owned)]);
+}
+
+/// More silent connections than there are places: a stop gets through at once all the same.
+#[test]
+fn silent_clients_hold_nobody_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_helper, control, _heard) = started(folder.path());
+    let silent: Vec<_> = (0..300)
+        .map(|n| {
+            let mut stream = crate::operator::path::connect(folder.path()).expect("connected");
+            // Some say half a line.
+            stream.write_all(&b"{\"do\":\"st"[..n % 9]).map(|()| stream)
+        })
+        .collect();
+    let clock = Clock::monotonic();
+    let begun = clock.now();
+    let kill = Request::Kill { reason: "flooded".to_owned(), flatten: false };
+    let reply = ask(folder.path(), &kill).expect("an answer");
+    assert_eq!((reply.error, control.phase()), (None, Phase::Kill));
+    let took = clock.now().since(begun);
+    assert!(took.millis() < 450, "it waited for the silent ones: {} ms", took.millis());
+    drop(silent);
 }

@@ -1,0 +1,94 @@
+//! What the control agent passes on: a person's words to risk, who asked for what to the journal,
+//! the router's reports to whoever asks, and the limits of a configuration file that is read anew.
+
+use bot4_types::log::Body as _;
+use bot4_types::{ActAbout, LogEntry, LogKind, Nanos, RouterReport};
+
+use super::ControlAgent;
+use crate::operator::message::{ForControl, LimitsTold};
+
+/// Records of evidence that may wait for the journal. More are not kept: a journal that takes
+/// nothing has ended the run by then.
+const EVIDENCE_MAX: usize = 1_024;
+
+impl ControlAgent {
+    /// A configuration file that has changed: risk gets its limits.
+    pub(super) fn watch_config(&mut self, now: Nanos) {
+        let Some(reload) = self.inputs.reload.as_mut() else { return };
+        let news = reload.look(now);
+        if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
+            reload.pass_on(commands);
+        }
+        if let Some(what) = news {
+            self.say(&what);
+        }
+    }
+
+    /// What a person said goes to risk, as far as there is room.
+    pub(super) fn pass_on_said(&mut self) {
+        while self.links.as_ref().is_some_and(|links| links.commands.room() > 0)
+            && let Some(said) = self.inputs.said.hear()
+        {
+            match said {
+                ForControl::Risk(command) => {
+                    let commands = self.links.as_mut().map(|links| &mut links.commands);
+                    // Room was asked for.
+                    let _ = commands.map(|commands| commands.push(command));
+                }
+                ForControl::Evidence(parts) => {
+                    let room = EVIDENCE_MAX.saturating_sub(self.evidence.len());
+                    self.evidence.extend(parts.into_iter().take(room));
+                }
+                ForControl::Limits { reason, by } => self.read_limits(reason.as_deref(), &by),
+            }
+        }
+    }
+
+    /// A person wants the limits of the configuration file.
+    fn read_limits(&mut self, reason: Option<&str>, by: &ActAbout) {
+        let none = || LimitsTold {
+            outcome: "refused".to_owned(),
+            text: "this run trades by no configuration file: start one with --config".to_owned(),
+            ..LimitsTold::default()
+        };
+        let told = self.inputs.reload.as_mut().map_or_else(none, |r| r.read_anew(reason));
+        let why = reason.map(|reason| format!(" (by operator: {reason})")).unwrap_or_default();
+        self.say(&format!("{}{why}", told.text));
+        let about =
+            ActAbout::new((by.uid, by.pid), by.nonce, by.asked_ms, [&by.act_text(), &told.outcome]);
+        let text = format!("{}: {}", reason.unwrap_or("no reason given"), told.text);
+        self.evidence.extend(about.parts(&text.replace('\n', " ")));
+        let nonce = format!("{:032x}", by.nonce);
+        self.inputs.said.told(LimitsTold { nonce, ..told });
+    }
+
+    /// Who asked for what goes to the journal, as far as there is room.
+    pub(super) fn pass_on_evidence(&mut self, now: Nanos) {
+        let Some(log) = self.links.as_mut().and_then(|links| links.log.as_mut()) else { return };
+        while log.room() > 0
+            && let Some(part) = self.evidence.pop_front()
+        {
+            // Room was asked for.
+            let _ = log.push(LogEntry::new(LogKind::Act, now, |w| part.write(w)));
+        }
+    }
+
+    /// Where parent orders stand, and what became of commands, goes to the journal and to whoever
+    /// asks.
+    pub(super) fn pass_on_parents(&mut self, now: Nanos) {
+        let Some(links) = self.links.as_mut() else { return };
+        while let Some(report) = links.parents.pop() {
+            if let Some(log) = links.log.as_mut().filter(|log| log.room() > 0) {
+                // Room was asked for.
+                let _ = log.push(match &report {
+                    RouterReport::Parent(p) => LogEntry::new(LogKind::Parent, now, |w| p.write(w)),
+                    RouterReport::Work(c) => {
+                        LogEntry::new(LogKind::OrderCommand, now, |w| c.write(w))
+                    }
+                });
+            }
+            // Nobody listens any more: the journal has it.
+            let _ = self.inputs.parents.send(report);
+        }
+    }
+}
