@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests of the scripts in this folder, with a stand-in for the engine (one pinned lane, the ready
-# file, a plan of 3 huge pages) and for perf (a machine that counts everything). Needs no build. As
-# root it also proves that every host setting is put back: after a normal end, a failed audit, a
-# killed engine and a killed launcher. usage: deploy/test.sh
+# file, a `host` that keeps one setting in a file) and for perf (a machine that counts everything).
+# Needs no build. With BOT4_REAL=FILE also a launch of the real program, its settings put back.
+# usage: deploy/test.sh
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tmp=$(mktemp -d)
@@ -19,77 +19,104 @@ ok() {
     echo "ok  $1"
 }
 
-# The settings that launch.sh may touch, as text.
-snapshot() {
-    cat /proc/sys/vm/nr_hugepages
-    find /sys/fs/cgroup -maxdepth 3 -name 'bot4*' 2>/dev/null
-    cat /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null
-}
+"$here/systemd/verify.sh" >"$tmp/out" 2>&1 || fail "the units"
+ok "systemd accepts the units, or is not here"
 
-# The stand-in: pins itself, says so, lives for FAKE_SECONDS or until TERM or INT (then exit 7).
+# The stand-in. Its host has one setting, which apply turns from 0 to 1 with a record of the way back,
+# as `bot4 host` does. Its engine pins itself, says so, and lives for FAKE_SECONDS or until TERM or INT
+# (then exit 7). Every call is noted.
 cat >"$tmp/bot4" <<'FAKE'
 #!/usr/bin/env bash
-if [[ ${1:-} == check ]]; then
-    case " $* " in *" --lanes 99 "*) echo "99 lanes cannot be placed" >&2; exit 2 ;; esac
-    case " $* " in *" --json "*) echo '{"lanes":[], "huge_pages":3}' ;; *) echo "lanes (1 CPU)" ;; esac
-    exit 0
-fi
-[[ ${1:-} == run ]] || exit 9
-while (($# > 1)); do [[ $1 == --ready-file ]] && ready=$2; shift; done
-setpriv --pdeathsig KILL sleep 60 & # a child that dies with its parent, as the embedded venue
-trap 'exit 7' TERM INT
-taskset -pc "$FAKE_CPU" $$ >/dev/null
-printf '{"pid":%d, "lanes":[{"name":"folded", "tid":%d, "cpu":%d}]}\n' $$ $$ "${FAKE_SAYS:-$FAKE_CPU}" >"$ready.tmp"
-mv "$ready.tmp" "$ready"
-for ((i = ${FAKE_SECONDS:-1} * 10; i > 0; i--)); do sleep 0.1; done
-exit "${FAKE_EXIT:-0}"
+dir=$(dirname "$0")
+echo "$*" >>"$dir/calls"
+case "$1 ${2:-}" in
+    "host check") exit "${FAKE_CHECK:-0}" ;;
+    "host jitter" | "host plan") exit 0 ;;
+    "host apply") echo 0 >"$dir/undo"; echo 1 >"$dir/setting"; exit "${FAKE_APPLY:-0}" ;;
+    "host restore")
+        if [[ -e $dir/undo ]]; then mv "$dir/undo" "$dir/setting"; echo "put back"; fi
+        exit "${FAKE_RESTORE:-0}" ;;
+    "host audit")
+        ready=$(sed 's/.*--ready-file \([^ ]*\).*/\1/' <<<"$*")
+        pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/' "$ready")
+        taskset -pc "$pid" | grep -q ": ${FAKE_SAYS:-$FAKE_CPU}\$" ;;
+    "run "*)
+        while (($# > 1)); do [[ $1 == --ready-file ]] && ready=$2; shift; done
+        setpriv --pdeathsig KILL sleep 60 & # a child that dies with its parent, as the embedded venue
+        trap 'exit 7' TERM INT
+        taskset -pc "$FAKE_CPU" $$ >/dev/null
+        id -un >"$dir/user"
+        printf '{"pid":%d, "lanes":[{"name":"folded", "tid":%d, "cpu":%d}]}\n' $$ $$ "$FAKE_CPU" >"$ready.tmp"
+        mv "$ready.tmp" "$ready"
+        for ((i = ${FAKE_SECONDS:-1} * 10; i > 0; i--)); do sleep 0.1; done
+        exit "${FAKE_EXIT:-0}" ;;
+    *) exit 9 ;;
+esac
 FAKE
 chmod +x "$tmp/bot4"
+chmod 777 "$tmp" # another user writes here, too
+echo 0 >"$tmp/setting"
 cpu=$(awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status)
 FAKE_CPU=${cpu%%[-,]*}
 export FAKE_CPU BOT4_BIN=$tmp/bot4 XDG_RUNTIME_DIR=$tmp
-tune=(--huge-pages 2) state=/run/bot4
+tune=() state=/run/bot4
 ((EUID == 0)) || tune=(--no-tune) state=$tmp/bot4-$UID
-launch() { "$here/launch.sh" "$@" >"$tmp/out" 2>&1; }
-before=$(snapshot)
-unchanged() { [[ $(snapshot) == "$before" ]]; }
+launch() {
+    rm -f "$tmp/calls" "$tmp/user"
+    "$here/launch.sh" "$@" >"$tmp/out" 2>&1
+}
+calls() { sed -E 's/^(host [a-z]+|run).*/\1/' "$tmp/calls" | paste -sd, | sed 's/host //g'; }
+unchanged() { [[ $(cat "$tmp/setting") == 0 && ! -e $tmp/undo && ! -e $state/pid ]]; }
 
-launch --dry-run -- --for 5s || fail "dry run"
-if ! unchanged || ! grep -q 'nothing was changed' "$tmp/out"; then fail "dry run changed something"; fi
+launch --dry-run -- --for 5s --lanes 2 --config a.toml --config=b.toml || fail "dry run"
+if ! unchanged || ! grep -q 'nothing was changed' "$tmp/out"; then fail "a dry run changed something"; fi
+[[ $(calls) == check,jitter,plan ]] || fail "a dry run looks, samples and plans: $(calls)"
+grep -q -- "^host plan .*--lanes 2 --config a.toml --config=b.toml" "$tmp/calls" || fail "the plan is for the engine's own arguments"
 ok "a dry run changes nothing"
 
-launch --cpus 4000; [[ $? == 2 ]] || fail "an absent CPU must be refused"
-launch --nonsense; [[ $? == 2 ]] || fail "an unknown option must be refused"
-ok "bad usage is refused"
+for wrong in "--nonsense" "--cpus" "--user no-such-user"; do
+    # shellcheck disable=SC2086 # words
+    launch $wrong; [[ $? == 2 ]] || fail "$wrong must be refused"
+done
+FAKE_CHECK=2 launch "${tune[@]}"; [[ $? == 2 ]] || fail "what the check refuses is refused"
+[[ $(calls) != *apply* && $(calls) != *run* ]] || fail "after a refusal nothing is changed or started"
+ok "bad usage and a refused check change nothing"
 
-FAKE_EXIT=5 launch "${tune[@]}" -- run --for 1s; [[ $? == 5 ]] || fail "the engine's exit code is passed on"
-grep -q 'every lane is where the plan says' "$tmp/out" || fail "audit passes"
+FAKE_EXIT=5 launch "${tune[@]}" --waive a.b:why -- --for 1s; [[ $? == 5 ]] || fail "the engine's exit code is passed on"
+if ((EUID == 0)); then
+    [[ $(calls) == restore,check,jitter,plan,apply,run,audit,restore ]] || fail "in this order: $(calls)"
+else
+    [[ $(calls) == check,jitter,run,audit ]] || fail "in this order: $(calls)"
+fi
+grep -q -- '^host audit .*--waive a.b:why' "$tmp/calls" || fail "waivers are passed on"
 unchanged || fail "settings are put back after a normal end"
 ok "a run is audited, its exit code passed on, its settings put back"
 
-grep -qE '^ *folded +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +ok$' "$tmp/out" || fail "the lane has its row"
-grep -qE '^ *sleep 60 .* child process$' "$tmp/out" || fail "the engine's child process has its row"
-
-launch "${tune[@]}" -- --lanes 99; [[ $? == 2 ]] || fail "what the engine's check refuses is refused"
-grep -q 'nothing was changed' "$tmp/out" || fail "a refusal says that nothing was changed"
-launch --dry-run -- --lanes 1 || fail "dry run with lanes"
-grep -qE 'the engine needs 3,' "$tmp/out" || fail "the plan asks the engine how many huge pages it needs"
-ok "the plan is the engine's own; what it refuses changes nothing"
+FAKE_CHECK=1 launch "${tune[@]}" || fail "failed rows are for apply to mend and for the engine to judge"
+if ((EUID == 0)); then
+    FAKE_APPLY=1 launch --mode live; [[ $? == 2 ]] || fail "live: a host that cannot be set is refused"
+    [[ $(calls) != *run* ]] || fail "and nothing is started"
+    unchanged || fail "and put back"
+    FAKE_APPLY=1 launch --mode paper || fail "paper goes on"
+    FAKE_RESTORE=1 launch; [[ $? == 2 ]] || fail "a dead launcher's settings come first"
+    launch --user nobody; grep -q nobody "$tmp/user" || fail "the engine runs as the user"
+fi
+ok "what the host refuses is refused in live mode; the engine runs as --user"
 
 FAKE_SAYS=4000 FAKE_SECONDS=30 launch "${tune[@]}"; code=$?
-if [[ $code == 0 ]] || ! grep -q 'WRONG CPU' "$tmp/out"; then fail "a lane on the wrong CPU must fail the audit"; fi
+if [[ $code == 0 ]] || ! grep -q 'audit FAILED' "$tmp/out"; then fail "a lane on the wrong CPU must fail the audit"; fi
 unchanged || fail "settings are put back after a failed audit"
-ok "a lane on the wrong CPU fails the audit and stops the engine"
+ok "a failed audit stops the engine"
 
 # Starts launch.sh in the background, sets $launcher and waits until the lanes were audited. Job
 # control gives it a group of its own: without, INT would be ignored in it.
 launch_in_background() {
-    rm -f "$tmp/out"
+    rm -f "$tmp/calls"
     set -m
     FAKE_SECONDS=30 "$here/launch.sh" "${tune[@]}" >"$tmp/out" 2>&1 &
     launcher=$!
     set +m
-    for _ in {1..100}; do grep -q 'every lane' "$tmp/out" 2>/dev/null && return; sleep 0.1; done
+    for _ in {1..100}; do grep -q '^host audit' "$tmp/calls" 2>/dev/null && sleep 0.3 && return; sleep 0.1; done
     fail "the lanes should be audited within ten seconds"
 }
 
@@ -108,29 +135,42 @@ unchanged || fail "settings are put back after a killed engine"
 ok "a killed engine's settings are put back"
 
 if ((EUID == 0)); then
-    launch_in_background
-    engine=$(cat /run/bot4/pid)
-    kill -KILL "$launcher"; wait "$launcher" 2>/dev/null
-    unchanged && fail "the killed launcher should have left its settings behind"
-    launch "${tune[@]}"; [[ $? == 2 ]] || fail "an orphaned engine must be stopped first"
-    kill -TERM "$engine"
-    for _ in {1..50}; do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
-    launch "${tune[@]}" || fail "the next launch works"
-    grep -q 'undoing its settings first' "$tmp/out" || fail "the next launch undoes the dead one's settings"
-    unchanged || fail "settings are put back after a killed launcher"
-    ok "a killed launcher's settings are undone by the next launch"
-
-    launch_in_background
-    engine=$(cat /run/bot4/pid)
-    kill -KILL "$launcher"; wait "$launcher" 2>/dev/null
-    launch --undo; [[ $? == 2 ]] || fail "--undo leaves a running engine its settings"
-    kill -TERM "$engine"
-    for _ in {1..50}; do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
-    launch --undo || fail "--undo works"
-    unchanged || fail "--undo puts the settings back"
-    ok "--undo puts back what a killed launcher left, and starts nothing"
+    for next in launch "launch --undo"; do
+        launch_in_background
+        engine=$(cat /run/bot4/pid)
+        kill -KILL "$launcher"; wait "$launcher" 2>/dev/null
+        unchanged && fail "the killed launcher should have left its settings behind"
+        $next; [[ $? == 2 ]] || fail "an orphaned engine must be stopped first"
+        kill -TERM "$engine"
+        for _ in {1..50}; do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
+        $next || fail "$next works then"
+        grep -q 'put back' "$tmp/out" || fail "$next undoes the dead one's settings"
+        [[ $next == launch || $(calls) == restore ]] || fail "--undo starts nothing: $(calls)"
+        rm -f /run/bot4/pid
+        unchanged || fail "settings are put back after a killed launcher"
+    done
+    ok "a killed launcher's settings are undone by the next launch, and by --undo"
 else
     echo "skipped: the undo tests need root"
+fi
+
+# The settings that the real program may touch here, as text.
+snapshot() {
+    (cd /proc/sys && grep -rs . vm/nr_hugepages vm/stat_interval vm/swappiness kernel/timer_migration \
+        kernel/numa_balancing kernel/nmi_watchdog kernel/watchdog_cpumask net/core/busy_poll net/core/busy_read)
+    grep -s . /sys/kernel/mm/transparent_hugepage/{enabled,defrag} /sys/kernel/mm/ksm/run /proc/irq/*/smp_affinity_list
+    find /sys/fs/cgroup -maxdepth 3 -name 'bot4*' 2>/dev/null
+}
+if [[ -x ${BOT4_REAL:-} ]] && ((EUID == 0)); then
+    snapshot >"$tmp/before"
+    BOT4_BIN=$BOT4_REAL XDG_STATE_HOME=$tmp/state launch --mode ci -- --for 5s --lanes 2; code=$?
+    snapshot >"$tmp/after"
+    diff "$tmp/before" "$tmp/after" || fail "the real program's settings are put back"
+    for word in check jitter plan apply launch audit restore; do grep -q "^== $word" "$tmp/out" || fail "$word is told"; done
+    [[ $code == 0 ]] || fail "the real program ran, was audited and restored: $code"
+    ok "the real program runs, is audited, and leaves no setting behind"
+else
+    echo "skipped: no \$BOT4_REAL, or not root"
 fi
 if command -v perf >/dev/null && perf stat -x, -e task-clock -- true >/dev/null 2>&1; then
     taskset -c "$FAKE_CPU" sleep 30 &
