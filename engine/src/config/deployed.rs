@@ -10,7 +10,7 @@ use super::*;
 
 const DEFAULT: &str = include_str!("../../../deploy/config/default.toml");
 /// Tables of the file, and whether each is a list of tables.
-const TABLES: [(&str, bool); 14] = [
+const TABLES: [(&str, bool); 15] = [
     ("run", false),
     ("venue", false),
     ("venues", true),
@@ -25,6 +25,7 @@ const TABLES: [(&str, bool); 14] = [
     ("strategy", true),
     ("journal", false),
     ("memory", false),
+    ("host", false),
 ];
 
 /// What serde expects in a table, from what it says of a key that nobody knows.
