@@ -1,9 +1,9 @@
 //! Keys that the service manager hands over, as in
 //! `private_key = "$CREDENTIALS_DIRECTORY/NAME"`.
 //!
-//! A unit with `LoadCredential=NAME:FILE` (or `LoadCredentialEncrypted=`) finds the file in a folder
-//! of its own, in memory that is never swapped, for as long as it runs. The key then lies nowhere
-//! that the engine's user could read it otherwise.
+//! A unit with `LoadCredential=NAME:FILE` (or `LoadCredentialEncrypted=`) finds the file in a
+//! folder of its own, in memory that is never swapped, for as long as it runs. The key then lies
+//! nowhere else that the engine's user could read it.
 
 use std::path::{Component, Path, PathBuf};
 

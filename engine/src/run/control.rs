@@ -150,17 +150,16 @@ pub struct ControlAgent {
 /// The gauge of all breakers together while more than half are open.
 const GLOBAL_OPEN: u64 = 2;
 
-/// Looks of the control agent: the guard's proof of life; when trading was allowed, counted from
-/// the lanes' start; whether warm-up is over (gauge); looks at which every lane had beaten lately:
-/// the service manager's; and lines that the log had no room for.
+/// Looks, the guard's proof of life; when trading was allowed, counted from the lanes' start;
+/// whether warm-up is over (gauge); looks at which every lane was fresh: the service manager's; and
+/// lines that the log had no room for.
 const COUNTERS: &[&str] =
     &["looks", "trading_after_ms", "sealed", "fresh_looks", "log_lines_dropped"];
 const TRADING_AFTER_MS: usize = 1;
 const SEALED: usize = 2;
 const FRESH_LOOKS: usize = 3;
 const LOG_DROPPED: usize = 4;
-/// A lane that has not beaten for longer, cold ones too, is not fresh. After a pause of the whole
-/// process the next look finds all of them fresh again.
+/// A lane that has not beaten for longer, a cold one too, is not fresh.
 const FRESH_FOR: Nanos = Nanos::from_secs(1);
 
 /// Trips that heal and stand now.
@@ -312,7 +311,6 @@ impl ControlAgent {
         })
     }
 
-    /// Every lane that runs has beaten lately.
     fn all_fresh(&self, now: Nanos) -> bool {
         let running = self.lanes.iter().filter(|lane| lane.state() == LaneState::Running);
         running.map(|lane| now.since(lane.heartbeat())).all(|age| age < FRESH_FOR)
