@@ -128,15 +128,17 @@ fn events_reach_the_book_of_their_instrument_with_their_stamps() {
     assert_eq!(rig.agent.wire_to_parse_ns.max(), 4_000);
 }
 
-/// Coordinated omission would be one wait of 50 ms and silence. A venue does not wait for its reader:
-/// what it sent meanwhile has waited too, each message its own time, from the kernel's stamp on.
+/// Coordinated omission would be one wait of 50 ms and silence. A venue does not wait for its
+/// reader: what it sent meanwhile has waited too, each message its own time, from the kernel's
+/// stamp on.
 #[test]
 fn a_stall_is_in_the_wait_of_every_message_behind_it() {
     const MS: u64 = 1_000_000;
     let mut rig = Rig::new(256, [4, 1, 1]);
     let read = 50 * MS;
     for n in 0..50 {
-        // One message a millisecond; all are read when the stall is over, and parsed a little later.
+        // One message a millisecond; all are read when the stall is over, and parsed a little
+        // later.
         let text = trade("BTCUSDT", n);
         match n % 2 {
             0 => rig.send(FrameKind::Market, &text, n * MS),

@@ -75,8 +75,8 @@ impl KrakenGateway {
         }
     }
 
-    /// A look at the venue's clock. Where it went back, times that are remembered do, too: else fills
-    /// of from then on would count as of before the run, or of before their order.
+    /// A look at the venue's clock. Where it went back, times that are remembered do, too: else
+    /// fills of from then on would count as of before the run, or of before their order.
     fn look(&mut self, now_ms: i64) {
         let less = self.pages.look(now_ms);
         if less > 0 {

@@ -166,7 +166,8 @@ impl Link {
         self.set_connects_max(self.connects_max);
     }
 
-    /// Grants `max` connects in five minutes: this lane's share of what the venue allows an address.
+    /// Grants `max` connects in five minutes: this lane's share of what the venue allows an
+    /// address.
     pub fn set_connects_max(&mut self, max: usize) {
         self.connects_max = max;
         let attempts = (max / self.legs.len()).max(1);

@@ -37,9 +37,9 @@ impl FillPages {
         Self { last_ms: none.clone(), since_ms: none, cursors: Vec::new(), now_ms: 0 }
     }
 
-    /// A look at the venue's clock: how much less it shows than at the last one, ms. Having gone back
-    /// it gives fills times that lie before those of fills heard earlier, so every time that is
-    /// remembered goes back as well: rather too many fills are asked for.
+    /// A look at the venue's clock: how much less it shows than at the last one, ms. Having gone
+    /// back it gives fills times that lie before those of fills heard earlier, so every time that
+    /// is remembered goes back as well: rather too many fills are asked for.
     pub fn look(&mut self, now_ms: i64) -> i64 {
         let before = core::mem::replace(&mut self.now_ms, now_ms);
         if now_ms >= before - BACK_MS {

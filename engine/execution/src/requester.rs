@@ -205,8 +205,8 @@ impl Requester {
         None
     }
 
-    /// The path is dead, and so is what was opened over it: every connection is left for a new one. A
-    /// request under way ends without an answer that would be told.
+    /// The path is dead, and so is what was opened over it: every connection is left for a new
+    /// one. A request under way ends without an answer that would be told.
     pub fn renew(&mut self) {
         let opened = self.lines.iter().filter(|line| line.conn.is_some()).count();
         self.counts.losses += opened as u64;

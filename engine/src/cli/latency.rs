@@ -25,8 +25,8 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// A table of each stage, merged over all intervals of the dumps; the slowest stage by name, and
-    /// its histogram.
+    /// A table of each stage, merged over all intervals of the dumps; the slowest stage by name,
+    /// and its histogram.
     Show {
         /// Dumps (.hlog), folders of them, or folders of runs.
         paths: Vec<PathBuf>,

@@ -48,6 +48,7 @@ pub mod outcome;
 pub mod patience;
 pub mod plan;
 pub mod plant;
+mod play;
 pub mod reached;
 pub mod refresh;
 pub mod reload;
@@ -183,72 +184,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     permitted.keep(&dir.path)?;
     let counters = recorded(config, options, &dir, &account, &opening)?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| crate::tell!("warning: {w}"));
-    let (control, (commands, said), (parents, heard)) = (Control::new(), words(), channel());
-    let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
-    let dumps = bot4_telemetry::DumpLine::default();
-    let mut wired = wiring::wire(&wiring::Inputs {
-        config,
-        plan: &plan,
-        clock: &clock,
-        control: &control,
-        dir: &dir,
-        sites: &sites,
-        opening: &opening,
-        latency_dir: options.latency_dir.clone(),
-        latency_every: options.latency_every.map(|d| bot4_types::Nanos(d.as_nanos() as u64)),
-        dumps: dumps.clone(),
-        journal_helper: true,
-        capture: capture.as_ref(),
-        account: &account,
-        metrics: counters.metrics().clone(),
-        plant: options.plant,
-        disk: None,
-    })?;
-    let capture = capture.map(|sink| sink.start(&clock)).transpose()?;
-    wired.trap_syscalls(options.trap_syscalls, &plan);
-    let _keepers = keepers(config, &account, &dir, &clock, &wired.metrics)?;
-    let about = about_of(config, &dir, &account, &opening);
-    let supervisor = ControlAgent::new(control::Inputs {
-        control: control.clone(),
-        metrics: wired.metrics.clone(),
-        stop,
-        length: config.length,
-        instruments: opening.info.table.all().len() as u64,
-        planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
-        cold: cold_lanes(&plan),
-        huge_pages: host::huge_pages(config, &plan),
-        disk: DiskWatch::new(wiring::journal_dir(config, &dir), config.disk),
-        memory: MemoryWatch::new(Pressure::of_this_process(), &wired.metrics),
-        shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),
-        refresh: refreshes(config, &clock, &sites, &opening, &wired.metrics)?,
-        balances: all_balances(config, &clock, &sites, &opening, &wired.metrics)?,
-        about: about.clone(),
-        reload: reload_of(config, options, &opening, &wired.metrics)?,
-        said,
-        parents,
-        ready_file: options.ready_file.clone(),
-        venues: sites.len() as u64,
-        children,
-    });
-    let board = board_of(config, &opening, heard);
-    let said = Said { about: &about, dumps, commands, board, latch };
-    let helper = operator(config, options, &dir, &clock, &control, &wired.metrics, said)?;
-    let ended = wired.run(supervisor)?;
-    capture.into_iter().for_each(|c| c.finish_and_tell(&ended.metrics));
-    let closing = outcome::Closing {
-        clock: &clock,
-        control: &control,
-        sites: &sites,
-        opening: &opening,
-        plan: &plan,
-        dir: &dir,
-        journal: &wiring::journal_dir(config, &dir),
-        options,
-        account: &account,
-        about: &about,
-        config,
-    };
-    outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+    let scene =
+        play::Scene { config, options, plan, clock, dir, sites, account, opening, counters };
+    play::play(&scene, stop, children, latch)
 }
 
 /// Makes the run's counters and writes its record, which tells where they are.

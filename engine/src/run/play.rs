@@ -63,7 +63,7 @@ pub(super) fn play(
         huge_pages: host::huge_pages(config, plan),
         disk: DiskWatch::new(wiring::journal_dir(config, dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process(), &wired.metrics),
-        shedding: ShedWatch::new(config, opening.info.table, &control, &wired.metrics),
+        shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),
         refresh: refreshes(config, clock, sites, opening, &wired.metrics)?,
         balances: all_balances(config, clock, sites, opening, &wired.metrics)?,
         about: about.clone(),

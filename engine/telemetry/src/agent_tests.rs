@@ -148,7 +148,8 @@ thread_local! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
-    /// The intervals of a log sum to all that was recorded, bucket by bucket, however they were cut.
+    /// The intervals of a log sum to all that was recorded, bucket by bucket, however they were
+    /// cut.
     #[test]
     fn intervals_sum_to_the_whole(steps in proptest::collection::vec(step(), 1..40)) {
         let dir = tempfile::tempdir().expect("dir");

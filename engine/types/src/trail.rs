@@ -96,8 +96,8 @@ impl Trail {
         self.border(stage).saturating_sub(u64::from(self.before(stage)))
     }
 
-    /// From the receive stamp until `stamp`, in nanoseconds, as far as the borders tell it: what the
-    /// spans sum to when `stamp` ends the last stage.
+    /// From the receive stamp until `stamp`, in nanoseconds, as far as the borders tell it: what
+    /// the spans sum to when `stamp` ends the last stage.
     #[must_use]
     pub fn total(&self, stamp: Nanos) -> u64 {
         let before = u64::from(self.before(Stage::OrderEncode));

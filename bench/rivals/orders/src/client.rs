@@ -36,8 +36,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub struct Style {
     /// Its name in the table.
     pub name: &'static str,
-    /// The runtime is the one of `#[tokio::main]`: a worker for each CPU, none pinned, tasks go where
-    /// there is room. Else it has one thread, pinned to a CPU of its own, as ours has.
+    /// The runtime is the one of `#[tokio::main]`: a worker for each CPU, none pinned, tasks go
+    /// where there is room. Else it has one thread, pinned to a CPU of its own, as ours has.
     pub usual: bool,
     /// Intents are made by a task that never sleeps on the client's own thread: its best case.
     /// Else they come from another thread through a channel and wake the runtime.

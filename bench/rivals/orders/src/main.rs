@@ -3,15 +3,16 @@
 //!
 //! Ours: risk, journal and execution of the engine on one pinned lane. The rivals: tokio,
 //! tokio-tungstenite, serde_json with typed messages, the same rustls with ring, the runtime that
-//! `#[tokio::main]` makes and, to be kinder than that, one pinned thread; a gate of mutex, hash maps
-//! and floats that checks less than ours; a journal in a file, each record with the kernel before
-//! its order (ours is synced to the disk every 5 ms besides). All of them log on once with the same
-//! key, send the same order by the same schedule to the same venue and read its answers, and are
-//! measured from the moment an order is due until its bytes are the kernel's.
+//! `#[tokio::main]` makes and, to be kinder than that, one pinned thread; a gate of mutex, hash
+//! maps and floats that checks less than ours; a journal in a file, each record with the kernel
+//! before its order (ours is synced to the disk every 5 ms besides). All of them log on once with
+//! the same key, send the same order by the same schedule to the same venue and read its answers,
+//! and are measured from the moment an order is due until its bytes are the kernel's.
 //!
 //! One CPU belongs to the client alone; the venue's process, which never sleeps, the main thread
-//! and the journal's helpers share the other. The runtime of `#[tokio::main]` may use both. The thread that wakes the client of a channel is on
-//! the client's CPU, for waking one that has halted takes far longer: the kinder way.
+//! and the journal's helpers share the other. The runtime of `#[tokio::main]` may use both. The
+//! thread that wakes the client of a channel is on the client's CPU, for waking one that has
+//! halted takes far longer: the kinder way.
 //!
 //! Scenarios: orders one by one at three rates, and bursts at the lowest, as when a maker quotes
 //! anew. `send(2) alone` is the same bytes without anything around them: what is below it cannot be

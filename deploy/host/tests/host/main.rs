@@ -1,5 +1,5 @@
-//! The table on machines that are folders, and on this one: one binary, because linking takes longer
-//! than the tests.
+//! The table on machines that are folders, and on this one: one binary, because linking takes
+//! longer than the tests.
 
 mod audit;
 mod changes;

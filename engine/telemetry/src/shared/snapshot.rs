@@ -242,7 +242,8 @@ pub struct Market {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
     /// Orders by state, every state named: of those that have not ended how many there are now
-    /// (`approved`, `sent`, `live`, ...), of the rest how many ended so (`filled`, `canceled`, ...).
+    /// (`approved`, `sent`, `live`, ...), of the rest how many ended so (`filled`, `canceled`,
+    /// ...).
     pub by_state: BTreeMap<String, u64>,
     /// New orders handed to the socket.
     pub sent: u64,

@@ -1,10 +1,10 @@
 //! A receive call that also says when the kernel received the bytes.
 //!
-//! With `SO_TIMESTAMPNS` the kernel notes the wall time at which a segment came from the device, and
-//! for TCP tells that of the last byte a call returns. What is handed on is an age: the wall clock
-//! read right behind the call, less the stamp. So nobody has to map one clock to another, and only
-//! a step of the wall clock between arrival and call can be wrong; who asks bounds that by what
-//! else it knows. Bytes before the last one may have waited longer than the age says.
+//! With `SO_TIMESTAMPNS` the kernel notes the wall time at which a segment came from the device,
+//! and for TCP tells that of the last byte a call returns. What is handed on is an age: the wall
+//! clock read right behind the call, less the stamp. So nobody has to map one clock to another,
+//! and only a step of the wall clock between arrival and call can be wrong; who asks bounds that
+//! by what else it knows. Bytes before the last one may have waited longer than the age says.
 //!
 //! Cost: the call is `recvmsg` instead of `recv`, one system call as before, and a reading of the
 //! wall clock through the vDSO for each that brought bytes.
@@ -32,8 +32,8 @@ pub(super) fn receive(socket: &impl AsRawFd, out: &mut [u8]) -> io::Result<(usiz
     message.msg_control = (&raw mut control.0).cast();
     message.msg_controllen = control.0.len();
     // SAFETY: the descriptor is open while `socket` is borrowed; `message` points to one piece,
-    // which is all of `out`, and to `control`, with their lengths; all of them are borrowed or owned
-    // here until the call is over, and the kernel keeps none of the pointers.
+    // which is all of `out`, and to `control`, with their lengths; all of them are borrowed or
+    // owned here until the call is over, and the kernel keeps none of the pointers.
     let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
     let Ok(n) = usize::try_from(n) else { return Err(io::Error::last_os_error()) };
     let waited = if n > 0 { stamp_of(&message).and_then(age) } else { None };
@@ -49,8 +49,8 @@ fn stamp_of(message: &libc::msghdr) -> Option<libc::timespec> {
         // SAFETY: a header that the macros return lies wholly within the control bytes, aligned.
         let head = unsafe { &*at };
         if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_TIMESTAMPNS {
-            // SAFETY: the data of this type is a `timespec` behind the header, and the kernel writes
-            // a message whole or not at all; read without asking for its alignment.
+            // SAFETY: the data of this type is a `timespec` behind the header, and the kernel
+            // writes a message whole or not at all; read without asking for its alignment.
             return Some(unsafe { libc::CMSG_DATA(at).cast::<libc::timespec>().read_unaligned() });
         }
         // SAFETY: as for the first; `at` is a header of `message`.
