@@ -32,7 +32,8 @@ pub const ROWS: &[Row] = &[
         mend: "boot line `nohz_full=LIST`",
         undo: "remove the word",
         risk: "one more runnable task on that CPU brings the tick back; accounting costs more",
-        measured: UNMEASURED,
+        measured: "in an emulated machine of 12 CPUs at most 1.5 timer interrupts a second under a \
+                   spinning lane, 54 and more on CPU 0 (deploy/gate12.sh)",
         rule: Rule::Look { check: tick, changes: by_hand },
     },
     Row {
