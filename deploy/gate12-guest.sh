@@ -51,7 +51,8 @@ everywhere bot4 host check --lanes 12 --json >/tmp/check
 part check_after $? /tmp/check
 
 # --- twelve lanes of an engine that trades ------------------------------------------------------
-everywhere bot4 run --config /demo.toml --for 5m --lanes 12 --report /tmp/report --ready-file /tmp/ready >/tmp/table 2>/tmp/notes &
+# Not by the function: the number of the job is to be the engine's.
+taskset 0xfff bot4 run --config /demo.toml --for 5m --lanes 12 --report /tmp/report --ready-file /tmp/ready >/tmp/table 2>/tmp/notes &
 engine=$!
 for _ in $(seq 300); do
     if grep -q trading_after_ms /tmp/ready 2>/dev/null || ! kill -0 $engine; then break; fi
@@ -66,7 +67,7 @@ if [ "$planted" = unpinned ]; then
 fi
 bot4 host audit --ready-file /tmp/ready --for 2s --json >/tmp/audit
 part audit $? /tmp/audit
-kill -INT $engine # it cancels, reconciles and reports, however slow this machine is
+kill -TERM $engine # it cancels, reconciles and reports, however slow this machine is
 wait $engine
 part run $? /tmp/report
 cat /tmp/notes
