@@ -70,9 +70,11 @@ fn worst_of(orders: &[Drawn], count: usize, by: By, others: bool) -> Worst {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn they_are_the_first_of_all_sorted(
-        orders in proptest::collection::vec(drawn(), 0..150),
+        orders in proptest::collection::vec(drawn(), 0..100),
         count in 1usize..20,
         by_ack: bool,
         others: bool,
