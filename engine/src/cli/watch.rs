@@ -59,10 +59,10 @@ pub struct Args {
     json: bool,
 }
 
-/// The niceness of the thread that serves: the least share of the ordinary class, an hundredth of
-/// a CPU that others want. The idle class would be less still, but may wait for ever, and with it a
-/// kill.
-const MODESTY: i32 = 19;
+/// The niceness of the thread that serves: a tenth of the share that others of the ordinary class
+/// have of a CPU that both want. The idle class, and the last of this one, may wait for minutes on
+/// a busy machine, and a kill with them.
+const MODESTY: i32 = 10;
 
 /// Serves until it is interrupted.
 ///

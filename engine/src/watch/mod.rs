@@ -18,7 +18,7 @@
 //!
 //! Invariant: the engine never learns that it is watched. Its words are read and nothing else;
 //! only an act speaks to it, and by the socket that every other command uses. The thread that
-//! serves has the lowest ordinary priority.
+//! serves has a low priority.
 
 pub mod access;
 pub mod act;

@@ -10,7 +10,7 @@
 //! * A turn accepts [`ACCEPTS_PER_TURN`] at most, and a client has a share of it: nobody starves.
 //! * Memory is bounded by the places: each holds one request and one answer at most.
 //!
-//! Cost: nothing while nobody asks. The thread has the lowest ordinary priority (see
+//! Cost: nothing while nobody asks. The thread has a low priority (see
 //! [`crate::cli::watch`]).
 
 use std::io;

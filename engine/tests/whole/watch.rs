@@ -23,7 +23,7 @@ struct Site {
     token: String,
 }
 
-/// The watch has the lowest priority, and other tests have the machine too.
+/// The watch has a low priority, and other tests have the machine too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A status and a body.
