@@ -15,8 +15,8 @@ pub(super) struct Scene<'a> {
     pub counters: shared::SharedCounters,
 }
 
-/// Plays it until `stop`, the end of its time or a halt; `children` are its embedded venues, `latch`
-/// what stands against trading.
+/// Plays it until `stop`, the end of its time or a halt; `children` are its embedded venues,
+/// `latch` what stands against trading.
 ///
 /// # Errors
 /// What kept the lanes from starting, or a halt.
@@ -26,28 +26,11 @@ pub(super) fn play(
     children: Vec<child::VenueChild>,
     latch: Latch,
 ) -> Result<RunEnd, Box<dyn std::error::Error>> {
-    let Scene { config, options, plan, clock, dir, sites, account, opening, counters } = scene;
+    let Scene { config, options, plan, clock, dir, sites, account, opening, .. } = scene;
     let (control, (commands, said), (parents, heard)) = (Control::new(), words(), channel());
     let capture = config.capture.then(|| CaptureSink::new(dir.path.clone()));
     let dumps = bot4_telemetry::DumpLine::default();
-    let mut wired = wiring::wire(&wiring::Inputs {
-        config,
-        plan,
-        clock,
-        control: &control,
-        dir,
-        sites,
-        opening,
-        latency_dir: options.latency_dir.clone(),
-        latency_every: options.latency_every.map(|d| bot4_types::Nanos(d.as_nanos() as u64)),
-        dumps: dumps.clone(),
-        journal_helper: true,
-        capture: capture.as_ref(),
-        account,
-        metrics: counters.metrics().clone(),
-        plant: options.plant,
-        disk: None,
-    })?;
+    let mut wired = wire(scene, &control, capture.as_ref(), &dumps)?;
     let capture = capture.map(|sink| sink.start(clock)).transpose()?;
     wired.trap_syscalls(options.trap_syscalls, plan);
     let _keepers = keepers(config, account, dir, clock, &wired.metrics)?;
@@ -93,4 +76,32 @@ pub(super) fn play(
         config,
     };
     outcome::close(&closing, ended).inspect(|end| helper.finish(end.is_clear()))
+}
+
+/// The agents on their lanes, with what lies between them.
+fn wire(
+    scene: &Scene<'_>,
+    control: &Control,
+    capture: Option<&CaptureSink>,
+    dumps: &bot4_telemetry::DumpLine,
+) -> Result<wiring::Wired, Failure> {
+    let Scene { config, options, plan, clock, dir, sites, account, opening, counters } = scene;
+    wiring::wire(&wiring::Inputs {
+        config,
+        plan,
+        clock,
+        control,
+        dir,
+        sites,
+        opening,
+        latency_dir: options.latency_dir.clone(),
+        latency_every: options.latency_every.map(|d| bot4_types::Nanos(d.as_nanos() as u64)),
+        dumps: dumps.clone(),
+        journal_helper: true,
+        capture,
+        account,
+        metrics: counters.metrics().clone(),
+        plant: options.plant,
+        disk: None,
+    })
 }

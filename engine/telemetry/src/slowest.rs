@@ -169,7 +169,8 @@ mod tests {
                     let sum: u64 = means.iter().sum();
                     let max = means.iter().max().copied().unwrap_or(0);
                     prop_assert_eq!(slowest.summary.mean, max);
-                    prop_assert!((slowest.share_pct - max as f64 * 100.0 / sum as f64).abs() < 1e-6);
+                    let share_pct = max as f64 * 100.0 / sum as f64;
+                    prop_assert!((slowest.share_pct - share_pct).abs() < 1e-6);
                 }
                 None => prop_assert_eq!(means, [0; 6]),
             }

@@ -44,7 +44,7 @@ fn needles(text: &str) -> Vec<Needle> {
             forms.push(("the digits", hex.to_ascii_uppercase().into_bytes()));
             forms.push(("the digits", hex.into_bytes()));
             if what == "the bytes" {
-                forms.push(("the list", list[1..list.len() - 1].as_bytes().to_vec()));
+                forms.push(("the list", list.as_bytes()[1..list.len() - 1].to_vec()));
             }
         }
         found.extend(forms.into_iter().map(|(what, bytes)| (format!("{what} of a secret"), bytes)));

@@ -31,9 +31,10 @@ impl ControlAgent {
         {
             match said {
                 ForControl::Risk(command) => {
-                    let commands = self.links.as_mut().map(|links| &mut links.commands);
-                    // Room was asked for.
-                    let _ = commands.map(|commands| commands.push(command));
+                    if let Some(links) = &mut self.links {
+                        // Room was asked for.
+                        let _ = links.commands.push(command);
+                    }
                 }
                 ForControl::Evidence(parts) => {
                     let room = EVIDENCE_MAX.saturating_sub(self.evidence.len());
