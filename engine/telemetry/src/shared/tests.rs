@@ -12,7 +12,7 @@ use super::layout::{
 use super::{Publisher, Reader, sweep};
 
 const LANE: &[&str] = &["turns", "busy_ns", "idle_ns"];
-const RISK: &[&str] = &["equity_e8", "heat_e8", "collar", "breakers_unwell_strategies"];
+const RISK: &[&str] = &["equity_e8", "heat_e8", "price_collar", "breakers_unwell_strategies"];
 
 struct Engine {
     dir: tempfile::TempDir,
@@ -111,7 +111,7 @@ fn what_was_written_is_read() {
     assert_eq!(s.risk.equity.now, Some(2.5));
     assert_eq!(s.risk.loss["heat"], None, "not known is no zero");
     assert_eq!(s.risk.breakers.unwell, ["strategy:2"]);
-    assert_eq!(s.orders.refused_by, [("collar".to_owned(), 4)].into());
+    assert_eq!(s.orders.refused_by, [("price_collar".to_owned(), 4)].into());
     assert_eq!((s.risk.gross.value, s.risk.gross.limit), (Some(25.0), Some(100.0)));
     assert_eq!((s.risk.pnl.realized, s.risk.pnl.fees), (Some(-0.5), None));
     assert_eq!(s.risk.open_orders.limit, Some(50.0));
