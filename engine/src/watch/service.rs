@@ -77,7 +77,7 @@ impl Watch {
         if role < Role::Read {
             return Err((401, "reading needs a token here".to_owned()));
         }
-        let version = self.view.refresh(now);
+        let version = self.view.refresh(|| self.clock.now());
         let now_ms = self.now_ms();
         let view = &self.view;
         if request.path == "/metrics" {

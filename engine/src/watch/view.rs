@@ -3,8 +3,9 @@
 //! Without a named run it follows the newest engine that runs; when that ends, what was seen last
 //! stays, marked as ended, until another one runs.
 //!
-//! Cost: one snapshot for [`REFRESH`] however many ask, none when nobody does. Folders are looked
-//! through once for [`LOOK_EVERY`] and only while no engine is watched.
+//! Cost: one snapshot for [`REFRESH`] however many ask, none when nobody does; and where the machine
+//! leaves so little that one takes long, a tenth of the time at most. Folders are looked through
+//! once for [`LOOK_EVERY`] and only while no engine is watched.
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::operator::counters::attach;
 
 /// A snapshot is good for this long.
 pub const REFRESH: Nanos = Nanos::from_millis(200);
+/// After a snapshot, this many times what it took passes before the next.
+const REST: u64 = 9;
 /// Between two looks for an engine.
 const LOOK_EVERY: Nanos = Nanos::from_secs(1);
 
@@ -28,8 +31,8 @@ pub struct View {
     seen: Option<Arc<Snapshot>>,
     /// Why nothing is seen now.
     why_not: String,
-    /// When it was looked at, and for an engine.
-    read_at: Option<Nanos>,
+    /// When it may be looked at again, and when was looked for an engine.
+    next_at: Nanos,
     looked_at: Option<Nanos>,
     /// Counts what was seen: what is made of it is kept as long as this does not change.
     version: u64,
@@ -40,16 +43,32 @@ impl View {
     #[must_use]
     pub const fn new(run: Option<String>) -> Self {
         let why_not = String::new();
-        Self { run, reader: None, seen: None, why_not, read_at: None, looked_at: None, version: 0 }
+        Self {
+            run,
+            reader: None,
+            seen: None,
+            why_not,
+            next_at: Nanos::ZERO,
+            looked_at: None,
+            version: 0,
+        }
     }
 
-    /// Looks again where it is time to. Returns a number that changes with what is seen.
-    pub fn refresh(&mut self, now: Nanos) -> u64 {
-        if self.read_at.is_some_and(|at| now.0 - at.0 < REFRESH.0) {
+    /// Looks again where it is time to; `clock` tells it. Returns a number that changes with what is
+    /// seen.
+    pub fn refresh(&mut self, clock: impl Fn() -> Nanos) -> u64 {
+        let now = clock();
+        if self.version > 0 && now.0 < self.next_at.0 {
             return self.version;
         }
-        self.read_at = Some(now);
         self.version += 1;
+        self.read(now);
+        let end = clock().0;
+        self.next_at = Nanos(end + REFRESH.0.max(REST * end.saturating_sub(now.0)));
+        self.version
+    }
+
+    fn read(&mut self, now: Nanos) {
         if self.reader.is_none() {
             self.look(now);
         }
@@ -62,7 +81,6 @@ impl View {
                 }
             }
         }
-        self.version
     }
 
     fn look(&mut self, now: Nanos) {
@@ -116,13 +134,25 @@ mod tests {
     #[test]
     fn without_an_engine_it_says_so_and_looks_once_a_second() {
         let mut view = View::new(Some("no-such-run".to_owned()));
-        let first = view.refresh(Nanos::ZERO);
-        assert_eq!(view.refresh(Nanos(REFRESH.0 - 1)), first, "it is still good");
-        assert_eq!(view.refresh(REFRESH), first + 1);
+        let first = view.refresh(|| Nanos::ZERO);
+        assert_eq!(view.refresh(|| Nanos(REFRESH.0 - 1)), first, "it is still good");
+        assert_eq!(view.refresh(|| REFRESH), first + 1);
         assert_eq!(view.looked_at, Some(Nanos::ZERO));
         let told = view.to_json(7);
         assert_eq!((&told["live"], &told["engine"]), (&json!(false), &Value::Null));
         assert!(told["why_not"].as_str().is_some_and(|w| w.contains("no-such-run")), "{told}");
+    }
+
+    /// A machine that leaves it little is not asked for more with every client.
+    #[test]
+    fn after_a_slow_look_it_rests() {
+        let mut view = View::new(Some("no-such-run".to_owned()));
+        let time = std::cell::Cell::new(0);
+        // Each look at the clock is a second later.
+        let slow = || Nanos::from_secs(time.replace(time.get() + 1));
+        let first = view.refresh(slow);
+        assert_eq!(view.refresh(|| Nanos::from_secs(9)), first);
+        assert_eq!(view.refresh(|| Nanos::from_secs(10)), first + 1);
     }
 
     #[test]
@@ -130,7 +160,7 @@ mod tests {
         let mut view = View::new(Some("no-such-run".to_owned()));
         let counters = [("risk".to_owned(), std::collections::BTreeMap::new())].into();
         view.seen = Some(Arc::new(Snapshot { counters, ..Snapshot::default() }));
-        view.refresh(Nanos::ZERO);
+        view.refresh(|| Nanos::ZERO);
         let told = view.to_json(7);
         assert_eq!(told["live"], false);
         assert!(told["engine"]["lanes"].is_array() && told["engine"]["counters"].is_null());
