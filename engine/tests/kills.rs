@@ -477,7 +477,9 @@ fn a_killed_run_leaves_nothing_of_its_embedded_venue() {
     }
 }
 
-/// Shared memory that names this program.
+/// Shared memory that names this program, but for the counters of killed engines, which the next
+/// run sweeps.
 fn is_ours(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().contains("bot4"))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("bot4") && !name.starts_with("bot4-counters-")
 }

@@ -10,7 +10,7 @@ use super::*;
 
 const DEFAULT: &str = include_str!("../../../deploy/config/default.toml");
 /// Tables of the file, and whether each is a list of tables.
-const TABLES: [(&str, bool); 15] = [
+const TABLES: [(&str, bool); 16] = [
     ("run", false),
     ("venue", false),
     ("venues", true),
@@ -26,6 +26,7 @@ const TABLES: [(&str, bool); 15] = [
     ("journal", false),
     ("memory", false),
     ("host", false),
+    ("log", false),
 ];
 
 /// What serde expects in a table, from what it says of a key that nobody knows.

@@ -141,8 +141,8 @@ pub fn permit(
     Ok(Permitted { told: Some(told) })
 }
 
-/// Keeps this thread, and with it the helpers and children that it will start, off the CPUs of hot
-/// lanes; lanes pin themselves. Nothing where hot lanes have every CPU, or where the system
+/// Keeps the threads that there are, and with them the helpers and children that they will start,
+/// off the CPUs of hot lanes; lanes pin themselves. Nothing where hot lanes have every CPU, or where the system
 /// refuses: the audit tells.
 pub fn keep_off_hot_cpus(plan: &Plan) {
     let hot =
@@ -155,7 +155,11 @@ pub fn keep_off_hot_cpus(plan: &Plan) {
     for cpu in rest.into_iter().filter(|cpu| *cpu < rustix::thread::CpuSet::MAX_CPU) {
         set.set(cpu);
     }
-    let _ = rustix::thread::sched_setaffinity(None, &set);
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let ids = threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    for id in ids.filter_map(rustix::thread::Pid::from_raw) {
+        let _ = rustix::thread::sched_setaffinity(Some(id), &set);
+    }
 }
 
 /// The machine's CPUs below `root`: those of `only`, or those that this process may use there.

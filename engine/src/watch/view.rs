@@ -3,9 +3,9 @@
 //! Without a named run it follows the newest engine that runs; when that ends, what was seen last
 //! stays, marked as ended, until another one runs.
 //!
-//! Cost: one snapshot for [`REFRESH`] however many ask, none when nobody does; and where the machine
-//! leaves so little that one takes long, a tenth of the time at most. Folders are looked through
-//! once for [`LOOK_EVERY`] and only while no engine is watched.
+//! Cost: one snapshot for [`REFRESH`] however many ask, none when nobody does; and where the
+//! machine leaves so little that one takes long, a tenth of the time at most. Folders are looked
+//! through once for [`LOOK_EVERY`] and only while no engine is watched.
 
 use std::sync::Arc;
 
@@ -54,8 +54,8 @@ impl View {
         }
     }
 
-    /// Looks again where it is time to; `clock` tells it. Returns a number that changes with what is
-    /// seen.
+    /// Looks again where it is time to; `clock` tells it. Returns a number that changes with what
+    /// is seen.
     pub fn refresh(&mut self, clock: impl Fn() -> Nanos) -> u64 {
         let now = clock();
         if self.version > 0 && now.0 < self.next_at.0 {

@@ -43,9 +43,9 @@ fn flood(rig: &Rig, round: u64) -> usize {
     let told = asked.into_iter().map(|mut stream| {
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
-        text
+        serde_json::from_str::<Value>(&text).unwrap_or_default()
     });
-    told.filter(|text| text.contains("\"too_many\"")).count()
+    told.filter(|told| told["refused"] == "too_many").count()
 }
 
 fn unix_ms() -> i64 {

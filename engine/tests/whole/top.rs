@@ -68,8 +68,9 @@ fn check_snapshot(s: &Value) {
         assert!(number(&link, "/high_water") <= number(&link, "/capacity"), "{link}");
         number(&link, "/high_water")
     };
-    // What must have waited, if only for a moment: market data, what was approved, the log.
-    assert!(deep("frames[0]") > 0 && deep("market[0][0]") > 0 && deep("log[risk]") > 0, "{s}");
+    // What comes in bursts must have waited, if only for a moment: frames, and what leads to orders.
+    assert!(deep("frames[0]") + deep("frames[1]") > 0 && deep("tops[0]") > 0, "{s}");
+    assert!(deep("market[0][0]") + deep("log[risk]") < 10_000, "they are links as well");
     for book in all("/books") {
         assert_eq!(book["state"], "live", "{book}");
         assert_eq!(book["bids"].as_array().map(Vec::len), Some(10), "{book}");

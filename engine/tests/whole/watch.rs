@@ -124,9 +124,13 @@ fn it_shows_the_engine_and_passes_on_what_a_person_says() {
     let (code, text) = site.get("/metrics");
     assert_eq!((code, metric(&text, "bot4_engine_up")), (200, 1.0));
     let before = metric(&text, "bot4_market_messages_total");
-    sleep(500);
-    let after = metric(&site.get("/metrics").1, "bot4_market_messages_total");
-    assert!(after > before, "{before} {after}");
+    // One look serves all who ask within half a second; longer where looking takes long.
+    let grows = || metric(&site.get("/metrics").1, "bot4_market_messages_total") > before;
+    let looks = (0..100).find(|_| {
+        sleep(100);
+        grows()
+    });
+    assert!(looks.is_some(), "nothing new within ten seconds: {before}");
     acts(&rig, &site, status["run"].as_str().expect("a run"));
     stop(&rig, &mut engine);
     sleep(300);
