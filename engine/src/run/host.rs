@@ -142,8 +142,8 @@ pub fn permit(
 }
 
 /// Keeps the threads that there are, and with them the helpers and children that they will start,
-/// off the CPUs of hot lanes; lanes pin themselves. Nothing where hot lanes have every CPU, or where the system
-/// refuses: the audit tells.
+/// off the CPUs of hot lanes; lanes pin themselves. Nothing where hot lanes have every CPU, or
+/// where the system refuses: the audit tells.
 pub fn keep_off_hot_cpus(plan: &Plan) {
     let hot =
         |cpu: &usize| plan.placement.lanes.iter().any(|lane| !lane.is_cold() && lane.cpu == *cpu);

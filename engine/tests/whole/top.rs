@@ -68,7 +68,8 @@ fn check_snapshot(s: &Value) {
         assert!(number(&link, "/high_water") <= number(&link, "/capacity"), "{link}");
         number(&link, "/high_water")
     };
-    // What comes in bursts must have waited, if only for a moment: frames, and what leads to orders.
+    // What comes in bursts must have waited, if only for a moment: frames, and what leads to
+    // orders.
     assert!(deep("frames[0]") + deep("frames[1]") > 0 && deep("tops[0]") > 0, "{s}");
     assert!(deep("market[0][0]") + deep("log[risk]") < 10_000, "they are links as well");
     for book in all("/books") {
