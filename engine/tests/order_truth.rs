@@ -92,6 +92,9 @@ fn scripted_sessions_end_in_the_venues_truth() {
     let wished = |(_, (kind, _)): &(usize, (Venue, _))| !only("BOT4_TRADE_VENUE", kind.name());
     let traded: Vec<_> = TRADED.into_iter().enumerate().filter(wished).collect();
     let each = wanted("BOT4_SESSIONS", 20).div_ceil(TRADED.len());
+    let mut mishaps = MISHAPS.to_vec();
+    mishaps.retain(|mishap| !only("BOT4_TRADE_KIND", mishap));
+    let mishaps = &mishaps;
     let (sums, sessions) = (Mutex::new(Figures::default()), Mutex::new(0));
     std::thread::scope(|scope| {
         for (rig, (kind, symbols)) in traded.iter().copied() {
@@ -103,7 +106,7 @@ fn scripted_sessions_end_in_the_venues_truth() {
                 for n in 0..each {
                     // Each rig begins elsewhere in the list, so that a short run has them all.
                     let first = rig * MISHAPS.len() / TRADED.len();
-                    let mishap = MISHAPS[(n + first) % MISHAPS.len()];
+                    let mishap = mishaps[(n + first) % mishaps.len()];
                     strikes.push(rig_of.newest());
                     let at_ms = match mishap {
                         OTHER_TRADES => rig_of.strike(&format!("{mishap} {}", symbols[0])),

@@ -155,6 +155,7 @@ impl Rig {
         check_account(&report);
         assert!(number(&report, "/fills/applied") > 0, "nothing was traded: {report}");
         self.log.read_on();
+        self.log.judge_weighed(u64::MAX);
         let runs = std::fs::read_dir(self.state.path().join("bot4/runs")).expect("runs").flatten();
         let journal = runs.map(|e| e.path().join("journal")).find(|p| p.is_dir());
         let mut dump = bot4(self.state.path());

@@ -1,6 +1,6 @@
 //! The simulated venue's own account log: what happened, told by nobody but the venue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -47,6 +47,9 @@ pub struct Worst {
     pub price: i64,
 }
 
+/// The lowest price of so long after a moment counts for it, ms.
+const WEIGHED_FOR_MS: u64 = 2_000;
+
 /// What the log says so far.
 #[derive(Default)]
 pub struct VenueLog {
@@ -60,6 +63,9 @@ pub struct VenueLog {
     pub trades: BTreeMap<(String, u64), Trade>,
     /// Largest worst case seen, by symbol: held and open on one side, at the lowest price so far.
     pub worst: BTreeMap<String, Worst>,
+    /// What was weighed in the last seconds: a price that fell while nothing of ours traded shows
+    /// in the trade that comes next.
+    weighed: VecDeque<(String, Worst)>,
     /// The youngest order's time.
     now_ms: u64,
     positions: BTreeMap<String, i128>,
@@ -118,6 +124,7 @@ impl VenueLog {
             self.traded(trade);
         }
         touched.iter().for_each(|symbol| self.weigh(symbol));
+        self.judge_weighed(self.now_ms.saturating_sub(WEIGHED_FOR_MS));
     }
 
     fn traded(&mut self, trade: &Value) {
@@ -156,10 +163,21 @@ impl VenueLog {
             if left == 0 || price == i64::MAX {
                 continue;
             }
-            let worth = (if buys { held } else { -held } + left) * i128::from(price) / 100_000_000;
-            let most = self.worst.entry(symbol.to_owned()).or_default();
-            if worth > most.worth {
-                *most = Worst { worth, at_ms: self.now_ms, buys, held, open: left, price };
+            let now = Worst { worth: 0, at_ms: self.now_ms, buys, held, open: left, price };
+            self.weighed.push_back((symbol.to_owned(), now));
+        }
+    }
+
+    /// Judges what was weighed before `until_ms`, at the lowest price by now.
+    pub fn judge_weighed(&mut self, until_ms: u64) {
+        while self.weighed.front().is_some_and(|(_, w)| w.at_ms <= until_ms) {
+            let Some((symbol, mut of)) = self.weighed.pop_front() else { return };
+            of.price = of.price.min(self.lowest.get(&symbol).copied().unwrap_or(i64::MAX));
+            let held = if of.buys { of.held } else { -of.held };
+            of.worth = (held + of.open) * i128::from(of.price) / 100_000_000;
+            let most = self.worst.entry(symbol).or_default();
+            if of.worth > most.worth {
+                *most = of;
             }
         }
     }

@@ -53,7 +53,7 @@ fn needles(text: &str) -> Vec<Needle> {
 }
 
 fn first_in<'a>(needles: &'a [Needle], hay: &[u8]) -> Option<&'a str> {
-    let is_in = |needle: &[u8]| hay.windows(needle.len()).any(|w| w == needle);
+    let is_in = |needle: &[u8]| memchr::memmem::find(hay, needle).is_some();
     needles.iter().find(|(_, needle)| is_in(needle)).map(|(what, _)| what.as_str())
 }
 
