@@ -19,7 +19,7 @@ part("machine").said as $machine
 | part("ticks").said as $ticks
 | ($audit.said.audit.threads // [] | map(select(.lane != null))) as $lanes
 | ($lanes | map(select(.allowed == (.plan | tostring) and .cpu == .plan))) as $pinned
-| ([$run.said.lanes[]? | .minor_faults_after_seal + .major_faults_after_seal]) as $faults
+| ([$run.said.lanes[]? | {name, faults: (.minor_faults_after_seal + .major_faults_after_seal)}]) as $faults
 | ($ticks.hot // []) as $hot
 | ($hot + [$ticks.reference // empty]) as $rounds
 | ($rounds | map(.broken | map(select(contains("timer interrupts") | not))) | add // []) as $unquiet
@@ -45,8 +45,8 @@ part("machine").said as $machine
     promise("lanes-moved"; ($audit | audited("audit.migrations").state) == "ok";
         "hot lanes: \($audit | audited("audit.migrations").found)"),
     promise("lanes-faults";
-        ($audit | audited("audit.faults").state) == "ok" and ($faults | zeros(12));
-        "hot lanes: \($audit | audited("audit.faults").found); all lanes: \($faults | add) from warm-up to the end"),
+        ($audit | audited("audit.faults").state) == "ok" and ($faults | map(.faults) | zeros(12));
+        "hot lanes: \($audit | audited("audit.faults").found); all lanes, from warm-up to the end: \($faults | map(select(.faults > 0) | "\(.name) \(.faults)") | join(", ") | if . == "" then "none" else . end)"),
     promise("helpers"; ($audit | audited("audit.helpers").state) == "ok";
         "other threads and children: \($audit | audited("audit.helpers").found)"),
     promise("ticks-hot";

@@ -15,7 +15,7 @@ usage: gate12.sh [--json FILE] [--keep DIR] [--planted WHAT]
                     unpinned      the lane that spins, and one of the engine's, may use every CPU
                     noise         somebody else's task on the CPU of a hot lane
                     untouched     `bot4 host apply` is not run
-The binary is $BOT4_BIN, else target/dist/bot4, else target/release/bot4. The kernel is Debian's
+The binary is $BOT4_BIN, else the newer of target/dist/bot4 and target/release/bot4. The kernel is Debian's
 linux-image-cloud-amd64, kept in ${XDG_CACHE_HOME:-~/.cache}/bot4 (apt-get download, once).
 exit: 0 every promise holds; 1 one does not; 2 the gate could not run
 TEXT
@@ -41,11 +41,14 @@ case $planted in '' | no-isolation | unpinned | noise | untouched) ;; *) die "--
 for need in qemu-system-x86_64 busybox cpio jq strip dpkg-deb; do
     command -v "$need" >/dev/null || die "$need is missing: deploy/setup.sh installs it"
 done
-bin=''
-for candidate in "${BOT4_BIN:-}" "$here/../target/dist/bot4" "$here/../target/release/bot4"; do
-    if [[ -z $bin && -n $candidate && -x $candidate ]]; then bin=$(realpath "$candidate"); fi
-done
-[[ -n $bin ]] || die "no binary: set BOT4_BIN, or cargo build --release"
+bin=${BOT4_BIN:-}
+if [[ -z $bin ]]; then # the newer one: a build of last week is not what is to be judged
+    for candidate in "$here/../target/dist/bot4" "$here/../target/release/bot4"; do
+        if [[ -x $candidate && (-z $bin || $candidate -nt $bin) ]]; then bin=$candidate; fi
+    done
+fi
+[[ -x $bin ]] || die "no binary: set BOT4_BIN, or cargo build --release"
+bin=$(realpath "$bin")
 
 # --- the kernel -----------------------------------------------------------------------------------
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/bot4
