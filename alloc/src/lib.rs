@@ -88,7 +88,7 @@ pub use conf::{OptionError, check_options, give_back};
 pub use huge::{Backing, HugeMapping, Rung};
 pub use mapped::{FileRanges, MappedFile, SharedView, SharedWords};
 pub use pressure::{Pressure, Reserve};
-pub use resident::populate_program;
+pub use resident::{populate_memory, populate_program};
 pub use seal::{AgentTag, Class, SealedAlloc, TagScope};
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Makes the program itself present: its code, constants and variables, and those of its
-//! libraries.
+//! Makes present what the program has mapped: its code, constants and variables and those of its
+//! libraries, later its own memory, too.
 //!
-//! A page of code that nobody has run yet is not mapped; its first instruction costs a page fault
-//! (about a microsecond, or a disk read), and that would happen just when something rare does:
-//! the first kill, the first refusal. One pass over `/proc/self/maps` at start asks the kernel for
-//! all of it, and to keep it: short of memory, as beside a build, it would drop clean pages of code
-//! again. Cost: a few milliseconds, once. Where `RLIMIT_MEMLOCK` is too small to keep them, they
-//! stay the kernel's to take, which the lanes' fault counts then show.
+//! A page that nobody has touched yet is not mapped; its first use costs a page fault (about a
+//! microsecond, or a disk read), and that would happen just when something rare does: the first
+//! kill, the first refusal, the first block of jemalloc's tables that a buffer of odd size needs.
+//! One pass over `/proc/self/maps` asks the kernel for all of it, and to keep it: short of memory,
+//! as beside a build, it would drop clean pages of code again. Cost: some milliseconds for each.
+//! Where `RLIMIT_MEMLOCK` is too small to keep them, they stay the kernel's to take, which the
+//! lanes' fault counts then show.
 
 use std::ffi::c_void;
 
@@ -25,13 +26,25 @@ pub struct Resident {
     pub refused: usize,
 }
 
-/// Makes all file-backed mappings of the program and its libraries present.
+/// Makes all file-backed mappings of the program and its libraries present: at the process's start.
 #[must_use]
 pub fn populate_program() -> Resident {
+    populate(|mapping| mapping.is_program)
+}
+
+/// Makes present what [`populate_program`] leaves: variables that begin as zero, stacks, heaps,
+/// jemalloc's tables. Called when all threads and arenas are made and none is at work yet.
+#[must_use]
+pub fn populate_memory() -> Resident {
+    populate(|mapping| !mapping.is_program && mapping.is_writable)
+}
+
+fn populate(which: impl Fn(&Mapping) -> bool) -> Resident {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let mut resident = Resident::default();
-    for (start, len, writable) in maps.lines().filter_map(program_mapping) {
-        let advice = if writable { POPULATE_WRITE } else { POPULATE_READ };
+    for mapping in maps.lines().filter_map(private_mapping).filter(which) {
+        let Mapping { start, len, is_writable, .. } = mapping;
+        let advice = if is_writable { POPULATE_WRITE } else { POPULATE_READ };
         let address: *mut c_void = std::ptr::without_provenance_mut(start);
         // SAFETY: both kinds of advice keep every byte as it is and change no permission; a range
         // that is not mapped any more is an error, not an access.
@@ -48,19 +61,31 @@ pub fn populate_program() -> Resident {
     resident
 }
 
-/// Start, length and writability of a line of `/proc/self/maps` that belongs to the program or a
-/// library: private, readable, and of a file. Shared mappings are somebody's data files.
-fn program_mapping(line: &str) -> Option<(usize, usize, bool)> {
+/// A private, readable mapping of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mapping {
+    start: usize,
+    len: usize,
+    is_writable: bool,
+    /// Of a file: the program or a library.
+    is_program: bool,
+}
+
+/// The mapping of a line of `/proc/self/maps`. Shared ones are somebody's data files, and what the
+/// kernel itself maps (`[vdso]`) is always there.
+fn private_mapping(line: &str) -> Option<Mapping> {
     let mut words = line.split_ascii_whitespace();
     let (range, rights) = (words.next()?, words.next()?);
-    let path = words.nth(3)?;
-    if !rights.starts_with('r') || !rights.ends_with('p') || !path.starts_with('/') {
+    let name = words.nth(3).unwrap_or_default();
+    let is_program = name.starts_with('/');
+    let is_memory = name.is_empty() || matches!(name, "[heap]" | "[stack]");
+    if !rights.starts_with('r') || !rights.ends_with('p') || !(is_program || is_memory) {
         return None;
     }
     let (from, to) = range.split_once('-')?;
     let start = usize::from_str_radix(from, 16).ok()?;
     let len = usize::from_str_radix(to, 16).ok()?.checked_sub(start)?;
-    Some((start, len, rights.contains('w')))
+    Some(Mapping { start, len, is_writable: rights.contains('w'), is_program })
 }
 
 #[cfg(test)]
@@ -82,17 +107,47 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_the_program_are_told_from_others() {
-        let of = program_mapping;
+    fn memory_that_nobody_has_touched_is_present() {
+        const PAGES: usize = 4096;
+        static UNTOUCHED: [std::sync::atomic::AtomicU64; PAGES * 512] =
+            [const { std::sync::atomic::AtomicU64::new(0) }; PAGES * 512];
+        let faults = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("a stat");
+            let after_name = stat.rsplit(')').next().expect("fields");
+            after_name.split_ascii_whitespace().nth(7).expect("minflt").parse::<usize>()
+        };
+        let touch = |from: usize, to: usize| {
+            let before = faults().expect("a number");
+            for page in from..to {
+                UNTOUCHED[page * 512].store(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            faults().expect("a number") - before
+        };
+        // Pages cost faults, and none once they are present; transparent ones cost fewer.
+        assert!(touch(0, PAGES / 2) > 2);
+        let resident = populate_memory();
+        assert!(resident.bytes > PAGES * 2048, "{resident:?}");
+        assert!(touch(PAGES / 2, PAGES) <= 2);
+    }
+
+    #[test]
+    fn mappings_are_told_apart() {
+        let of =
+            |line| private_mapping(line).map(|m| (m.start, m.len, m.is_writable, m.is_program));
         let code = "55e0-55f0 r-xp 00002000 fe:00 123   /usr/bin/bot4";
-        assert_eq!(of(code), Some((0x55e0, 0x10, false)));
+        assert_eq!(of(code), Some((0x55e0, 0x10, false, true)));
         let data = "1000-3000 rw-p 00002000 fe:00 123   /usr/bin/bot4";
-        assert_eq!(of(data), Some((0x1000, 0x2000, true)));
+        assert_eq!(of(data), Some((0x1000, 0x2000, true, true)));
+        let zeros = "3000-5000 rw-p 00000000 00:00 0 ";
+        assert_eq!(of(zeros), Some((0x3000, 0x2000, true, false)));
+        let stack = "7ffd-7fff rw-p 00000000 00:00 0      [stack]";
+        assert_eq!(of(stack), Some((0x7ffd, 2, true, false)));
         for other in [
             "7f00-7f10 rw-s 00000000 fe:00 9   /run/journal",
-            "7f00-7f10 rw-p 00000000 00:00 0 ",
+            "7f00-7f10 ---p 00000000 00:00 0 ",
             "7f00-7f10 ---p 00000000 fe:00 9   /usr/lib/libc.so",
             "7ffd-7ffe r-xp 00000000 00:00 0   [vdso]",
+            "7ffd-7ffe r--p 00000000 00:00 0   [vvar]",
             "nonsense",
         ] {
             assert_eq!(of(other), None, "{other}");

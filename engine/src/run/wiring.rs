@@ -191,6 +191,8 @@ impl Wired {
         supervisor.attach(handles, self.links);
         let threads: Vec<LaneThread> =
             lanes.into_iter().map(Lane::spawn).collect::<std::io::Result<_>>()?;
+        // Best effort: what stays out shows in the lanes' fault counts.
+        let _ = bot4_alloc::populate_memory();
         let main = main.with_agent(Box::new(supervisor), seal::register(Class::Cold));
         let mut agents = main.run();
         let mut stuck = Vec::new();
