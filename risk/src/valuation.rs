@@ -88,11 +88,24 @@ pub struct Valuation {
     several: bool,
 }
 
+/// A spread above this share of the bid, one per cent, says little of what a thing is worth.
+const WIDE_PER: i64 = 100;
+
 /// The one price of a mark: microprice, else the middle, else the last trade.
+///
+/// A book that is empty on one side but for a far level would put a microprice, which leans to the
+/// thin side, anywhere: equity's peak would be taken there, and the way back be called a drawdown.
+/// So where the spread is wider than one per cent, the price is the median of bid, ask and last
+/// trade.
 #[must_use]
 pub fn mark_price(mark: &Mark) -> Option<Price> {
-    let middle = || (mark.bid > 0 && mark.ask > 0).then(|| mark.bid.midpoint(mark.ask));
-    let price = if mark.micro > 0 { Some(mark.micro) } else { middle() };
+    let quoted = mark.bid > 0 && mark.ask > 0;
+    let wide = quoted && mark.ask.saturating_sub(mark.bid) > mark.bid / WIDE_PER;
+    if wide && mark.last_trade > 0 {
+        return Some(Price(mark.last_trade.clamp(mark.bid, mark.ask)));
+    }
+    let middle = || quoted.then(|| mark.bid.midpoint(mark.ask));
+    let price = if mark.micro > 0 && !wide { Some(mark.micro) } else { middle() };
     price.or((mark.last_trade > 0).then_some(mark.last_trade)).map(Price)
 }
 
@@ -353,10 +366,24 @@ mod tests {
 
     #[test]
     fn a_mark_without_microprice_falls_back() {
-        let mark = Mark { bid: 10, ask: 14, last_trade: 9, ..Mark::default() };
-        assert_eq!(mark_price(&mark), Some(Price(12)));
+        let mark = Mark { bid: 1_000, ask: 1_004, last_trade: 9, ..Mark::default() };
+        assert_eq!(mark_price(&mark), Some(Price(1_002)));
         assert_eq!(mark_price(&Mark { ask: 0, ..mark }), Some(Price(9)));
         assert_eq!(mark_price(&Mark::default()), None);
+    }
+
+    #[test]
+    fn a_book_with_one_far_level_does_not_move_the_price() {
+        let near = Mark { bid: 15_000, ask: 15_001, micro: 15_001, ..Mark::default() };
+        let thin = Mark { ask: 102_200, micro: 101_000, last_trade: 15_002, ..near };
+        assert_eq!(mark_price(&near), Some(Price(15_001)));
+        assert_eq!(mark_price(&thin), Some(Price(15_002)));
+        assert_eq!(mark_price(&Mark { last_trade: 14_000, ..thin }), Some(Price(15_000)));
+        assert_eq!(mark_price(&Mark { last_trade: 0, ..thin }), Some(Price(58_600)), "the middle");
+        // One per cent is not wide; a hair more is.
+        let edge = Mark { ask: 15_150, micro: 15_149, last_trade: 15_010, ..near };
+        assert_eq!(mark_price(&edge), Some(Price(15_149)));
+        assert_eq!(mark_price(&Mark { ask: 15_151, ..edge }), Some(Price(15_010)));
     }
 
     proptest! {
