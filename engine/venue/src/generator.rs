@@ -2,7 +2,7 @@
 //!
 //! The crowd joins and cancels near the touch, takes from it (sweeping one to three levels), moves
 //! its quotes after the fair price (stale quotes are taken or pulled), and keeps about a thousand
-//! levels a side behind. Everything is integer and follows from (seed, times of the steps).
+//! levels a side behind, as dense as they were at the opening: a side that is swept has a next level. Everything is integer and follows from (seed, times of the steps).
 //! Cost: one step is a few map operations.
 
 use crate::exchange::CrowdOrder;
@@ -48,10 +48,11 @@ pub struct Generator {
 /// The walk's largest single move is the fair price divided by this: about 0.3 basis points a
 /// second at 400 steps.
 const WALK_DIVISOR: i64 = 540_000;
-/// Of 1000 quiet steps: takers, then joins, then cancels; the rest tends the far levels.
+/// Of 1000 quiet steps: takers, then joins, then looks at the first twenty levels; the rest tends
+/// the whole side.
 const TAKE: u64 = 200;
 const JOIN: u64 = 480;
-const CANCEL: u64 = 220;
+const NEAR: u64 = 220;
 
 impl Generator {
     /// A crowd whose fair price starts at `price`.
@@ -109,11 +110,16 @@ impl Generator {
         match self.rng.below(1000) {
             n if n < TAKE => self.take(spec, book, side),
             n if n < TAKE + JOIN => self.quote(spec, book, side),
-            n if n < TAKE + JOIN + CANCEL => {
+            n if n < TAKE + JOIN + NEAR => {
                 let depth = self.rng.below(20).min(self.rng.below(20)) as usize;
-                book.levels(side).nth(depth).map(|(price, _)| Act::Cancel(side, price))
+                self.tend(spec, book, side, depth)
             }
-            _ => self.tend(spec, book, side),
+            _ => {
+                // As many looks at the first ten levels as at the first hundred or thousand.
+                let levels = self.activity.levels as u64 >> self.rng.below(8);
+                let depth = self.rng.below(levels.max(1)) as usize;
+                self.tend(spec, book, side, depth)
+            }
         }
     }
 
@@ -170,22 +176,29 @@ impl Generator {
         fits.then(|| Act::Order(self.join(spec, side, inside)))
     }
 
-    /// Keeps the far side of the book at its size.
-    fn tend(&mut self, spec: &SymbolSpec, book: &Book, side: Side) -> Option<Act> {
-        let (count, worst) = (book.level_count(side), book.worst(side)?);
-        let price = if count < self.activity.levels {
-            behind(side, worst, self.rng.between(1, 30) * spec.tick)
-        } else if count > self.activity.levels * 5 / 4 {
+    /// Tends a side down to its level number `n`: one that stands denser than [`distance`] says
+    /// loses that level's youngest order, a thinner one gets an order somewhere before it. So what
+    /// takers and quotes do to a side heals, near the touch and far away.
+    fn tend(&mut self, spec: &SymbolSpec, book: &Book, side: Side, n: usize) -> Option<Act> {
+        let worst = book.worst(side)?;
+        let end = behind(side, self.fair, 2 * distance(self.activity.levels) * spec.tick);
+        if better(side, end, worst) {
             return Some(Act::Cancel(side, worst));
-        } else {
-            let depth = self.rng.below(300) as usize;
-            let (price, _) = book.levels(side).nth(depth)?;
-            if self.rng.one_in(2) {
-                return Some(Act::Cancel(side, price));
-            }
-            behind(side, price, self.rng.between(0, 3) * spec.tick)
-        };
-        (price >= spec.price_bounds.0).then(|| Act::Order(self.join(spec, side, price)))
+        }
+        let dense = behind(side, self.fair, distance(n) * spec.tick);
+        match book.levels(side).nth(n) {
+            Some((price, _)) if better(side, price, dense) => Some(Act::Cancel(side, price)),
+            _ => self.refill(spec, book, side, n),
+        }
+    }
+
+    /// An order where one of the first `n` levels should be.
+    fn refill(&mut self, spec: &SymbolSpec, book: &Book, side: Side, n: usize) -> Option<Act> {
+        let ticks = distance(self.rng.below(1 + n as u64) as usize);
+        let price = behind(side, self.fair, ticks * spec.tick) / spec.tick * spec.tick;
+        let crosses = book.best(side.opposite()).is_some_and(|(p, _)| !better(side, p, price));
+        let fits = (spec.price_bounds.0..=spec.price_bounds.1).contains(&price) && !crosses;
+        fits.then(|| Act::Order(self.join(spec, side, price)))
     }
 
     fn join(&mut self, spec: &SymbolSpec, side: Side, price: i64) -> CrowdOrder {
@@ -193,6 +206,13 @@ impl Generator {
         let qty = (qty / spec.lot * spec.lot).max(spec.lot);
         CrowdOrder { side, price: Some(price), qty, rests: true }
     }
+}
+
+/// How many ticks from the fair price the level number `n` lies: the first are a tick apart, and
+/// every forty another half tick more, which is the mean of what the opening draws.
+fn distance(n: usize) -> i64 {
+    let n = n as i64;
+    1 + n + n * n / 160
 }
 
 /// A price `distance` worse than `price` for an order of `side`.
@@ -203,4 +223,72 @@ fn behind(side: Side, price: i64, distance: i64) -> i64 {
 /// Is `a` a better price than `b` for an order of `side`?
 fn better(side: Side, a: i64, b: i64) -> bool {
     if side == Side::Buy { a > b } else { a < b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::{Incoming, Owner, Stp, Tif};
+
+    fn apply(book: &mut Book, id: u64, act: Act) {
+        let Act::Order(order) = act else {
+            if let Act::Cancel(side, price) = act {
+                book.cancel_crowd(side, price);
+            }
+            return;
+        };
+        let incoming = Incoming {
+            id,
+            owner: Owner::Crowd,
+            side: order.side,
+            price: order.price,
+            qty: order.qty,
+            tif: if order.rests { Tif::Gtc } else { Tif::Ioc },
+            post_only: order.rests,
+            stp: Stp::None,
+        };
+        book.submit(&incoming, &mut Vec::new());
+    }
+
+    /// Ticks from the fair price to the level number `n` of a side.
+    fn reach(generator: &Generator, spec: &SymbolSpec, book: &Book, side: Side, n: usize) -> i64 {
+        let far = i64::MAX / 2;
+        let price = book.levels(side).nth(n).map_or(far, |(price, _)| price);
+        (price - generator.fair).abs() / spec.tick
+    }
+
+    #[test]
+    fn a_side_stays_dense() {
+        let spec = SymbolSpec::defaults().remove(2);
+        for seed in 1..3 {
+            let mut generator =
+                Generator::new(Rng::new(seed), Activity::default(), spec.start_price);
+            let mut book = Book::new(1);
+            let opening = generator.opening(&spec);
+            let mut id = 0;
+            let mut next = || {
+                id += 1;
+                id
+            };
+            opening.into_iter().for_each(|o| apply(&mut book, next(), Act::Order(o)));
+            for step in 0..600 * 400 {
+                if let Some(act) = generator.act(&spec, &book) {
+                    apply(&mut book, next(), act);
+                }
+                if step % 2_000 > 0 {
+                    continue;
+                }
+                for (side, n) in
+                    [Side::Buy, Side::Sell].into_iter().flat_map(|s| [(s, 100), (s, 800)])
+                {
+                    let ticks = reach(&generator, &spec, &book, side, n);
+                    let most = 2 * distance(n);
+                    assert!(
+                        ticks < most,
+                        "seed {seed}, {side:?} after {step} steps: level {n} lies {ticks} ticks away"
+                    );
+                }
+            }
+        }
+    }
 }
