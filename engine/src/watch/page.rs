@@ -7,10 +7,12 @@ const HTML: &str = include_str!("page/index.html");
 const CSS: &str = include_str!("page/page.css");
 const ICON: &str = include_str!("page/icon.svg");
 /// The page's scripts, each one idea. They are modules, and load each other.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("/page.js", include_str!("page/page.js")),
     ("/draw.js", include_str!("page/draw.js")),
     ("/pipeline.js", include_str!("page/pipeline.js")),
+    ("/ways.js", include_str!("page/ways.js")),
+    ("/latency.js", include_str!("page/latency.js")),
     ("/panels.js", include_str!("page/panels.js")),
     ("/act.js", include_str!("page/act.js")),
 ];

@@ -85,8 +85,150 @@ async function fits() {
   }
 }
 
+/** What an engine may say at worst, and at least. */
+const STATES = {
+  large({ engine: e, ...rest }) {
+    const symbol = "averylongvenue:1000000PEPECATWIFHAT-USDT-PERPETUAL";
+    const limited = { value: 99_999_999_999.12, limit: 100_000_000_000 };
+    e.risk.equity.now = 123_456_789_012.34;
+    e.risk.pnl = { realized: -9_876_543_210.12, unrealized: 1_234_567.89, fees: 987_654_321.5, funding: -12_345.6 };
+    Object.assign(e.risk, { gross: limited, net: { value: null, limit: 5 }, daily_loss: { value: 3, limit: null }, drift: 12_345 });
+    e.risk.positions = e.risk.positions.map((p) => ({ ...p, symbol, qty: "-123456789.00000000", worst: limited }));
+    e.risk.breakers = { global: "open", all: 210, open: 17, half_open: 3, unwell: Array.from({ length: 24 }, (_, i) => `instrument:${i}`), causes: { reject_rate: 12 } };
+    e.orders.refused_by = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`a_reason_with_a_long_name_${i}`, 10 ** (i % 8)]));
+    e.books.forEach((b) => { b.symbol = symbol + b.symbol; });
+    e.links[0].high_water = e.links[0].capacity;
+    return { engine: e, ...rest };
+  },
+  empty({ engine: e, ...rest }) {
+    const none = { value: null, limit: null };
+    Object.assign(e, { books: [], venues: [], lines: [], links: [], latency: {}, lanes: e.lanes.slice(0, 1) });
+    Object.assign(e.risk, { positions: [], loss: {}, gross: none, net: none, daily_loss: none, drawdown_pct: none, open_orders: none });
+    e.risk.equity.now = null;
+    e.risk.pnl = { realized: null, unrealized: null, fees: null, funding: null };
+    Object.assign(e.orders, { by_state: {}, refused_by: {} });
+    return { engine: e, ...rest };
+  },
+  /** Five venues at twelve lanes' worth of agents. */
+  many({ engine: e, ...rest }) {
+    const agents = [0, 1, 2, 3, 4].flatMap((n) => [`wire.${n}`, `parse.${n}`, n ? `execution.${n}` : "execution"]);
+    const others = ["book.0", "book.1", "signal", "risk", "journal", "control", "telemetry"];
+    const lane = e.lanes[0], link = e.links[0];
+    e.lanes = [...agents, ...others].map((agent, i) => ({ ...lane, name: agent, agents: [agent], cpu: 100 + i }));
+    e.links = [...e.links, ...[2, 3, 4].flatMap((n) => [
+      { ...link, from: `wire.${n}`, to: `parse.${n}` }, { ...link, from: `parse.${n}`, to: "book.0" },
+      { ...link, from: "book.0", to: `wire.${n}`, feedback: true }, { ...link, from: "risk", to: `execution.${n}` },
+      { ...link, from: `execution.${n}`, to: "journal" }])];
+    e.venues = ["binance", "okx", "bybit", "kraken", "coinbase"].map((name) => ({ ...e.venues[0], name }));
+    e.lines = e.venues.map(({ name }, n) => ({ ...e.lines[0], name: `wire.${n}`, venue: name }));
+    return { engine: e, ...rest };
+  },
+};
+
+/** A page that is told another state than the engine's. */
+async function told(change, options) {
+  const opened = await open(options);
+  await opened.page.route("**/api/state", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: change(await response.json()) });
+  });
+  // Two looks: the first may be of before.
+  for (let n = 0; n < 2; n += 1) await opened.page.waitForResponse("**/api/state");
+  await opened.page.waitForTimeout(300);
+  return opened;
+}
+
+/** Closes what `told` opened. */
+async function shut({ context, page }) {
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await context.close();
+}
+
+/** No text leaves its panel, and no box of the pipeline lies on another or outside the picture. */
+function misplaced() {
+  const found = [];
+  for (const node of document.querySelectorAll(".panel, .tile")) {
+    if (node.scrollWidth > node.clientWidth + 1) found.push(`${node.className}: wider by ${node.scrollWidth - node.clientWidth}`);
+  }
+  const all = document.getElementById("pipeline").getBoundingClientRect();
+  const boxes = [...document.querySelectorAll("#pipeline .box")].map((b) => b.getBoundingClientRect());
+  boxes.forEach((a, i) => {
+    if (a.left < all.left || a.right > all.right + 1 || a.bottom > all.bottom + 1) found.push(`box ${i} is outside`);
+    const on = boxes.findIndex((b, j) => j > i && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom);
+    if (on > 0) found.push(`box ${i} lies on ${on}`);
+  });
+  return found;
+}
+
+async function bears() {
+  for (const [name, change] of Object.entries(STATES)) {
+    for (const [width, height] of [[1440, 1000], [375, 760]]) {
+      const opened = await told(change, { viewport: { width, height }, bypassCSP: true, reducedMotion: "reduce" });
+      const { page, complaints } = opened;
+      await page.screenshot({ path: `${out}/${name}-${width}.png`, fullPage: true });
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      const found = await page.evaluate(misplaced);
+      check(`${name} at ${width}: everything has its place: ${found.join("; ")}`, over <= 0 && found.length === 0);
+      check(`${name} at ${width}: no errors ${complaints.join("; ")}`, complaints.length === 0);
+      await shut(opened);
+    }
+  }
+}
+
+/** What is not of now says so. */
+async function ages() {
+  const says = async (name, change, word, banner) => {
+    const opened = await told(change, { viewport: { width: 1440, height: 1000 } });
+    const { page } = opened;
+    await page.waitForFunction((w) => document.getElementById("status").textContent === w, word);
+    await page.screenshot({ path: `${out}/${name}.png` });
+    const seen = await page.evaluate(() => [document.getElementById("banner").textContent, document.body.classList.contains("old"), document.getElementById("kill").disabled, document.getElementById("main").hidden]);
+    await shut(opened);
+    check(`${name}: ${seen[0]}`, seen[0].includes(banner));
+    return seen;
+  };
+  const [, old, dead] = await says("ended", (s) => ({ ...s, live: false, why_not: "no engine runs" }), "ended", "seen last");
+  check("what has ended is grey, and cannot be killed", old && dead);
+  const still = (s) => ({ ...s, engine: { ...s.engine, stale: true, beat_age_ms: 9000 } });
+  const [, stale, off] = await says("stale", still, "no beat", "9 s");
+  check("an engine without a beat is grey, and can be killed", stale && !off);
+  const [, , none, hidden] = await says("none", (s) => ({ ...s, live: false, engine: null, why_not: "no engine runs" }), "no engine", "");
+  check("without an engine there are no empty panels", none && hidden);
+  const { context, page } = await open({ viewport: { width: 1440, height: 1000 } });
+  await page.route("**/api/state", (route) => route.abort());
+  await page.waitForFunction(() => document.getElementById("status").textContent === "no answer");
+  check("a watch that is gone is told", await page.evaluate(() => document.body.classList.contains("old")));
+  await page.unroute("**/api/state");
+  await page.waitForFunction(() => document.getElementById("status").textContent === "running");
+  check("and when it is back, too", await page.evaluate(() => !document.body.classList.contains("old") && document.getElementById("banner").hidden));
+  await context.close();
+}
+
+/** All of it without a mouse. */
+async function keys() {
+  const { context, page } = await open({ viewport: { width: 1440, height: 1000 } });
+  await page.waitForFunction(() => document.querySelectorAll("#curves .curve").length >= 5);
+  const groups = page.locator("#group");
+  const names = await groups.locator("option").allTextContents();
+  await groups.focus();
+  while (await groups.inputValue() !== "Kernel to read") await page.keyboard.press("ArrowDown");
+  await page.waitForFunction(() => document.querySelector("#stages tbody").textContent.startsWith("kernel to read"));
+  check(`other latencies can be chosen: ${names.join(", ")}`, names.length >= 4);
+  await page.keyboard.press("Tab");
+  await page.waitForFunction(() => document.querySelectorAll("#curves .curve.away").length > 0);
+  check("a row that has the focus brings its curve forward", true);
+  await page.locator("#kill").focus();
+  await page.keyboard.press("Enter");
+  check("a kill asks for its reason first", await page.evaluate(() => document.activeElement.id) === "act-reason");
+  await page.keyboard.press("Escape");
+  check("Escape is a no", !await page.locator("#act").isVisible() && await page.locator("#status").textContent() === "running");
+  await context.close();
+}
+
 async function acts() {
   const { context, page } = await open({ viewport: { width: 1100, height: 900 } });
+  const asked = [];
+  page.on("request", (r) => asked.push(r.url()));
   const say = async (what, key) => {
     await page.locator(`#${what}`).click();
     await page.locator("#act-reason").fill("the page's test");
@@ -101,6 +243,7 @@ async function acts() {
   await say("kill", token);
   await is("stopped");
   check("a kill with the token stops", await page.locator("#banner").isVisible());
+  check("the token stands in no address", !page.url().includes(token) && !asked.some((a) => a.includes(token)));
   await page.locator("#act").waitFor({ state: "hidden" });
   await page.screenshot({ path: `${out}/stopped.png` });
   await say("resume", token);
@@ -112,6 +255,9 @@ async function acts() {
 try {
   await shows();
   await fits();
+  await bears();
+  await ages();
+  await keys();
   await acts();
   console.log(`${checks} passed, 0 failed`);
 } finally {

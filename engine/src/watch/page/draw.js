@@ -45,6 +45,7 @@ export function rows(tbody, lines) {
   const make = (cells) => el("tr", "", ...cells.map(() => el("td")));
   children(tbody, lines, make, (tr, cells) => {
     while (tr.children.length < cells.length) tr.append(el("td"));
+    while (tr.children.length > cells.length) tr.lastElementChild.remove();
     cells.forEach((cell, i) => {
       const [value, className] = Array.isArray(cell) ? cell : [cell, ""];
       text(tr.children[i], value);
@@ -83,9 +84,15 @@ export function time(ns) {
   if (ns == null) return "–";
   for (const [unit, size] of [["s", 1e9], ["ms", 1e6], ["µs", 1e3]]) {
     const n = ns / size;
-    if (n >= 1) return (n >= 100 ? Math.round(n) : n.toFixed(n >= 10 ? 1 : 2)) + " " + unit;
+    if (n >= 1) return (n >= 100 ? Math.round(n) : n.toFixed(n >= 10 ? 1 : 2)) + "\u00a0" + unit;
   }
-  return Math.round(ns) + " ns";
+  return Math.round(ns) + "\u00a0ns";
+}
+
+/** A power of ten in nanoseconds, as an axis says it. */
+export function decade(ns) {
+  const [unit, size] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(([, size]) => ns >= size);
+  return `${ns / size} ${unit}`;
 }
 
 /** A long time in milliseconds. */

@@ -3,6 +3,7 @@
 import { $, attribute, span, text, Window } from "./draw.js";
 import { Pipeline } from "./pipeline.js";
 import * as panels from "./panels.js";
+import { latency } from "./latency.js";
 import { Acts } from "./act.js";
 
 const EVERY_MS = 500;
@@ -32,7 +33,8 @@ function status(state) {
 /** What a person should know first. */
 function warning(state) {
   const e = state.engine;
-  if (!e || !state.live) return [state.why_not ?? "", ""];
+  if (!e) return ["", ""];
+  if (!state.live) return [`This engine has ended; what is shown was seen last. ${state.why_not ? `Now: ${state.why_not}.` : ""}`, ""];
   if (e.kill.stopped) return [`Trading is stopped${e.kill.resumable ? "; resume ends the stop" : "; this process will not trade again"}.`, "stop"];
   if (e.stale) return [`The engine has not beaten for ${span(e.beat_age_ms)}: it hangs, or the machine is starved.`, "stop"];
   const b = e.risk.breakers;
@@ -49,9 +51,15 @@ function head(state) {
   text($("run"), e ? `${e.run.venue} · run ${e.run.id} · ${e.kill.mode.replaceAll("_", " ")} · up ${span(e.run.uptime_ms)}` : "");
   const [what, how] = warning(state);
   banner(what, how);
+  old(!state.live || e?.stale);
   $("kill").disabled = !state.live;
   $("resume").hidden = !(state.live && e.kill.stopped && e.kill.resumable);
   document.title = `${word} · bot4`;
+}
+
+/** Marks figures that are not of now. */
+function old(is) {
+  document.body.classList.toggle("old", Boolean(is));
 }
 
 function banner(what, how) {
@@ -64,18 +72,19 @@ function show(state) {
   skewMs = state.now_ms - Date.now();
   head(state);
   const e = state.engine;
-  if (!e) return;
+  $("nothing").hidden = Boolean(e);
+  $("main").hidden = !e;
+  if (!e) return text($("nothing-why"), state.why_not ?? "");
   if (e.run.id !== run) [run, equity] = [e.run.id, []];
   recent.push(run, e.now_ns, e);
   equity = [...equity.slice(1 - EQUITY_SAMPLES), e.risk.equity.now];
   const ends = recent.ends();
   const shares = panels.loads(ends);
-  const flowing = state.live && ends != null && ends.last.market.messages > ends.first.market.messages;
   panels.tiles(e, ends);
   panels.spark(equity);
-  pipeline.draw(e, shares, flowing);
+  pipeline.draw(e, shares, state.live ? ends : null);
   panels.lanes(e, shares);
-  panels.latency(e);
+  latency(e);
   panels.book(e);
   panels.risk(e);
   panels.safety(e);
@@ -111,7 +120,9 @@ async function turn() {
   } catch (error) {
     text($("status"), "no answer");
     attribute($("status"), "data-state", "none");
-    banner(`bot4 watch does not answer (${error.message}); what is shown is old.`, "");
+    banner(`bot4 watch does not answer (${error.message}); what is shown is old.`, "stop");
+    old(true);
+    document.title = "no answer · bot4";
     console.debug(error);
   }
   setTimeout(turn, document.hidden ? HIDDEN_EVERY_MS : EVERY_MS);

@@ -31,30 +31,53 @@ export function lanes(engine, shares) {
     const cpu = lane.cpu == null ? "" : ` · cpu ${lane.cpu}`;
     const [name, told] = li.querySelectorAll("span");
     text(name, `${lane.name}${cpu}`);
-    text(told, `${(its.busy * 100).toFixed(0)} % · gap ≤ ${time(lane.gap_ns_max)}`);
+    text(told, `${(its.busy * 100).toFixed(0)} % busy · longest gap ${time(lane.gap_ns_max)}`);
     text(li.lastChild, lane.agents.length > 1 ? lane.agents.join(", ") : "");
     const parts = li.querySelectorAll("i");
     [its.busy, its.pressed, its.house].forEach((part, i) => { parts[i].style.width = `${(part * 100).toFixed(1)}%`; });
   });
 }
 
-/** A bar of a value against its limit. */
+/** A bar of a value against its limit, which is the bar's end. */
 function bars(list, items) {
-  const make = () => el("li", "", el("div", "what", el("span"), el("span")), el("div", "meter", el("i", "fill")));
+  const make = () => el("li", "", el("div", "what", el("span"), el("span")), el("div", "meter limited", el("i", "fill")));
   children(list, items, make, (li, { name, against, show, note }) => {
     const { value, limit } = against;
     const part = value == null || !limit ? 0 : Math.min(1, Math.abs(value) / limit);
     const [label, told] = li.querySelectorAll("span");
     text(label, name + (note ? ` · ${note}` : ""));
-    text(told, `${value == null ? "not known" : show(value)}${limit == null ? ", no limit" : ` of ${show(limit)}`}`);
+    const used = value == null || !limit ? "" : ` · ${shareOf(part)}`;
+    text(told, `${value == null ? "not known" : show(value)}${limit == null ? ", no limit" : ` of ${show(limit)}`}${used}`);
+    attribute(li.lastChild, "class", limit == null ? "meter" : "meter limited");
     const fill = li.querySelector("i");
     fill.style.width = `${(part * 100).toFixed(1)}%`;
     attribute(fill, "class", "fill" + (part >= 0.9 ? " hot" : part >= 0.6 ? " warm" : ""));
   });
 }
 
+/** How much of a limit is used. */
+const shareOf = (part) => `${part > 0 && part < 0.001 ? "<\u00a00.1" : (part * 100).toFixed(1)}\u00a0%`;
+
+/** What an account is counted in, without the venue it is named at. */
+const assetOf = (engine) => engine.run.asset.split(":").at(-1);
+
+/** Gains to the right of the middle, losses to the left, on one scale. */
+function ways(list, items) {
+  const most = Math.max(...items.map(([, v]) => Math.abs(v ?? 0)), 1e-9);
+  const make = () => el("li", "", el("div", "what", el("span"), el("span")), el("div", "meter middle", el("i")));
+  children(list, items, make, (li, [name, value]) => {
+    const [label, told] = li.querySelectorAll("span");
+    text(label, name);
+    text(told, value == null ? "not known" : signed(value));
+    const part = (50 * Math.abs(value ?? 0)) / most, fill = li.querySelector("i");
+    fill.style.width = `${part.toFixed(1)}%`;
+    fill.style.marginLeft = `${(value < 0 ? 50 - part : 50).toFixed(1)}%`;
+    attribute(fill, "class", value < 0 ? "loss" : "gain");
+  });
+}
+
 export function risk(engine) {
-  const r = engine.risk, asset = engine.run.asset;
+  const r = engine.risk, asset = assetOf(engine);
   text($("risk-note"), `worst case${asset ? ", " + asset : ""}`);
   const percent = (v) => `${v.toFixed(2)} %`;
   bars($("limits"), [
@@ -64,16 +87,24 @@ export function risk(engine) {
     { name: "Fall from the peak", against: r.drawdown_pct, show: percent },
     { name: "Open orders", against: r.open_orders, show: count },
   ]);
+  const { realized, unrealized, fees, funding } = r.pnl;
+  ways($("pnl-bars"), [["Realized", realized], ["Open positions", unrealized], ["Fees", fees == null ? null : 0 - fees],
+    ...(funding ? [["Funding", funding]] : [])]);
+  $("positions").previousElementSibling.hidden = !r.positions.length;
   bars($("positions"), r.positions.map((p) => ({ name: p.symbol, note: p.qty, against: p.worst, show: money })));
 }
 
 export function tiles(engine, ends) {
   const { equity, pnl } = engine.risk;
-  text($("equity"), money(equity.now));
-  text($("asset"), engine.run.asset);
+  const large = (id, told) => {
+    text($(id), told);
+    $(id).style.setProperty("--chars", Math.max(6, told.length));
+  };
+  large("equity", money(equity.now));
+  text($("asset"), assetOf(engine));
   const known = [pnl.realized, pnl.unrealized, pnl.fees].every((v) => v != null);
   const total = known ? pnl.realized + pnl.unrealized - pnl.fees + (pnl.funding ?? 0) : null;
-  text($("pnl"), signed(total));
+  large("pnl", signed(total));
   attribute($("pnl"), "class", total == null ? "" : total < 0 ? "bad" : total > 0 ? "good" : "");
   text($("pnl-parts"), `realized ${signed(pnl.realized)}, open ${signed(pnl.unrealized)}, fees ${money(pnl.fees)}`);
   const ttt = engine.latency.tick_to_trade?.summary;
@@ -108,13 +139,21 @@ export function spark(samples) {
 
 let symbol = "";
 
-/** Shortens decimal texts alike: zeros go that none of them needs, `least` decimals stay. */
+/** A space as wide as a digit. */
+const FIGURE_SPACE = "\u2007";
+
+/**
+ * Shortens decimal texts alike: zeros go that none of them needs, `least` decimals stay. All come
+ * out as long as the longest, so that their points stand in one column.
+ */
 function trimmed(texts, least) {
   const needed = (t) => (t.split(".")[1] ?? "").replace(/0+$/, "").length;
   const keep = Math.max(least, ...texts.map(needed));
+  const before = Math.max(0, ...texts.map((t) => t.split(".")[0].length));
   return (t) => {
     const [whole, decimals] = t.split(".");
-    return decimals && keep ? `${whole}.${decimals.slice(0, keep)}` : whole;
+    const short = decimals && keep ? `${whole}.${decimals.slice(0, keep)}` : whole;
+    return FIGURE_SPACE.repeat(before - whole.length) + short;
   };
 }
 
@@ -128,7 +167,9 @@ export function book(engine) {
     pick.onchange = () => { symbol = pick.value; };
   }
   const its = engine.books.find((b) => b.symbol === pick.value);
-  if (!its) return;
+  pick.hidden = !its;
+  $("ladder").hidden = !its;
+  if (!its) return text($("book-note"), "This run keeps no book.");
   const ok = its.state === "live";
   const why = its.reason && its.reason !== "none" ? ` (${its.reason})` : "";
   text($("book-note"), `${its.state}${why}, update ${its.update_id}${its.age_ms == null ? "" : `, ${span0(its.age_ms)} old`}`);
@@ -139,7 +180,7 @@ export function book(engine) {
   const most = Math.max(...all.map((l) => Number(l.qty)), 1e-12);
   const spread = bids.length && asks.length ? Number(asks[0].price) - Number(bids[0].price) : null;
   const mid = spread == null ? null : Number(bids[0].price) + spread / 2;
-  const told = spread == null ? "one side is empty" : `spread ${Number(spread.toPrecision(6))} (${((1e4 * spread) / mid).toFixed(2)} bp)`;
+  const told = spread == null ? "one side is empty" : `spread ${Number(spread.toPrecision(6))} (${points((1e4 * spread) / mid)} bp)`;
   const lines = [...asks.slice(0, 10).reverse().map((l) => ["ask", l]), ["mid", null], ...bids.slice(0, 10).map((l) => ["bid", l])];
   const cell = () => el("td", "", el("i"), el("span"));
   children($("ladder").tBodies[0], lines, () => el("tr", "", cell(), cell(), cell()), (tr, [side, level]) => {
@@ -156,68 +197,34 @@ export function book(engine) {
   });
 }
 
+const points = (bp) => (bp < 0.1 ? Number(bp.toPrecision(2)) : bp.toFixed(2));
 const span0 = (ms) => (ms < 1000 ? `${ms} ms` : span(ms));
 
-const STAGES = ["tick_to_trade", "wire_to_parse", "parse", "book", "signal", "risk", "order_encode", "ack"];
-let near = null;
+/** Breakers that are named; the rest is counted. */
+const UNWELL_SHOWN = 8;
 
-export function latency(engine) {
-  const stages = STAGES.filter((name) => engine.latency[name]?.summary.count > 0);
-  const root = $("curves"), wide = Math.max(320, root.parentElement.clientWidth - 34);
-  const high = wide < 560 ? 220 : 270, left = 58, right = 10, top = 8, base = high - 24;
-  attribute(root, "viewBox", `0 0 ${wide} ${high}`);
-  const ticks = [[50, "50"], [90, "90"], [99, "99"], [99.9, "99.9"], [99.99, "99.99"], [99.999, "99.999"]];
-  const nines = (p) => -Math.log10(Math.max(1e-5, 1 - p / 100)) / 5;
-  const x = (p) => left + (wide - left - right) * Math.min(1, nines(p));
-  const curves = stages.map((name) => engine.latency[name].curve.filter(([p, v]) => p < 100 && v > 0));
-  const values = curves.flat().map(([, v]) => v);
-  const lowest = Math.floor(Math.log10(Math.max(1, Math.min(...values, 1e3))));
-  const highest = Math.max(lowest + 1, Math.ceil(Math.log10(Math.max(...values, 1e4))));
-  const y = (v) => base - ((base - top) * (Math.log10(v) - lowest)) / (highest - lowest);
-  const lines = [];
-  for (let e = lowest; e <= highest; e += 1) lines.push({ y: y(10 ** e), told: time(10 ** e) });
-  const grid = [
-    ...lines.flatMap((l) => [svg("line", { class: "grid", x1: left, x2: wide - right, y1: l.y, y2: l.y }),
-      svg("text", { class: "axis", x: left - 8, y: l.y + 4, "text-anchor": "end" }, l.told)]),
-    ...ticks.map(([p, told]) => svg("text", { class: "axis", x: x(p), y: high - 6, "text-anchor": p > 99.99 ? "end" : "middle" }, told)),
-  ];
-  const drawn = stages.map((name, i) => {
-    const d = curves[i].map(([p, v], k) => `${k ? "L" : "M"}${x(p).toFixed(1)} ${y(v).toFixed(1)}`).join("");
-    const away = near && near !== name ? " away" : "";
-    const main = name === "tick_to_trade" || near === name ? " main" : "";
-    return svg("path", { d, class: `curve s${STAGES.indexOf(name)}${main}${away}` }, svg("title", {}, name));
-  });
-  root.replaceChildren(...grid, ...drawn.reverse());
-  const body = $("stages").tBodies[0];
-  rows(body, stages.map((name) => {
-    const s = engine.latency[name].summary;
-    return [name.replaceAll("_", " "), compact(s.count), time(s.p50), time(s.p99), time(s.p999), time(s.max)];
-  }));
-  stages.forEach((name, i) => mark(body.children[i], name));
-}
-
-/** Gives a row the colour of its curve, and lets it bring the curve forward. */
-function mark(tr, name) {
-  tr.onmouseenter = () => { near = name; };
-  tr.onmouseleave = () => { near = null; };
-  const cell = tr.firstElementChild;
-  if (!cell.firstElementChild) cell.prepend(el("i"));
-  attribute(cell.firstElementChild, "class", `swatch s${STAGES.indexOf(name)}`);
-}
+/** What the book can lose within an hour, by name. */
+const MEASURES = {
+  volatility: "Volatility", value_at_risk: "Value at risk", shortfall: "Expected shortfall",
+  shortfall_worst: "Shortfall, worst", heat: "Heat, nothing offset",
+};
 
 export function safety(engine) {
   const { kill, risk: r } = engine, b = r.breakers;
-  const latched = Object.entries(kill.latched).map(([kind, n]) => `${kind} ${n}`);
-  const causes = Object.entries(b.causes).map(([cause, n]) => `${cause} ${n}`);
+  const counted = (of) => Object.entries(of).map(([name, n]) => `${name.replaceAll("_", " ")} ${count(n)}`);
+  const [latched, causes] = [counted(kill.latched), counted(b.causes)];
+  const more = b.unwell.length - UNWELL_SHOWN;
+  const unwell = b.unwell.slice(0, UNWELL_SHOWN).join(", ") + (more > 0 ? ` and ${more} more` : "");
   facts($("safety"), [
-    ["Trading", kill.stopped ? [kill.flatten ? "stopped, closing what is held" : "stopped until a person ends it", "bad"] : [kill.phase, "good"]],
+    ["Trading", kill.stopped ? [kill.flatten ? "stopped, closing what is held" : "stopped until a person ends it", "bad"] : [kill.phase === "run" ? "running" : kill.phase, kill.phase === "run" ? "good" : "warn"]],
     ["Control mode", kill.mode.replaceAll("_", " ")],
     ["Latched by risk", latched.length ? [latched.join(", "), "bad"] : "nothing"],
     ["Breakers", [`${b.all - b.open - b.half_open} closed, ${b.half_open} recovering, ${b.open} open`, b.open ? "bad" : b.half_open ? "warn" : "good"]],
-    ["Not closed", b.unwell.length ? [b.unwell.join(", "), "warn"] : "none"],
+    ["Not closed", b.unwell.length ? [unwell, "warn"] : "none"],
     ["Opened by", causes.length ? causes.join(", ") : "nothing so far"],
     ["To be explained", r.drift ? [`${count(r.drift)} differences`, "bad"] : "nothing"],
-    ...Object.entries(r.loss).map(([name, v]) => [`An hour's ${name.replaceAll("_", " ")}`, v == null ? "not known" : money(v)]),
+    ...Object.entries(MEASURES).filter(([name]) => name in r.loss).map(([name, told]) =>
+      [`${told}, one hour`, r.loss[name] == null ? "not known" : `${money(r.loss[name])} ${assetOf(engine)}`]),
   ]);
 }
 
@@ -255,8 +262,9 @@ export function memory(engine) {
 
 export function venues(engine) {
   const yes = (holds, told) => [holds ? told[0] : told[1], holds ? "good" : "bad"];
-  rows($("venues").tBodies[0], engine.venues.map((v) => [v.name, yes(v.ready, ["ready", "not ready"]), count(v.sent), count(v.open),
-    [count(v.unknown), v.unknown ? "warn" : ""], count(v.reconnects)]));
-  rows($("lines").tBodies[0], engine.lines.filter((l) => l.used).map((l) => [`${l.name} · ${l.venue}`, yes(l.up, ["open", "down"]),
-    compact(l.messages), time(l.rtt_ns), time(l.backlog_us * 1000), count(l.reconnects)]));
+  const none = (lines) => (lines.length ? lines : [[["none in this run", "note"]]]);
+  rows($("venues").tBodies[0], none(engine.venues.map((v) => [v.name, yes(v.ready, ["ready", "not ready"]), count(v.sent), count(v.open),
+    [count(v.unknown), v.unknown ? "warn" : ""], count(v.reconnects)])));
+  rows($("lines").tBodies[0], none(engine.lines.filter((l) => l.used).map((l) => [`${l.name} · ${l.venue}`, yes(l.up, ["open", "down"]),
+    compact(l.messages), time(l.rtt_ns), time(l.backlog_us * 1000), count(l.reconnects)])));
 }
