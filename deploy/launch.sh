@@ -8,7 +8,7 @@ usage: launch.sh [options] [-- ARGS of `bot4 run`]
   --dry-run          check, jitter and plan; change nothing, start nothing (no root needed)
   --undo             only put back what a killed launcher left changed
   --no-tune          touch no host setting: check, start, audit (no root needed)
-  --cpus LIST        CPUs for the engine, e.g. 1-11 (default: all; of more than 12, all but CPU 0's core)
+  --cpus LIST        CPUs for the engine (default: all, isolated too; of more than 12, all but CPU 0's core)
   --mode M           how strictly the host is judged: live, paper (default), ci
   --waive ID:REASON  a row that may be as it is; may be given again
   --user NAME        run the engine as NAME, with NAME's home for its state
@@ -19,8 +19,9 @@ TEXT
 }
 say() { printf '== %s\n' "$*"; }
 die() { echo "launch: $*" >&2 && exit 2; }
+allowed() { awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status; } && export -f allowed
 expand() { tr , '\n' <<<"$1" | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done | sort; }
-dry=0 tune=1 undo=0 cpus='' user='' mode=paper waive=() bot4='' pid='' stop='' group='' bad=0 as=()
+machine=${BOT4_SYS_CPU:-/sys/devices/system/cpu} dry=0 tune=1 undo=0 cpus='' user='' mode=paper waive=() bot4='' pid='' stop='' group='' bad=0 as=()
 while (($#)); do
     case $1 in
         --dry-run) dry=1 ;; --no-tune) tune=0 ;; --undo) undo=1 ;; --) shift; break ;;
@@ -47,9 +48,10 @@ if ((!dry)); then # one launcher at a time, and no second engine beside one that
     ((!tune)) || "$bot4" host restore || die "what a dead launcher changed is not put back"
     ((!undo)) || exit 0
 fi
-if [[ -z $cpus ]]; then # above 12 CPUs, CPU 0's core is left to the kernel's own work
-    cpus=$(awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status) core=$(cat /sys/devices/system/cpu/cpu0/topology/thread_siblings_list 2>/dev/null)
-    if (($(nproc) > 12)); then cpus=$(comm -23 <(expand "$cpus") <(expand "${core:-0}") | sort -n | paste -sd,); fi
+if [[ -z $cpus ]]; then # a process starts off isolated CPUs: the kernel grants what of them its cpuset has
+    cpus=$(taskset -c "$(sed 's/..*/&,/' "$machine/isolated" 2>/dev/null)$(allowed)" bash -c allowed) || cpus=$(allowed)
+    core=$(cat "$machine/cpu0/topology/thread_siblings_list" 2>/dev/null) # kept for the kernel's own work
+    if (($(expand "$cpus" | wc -l) > 12)); then cpus=$(comm -23 <(expand "$cpus") <(expand "${core:-0}") | sort -n | paste -sd,); fi
 fi
 look=(--cpus "$cpus" --mode "$mode" ${waive[@]+"${waive[@]}"})
 for ((i = 1; i <= $#; i++)); do # what the engine is told, the checks are told too
@@ -94,5 +96,4 @@ say "audit"
 if [[ -n $stop ]] || ! kill -0 "$pid" 2>/dev/null; then bad=0; fi # it ended meanwhile
 if ((bad)) && kill -TERM "$pid" 2>/dev/null; then say "audit FAILED: the engine is stopped"; fi
 { while kill -0 "$pid"; do wait "$pid"; done; wait "$pid"; code=$?; } 2>/dev/null
-pid=''
-say "engine: exit $code" && exit $((code ? code : bad))
+pid='' && say "engine: exit $code" && exit $((code ? code : bad))

@@ -74,6 +74,21 @@ if ! unchanged || ! grep -q 'nothing was changed' "$tmp/out"; then fail "a dry r
 grep -q -- "^host plan .*--lanes 2 --config a.toml --config=b.toml" "$tmp/calls" || fail "the plan is for the engine's own arguments"
 ok "a dry run changes nothing"
 
+# A process starts off isolated CPUs; launch.sh takes them, as far as its cpuset has them. Above 12
+# CPUs, CPU 0's core is not among them.
+mkdir "$tmp/cpu" && last=$(awk -F'[-,]' '/^Cpus_allowed_list/ {print $NF}' <(sed 's/\t/,/g' /proc/self/status))
+default() { # CPUs that the machine isolates
+    echo "$1" >"$tmp/cpu/isolated"
+    BOT4_SYS_CPU=$tmp/cpu taskset -c "$FAKE_CPU" "$here/launch.sh" --dry-run >"$tmp/out" 2>&1 || fail "dry run"
+    sed -n 's/^== check: CPUs \([^ ]*\),.*/\1/p' "$tmp/out"
+}
+[[ $(default '') == "$FAKE_CPU" ]] || fail "nothing is isolated: its own CPUs"
+if [[ $last != "$FAKE_CPU" ]]; then
+    wide=$(default "$last-4000")
+    [[ $wide == "$FAKE_CPU"[-,]"$last" ]] || fail "isolated CPUs are taken too, those it has: $wide"
+fi
+ok "isolated CPUs are among those of the engine"
+
 for wrong in "--nonsense" "--cpus" "--user no-such-user"; do
     # shellcheck disable=SC2086 # words
     launch $wrong; [[ $? == 2 ]] || fail "$wrong must be refused"
