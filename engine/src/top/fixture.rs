@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bot4_telemetry::hist::Summary;
+use bot4_telemetry::shared::layout::LinkPlate;
 use bot4_telemetry::shared::snapshot::{
     Against, Book, Breakers, Equity, KillSwitch, Lane, Latency, Level, Line, Link, Memory, Orders,
     Pnl, Position, Risk, Run, Snapshot, Venue,
@@ -29,15 +30,7 @@ pub fn snapshot() -> Snapshot {
         now_ns: 1_000_000_000,
         kill: KillSwitch { phase: text("run"), mode: text("full_auto"), ..KillSwitch::default() },
         lanes: vec![lane("tick", 0, 100), lane("wire", 1, 125)],
-        links: vec![Link {
-            name: text("frames[0]"),
-            from: text("wire.0"),
-            to: text("parse.0"),
-            capacity: 512,
-            when_full: text("stop-input"),
-            feedback: false,
-            high_water: 256,
-        }],
+        links: vec![Link { plate: frames(), high_water: 256 }],
         venues: vec![Venue { name: text("binance"), ready: true, sent: 40, ..Venue::default() }],
         lines: vec![Line {
             name: text("wire.0"),
@@ -57,6 +50,17 @@ pub fn snapshot() -> Snapshot {
         memory: Memory { shed: text("none"), ..Memory::default() },
         latency: [latency("msg_parse", 1_500), latency("tick_to_trade", 18_500)].into(),
         ..Snapshot::default()
+    }
+}
+
+fn frames() -> LinkPlate {
+    LinkPlate {
+        name: text("frames[0]"),
+        from: text("wire.0"),
+        to: text("parse.0"),
+        capacity: 512,
+        when_full: text("stop-input"),
+        feedback: false,
     }
 }
 
@@ -109,5 +113,5 @@ fn risk() -> Risk {
 fn latency(tag: &str, p50: u64) -> (String, Latency) {
     let (p90, p99, p999, mean) = (p50, p50, p50, p50);
     let summary = Summary { count: 9, p50, p90, p99, p999, max: 2 * p50, mean };
-    (text(tag), Latency { summary, curve: vec![(50.0, p50)] })
+    (text(tag), Latency { summary, curve: vec![(50.0, p50)], ..Latency::default() })
 }

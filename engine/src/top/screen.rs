@@ -252,9 +252,10 @@ mod tests {
     fn the_chosen_row_stays_in_sight() {
         let mut app = app_at(1);
         let link = app.seen.now.links[0].clone();
-        let named =
-            |i| bot4_telemetry::shared::snapshot::Link { name: format!("l{i}"), ..link.clone() };
-        app.seen.now.links = (0..60).map(named).collect();
+        app.seen.now.links = vec![link; 60];
+        for (i, link) in app.seen.now.links.iter_mut().enumerate() {
+            link.plate.name = format!("l{i}");
+        }
         app.row = 59;
         assert!(drawn(&app, (80, 24)).join("\n").contains("l59"));
     }

@@ -108,17 +108,18 @@ fn links(s: &Snapshot) -> Grid {
         left("when full", 13),
     ];
     let rows = s.links.iter().map(|link| {
-        let used = link.high_water as f64 * 100.0 / link.capacity.max(1) as f64;
-        let full = link.high_water >= link.capacity;
+        let (plate, high) = (&link.plate, link.high_water);
+        let used = high as f64 * 100.0 / plate.capacity.max(1) as f64;
+        let full = high >= plate.capacity;
         vec![
-            Cell::text(&link.name),
-            Cell::text(&link.from),
-            Cell::text(if link.feedback { format!("~{}", link.to) } else { link.to.clone() }),
-            Cell::count(link.capacity),
-            Cell::count(link.high_water),
+            Cell::text(&plate.name),
+            Cell::text(&plate.from),
+            Cell::text(if plate.feedback { format!("~{}", plate.to) } else { plate.to.clone() }),
+            Cell::count(plate.capacity),
+            Cell::count(high),
             Cell::number(Some(used), 1)
                 .toned(if full { Tone::Bad } else { Tone::Warn }, used >= 50.0),
-            Cell::text(&link.when_full),
+            Cell::text(&plate.when_full),
         ]
     });
     grid("links: the most messages that waited so far; ~ is feedback", &columns, rows.collect())

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bot4_telemetry::hist::{BOUNDS_NS, Coarse};
 use bot4_telemetry::shared::Snapshot;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -119,6 +120,30 @@ impl Out<'_> {
         Ok(())
     }
 
+    /// A histogram in seconds for each stage.
+    fn histograms<'s>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (&'s String, &'s Coarse)>,
+    ) -> fmt::Result {
+        let mut held = values.filter(|(_, coarse)| !coarse.counts.is_empty()).peekable();
+        if held.peek().is_none() {
+            return Ok(());
+        }
+        let (unit, kind) = (Some(&Unit::Seconds), MetricType::Histogram);
+        let mut metric = self.0.encode_descriptor(name, help, unit, kind)?;
+        let bounds = || BOUNDS_NS.iter().map(|ns| seconds(*ns)).chain([f64::INFINITY]);
+        for (stage, coarse) in held {
+            let buckets: Vec<_> = bounds().zip(coarse.counts.iter().copied()).collect();
+            let labels = of("stage", stage);
+            let (sum, count) = (seconds(coarse.total_ns), coarse.counts.iter().sum());
+            let mut family = metric.encode_family(&labels)?;
+            family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
     /// A counter with one value.
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.counters(name, help, None, [(Labels::new(), value as f64)])
@@ -199,10 +224,10 @@ fn lanes(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
 }
 
 fn links(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
-    let of_link = |link: &bot4_telemetry::shared::snapshot::Link| of("link", &link.name);
+    let of_link = |link: &bot4_telemetry::shared::snapshot::Link| of("link", &link.plate.name);
     let high = s.links.iter().map(|l| (of_link(l), Some(l.high_water as f64)));
     out.gauges("link_high_water_messages", "The most that ever waited in a link", None, high)?;
-    let room = s.links.iter().map(|l| (of_link(l), Some(l.capacity as f64)));
+    let room = s.links.iter().map(|l| (of_link(l), Some(l.plate.capacity as f64)));
     out.gauges("link_capacity_messages", "What a link holds", None, room)
 }
 
@@ -314,20 +339,20 @@ fn memory(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
     out.counter("io_allocations", io, m.io_allocations)
 }
 
+/// Two families: the histogram is for rates and for sums over engines, its quantiles as exact as
+/// its buckets; the quantiles beside it are those of the whole run, within 1/256.
 fn latency(out: &mut Out<'_>, s: &Snapshot) -> fmt::Result {
-    let of_stage = |stage: &str, quantile: &str| {
-        vec![("stage", stage.to_owned()), ("quantile", quantile.to_owned())]
-    };
+    let help = "Latency of a stage";
+    out.histograms("stage_latency", help, s.latency.iter().map(|(stage, l)| (stage, &l.coarse)))?;
     let quantiles = s.latency.iter().flat_map(|(stage, l)| {
         let v = &l.summary;
         let known = v.count > 0;
+        let of_stage = move |q: &str| vec![("stage", stage.clone()), ("quantile", q.to_owned())];
         [("0.5", v.p50), ("0.9", v.p90), ("0.99", v.p99), ("0.999", v.p999), ("1", v.max)]
-            .map(|(q, ns)| (of_stage(stage, q), known.then(|| seconds(ns))))
+            .map(|(q, ns)| (of_stage(q), known.then(|| seconds(ns))))
     });
     let help = "Latency of a stage since the start, by quantile";
-    out.gauges("stage_latency", help, Some(&Unit::Seconds), quantiles)?;
-    let counts = s.latency.iter().map(|(stage, l)| (of("stage", stage), l.summary.count as f64));
-    out.counters("stage_passages", "Messages that passed a stage", None, counts)
+    out.gauges("stage_latency_quantile", help, Some(&Unit::Seconds), quantiles)
 }
 
 #[cfg(test)]
@@ -342,6 +367,8 @@ mod tests {
         s.lanes.push(Lane { name: "bot4".to_owned(), busy_ns: 1_500_000_000, ..Lane::default() });
         let mut latency = Latency::default();
         (latency.summary.count, latency.summary.p99) = (3, 2_000);
+        latency.coarse = Coarse { counts: vec![0; BOUNDS_NS.len() + 1], total_ns: 20_000_003_100 };
+        [(3, 2), (4, 1), (25, 1)].iter().for_each(|(at, n)| latency.coarse.counts[*at] = *n);
         s.latency.insert("parse".to_owned(), latency);
         s.risk.gross = Against { value: Some(12.5), limit: None };
         let qty = "-0.5".to_owned();
@@ -365,7 +392,14 @@ mod tests {
             "bot4_watch_requests_total 7.0",
             "# UNIT bot4_lane_time_seconds seconds",
             "bot4_lane_time_seconds_total{lane=\"bot4\",regime=\"busy\"} 1.5",
-            "bot4_stage_latency_seconds{stage=\"parse\",quantile=\"0.99\"} 0.000002",
+            "bot4_stage_latency_quantile_seconds{stage=\"parse\",quantile=\"0.99\"} 0.000002",
+            "# TYPE bot4_stage_latency_seconds histogram",
+            "bot4_stage_latency_seconds_sum{stage=\"parse\"} 20.0000031",
+            "bot4_stage_latency_seconds_count{stage=\"parse\"} 4",
+            "bot4_stage_latency_seconds_bucket{le=\"5e-7\",stage=\"parse\"} 0",
+            "bot4_stage_latency_seconds_bucket{le=\"0.000001\",stage=\"parse\"} 2",
+            "bot4_stage_latency_seconds_bucket{le=\"10.0\",stage=\"parse\"} 3",
+            "bot4_stage_latency_seconds_bucket{le=\"+Inf\",stage=\"parse\"} 4",
             "bot4_risk_value{measure=\"gross\"} 12.5",
             "bot4_position_quantity{symbol=\"BTCUSDT\"} -0.5",
         ] {
@@ -404,7 +438,7 @@ mod tests {
             let rest = &dashboard[at..];
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             let name = &rest[..end.unwrap_or(rest.len())];
-            let name = name.trim_end_matches("_total");
+            let name = name.trim_end_matches("_total").trim_end_matches("_bucket");
             let plain = name.trim_end_matches("_seconds").trim_end_matches("_bytes");
             let known = source.contains(&format!("\"{plain}\""));
             assert!(known, "the dashboard asks for bot4_{name}");

@@ -69,6 +69,28 @@ impl Summary {
     }
 }
 
+/// Upper bounds of [`Coarse`] buckets, nanoseconds: 1, 2 and 5 a decade from 100 ns to 10 s.
+pub const BOUNDS_NS: [u64; 25] = bounds();
+
+const fn bounds() -> [u64; 25] {
+    let mut bounds = [100; 25];
+    let mut at = 1;
+    while at < bounds.len() {
+        bounds[at] = bounds[at - 1] * 2 + if at % 3 == 2 { bounds[at - 1] / 2 } else { 0 };
+        at += 1;
+    }
+    bounds
+}
+
+/// A histogram in the few buckets that graphs over days can afford.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coarse {
+    /// Values at or below each of [`BOUNDS_NS`] and above the one before; then those above all.
+    pub counts: Vec<u64>,
+    /// All values together, nanoseconds.
+    pub total_ns: u64,
+}
+
 /// An empty HdrHistogram of the dumps' bounds.
 #[must_use]
 pub fn empty() -> Hdr {
@@ -111,6 +133,43 @@ impl Counts {
         self.max
     }
 
+    /// Nothing was recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|count| *count == 0)
+    }
+
+    /// Takes the counts of `other` in.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum = sum.wrapping_add(*count);
+        }
+        self.max = self.max.max(other.max);
+    }
+
+    /// All of it as an HdrHistogram.
+    #[must_use]
+    pub fn hdr(&self) -> Hdr {
+        let mut hdr = empty();
+        self.since_into(&Self::default(), &mut hdr);
+        hdr
+    }
+
+    /// All of it in few buckets. A value counts as its own bucket's middle does: one within 1/256
+    /// of a bound may stand on the other side of it. Counts and total never fall while a lane
+    /// records.
+    #[must_use]
+    pub fn coarse(&self) -> Coarse {
+        let mut coarse = Coarse { counts: vec![0; BOUNDS_NS.len() + 1], total_ns: 0 };
+        let held = self.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+        for (bucket, count) in held {
+            let value = bucket_value(bucket);
+            coarse.counts[BOUNDS_NS.partition_point(|bound| *bound < value)] += count;
+            coarse.total_ns = coarse.total_ns.saturating_add(value.saturating_mul(*count));
+        }
+        coarse
+    }
+
     /// Fills `out` with what was recorded from `before` to `self`.
     pub fn since_into(&self, before: &Self, out: &mut Hdr) {
         out.reset();
@@ -124,9 +183,13 @@ impl Counts {
             let count = delta(bucket);
             if count > 0 {
                 let is_exact = exact == Some(bucket);
-                out.saturating_record_n(bucket_value(bucket), count - u64::from(is_exact));
                 if is_exact {
-                    out.saturating_record(self.max);
+                    out.saturating_record(self.max.min(VALUE_NS_MAX));
+                }
+                // A count of nothing would still raise the largest value to the bucket's middle.
+                let rest = count - u64::from(is_exact);
+                if rest > 0 {
+                    out.saturating_record_n(bucket_value(bucket).min(VALUE_NS_MAX), rest);
                 }
             }
         }
@@ -136,27 +199,27 @@ impl Counts {
 /// What `histogram` holds now.
 #[must_use]
 pub fn summary(histogram: &Histogram) -> Summary {
-    let (counts, mut hdr) = (Counts::of(histogram), empty());
-    counts.since_into(&Counts::default(), &mut hdr);
-    Summary::of(&hdr, counts.max)
+    let counts = Counts::of(histogram);
+    Summary::of(&counts.hdr(), counts.max)
 }
 
-/// The summaries of all histograms of `metrics` that hold values, by tag. Histograms of the same
-/// tag are taken together.
+/// The summaries of all histograms of `metrics` that hold values, by tag.
 #[must_use]
 pub fn latency_summaries(metrics: &Metrics) -> BTreeMap<String, Summary> {
-    let mut merged: BTreeMap<&'static str, (Hdr, u64)> = BTreeMap::new();
-    let mut one = empty();
-    for (tag, histogram) in histograms(metrics) {
-        let counts = Counts::of(&histogram);
-        counts.since_into(&Counts::default(), &mut one);
-        let (sum, max) = merged.entry(tag).or_insert_with(|| (empty(), 0));
-        // Same bounds: adding cannot fail.
-        let _ = sum.add(&one);
-        *max = (*max).max(counts.max);
+    let each = histograms(metrics).into_iter().map(|(tag, h)| (tag, Counts::of(&h)));
+    by_tag(each)
+        .into_iter()
+        .map(|(tag, c)| (tag.to_owned(), Summary::of(&c.hdr(), c.max)))
+        .collect()
+}
+
+/// Histograms by tag, those of the same tag taken together, those without values left out.
+pub fn by_tag<'a>(each: impl Iterator<Item = (&'a str, Counts)>) -> BTreeMap<&'a str, Counts> {
+    let mut merged = BTreeMap::<&str, Counts>::new();
+    for (tag, counts) in each.filter(|(_, counts)| !counts.is_empty()) {
+        merged.entry(tag).or_default().add(&counts);
     }
-    let held = merged.into_iter().filter(|(_, (hdr, _))| !hdr.is_empty());
-    held.map(|(tag, (hdr, max))| (tag.to_owned(), Summary::of(&hdr, max))).collect()
+    merged
 }
 
 /// All histograms of `metrics` with their tags.
@@ -185,6 +248,36 @@ mod tests {
         ours.abs_diff(naive) <= naive / 180 + 2
     }
 
+    /// The sum of the intervals is the whole: bucket by bucket, and in its largest value.
+    fn sums_to_the_whole(parts: &[Vec<u64>]) {
+        let h = Metrics::in_memory().histogram("x");
+        let (mut before, mut sum, mut part) = (Counts::default(), empty(), empty());
+        for values in parts {
+            values.iter().for_each(|v| h.record(*v));
+            let now = Counts::of(&h);
+            now.since_into(&before, &mut part);
+            sum.add(&part).expect("same bounds");
+            before = now;
+        }
+        let whole = before.hdr();
+        let by_bucket = |hdr: &Hdr| {
+            let mut buckets = BTreeMap::new();
+            for v in hdr.iter_recorded() {
+                let count = buckets.entry(bucket_of(v.value_iterated_to())).or_insert(0);
+                *count += v.count_since_last_iteration();
+            }
+            buckets
+        };
+        assert_eq!(by_bucket(&sum), by_bucket(&whole));
+        assert_eq!((sum.max(), sum.len()), (whole.max(), whole.len()));
+    }
+
+    /// The library tells values a little above its bound apart.
+    #[test]
+    fn above_the_bound_intervals_sum_to_the_whole_too() {
+        sums_to_the_whole(&[vec![60_632_858_624], vec![1 << 36]]);
+    }
+
     proptest! {
         #[test]
         fn summaries_equal_sorting(
@@ -197,6 +290,14 @@ mod tests {
             for (ours, q) in [(s.p50, 0.5), (s.p90, 0.9), (s.p99, 0.99), (s.p999, 0.999)] {
                 prop_assert!(near(ours, ranked(&values, q)), "{} for {} at {}", ours, ranked(&values, q), q);
             }
+        }
+
+        #[test]
+        fn intervals_sum_to_the_whole(
+            parts in proptest::collection::vec(
+                proptest::collection::vec(0u64..70_000_000_000, 0..20), 1..6),
+        ) {
+            sums_to_the_whole(&parts);
         }
 
         /// Intervals add up to the whole.
@@ -215,6 +316,43 @@ mod tests {
             prop_assert!(near(delta.max(), ranked(&b, 1.0)));
             prop_assert!(near(delta.value_at_quantile(0.5), ranked(&b, 0.5)));
         }
+    }
+
+    proptest! {
+        /// The naive twin counts the values themselves; near a bound a bucket may stand beyond it.
+        #[test]
+        fn coarse_buckets_hold_what_is_below_their_bounds(
+            values in proptest::collection::vec(0u64..15_000_000_000, 1..200)
+        ) {
+            let h = Metrics::in_memory().histogram("x");
+            values.iter().for_each(|v| h.record(*v));
+            let coarse = Counts::of(&h).coarse();
+            let mut at_or_below = 0;
+            for (bound, count) in BOUNDS_NS.iter().zip(&coarse.counts) {
+                at_or_below += count;
+                let naive = |bound: u64| values.iter().filter(|v| **v <= bound).count() as u64;
+                let (low, high) = (naive(bound - bound / 256 - 1), naive(bound + bound / 256 + 1));
+                prop_assert!((low..=high).contains(&at_or_below), "{at_or_below} to {bound}");
+            }
+            prop_assert_eq!(coarse.counts.iter().sum::<u64>(), values.len() as u64);
+            let total = values.iter().sum::<u64>();
+            prop_assert!(total.abs_diff(coarse.total_ns) <= total / 256 + values.len() as u64);
+        }
+    }
+
+    #[test]
+    fn bounds_are_one_two_and_five_a_decade() {
+        assert_eq!(BOUNDS_NS[..4], [100, 200, 500, 1_000]);
+        assert_eq!(BOUNDS_NS[22..], [2_000_000_000, 5_000_000_000, 10_000_000_000]);
+    }
+
+    /// 99 850 ns lies below the middle of its bucket, 99 968 ns, and apart from it in a dump.
+    #[test]
+    fn one_value_alone_is_the_largest_and_nothing_is_above_it() {
+        let h = Metrics::in_memory().histogram("x");
+        h.record(99_850);
+        let hdr = Counts::of(&h).hdr();
+        assert_eq!((hdr.len(), hdr.max()), (1, hdr.highest_equivalent(99_850)));
     }
 
     #[test]

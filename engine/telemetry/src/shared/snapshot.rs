@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hist::Summary;
+use super::layout::LinkPlate;
+use crate::hist::{Coarse, Summary};
 
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -125,18 +126,9 @@ pub struct Lane {
 /// A link between two agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Its name in the engine's table.
-    pub name: String,
-    /// The writing role.
-    pub from: String,
-    /// The reading role.
-    pub to: String,
-    /// Messages it holds.
-    pub capacity: u64,
-    /// What its writer does when it is full.
-    pub when_full: String,
-    /// Against the direction of data.
-    pub feedback: bool,
+    /// What does not change while the run lasts; its fields stand beside the others in JSON.
+    #[serde(flatten)]
+    pub plate: LinkPlate,
     /// The most messages that ever waited in it.
     pub high_water: u64,
 }
@@ -380,4 +372,7 @@ pub struct Latency {
     pub summary: Summary,
     /// The percentile curve: percentile (0 to 100) and ns, ascending.
     pub curve: Vec<(f64, u64)>,
+    /// The same in few buckets, each of which only grows: what Prometheus is given.
+    #[serde(default)]
+    pub coarse: Coarse,
 }

@@ -107,7 +107,7 @@ fn what_was_written_is_read() {
     );
     assert_eq!((s.now_ns, s.stale, s.kill.phase.as_str()), (5, false, "run"));
     assert_eq!((s.lanes[0].turns, s.lanes[0].busy_ns, s.lanes[0].cpu), (5, 70, Some(3)));
-    assert_eq!((s.links[0].high_water, s.links[0].capacity), (6, 8));
+    assert_eq!((s.links[0].high_water, s.links[0].plate.capacity), (6, 8));
     assert_eq!(s.risk.equity.now, Some(2.5));
     assert_eq!(s.risk.loss["heat"], None, "not known is no zero");
     assert_eq!(s.risk.breakers.unwell, ["strategy:2"]);
@@ -124,6 +124,8 @@ fn what_was_written_is_read() {
     assert_eq!((parse.summary.count, parse.summary.max), (100, 100_000));
     assert_eq!((parse.curve[0].0, parse.curve.last()), (0.0, Some(&(100.0, 100_000))));
     assert!(parse.curve.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1));
+    // 1, 2, .. 100 us; those of 1 and 2 stand in buckets whose middles lie above the bounds.
+    assert_eq!(parse.coarse.counts[3..10], [0, 1, 4, 5, 10, 30, 50]);
     assert_eq!(s.counters["tick"]["idle_ns"], 30);
     let text = serde_json::to_string(&s).expect("JSON");
     assert_eq!(serde_json::from_str::<super::Snapshot>(&text).expect("reads back"), s);

@@ -13,7 +13,7 @@ use super::snapshot::{
     Against, Book, Breakers, Equity, KillSwitch, Lane, Latency, Level, Line, Link, Market, Memory,
     Orders, Pnl, Position, Risk, Run, STALE_AFTER_MS, Snapshot, Venue,
 };
-use crate::hist::{Counts, Summary, empty};
+use crate::hist::{Counts, Summary, by_tag};
 
 /// Percentiles of a latency curve.
 const CURVE: [f64; 14] =
@@ -160,15 +160,7 @@ fn lanes(reader: &Reader, n: &Named) -> Vec<Lane> {
 fn links(reader: &Reader, n: &Named) -> Vec<Link> {
     let of = |plate: &super::layout::LinkPlate| {
         let seen = DEPTHS.map(|names| n.of(&link_role(&plate.name), names[0]));
-        Link {
-            name: plate.name.clone(),
-            from: plate.from.clone(),
-            to: plate.to.clone(),
-            capacity: plate.capacity,
-            when_full: plate.when_full.clone(),
-            feedback: plate.feedback,
-            high_water: seen[0].max(seen[1]),
-        }
+        Link { plate: plate.clone(), high_water: seen[0].max(seen[1]) }
     };
     reader.table.plate.links.iter().map(of).collect()
 }
@@ -370,23 +362,16 @@ fn memory(reader: &Reader, n: &Named) -> Memory {
 }
 
 fn latency(reader: &Reader) -> BTreeMap<String, Latency> {
-    let mut merged: BTreeMap<&str, (crate::hist::Hdr, u64)> = BTreeMap::new();
-    let mut one = empty();
-    for row in &reader.table.rows {
-        let Row::Histogram { tag, at } = row else { continue };
-        let counts = reader.counts(*at);
-        counts.since_into(&Counts::default(), &mut one);
-        let (sum, max) = merged.entry(tag).or_insert_with(|| (empty(), 0));
-        // Same bounds: adding cannot fail.
-        let _ = sum.add(&one);
-        *max = (*max).max(counts.max());
-    }
-    let held = merged.into_iter().filter(|(_, (hdr, _))| !hdr.is_empty());
-    held.map(|(tag, (hdr, max))| {
-        let value =
-            |p: f64| if p >= 100.0 { max } else { hdr.value_at_quantile(p / 100.0).min(max) };
-        let curve = CURVE.iter().map(|p| (*p, value(*p))).collect();
-        (tag.to_owned(), Latency { summary: Summary::of(&hdr, max), curve })
-    })
-    .collect()
+    let each = reader.table.rows.iter().filter_map(|row| match row {
+        Row::Histogram { tag, at } => Some((tag.as_str(), reader.counts(*at))),
+        _ => None,
+    });
+    by_tag(each).into_iter().map(|(tag, counts)| (tag.to_owned(), of_stage(&counts))).collect()
+}
+
+fn of_stage(counts: &Counts) -> Latency {
+    let (hdr, max) = (counts.hdr(), counts.max());
+    let value = |p: f64| if p >= 100.0 { max } else { hdr.value_at_quantile(p / 100.0).min(max) };
+    let curve = CURVE.iter().map(|p| (*p, value(*p))).collect();
+    Latency { summary: Summary::of(&hdr, max), curve, coarse: counts.coarse() }
 }
