@@ -467,9 +467,10 @@ impl ControlAgent {
 
     /// Says in the ready file that orders may leave, and how long after the lanes' start.
     fn announce_trading(&self, now: Nanos) {
-        self.counters.set(TRADING_AFTER_MS, now.since(self.started).millis());
+        // Zero would say "not yet": the other lanes may have been ready before the first look.
+        let after_ms = now.since(self.started).millis().max(1);
+        self.counters.set(TRADING_AFTER_MS, after_ms);
         let Some(path) = &self.inputs.ready_file else { return };
-        let after_ms = now.since(self.started).millis();
         let known = std::fs::read_to_string(path).ok();
         let known = known.and_then(|text| serde_json::from_str(&text).ok());
         let mut told: serde_json::Value = known.unwrap_or_else(|| serde_json::json!({}));

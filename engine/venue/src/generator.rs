@@ -2,8 +2,9 @@
 //!
 //! The crowd joins and cancels near the touch, takes from it (sweeping one to three levels), moves
 //! its quotes after the fair price (stale quotes are taken or pulled), and keeps about a thousand
-//! levels a side behind, as dense as they were at the opening: a side that is swept has a next level. Everything is integer and follows from (seed, times of the steps).
-//! Cost: one step is a few map operations.
+//! levels a side behind, as dense as they were at the opening: a side that is swept has a next
+//! level. Everything is integer and follows from (seed, times of the steps).
+//! Cost: one step is a few map operations, some of them a walk along the levels.
 
 use crate::exchange::CrowdOrder;
 use crate::matching::{Book, Side};
