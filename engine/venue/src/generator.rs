@@ -46,9 +46,9 @@ pub struct Generator {
     next_ns: u64,
 }
 
-/// The walk's largest single move is the fair price divided by this: about 0.3 basis points a
-/// second at 400 steps.
-const WALK_DIVISOR: i64 = 540_000;
+/// The walk's largest single move is the fair price divided by this: about 0.8 basis points a
+/// second at 400 steps, as a coin moves whose volatility is 45 per cent a year.
+const WALK_DIVISOR: i64 = 200_000;
 /// Of 1000 quiet steps: takers, then joins, then looks at the first twenty levels; the rest tends
 /// the whole side.
 const TAKE: u64 = 200;

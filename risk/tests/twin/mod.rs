@@ -90,6 +90,15 @@ fn least<T: Copy + Ord + Default>(limits: &[T], none: T) -> T {
     limits.iter().copied().filter(|l| *l != T::default()).min().unwrap_or(none)
 }
 
+/// The microprice; of a spread above one per cent, whichever of bid, ask and last trade lies
+/// between the other two.
+fn worth(mark: &Mark) -> i64 {
+    let mut three = [mark.bid, mark.ask, mark.last_trade];
+    three.sort_unstable();
+    let wide = mark.bid > 0 && mark.ask - mark.bid > mark.bid / 100;
+    if wide { three[1] } else { mark.micro }
+}
+
 impl NaiveGate {
     pub fn new(
         table: &InstrumentTable,
@@ -272,7 +281,7 @@ impl NaiveGate {
 
     pub fn on_upkeep(&mut self, upkeep: Upkeep) {
         let live = |mark: &Mark| {
-            if mark.state == BookState::Live { mark.micro as f64 } else { f64::NAN }
+            if mark.state == BookState::Live { worth(mark) as f64 } else { f64::NAN }
         };
         let prices: Vec<f64> = self.marks.iter().map(live).collect();
         let held: Vec<_> = (0..prices.len()).map(|i| self.holding(i)).collect();
@@ -325,7 +334,7 @@ impl NaiveGate {
     }
 
     fn price(&self, instrument: usize) -> i128 {
-        i128::from(self.marks[instrument].micro)
+        i128::from(worth(&self.marks[instrument]))
     }
 
     /// Assets 0 and 1 are the bases of instruments 0 and 1. Rounded down.
