@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::ready::until_lanes_run;
 use common::{bot4, check_account, number, output, report, signal, sleep, stderr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -39,17 +40,6 @@ fn compute_lanes_make_no_system_call_and_no_page_fault() {
         }
         assert!(number(lane, "/gap_ns_max") > 0 && number(lane, "/turn_ns_max") > 0, "{lane}");
     }
-}
-
-/// Waits for the ready file and reads it.
-fn ready(path: &Path) -> serde_json::Value {
-    for _ in 0..300 {
-        if let Ok(text) = std::fs::read_to_string(path) {
-            return serde_json::from_str(&text).expect("JSON");
-        }
-        sleep(100);
-    }
-    panic!("the lanes did not start");
 }
 
 fn engine(state: &Path, lanes: &str, length: &str) -> Child {
@@ -143,7 +133,7 @@ fn a_service_manager_hears_of_life_while_every_lane_turns() {
     let told = manager.hear(60_000, "READY=1");
     assert!(told.contains("READY=1"), "{told}");
     assert!(manager.hear(5_000, "WATCHDOG=1").contains("WATCHDOG=1"), "it is fed");
-    let lanes = ready(&state.path().join("ready.json"));
+    let lanes = until_lanes_run(&state.path().join("ready.json"));
     let lanes = lanes["lanes"].as_array().expect("lanes");
     let lane = lanes.iter().find(|l| l["name"] == "telemetry").expect("a telemetry lane");
     freezer.set("tasks", &lane["tid"].to_string());
@@ -168,7 +158,7 @@ fn a_lane_that_hangs_is_a_safety_halt() {
     let Some(freezer) = Freezer::new() else { return };
     let state = tempfile::tempdir().expect("a folder");
     let mut child = engine(state.path(), "12", "60s");
-    let ready = ready(&state.path().join("ready.json"));
+    let ready = until_lanes_run(&state.path().join("ready.json"));
     sleep(4_000);
     let lanes = ready["lanes"].as_array().expect("lanes");
     let lane = lanes.iter().find(|l| l["name"] == "book.0").expect("a book lane");
@@ -202,7 +192,7 @@ fn a_suspended_process_is_not_a_stall() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let state = tempfile::tempdir().expect("a folder");
     let mut child = engine(state.path(), "12", "8s");
-    ready(&state.path().join("ready.json"));
+    until_lanes_run(&state.path().join("ready.json"));
     sleep(3_000);
     signal(&child, "-STOP");
     sleep(2_000);
@@ -264,7 +254,7 @@ fn short_memory_pauses_new_orders_and_running_out_ends_the_run() {
     let mut shell = Command::new("sh");
     shell.args(["-c", &enter, env!("CARGO_BIN_EXE_bot4")]).env("XDG_STATE_HOME", state.path());
     let mut child = common::Killed(spawn(&mut shell, state.path(), "2", "60s"));
-    ready(&state.path().join("ready.json"));
+    until_lanes_run(&state.path().join("ready.json"));
     sleep(4_000);
     let told = |what: &str| {
         let file = state.path().join("stderr");

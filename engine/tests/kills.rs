@@ -19,6 +19,7 @@ use std::process::{Child, Command, Stdio};
 use bot4_lanes::Clock;
 use bot4_types::Nanos;
 use bot4_types::rng::SplitMix64;
+use common::ready::trades;
 use common::{
     Killed, bot4, can_trace, check_account, config, number, output, report, sleep, stderr, traced,
 };
@@ -233,9 +234,7 @@ fn percentile(sorted: &[u64], per_cent: usize) -> u64 {
 fn live_until(clock: &Clock, start: Nanos, moment: Nanos, ready: &Path) -> Option<u64> {
     let mut ready_ms = None;
     while clock.now().since(start) < moment {
-        let trades =
-            || std::fs::read_to_string(ready).is_ok_and(|t| t.contains("trading_after_ms"));
-        if ready_ms.is_none() && trades() {
+        if ready_ms.is_none() && trades(ready) {
             ready_ms = Some(clock.now().since(start).millis());
         }
         sleep(5);
@@ -335,8 +334,7 @@ fn calls_until_trading(scene: &Scene, call: &str) -> u64 {
     command.args(scene.engine("2s").get_args()).arg("--ready-file").arg(&ready);
     command.env("XDG_STATE_HOME", scene.state.path()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = command.spawn().expect("it starts");
-    let trades = || std::fs::read_to_string(&ready).is_ok_and(|t| t.contains("trading_after_ms"));
-    while !trades() && run.try_wait().expect("asked").is_none() {
+    while !trades(&ready) && run.try_wait().expect("asked").is_none() {
         sleep(2);
     }
     let seen = std::fs::read_to_string(&trace).unwrap_or_default();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bot4_lanes::Clock;
+use common::ready::trades;
 use common::{Killed, bot4, config, number, output, sleep, stderr, venue};
 use serde_json::Value;
 
@@ -95,9 +96,7 @@ impl Scene {
         let clock = Clock::monotonic();
         let start = clock.now();
         let mut engine = self.start(&ready);
-        let trades =
-            || std::fs::read_to_string(&ready).is_ok_and(|t| t.contains("trading_after_ms"));
-        while !trades() {
+        while !trades(&ready) {
             let waited = clock.now().since(start).millis();
             let ended = engine.0.try_wait().expect("asked").is_some();
             let said = || std::fs::read_to_string(self.said()).unwrap_or_default();

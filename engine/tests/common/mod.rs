@@ -1,6 +1,7 @@
 //! What the tests of the whole program share: the binary, a state folder of its own, processes.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod ready;
 pub mod recorded;
 pub mod rig;
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::common::ready::until_lanes_run;
 use crate::common::{self, bot4, can_trace, number, output, report, sleep, stderr, traced};
 use bot4::run::disk::used_pct;
 use serde_json::Value;
@@ -104,10 +105,7 @@ impl Scene {
         self.args(&mut command, length, stop_pct);
         command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped());
         let engine = command.spawn().expect("it starts");
-        // An engine that is not ready within half a minute ends by itself.
-        for _ in (0..600).take_while(|_| !ready.exists()) {
-            sleep(50);
-        }
+        until_lanes_run(&ready);
         engine
     }
 
@@ -196,7 +194,7 @@ fn old_journals_go_while_a_run_lasts() {
     let mut command = run("5m");
     let engine = command.arg("--ready-file").arg(&ready).spawn().expect("it starts");
     let _engine = common::Killed(engine);
-    (0..600).take_while(|_| !ready.exists()).for_each(|_| sleep(50));
+    until_lanes_run(&ready);
     std::fs::rename(&aside, &old).expect("moved back");
     assert!(old.join("journal/00000001.b4j").exists());
     (0..1_200).take_while(|_| old.join("journal").exists()).for_each(|_| sleep(100));

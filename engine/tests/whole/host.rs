@@ -2,12 +2,12 @@
 //! what it says it is.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::{self, Killed, bot4, config, output, sleep, stderr, venue};
+use crate::common::ready::until_it_trades;
+use crate::common::{self, Killed, bot4, config, output, stderr, venue};
 
 fn json(command: &mut Command) -> (Option<i32>, Value) {
     let out = output(command);
@@ -92,12 +92,7 @@ fn a_running_engine_is_what_it_says() {
     engine.arg("--ready-file").arg(&ready).stdin(Stdio::null());
     engine.stdout(Stdio::null()).stderr(Stdio::null());
     let _engine = Killed(engine.spawn().expect("chrt runs"));
-    for _ in 0..300 {
-        if trading(&ready) {
-            break;
-        }
-        sleep(100);
-    }
+    until_it_trades(&ready);
     let mut audit = bot4(state.path());
     audit.args(["host", "audit", "--json", "--for", "200ms", "--ready-file"]).arg(&ready);
     // Whether pages were reserved is the machine's matter.
@@ -108,8 +103,4 @@ fn a_running_engine_is_what_it_says() {
         let of = checks.iter().find(|c| c["id"] == id).expect("a finding");
         assert_eq!(of["state"], "ok", "{of}");
     }
-}
-
-fn trading(ready: &Path) -> bool {
-    std::fs::read_to_string(ready).is_ok_and(|text| text.contains("trading_after_ms"))
 }

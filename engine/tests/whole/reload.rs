@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::common::ready::until_lanes_run;
 use crate::common::{self, bot4, check_account, demo, output, report, signal, sleep};
 use serde_json::Value;
 
@@ -43,9 +44,7 @@ fn limits_of_a_changed_file_hold_and_a_bad_one_changes_nothing() {
     command.arg("--report").arg(state.path().join("report.json"));
     command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped());
     let engine = command.spawn().expect("it starts");
-    for _ in (0..600).take_while(|_| !ready.exists()) {
-        sleep(50);
-    }
+    until_lanes_run(&ready);
     sleep(1_000);
     replace(&path, "order_notional_max = 5000.0", "order_notional_max = -1.0");
     sleep(1_500);

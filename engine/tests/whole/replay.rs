@@ -1,6 +1,7 @@
 //! `bot4 replay --verify`: a run's journal leads to the run's decisions, and whatever is not as
 //! it was is named by its record.
 
+use crate::common::ready::until_lanes_run;
 use crate::common::{self, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -338,12 +339,7 @@ fn a_killed_run_replays_as_far_as_its_journal_goes() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    for _ in 0..200 {
-        if ready.exists() {
-            break;
-        }
-        sleep(100);
-    }
+    until_lanes_run(&ready);
     sleep(4_000);
     engine.kill().expect("killed");
     engine.wait().expect("gone");

@@ -1,6 +1,7 @@
 //! The whole chain from raw frames: what a captured run did comes out again, and whatever is not
 //! as it was is named.
 
+use crate::common::ready::until_it_trades;
 use crate::common::{self, Killed, bot4, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -341,18 +342,6 @@ fn captured_runs_come_out_again() {
         let chain = check_same(state, 300);
         assert_eq!(chain["unverified"], 0, "{chain:#}");
     }
-}
-
-/// Waits until the engine with this ready file may trade, half a minute at most.
-fn until_it_trades(ready: &Path) {
-    let trades = || std::fs::read_to_string(ready).is_ok_and(|t| t.contains("trading_after_ms"));
-    for _ in 0..300 {
-        if trades() {
-            return;
-        }
-        sleep(100);
-    }
-    panic!("it does not trade within 30 s");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::common::ready::until_lanes_run;
 use crate::common::{
     self, bot4, check_account, number, output, report, side_by_side, sleep, started, stderr,
 };
@@ -39,12 +40,7 @@ impl Stage {
             .stderr(std::fs::File::create(state.path().join("stderr")).expect("a file"))
             .spawn()
             .expect("it starts");
-        for _ in 0..200 {
-            if ready.exists() {
-                break;
-            }
-            sleep(100);
-        }
+        until_lanes_run(&ready);
         let control = ControlLine::new(&endpoints);
         Self { state, _venue: venue, control, engine: Some(common::Killed(engine)) }
     }

@@ -1,5 +1,6 @@
 //! The whole machine against the embedded venue: every number of threads, the account exact.
 
+use crate::common::ready::until_lanes_run;
 use crate::common::{self, bot4, check_account, number, output, report, signal, sleep, stderr};
 use std::process::Stdio;
 
@@ -90,12 +91,7 @@ fn signals_stop_in_order() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        for _ in 0..200 {
-            if ready.exists() {
-                break;
-            }
-            sleep(100);
-        }
+        until_lanes_run(&ready);
         sleep(3_000);
         signal(&child, name);
         let status = child.wait().expect("it ends");

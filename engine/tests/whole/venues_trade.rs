@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::common::ready::until_it_trades;
 use crate::common::{
     Killed, bot4, check_account, number, output, report, side_by_side, sleep, started, stderr,
 };
@@ -69,11 +70,9 @@ impl Scene {
         command.args(["--for", "60s", "--ready-file"]).arg(&ready);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut engine = Killed(command.spawn().expect("it starts"));
-        let is_ready = || {
-            let text = std::fs::read_to_string(&ready);
-            !trades || text.is_ok_and(|text| text.contains("trading_after_ms"))
-        };
-        (0..600).take_while(|_| !is_ready()).for_each(|_| sleep(50));
+        if trades {
+            until_it_trades(&ready);
+        }
         sleep(ms);
         engine.0.kill().expect("kill -9");
         engine.0.wait().expect("ended");
