@@ -8,9 +8,10 @@ use bot4_journal::{JournalRepository, Query, Repository};
 use bot4_types::{InstrumentId, Nanos, OrderId};
 use serde_json::{Value, json};
 
+use super::person::Why;
 use super::{Outcome, exit};
 use crate::operator::client::ask;
-use crate::operator::message::{Request, checked_reason};
+use crate::operator::message::Request;
 use crate::run::history::EarlierRun;
 use crate::run::takeover::Bar;
 
@@ -66,15 +67,8 @@ enum Command {
                   Example: bot4 journal rotate --reason \"nightly copy\""
 )]
 struct Rotate {
-    /// Why; kept in the journal.
-    #[arg(long)]
-    reason: String,
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 /// How long the journal may take to begin a segment.
@@ -82,44 +76,45 @@ const ROTATE_WITHIN: u32 = 20;
 
 impl Rotate {
     fn run(&self) -> Outcome {
-        let reason = checked_reason(&self.reason).map_err(|e| format!("error: --reason: {e}"))?;
-        let mut all = true;
-        for engine in &super::kill::engines(self.run.as_deref())? {
-            let told = self.tell(engine, &reason);
-            all &= told["rotated"] == true;
-            match (self.json, told["error"].as_str()) {
-                (true, _) => println!("{told}"),
-                (_, Some(e)) => println!("run {}: NOT ROTATED: {e}", engine.record.id),
-                _ => println!(
-                    "run {}: segments before number {} are finished, in {}",
-                    engine.record.id,
-                    told["segment"],
-                    engine.record.journal.display()
-                ),
-            }
-        }
-        Ok(if all { exit::DONE } else { exit::FAILED })
+        let reason = self.why.reason()?;
+        self.why.whom.each(|engine| rotate(engine, &reason), rotated)
     }
+}
 
-    /// Tells one engine, and looks until the segment is there.
-    fn tell(&self, engine: &EarlierRun, reason: &str) -> Value {
-        let ask = |request| ask(&engine.path, &request);
-        let rotations = |s: &Value| s["journal"]["rotations"].as_u64().unwrap_or(0);
-        let rotated = ask(Request::Status).and_then(|reply| {
-            let before = rotations(&reply.status);
-            let asked = ask(Request::JournalRotate { reason: reason.to_owned() })?;
-            asked.error.map_or(Ok(()), |e| Err(std::io::Error::other(e)))?;
-            let look = || ask(Request::Status).map(|reply| reply.status);
-            let status = super::seen(ROTATE_WITHIN, look, |s| rotations(s) > before)?;
-            Ok((rotations(&status) > before, status["journal"]["segments"].clone()))
-        });
-        let id = &engine.record.id;
-        match rotated {
-            Ok((true, segment)) => json!({"run": id, "rotated": true, "segment": segment}),
-            Ok((false, _)) => json!({"run": id, "rotated": false,
-                                     "error": "the next segment is not ready: see `bot4 status`"}),
-            Err(e) => json!({"run": id, "rotated": false, "error": e.to_string()}),
+/// Has one engine begin its next segment, and looks until it is there.
+#[must_use]
+pub fn rotate(engine: &EarlierRun, reason: &str) -> Value {
+    let ask = |request| ask(&engine.path, &request);
+    let rotations = |s: &Value| s["journal"]["rotations"].as_u64().unwrap_or(0);
+    let rotated = ask(Request::Status).and_then(|reply| {
+        let before = rotations(&reply.status);
+        let asked = ask(Request::JournalRotate { reason: reason.to_owned() })?;
+        asked.error.map_or(Ok(()), |e| Err(std::io::Error::other(e)))?;
+        let look = || ask(Request::Status).map(|reply| reply.status);
+        let status = super::seen(ROTATE_WITHIN, look, |s| rotations(s) > before)?;
+        Ok((rotations(&status) > before, status["journal"]["segments"].clone()))
+    });
+    let (id, journal) = (&engine.record.id, &engine.record.journal);
+    match rotated {
+        Ok((true, segment)) => {
+            json!({"run": id, "rotated": true, "segment": segment, "journal": journal})
         }
+        Ok((false, _)) => json!({"run": id, "rotated": false,
+                                 "error": "the next segment is not ready: see `bot4 status`"}),
+        Err(e) => json!({"run": id, "rotated": false, "error": e.to_string()}),
+    }
+}
+
+fn rotated(told: &Value) -> String {
+    let text = |key: &str| told[key].as_str().unwrap_or("?");
+    match told["error"].as_str() {
+        Some(e) => format!("run {}: NOT ROTATED: {e}", text("run")),
+        None => format!(
+            "run {}: segments before number {} are finished, in {}",
+            text("run"),
+            told["segment"],
+            text("journal")
+        ),
     }
 }
 

@@ -3,12 +3,13 @@
 use bot4_types::RunEpoch;
 use serde_json::{Value, json};
 
+use super::person::{self, Whom};
 use super::{LOOK_EVERY, Outcome, exit};
 use crate::config;
 use crate::operator::client::{ask, running};
 use crate::operator::guard::end_process;
 use crate::operator::latch::{By, Latch, LatchRecord};
-use crate::operator::message::{Request, checked_reason};
+use crate::operator::message::Request;
 use crate::operator::{fence, status};
 use crate::run::history::{EarlierRun, lives_on};
 
@@ -28,12 +29,8 @@ pub struct Args {
     /// Close what is held, too, by orders that only reduce.
     #[arg(long)]
     flatten: bool,
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// How long a kill waits for the last cancel.
@@ -46,13 +43,13 @@ const FLATTEN_WITHIN: u32 = 150;
 /// # Errors
 /// A reason that cannot be kept, or no engine that runs.
 pub fn run(args: &Args) -> Outcome {
-    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
-    let engines = engines(args.run.as_deref())?;
+    let reason = person::reason(&args.reason)?;
+    let engines = args.whom.engines()?;
     let mut all_clear = true;
     for engine in &engines {
         let (told, clear) = stop(engine, &reason, args.flatten);
         all_clear &= clear;
-        if args.json {
+        if args.whom.json {
             println!("{told}");
         } else {
             println!("{}", sentence(&engine.record.id, &told));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bot4_journal::{By, Worst};
 use serde_json::{Value, json};
 
+use super::person::Whom;
 use super::{Outcome, exit};
 use crate::operator::client::ask;
 use crate::operator::message::Request;
@@ -62,14 +63,7 @@ enum Command {
     /// The worst orders of a run, hop by hop, and which hop was slow.
     Worst(WorstArgs),
     /// Have running engines write their histograms now.
-    Dump {
-        /// This run only (its name, as `bot4 status` shows it).
-        #[arg(long)]
-        run: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Dump(Whom),
 }
 
 #[derive(clap::Args)]
@@ -102,7 +96,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Diff { a, b, json } => bot4_telemetry::diff(a, b, *json).map_err(refused)?,
         Command::Plot { paths, stage, output } => plot(&dumps_of(paths)?, stage, output)?,
         Command::Worst(args) => worst(args)?,
-        Command::Dump { run, json } => return dump(run.as_deref(), *json),
+        Command::Dump(whom) => return whom.each(dump, dumped),
     };
     println!("{}", text.trim_end());
     Ok(exit::DONE)
@@ -158,33 +152,23 @@ fn worst(args: &WorstArgs) -> Result<String, String> {
     Ok(if args.json { worst.to_json().to_string() } else { worst.to_string() })
 }
 
-/// Asks the running engines, or the one called `run`.
-fn dump(run: Option<&str>, as_json: bool) -> Outcome {
-    let mut all = true;
-    for engine in super::kill::engines(run)? {
-        let id = &engine.record.id;
-        let told = ask(&engine.path, &Request::LatencyDump).map_err(|e| e.to_string());
-        let told = told.and_then(|reply| reply.error.map_or(Ok(reply.dump), Err));
-        all &= told.is_ok();
-        println!("{}", if as_json { told_json(id, &told) } else { told_text(id, &told) });
-    }
-    Ok(if all { exit::DONE } else { exit::FAILED })
-}
-
-fn told_json(id: &str, told: &Result<Value, String>) -> String {
-    match told {
-        Ok(dump) => json!({"run": id, "file": dump["file"], "lines": dump["lines"]}).to_string(),
-        Err(e) => json!({"run": id, "error": e}).to_string(),
+/// Has one engine write its histograms.
+#[must_use]
+pub fn dump(engine: &EarlierRun) -> Value {
+    let id = &engine.record.id;
+    let told = ask(&engine.path, &Request::LatencyDump).map_err(|e| e.to_string());
+    match told.and_then(|reply| reply.error.map_or(Ok(reply.dump), Err)) {
+        Ok(dump) => json!({"run": id, "file": dump["file"], "lines": dump["lines"]}),
+        Err(e) => json!({"run": id, "error": e}),
     }
 }
 
-fn told_text(id: &str, told: &Result<Value, String>) -> String {
-    match told {
-        Ok(dump) => format!(
-            "run {id}: {} histograms written to {}",
-            dump["lines"],
-            dump["file"].as_str().unwrap_or("?")
-        ),
-        Err(e) => format!("run {id}: NOT WRITTEN: {e}"),
+fn dumped(told: &Value) -> String {
+    let text = |key: &str| told[key].as_str().unwrap_or("?");
+    match told["error"].as_str() {
+        Some(e) => format!("run {}: NOT WRITTEN: {e}", text("run")),
+        None => {
+            format!("run {}: {} histograms written to {}", text("run"), told["lines"], text("file"))
+        }
     }
 }

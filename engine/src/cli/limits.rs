@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, exit};
+use super::Outcome;
+use super::person::{self, Whom};
 use crate::operator::client::{ask, ask_as};
-use crate::operator::message::{Asked, Request, Stamp, checked_reason};
+use crate::operator::message::{Asked, Request, Stamp};
 use crate::run::history::EarlierRun;
 
 /// Arguments of `bot4 limits`.
@@ -37,12 +38,8 @@ struct Reload {
     /// Why looser limits may hold; kept in the journal.
     #[arg(long)]
     reason: Option<String>,
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// How long the control lane may take to read the file.
@@ -54,24 +51,13 @@ const READ_WITHIN: u32 = 20;
 /// A reason that cannot be kept, or no engine that runs.
 pub fn run(args: &Args) -> Outcome {
     let Command::Reload(args) = &args.command;
-    let reason = args.reason.as_deref().map(checked_reason).transpose();
-    let reason = reason.map_err(|e| format!("error: --reason: {e}"))?;
-    let engines = super::kill::engines(args.run.as_deref())?;
-    let mut all = true;
-    for engine in &engines {
-        let told = tell(engine, reason.as_deref());
-        all &= told["limits"]["outcome"] == "taken" || told["limits"]["outcome"] == "unchanged";
-        if args.json {
-            println!("{told}");
-        } else {
-            println!("{}", sentence(&told));
-        }
-    }
-    Ok(if all { exit::DONE } else { exit::FAILED })
+    let reason = args.reason.as_deref().map(person::reason).transpose()?;
+    args.whom.each(|engine| tell(engine, reason.as_deref()), sentence)
 }
 
 /// Tells one engine, and looks until it says what the reading came to.
-fn tell(engine: &EarlierRun, reason: Option<&str>) -> Value {
+#[must_use]
+pub fn tell(engine: &EarlierRun, reason: Option<&str>) -> Value {
     let clock = bot4_lanes::Clock::monotonic();
     let stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
     let nonce = stamp.map(|stamp| format!("{:032x}", stamp.nonce)).unwrap_or_default();

@@ -12,6 +12,7 @@ pub mod latency;
 pub mod limits;
 pub mod mode;
 mod order;
+pub mod person;
 pub mod record;
 pub mod replay;
 pub mod resume;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Outcome, exit};
+use super::Outcome;
+use super::person::Why;
 use crate::operator::client::ask;
-use crate::operator::message::{Request, checked_reason};
+use crate::operator::message::Request;
 use crate::operator::scope;
 use crate::run::history::EarlierRun;
 use crate::run::start_mode;
@@ -18,15 +19,8 @@ use crate::run::start_mode;
 pub struct Args {
     /// The control mode from now on.
     mode: String,
-    /// Why; kept in the account's list.
-    #[arg(long)]
-    reason: String,
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 /// How long risk may take to obey.
@@ -37,26 +31,16 @@ const OBEY_WITHIN: u32 = 20;
 /// # Errors
 /// A mode that is none, a reason that cannot be kept, or no engine that runs.
 pub fn run(args: &Args) -> Outcome {
-    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let reason = args.why.reason()?;
     if start_mode::named(&args.mode).is_none() {
         return Err(format!("error: {}", scope::no_mode(&args.mode)).into());
     }
-    let engines = super::kill::engines(args.run.as_deref())?;
-    let mut all = true;
-    for engine in &engines {
-        let told = tell(engine, &args.mode, &reason);
-        all &= told["obeyed"] == true;
-        if args.json {
-            println!("{told}");
-        } else {
-            println!("{}", sentence(&told));
-        }
-    }
-    Ok(if all { exit::DONE } else { exit::FAILED })
+    args.why.whom.each(|engine| tell(engine, &args.mode, &reason), sentence)
 }
 
 /// Tells one engine, and looks until its risk lane obeys.
-fn tell(engine: &EarlierRun, mode: &str, reason: &str) -> Value {
+#[must_use]
+pub fn tell(engine: &EarlierRun, mode: &str, reason: &str) -> Value {
     let request = Request::Mode { mode: mode.to_owned(), reason: reason.to_owned() };
     let id = &engine.record.id;
     let told = ask(&engine.path, &request).map_err(|e| e.to_string());

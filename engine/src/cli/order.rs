@@ -5,10 +5,11 @@ use std::time::Duration;
 use bot4_types::CommandId;
 use serde_json::{Value, json};
 
+use super::person::{self, Whom, Why};
 use super::{Outcome, Refusal, duration, exit};
 use crate::operator::client::ask;
 use crate::operator::commands::{self, CommandText};
-use crate::operator::message::{Reply, Request, checked_reason};
+use crate::operator::message::{Reply, Request};
 use crate::operator::orders::{OrderText, sentence};
 use crate::run::history::EarlierRun;
 
@@ -53,7 +54,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Parent orders and commands of this run, those of strategies and the ended ones too.
-    List(List),
+    List(Whom),
     /// What is open of it is withdrawn; of a parent there are no new children.
     Cancel(Act),
     /// Take a command back by the change the other way: place and cancel, amend and amend back.
@@ -67,28 +68,11 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-struct List {
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON, one line an order.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(clap::Args)]
 struct Act {
     /// Its name, as `bot4 order list` shows it: o1 a parent, c1 a command; s1, k1 a strategy's.
     id: String,
-    /// Why; kept in the account's list.
-    #[arg(long)]
-    reason: String,
-    /// In this run (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(clap::Args)]
@@ -182,15 +166,11 @@ struct Begin {
     /// Vwap: expected volume of each of 24 equal parts of its time.
     #[arg(long, value_delimiter = ',')]
     curve: Vec<u16>,
-    /// Why; kept in the account's list.
+    /// Why; kept in the journal and in the account's list.
     #[arg(long, required = true)]
     reason: Option<String>,
-    /// In this run (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// How long the router may take to say what became of a request.
@@ -215,9 +195,8 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn begin(args: &Begin) -> Outcome {
-    let reason = args.reason.as_deref().unwrap_or_default();
-    let reason = checked_reason(reason).map_err(|e| format!("error: --reason: {e}"))?;
-    let engine = the_engine(args.run.as_deref())?;
+    let reason = person::reason(args.reason.as_deref().unwrap_or_default())?;
+    let engine = the_engine(&args.whom)?;
     let ms = |d: Option<Duration>| d.map_or(0, |d| d.as_millis() as u64);
     let said = |text: &Option<String>| text.clone().unwrap_or_default();
     let order = Box::new(OrderText {
@@ -240,7 +219,7 @@ fn begin(args: &Begin) -> Outcome {
     });
     let reply = answered(&engine, &Request::Order { order, reason })?;
     let id = reply.orders.as_str().unwrap_or_default().to_owned();
-    tell(&engine, &id, args.json, |p| p["state"].is_string())
+    tell(&engine, &id, args.whom.json, |p| p["state"].is_string())
 }
 
 /// Gives a command on one order.
@@ -259,38 +238,30 @@ fn give(args: &Begin) -> Outcome {
         bracket: one.bracket.clone(),
         of: None,
     };
-    command_told(command, args.reason.as_deref(), args.run.as_deref(), args.json)
+    command_told(command, args.reason.as_deref().unwrap_or_default(), &args.whom)
 }
 
 /// Gives a command about another one.
 fn change(act: &Act, kind: &str, [price, size]: [&Option<String>; 2]) -> Outcome {
     let (price, size, of) = (price.clone(), size.clone(), Some(act.id.clone()));
     let command = CommandText { kind: kind.to_owned(), price, size, of, ..CommandText::default() };
-    command_told(command, Some(&act.reason), act.run.as_deref(), act.json)
+    command_told(command, &act.why.reason()?, &act.why.whom)
 }
 
 fn is_command(id: &str) -> bool {
     CommandId::parse(id).is_some()
 }
 
-fn command_told(
-    command: CommandText,
-    reason: Option<&str>,
-    run: Option<&str>,
-    json: bool,
-) -> Outcome {
-    let reason = checked_reason(reason.unwrap_or_default());
-    let reason = reason.map_err(|e| format!("error: --reason: {e}"))?;
-    let engine = the_engine(run)?;
+fn command_told(command: CommandText, reason: &str, whom: &Whom) -> Outcome {
+    let (reason, engine) = (person::reason(reason)?, the_engine(whom)?);
     let request = Request::OrderCommand { command: Box::new(command), reason };
     let reply = answered(&engine, &request)?;
     let id = reply.orders.as_str().unwrap_or_default().to_owned();
-    tell(&engine, &id, json, |c| c["state"].is_string() && c["state"] != "working")
+    tell(&engine, &id, whom.json, |c| c["state"].is_string() && c["state"] != "working")
 }
 
 fn do_with(act: &Act, action: &str) -> Outcome {
-    let reason = checked_reason(&act.reason).map_err(|e| format!("error: --reason: {e}"))?;
-    let engine = the_engine(act.run.as_deref())?;
+    let (reason, engine) = (act.why.reason()?, the_engine(&act.why.whom)?);
     let (id, action) = (act.id.clone(), action.to_owned());
     let done = match action.as_str() {
         "cancel" => ["ended", "ending"].as_slice(),
@@ -298,7 +269,9 @@ fn do_with(act: &Act, action: &str) -> Outcome {
         _ => &["working", "waiting", "finishing"],
     };
     answered(&engine, &Request::OrderAct { id: id.clone(), action: action.clone(), reason })?;
-    tell(&engine, &id, act.json, |p| p["state"].as_str().is_some_and(|s| done.contains(&s)))
+    tell(&engine, &id, act.why.whom.json, |p| {
+        p["state"].as_str().is_some_and(|s| done.contains(&s))
+    })
 }
 
 /// Looks until the order called `id` is as it should be, and prints it.
@@ -328,8 +301,8 @@ fn line_of(order: &Value) -> String {
     if order["command"].is_string() { commands::sentence(order) } else { sentence(order) }
 }
 
-fn show(args: &List) -> Outcome {
-    for engine in super::kill::engines(args.run.as_deref())? {
+fn show(args: &Whom) -> Outcome {
+    for engine in args.engines()? {
         let list = answered(&engine, &Request::OrderList)?.orders;
         for parent in list.as_array().into_iter().flatten() {
             if args.json {
@@ -354,8 +327,8 @@ fn answered(engine: &EarlierRun, request: &Request) -> Result<Reply, Refusal> {
 }
 
 /// The engine that is meant: an order goes to one.
-fn the_engine(run: Option<&str>) -> Result<EarlierRun, Refusal> {
-    let mut engines = super::kill::engines(run)?;
+fn the_engine(whom: &Whom) -> Result<EarlierRun, Refusal> {
+    let mut engines = whom.engines()?;
     if engines.len() > 1 {
         let names: Vec<_> = engines.iter().map(|e| e.record.id.as_str()).collect();
         let names = names.join(", ");

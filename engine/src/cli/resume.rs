@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::person::{self, Whom};
 use super::{Outcome, exit};
 use crate::operator::client::{ask, running};
 use crate::operator::latch::Latch;
-use crate::operator::message::{Request, checked_reason};
+use crate::operator::message::Request;
 
 /// Arguments of `bot4 resume`.
 #[derive(clap::Args)]
@@ -30,12 +31,8 @@ pub struct Args {
     /// because no fill explains its balance.
     #[arg(long, value_name = "SYMBOL", conflicts_with = "breaker")]
     instrument: Option<String>,
-    /// This run only (its name, as `bot4 status` shows it).
-    #[arg(long)]
-    run: Option<String>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// Ends stops.
@@ -43,14 +40,14 @@ pub struct Args {
 /// # Errors
 /// A reason that cannot be kept, or a latch that cannot be read.
 pub fn run(args: &Args) -> Outcome {
-    let reason = checked_reason(&args.reason).map_err(|e| format!("error: --reason: {e}"))?;
+    let reason = person::reason(&args.reason)?;
     let (mut ended, mut refused) = (Vec::new(), Vec::new());
     let partly = args.breaker.as_ref().or(args.instrument.as_ref());
-    if partly.is_some() {
-        super::kill::engines(args.run.as_deref())?;
+    if partly.is_some() || args.whom.run.is_some() {
+        args.whom.engines()?;
     }
     for engine in running() {
-        if args.run.as_ref().is_some_and(|name| *name != engine.record.id) {
+        if args.whom.run.as_ref().is_some_and(|name| *name != engine.record.id) {
             continue;
         }
         let request = match (&args.breaker, &args.instrument) {
@@ -71,7 +68,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     // What stands now belongs to engines that do not run, or refused.
-    if args.run.is_none() && partly.is_none() && refused.is_empty() {
+    if args.whom.run.is_none() && partly.is_none() && refused.is_empty() {
         for mut latch in Latch::all_standing()? {
             let clock = bot4_lanes::Clock::monotonic();
             latch.clear_for_the_next(&reason, clock.wall().unix_ms(clock.now()))?;
@@ -79,18 +76,18 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     if let Some(scope) = &args.breaker {
-        if args.json {
+        if args.whom.json {
             println!("{}", json!({"breaker": scope, "reset": ended, "refused": refused}));
         } else {
             ended.iter().for_each(|run| println!("run {run}: breaker {scope} is closed"));
         }
     } else if let Some(symbol) = &args.instrument {
-        if args.json {
+        if args.whom.json {
             println!("{}", json!({"instrument": symbol, "accepted": ended, "refused": refused}));
         } else {
             ended.iter().for_each(|run| println!("run {run}: {symbol} may trade"));
         }
-    } else if args.json {
+    } else if args.whom.json {
         println!("{}", json!({"ended": ended, "refused": refused}));
     } else {
         ended.iter().for_each(|what| println!("{what}: may trade"));

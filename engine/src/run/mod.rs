@@ -69,9 +69,7 @@ pub mod wiring;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::channel;
 
-use bot4_alloc::Pressure;
 use bot4_lanes::{Clock, Control, Metrics};
 use bot4_telemetry::report::RunReport;
 use bot4_types::AssetId;
@@ -79,29 +77,25 @@ use bot4_types::limits::VENUES_MAX;
 
 use crate::config::{Config, VenueAccess};
 use crate::operator::guard::GuardFeed;
-use crate::operator::message::{Sayer, channel as words};
+use crate::operator::message::Sayer;
 use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use crate::recovery;
 use balances::{Balances, Stated};
-use capture::CaptureSink;
 use changes::Known;
 
 use reload::Reload;
 
-use control::{ControlAgent, Ending};
+use control::Ending;
 use dirs::RunDir;
-use disk::DiskWatch;
 use guard::Tally;
 use history::RunRecord;
-use memory::MemoryWatch;
 use opening::Claim;
 use plan::Plan;
 use refresh::Refresh;
 use retention::Keeper;
 use settle::Settled;
-use shedding::ShedWatch;
 use site::Site;
 use takeover::Takeover;
 

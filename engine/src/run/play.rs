@@ -1,6 +1,27 @@
 //! The lanes of a run: wired, turned until the end, and closed.
 
-use super::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+
+use bot4_alloc::Pressure;
+use bot4_lanes::{Clock, Control};
+
+use super::capture::CaptureSink;
+use super::control::{self, ControlAgent};
+use super::dirs::RunDir;
+use super::disk::DiskWatch;
+use super::memory::MemoryWatch;
+use super::plan::Plan;
+use super::shedding::ShedWatch;
+use super::site::Site;
+use super::{
+    Failure, RunEnd, RunOptions, Said, about_of, all_balances, board_of, child, cold_lanes, host,
+    keepers, operator, outcome, refreshes, reload_of, shared, wiring,
+};
+use crate::config::Config;
+use crate::operator::Latch;
+use crate::operator::message::channel as words;
 
 /// What a run has found and opened before its lanes begin.
 pub(super) struct Scene<'a> {
