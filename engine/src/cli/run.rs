@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, hide = true)]
     seccomp_compute: bool,
     /// Test aid: every strategy depends on something that no journal holds (`clock`, `order`), or
-    /// runs away (`runaway`).
+    /// runs away (`runaway`), or an agent does what it must not (`slow_book`, `panic`).
     #[arg(long, hide = true, value_parser = plant)]
     plant: Option<Plant>,
     /// Send no order: cancel what an earlier run left open, compare its journal with the venue,

@@ -24,8 +24,10 @@ use crate::watch::view::View;
 #[derive(clap::Args)]
 #[command(
     after_help = "A page for browsers, /metrics for Prometheus, /api/state as JSON. Reading is free on\n\
-                  this machine unless --read-token-file is given. Kill and resume need the act token,\n\
-                  as a person types it into the page, or as a header:\n\n\
+                  this machine unless --read-token-file is given. Acts need the act token, as a person\n\
+                  types it into the page, or as a header. They are POST /api/kill, resume, mode, limits\n\
+                  (reload), dump (of latencies), rotate (the journal) and request (all that `bot4`\n\
+                  asks an engine); POST /api/status needs no more than reading:\n\n\
                   curl -H \"Authorization: Bearer $(cat FILE)\" -H 'Content-Type: application/json' \\\n\
                   \x20 -d \"{\\\"run\\\":\\\"RUN\\\",\\\"reason\\\":\\\"WHY\\\",\\\"at_ms\\\":$(date +%s%3N),\\\"nonce\\\":\\\"$(uuidgen)\\\"}\" \\\n\
                   \x20 http://127.0.0.1:8640/api/kill\n\n\
@@ -88,8 +90,7 @@ pub fn run(args: &Args) -> Outcome {
         signal_hook::flag::register(signal, end.clone())?;
     }
     let clock = Clock::monotonic();
-    let started_ms = clock.wall().unix_ms(clock.now());
-    let access = Access::new(act, read, server.address(), &args.host, started_ms);
+    let access = Access::new(act, read, server.address(), &args.host, clock.now());
     let guarded = access.is_guarded();
     // Before the priority is lowered: whoever stops an engine does not wait.
     let actor = Actor::start(Arc::new(server.waker()?))?;

@@ -3,6 +3,7 @@
 use bot4_venues::binance::sign::{Credentials, Signer};
 use bot4_venues::coinbase::token::TokenKeys;
 use bot4_venues::secret::{Nonces, Scheme, SecretKeys};
+use bot4_venues::secret_text::SecretText;
 use bot4_wire::transport::memory::Network;
 use bot4_wire::{ConnError, Connector, Endpoint, Resolver, StreamError, TcpConnector, TlsRoots};
 
@@ -35,7 +36,7 @@ pub struct Keys {
     /// Name of the key pair.
     pub api_key: String,
     /// The private key's text.
-    pub key_text: String,
+    pub key_text: SecretText,
     /// Where the key came from, for errors.
     pub key_path: String,
     /// Of all sessions with the key.
@@ -70,8 +71,8 @@ impl Access {
     pub fn of(remote: &Remote) -> Result<Self, ColdError> {
         let read = |keys: &resolve::Keys| {
             let key_path = keys.private_key.display().to_string();
-            let key_text = std::fs::read_to_string(&keys.private_key)
-                .map_err(|e| ColdError::KeyFile(key_path.clone(), e))?;
+            let key_text = std::fs::read_to_string(&keys.private_key).map(SecretText::new);
+            let key_text = key_text.map_err(|e| ColdError::KeyFile(key_path.clone(), e))?;
             let (api_key, nonces) = (keys.api_key.clone(), Nonces::default());
             Ok(Keys { api_key, key_text, key_path, nonces })
         };
@@ -115,7 +116,8 @@ impl Access {
     pub fn credentials(&self) -> Result<Credentials, ColdError> {
         let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
         let key = |e| ColdError::Key(keys.key_path.clone(), e);
-        Credentials::new(&keys.api_key, Signer::ed25519(&keys.key_text).map_err(key)?).map_err(key)
+        Credentials::new(&keys.api_key, Signer::ed25519(keys.key_text.expose()).map_err(key)?)
+            .map_err(key)
     }
 
     /// The keys of a venue whose private key is a shared secret.
@@ -125,7 +127,8 @@ impl Access {
     pub fn secret_keys(&self, scheme: Scheme) -> Result<SecretKeys, ColdError> {
         let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
         let key = |e| ColdError::Key(keys.key_path.clone(), e);
-        let mut read = SecretKeys::read(&keys.api_key, &keys.key_text, scheme).map_err(key)?;
+        let mut read =
+            SecretKeys::read(&keys.api_key, keys.key_text.expose(), scheme).map_err(key)?;
         read.nonces = keys.nonces.clone();
         Ok(read)
     }
@@ -137,7 +140,7 @@ impl Access {
     pub fn token_keys(&self) -> Result<TokenKeys, ColdError> {
         let keys = self.keys.as_ref().ok_or(ColdError::NoKeys)?;
         let key = |e| ColdError::Key(keys.key_path.clone(), e);
-        TokenKeys::read(&keys.api_key, &keys.key_text).map_err(key)
+        TokenKeys::read(&keys.api_key, keys.key_text.expose()).map_err(key)
     }
 
     /// The REST host, to be connected to as any other.

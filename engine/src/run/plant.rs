@@ -33,12 +33,21 @@ pub enum Plant {
     AnyOrder,
     /// The second book lane is far too slow for some seconds: whoever feeds it has to wait.
     SlowBook,
+    /// After some seconds order entry, which holds the account's keys, panics on its lane.
+    Panic,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Clock, Self::Order, Self::Runaway, Self::Every, Self::AnyOrder, Self::SlowBook];
+    pub const ALL: [Self; 7] = [
+        Self::Clock,
+        Self::Order,
+        Self::Runaway,
+        Self::Every,
+        Self::AnyOrder,
+        Self::SlowBook,
+        Self::Panic,
+    ];
 
     /// The name on the command line and in a journal.
     #[must_use]
@@ -50,6 +59,7 @@ impl Plant {
             Self::Every => "every",
             Self::AnyOrder => "any_order",
             Self::SlowBook => "slow_book",
+            Self::Panic => "panic",
         }
     }
 
@@ -66,7 +76,7 @@ impl Plant {
             let makes_a_market = strategy.name() == "market_maker";
             return if makes_a_market { Box::new(every::Every::new()) } else { strategy };
         }
-        if self == Self::SlowBook {
+        if self.is_in_an_agent() {
             return strategy;
         }
         // Strategies throw differently.
@@ -101,7 +111,7 @@ impl Planted {
         match self.plant {
             Plant::Clock => (self.clock.now().0 / 1_000).is_multiple_of(2),
             Plant::Order => self.left_out == Some(view.instrument().id),
-            Plant::Runaway | Plant::Every | Plant::AnyOrder | Plant::SlowBook => false,
+            _ => false,
         }
     }
 }
@@ -166,40 +176,61 @@ impl Strategy for Planted {
     }
 }
 
+impl Plant {
+    /// It is no strategy's.
+    const fn is_in_an_agent(self) -> bool {
+        matches!(self, Self::SlowBook | Self::Panic)
+    }
+
+    /// The agent that it is in.
+    fn is_in(self, role: &str) -> bool {
+        match self {
+            Self::SlowBook => role == SLOW_LANE,
+            Self::Panic => role == PANICS,
+            _ => false,
+        }
+    }
+}
+
+/// The agent that panics, and when, from its first turn on.
+const PANICS: &str = "execution";
+const PANICS_AFTER: Nanos = Nanos::from_secs(2);
+
 /// The lane that is slow, after how many messages, for how long, and how slow at each.
 const SLOW_LANE: &str = "book.1";
 const SLOW_AFTER: usize = 3_000;
 const SLOW_FOR: Nanos = Nanos::from_secs(4);
 const SLOW_AT_EACH: Duration = Duration::from_millis(2);
 
-/// `agent`, slow where that is planted.
+/// `agent` with what is planted into it.
 #[must_use]
-pub fn slowed(plant: Option<Plant>, agent: Box<dyn Agent>) -> Box<dyn Agent> {
-    if plant == Some(Plant::SlowBook) && agent.role() == SLOW_LANE {
-        return Box::new(Slowed { agent, handled: 0, began: None });
+pub fn into_agent(plant: Option<Plant>, agent: Box<dyn Agent>) -> Box<dyn Agent> {
+    match plant.filter(|plant| plant.is_in(agent.role())) {
+        Some(plant) => Box::new(PlantedAgent { plant, agent, handled: 0, began: None }),
+        None => agent,
     }
-    agent
 }
 
-/// `agent` itself where it was slow.
+/// `agent` without what was planted into it.
 #[must_use]
-pub fn unslowed(agent: Box<dyn Agent>) -> Box<dyn Agent> {
-    if !(agent.as_ref() as &dyn Any).is::<Slowed>() {
+pub fn out_of(agent: Box<dyn Agent>) -> Box<dyn Agent> {
+    if !(agent.as_ref() as &dyn Any).is::<PlantedAgent>() {
         return agent;
     }
-    match (agent as Box<dyn Any>).downcast::<Slowed>() {
-        Ok(slowed) => slowed.agent,
+    match (agent as Box<dyn Any>).downcast::<PlantedAgent>() {
+        Ok(planted) => planted.agent,
         Err(_) => unreachable!("asked above"),
     }
 }
 
-struct Slowed {
+struct PlantedAgent {
+    plant: Plant,
     agent: Box<dyn Agent>,
     handled: usize,
     began: Option<Nanos>,
 }
 
-impl Agent for Slowed {
+impl Agent for PlantedAgent {
     fn role(&self) -> &'static str {
         self.agent.role()
     }
@@ -211,7 +242,11 @@ impl Agent for Slowed {
     fn work(&mut self, now: Nanos, probe: &mut Probe) -> Result<usize, Fault> {
         let done = self.agent.work(now, probe)?;
         self.handled += done;
-        if self.handled > SLOW_AFTER && now.since(*self.began.get_or_insert(now)) < SLOW_FOR {
+        if self.plant == Plant::Panic {
+            let since = now.since(*self.began.get_or_insert(now));
+            assert!(since < PANICS_AFTER, "planted panic after {} ms", since.millis());
+        } else if self.handled > SLOW_AFTER && now.since(*self.began.get_or_insert(now)) < SLOW_FOR
+        {
             #[expect(clippy::disallowed_methods, reason = "the slowness is what is planted")]
             std::thread::sleep(SLOW_AT_EACH * done as u32);
         }

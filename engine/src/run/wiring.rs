@@ -141,7 +141,7 @@ pub fn wire(inputs: &Inputs<'_>) -> Result<Wired, Failure> {
         let mut agents = Vec::with_capacity(lane.roles.len());
         for role in lane.roles.iter().filter(|r| **r != "control") {
             let agent = build(role, inputs, &metrics, &mut rings)?;
-            agents.push((plant::slowed(inputs.plant, agent), tag_of(role)));
+            agents.push((plant::into_agent(inputs.plant, agent), tag_of(role)));
         }
         lanes.push(LaneSpec {
             name: lane.name.clone(),
@@ -202,7 +202,7 @@ impl Wired {
                 Err(thread) => stuck.push(thread.handle.name().to_owned()),
             }
         }
-        let agents = agents.into_iter().map(plant::unslowed).map(recorded::unwrapped).collect();
+        let agents = agents.into_iter().map(plant::out_of).map(recorded::unwrapped).collect();
         Ok(Ended { agents, metrics: self.metrics, rung, stuck })
     }
 }

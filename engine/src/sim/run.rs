@@ -17,6 +17,7 @@ use bot4_signals::SignalAgent;
 use bot4_types::{
     BookState, Instrument, LogEntry, LogKind, Nanos, OrderId, ParentReport, Side, VenueId, Wall,
 };
+use bot4_venues::secret_text::SecretText;
 use bot4_wire::transport::memory::Network;
 
 use super::audit::Auditor;
@@ -150,7 +151,7 @@ impl Run {
             rest: None,
             keys: Some(Keys {
                 api_key: keys.api_key,
-                key_text: keys.private_key,
+                key_text: SecretText::new(keys.private_key),
                 key_path: "the simulator".to_owned(),
                 nonces: Default::default(),
             }),

@@ -10,7 +10,7 @@
 //! elsewhere can make its own name point to loopback (DNS rebinding): it cannot change the `Host`
 //! header that a browser then sends.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use bot4_types::Nanos;
+use bot4_venues::secret_text::SecretText;
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Deserialize;
@@ -26,12 +27,18 @@ use super::http::{Method, Request};
 
 /// Shortest token in characters: 128 bits as hexadecimal digits.
 pub const TOKEN_LEN_MIN: usize = 32;
+/// Longest file of a token, bytes.
+const TOKEN_FILE_MAX: usize = 4_096;
 /// How far a stamp may be from now, either way, in milliseconds.
 pub const STAMP_WINDOW_MS: i64 = 30_000;
-/// Nonces remembered; the rate of acts keeps them far below it.
-const NONCES_MAX: usize = 1_024;
+/// Nonces remembered: more than all budgets let in while a stamp is good.
+const NONCES_MAX: usize = 2_048;
 /// Acts that may come at once, and the time for one more.
 const ACTS: (u64, Nanos) = (10, Nanos::from_secs(1));
+/// The same of stops: other acts leave them alone, and who is nervous may press often.
+const STOPS: (u64, Nanos) = (60, Nanos::from_millis(200));
+/// The same of questions to the engine itself, which has budgets of its own.
+const QUESTIONS: (u64, Nanos) = (20, Nanos::from_millis(100));
 /// Wrong tokens that are answered at once, and the time for one more. Right ones do not count here,
 /// so nobody can lock the operator out.
 const FAILURES: (u64, Nanos) = (20, Nanos::from_secs(1));
@@ -83,10 +90,12 @@ impl Token {
         if mode & 0o077 != 0 {
             return Err(format!("{name}: others may read it\nhelp: chmod 600 {name}"));
         }
-        let mut text = String::new();
-        let read = file.take(4_096).read_to_string(&mut text);
+        // Room for all of it at once: a text that grows leaves its beginning behind.
+        let mut text = String::with_capacity(TOKEN_FILE_MAX + 1);
+        let read = file.take(TOKEN_FILE_MAX as u64).read_to_string(&mut text);
+        let text = SecretText::new(text);
         read.map_err(|e| format!("{name}: {e}"))?;
-        Self::new(&text).map_err(|e| format!("{name}: {e}"))
+        Self::new(text.expose()).map_err(|e| format!("{name}: {e}"))
     }
 
     /// The token in the file `path`, which is made with a random one where there is none.
@@ -100,8 +109,9 @@ impl Token {
                 let mut raw = [0_u8; 32];
                 let random = SystemRandom::new().fill(&mut raw);
                 random.map_err(|_| "the system gives no random numbers".to_owned())?;
-                let text: String = raw.iter().map(|b| format!("{b:02x}")).collect();
-                let written = writeln!(file, "{text}");
+                let text = raw.iter().map(|b| format!("{b:02x}")).collect();
+                let text = SecretText::new(text);
+                let written = writeln!(file, "{}", text.expose());
                 written.map_err(|e| format!("{}: {e}", path.display()))?;
             }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -124,6 +134,28 @@ pub struct Stamp {
     pub at_ms: i64,
     /// Sixteen to sixty-four letters, digits or hyphens, never the same twice.
     pub nonce: String,
+}
+
+/// What a POST is to the budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It stops trading.
+    Stop,
+    /// It changes something else.
+    Act,
+    /// It changes nothing.
+    Question,
+}
+
+impl Kind {
+    /// Who may.
+    #[must_use]
+    pub const fn needs(self) -> Role {
+        match self {
+            Self::Question => Role::Read,
+            Self::Stop | Self::Act => Role::Act,
+        }
+    }
 }
 
 /// Why a request is refused: a status and a sentence with the mend.
@@ -159,23 +191,25 @@ pub struct Access {
     /// Reading needs a token.
     guarded: bool,
     hosts: Vec<String>,
-    /// Nonces that were used, with the time of their stamps.
-    nonces: BTreeMap<String, i64>,
-    started_ms: i64,
-    acts: Rate,
+    /// Nonces that were used, oldest first. None is forgotten by time: a clock that is set back
+    /// would make its stamp good again.
+    nonces: VecDeque<String>,
+    started: Nanos,
+    budgets: [Rate; 3],
     failures: Rate,
 }
 
 impl Access {
     /// Access to a server at `address` that is also called `names`. Reading is free only where
-    /// there is no `read` token and only this machine can ask.
+    /// there is no `read` token and only this machine can ask. It began at `started`, by the clock
+    /// whose times the methods take.
     #[must_use]
     pub fn new(
         act: Token,
         read: Option<Token>,
         address: SocketAddr,
         names: &[String],
-        started_ms: i64,
+        started: Nanos,
     ) -> Self {
         let guarded = read.is_some() || !address.ip().is_loopback();
         Self {
@@ -183,9 +217,9 @@ impl Access {
             read,
             guarded,
             hosts: hosts(address, names),
-            nonces: BTreeMap::new(),
-            started_ms,
-            acts: Rate::new(ACTS),
+            nonces: VecDeque::with_capacity(NONCES_MAX),
+            started,
+            budgets: [STOPS, ACTS, QUESTIONS].map(Rate::new),
             failures: Rate::new(FAILURES),
         }
     }
@@ -234,27 +268,37 @@ impl Access {
         }
     }
 
-    /// An act with this stamp may be done now, and no second one with it.
+    /// What is of this kind and has this stamp may be done now, and nothing else with it.
     ///
     /// # Errors
-    /// 403 for a time that is not now, 409 for a nonce that was used, 429 for too many acts.
-    pub fn admit(&mut self, stamp: &Stamp, now: Nanos, now_ms: i64) -> Result<(), Refused> {
+    /// 403 for a time that is not now, 409 for a nonce that was used, 429 for too many of a kind.
+    pub fn admit(
+        &mut self,
+        kind: Kind,
+        stamp: &Stamp,
+        now: Nanos,
+        now_ms: i64,
+    ) -> Result<(), Refused> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         if !(16..=64).contains(&stamp.nonce.len()) || !stamp.nonce.bytes().all(legal) {
             return Err((400, "nonce: 16 to 64 letters, digits or hyphens".to_owned()));
         }
-        let oldest = (now_ms - STAMP_WINDOW_MS).max(self.started_ms);
+        // The start by the wall clock of now: where that was set, the time of then means nothing.
+        let up_ms = i64::try_from(now.since(self.started).millis()).unwrap_or(i64::MAX);
+        let oldest = now_ms - STAMP_WINDOW_MS.min(up_ms.saturating_add(1));
         if stamp.at_ms < oldest || stamp.at_ms > now_ms + STAMP_WINDOW_MS {
             return Err((403, format!("at_ms is not now: it is {now_ms} here, in Unix ms")));
         }
-        self.nonces.retain(|_, at_ms| *at_ms >= oldest);
-        if self.nonces.contains_key(&stamp.nonce) {
+        if self.nonces.contains(&stamp.nonce) {
             return Err((409, "this nonce was used: the act was taken before".to_owned()));
         }
-        if self.nonces.len() >= NONCES_MAX || !self.acts.take(now) {
-            return Err((429, "too many acts: wait a second".to_owned()));
+        if !self.budgets[kind as usize].take(now) {
+            return Err((429, "too many of these: wait a second".to_owned()));
         }
-        self.nonces.insert(stamp.nonce.clone(), stamp.at_ms);
+        if self.nonces.len() == NONCES_MAX {
+            self.nonces.pop_front();
+        }
+        self.nonces.push_back(stamp.nonce.clone());
         Ok(())
     }
 
@@ -300,7 +344,7 @@ mod tests {
         let token = |text| Token::new(text).expect("a token");
         let address = address.parse().expect("an address");
         let names = ["Bot.Example".to_owned()];
-        Access::new(token(ACT), read.map(token), address, &names, NOW - 60_000)
+        Access::new(token(ACT), read.map(token), address, &names, Nanos::ZERO)
     }
 
     fn bearer(access: &mut Access, token: &str) -> Result<Role, u16> {
@@ -337,7 +381,8 @@ mod tests {
         let mut access = access(None, "127.0.0.1:8640");
         let stamp = |at_ms, nonce: &str| Stamp { at_ms, nonce: nonce.to_owned() };
         let mut admit = |stamp: &Stamp, now_ms| {
-            access.admit(stamp, Nanos((now_ms - NOW) as u64 * 1_000_000), now_ms).map_err(|e| e.0)
+            let now = Nanos((now_ms - NOW) as u64 * 1_000_000);
+            access.admit(Kind::Act, stamp, now, now_ms).map_err(|e| e.0)
         };
         let good = stamp(NOW, "0123456789abcdef");
         assert_eq!(admit(&good, NOW), Ok(()));
@@ -355,9 +400,9 @@ mod tests {
     #[test]
     fn a_stamp_from_before_the_start_is_refused() {
         let mut access = access(None, "127.0.0.1:8640");
-        access.started_ms = NOW;
-        let stamp = Stamp { at_ms: NOW - 1, nonce: "0123456789abcdef".to_owned() };
-        assert_eq!(access.admit(&stamp, Nanos::ZERO, NOW).map_err(|e| e.0), Err(403));
+        let stamp = Stamp { at_ms: NOW - 2, nonce: "0123456789abcdef".to_owned() };
+        let admitted = access.admit(Kind::Stop, &stamp, Nanos::ZERO, NOW);
+        assert_eq!(admitted.map_err(|e| e.0), Err(403));
     }
 
     #[test]
@@ -366,10 +411,59 @@ mod tests {
         let mut acts = (0..40).map(|n| {
             let stamp = Stamp { at_ms: NOW, nonce: format!("0123456789abcdef{n}") };
             let now = Nanos::from_secs(if n < 30 { 5 } else { 7 });
-            access.admit(&stamp, now, NOW).is_ok()
+            access.admit(Kind::Act, &stamp, now, NOW).is_ok()
         });
         assert_eq!(acts.by_ref().take(30).filter(|ok| *ok).count(), 10);
         assert_eq!(acts.filter(|ok| *ok).count(), 2, "one more a second");
+    }
+
+    /// Neither kind is refused for the others' sake, and every stamp that is good is remembered.
+    #[test]
+    fn a_stop_waits_for_no_other_act() {
+        let mut access = access(None, "127.0.0.1:8640");
+        let mut n = 0;
+        let mut admitted = |kind, ms: u64| {
+            n += 1;
+            let now_ms = NOW + ms as i64;
+            let stamp =
+                Stamp { at_ms: now_ms + STAMP_WINDOW_MS, nonce: format!("0123456789-{n:08}") };
+            access.admit(kind, &stamp, Nanos::from_millis(ms), now_ms).map_err(|e| e.0)
+        };
+        for kind in [Kind::Act, Kind::Question] {
+            while admitted(kind, 0).is_ok() {}
+        }
+        assert_eq!(admitted(Kind::Stop, 0), Ok(()));
+        // All that the budgets let in within the time that a stamp is good for.
+        let window = 2 * STAMP_WINDOW_MS.unsigned_abs();
+        for ms in (0..window).step_by(100) {
+            for kind in [Kind::Act, Kind::Question, Kind::Stop] {
+                while admitted(kind, ms).is_ok() {}
+            }
+        }
+        assert_eq!(admitted(Kind::Stop, window + 1_000), Ok(()));
+        let first = Stamp { at_ms: NOW + STAMP_WINDOW_MS, nonce: "0123456789-00000001".to_owned() };
+        let now = (Nanos::from_millis(window), NOW + window as i64);
+        let again = access.admit(Kind::Stop, &first, now.0, now.1).map_err(|e| e.0);
+        assert_eq!(again, Err(409), "{} are remembered", access.nonces.len());
+    }
+
+    /// A clock that is set, back or ahead, shuts nobody out and brings no old act back.
+    #[test]
+    fn a_stepped_clock_is_followed() {
+        for step_ms in [-86_400_000, -60_000, 60_000, 86_400_000] {
+            let mut access = access(None, "127.0.0.1:8640");
+            let mut admit = |at_ms, nonce: &str, up_s, now_ms| {
+                let stamp = Stamp { at_ms, nonce: format!("{nonce}-0123456789abc") };
+                access.admit(Kind::Act, &stamp, Nanos::from_secs(up_s), now_ms).map_err(|e| e.0)
+            };
+            assert_eq!(admit(NOW, "first", 5, NOW), Ok(()));
+            let now = NOW + step_ms;
+            assert_eq!(admit(NOW, "stale", 6, now), Err(403), "{step_ms}");
+            assert_eq!(admit(now, "second", 6, now), Ok(()), "{step_ms}");
+            // And set back again, and again: neither is good twice.
+            assert_eq!(admit(NOW, "first", 7, NOW), Err(409), "{step_ms}");
+            assert_eq!(admit(now, "second", 8, now), Err(409), "{step_ms}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a person asks for by HTTP, done as the commands of the same names do it.
 //!
-//! A thread of its own, because an engine takes its time to answer and to cancel; the server goes
-//! on meanwhile. It runs at normal priority: a kill must not wait for who is in no hurry. Few acts
-//! wait in line, and a full line says so at once.
+//! Threads of their own, because an engine takes its time to answer and to cancel; the server goes
+//! on meanwhile. They run at normal priority: a kill must not wait for who is in no hurry. Nor may it
+//! wait for another act, nor an act for those who only ask: stops, acts and questions have a line
+//! and a thread each. Few wait in line, and a full line says so at once.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -11,12 +12,13 @@ use mio::Waker;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::access::Stamp;
+use super::access::{Kind, Stamp};
 use super::http::Response;
 use super::server::Ticket;
-use crate::cli::kill;
+use crate::cli::{journal, kill, latency, limits, mode, person};
 use crate::operator::client::ask;
 use crate::operator::message::{self, checked_reason};
+use crate::run::history::EarlierRun;
 
 /// Acts that wait in line.
 const LINE: usize = 8;
@@ -33,13 +35,59 @@ pub enum Act {
         /// Close what is held, too.
         flatten: bool,
     },
-    /// A request to the operator's socket of a run.
+    /// As the command of the same name: what is told is what it came to.
+    Command {
+        /// Which run.
+        run: String,
+        /// What.
+        command: Command,
+    },
+    /// A request to the operator's socket of a run, and its answer as it comes.
     Ask {
         /// Which run.
         run: String,
         /// What.
         request: message::Request,
     },
+}
+
+/// What is asked for and then looked for until it is seen in the engine's status.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// `bot4 mode MODE`
+    Mode {
+        /// The mode from now on.
+        mode: String,
+        /// Why.
+        reason: String,
+    },
+    /// `bot4 limits reload`
+    LimitsReload {
+        /// Why what is looser may hold, too.
+        reason: Option<String>,
+    },
+    /// `bot4 latency dump`
+    LatencyDump,
+    /// `bot4 journal rotate`
+    JournalRotate {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Command {
+    fn perform(&self, engine: &EarlierRun) -> Response {
+        let told = match self {
+            Self::Mode { mode, reason } => mode::tell(engine, mode, reason),
+            Self::LimitsReload { reason } => limits::tell(engine, reason.as_deref()),
+            Self::LatencyDump => latency::dump(engine),
+            Self::JournalRotate { reason } => journal::rotate(engine, reason),
+        };
+        match told["error"].as_str() {
+            Some(why) => Response::error(409, why),
+            None => Response::json(200, &json!({"done": person::is_done(&told), "told": told})),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,6 +99,7 @@ struct Body {
     reason: Option<String>,
     #[serde(default)]
     flatten: bool,
+    mode: Option<String>,
     request: Option<message::Request>,
 }
 
@@ -69,6 +118,22 @@ impl Act {
                 let request = message::Request::Resume { reason: reason_of(&b)? };
                 Ok(Self::Ask { run: b.run, request })
             },
+            "/api/mode" => |b| {
+                let reason = reason_of(&b)?;
+                let mode =
+                    b.mode.ok_or("mode is missing: emergency, manual, semi_auto, full_auto")?;
+                Ok(Self::Command { run: b.run, command: Command::Mode { mode, reason } })
+            },
+            "/api/limits" => |b| {
+                let reason = b.reason.as_deref().map(checked_reason).transpose()?;
+                Ok(Self::Command { run: b.run, command: Command::LimitsReload { reason } })
+            },
+            "/api/dump" => |b| Ok(Self::Command { run: b.run, command: Command::LatencyDump }),
+            "/api/rotate" => |b| {
+                let command = Command::JournalRotate { reason: reason_of(&b)? };
+                Ok(Self::Command { run: b.run, command })
+            },
+            "/api/status" => |b| Ok(Self::Ask { run: b.run, request: message::Request::Status }),
             "/api/request" => |b| {
                 let request = b.request.ok_or("request is missing: {\"do\": \"status\"}")?;
                 Ok(Self::Ask { run: b.run, request })
@@ -82,9 +147,21 @@ impl Act {
         }))
     }
 
+    /// What it is to those who let it in.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Kill { .. } | Self::Ask { request: message::Request::Kill { .. }, .. } => {
+                Kind::Stop
+            }
+            Self::Ask { request, .. } if request.is_read() => Kind::Question,
+            _ => Kind::Act,
+        }
+    }
+
     fn run(&self) -> &str {
         match self {
-            Self::Kill { run, .. } | Self::Ask { run, .. } => run,
+            Self::Kill { run, .. } | Self::Command { run, .. } | Self::Ask { run, .. } => run,
         }
     }
 
@@ -99,14 +176,13 @@ impl Act {
                 let (told, clear) = kill::stop(&engine, reason, *flatten);
                 Response::json(200, &json!({"clear": clear, "told": told}))
             }
+            Self::Command { command, .. } => command.perform(&engine),
             Self::Ask { request, .. } => match ask(&engine.path, request) {
                 Ok(reply) => match &reply.error {
                     Some(why) => Response::error(409, why),
                     None => Response::json(200, &json!({"told": reply})),
                 },
-                Err(e) => {
-                    Response::error(502, &format!("the engine does not answer: {e}; kill ends it"))
-                }
+                Err(e) => Response::error(502, &format!("the engine does not answer: {e}")),
             },
         }
     }
@@ -116,24 +192,32 @@ fn reason_of(body: &Body) -> Result<String, String> {
     checked_reason(body.reason.as_deref().unwrap_or_default())
 }
 
-/// The thread that acts, and the line before it.
+/// Acts in line, each with who asked.
+type Line = SyncSender<(Ticket, Act)>;
+
+/// The threads that act, and the lines before them.
 pub struct Actor {
-    line: SyncSender<(Ticket, Act)>,
+    /// By [`Kind`].
+    lines: [Line; 3],
     done: Receiver<(Ticket, Response)>,
 }
 
 impl Actor {
-    /// Starts the thread; `waker` wakes the server when something is done. To be called before the
+    /// Starts the threads; `waker` wakes the server when something is done. To be called before the
     /// caller lowers its own priority, which threads inherit.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(waker: Arc<Waker>) -> std::io::Result<Self> {
-        let (line, waiting) = sync_channel(LINE);
         let (told, done) = channel();
-        let work = move || work(&waiting, &told, &waker);
-        std::thread::Builder::new().name("act".to_owned()).spawn(work)?;
-        Ok(Self { line, done })
+        let thread = |name: &str| -> std::io::Result<Line> {
+            let (line, waiting) = sync_channel(LINE);
+            let (told, waker) = (told.clone(), waker.clone());
+            let work = move || work(&waiting, &told, &waker);
+            std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+            Ok(line)
+        };
+        Ok(Self { lines: [thread("stop")?, thread("act")?, thread("question")?], done })
     }
 
     /// Lets `act` be done for `from`.
@@ -141,7 +225,7 @@ impl Actor {
     /// # Errors
     /// Why it cannot be taken now.
     pub fn begin(&self, from: Ticket, act: Act) -> Result<(), &'static str> {
-        self.line.try_send((from, act)).map_err(|e| match e {
+        self.lines[act.kind() as usize].try_send((from, act)).map_err(|e| match e {
             TrySendError::Full(_) => "other acts are under way: try again",
             TrySendError::Disconnected(_) => "nothing can be done from here: use bot4 kill",
         })
@@ -185,7 +269,31 @@ mod tests {
         let asked = read("/api/request", r#","request":{"do":"status"}"#);
         let request = message::Request::Status;
         assert_eq!(asked, Ok(Act::Ask { run: "1-2".to_owned(), request }));
+        let limits = read("/api/limits", "");
+        let command = Command::LimitsReload { reason: None };
+        assert_eq!(limits, Ok(Act::Command { run: "1-2".to_owned(), command }));
+        let mode = read("/api/mode", r#","mode":"manual","reason":"x""#).expect("an act");
+        assert!(matches!(&mode, Act::Command { command: Command::Mode { .. }, .. }), "{mode:?}");
         assert!(Act::read("/api/dance", b"{}").is_none());
+    }
+
+    #[test]
+    fn stops_and_questions_are_known_at_every_door() {
+        for (path, rest, kind) in [
+            ("/api/status", "", Kind::Question),
+            ("/api/request", r#","request":{"do":"status"}"#, Kind::Question),
+            ("/api/request", r#","request":{"do":"order_list"}"#, Kind::Question),
+            ("/api/kill", r#","reason":"x""#, Kind::Stop),
+            ("/api/request", r#","request":{"do":"kill","reason":"x"}"#, Kind::Stop),
+            ("/api/resume", r#","reason":"x""#, Kind::Act),
+            ("/api/mode", r#","mode":"manual","reason":"x""#, Kind::Act),
+            ("/api/limits", "", Kind::Act),
+            ("/api/dump", "", Kind::Act),
+            ("/api/rotate", r#","reason":"x""#, Kind::Act),
+            ("/api/request", r#","request":{"do":"latency_dump"}"#, Kind::Act),
+        ] {
+            assert_eq!(read(path, rest).expect(rest).kind(), kind, "{path} {rest}");
+        }
     }
 
     #[test]
@@ -194,6 +302,10 @@ mod tests {
             ("/api/resume", "", "reason is empty"),
             ("/api/kill", r#","reason":"x","now":1"#, "unknown field"),
             ("/api/request", "", "request is missing"),
+            ("/api/mode", r#","reason":"x""#, "mode is missing"),
+            ("/api/mode", r#","mode":"manual""#, "reason is empty"),
+            ("/api/limits", r#","reason":" ""#, "reason is empty"),
+            ("/api/rotate", "", "reason is empty"),
             ("/api/request", r#","request":{"do":"dance"}"#, "dance"),
         ] {
             let why = read(path, rest).expect_err(rest);

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use bot4_venues::secret_text::SecretText;
+
 /// Longest head of a request, in bytes.
 pub const HEAD_LEN_MAX: usize = 8 * 1024;
 /// Longest body of a request, in bytes: a reason and its stamp.
@@ -40,7 +42,7 @@ pub struct Request {
     /// The page that a browser sends it for.
     pub origin: Option<String>,
     /// The token, with its scheme.
-    pub authorization: Option<String>,
+    pub authorization: Option<SecretText>,
     /// What the body is.
     pub content_type: Option<String>,
     /// The connection stays open.
@@ -115,7 +117,7 @@ impl Request {
             path: target.split('?').next().unwrap_or(target).to_owned(),
             host: host.to_ascii_lowercase(),
             origin: one("origin")?.map(str::to_ascii_lowercase),
-            authorization: one("authorization")?.map(str::to_owned),
+            authorization: one("authorization")?.map(|told| SecretText::new(told.to_owned())),
             content_type: one("content-type")?.map(str::to_owned),
             keep_alive: head.version == Some(1) && !close,
             body: Vec::new(),
@@ -246,7 +248,8 @@ mod tests {
         let (request, length) = Request::read(POST).expect("good").expect("whole");
         assert_eq!((length, request.path.as_str()), (end, "/api/kill"));
         assert_eq!((request.host.as_str(), request.keep_alive), ("localhost:1", true));
-        assert_eq!(request.authorization.as_deref(), Some("Bearer abc"));
+        assert_eq!(request.authorization.as_ref().map(SecretText::expose), Some("Bearer abc"));
+        assert!(!format!("{request:?}").contains("abc"), "a token is not shown");
         assert_eq!((request.method, request.body.as_slice()), (Method::Post, b"body".as_slice()));
     }
 

@@ -5,7 +5,8 @@
 //! engine --words--> counters file <--mapped read only-- view --+--> /            the page
 //!   ^                                                          +--> /api/state   what it draws
 //!   |                                                          '--> /metrics     for Prometheus
-//!   '--control socket-- act (a thread of its own) <--stamp, token-- /api/kill, resume, request
+//!   '--control socket-- act (threads of its own) <--stamp, token-- /api/kill, resume, mode,
+//!                                              limits, dump, rotate, status, request
 //! ```
 //!
 //! * [`http`] reads requests and writes answers, [`connection`] is one client, [`server`] all of
@@ -14,7 +15,7 @@
 //! * [`view`] is what the engine's counters say now, read at most five times a second however many
 //!   ask.
 //! * [`export`] tells the same to Prometheus; [`page`] holds the page's files.
-//! * [`act`] does what `bot4 kill` and `bot4 resume` do; [`service`] puts it all together.
+//! * [`act`] does what the commands of the same names do; [`service`] puts it all together.
 //!
 //! Invariant: the engine never learns that it is watched. Its words are read and nothing else;
 //! only an act speaks to it, and by the socket that every other command uses. The thread that

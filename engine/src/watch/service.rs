@@ -6,17 +6,25 @@
 //! | `/healthz` | nothing | `ok` while this process serves |
 //! | `/api/state` | read | what the page draws, as JSON |
 //! | `/metrics` | read | the same for Prometheus |
+//! | `POST /api/status` | read | as `bot4 status --json`, asked of the engine itself |
 //! | `POST /api/kill` | act | as `bot4 kill` |
 //! | `POST /api/resume` | act | as `bot4 resume` of a running engine |
-//! | `POST /api/request` | act | any request of the operator's socket |
+//! | `POST /api/mode` | act | as `bot4 mode` |
+//! | `POST /api/limits` | act | as `bot4 limits reload` |
+//! | `POST /api/dump` | act | as `bot4 latency dump` |
+//! | `POST /api/rotate` | act | as `bot4 journal rotate` |
+//! | `POST /api/request` | act | any request of the operator's socket; read where it only reads |
+//!
+//! Every POST carries a stamp that is good once. Stops, other acts and questions have a budget each.
 
 use std::sync::Arc;
 
 use bot4_lanes::Clock;
+use bot4_venues::secret_text::SecretText;
 use serde_json::json;
 
-use super::access::{Access, Refused, Role};
-use super::act::{Act, Actor};
+use super::access::{Access, Kind, Refused, Role};
+use super::act::{Act, Actor, Command};
 use super::http::{JSON, Method, Request, Response};
 use super::server::{Service, Tally, Ticket};
 use super::view::View;
@@ -70,7 +78,7 @@ impl Watch {
         if request.path == "/healthz" {
             return Ok(Response::new(200, "text/plain; charset=utf-8", b"ok\n".as_slice()));
         }
-        let role = self.access.role(request.authorization.as_deref(), now)?;
+        let role = self.access.role(request.authorization.as_ref().map(SecretText::expose), now)?;
         if !matches!(request.path.as_str(), "/api/state" | "/metrics") {
             return Err((404, "there is nothing here".to_owned()));
         }
@@ -91,14 +99,18 @@ impl Watch {
     fn act(&mut self, request: &Request, from: Ticket) -> Result<(), Refused> {
         let now = self.clock.now();
         Access::check_content(request)?;
-        if self.access.role(request.authorization.as_deref(), now)? < Role::Act {
-            return Err((401, "this needs the act token".to_owned()));
-        }
+        let role = self.access.role(request.authorization.as_ref().map(SecretText::expose), now)?;
+        // What is read before the act token was seen is short, and a question needs none.
         let read = Act::read(&request.path, &request.body);
-        let (act, stamp) =
-            read.ok_or((404, "there is nothing here".to_owned()))?.map_err(|why| (400, why))?;
+        let read = read.ok_or((404, "there is nothing here".to_owned()))?;
+        let kind = read.as_ref().map_or(Kind::Act, |(act, _)| act.kind());
+        if role < kind.needs() {
+            let which = if kind == Kind::Question { "a" } else { "the act" };
+            return Err((401, format!("this needs {which} token")));
+        }
+        let (act, stamp) = read.map_err(|why| (400, why))?;
         let now_ms = self.now_ms();
-        self.access.admit(&stamp, now, now_ms)?;
+        self.access.admit(kind, &stamp, now, now_ms)?;
         eprintln!("by HTTP: {}", summary(&act));
         self.actor.begin(from, act).map_err(|busy| (503, busy.to_owned()))
     }
@@ -110,6 +122,15 @@ fn summary(act: &Act) -> String {
         Act::Kill { run, reason, flatten } => {
             format!("kill{} of run {run}: {reason}", if *flatten { " and flatten" } else { "" })
         }
+        Act::Command { run, command } => match command {
+            Command::Mode { mode, reason } => format!("mode {mode} of run {run}: {reason}"),
+            Command::LimitsReload { reason } => {
+                let reason = reason.as_deref().unwrap_or("tighter ones only");
+                format!("limits reload of run {run}: {reason}")
+            }
+            Command::LatencyDump => format!("latency dump of run {run}"),
+            Command::JournalRotate { reason } => format!("journal rotate of run {run}: {reason}"),
+        },
         Act::Ask { run, request } => format!("to run {run}: {}", json!(request)),
     }
 }

@@ -123,7 +123,7 @@ fn searched(venue: Venue, symbols: &[&str]) {
     assert!(secrets.len() >= 4, "{venue:?}");
     secrets.push(("the key's name".to_owned(), name.clone().into_bytes()));
     let workplace = tempfile::tempdir().expect("a folder");
-    let mut engine = started(&rig, workplace.path());
+    let mut engine = started(&rig, workplace.path(), &[]);
     rig.until("it trades", |s| sent(s) > 0);
     for (what, bytes) in passed_on(engine.0.id()) {
         clean(&secrets, &what, &bytes);
@@ -180,12 +180,50 @@ fn searched(venue: Venue, symbols: &[&str]) {
     assert!(first_in(&secrets, &std::fs::read(&key).expect("readable")).is_some());
 }
 
+/// The agent that holds the keys panics on its lane, and tells all that a backtrace can: no key is
+/// in it, nor in what the halt leaves behind, and nothing stays open at the venue.
+#[test]
+fn a_panic_on_the_lane_that_holds_the_keys_tells_none() {
+    let (venue, symbols) = (Venue::Okx, ["BTC-USDT", "ETH-USDT"]);
+    let rig = Rig::at(venue, &symbols, |text| text);
+    let key = PathBuf::from(rig.endpoints["private_key"].as_str().expect("a path"));
+    let name = rig.endpoints["api_key"].as_str().expect("a name").to_owned();
+    let mut secrets = needles(&std::fs::read_to_string(&key).expect("the key"));
+    secrets.push(("the key's name".to_owned(), name.into_bytes()));
+    let workplace = tempfile::tempdir().expect("a folder");
+    let mut engine = started(&rig, workplace.path(), &["--plant", "panic"]);
+    assert_eq!(engine.0.wait().expect("it ends by itself").code(), Some(79));
+    let text = told(&mut engine);
+    for part in ["planted panic after", "stack backtrace", "PlantedAgent"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    clean(&secrets, "a panic", text.as_bytes());
+    assert_eq!(std::fs::read_dir(workplace.path()).expect("readable").count(), 0, "a core file");
+    let written = files(rig.state(), &rig.state().join("bot4/venue"));
+    for path in written.iter().filter(|p| **p != rig.config && **p != key) {
+        clean(&secrets, &path.display().to_string(), &std::fs::read(path).unwrap_or_default());
+    }
+    // The run could not cancel any more: its guard did.
+    let guarded = || {
+        let left =
+            files(rig.state(), Path::new("")).into_iter().find(|p| p.ends_with("guard.json"));
+        std::fs::read_to_string(left?).ok().filter(|text| text.contains("outcome"))
+    };
+    let told = (0..200).find_map(|_| {
+        sleep(100);
+        guarded()
+    });
+    assert!(told.as_ref().is_some_and(|t| t.contains("\"left\":0")), "{told:?}: {text}");
+    assert_eq!(open_at_the_venue(&rig), 0, "{text}");
+}
+
 /// An engine that could leave a core file, as far as its shell is concerned, in `workplace`.
-fn started(rig: &Rig, workplace: &Path) -> Killed {
+fn started(rig: &Rig, workplace: &Path, args: &[&str]) -> Killed {
     let program = bot4(rig.state());
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]).arg(program.get_program());
-    command.args(["run", "--config"]).arg(&rig.config).env("XDG_STATE_HOME", rig.state());
+    command.arg("run").args(args).arg("--config").arg(&rig.config);
+    command.env("XDG_STATE_HOME", rig.state()).env("RUST_BACKTRACE", "full");
     command.current_dir(workplace).stdin(Stdio::null()).stdout(Stdio::null());
     Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"))
 }

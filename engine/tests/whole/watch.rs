@@ -63,10 +63,18 @@ impl Site {
     }
 
     fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.post_with(path, &format!("Authorization: Bearer {token}\r\n"), body)
+    }
+
+    fn post_without(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, "", body)
+    }
+
+    fn post_with(&self, path: &str, token: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: \
-             application/json\r\nContent-Length: {}\r\n{}{body}",
+            "POST {path} HTTP/1.1\r\n{token}Content-Type: application/json\r\nContent-Length: \
+             {}\r\n{}{body}",
             body.len(),
             self.host()
         );
@@ -172,6 +180,110 @@ fn acts(rig: &Rig, site: &Site, run: &str) {
     any["request"] = json!({"do": "status"});
     let (code, body) = site.post("/api/request", &site.token, &any);
     assert!(code == 200 && body.contains(run), "{body}");
+    all_commands(rig, site, run);
+}
+
+/// Every act of the control plane by its own door: with the token alone, once, and done when it is
+/// said to be.
+fn all_commands(rig: &Rig, site: &Site, run: &str) {
+    let say = |path: &str, token: &str, nonce: &str, more: Value| {
+        let mut body = json!({"run": run, "nonce": format!("{nonce}-0123456789abcdef"),
+                              "at_ms": unix_ms()});
+        body.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("too"));
+        let (code, text) = site.post(path, token, &body);
+        (code, serde_json::from_str::<Value>(&text).unwrap_or_default())
+    };
+    let wrong = "f".repeat(64);
+    for (path, more) in [
+        ("/api/mode", json!({"mode": "semi_auto", "reason": "by the page"})),
+        ("/api/limits", json!({})),
+        ("/api/dump", json!({})),
+        ("/api/rotate", json!({"reason": "by the page"})),
+    ] {
+        assert_eq!(say(path, &wrong, path, more.clone()).0, 401, "{path}");
+        let (code, told) = say(path, &site.token, &path.replace('/', "-"), more.clone());
+        assert_eq!((code, &told["done"]), (200, &json!(true)), "{path}: {told}");
+        assert_eq!(told["told"]["run"], run, "{path}: {told}");
+        assert_eq!(say(path, &site.token, &path.replace('/', "-"), more).0, 409, "{path} again");
+    }
+    let status = rig.status();
+    assert_eq!(status["mode"], "semi_auto", "{status}");
+    assert!(status["journal"]["rotations"].as_u64() >= Some(1), "{status}");
+    let (code, told) = say("/api/mode", &site.token, "asleep", json!({"mode": "x", "reason": "y"}));
+    assert!(code == 409 && told["error"].to_string().contains("full_auto"), "{code} {told}");
+    let by_page = json!({"mode": "full_auto", "reason": "by the page"});
+    assert_eq!(say("/api/mode", &site.token, "back", by_page).0, 200);
+    // Who may read may ask the engine itself, and here everybody may read.
+    let bare = json!({"run": run, "nonce": "question-0123456789", "at_ms": unix_ms()});
+    let (code, body) = site.post_without("/api/status", &bare);
+    let told: Value = serde_json::from_str(&body).unwrap_or_default();
+    assert_eq!((code, &told["told"]["status"]["mode"]), (200, &json!("full_auto")), "{body}");
+    assert_eq!(site.post_without("/api/dump", &bare).0, 401);
+}
+
+/// What is said to the server by who knows the token and by who does not, as it stands; then the
+/// engine trades as before.
+#[test]
+fn hostile_requests_are_refused_and_change_nothing() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    let site = Site::start(rig.state(), &[]);
+    let run = rig.status()["run"].as_str().expect("a run").to_owned();
+    let host = format!("Host: {}\r\n", site.address);
+    let key = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", site.token);
+    let body = |nonce: &str, at_ms: i64| {
+        let nonce = format!("{nonce}-0123456789abcdef");
+        json!({"run": run, "reason": "an attack", "nonce": nonce, "at_ms": at_ms}).to_string()
+    };
+    let kill = |head: &str, body: &str| {
+        format!("POST /api/kill HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let good = body("good", unix_ms());
+    let tomorrow = body("tomorrow", unix_ms() + 86_400_000);
+    let long = "x".repeat(9_000);
+    let with = |line: &str| kill(&format!("{host}{key}{line}"), &good);
+    let whole = format!("{host}{key}");
+    for (what, text, code) in [
+        ("no token", kill(&format!("{host}Content-Type: application/json\r\n"), &good), 401),
+        ("a form", kill(&whole.replace("application/json", "text/plain"), &good), 415),
+        ("another page", with("Origin: http://evil.example\r\n"), 403),
+        ("another name", kill(&whole.replace(&host, "Host: evil.example\r\n"), &good), 421),
+        ("two lengths", with("Content-Length: 5\r\n"), 400),
+        ("pieces", with("Transfer-Encoding: chunked\r\n"), 501),
+        ("tomorrow", kill(&whole, &tomorrow), 403),
+        ("yesterday", kill(&whole, &body("yesterday", unix_ms() - 86_400_000)), 403),
+        ("the end of time", kill(&whole, &body("end", i64::MAX)), 403),
+        ("its beginning", kill(&whole, &body("beginning", i64::MIN)), 403),
+        ("a long head", format!("GET / HTTP/1.1\r\n{host}X: {long}\r\n\r\n"), 431),
+        ("a long body", kill(&whole, &long), 413),
+        ("no JSON", kill(&whole, "\u{1}\u{2}"), 400),
+        ("TLS", "\u{16}\u{3}\u{1}\u{2}\r\n\r\n".to_owned(), 400),
+        ("another method", format!("DELETE / HTTP/1.1\r\n{host}\r\n"), 405),
+        ("reading an act", format!("GET /api/kill HTTP/1.1\r\n{host}\r\n"), 404),
+    ] {
+        let text = text.replacen("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n", 1);
+        assert_eq!(ask(site.connect(), &text).0, code, "{what}");
+    }
+    assert_eq!(rig.status()["phase"], "run", "none of these was a kill");
+    // A thousand at once, each with the beginning of a kill, and one who says a whole one.
+    let begun = kill(&whole, &good);
+    let crowd: Vec<_> = (0..1_000)
+        .map(|n| {
+            let mut stream = site.connect();
+            let _ = stream.write_all(&begun.as_bytes()[..n % begun.len()]);
+            stream
+        })
+        .collect();
+    assert_eq!(rig.status()["phase"], "run", "half a kill is none");
+    let whole = json!({"run": run, "reason": "through a crowd", "at_ms": unix_ms(),
+                       "nonce": "through-0123456789"});
+    assert_eq!(site.post("/api/kill", &site.token, &whole).0, 200);
+    assert_eq!(site.post("/api/kill", &site.token, &whole).0, 409);
+    assert_eq!(rig.status()["phase"], "kill");
+    drop(crowd);
+    let out = rig.say(&["resume", "--reason", "a test"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    stop(&rig, &mut engine);
 }
 
 /// Connections of the flood, and how many of them are open at a time.

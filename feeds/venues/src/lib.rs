@@ -49,6 +49,7 @@ pub mod registry;
 pub mod rest;
 pub mod scan;
 pub mod secret;
+pub mod secret_text;
 pub mod session;
 pub mod stage;
 pub mod symbols;

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use zeroize::Zeroizing;
 
 /// Why a key cannot be used. Never contains key material.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Signer {
     /// See [`KeyError`].
     pub fn ed25519(text: &str) -> Result<Self, KeyError> {
         let body = pem_body(text)?;
-        let der = BASE64.decode(body).map_err(|_| KeyError::NotBase64)?;
+        let der = BASE64.decode(&*body).map(Zeroizing::new).map_err(|_| KeyError::NotBase64)?;
         // Keys written by common tools carry no public half (PKCS#8 version 1).
         let pair =
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| KeyError::NotEd25519)?;
@@ -128,12 +129,17 @@ impl Signer {
 }
 
 /// An API key with its signer.
-#[derive(Debug)]
 pub struct Credentials {
     /// The key's public name.
     pub api_key: String,
     /// Signs with its private part.
     pub signer: Signer,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?})", self.signer)
+    }
 }
 
 impl Credentials {
@@ -155,7 +161,7 @@ impl Credentials {
 }
 
 /// The base64 of a key given as PEM or bare, without blanks and line ends.
-fn pem_body(text: &str) -> Result<String, KeyError> {
+fn pem_body(text: &str) -> Result<Zeroizing<String>, KeyError> {
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
     const END: &str = "-----END PRIVATE KEY-----";
     let text = text.trim();
@@ -165,8 +171,10 @@ fn pem_body(text: &str) -> Result<String, KeyError> {
     } else {
         text
     };
-    let body: String = body.split_ascii_whitespace().collect();
-    if body.is_empty() { Err(KeyError::Empty) } else { Ok(body) }
+    // Room for all of it at once: a text that grows leaves its beginning behind.
+    let mut bare = Zeroizing::new(String::with_capacity(body.len()));
+    body.split_ascii_whitespace().for_each(|part| bare.push_str(part));
+    if bare.is_empty() { Err(KeyError::Empty) } else { Ok(bare) }
 }
 
 #[cfg(test)]
@@ -183,6 +191,13 @@ mod tests {
         let mut out = Vec::new();
         signer.sign(payload.as_bytes(), &mut out);
         String::from_utf8(out).expect("ascii")
+    }
+
+    #[test]
+    fn neither_half_of_credentials_is_shown() {
+        let told = |signer| format!("{:?}", Credentials::new(HMAC_KEY, signer).expect("good"));
+        assert_eq!(told(Signer::hmac(SECRET).expect("key")), "Credentials(Hmac(..))");
+        assert_eq!(told(Signer::ed25519(PKCS8).expect("key")), "Credentials(Ed25519(..))");
     }
 
     #[test]

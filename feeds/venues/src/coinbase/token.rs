@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use zeroize::Zeroizing;
 
 use crate::binance::sign::KeyError;
 use crate::write::digits;
@@ -64,7 +65,7 @@ impl TokenKeys {
             return Err(KeyError::Empty);
         }
         // Downloaded as JSON, the lines of a key end in the two characters of an escape.
-        let text = text.replace("\\n", "\n");
+        let text = Zeroizing::new(text.replace("\\n", "\n"));
         let random = SystemRandom::new();
         let pair = read_pair(text.trim(), &random)?;
         Ok(Self { name: name.to_owned(), pair, random })
@@ -134,8 +135,9 @@ fn read_pair(text: &str, random: &dyn SecureRandom) -> Result<Pair, KeyError> {
     };
     let (label, body) = label.split_once("-----").ok_or(KeyError::WrongPem)?;
     let body = body.split_once("-----END ").ok_or(KeyError::WrongPem)?.0;
-    let body: String = body.split_ascii_whitespace().collect();
-    let der = STANDARD.decode(body).map_err(|_| KeyError::NotBase64)?;
+    let mut bare = Zeroizing::new(String::with_capacity(body.len()));
+    body.split_ascii_whitespace().for_each(|part| bare.push_str(part));
+    let der = STANDARD.decode(&*bare).map(Zeroizing::new).map_err(|_| KeyError::NotBase64)?;
     let p256 = |der: &[u8]| {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, random);
         pair.map(Pair::P256).map_err(|_| KeyError::NotTokenKey)
@@ -151,7 +153,7 @@ fn read_pair(text: &str, random: &dyn SecureRandom) -> Result<Pair, KeyError> {
 }
 
 fn read_seed(text: &str) -> Result<Pair, KeyError> {
-    let bytes = STANDARD.decode(text).map_err(|_| KeyError::NotBase64)?;
+    let bytes = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| KeyError::NotBase64)?;
     let pair = match bytes.len() {
         64 => Ed25519KeyPair::from_seed_and_public_key(&bytes[..32], &bytes[32..]),
         32 => Ed25519KeyPair::from_seed_unchecked(&bytes),
@@ -161,10 +163,12 @@ fn read_seed(text: &str) -> Result<Pair, KeyError> {
 }
 
 /// The SEC1 key `der` in its PKCS#8 wrapping.
-fn pkcs8(der: &[u8]) -> Vec<u8> {
-    let mut inner = P256_ALGORITHM.to_vec();
+fn pkcs8(der: &[u8]) -> Zeroizing<Vec<u8>> {
+    // Heads of tags are four bytes at most; what grows leaves its beginning behind.
+    let room = P256_ALGORITHM.len() + der.len() + 8;
+    let [mut inner, mut out] = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(room)));
+    inner.extend_from_slice(&P256_ALGORITHM);
     tagged(4, der, &mut inner);
-    let mut out = Vec::new();
     tagged(0x30, &inner, &mut out);
     out
 }
@@ -181,7 +185,6 @@ fn tagged(tag: u8, content: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Tokens for one method and path, kept ready, each used once.
-#[derive(Debug)]
 pub struct TokenStock {
     uri: String,
     /// How many there should be.
@@ -194,6 +197,12 @@ pub struct TokenStock {
     text: Vec<u8>,
     /// Times that one had to be made while a request waited for it.
     pub late: u64,
+}
+
+impl fmt::Debug for TokenStock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenStock({} for {})", self.ready.len(), self.uri)
+    }
 }
 
 impl TokenStock {

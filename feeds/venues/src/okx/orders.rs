@@ -53,7 +53,7 @@ impl Encoder {
         out.extend_from_slice(b"{\"op\":\"login\",\"args\":[{\"apiKey\":\"");
         out.extend_from_slice(self.keys.api_key.as_bytes());
         out.extend_from_slice(b"\",\"passphrase\":\"");
-        out.extend_from_slice(self.keys.passphrase.as_bytes());
+        out.extend_from_slice(self.keys.passphrase.expose().as_bytes());
         out.extend_from_slice(b"\",\"timestamp\":\"");
         out.extend_from_slice(&self.stamp);
         out.extend_from_slice(b"\",\"sign\":\"");
@@ -296,7 +296,7 @@ impl Encoder {
         rest::header("OK-ACCESS-KEY", self.keys.api_key.as_bytes(), out);
         rest::header("OK-ACCESS-SIGN", &self.sign, out);
         rest::header("OK-ACCESS-TIMESTAMP", &self.stamp, out);
-        rest::header("OK-ACCESS-PASSPHRASE", self.keys.passphrase.as_bytes(), out);
+        rest::header("OK-ACCESS-PASSPHRASE", self.keys.passphrase.expose().as_bytes(), out);
     }
 }
 
