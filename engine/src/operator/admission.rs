@@ -4,7 +4,8 @@
 //! * A request may say that its asker only reads: a page for onlookers passes that on.
 //! * Reads and acts have a budget each, so that a flood of one leaves the other alone.
 //! * An act carries a number that was never used and its time: one that somebody recorded and says
-//!   again is refused, also in a later run of the account.
+//!   again is refused, also in a later run of the account. It may say how long its asker waits: who
+//!   was told "no answer" by an engine that was suspended does not find it obeyed afterwards.
 //!
 //! A kill is different, because a stop is safe and a lost stop is not: it needs no stamp and has
 //! no budget. Only one that was said before, by its number, is refused: it was obeyed then.
@@ -52,18 +53,18 @@ impl Peer {
 
 /// Judges requests.
 pub struct Admission {
-    started_ms: i64,
+    started: Nanos,
     reads: Bucket,
     acts: Bucket,
     seen: VecDeque<u128>,
 }
 
 impl Admission {
-    /// For an engine that started at `started_ms` of Unix time.
+    /// For an engine that started at `started` of its clock.
     #[must_use]
-    pub fn new(started_ms: i64) -> Self {
+    pub fn new(started: Nanos) -> Self {
         let [reads, acts] = [READS, ACTS].map(|(per_s, burst)| Bucket::new(per_s, burst));
-        Self { started_ms, reads, acts, seen: VecDeque::with_capacity(SEEN_MAX) }
+        Self { started, reads, acts, seen: VecDeque::with_capacity(SEEN_MAX) }
     }
 
     /// Lets `asked` in at `now`, which is `now_ms` of Unix time. What is let in is remembered.
@@ -84,7 +85,7 @@ impl Admission {
             return Err(Refused::new(Why::Replayed, text));
         }
         if !stop {
-            self.fresh(asked, now_ms)?;
+            self.fresh(asked, now, now_ms)?;
             pass(&mut self.acts, ACTS.0, now)?;
         }
         if let Some(stamp) = &asked.stamp {
@@ -96,19 +97,27 @@ impl Admission {
         Ok(())
     }
 
-    fn fresh(&self, asked: &Asked, now_ms: i64) -> Result<(), Refused> {
+    fn fresh(&self, asked: &Asked, now: Nanos, now_ms: i64) -> Result<(), Refused> {
         let Some(stamp) = &asked.stamp else {
             let text = "an act needs \"stamp\": {\"nonce\": 16 to 32 hexadecimal digits that were \
                         never used, \"at_ms\": the Unix time in ms}";
             return Err(Refused::new(Why::Unstamped, text));
         };
         let apart = stamp.at_ms.saturating_sub(now_ms);
-        if apart.unsigned_abs() > AGE_MS_MAX.unsigned_abs() || stamp.at_ms < self.started_ms {
+        // The start by the wall clock of now: where that was stepped, the time of then means nothing.
+        let up_ms = i64::try_from(now.since(self.started).millis()).unwrap_or(i64::MAX);
+        let started_ms = now_ms.saturating_sub(up_ms.saturating_add(1));
+        if apart.unsigned_abs() > AGE_MS_MAX.unsigned_abs() || stamp.at_ms < started_ms {
             let text = format!(
-                "the act says Unix time {} ms, it is {now_ms} ms, and this engine started at {} ms: \
-                 say it anew, and look at the asker's clock",
-                stamp.at_ms, self.started_ms
+                "the act says Unix time {} ms, it is {now_ms} ms, and this engine started at \
+                 {started_ms} ms: say it anew, and look at the asker's clock",
+                stamp.at_ms
             );
+            return Err(Refused::new(Why::Stale, text));
+        }
+        let late_ms = stamp.for_ms.map_or(0, |for_ms| -apart - i64::from(for_ms));
+        if late_ms > 0 {
+            let text = format!("its asker stopped waiting {late_ms} ms ago: nothing was changed");
             return Err(Refused::new(Why::Stale, text));
         }
         Ok(())
@@ -133,28 +142,43 @@ mod tests {
 
     fn act(nonce: u128, at_ms: i64) -> Asked {
         let request = Request::Resume { reason: "x".to_owned() };
-        let stamp = Some(Stamp { nonce, at_ms });
+        let stamp = Some(Stamp { nonce, at_ms, for_ms: None });
         Asked { stamp, ..Asked::of(request) }
     }
 
     fn kill(nonce: Option<u128>, at_ms: i64) -> Asked {
         let request = Request::Kill { reason: "x".to_owned(), flatten: false };
-        Asked { stamp: nonce.map(|nonce| Stamp { nonce, at_ms }), ..Asked::of(request) }
+        Asked {
+            stamp: nonce.map(|nonce| Stamp { nonce, at_ms, for_ms: None }),
+            ..Asked::of(request)
+        }
     }
 
+    /// `ms` after [`NOW_MS`], when the engine has been up for [`UP`].
     fn why(admission: &mut Admission, asked: &Asked, ms: u64) -> Option<Why> {
-        let now = Nanos::from_millis(ms);
-        admission.admit(asked, now, NOW_MS + ms as i64).err().map(|refused| refused.why)
+        why_by(admission, asked, ms, 0)
+    }
+
+    /// The same by a wall clock that was stepped.
+    fn why_by(a: &mut Admission, asked: &Asked, ms: u64, step_ms: i64) -> Option<Why> {
+        let now = UP + Nanos::from_millis(ms);
+        a.admit(asked, now, NOW_MS + ms as i64 + step_ms).err().map(|refused| refused.why)
+    }
+
+    const UP: Nanos = Nanos::from_secs(10);
+
+    fn started_before(ms: u64) -> Admission {
+        Admission::new(Nanos(UP.0 - Nanos::from_millis(ms).0))
     }
 
     #[test]
     fn an_act_is_new_and_of_now_and_a_replay_is_none() {
-        let mut a = Admission::new(NOW_MS - 10_000);
+        let mut a = started_before(10_000);
         assert_eq!(why(&mut a, &act(1, NOW_MS), 0), None);
         assert_eq!(why(&mut a, &act(1, NOW_MS), 1), Some(Why::Replayed));
         assert_eq!(why(&mut a, &act(1, NOW_MS + 5), 1), Some(Why::Replayed), "with another time");
         assert_eq!(why(&mut a, &act(2, NOW_MS), 31_000), Some(Why::Stale), "recorded long ago");
-        assert_eq!(why(&mut a, &act(3, NOW_MS - 10_001), 0), Some(Why::Stale), "of an earlier run");
+        assert_eq!(why(&mut a, &act(3, NOW_MS - 10_002), 0), Some(Why::Stale), "of an earlier run");
         assert_eq!(why(&mut a, &act(4, i64::MIN), 0), Some(Why::Stale));
         assert_eq!(why(&mut a, &act(5, i64::MAX), 0), Some(Why::Stale));
         let bare = Asked::of(Request::Resume { reason: "x".to_owned() });
@@ -165,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_stop_needs_no_stamp_and_has_no_budget() {
-        let mut a = Admission::new(NOW_MS);
+        let mut a = started_before(0);
         for _ in 0..1_000 {
             assert_eq!(why(&mut a, &kill(None, 0), 0), None);
         }
@@ -175,9 +199,24 @@ mod tests {
         assert_eq!(why(&mut a, &onlooker, 0), Some(Why::ReadOnly));
     }
 
+    /// An engine that was suspended obeys nobody who has gone away, but for a stop.
+    #[test]
+    fn who_waits_no_more_is_not_obeyed() {
+        let mut a = started_before(60_000);
+        let late = |nonce, for_ms| {
+            let stamp = Some(Stamp { nonce, at_ms: NOW_MS, for_ms: Some(for_ms) });
+            Asked { stamp, ..act(nonce, NOW_MS) }
+        };
+        assert_eq!(why(&mut a, &late(1, 1_000), 1_000), None);
+        assert_eq!(why(&mut a, &late(2, 1_000), 1_001), Some(Why::Stale));
+        assert_eq!(why(&mut a, &late(2, u32::MAX), 1_001), None);
+        let stop = Asked { stamp: late(3, 0).stamp, ..kill(None, 0) };
+        assert_eq!(why(&mut a, &stop, 20_000), None);
+    }
+
     #[test]
     fn floods_stop_at_their_own_budget() {
-        let mut a = Admission::new(NOW_MS);
+        let mut a = started_before(0);
         let read = Asked { role: Role::Read, ..Asked::of(Request::Status) };
         let passed = (0..1_000).filter(|_| why(&mut a, &read, 0).is_none()).count();
         assert_eq!(passed, READS.1 as usize);
@@ -192,7 +231,7 @@ mod tests {
     /// Whatever comes within the time that an act is good for, its number is still known.
     #[test]
     fn no_number_is_forgotten_while_it_could_be_replayed() {
-        let mut a = Admission::new(NOW_MS);
+        let mut a = started_before(0);
         assert_eq!(why(&mut a, &act(1, NOW_MS + AGE_MS_MAX), 0), None);
         let mut nonce = 2;
         for ms in (0..=2 * AGE_MS_MAX as u64).step_by(100) {
@@ -203,6 +242,22 @@ mod tests {
         let late = 2 * AGE_MS_MAX as u64;
         assert_eq!(why(&mut a, &act(1, NOW_MS + AGE_MS_MAX), late), Some(Why::Replayed));
         assert!(a.seen.len() <= SEEN_MAX && nonce > 600, "{nonce}");
+    }
+
+    /// A clock that is set, back or ahead, by an hour or a day: who asks by it is heard at once,
+    /// what was said by it before is not, and a stop is obeyed whatever it says.
+    #[test]
+    fn a_stepped_clock_shuts_nobody_out() {
+        for step_ms in [-86_400_000, -3_600_000, -60_000, 60_000, 3_600_000, 86_400_000] {
+            let mut a = started_before(5_000);
+            assert_eq!(why(&mut a, &act(1, NOW_MS), 0), None);
+            let stepped = |at: u64| NOW_MS + at as i64 + step_ms;
+            assert_eq!(why_by(&mut a, &act(2, stepped(100)), 100, step_ms), None, "{step_ms}");
+            assert_eq!(why_by(&mut a, &act(3, NOW_MS), 100, step_ms), Some(Why::Stale));
+            assert_eq!(why_by(&mut a, &act(1, NOW_MS), 100, step_ms), Some(Why::Replayed));
+            assert_eq!(why_by(&mut a, &act(2, stepped(100)), 200, step_ms), Some(Why::Replayed));
+            assert_eq!(why_by(&mut a, &kill(Some(4), NOW_MS), 100, step_ms), None);
+        }
     }
 
     #[test]

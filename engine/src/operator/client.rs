@@ -1,6 +1,6 @@
 //! The asking side: which engines run here, and one question to one of them.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// # Errors
 /// When nobody listens or nothing comes within [`ANSWER_WITHIN`].
 pub fn ask(folder: &Path, request: &Request) -> std::io::Result<Reply> {
-    let mut asked = Asked::of(request.clone());
     let clock = Clock::monotonic();
-    if !request.is_read() {
-        asked.stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
-    }
-    let mut reply = ask_as(folder, &asked)?;
+    let said = || {
+        let stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
+        Asked { stamp: stamp.filter(|_| !request.is_read()), ..Asked::of(request.clone()) }
+    };
+    let mut reply = ask_as(folder, &said())?;
     // Others ask a lot just now: it is their turn to wait, then ours.
     while reply.refused.as_deref() == Some(Why::TooMany.name())
         && clock.now().0 < ANSWER_WITHIN.as_nanos() as u64
     {
         std::thread::park_timeout(AGAIN_AFTER);
-        reply = ask_as(folder, &asked)?;
+        reply = ask_as(folder, &said())?;
     }
     Ok(reply)
 }
@@ -44,12 +44,34 @@ pub fn ask(folder: &Path, request: &Request) -> std::io::Result<Reply> {
 /// # Errors
 /// As [`ask`].
 pub fn ask_as(folder: &Path, asked: &Asked) -> std::io::Result<Reply> {
+    answer(folder, asked).map_err(|e| in_words(&e))
+}
+
+/// Why there is no answer, as whoever asked should read it.
+fn in_words(e: &std::io::Error) -> std::io::Error {
+    let words = match e.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            "no answer within a second: it hangs or is suspended, and what was asked is void"
+        }
+        ErrorKind::NotFound => "it has ended meanwhile: its socket is gone",
+        ErrorKind::ConnectionRefused => "nobody listens at its socket: it is ending, or was killed",
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            "it hung up without an answer: it is ending, or others ask too much; ask again"
+        }
+        _ => return std::io::Error::other(format!("its socket: {e}")),
+    };
+    std::io::Error::new(e.kind(), words)
+}
+
+fn answer(folder: &Path, asked: &Asked) -> std::io::Result<Reply> {
     let mut stream = connect(folder)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
     stream.write_all(&asked.write()?)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
+    if BufReader::new(stream).read_line(&mut line)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
     Ok(serde_json::from_str(&line)?)
 }
 

@@ -124,7 +124,7 @@ impl Desk {
         in_order: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         // Before the socket is there: nobody can have asked this engine for anything yet.
-        let admission = Admission::new(obey::unix_ms());
+        let admission = Admission::new(inputs.clock.now());
         let clients = Clients::listen(&inputs.folder)?;
         let triggers = Triggers::watch()?;
         let risk_latches = [0; LatchKind::ALL.len()];
@@ -223,7 +223,11 @@ impl Desk {
         for (client, answer) in told {
             match (client, answer) {
                 (Some(client), answer) => self.reply(client, answer, |r, dump| r.dump = dump),
-                (None, Ok(dump)) => crate::tell!("latency histograms (by SIGUSR2): {dump}"),
+                (None, Ok(dump)) => crate::tell!(
+                    "{} latency histograms (by SIGUSR2) written to {}",
+                    dump["lines"],
+                    dump["file"].as_str().unwrap_or("?")
+                ),
                 (None, Err(why)) => crate::tell!("warning: no latency histograms (SIGUSR2): {why}"),
             }
         }

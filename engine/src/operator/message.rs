@@ -7,6 +7,7 @@ use bot4_types::{ActAbout, ActPart, RiskCommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::client::ANSWER_WITHIN;
 use super::commands::CommandText;
 use super::orders::OrderText;
 use super::refusal::{Refused, Why};
@@ -180,16 +181,21 @@ pub struct Stamp {
     pub nonce: u128,
     /// Unix time in ms.
     pub at_ms: i64,
+    /// How long its asker waits for the answer, ms. Later it is void: who heard nothing takes it
+    /// for not done.
+    pub for_ms: Option<u32>,
 }
 
 impl Stamp {
-    /// A number that nobody can guess, at `at_ms`. None without the system's randomness.
+    /// A number that nobody can guess, at `at_ms`, for as long as this program's commands wait.
+    /// None without the system's randomness.
     #[must_use]
     pub fn fresh(at_ms: i64) -> Option<Self> {
         use ring::rand::SecureRandom as _;
         let mut bytes = [0; 16];
         ring::rand::SystemRandom::new().fill(&mut bytes).ok()?;
-        Some(Self { nonce: u128::from_le_bytes(bytes), at_ms })
+        let for_ms = u32::try_from(ANSWER_WITHIN.as_millis()).ok();
+        Some(Self { nonce: u128::from_le_bytes(bytes), at_ms, for_ms })
     }
 }
 
@@ -199,13 +205,16 @@ impl Stamp {
 struct StampText {
     nonce: String,
     at_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    for_ms: Option<u32>,
 }
 
 /// Longest name of whom a request is passed on for, characters.
 const VIA_LEN_MAX: usize = 80;
 
 /// A request with what says who asks. On the wire these are fields beside those of the request:
-/// `"role"`, `"via"` and `"stamp": {"nonce": "16 to 32 hexadecimal digits", "at_ms": ms}`.
+/// `"role"`, `"via"` and `"stamp": {"nonce": "16 to 32 hexadecimal digits", "at_ms": ms,
+/// "for_ms": ms, if it likes}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// What is asked.
@@ -262,9 +271,9 @@ impl Asked {
         if let Some(via) = &self.via {
             value["via"] = via.as_str().into();
         }
-        if let Some(Stamp { nonce, at_ms }) = self.stamp {
-            value["stamp"] =
-                serde_json::to_value(StampText { nonce: format!("{nonce:032x}"), at_ms })?;
+        if let Some(Stamp { nonce, at_ms, for_ms }) = self.stamp {
+            let nonce = format!("{nonce:032x}");
+            value["stamp"] = serde_json::to_value(StampText { nonce, at_ms, for_ms })?;
         }
         let mut line = serde_json::to_vec(&value)?;
         line.push(b'\n');
@@ -278,7 +287,7 @@ impl StampText {
         let sound = digits && (16..=32).contains(&self.nonce.len());
         let nonce = u128::from_str_radix(&self.nonce, 16).ok().filter(|_| sound);
         let nonce = nonce.ok_or("stamp.nonce: write 16 to 32 hexadecimal digits")?;
-        Ok(Stamp { nonce, at_ms: self.at_ms })
+        Ok(Stamp { nonce, at_ms: self.at_ms, for_ms: self.for_ms })
     }
 }
 
@@ -314,6 +323,15 @@ pub struct LimitsTold {
     pub fixed: Vec<String>,
     /// All of it as a sentence.
     pub text: String,
+}
+
+impl LimitsTold {
+    /// The sentence for who reads what a run tells: a warning where the file's limits do not hold.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let wait = matches!(self.outcome.as_str(), "partly" | "refused");
+        format!("{}{}", if wait { "warning: " } else { "" }, self.text)
+    }
 }
 
 /// What goes from the thread that serves people to the control lane.
@@ -421,16 +439,18 @@ mod tests {
     #[test]
     fn who_asks_stands_beside_what_is_asked() {
         let line = br#"{"do":"mode","mode":"manual","reason":"x","role":"read","via":"page\n",
-            "stamp":{"nonce":"00ff00ff00ff00ff","at_ms":5}}"#;
+            "stamp":{"nonce":"00ff00ff00ff00ff","at_ms":5,"for_ms":7}}"#;
         let asked = Asked::read(line).expect("a request");
         assert_eq!((asked.role, asked.via.as_deref()), (Role::Read, Some("page")));
-        assert_eq!(asked.stamp, Some(Stamp { nonce: 0x00ff_00ff_00ff_00ff, at_ms: 5 }));
+        let stamp = Stamp { nonce: 0x00ff_00ff_00ff_00ff, at_ms: 5, for_ms: Some(7) };
+        assert_eq!(asked.stamp, Some(stamp));
         assert_eq!((asked.request.name(), asked.request.about().as_str()), ("mode", "manual"));
         let again = Asked::read(&asked.write().expect("a line")).expect("a request");
         assert_eq!(again, asked);
         for bad in [
             r#"{"do":"status","role":"god"}"#,
             r#"{"do":"status","stamp":{"nonce":"12","at_ms":5}}"#,
+            r#"{"do":"status","stamp":{"nonce":"00ff00ff00ff00ff","at_ms":5,"for_ms":-1}}"#,
             r#"{"do":"status","stamp":{"nonce":"+0ff00ff00ff00fz","at_ms":5}}"#,
             r#"{"do":"kill","reason":"x","who":"me"}"#,
             r#"{"do":"status"} {}"#,

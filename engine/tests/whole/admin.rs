@@ -218,6 +218,130 @@ fn the_socket_serves_its_owner_each_act_once_and_through_a_flood() {
     verify(&rig);
 }
 
+/// A client that says `bytes`, and perhaps its end.
+fn hostile(rig: &Rig, bytes: &[u8], ends: bool) -> UnixStream {
+    let mut stream = UnixStream::connect(socket(rig)).expect("connected");
+    // An engine that refuses may be quicker than this line.
+    let _ = stream.write_all(bytes);
+    if ends {
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+    stream
+}
+
+/// The word for the refusal that a client hears; empty where it was dropped without one.
+fn refusal(mut stream: UnixStream) -> String {
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text);
+    let told = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    assert_ne!(told["error"], Value::Null, "obeyed: {text}");
+    told["refused"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Lines that are none, each refused by its word.
+fn nonsense(rig: &Rig) {
+    let deep = [vec![b'['; 2_000], b"\n".to_vec()].concat();
+    let kill = br#"{"do":"kill","reason":"x"}"#;
+    for (line, ends, why) in [
+        (vec![b'x'; 5_000], false, "too_long"),
+        (vec![b'\n'; 5_000], false, "no_request"),
+        ([kill.as_slice(), &[b' '; 5_000], b"\n"].concat(), false, "too_long"),
+        (b"\xff\xfe\x00\x01\n".to_vec(), false, "no_request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n".to_vec(), false, "no_request"),
+        (b"GET / HTTP/1.1\r\n".to_vec(), false, "no_request"),
+        (deep, false, "no_request"),
+        // A kill without its end, one with a tail, two at once.
+        (kill.to_vec(), true, "no_request"),
+        (kill.to_vec(), false, "no_request"),
+        ([kill.as_slice(), b"\nx"].concat(), false, "no_request"),
+        ([kill.as_slice(), b"\n", kill, b"\n"].concat(), false, "no_request"),
+        (br#"{"do":"kill","reason":"x","role":"root"}"#.to_vec(), true, "no_request"),
+        (b"\n".to_vec(), false, "no_request"),
+    ] {
+        assert_eq!(refusal(hostile(rig, &line, ends)), why, "{}", String::from_utf8_lossy(&line));
+    }
+}
+
+/// Acts that were obeyed before, come from tomorrow, yesterday or the end of time.
+fn out_of_time(rig: &Rig) {
+    let now = unix_ms();
+    let act = |nonce: &str, at_ms: Value| {
+        answer(
+            rig,
+            &json!({"do": "mode", "mode": "semi_auto", "reason": "an attack",
+                            "stamp": {"nonce": nonce, "at_ms": at_ms}}),
+        )
+    };
+    let day = 86_400_000;
+    for (n, at_ms) in [now + day, now - day, now + 31_000, i64::MAX, i64::MIN, 0].iter().enumerate()
+    {
+        assert_eq!(act(&format!("{n:016x}"), json!(at_ms))["refused"], "stale", "{at_ms}");
+    }
+    for at_ms in [json!(1.5e300), json!("now"), json!(u64::MAX), json!({})] {
+        assert_eq!(act("00000000000000bb", at_ms.clone())["refused"], "no_request", "{at_ms}");
+    }
+    assert_eq!(act("00000000000000cc", json!(now))["error"], Value::Null);
+    for at_ms in [now, now + 5, now - day] {
+        assert_eq!(act("00000000000000cc", json!(at_ms))["refused"], "replayed");
+    }
+}
+
+/// A thousand clients at once, most of whom never finish, some letter by letter.
+fn crowd(rig: &Rig) -> usize {
+    let line = br#"{"do":"kill","reason":"x"}"#;
+    let mut all: Vec<_> =
+        (0..1_000).map(|n| hostile(rig, &line[..n % line.len()], false)).collect();
+    let mut alive = 0;
+    for letter in line.iter().take(4) {
+        sleep(20);
+        alive = all.iter_mut().filter_map(|s| s.write_all(&[*letter]).ok()).count();
+    }
+    alive
+}
+
+/// Whoever was told that there is no answer is not obeyed later.
+fn while_suspended(rig: &Rig, engine: &crate::common::Killed) {
+    let before = rig.status()["admin"]["refused"]["stale"].as_u64();
+    signal(&engine.0, "STOP");
+    for args in [&["mode", "manual"][..], &["limits", "reload"], &["journal", "rotate"]] {
+        let out = rig.say(&[args, &["--reason", "too late"]].concat());
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {}", stderr(&out));
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(text.contains("no answer within a second"), "{args:?}: {text}");
+    }
+    signal(&engine.0, "CONT");
+    let late = |s: &Value| s["admin"]["refused"]["stale"].as_u64() >= before.map(|n| n + 2);
+    let status = rig.until("it goes on", late);
+    assert_eq!(status["mode"], "full_auto", "{status}");
+}
+
+/// What a hostile program of the same user can do at the socket: no more than be refused.
+#[test]
+fn attacks_at_the_socket_reach_no_lane() {
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    nonsense(&rig);
+    out_of_time(&rig);
+    assert_eq!(rig.status()["phase"], "run", "half a kill is none");
+    let alive = crowd(&rig);
+    // None of them may be in the way of a person.
+    let out = rig.say(&["mode", "full_auto", "--reason", "through a crowd", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{alive} of the crowd: {}", stderr(&out));
+    let orders = sent(&rig.status());
+    let status = rig.until("it trades on", |s| sent(s) > orders + 5);
+    assert_eq!((&status["phase"], &status["latch"]), (&"run".into(), &Value::Null), "{status}");
+    let counts = &status["admin"]["refused"];
+    assert!(counts["stale"] == 6 && counts["replayed"] == 3, "{counts}");
+    while_suspended(&rig, &engine);
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(0));
+    check_account(&report(&rig.state().join("report.json")));
+    let acts = acts(&rig);
+    let names: Vec<_> = acts.iter().map(|[act, outcome, _]| [act.as_str(), outcome]).collect();
+    assert_eq!(names, [["mode", "done"], ["mode", "done"]], "{acts:?}");
+    verify(&rig);
+}
+
 /// Everything that a run tells is a line of JSON, with its level.
 #[test]
 fn what_a_run_tells_can_be_lines_of_json() {
