@@ -1,11 +1,17 @@
 //! Several venues in one run: `bot4 run` at three simulated ones, over TLS. One that dies, bans or
 //! goes silent leaves the orders of the others alone, and every account is exact at the end.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Killed, bot4, check_account, number, output, report, sleep, started, stderr};
-use serde_json::Value;
+use crate::common::{
+    Killed, bot4, check_account, number, output, report, signal, sleep, started, stderr,
+};
+use crate::observer::ControlLine;
+use bot4_lanes::Clock;
+use serde_json::{Value, json};
 
 /// The one whose snapshots are asked for by number is not the first.
 const VENUES: [(&str, [&str; 2]); 3] = [
@@ -13,7 +19,8 @@ const VENUES: [(&str, [&str; 2]); 3] = [
     ("binance", ["BTCUSDT", "ETHUSDT"]),
     ("bybit", ["BTCUSDT", "ETHUSDT"]),
 ];
-/// The place of the one that is killed.
+/// The place of the one that hangs, and of the one that is killed.
+const OKX: usize = 0;
 const BYBIT: usize = 2;
 
 /// A configuration that trades at all of them; `keys` are further lines of each.
@@ -168,27 +175,45 @@ fn compare_latencies(state: &Path) {
     }
 }
 
+/// Venues of their own processes, which outlive engines.
+struct Own {
+    _processes: Vec<Killed>,
+    endpoints: Vec<Value>,
+    /// Lines of the configuration, each.
+    hosts: Vec<String>,
+}
+
+impl Own {
+    /// All of them; `okx` is the script of the first.
+    fn start(state: &Path, okx: &str) -> Self {
+        let of = |(name, _): (&str, _)| {
+            let (folder, faults) = (state.join(name), state.join(format!("{name}.faults")));
+            std::fs::write(&faults, if name == "okx" { okx } else { "" }).expect("written");
+            std::fs::create_dir(&folder).expect("made");
+            let mut command = bot4(&folder);
+            started(command.args(["venue", "--venue", name, "--script"]).arg(&faults))
+        };
+        let (processes, endpoints): (Vec<_>, Vec<_>) = VENUES.map(of).into_iter().unzip();
+        let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
+        let lines = |endpoints: &Value| {
+            let line = |key| Some(format!("{key} = \"{}\"\n", endpoints[key].as_str()?));
+            keys.into_iter().filter_map(line).collect::<String>()
+        };
+        let hosts = endpoints.iter().map(lines).collect();
+        Self { _processes: processes, endpoints, hosts }
+    }
+}
+
 /// Two venues of their own, one of which bans for a while; then the engine is killed in the middle
 /// and started again: it takes over from what lies at each venue.
 #[test]
 fn a_ban_and_a_kill_end_with_every_account_exact() {
     let state = tempfile::tempdir().expect("a folder");
     let (state, file) = (state.path(), state.path().join("report.json"));
-    let mut processes = Vec::new();
-    let hosts = VENUES.map(|(name, _)| {
-        let (folder, faults) = (state.join(name), state.join(format!("{name}.faults")));
-        let script = if name == "okx" { "1500ms ban 800ms\n2500ms lose-ack\n" } else { "" };
-        std::fs::write(&faults, script).expect("written");
-        std::fs::create_dir(&folder).expect("made");
-        let mut command = bot4(&folder);
-        command.args(["venue", "--venue", name, "--script"]).arg(&faults);
-        let (process, endpoints) = started(&mut command);
-        processes.push(process);
-        let keys = ["market", "api", "rest", "ca", "api_key", "private_key"];
-        let line = |key| Some(format!("{key} = \"{}\"\n", endpoints[key].as_str()?));
-        keys.into_iter().filter_map(line).collect::<String>()
-    });
-    let toml = config(state, &hosts);
+    let okx = "1500ms ban 800ms\n2500ms lose-ack\n";
+    let venues = Own::start(state, okx);
+    let hosts = &venues.hosts;
+    let toml = config(state, hosts);
     let exact = |length: &str| {
         let out = output(run(state, &toml).args(["--for", length, "--report"]).arg(&file));
         let report = report(&file);
@@ -212,10 +237,107 @@ fn a_ban_and_a_kill_end_with_every_account_exact() {
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     check_account(&self::report(&file));
     assert!(stderr(&out).contains("binance was traded by run"), "{}", stderr(&out));
-    let all = config(state, &hosts);
+    let all = config(state, hosts);
     let out = output(run(state, &all).args(["--for", "1s", "--report"]).arg(&file));
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     check_account(&self::report(&file));
     assert!(stderr(&out).contains("binance was traded by run"), "{}", stderr(&out));
     assert!(!stderr(&out).contains("okx was traded by run"), "{}", stderr(&out));
+}
+
+/// A person at the control socket of the running engine.
+struct Person {
+    socket: PathBuf,
+    clock: Clock,
+    said: u64,
+}
+
+impl Person {
+    fn new(state: &Path) -> Self {
+        let socket = newest_run(state).join("control.sock");
+        Self { socket, clock: Clock::monotonic(), said: 0 }
+    }
+
+    /// The engine's status behind a request, and after how many ms it came.
+    fn says(&mut self, mut request: Value) -> (Value, u64) {
+        self.said += 1;
+        let began = self.clock.now();
+        let at_ms = self.clock.wall().unix_ms(began);
+        request["stamp"] = json!({"nonce": format!("{:016x}", self.said), "at_ms": at_ms});
+        let mut stream = UnixStream::connect(&self.socket).expect("connected");
+        writeln!(stream, "{request}").expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        let reply: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(reply["error"], Value::Null, "{request}");
+        (reply["status"].clone(), self.clock.now().since(began).millis())
+    }
+
+    /// Says it, and looks until it is `obeyed`: the status then, and after how many ms each.
+    fn has(&mut self, request: Value, obeyed: impl Fn(&Value) -> bool) -> (Value, [u64; 2]) {
+        let what = request["do"].clone();
+        let began = self.clock.now();
+        let (mut status, answered) = self.says(request);
+        while !obeyed(&status) {
+            let waited = self.clock.now().since(began).millis();
+            assert!(waited < 10_000, "{what} is not obeyed: {status}");
+            sleep(20);
+            status = self.says(json!({"do": "status"})).0;
+        }
+        (status, [answered, self.clock.now().since(began).millis()])
+    }
+}
+
+/// One venue answers nothing for seconds: a person is heard as ever, and obeyed at the others.
+#[test]
+fn a_venue_that_hangs_holds_no_word_of_a_person_up() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (state, file) = (state.path(), state.path().join("report.json"));
+    let venues = Own::start(state, "");
+    let mut command = run(state, &config(state, &venues.hosts));
+    command.args(["--for", "60s", "--report"]).arg(&file).stdout(Stdio::null());
+    let mut engine = Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"));
+    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(_, sent)| *sent > 0);
+    until("every venue gets orders", || told(state).filter(all_trade));
+    let (mut okx, mut person) = (ControlLine::new(&venues.endpoints[OKX]), Person::new(state));
+    ["deaf 5s", "mute 5s"].iter().for_each(|fault| okx.say(fault));
+    let open = |s: &Value, v: usize| number(&s["venues"][v], "/open");
+    let hung = until("orders wait there", || {
+        let status = person.says(json!({"do": "status"})).0;
+        (number(&status["venues"][OKX], "/open") > 0).then_some(status)
+    });
+    assert_eq!(hung["phase"], "run", "{hung}");
+    sleep(500);
+    let slowest = (0..20).map(|_| person.says(json!({"do": "status"})).1).max();
+    let mode = |mode: &str| json!({"do": "mode", "mode": mode, "reason": "a look"});
+    let (_, manual) = person.has(mode("semi_auto"), |s| s["mode"] == "semi_auto");
+    let (_, auto) = person.has(mode("full_auto"), |s| s["mode"] == "full_auto");
+    let nonce = format!("{:032x}", person.said + 1);
+    let reload = json!({"do": "limits_reload"});
+    let (_, limits) = person.has(reload, |s| s["limits"]["nonce"] == nonce.as_str());
+    let kill = json!({"do": "kill", "reason": "the venue hangs"});
+    let (at, kill) = person.has(kill, |s| open(s, 1) == 0 && open(s, 2) == 0);
+    println!(
+        "one of three venues hangs, ms: status {slowest:?} at worst; answered, obeyed: mode \
+         {manual:?} {auto:?}, limits {limits:?}, kill at the others {kill:?}"
+    );
+    assert!(open(&at, OKX) > 0, "it did not hang any more: {at}");
+    let answered = [slowest.unwrap_or(0), manual[0], auto[0], limits[0], kill[0]];
+    assert!(answered.iter().all(|ms| *ms < 1_000), "taken for dead: {answered:?}");
+    let obeyed = [manual[1], auto[1], limits[1], kill[1]];
+    assert!(obeyed.iter().all(|ms| *ms < 2_000), "{obeyed:?}");
+    sleep(300);
+    let later = person.says(json!({"do": "status"})).0;
+    assert_eq!(later["orders"]["sent"], at["orders"]["sent"], "an order left after the stop");
+    // It comes back, and the stop comes true there, too.
+    until("nothing is open", || {
+        let status = person.says(json!({"do": "status"})).0;
+        (status["orders"]["open"] == 0 && status["orders"]["unknown"] == 0).then_some(())
+    });
+    let out = output(bot4(state).args(["resume", "--reason", "a test"]));
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    signal(&engine.0, "-INT");
+    assert_eq!(engine.0.wait().expect("it ends").code(), Some(0));
+    check_account(&report(&file));
+    verified(state);
 }
