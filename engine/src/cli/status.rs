@@ -89,6 +89,12 @@ fn sentence(s: &Value) -> String {
             s["shedding"]["instruments"]
         ),
     };
+    let waiting: Vec<_> =
+        s["limits"]["looser"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let waiting = match waiting.is_empty() {
+        true => String::new(),
+        false => format!(" (LOOSER LIMITS WAIT for `bot4 limits reload`: {})", waiting.join(", ")),
+    };
     let cut = match s["stops"]["exits_cut"].as_u64() {
         Some(n) if n > 0 => {
             format!(" ({n} EXITS WERE REFUSED at a venue: there the router alone guards)")
@@ -96,7 +102,7 @@ fn sentence(s: &Value) -> String {
         _ => String::new(),
     };
     format!(
-        "run {} (process {}) {} at {}{stopped}{ill}{still}{shed}{cut}, {}: {} messages, {} orders sent, {} open, {} unknown, \
+        "run {} (process {}) {} at {}{stopped}{ill}{still}{shed}{waiting}{cut}, {}: {} messages, {} orders sent, {} open, {} unknown, \
          {} fills, {} refused, {} drift",
         text(&s["run"]),
         s["pid"],

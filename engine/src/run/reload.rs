@@ -78,8 +78,8 @@ impl Reload {
         }
     }
 
-    /// What a reading led to, as a sentence for a person.
-    pub fn look(&mut self, now: Nanos) -> Option<String> {
+    /// What a reading led to, where the file was read.
+    pub fn look(&mut self, now: Nanos) -> Option<LimitsTold> {
         // Relaxed: the flag alone is the message.
         let asked = self.asked.swap(false, Ordering::Relaxed);
         if !asked && now < self.look_at {
@@ -92,12 +92,13 @@ impl Reload {
         if !asked && (!settled || stamp.is_none()) {
             return None;
         }
-        self.taken = stamp;
-        Some(self.read_anew(None).text)
+        Some(self.read_anew(None))
     }
 
     /// Reads the files now. With a `reason`, what is looser holds too.
     pub fn read_anew(&mut self, reason: Option<&str>) -> LimitsTold {
+        // Before the reading: what is written meanwhile is read again.
+        self.taken = stamp_of(&self.paths);
         match config::load(&self.paths) {
             Ok(config) => self.take(config, reason.is_some()),
             Err(error) => self.refuse(&format!("it is refused:\n{error}")),
@@ -251,7 +252,7 @@ mod tests {
 
         fn look(&mut self) -> Option<String> {
             self.now = self.now + LOOK_EVERY;
-            self.reload.look(self.now)
+            self.reload.look(self.now).map(|told| told.sentence())
         }
 
         fn sent(&mut self) -> Vec<RiskCommand> {
@@ -285,6 +286,7 @@ mod tests {
         let told = bench.look().expect("told");
         assert!(told.contains("trade.toml:") && told.contains("position_pct"), "{told}");
         assert!(told.contains("stay as they are") && bench.sent().is_empty(), "{told}");
+        assert!(told.starts_with("warning: "), "{told}");
         bench.write("equity_asset = \"USDT\"", "equity_asset = \"USDC\"");
         bench.look();
         assert!(bench.look().expect("told").contains("equity_asset cannot change"));
@@ -314,6 +316,7 @@ mod tests {
         let told = bench.look().expect("told");
         assert!(told.contains("other limits") && told.contains("wait"), "{told}");
         assert!(told.contains("drawdown_pct") && !told.contains("position_pct"), "{told}");
+        assert!(told.starts_with("warning: ") && told.contains("limits reload"), "{told}");
         let tighter = bench.sent();
         assert!(matches!(tighter.last(), Some(RiskCommand::LimitsCommit { .. })), "{tighter:?}");
         let again = bench.reload.read_anew(None);
@@ -325,6 +328,7 @@ mod tests {
         assert!(matches!(looser.last(), Some(RiskCommand::LimitsCommit { .. })), "{looser:?}");
         assert_ne!(looser.last(), tighter.last());
         assert_eq!(bench.reload.read_anew(Some("again")).outcome, "unchanged");
+        assert_eq!([bench.look(), bench.look()], [None, None], "it was read already");
         bench.write("position_pct = 2.0", "position_pct = -2.0");
         let refused = bench.reload.read_anew(Some("a slip"));
         assert_eq!(refused.outcome, "refused");

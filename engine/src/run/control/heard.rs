@@ -19,8 +19,9 @@ impl ControlAgent {
         if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
             reload.pass_on(commands);
         }
-        if let Some(what) = news {
-            self.say(&what);
+        if let Some(told) = news {
+            self.say(&told.sentence());
+            self.inputs.said.told(told);
         }
     }
 
@@ -54,7 +55,7 @@ impl ControlAgent {
         };
         let told = self.inputs.reload.as_mut().map_or_else(none, |r| r.read_anew(reason));
         let why = reason.map(|reason| format!(" (by operator: {reason})")).unwrap_or_default();
-        self.say(&format!("{}{why}", told.text));
+        self.say(&format!("{}{why}", told.sentence()));
         let about =
             ActAbout::new((by.uid, by.pid), by.nonce, by.asked_ms, [&by.act_text(), &told.outcome]);
         let text = format!("{}: {}", reason.unwrap_or("no reason given"), told.text);
