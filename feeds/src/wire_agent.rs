@@ -91,7 +91,7 @@ pub struct WireAgent {
     /// The stream connection shall be replaced: a book can be mended in no other way.
     fresh_wanted: bool,
     /// Snapshot requests without an answer yet. The desk's line is no measure of them: it holds an
-    /// instrument once, and one that was asked twice has a second answer on the way behind the first.
+    /// instrument once, and one that was asked twice has a second answer behind the first.
     answers_owed: u32,
     /// Some of them were made before the stream was lost: what they answer is older than what the
     /// books have missed.

@@ -107,7 +107,7 @@ pub struct Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digest = ring::digest::digest(&ring::digest::SHA256, self.api_key.as_bytes());
-        let mark = digest.as_ref().iter().take(4).fold(0, |n, byte| n << 8 | u32::from(*byte));
+        let mark = digest.as_ref().iter().take(4).fold(0, |n, byte| (n << 8) | u32::from(*byte));
         write!(f, "Keys(#{mark:08x}, {:?})", self.private_key)
     }
 }

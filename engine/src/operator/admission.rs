@@ -104,7 +104,7 @@ impl Admission {
             return Err(Refused::new(Why::Unstamped, text));
         };
         let apart = stamp.at_ms.saturating_sub(now_ms);
-        // The start by the wall clock of now: where that was stepped, the time of then means nothing.
+        // The start by the wall clock of now: where it was set, the time of then means nothing.
         let up_ms = i64::try_from(now.since(self.started).millis()).unwrap_or(i64::MAX);
         let started_ms = now_ms.saturating_sub(up_ms.saturating_add(1));
         if apart.unsigned_abs() > AGE_MS_MAX.unsigned_abs() || stamp.at_ms < started_ms {

@@ -1,9 +1,9 @@
 //! What a person asks for by HTTP, done as the commands of the same names do it.
 //!
 //! Threads of their own, because an engine takes its time to answer and to cancel; the server goes
-//! on meanwhile. They run at normal priority: a kill must not wait for who is in no hurry. Nor may it
-//! wait for another act, nor an act for those who only ask: stops, acts and questions have a line
-//! and a thread each. Few wait in line, and a full line says so at once.
+//! on meanwhile. They run at normal priority: a kill must not wait for who is in no hurry. Nor may
+//! it wait for another act, nor an act for those who only ask: stops, acts and questions have a
+//! line and a thread each. Few wait in line, and a full line says so at once.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};

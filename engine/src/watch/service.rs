@@ -15,7 +15,7 @@
 //! | `POST /api/rotate` | act | as `bot4 journal rotate` |
 //! | `POST /api/request` | act | any request of the operator's socket; read where it only reads |
 //!
-//! Every POST carries a stamp that is good once. Stops, other acts and questions have a budget each.
+//! Every POST carries a stamp that is good once; stops, acts and questions have a budget each.
 
 use std::sync::Arc;
 
