@@ -202,7 +202,7 @@ mod tests {
     /// An engine that was suspended obeys nobody who has gone away, but for a stop.
     #[test]
     fn who_waits_no_more_is_not_obeyed() {
-        let mut a = started_before(60_000);
+        let mut a = started_before(5_000);
         let late = |nonce, for_ms| {
             let stamp = Some(Stamp { nonce, at_ms: NOW_MS, for_ms: Some(for_ms) });
             Asked { stamp, ..act(nonce, NOW_MS) }
