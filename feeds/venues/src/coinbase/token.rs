@@ -299,7 +299,7 @@ mod tests {
         let inner = &der[3 + P256_ALGORITHM.len() - 1 + 2..];
         let at = der.windows(3).position(|w| w == [2, 1, 1]).expect("version 1") - 2;
         assert!(at >= der.len() - inner.len() - 2, "close to where it should be");
-        assert_eq!(pkcs8(&der[at..]), der, "the wrapping is what the library writes");
+        assert_eq!(*pkcs8(&der[at..]), der, "the wrapping is what the library writes");
         let pem = |label: &str, der: &[u8]| {
             let body = STANDARD.encode(der);
             format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
