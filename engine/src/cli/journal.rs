@@ -63,7 +63,8 @@ enum Command {
 #[derive(clap::Args)]
 #[command(
     after_help = "The segment is finished between two records; those before it are complete files\n\
-                  then, which may be copied away.\n\n\
+                  then, which may be copied away. Exit code 0: so it is; 1: an engine does not answer,\n\
+                  or its next segment is not ready within two seconds.\n\n\
                   Example: bot4 journal rotate --reason \"nightly copy\""
 )]
 struct Rotate {

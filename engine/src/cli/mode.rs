@@ -14,7 +14,8 @@ use crate::run::start_mode;
 #[derive(clap::Args)]
 #[command(after_help = "Modes: emergency (only what reduces), manual, semi_auto, full_auto.\n\
                   A mode tighter than the configuration's outlives the run, until `bot4 mode` or a\n\
-                  changed `mode` in the configuration says otherwise.\n\n\
+                  changed `mode` in the configuration says otherwise. Exit code 0: every engine obeys;\n\
+                  1: one does not answer, or does not obey within two seconds.\n\n\
                   Example: bot4 mode emergency --reason \"the venue halts withdrawals\"")]
 pub struct Args {
     /// The control mode from now on.

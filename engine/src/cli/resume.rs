@@ -14,8 +14,10 @@ use crate::operator::message::Request;
     after_help = "Ends the stop of running engines, and the latches that keep engines from\n\
                         starting: the next start then accepts what risk had latched, as a running\n\
                         engine does (a fall counts anew from there, balances that no fill explains\n\
-                        are followed), and keeps the reason in its journal. With --breaker it closes circuit breakers instead; those also\n\
-                        close by themselves.\n\n\
+                        are followed), and keeps the reason in its journal. With --breaker it closes\n\
+                        circuit breakers instead; those also close by themselves. Exit code 0: nothing\n\
+                        stands against trading any more; 1: an engine refuses or does not answer, and\n\
+                        says why.\n\n\
                         Example: bot4 resume --reason \"line mended, account looked at\"\n\
                         Example: bot4 resume --instrument BTCUSDT --reason \"a deposit of ours\"\n\
                         Example: bot4 resume --breaker BTCUSDT --reason \"filters are right again\""

@@ -29,12 +29,12 @@ pub fn until_it_trades(ready: &Path) {
 }
 
 fn until<T>(look: impl Fn() -> Option<T>, otherwise: &str) -> T {
-    let mut looks = (0..LOOKS).filter_map(|_| {
+    let found = (0..LOOKS).find_map(|_| {
         let found = look();
         if found.is_none() {
             sleep(LOOK_EVERY_MS);
         }
         found
     });
-    looks.next().unwrap_or_else(|| panic!("{otherwise} within 30 s"))
+    found.unwrap_or_else(|| panic!("{otherwise} within 30 s"))
 }
