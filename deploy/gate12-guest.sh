@@ -41,6 +41,58 @@ cat >/tmp/machine <<JSON
 JSON
 part machine 0 /tmp/machine
 
+# --- each row's own words, run as they stand ------------------------------------------------------
+# Each command that `bot4 host check` prints as a mend, for a row that is wrong, with what the text
+# leaves open filled in: N pages, LIST and MASK of CPUs that are no hot lane's, every CARD and queue.
+looked() { everywhere bot4 host check --config /demo.toml --lanes 12 --window 20ms >/tmp/text; }
+state_of() { awk -v id="$1" '$2 == id {print tolower($1)}' /tmp/text; }
+spoil() { # VALUE FILE...: a value that the row does not want, where there is such a file
+    value=$1
+    shift
+    for file; do if [ -e "$file" ]; then echo "$value" 2>/dev/null >"$file"; fi; done
+}
+mend() { # ID COMMAND
+    words=$(echo "$2" | sed "s/=N$/=$pages/; s/LIST/0-1/; s/MASK/3/; s#CARD#*#; s#-N/#-*/#; s#/N/#/*/#; s#cpuN#cpu*#; s#stateM#state*#")
+    case $words in
+        sysctl*) $words ;;
+        echo*)
+            value=${words#echo }
+            # Without quotes: the stars stand for every card, queue or interrupt there is.
+            for file in ${words##*> }; do echo "${value%% >*}" >"$file"; done ;;
+    esac >/dev/null 2>&1
+}
+mends() {
+    mm=/sys/kernel/mm vm=/proc/sys/vm kernel=/proc/sys/kernel net=/proc/sys/net
+    spoil always $mm/transparent_hugepage/enabled
+    spoil 1 $mm/transparent_hugepage/khugepaged/defrag $mm/ksm/run $vm/zone_reclaim_mode $vm/stat_interval
+    spoil 1 $kernel/numa_balancing $kernel/nmi_watchdog $kernel/timer_migration $net/ipv4/tcp_slow_start_after_idle
+    spoil 0 $vm/nr_hugepages $net/core/busy_poll $net/core/busy_read
+    spoil 20 $vm/compaction_proactiveness && spoil 60 $vm/swappiness
+    spoil 212992 $net/core/rmem_max && spoil 15 $net/ipv4/tcp_retries2
+    spoil -1 $kernel/sched_rt_runtime_us && spoil 4 $kernel/perf_event_paranoid
+    spoil 0-11 $kernel/watchdog_cpumask /proc/irq/*/smp_affinity_list
+    spoil fff /sys/devices/virtual/workqueue/cpumask /sys/bus/workqueue/devices/writeback/cpumask
+    spoil fff /sys/class/net/*/queues/rx-*/rps_cpus
+    pages=$(everywhere bot4 check --config /demo.toml --lanes 12 | sed -n 's/^memory: \([0-9]*\) huge pages.*/\1/p')
+    looked
+    awk '/^(WARN|FAIL) / {id = $2} sub(/^ *mend: /, "") {print id, $0}' /tmp/text >/tmp/wrong
+    comma=''
+    while read -r id text; do
+        # The command alone: what follows it is for a person.
+        command=$(echo "$text" | sed 's/ soon after .*//; s/ for each .*//; s/;.*//; s/ (.*//')
+        case $command in 'sysctl -w '* | 'echo '*'> /'*) ;; *) continue ;; esac
+        mend "$id" "$command"
+        looked
+        printf '%s{"id": "%s", "command": "%s", "state": "%s"}\n' "$comma" "$id" "$command" "$(state_of "$id")"
+        comma=,
+    done </tmp/wrong
+}
+if [ "$planted" = mends ]; then
+    { echo '['; mends; echo ']'; } >/tmp/mends
+    part mends 0 /tmp/mends
+    poweroff -f
+fi
+
 everywhere bot4 host check --lanes 12 --json >/tmp/check
 part check_before $? /tmp/check
 if [ "$planted" != untouched ]; then

@@ -23,6 +23,7 @@ part("machine").said as $machine
 | ($ticks.hot // []) as $hot
 | ($hot + [$ticks.reference // empty]) as $rounds
 | ($rounds | map(.broken | map(select(contains("timer interrupts") | not))) | add // []) as $unquiet
+| (part("mends").said // []) as $mends
 | [
     promise("machine";
         $machine.online == "0-11" and $machine.cores == 6
@@ -65,6 +66,11 @@ part("machine").said as $machine
     promise("simd-avx2";
         $machine.avx2 and ($machine.avx512f | not) and $run.said.host.simd == "avx2" and $ticks.simd == "avx2";
         "AVX2 at most here; reported: \($run.said.host.simd)")
-  ] as $promises
+  ] as $gate
+| (if $planted != "mends" then $gate else
+    ($gate | map(select(.id == "machine")))
+    + ($mends | map(promise(.id; .state == "ok"; "\(.state) after `\(.command)`")))
+    + [promise("mends"; ($mends | length) >= 15; "\($mends | length) rows were wrong and had a command (15 at least)")]
+  end) as $promises
 | {schema: 1, holds: ($promises | all(.holds)), kernel: $kernel, planted: $planted, wall_s: $wall,
    promises: $promises, parts: .}

@@ -7,9 +7,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
     cat <<'TEXT'
-usage: gate12.sh [--json FILE] [--keep DIR] [--planted WHAT]
+usage: gate12.sh [--json FILE] [--keep DIR] [--mends | --planted WHAT]
   --json FILE     write the verdict and what the guest said as JSON here
   --keep DIR      leave initramfs, console and results in DIR
+  --mends         instead of the gate: every row of the host's table whose mend is a command is put
+                  wrong, and mended by that command alone; some minutes
+  --kernel        print the kernel's path, fetched where it is missing, and end
   --planted WHAT  plant a violation that the gate must find:
                     no-isolation  boot without isolcpus, nohz_full and rcu_nocbs
                     unpinned      the lane that spins, and one of the engine's, may use every CPU
@@ -25,19 +28,22 @@ die() {
     exit 2
 }
 
-json='' keep='' planted=''
+json='' keep='' planted='' mends=0 only_kernel=0
 while (($#)); do
     case $1 in
         --json | --keep | --planted)
             (($# > 1)) || die "$1 needs a value"
             case $1 in --json) json=$2 ;; --keep) keep=$2 ;; --planted) planted=$2 ;; esac
             shift ;;
+        --mends) mends=1 ;;
+        --kernel) only_kernel=1 ;;
         --help | -h) usage; exit 0 ;;
         *) die "unknown option $1 (see --help)" ;;
     esac
     shift
 done
 case $planted in '' | no-isolation | unpinned | noise | untouched) ;; *) die "--planted $planted: no such violation (see --help)" ;; esac
+if ((mends)); then planted=mends; fi
 for need in qemu-system-x86_64 busybox cpio jq strip dpkg-deb; do
     command -v "$need" >/dev/null || die "$need is missing: deploy/setup.sh installs it"
 done
@@ -76,6 +82,8 @@ if [[ -z $package || ! -s $kernel ]]; then
     kernel=$(find "$cache" -maxdepth 1 -name 'vmlinuz-*' | sort -V | tail -1)
     [[ -n $kernel ]] || die "no kernel: apt-get download linux-image-cloud-amd64 does not work here"
 fi
+
+if ((only_kernel)); then echo "$kernel" && exit 0; fi
 
 # --- the machine ----------------------------------------------------------------------------------
 work=${keep:-$(mktemp -d)}
@@ -119,7 +127,7 @@ machine=(
     -serial "file:$work/console" -serial "file:$work/results"
 )
 begun=$SECONDS
-timeout -k 5 "${BOT4_GATE12_TIMEOUT:-170}" qemu-system-x86_64 "${machine[@]}" 2>"$work/qemu.err" </dev/null ||
+timeout -k 5 "${BOT4_GATE12_TIMEOUT:-$((mends ? 900 : 170))}" qemu-system-x86_64 "${machine[@]}" 2>"$work/qemu.err" </dev/null ||
     echo "gate12: the machine did not end by itself (status $?)" >&2
 grep -v "TCG doesn't support requested feature" "$work/qemu.err" >&2 || true
 
@@ -133,6 +141,6 @@ jq -r '.promises[] | [if .holds then "ok" else "BROKEN" end, .id, .found] | join
     while IFS=$'\t' read -r state id found; do printf '%-7s %-16s %s\n' "$state" "$id" "$found"; done
 jq -r '"gate12: \(.promises | map(select(.holds)) | length) of \(.promises | length) promises hold, Linux \(.kernel), \(.wall_s) s"' "$work/verdict.json"
 if ! jq -e .holds "$work/verdict.json" >/dev/null; then
-    if [[ -z $planted ]]; then tail -n 40 "$work/console" >&2; fi
+    if [[ -z $planted || $planted == mends ]]; then tail -n 40 "$work/console" >&2; fi
     exit 1
 fi
