@@ -1,4 +1,4 @@
-//! Rings, histogram and log entry beside crossbeam-channel, hdrhistogram and a plain copy.
+//! Rings and log entry beside crossbeam-channel and a plain copy; then what lanes pay to be seen.
 
 mod common;
 
@@ -7,6 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 fn bench(criterion: &mut Criterion) {
     common::run(criterion, roster::ring());
+    common::run(criterion, roster::seen());
 }
 
 criterion_group!(benches, bench);

@@ -80,7 +80,7 @@ impl Book for NaiveBook {
 }
 
 /// Empties `book` and fills it with the trace's start.
-fn load(book: &mut impl Book, trace: &Trace) {
+pub(crate) fn load(book: &mut impl Book, trace: &Trace) {
     book.clear();
     for (side, levels) in [Side::Buy, Side::Sell].into_iter().zip(&trace.start) {
         for level in levels {

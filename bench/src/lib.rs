@@ -5,6 +5,7 @@
 //!   book  ---+--> roster: groups of cases ------|
 //!   gate  ---|    (first case is the baseline)  '--> bin/latency     percentiles of single calls
 //!   ring  ---|                                       and ratios over interleaved rounds
+//!   seen  ---|
 //!   kernels -'
 //! ```
 //!
@@ -34,7 +35,8 @@
 //!
 //! Baselines: serde_json with borrowed typed structs (parse), two `BTreeMap`s (book), two stamps of
 //! the lanes' clock, and a gate of a mutex, hash maps and floats (gate), crossbeam-channel
-//! `bounded` (rings), hdrhistogram (histogram), the copy of a ready record (log entry), a
+//! `bounded` (rings), hdrhistogram (histogram), a locked count (counters), `recv` (receive stamp),
+//! the copy of a ready record (log entry), a
 //! `BufWriter` over a file (journal), plain loops (kernels). The readers and the books of a group
 //! are held to the same results by tests before their speed is of interest.
 //!
@@ -53,6 +55,7 @@ pub mod case;
 pub mod dialect;
 pub mod flow;
 pub mod gate;
+pub mod hops;
 pub mod journal;
 pub mod kernels;
 pub mod machine;
@@ -60,11 +63,14 @@ pub mod order_path;
 pub mod parents;
 pub mod parse;
 pub mod plain_gate;
+pub mod received;
+pub mod recording;
 pub mod report;
 pub mod ring;
 pub mod roster;
 pub mod runner;
 pub mod shapes;
+pub mod shown;
 pub mod texts;
 pub mod trace;
 pub mod trip;

@@ -1,15 +1,14 @@
-//! What every message pays: a ring, a count in a histogram, a log entry. On one thread; the
-//! round trip between two is in [`crate::trip`].
+//! What every message pays: a ring, a log entry. On one thread; the round trip between two is in
+//! [`crate::trip`].
 
 use std::hint::black_box;
 
-use bot4_lanes::{Histogram, Metrics, Rx, Tx, ring};
+use bot4_lanes::{Rx, Tx, ring};
 use bot4_types::log::Body;
-use bot4_types::rng::SplitMix64;
 use bot4_types::{ExecMsg, LogEntry, LogKind, Nanos, Slot};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::case::{Case, histogram};
+use crate::case::Case;
 use crate::gate::report_sample;
 
 /// A message of one cache line; the first word numbers it.
@@ -115,60 +114,6 @@ impl Case for SlotChannelTrip {
         let read = black_box(self.frames.1.try_recv()).expect("just sent");
         assert!(self.slots.0.try_send(read).is_ok());
         self.held = black_box(self.slots.1.try_recv()).ok();
-    }
-}
-
-/// Latencies as stages have them: mostly some hundred nanoseconds, now and then far more.
-fn values() -> Vec<u64> {
-    let mut rng = SplitMix64::new(11);
-    let value = |rng: &mut SplitMix64| match rng.below(100) {
-        0 => 10_000 + rng.below(1_000_000),
-        1..10 => 1_000 + rng.below(9_000),
-        _ => 80 + rng.below(400),
-    };
-    (0..4_096).map(|_| value(&mut rng)).collect()
-}
-
-/// A value into the lanes' histogram.
-pub struct OwnRecord {
-    histogram: Histogram,
-    values: Vec<u64>,
-    n: usize,
-}
-
-impl Default for OwnRecord {
-    fn default() -> Self {
-        Self { histogram: Metrics::in_memory().histogram("bench"), values: values(), n: 0 }
-    }
-}
-
-impl Case for OwnRecord {
-    #[inline]
-    fn call(&mut self) {
-        self.n = (self.n + 1) % 4_096;
-        self.histogram.record(black_box(self.values[self.n]));
-    }
-}
-
-/// A value into an hdrhistogram: the baseline.
-pub struct HdrRecord {
-    histogram: hdrhistogram::Histogram<u64>,
-    values: Vec<u64>,
-    n: usize,
-}
-
-impl Default for HdrRecord {
-    fn default() -> Self {
-        Self { histogram: histogram(), values: values(), n: 0 }
-    }
-}
-
-impl Case for HdrRecord {
-    #[inline]
-    fn call(&mut self) {
-        self.n = (self.n + 1) % 4_096;
-        let recorded = self.histogram.record(black_box(self.values[self.n]));
-        assert!(recorded.is_ok(), "all values are within its bounds");
     }
 }
 

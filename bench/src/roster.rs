@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bot4_book::{Ladder, NaiveBook};
+use bot4_lanes::Histogram;
 use bot4_risk::gate::{self, CANCEL_ROSTER, PLACE_ROSTER};
 use bot4_simd::{Kernels, Level};
 
@@ -16,15 +17,20 @@ use crate::case::Case;
 use crate::dialect::{Change, Dialect};
 use crate::flow::Flow;
 use crate::gate::{Cancel, KillWord, LookUp, MarkIn, Part, Place, PlaceAndEnd, Stamps, no_check};
+use crate::hops::{Answered, Sent, Told};
 use crate::journal::{BufferedAppend, FreshCopy, JournalAppend, WrittenAppend};
 use crate::kernels::{INSTRUMENTS, Kernel, Plain, Portfolio, SAMPLES};
 use crate::parents;
 use crate::parse::{Parse, Reader};
 use crate::plain_gate::PlainPlace;
-use crate::ring::{
-    ChannelPushPop, HdrRecord, LogCopy, LogEncode, OwnRecord, RingPushPop, SlotChannelTrip,
-    SlotRoundTrip,
+use crate::received::{self, Receive, Way};
+use crate::recording::{
+    self, BlockWrite, Count, Link, LockedCount, MANY, Recorded as Noted, Stage, Stamp, WordsCopy,
 };
+use crate::ring::{
+    ChannelPushPop, LogCopy, LogEncode, RingPushPop, SlotChannelTrip, SlotRoundTrip,
+};
+use crate::shown::{ShownAccount, ShownBook, ShownPosition};
 use crate::texts::{self, Feed};
 use crate::trace::{LEVELS, START_LEVELS, Trace};
 use crate::trip::{self, ChannelPort, LinePort, RingPort, Trip};
@@ -246,15 +252,13 @@ pub fn portfolio() -> Vec<Group> {
     ]
 }
 
-/// Rings, histogram, log entry, journal.
+/// Rings, log entry, journal.
 #[must_use]
 pub fn ring() -> Vec<Group> {
     let same_thread = vec![
         named("crossbeam_bounded", ChannelPushPop::default()),
         named("ring", RingPushPop::default()),
     ];
-    let record =
-        vec![named("hdrhistogram", HdrRecord::default()), named("histogram", OwnRecord::default())];
     let log = vec![named("copy", LogCopy::default()), named("encode", LogEncode::default())];
     let mut groups =
         vec![group("ring/same_thread", "push and pop of 64 B, empty ring", same_thread)];
@@ -290,7 +294,6 @@ pub fn ring() -> Vec<Group> {
         groups.push(group(name, what, cases));
     }
     groups.extend(round_trip());
-    groups.push(group("histogram", "record of one value", record));
     groups.push(group("log_entry", "report into an entry of 256 B", log));
     let append = vec![
         named("bufwriter_crc32", BufferedAppend::default()),
@@ -300,6 +303,69 @@ pub fn ring() -> Vec<Group> {
     ];
     groups.push(group("journal/append", "a record of 148 B, disk behind it", append));
     groups
+}
+
+/// What lanes pay to be seen.
+#[must_use]
+pub fn seen() -> Vec<Group> {
+    type Hdr = hdrhistogram::Histogram<u64>;
+    let mut groups = Vec::new();
+    for (name, what, values) in [
+        ("histogram", "record of one value, as stages have them", recording::usual()),
+        ("histogram/same", "record of one value, always the same", recording::same()),
+        ("histogram/spread", "record of one value, 64 ns to 17 s", recording::spread()),
+    ] {
+        let cases = vec![
+            named("hdrhistogram", Noted::<Hdr, 1>::of(values.clone())),
+            named("histogram", Noted::<Histogram, 1>::of(values)),
+        ];
+        groups.push(group(name, what, cases));
+    }
+    let many = vec![
+        named("hdrhistogram", Noted::<Hdr, MANY>::of(recording::spread())),
+        named("histogram", Noted::<Histogram, MANY>::of(recording::spread())),
+    ];
+    groups.push(group("histogram/many", format!("the same, {MANY} histograms in turn"), many));
+    let stage = vec![
+        named("stamp", Stamp::default()),
+        named("hdrhistogram", Stage::<Hdr>::default()),
+        named("histogram", Stage::<Histogram>::default()),
+    ];
+    groups.push(group("histogram/stage", "a stage's end: a stamp, and its span recorded", stage));
+    let count = vec![named("locked", LockedCount::default()), named("count", Count::default())];
+    groups.push(group("counters/add", "one more in a counter", count));
+    let depth = vec![named("plain", Link::plain()), named("noted", Link::noted())];
+    groups.push(group("ring/depth", "room, push, waiting, pop; both ends note the depth", depth));
+    groups.extend(shown());
+    groups
+}
+
+/// What only now and then happens on a lane: blocks of shared memory, orders, receive calls.
+fn shown() -> Vec<Group> {
+    let blocks = vec![
+        named("copy", WordsCopy::default()),
+        named("block", BlockWrite::default()),
+        named("book", ShownBook::default()),
+        named("position", ShownPosition::default()),
+        named("account", ShownAccount::default()),
+    ];
+    let hops = vec![
+        named("name", Sent::telling(Told::Name)),
+        named("stamps", Sent::telling(Told::Stamps)),
+        named("stamps_taken", Sent::telling(Told::Taken)),
+        named("answered", Answered::default()),
+    ];
+    let receive = vec![
+        named("recv", Receive::by(Way::Recv)),
+        named("recvmsg", Receive::by(Way::Recvmsg)),
+        named("recvmsg_stamped", Receive::by(Way::Stamped)),
+    ];
+    let what = format!("receive call for {} B that wait, over loopback", received::LEN);
+    vec![
+        group("shown", "block of shared memory: copy and block of 44 words, then whole", blocks),
+        group("hops", "record of a send with so much of its hops; record of an answer", hops),
+        group("receive", what, receive),
+    ]
 }
 
 fn round_trip() -> Option<Group> {
@@ -369,5 +435,8 @@ pub fn kernels() -> Vec<Group> {
 /// Everything.
 #[must_use]
 pub fn all() -> Vec<Group> {
-    [parse(), book(), gate(), ring(), kernels(), portfolio()].into_iter().flatten().collect()
+    [parse(), book(), gate(), ring(), seen(), kernels(), portfolio()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -32,7 +32,7 @@ use crate::stall::Stall;
 use crate::statistics::Upkeep;
 
 mod publish;
-mod shown;
+pub mod shown;
 
 use shown::Shown;
 

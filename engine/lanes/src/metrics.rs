@@ -61,20 +61,17 @@ pub const BUCKETS: usize = SUB * (TOP_BITS - SUB_BITS + 1) as usize;
 /// One writer. About a nanosecond a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram {
-    words: &'static [AtomicU64],
+    words: &'static [AtomicU64; BUCKETS + 1],
 }
 
-/// The bucket of `value` (nanoseconds); values above the bound fall into the last.
+/// The bucket of `value` (nanoseconds); values above the bound fall into the last. No branch:
+/// below [`SUB`] the shift is zero, and the value its own bucket.
 #[must_use]
+#[inline]
 pub const fn bucket_of(value: u64) -> usize {
-    if value < SUB as u64 {
-        return value as usize;
-    }
-    let exponent = 63 - value.leading_zeros();
-    if exponent >= TOP_BITS {
-        return BUCKETS - 1;
-    }
-    let shift = exponent - SUB_BITS;
+    const HIGHEST: u64 = (1 << TOP_BITS) - 1;
+    let value = if value < HIGHEST { value } else { HIGHEST };
+    let shift = 63 - SUB_BITS - (value | SUB as u64).leading_zeros();
     ((shift as usize) << SUB_BITS) + (value >> shift) as usize
 }
 
@@ -103,7 +100,7 @@ impl Histogram {
     #[inline]
     pub fn record(&self, value: u64) {
         let word = &self.words[bucket_of(value)];
-        word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let max = &self.words[BUCKETS];
         if value > max.load(Ordering::Relaxed) {
             max.store(value, Ordering::Relaxed);
@@ -301,7 +298,9 @@ impl Metrics {
     pub fn histogram(&self, tag: &'static str) -> Histogram {
         let mut dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let at = dir.used;
-        let histogram = Histogram { words: dir.take(BUCKETS + 1) };
+        // Invariant: as many words as were asked for, or it has panicked.
+        let words = dir.take(BUCKETS + 1).first_chunk().expect("as many as asked for");
+        let histogram = Histogram { words };
         let entry = Entry::Histogram { tag, histogram };
         dir.entries.push(Placed { at, len: BUCKETS + 1, entry });
         histogram
@@ -442,7 +441,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The naive twin: power of two by power of two.
+    fn searched(value: u64) -> usize {
+        let Some(power) = (SUB_BITS + 1..=TOP_BITS).find(|p| value >> p == 0) else {
+            return BUCKETS - 1;
+        };
+        let shift = power - SUB_BITS - 1;
+        (shift as usize) * SUB + (value / (1 << shift)) as usize
+    }
+
     proptest! {
+        #[test]
+        fn buckets_are_those_of_the_search(value: u64, shift in 0u32..64) {
+            for v in [value, value >> shift, 1 << shift, (1 << shift) - 1] {
+                prop_assert_eq!(bucket_of(v), searched(v), "{}", v);
+            }
+        }
+
         #[test]
         fn buckets_cover_every_value_within_their_error(v in 0u64..60_000_000_000) {
             let b = bucket_of(v);

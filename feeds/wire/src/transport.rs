@@ -9,6 +9,7 @@ mod roots;
 mod tcp;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use receive::{ask_for_stamps, receive};
 pub use resolver::{Lookup, Resolver};
 pub use roots::{RootsError, TlsRoots};
 pub use tcp::TcpConnector;

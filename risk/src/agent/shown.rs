@@ -62,7 +62,9 @@ impl Shown {
     }
 }
 
-fn account(core: &RiskCore) -> AccountShown {
+/// The account as it is shown.
+#[must_use]
+pub fn account(core: &RiskCore) -> AccountShown {
     let (sum, caps, pnl) = (core.aggregate().account(), core.caps(), core.pnl());
     let of = caps.account();
     AccountShown {
@@ -78,7 +80,9 @@ fn account(core: &RiskCore) -> AccountShown {
     }
 }
 
-fn position(core: &RiskCore, instrument: InstrumentId) -> PositionShown {
+/// The position in `instrument` as it is shown.
+#[must_use]
+pub fn position(core: &RiskCore, instrument: InstrumentId) -> PositionShown {
     let total = core.ledger().total(instrument);
     PositionShown {
         qty: total.map_or(0, |e| clamped(e.position.qty).0),

@@ -12,16 +12,26 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
+use super::tcp::set_option;
+
 /// Room for one control message with a `timespec`, and some to spare; aligned as `cmsghdr` wants.
 #[repr(C, align(8))]
 struct Control([u8; 64]);
+
+/// Asks the kernel to stamp what `socket` receives from now on; it begins a moment later.
+///
+/// # Errors
+/// What the system says where it has no such stamps.
+pub fn ask_for_stamps(socket: &impl AsRawFd) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
 
 /// Receives into `out` without waiting: how many bytes, and for how long the kernel had had the
 /// last of them, nanoseconds, where it told and the wall clock did not run backwards meanwhile.
 ///
 /// # Errors
 /// What the system says, `WouldBlock` where nothing has come.
-pub(super) fn receive(socket: &impl AsRawFd, out: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
+pub fn receive(socket: &impl AsRawFd, out: &mut [u8]) -> io::Result<(usize, Option<u64>)> {
     let mut piece = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
     let mut control = Control([0; 64]);
     // SAFETY: `msghdr` is a C struct of integers and pointers, for which all zeros are a value: no
@@ -86,18 +96,7 @@ mod tests {
         let sender = TcpStream::connect(address).expect("connected");
         let (receiver, _) = listener.accept().expect("accepted");
         receiver.set_nonblocking(true).expect("set");
-        let (one, length) = (1 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
-        // SAFETY: as in the transport: an open descriptor, a live `c_int` and its length.
-        let set = unsafe {
-            libc::setsockopt(
-                receiver.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_TIMESTAMPNS,
-                (&raw const one).cast(),
-                length,
-            )
-        };
-        assert_eq!(set, 0);
+        ask_for_stamps(&receiver).expect("set");
         (sender, receiver)
     }
 

@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::receive::receive;
+use super::receive::{ask_for_stamps, receive};
 use super::resolver::{Resolver, ResolverLine};
 use super::roots::{RootsError, TlsRoots, client_config};
 use super::{Connector, Endpoint, Stream, StreamError};
@@ -190,8 +190,7 @@ impl TlsStream {
                 self.socket.set_nodelay(true)?;
                 set_liveness(&self.socket)?;
                 // A kernel that does not stamp is no reason not to read.
-                self.stamps =
-                    set_option(&self.socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).is_ok();
+                self.stamps = ask_for_stamps(&self.socket).is_ok();
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
@@ -393,8 +392,8 @@ fn set_liveness(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn set_option(
-    socket: &TcpStream,
+pub(super) fn set_option(
+    socket: &impl AsRawFd,
     level: libc::c_int,
     option: libc::c_int,
     value: libc::c_int,
