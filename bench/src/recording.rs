@@ -130,6 +130,11 @@ impl Stamp {
 }
 
 impl Case for Stamp {
+    /// What was measured meanwhile is no span.
+    fn enter(&mut self) {
+        self.before = self.clock.now();
+    }
+
     #[inline]
     fn call(&mut self) {
         black_box(self.span());
@@ -149,6 +154,10 @@ impl<R: Record> Default for Stage<R> {
 }
 
 impl<R: Record> Case for Stage<R> {
+    fn enter(&mut self) {
+        self.stamp.enter();
+    }
+
     #[inline]
     fn call(&mut self) {
         let span = self.stamp.span();

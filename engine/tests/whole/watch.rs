@@ -108,6 +108,18 @@ fn metric(text: &str, name: &str) -> f64 {
     line.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
 }
 
+/// The buckets of `stage` by upper bound, and what its histogram counted in all.
+fn buckets(text: &str, stage: &str) -> (Vec<f64>, f64) {
+    let of_stage = format!("stage=\"{stage}\"");
+    let values = |name: &str| -> Vec<f64> {
+        let lines = text.lines().filter(|l| l.starts_with(name) && l.contains(&of_stage));
+        lines.filter_map(|l| l.rsplit_once(' ')?.1.parse().ok()).collect()
+    };
+    let counted = values("bot4_stage_latency_seconds_count{");
+    assert_eq!(counted.len(), 1, "{text}");
+    (values("bot4_stage_latency_seconds_bucket{"), counted[0])
+}
+
 fn stop(rig: &Rig, engine: &mut Killed) -> Value {
     signal(&engine.0, "INT");
     assert_eq!(ended(engine), Some(0));
@@ -132,6 +144,9 @@ fn it_shows_the_engine_and_passes_on_what_a_person_says() {
     let (code, text) = site.get("/metrics");
     assert_eq!((code, metric(&text, "bot4_engine_up")), (200, 1.0));
     let before = metric(&text, "bot4_market_messages_total");
+    let (seen, counted) = buckets(&text, "parse");
+    assert!(seen.len() == 26 && seen.is_sorted() && seen.last() == Some(&counted), "{seen:?}");
+    assert!(counted > 0.0 && seen[0] < counted, "no stage takes 100 ns at most: {seen:?}");
     // One look serves all who ask within half a second; longer where looking takes long.
     let grows = || metric(&site.get("/metrics").1, "bot4_market_messages_total") > before;
     let looks = (0..100).find(|_| {
@@ -139,6 +154,8 @@ fn it_shows_the_engine_and_passes_on_what_a_person_says() {
         grows()
     });
     assert!(looks.is_some(), "nothing new within ten seconds: {before}");
+    let (later, _) = buckets(&site.get("/metrics").1, "parse");
+    assert!(seen.iter().zip(&later).all(|(seen, later)| seen <= later), "{seen:?} {later:?}");
     acts(&rig, &site, status["run"].as_str().expect("a run"));
     stop(&rig, &mut engine);
     let ended = (0..100).map(|_| {

@@ -7,7 +7,9 @@
 //! by what else it knows. Bytes before the last one may have waited longer than the age says.
 //!
 //! Cost: the call is `recvmsg` instead of `recv`, one system call as before, and a reading of the
-//! wall clock through the vDSO for each that brought bytes.
+//! wall clock through the vDSO for each that brought bytes. Over loopback 0.20 us more a call than
+//! the 0.52 of `recv`, of which 0.12 are `recvmsg` (EPYC of family 26, Linux 6.18, 2026-11-30,
+//! `latency --only receive`).
 
 use std::io;
 use std::os::fd::AsRawFd;
