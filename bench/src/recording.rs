@@ -105,23 +105,28 @@ impl<R: Record, const N: usize> Case for Recorded<R, N> {
     }
 }
 
-/// A stage's end: the stamp alone.
+/// A stage and its end: dependent multiplications, so many, and the stamp.
 pub struct Stamp {
+    steps: u32,
     clock: Clock,
     before: Nanos,
 }
 
-impl Default for Stamp {
-    fn default() -> Self {
+impl Stamp {
+    /// Of so many steps, each of two thirds of a nanosecond or so.
+    #[must_use]
+    pub fn after(steps: u32) -> Self {
         let clock = Clock::start();
         let before = clock.now();
-        Self { clock, before }
+        Self { steps, clock, before }
     }
-}
 
-impl Stamp {
     #[inline]
     fn span(&mut self) -> u64 {
+        let mut x = self.before.0 | 1;
+        for _ in 0..self.steps {
+            x = black_box(x.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        }
         let now = self.clock.now();
         let span = now.since(self.before).0;
         self.before = now;
@@ -141,15 +146,19 @@ impl Case for Stamp {
     }
 }
 
-/// A stage's end: the stamp, and the span since the one before into a histogram.
+/// The same, and the span since the stamp before into a histogram. Without steps a value comes
+/// while the one before is still on its way into the same word or the next, which costs several
+/// nanoseconds; no stage is that short.
 pub struct Stage<R> {
     stamp: Stamp,
     into: [R; 1],
 }
 
-impl<R: Record> Default for Stage<R> {
-    fn default() -> Self {
-        Self { stamp: Stamp::default(), into: R::several() }
+impl<R: Record> Stage<R> {
+    /// Of so many steps.
+    #[must_use]
+    pub fn of(steps: u32) -> Self {
+        Self { stamp: Stamp::after(steps), into: R::several() }
     }
 }
 

@@ -326,12 +326,15 @@ pub fn seen() -> Vec<Group> {
         named("histogram", Noted::<Histogram, MANY>::of(recording::spread())),
     ];
     groups.push(group("histogram/many", format!("the same, {MANY} histograms in turn"), many));
-    let stage = vec![
-        named("stamp", Stamp::default()),
-        named("hdrhistogram", Stage::<Hdr>::default()),
-        named("histogram", Stage::<Histogram>::default()),
-    ];
-    groups.push(group("histogram/stage", "a stage's end: a stamp, and its span recorded", stage));
+    for steps in [0, 150] {
+        let cases = vec![
+            named("stamp", Stamp::after(steps)),
+            named("hdrhistogram", Stage::<Hdr>::of(steps)),
+            named("histogram", Stage::<Histogram>::of(steps)),
+        ];
+        let what = format!("{steps} multiplications, a stamp, and the span recorded");
+        groups.push(group(&format!("histogram/stage{steps}"), what, cases));
+    }
     let count = vec![named("locked", LockedCount::default()), named("count", Count::default())];
     groups.push(group("counters/add", "one more in a counter", count));
     let depth = vec![named("plain", Link::plain()), named("noted", Link::noted())];
