@@ -58,7 +58,9 @@ const TOP_BITS: u32 = 36;
 pub const BUCKETS: usize = SUB * (TOP_BITS - SUB_BITS + 1) as usize;
 
 /// A log-linear latency histogram in shared words: [`BUCKETS`] counts, then the exact maximum.
-/// One writer. About a nanosecond a value.
+/// One writer. Cost of a value in a loop: 1.0 ns where they are as stages have them or always the
+/// same, 1.2 where they are spread over all buckets or over 32 histograms in turn, a third of what
+/// the hdrhistogram crate's take (EPYC of family 26, 2026-11-30, `latency --only histogram`).
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram {
     words: &'static [AtomicU64; BUCKETS + 1],
