@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::person::Why;
 use super::{Outcome, exit};
-use crate::operator::client::ask;
+use crate::operator::client::ask_for;
 use crate::operator::message::Request;
 use crate::run::history::EarlierRun;
 use crate::run::takeover::Bar;
@@ -78,14 +78,14 @@ const ROTATE_WITHIN: u32 = 20;
 impl Rotate {
     fn run(&self) -> Outcome {
         let reason = self.why.reason()?;
-        self.why.whom.each(|engine| rotate(engine, &reason), rotated)
+        self.why.whom.each(|engine| rotate(engine, &reason, None), rotated)
     }
 }
 
 /// Has one engine begin its next segment, and looks until it is there.
 #[must_use]
-pub fn rotate(engine: &EarlierRun, reason: &str) -> Value {
-    let ask = |request| ask(&engine.path, &request);
+pub fn rotate(engine: &EarlierRun, reason: &str, via: Option<&str>) -> Value {
+    let ask = |request| ask_for(&engine.path, &request, via);
     let rotations = |s: &Value| s["journal"]["rotations"].as_u64().unwrap_or(0);
     let rotated = ask(Request::Status).and_then(|reply| {
         let before = rotations(&reply.status);

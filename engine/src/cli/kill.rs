@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::person::{self, Whom};
 use super::{LOOK_EVERY, Outcome, exit};
 use crate::config;
-use crate::operator::client::{ask, running};
+use crate::operator::client::{ask, ask_for, running};
 use crate::operator::guard::end_process;
 use crate::operator::latch::{By, Latch, LatchRecord};
 use crate::operator::message::Request;
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Outcome {
     let engines = args.whom.engines()?;
     let mut all_clear = true;
     for engine in &engines {
-        let (told, clear) = stop(engine, &reason, args.flatten);
+        let (told, clear) = stop(engine, &reason, args.flatten, None);
         all_clear &= clear;
         if args.whom.json {
             println!("{told}");
@@ -76,13 +76,17 @@ pub fn engines(run: Option<&str>) -> Result<Vec<EarlierRun>, String> {
     Ok(found)
 }
 
-/// Stops one engine: by its socket, else from outside. What was done, and whether nothing of it is
-/// open any more.
-pub(crate) fn stop(engine: &EarlierRun, reason: &str, flatten: bool) -> (Value, bool) {
+/// Stops one engine: by its socket, else from outside; `via`: whom it is passed on for. What was
+/// done, and whether nothing of it is open any more.
+pub(crate) fn stop(
+    engine: &EarlierRun,
+    reason: &str,
+    flatten: bool,
+    via: Option<&str>,
+) -> (Value, bool) {
     let request = Request::Kill { reason: reason.to_owned(), flatten };
-    if let Some(settled) =
-        ask(&engine.path, &request).ok().and_then(|reply| settled(engine, reply.status))
-    {
+    let told = ask_for(&engine.path, &request, via).ok();
+    if let Some(settled) = told.and_then(|reply| settled(engine, reply.status)) {
         return settled;
     }
     eprintln!(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::person::Whom;
 use super::{Outcome, exit};
-use crate::operator::client::ask;
+use crate::operator::client::ask_for;
 use crate::operator::message::Request;
 use crate::run::dirs::state_home;
 use crate::run::history::{self, EarlierRun};
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Diff { a, b, json } => bot4_telemetry::diff(a, b, *json).map_err(refused)?,
         Command::Plot { paths, stage, output } => plot(&dumps_of(paths)?, stage, output)?,
         Command::Worst(args) => worst(args)?,
-        Command::Dump(whom) => return whom.each(dump, dumped),
+        Command::Dump(whom) => return whom.each(|engine| dump(engine, None), dumped),
     };
     println!("{}", text.trim_end());
     Ok(exit::DONE)
@@ -154,9 +154,9 @@ fn worst(args: &WorstArgs) -> Result<String, String> {
 
 /// Has one engine write its histograms.
 #[must_use]
-pub fn dump(engine: &EarlierRun) -> Value {
+pub fn dump(engine: &EarlierRun, via: Option<&str>) -> Value {
     let id = &engine.record.id;
-    let told = ask(&engine.path, &Request::LatencyDump).map_err(|e| e.to_string());
+    let told = ask_for(&engine.path, &Request::LatencyDump, via).map_err(|e| e.to_string());
     match told.and_then(|reply| reply.error.map_or(Ok(reply.dump), Err)) {
         Ok(dump) => json!({"run": id, "file": dump["file"], "lines": dump["lines"]}),
         Err(e) => json!({"run": id, "error": e}),

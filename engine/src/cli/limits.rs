@@ -52,17 +52,18 @@ const READ_WITHIN: u32 = 20;
 pub fn run(args: &Args) -> Outcome {
     let Command::Reload(args) = &args.command;
     let reason = args.reason.as_deref().map(person::reason).transpose()?;
-    args.whom.each(|engine| tell(engine, reason.as_deref()), sentence)
+    args.whom.each(|engine| tell(engine, reason.as_deref(), None), sentence)
 }
 
 /// Tells one engine, and looks until it says what the reading came to.
 #[must_use]
-pub fn tell(engine: &EarlierRun, reason: Option<&str>) -> Value {
+pub fn tell(engine: &EarlierRun, reason: Option<&str>, via: Option<&str>) -> Value {
     let clock = bot4_lanes::Clock::monotonic();
     let stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
     let nonce = stamp.map(|stamp| format!("{:032x}", stamp.nonce)).unwrap_or_default();
     let request = Request::LimitsReload { reason: reason.map(str::to_owned) };
-    let told = ask_as(&engine.path, &Asked { stamp, ..Asked::of(request) });
+    let told =
+        ask_as(&engine.path, &Asked { stamp, via: via.map(str::to_owned), ..Asked::of(request) });
     let told = told.map_err(|e| e.to_string());
     let seen = told.and_then(|reply| reply.error.map_or(Ok(()), Err)).and_then(|()| {
         let look = || ask(&engine.path, &Request::Status).map(|reply| reply.status);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::person::Why;
-use crate::operator::client::ask;
+use crate::operator::client::{ask, ask_for};
 use crate::operator::message::Request;
 use crate::operator::scope;
 use crate::run::history::EarlierRun;
@@ -36,15 +36,15 @@ pub fn run(args: &Args) -> Outcome {
     if start_mode::named(&args.mode).is_none() {
         return Err(format!("error: {}", scope::no_mode(&args.mode)).into());
     }
-    args.why.whom.each(|engine| tell(engine, &args.mode, &reason), sentence)
+    args.why.whom.each(|engine| tell(engine, &args.mode, &reason, None), sentence)
 }
 
 /// Tells one engine, and looks until its risk lane obeys.
 #[must_use]
-pub fn tell(engine: &EarlierRun, mode: &str, reason: &str) -> Value {
+pub fn tell(engine: &EarlierRun, mode: &str, reason: &str, via: Option<&str>) -> Value {
     let request = Request::Mode { mode: mode.to_owned(), reason: reason.to_owned() };
     let id = &engine.record.id;
-    let told = ask(&engine.path, &request).map_err(|e| e.to_string());
+    let told = ask_for(&engine.path, &request, via).map_err(|e| e.to_string());
     let seen = told.and_then(|reply| reply.error.map_or(Ok(()), Err)).and_then(|()| {
         let look = || ask(&engine.path, &Request::Status).map(|reply| reply.status);
         super::seen(OBEY_WITHIN, look, |s| s["mode"] == mode).map_err(|e| e.to_string())

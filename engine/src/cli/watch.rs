@@ -28,7 +28,8 @@ use crate::watch::view::View;
                   types it into the page, or as a header. They are POST /api/kill, resume, mode, limits\n\
                   (reload), dump (of latencies), rotate (the journal) and request (all that `bot4`\n\
                   asks an engine); POST /api/status needs no more than reading:\n\n\
-                  curl -H \"Authorization: Bearer $(cat FILE)\" -H 'Content-Type: application/json' \\\n\
+                  printf 'Authorization: Bearer %s' \"$(cat FILE)\" | curl -H @- \\\n\
+                  \x20 -H 'Content-Type: application/json' \\\n\
                   \x20 -d \"{\\\"run\\\":\\\"RUN\\\",\\\"reason\\\":\\\"WHY\\\",\\\"at_ms\\\":$(date +%s%3N),\\\"nonce\\\":\\\"$(uuidgen)\\\"}\" \\\n\
                   \x20 http://127.0.0.1:8640/api/kill\n\n\
                   From elsewhere: ssh -L 8640:127.0.0.1:8640 HOST, or --listen with TLS and a token.\n\n\

@@ -23,10 +23,19 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// # Errors
 /// When nobody listens or nothing comes within [`ANSWER_WITHIN`].
 pub fn ask(folder: &Path, request: &Request) -> std::io::Result<Reply> {
+    ask_for(folder, request, None)
+}
+
+/// The same for `via`, who cannot ask by itself: the engine keeps the name with the act.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_for(folder: &Path, request: &Request, via: Option<&str>) -> std::io::Result<Reply> {
     let clock = Clock::monotonic();
     let said = || {
         let stamp = Stamp::fresh(clock.wall().unix_ms(clock.now()));
-        Asked { stamp: stamp.filter(|_| !request.is_read()), ..Asked::of(request.clone()) }
+        let stamp = stamp.filter(|_| !request.is_read());
+        Asked { stamp, via: via.map(str::to_owned), ..Asked::of(request.clone()) }
     };
     let mut reply = ask_as(folder, &said())?;
     // Others ask a lot just now: it is their turn to wait, then ours.

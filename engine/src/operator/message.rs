@@ -259,6 +259,12 @@ impl Asked {
         Ok(Self { request, role: role.unwrap_or_default(), via: via.map(plain), stamp })
     }
 
+    /// Whom it is passed on for, as a mark before the journal's text; empty for nobody.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        self.via.as_ref().map(|via| format!("[{via}] ")).unwrap_or_default()
+    }
+
     /// As a line.
     ///
     /// # Errors
@@ -347,6 +353,8 @@ pub enum ForControl {
         reason: Option<String>,
         /// Who asks, for the journal.
         by: ActAbout,
+        /// Whom it is passed on for, as a mark; empty for nobody.
+        mark: String,
     },
 }
 

@@ -142,11 +142,15 @@ pub fn verify(rig: &Rig) {
 
 /// Risk's records of the newest run, in order.
 pub fn records(rig: &Rig) -> Vec<Value> {
+    journal(rig).into_iter().filter(|record| record["lane"] == 0).collect()
+}
+
+/// All records of the newest run, in order.
+pub fn journal(rig: &Rig) -> Vec<Value> {
     let runs = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten();
     let run = runs.map(|e| e.path()).filter(|p| p.join("journal").is_dir()).max();
     let journal = run.expect("a run").join("journal");
     let out = output(bot4(rig.state()).args(["journal", "dump"]).arg(journal));
     let text = String::from_utf8(out.stdout).expect("UTF-8");
-    let records = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    records.filter(|record: &Value| record["lane"] == 0).collect()
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::common::rig::{Rig, ended, sent, signal, told, verify};
+use crate::common::rig::{Rig, ended, journal, sent, signal, told, verify};
 use crate::common::{bot4, check_account, output, report, sleep, stderr};
 
 fn socket(rig: &Rig) -> PathBuf {
@@ -55,12 +55,7 @@ fn unix_ms() -> i64 {
 
 /// What was asked from outside, by the journal: act, outcome, text.
 fn acts(rig: &Rig) -> Vec<[String; 3]> {
-    let runs = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten();
-    let run = runs.map(|e| e.path()).find(|p| p.join("journal").is_dir()).expect("a run");
-    let out = output(bot4(rig.state()).args(["journal", "dump"]).arg(run.join("journal")));
-    let text = String::from_utf8(out.stdout).expect("UTF-8");
-    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let acts = records.filter(|r| r["kind"] == "act");
+    let acts = journal(rig).into_iter().filter(|r| r["kind"] == "act");
     let of = |r: Value| {
         assert!(r["body"]["pid"].as_u64() > Some(0), "{r}");
         ["act", "outcome", "text"].map(|key| r["body"][key].as_str().unwrap_or("?").to_owned())

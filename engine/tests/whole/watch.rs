@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::common::rig::{Rig, ended, signal};
+use crate::common::rig::{Rig, ended, journal, signal};
 use crate::common::{Killed, bot4, check_account, number, output, report, sleep, stderr};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -158,6 +158,7 @@ fn it_shows_the_engine_and_passes_on_what_a_person_says() {
     assert!(seen.iter().zip(&later).all(|(seen, later)| seen <= later), "{seen:?} {later:?}");
     acts(&rig, &site, status["run"].as_str().expect("a run"));
     stop(&rig, &mut engine);
+    kept_as_passed_on(&rig);
     let ended = (0..100).map(|_| {
         sleep(100);
         site.state()
@@ -301,6 +302,67 @@ fn hostile_requests_are_refused_and_change_nothing() {
     let out = rig.say(&["resume", "--reason", "a test"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     stop(&rig, &mut engine);
+}
+
+/// Each act stands in the journal with the way it came and the role that it was given by.
+fn kept_as_passed_on(rig: &Rig) {
+    // A long text takes several records.
+    let first = |r: &Value| r["kind"] == "act" && r["body"]["part"] == 1;
+    let acts: Vec<_> = journal(rig).into_iter().filter(first).map(|r| r["body"].clone()).collect();
+    for wanted in ["kill", "resume", "mode", "limits_reload", "journal_rotate"] {
+        assert!(acts.iter().any(|act| act["act"] == wanted), "{wanted} in {acts:?}");
+    }
+    let passed_on = |act: &Value| {
+        act["text"].as_str().is_some_and(|text| text.starts_with("[bot4 watch, role act] "))
+    };
+    assert!(acts.iter().all(passed_on), "{acts:?}");
+}
+
+/// What other sites' pages, names that lead here and addresses with a token in them can try: all
+/// of it is refused before an engine is looked for, and no answer lets a browser do more than show.
+#[test]
+fn a_strange_page_gets_nothing() {
+    let state = tempfile::tempdir().expect("a folder");
+    let site = Site::start(state.path(), &[]);
+    let own = site.address.to_string();
+    let head = |request: &str, host: &str, lines: &str| {
+        let mut text = String::new();
+        let mut stream = site.connect();
+        let ask = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n");
+        stream.write_all(ask.as_bytes()).expect("taken");
+        let _ = stream.read_to_string(&mut text);
+        text
+    };
+    let status = |text: String| text.split(' ').nth(1).unwrap_or("none").to_owned();
+    for path in ["/", "/page.js", "/latency.js", "/api/state", "/metrics", "/nothing", "/api/kill"]
+    {
+        let answer = head(&format!("GET {path}"), &own, "");
+        for line in [
+            "default-src 'none'; script-src 'self'",
+            "X-Content-Type-Options: nosniff",
+            "frame-ancestors 'none'",
+            "Referrer-Policy: no-referrer",
+        ] {
+            assert!(answer.contains(line), "{line} of {path}: {answer}");
+        }
+        assert!(!answer.to_ascii_lowercase().contains("access-control-allow"), "{answer}");
+    }
+    // Another name for this address, another page, a form of one.
+    assert_eq!(status(head("GET /api/state", "evil.example:80", "")), "421");
+    assert_eq!(status(head("GET /api/state", &own, "Origin: http://evil.example\r\n")), "403");
+    let bearer = format!("Authorization: Bearer {}\r\n", site.token);
+    let json = "Content-Type: application/json\r\nContent-Length: 0\r\n";
+    let kill = |host: &str, lines: &str| status(head("POST /api/kill", host, lines));
+    assert_eq!(kill("evil.example", &(bearer.clone() + json)), "421");
+    assert_eq!(kill(&own, &(bearer.clone() + json + "Origin: null\r\n")), "403");
+    assert_eq!(kill(&own, &(bearer.clone() + "Content-Length: 0\r\n")), "415");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n";
+    assert_eq!(kill(&own, &(bearer.clone() + form)), "415");
+    // An address is kept by proxies and histories: no token counts there, and nothing is done by it.
+    let asked = format!("/api/kill?token={}", site.token);
+    assert_eq!(status(head(&format!("POST {asked}"), &own, json)), "401");
+    assert_eq!(status(head(&format!("GET {asked}"), &own, &bearer)), "404");
+    assert_eq!(kill(&own, &(bearer + json)), "400", "its own page gets as far as its body");
 }
 
 /// Connections of the flood, and how many of them are open at a time.

@@ -100,7 +100,7 @@ impl Desk {
             Request::LimitsReload { reason } => {
                 let reason = reason.as_deref().map(kept).transpose()?;
                 let by = about_of(asked, peer, "asked");
-                self.tell(ForControl::Limits { reason, by })?;
+                self.tell(ForControl::Limits { reason, by, mark: asked.mark() })?;
             }
             other => self.obey_plainly(other)?,
         }
@@ -243,9 +243,8 @@ fn about_of(asked: &Asked, peer: Peer, outcome: &str) -> ActAbout {
 
 /// What and why, on one line.
 fn text_of(asked: &Asked) -> String {
-    let via = asked.via.as_ref().map(|via| format!("[{via}] ")).unwrap_or_default();
-    let text = format!("{via}{}: {}", asked.request.about(), asked.request.reason());
-    let text = text.trim_start_matches(": ");
+    let text = format!("{}: {}", asked.request.about(), asked.request.reason());
+    let text = asked.mark() + text.trim_start_matches(": ");
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

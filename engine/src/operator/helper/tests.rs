@@ -225,7 +225,7 @@ fn the_limits_and_the_journal_are_asked_for_by_name() {
     let (_helper, control, heard) = started(folder.path());
     let ask = |request: Request| ask(folder.path(), &request).expect("an answer");
     assert_eq!(ask(Request::LimitsReload { reason: None }).error, None);
-    let ForControl::Limits { reason, by } = heard.hear().expect("told") else { panic!() };
+    let ForControl::Limits { reason, by, .. } = heard.hear().expect("told") else { panic!() };
     assert_eq!((reason, by.act_text()), (None, "limits_reload".to_owned()));
     assert!(by.nonce != 0 && by.pid == std::process::id(), "{by:?}");
     let empty = Request::LimitsReload { reason: Some(" ".into()) };

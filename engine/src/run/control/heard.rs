@@ -41,13 +41,15 @@ impl ControlAgent {
                     let room = EVIDENCE_MAX.saturating_sub(self.evidence.len());
                     self.evidence.extend(parts.into_iter().take(room));
                 }
-                ForControl::Limits { reason, by } => self.read_limits(reason.as_deref(), &by),
+                ForControl::Limits { reason, by, mark } => {
+                    self.read_limits(reason.as_deref(), &by, &mark);
+                }
             }
         }
     }
 
     /// A person wants the limits of the configuration file.
-    fn read_limits(&mut self, reason: Option<&str>, by: &ActAbout) {
+    fn read_limits(&mut self, reason: Option<&str>, by: &ActAbout, mark: &str) {
         let none = || LimitsTold {
             outcome: "refused".to_owned(),
             text: "this run trades by no configuration file: start one with --config".to_owned(),
@@ -58,7 +60,7 @@ impl ControlAgent {
         self.say(&format!("{}{why}", told.sentence()));
         let about =
             ActAbout::new((by.uid, by.pid), by.nonce, by.asked_ms, [&by.act_text(), &told.outcome]);
-        let text = format!("{}: {}", reason.unwrap_or("no reason given"), told.text);
+        let text = format!("{mark}{}: {}", reason.unwrap_or("no reason given"), told.text);
         self.evidence.extend(about.parts(&text.replace('\n', " ")));
         let nonce = format!("{:032x}", by.nonce);
         self.inputs.said.told(LimitsTold { nonce, ..told });
