@@ -37,6 +37,8 @@ pub struct App {
     pub row: usize,
     /// A kill waits for its confirmation.
     pub confirm: bool,
+    /// What is shown was seen last of an engine that has ended.
+    pub ended: bool,
     /// What a person should read: what became of a kill, why nothing is shown.
     pub message: String,
 }
@@ -44,6 +46,7 @@ pub struct App {
 impl App {
     /// Takes a newer snapshot.
     pub fn take(&mut self, snapshot: Snapshot) {
+        self.ended = false;
         let same = self.seen.now.run.id == snapshot.run.id;
         let before = std::mem::replace(&mut self.seen.now, snapshot);
         // Two looks within one beat show the same words: rates need two beats.
@@ -55,11 +58,21 @@ impl App {
     /// The grids of the chosen tab, sorted.
     #[must_use]
     pub fn grids(&self) -> Vec<Grid> {
-        let mut grids = tabs::grids(self.tab, &self.seen, self.row);
-        if let (Some(at), Some(main)) = (self.sorts[self.tab], grids.first_mut()) {
+        let mut main = tabs::main(self.tab, &self.seen);
+        if let Some(at) = self.sorts[self.tab] {
             main.sort(at, self.reversed);
         }
-        grids
+        let chosen = main.rows.get(self.row).or(main.rows.last()).and_then(|row| row.first());
+        let name = chosen.map_or("", |cell| cell.text.as_str());
+        let beside = tabs::beside(self.tab, &self.seen, name);
+        std::iter::once(main).chain(beside).collect()
+    }
+
+    /// The engine ends, or there is none: what was seen of it stays, with a word about it.
+    pub fn lose(&mut self, why: &str) {
+        self.ended = !self.seen.now.run.id.is_empty();
+        self.confirm = false;
+        self.message = why.to_owned();
     }
 
     /// A key was pressed.
@@ -70,6 +83,7 @@ impl App {
         if std::mem::take(&mut self.confirm) {
             return self.confirmed(key.code);
         }
+        self.message.clear();
         match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return Ask::Quit,
             KeyCode::Tab | KeyCode::Right => self.turn_to(self.tab + 1),
@@ -79,8 +93,7 @@ impl App {
             KeyCode::Char('r') => self.reversed = !self.reversed,
             KeyCode::Char('n') => return Ask::NextEngine,
             KeyCode::Char('k') => {
-                self.confirm = !self.seen.now.run.id.is_empty();
-                self.message.clear();
+                self.confirm = !self.ended && !self.seen.now.run.id.is_empty();
             }
             KeyCode::Down => self.move_to(self.row + 1),
             KeyCode::Up => self.move_to(self.row.saturating_sub(1)),

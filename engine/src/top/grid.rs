@@ -119,16 +119,30 @@ impl Grid {
         });
     }
 
+    /// Characters that all columns take, with the spaces between them.
+    #[must_use]
+    pub fn width(&self) -> u16 {
+        self.columns.iter().map(|c| c.width + 1).sum::<u16>().saturating_sub(1)
+    }
+
     /// As plain text.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut out = format!("{}\n", self.title);
         let heads = self.columns.iter().map(|c| c.head.to_owned());
         let rows = self.rows.iter().map(|row| row.iter().map(|c| c.text.clone()).collect());
-        for row in std::iter::once(heads.collect::<Vec<_>>()).chain(rows) {
+        let lines: Vec<Vec<String>> = std::iter::once(heads.collect()).chain(rows).collect();
+        // Here a column may take what it needs.
+        let widest = |at: usize, least: u16| {
+            let all = lines.iter().filter_map(|line| line.get(at)).map(|text| text.chars().count());
+            all.max().unwrap_or(0).max(usize::from(least))
+        };
+        let widths: Vec<_> =
+            self.columns.iter().enumerate().map(|(at, c)| widest(at, c.width)).collect();
+        for row in &lines {
             let mut line = String::new();
-            for (text, column) in row.iter().zip(&self.columns) {
-                let width = usize::from(column.width);
+            for ((text, column), width) in row.iter().zip(&self.columns).zip(widths.iter().copied())
+            {
                 // Writing to a String cannot fail.
                 let _ = match column.right {
                     true => write!(line, " {text:>width$}"),

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::app::{App, Ask};
 use super::screen;
-use super::tabs::{self, Seen, TABS};
+use super::tabs::{Seen, TABS};
 use crate::operator::client::ask;
 use crate::operator::counters::attach;
 use crate::operator::message::Request;
@@ -67,7 +67,8 @@ pub fn text(snapshot: Snapshot) -> String {
         s.beat_age_ms
     );
     let seen = Seen { now: snapshot, before: None };
-    let grids = (0..TABS.len()).flat_map(|tab| tabs::grids(tab, &seen, 0));
+    let all = |tab| App { seen: seen.clone(), tab, ..App::default() }.grids();
+    let grids = (0..TABS.len()).flat_map(all);
     grids.fold(head, |text, grid| text + "\n" + &grid.to_text())
 }
 
@@ -128,10 +129,7 @@ fn look(app: &mut App, attached: &mut Option<Attached>, run: Option<&str>) {
             app.message.clear();
             *attached = Some(found);
         }
-        Err(e) => {
-            app.seen = Seen::default();
-            app.message = e.0.lines().next().unwrap_or_default().to_owned();
-        }
+        Err(e) => app.lose(e.0.lines().next().unwrap_or_default().trim_start_matches("error: ")),
     }
 }
 

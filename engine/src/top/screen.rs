@@ -2,10 +2,10 @@
 
 use bot4_telemetry::shared::Snapshot;
 use ratatui::Frame;
-use ratatui::layout::{Alignment, Constraint, Layout, Rect};
+use ratatui::layout::{Alignment, Constraint, Flex, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Clear, Paragraph, Row, Table, Wrap};
 
 use super::app::App;
 use super::grid::{Cell, Column, Grid, Tone, short};
@@ -13,6 +13,8 @@ use super::tabs::TABS;
 
 /// Lines of a grid beside its rows: title and heads.
 const GRID_LINES: u16 = 2;
+/// Characters between grids that stand side by side.
+const BESIDE: u16 = 3;
 /// Lines that the main grid has at least.
 const MAIN_LINES_MIN: u16 = 5;
 
@@ -26,21 +28,37 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    frame.render_widget(Paragraph::new(head_of(&app.seen.now)), head);
+    frame.render_widget(Paragraph::new(head_of(&app.seen.now, app.ended)), head);
     frame.render_widget(Paragraph::new(tabs_of(app.tab)), tabs);
-    draw_grids(frame, app, body);
+    match app.seen.now.run.id.is_empty() {
+        true => frame.render_widget(Paragraph::new(nothing()).centered(), body),
+        false => draw_grids(frame, app, body),
+    }
     frame.render_widget(Paragraph::new(foot_of(app)), foot);
     if app.confirm {
         confirm(frame, &app.seen.now.run.id);
     }
 }
 
-fn head_of(s: &Snapshot) -> Vec<Line<'static>> {
+/// What stands where there is no engine.
+fn nothing() -> Vec<Line<'static>> {
+    [
+        "",
+        "",
+        "No engine runs here.",
+        "",
+        "`bot4 run` starts one; it is shown as soon as it is there.",
+    ]
+    .map(Line::from)
+    .to_vec()
+}
+
+fn head_of(s: &Snapshot, ended: bool) -> Vec<Line<'static>> {
     if s.run.id.is_empty() {
-        return vec![Line::from("no engine")];
+        return vec![Line::from("bot4: no engine")];
     }
-    let (kill, tone) = phase_of(s);
-    let beat = match s.stale {
+    let (kill, tone) = if ended { ("ENDED".to_owned(), Tone::Bad) } else { phase_of(s) };
+    let beat = match s.stale && !ended {
         true => Span::styled(format!(" NO BEAT FOR {} ms", s.beat_age_ms), style(Tone::Bad)),
         false => Span::raw(""),
     };
@@ -59,12 +77,20 @@ fn head_of(s: &Snapshot) -> Vec<Line<'static>> {
         Span::raw(format!("open {} fills {} ", s.orders.open, short(s.orders.fills as f64))),
         Span::styled(format!("unknown {} ", s.orders.unknown), loud(s.orders.unknown > 0)),
         Span::styled(
-            format!("hot allocs {} ", s.memory.hot_allocations),
+            format!("allocs {} ", s.memory.hot_allocations),
             loud(s.memory.hot_allocations > 0),
         ),
-        Span::styled(format!("shed {}", s.memory.shed), loud(s.memory.shed != "none")),
+        Span::styled(shed(s), style(Tone::Bad)),
     ];
     vec![Line::from(first), Line::from(second)]
+}
+
+/// What a lane that cannot keep up gave up; nothing where none had to.
+fn shed(s: &Snapshot) -> String {
+    match s.memory.shed.as_str() {
+        "none" | "" => String::new(),
+        what => format!("shed {what}"),
+    }
 }
 
 fn phase_of(s: &Snapshot) -> (String, Tone) {
@@ -100,9 +126,19 @@ fn foot_of(app: &App) -> Line<'static> {
     )
 }
 
-/// The main grid takes what the others leave.
+/// Side by side where both do not fit below each other but beside; else the main grid takes what
+/// the other leaves.
 fn draw_grids(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let grids = app.grids();
+    if let [main, other] = grids.as_slice()
+        && main.rows.len() + other.rows.len() + 2 * usize::from(GRID_LINES) > area.height.into()
+        && main.width() + BESIDE + other.width() <= area.width
+    {
+        let parts = [Constraint::Length(main.width() + BESIDE), Constraint::Min(0)];
+        let [left, right] = Layout::horizontal(parts).areas(area);
+        draw_grid(frame, main, left, Some(app.row));
+        return draw_grid(frame, other, right, None);
+    }
     let wanted = |grid: &Grid| grid.rows.len() as u16 + GRID_LINES;
     let others: u16 = grids.iter().skip(1).map(wanted).sum();
     let main = grids.first().map_or(0, wanted);
@@ -121,27 +157,51 @@ fn draw_grids(frame: &mut Frame<'_>, app: &App, area: Rect) {
 
 fn draw_grid(frame: &mut Frame<'_>, grid: &Grid, area: Rect, chosen: Option<usize>) {
     let [title, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    frame.render_widget(Paragraph::new(Line::styled(grid.title.clone(), bold)), title);
     let visible = usize::from(body.height.saturating_sub(1));
     // The chosen row is the last one that is shown, or above.
     let first = chosen.map_or(0, |row| (row + 1).saturating_sub(visible.max(1)));
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let told = titled(grid, first, visible, area.width);
+    frame.render_widget(Paragraph::new(Line::styled(told, bold)), title);
+    // A column that does not fit is left out: half a number is a wrong one.
+    let fitting = fitting(grid, area.width);
     let rows = grid.rows.iter().enumerate().skip(first).take(visible).map(|(i, row)| {
-        let cells = row.iter().zip(&grid.columns).map(|(cell, column)| shown(cell, *column));
+        let cells = row.iter().zip(fitting).map(|(cell, column)| shown(cell, *column));
         let mark = chosen.is_some_and(|at| at == i && at > 0);
         let modifier = if mark { Modifier::UNDERLINED } else { Modifier::empty() };
         Row::new(cells.collect::<Vec<_>>()).style(Style::new().add_modifier(modifier))
     });
-    let last = grid.columns.len().saturating_sub(1);
-    let widths = grid.columns.iter().enumerate().map(|(i, column)| match i == last {
+    let last = fitting.len().saturating_sub(1);
+    let widths = fitting.iter().enumerate().map(|(i, column)| match i == last {
         true if !column.right => Constraint::Min(column.width),
         _ => Constraint::Length(column.width),
     });
-    let heads = grid.columns.iter().map(|column| {
+    let heads = fitting.iter().map(|column| {
         shown(&Cell::text(column.head), *column).style(Style::new().add_modifier(Modifier::DIM))
     });
     let table = Table::new(rows, widths.collect::<Vec<_>>());
     frame.render_widget(table.header(Row::new(heads.collect::<Vec<_>>())).column_spacing(1), body);
+}
+
+/// The title, and which rows are in sight where not all are.
+fn titled(grid: &Grid, first: usize, visible: usize, width: u16) -> String {
+    let all = grid.rows.len();
+    if visible >= all {
+        return grid.title.clone();
+    }
+    let part = format!(" ({} to {} of {all})", first + 1, (first + visible).min(all));
+    let room = usize::from(width).saturating_sub(part.len());
+    grid.title.chars().take(room).collect::<String>() + &part
+}
+
+/// The columns that fit into `width`, the first one always.
+fn fitting(grid: &Grid, width: u16) -> &[Column] {
+    let ends = grid.columns.iter().scan(0, |end, column| {
+        *end += column.width + 1;
+        Some(*end - 1)
+    });
+    let count = ends.take_while(|end| *end <= width).count();
+    &grid.columns[..count.max(1).min(grid.columns.len())]
 }
 
 fn shown(cell: &Cell, column: Column) -> ratatui::widgets::Cell<'static> {
@@ -168,15 +228,15 @@ fn confirm(frame: &mut Frame<'_>, run: &str) {
         "y  stop     f  stop and close what is held     any other key  no".to_owned(),
     ];
     let area = frame.area();
-    let [area] = Layout::horizontal([Constraint::Length(70)])
-        .flex(ratatui::layout::Flex::Center)
-        .areas(area);
-    let [area] =
-        Layout::vertical([Constraint::Length(6)]).flex(ratatui::layout::Flex::Center).areas(area);
+    // Lines break on a narrow terminal.
+    let height = if area.width < 72 { 10 } else { 6 };
+    let [area] = Layout::horizontal([Constraint::Length(70)]).flex(Flex::Center).areas(area);
+    let [area] = Layout::vertical([Constraint::Length(height)]).flex(Flex::Center).areas(area);
     frame.render_widget(Clear, area);
     let text = lines.map(Line::from).to_vec();
     let block = Block::bordered().title("KILL").style(style(Tone::Bad));
-    frame.render_widget(Paragraph::new(text).block(block), area);
+    let question = Paragraph::new(text).wrap(Wrap { trim: true });
+    frame.render_widget(question.block(block), area);
 }
 
 #[cfg(test)]
@@ -210,7 +270,7 @@ mod tests {
             &["wire.0", "DOWN", "binance", "ready"],
             &["BTCUSDT", "live", "61000.10", "61000.20", "0.5", "ETHUSDT", "gap"],
             &["gross exposure", "250.00", "1000.00", "25.0", "breakers half_open", "strategy:1"],
-            &["partially_filled", "unknown", "collar", "risk judged 90"],
+            &["partially_filled", "unknown", "collar", "risk refused 0 of 90"],
             &["tick_to_trade", "18.50", "msg_parse"],
         ];
         for (tab, texts) in wanted.iter().enumerate() {
@@ -245,7 +305,91 @@ mod tests {
             (0..TABS.len()).for_each(|tab| drop(drawn(&app_at(tab), size)));
             drawn(&App::default(), size);
         }
-        assert!(drawn(&App::default(), (80, 24))[0].contains("no engine"));
+        let none = drawn(&App::default(), (80, 24)).join("\n");
+        assert!(none.contains("no engine") && none.contains("`bot4 run` starts one"), "{none}");
+    }
+
+    /// A price without its first digit looks like a price.
+    #[test]
+    fn numbers_are_whole_or_not_there() {
+        let mut app = app_at(3);
+        let long = |price: &str| {
+            vec![bot4_telemetry::shared::snapshot::Level {
+                price: price.to_owned(),
+                qty: "0.06790000".to_owned(),
+            }]
+        };
+        let book = &mut app.seen.now.books[0];
+        (book.bids, book.asks) = (long("159991.32000000"), long("159991.50000000"));
+        let screen = drawn(&app, (80, 24));
+        let row = screen.iter().find(|line| line.starts_with("BTCUSDT  ")).expect("its row");
+        assert!(row.contains(" 159991.32 ") && row.contains(" 159991.50 "), "{row}");
+        let all = screen.join("\n");
+        assert!(all.contains("0.0679") && !all.contains("0.06790"), "{all}");
+        app.tab = 6;
+        let narrow = drawn(&app, (60, 24)).join("\n");
+        assert!(narrow.contains("p99 us") && !narrow.contains("max us"), "{narrow}");
+    }
+
+    /// At 80 by 24 every state and refusal of a busy run is in sight.
+    #[test]
+    fn what_does_not_fit_below_stands_beside_or_is_counted() {
+        let mut app = app_at(5);
+        let orders = &mut app.seen.now.orders;
+        orders.by_state = (0..13).map(|n| (format!("state_{n:02}"), n)).collect();
+        orders.refused_by = (0..12).map(|n| (format!("reason_{n:02}"), n)).collect();
+        let all = drawn(&app, (80, 24)).join("\n");
+        let every = (0..13).all(|n| all.contains(&format!("state_{n:02}")));
+        assert!(every && (0..12).all(|n| all.contains(&format!("reason_{n:02}"))), "{all}");
+        app.seen.now.orders.by_state = (0..40).map(|n| (format!("state_{n:02}"), n)).collect();
+        assert!(drawn(&app, (80, 24)).join("\n").contains("(1 to 18 of 40)"));
+    }
+
+    #[test]
+    fn the_ladder_is_that_of_the_chosen_row_however_it_is_sorted() {
+        let mut app = app_at(3);
+        app.sorts[3] = Some(0);
+        app.reversed = true;
+        let first = app.grids()[0].rows[0][0].text.clone();
+        assert_eq!(first, "ETHUSDT");
+        assert!(app.grids()[1].title.starts_with("ETHUSDT at"), "{}", app.grids()[1].title);
+        app.row = 1;
+        assert!(app.grids()[1].title.starts_with("BTCUSDT at"));
+    }
+
+    #[test]
+    fn what_was_seen_of_an_engine_that_ended_stays_and_cannot_be_killed() {
+        use ratatui::crossterm::event::{KeyCode, KeyEvent};
+        let mut app = app_at(6);
+        app.lose("no engine runs");
+        let screen = drawn(&app, (80, 24));
+        assert!(screen[0].contains("ENDED") && screen[23].contains("no engine runs"), "{screen:?}");
+        assert!(screen.join("\n").contains("tick_to_trade"));
+        app.key(KeyEvent::from(KeyCode::Char('k')));
+        assert!(!app.confirm, "there is nobody to stop");
+        app.take(snapshot());
+        assert!(drawn(&app, (80, 24))[0].contains("trading"));
+    }
+
+    #[test]
+    fn a_narrow_terminal_asks_the_whole_question() {
+        let mut app = app_at(0);
+        app.confirm = true;
+        let all = drawn(&app, (50, 20)).join("\n");
+        assert!(all.contains("y  stop") && all.contains("any other key"), "{all}");
+    }
+
+    /// The names that two lanes for five venues have.
+    #[test]
+    fn folded_lanes_tell_what_runs_on_them() {
+        let mut app = app_at(0);
+        let lane = &mut app.seen.now.lanes[0];
+        lane.name = "execution+execution.4".to_owned();
+        lane.agents = (0..5).map(|n| format!("execution.{n}")).collect();
+        lane.agents.extend((0..5).map(|n| format!("wire.{n}")));
+        let all = drawn(&app, (80, 24)).join("\n");
+        assert!(all.contains("execution+execution.4 "), "{all}");
+        assert!(all.contains("execution.0 execution.1") && all.contains("wire.4"), "{all}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tabs: which grids a snapshot makes.
 
-use bot4_telemetry::shared::snapshot::{Against, Book, Lane, Line, Snapshot, Venue};
+use bot4_telemetry::Slowest;
+use bot4_telemetry::shared::snapshot::{Against, Book, Lane, Level, Line, Snapshot, Venue};
 
 use super::grid::{Cell, Column, Grid, Tone, left, right};
 
@@ -30,18 +31,32 @@ impl Seen {
     }
 }
 
-/// The grids of tab `tab`, the main one first. `book` is whose ladder is shown.
+/// The main grid of tab `tab`.
 #[must_use]
-pub fn grids(tab: usize, seen: &Seen, book: usize) -> Vec<Grid> {
+pub fn main(tab: usize, seen: &Seen) -> Grid {
     let s = &seen.now;
     match tab {
-        0 => vec![lanes(seen)],
-        1 => vec![links(s)],
-        2 => vec![lines(seen), venues(s)],
-        3 => vec![books(s), ladder(s.books.get(book.min(s.books.len().saturating_sub(1))))],
-        4 => vec![positions(s), limits(s)],
-        5 => vec![states(s), refusals(s)],
-        _ => vec![latency(s)],
+        0 => lanes(seen),
+        1 => links(s),
+        2 => lines(seen),
+        3 => books(s),
+        4 => positions(s),
+        5 => states(s),
+        _ => latency(s),
+    }
+}
+
+/// The grid that stands beside it; `chosen` is the name of the chosen row.
+#[must_use]
+pub fn beside(tab: usize, seen: &Seen, chosen: &str) -> Option<Grid> {
+    let s = &seen.now;
+    match tab {
+        0 => s.lanes.iter().find(|l| l.name == chosen && l.agents.len() > 1).map(agents),
+        2 => Some(venues(s)),
+        3 => Some(ladder(s.books.iter().find(|b| b.symbol == chosen))),
+        4 => Some(limits(s)),
+        5 => Some(refusals(s)),
+        _ => None,
     }
 }
 
@@ -51,16 +66,16 @@ fn grid(title: impl Into<String>, columns: &[Column], rows: Vec<Vec<Cell>>) -> G
 
 fn lanes(seen: &Seen) -> Grid {
     let columns = [
-        left("lane", 14),
+        left("lane", 21),
         right("cpu", 3),
-        right("busy%", 6),
-        right("held%", 6),
+        right("busy%", 5),
+        right("held%", 5),
         right("house%", 6),
-        right("turns/s", 8),
-        right("gap us", 8),
-        right("turn us", 8),
+        right("turns/s", 7),
+        right("gap us", 7),
+        right("turn us", 7),
         right("faults", 6),
-        left("agents", 10),
+        left("agents", 24),
     ];
     let before = |lane: &Lane| {
         let all = seen.before.as_ref().map(|b| &b.lanes);
@@ -90,6 +105,20 @@ fn lane_row(seen: &Seen, lane: &Lane, before: &Lane) -> Vec<Cell> {
         Cell::count(lane.faults).toned(Tone::Bad, lane.faults > 0),
         Cell::text(lane.agents.join(" ")),
     ]
+}
+
+/// What runs on a lane, in lines as long as a narrow terminal's.
+fn agents(lane: &Lane) -> Grid {
+    const LINE: usize = 76;
+    let mut rows: Vec<String> = Vec::new();
+    for agent in &lane.agents {
+        match rows.last_mut().filter(|row| row.len() + 1 + agent.len() <= LINE) {
+            Some(row) => *row = format!("{row} {agent}"),
+            None => rows.push(agent.clone()),
+        }
+    }
+    let rows = rows.into_iter().map(|row| vec![Cell::text(row)]).collect();
+    grid(format!("on {} ({})", lane.name, lane.idle), &[left("agents", LINE as u16)], rows)
 }
 
 fn rate(value: Option<f64>) -> Cell {
@@ -133,8 +162,8 @@ fn lines(seen: &Seen) -> Grid {
         right("msg/s", 8),
         right("kB/s", 8),
         right("rtt us", 8),
-        right("late us", 8),
-        right("again", 6),
+        right("lag us", 8),
+        right("reconn", 6),
         right("errors", 6),
     ];
     let before = |line: &Line| {
@@ -167,7 +196,7 @@ fn venues(s: &Snapshot) -> Grid {
         right("sent", 8),
         right("open", 6),
         right("unknown", 7),
-        right("again", 6),
+        right("reconn", 6),
         right("put off", 7),
         right("unfed", 6),
     ];
@@ -184,7 +213,11 @@ fn venues(s: &Snapshot) -> Grid {
             Cell::count(v.dead_man_unfed).toned(Tone::Warn, v.dead_man_unfed > 0),
         ]
     };
-    grid("order entry", &columns, s.venues.iter().map(row).collect())
+    grid(
+        "order entry; put off: cancels; unfed: the dead-man switch",
+        &columns,
+        s.venues.iter().map(row).collect(),
+    )
 }
 
 fn books(s: &Snapshot) -> Grid {
@@ -197,11 +230,12 @@ fn books(s: &Snapshot) -> Grid {
         right("bps", 7),
         right("age ms", 6),
     ];
-    let price = |level: Option<&bot4_telemetry::shared::snapshot::Level>| {
-        level.map_or_else(|| Cell::text("-"), |l| Cell::text(&l.price))
-    };
     let row = |b: &Book| {
         let live = b.state == "live";
+        let decimals = decimals(b, |l| &l.price);
+        let price = |level: Option<&Level>| {
+            level.map_or_else(|| Cell::text("-"), |l| Cell::text(cut(&l.price, decimals)))
+        };
         vec![
             Cell::text(&b.symbol),
             Cell::text(&b.state).toned(if live { Tone::Good } else { Tone::Warn }, true),
@@ -222,13 +256,31 @@ fn spread_bps(book: &Book) -> Option<f64> {
     (bid + ask > 0.0).then(|| (ask - bid) * 20_000.0 / (bid + ask))
 }
 
+/// Decimals that some level of the book needs in what `text` tells of it; two at least.
+fn decimals(book: &Book, text: impl Fn(&Level) -> &str) -> usize {
+    let needed = |level: &Level| {
+        text(level).split_once('.').map_or(0, |(_, part)| part.trim_end_matches('0').len())
+    };
+    book.bids.iter().chain(&book.asks).map(needed).max().unwrap_or(0).max(2)
+}
+
+/// A decimal text with as many decimals, of those it has: what goes are zeros.
+fn cut(text: &str, decimals: usize) -> String {
+    match text.split_once('.') {
+        Some((whole, part)) => format!("{whole}.{}", &part[..decimals.min(part.len())]),
+        None => text.to_owned(),
+    }
+}
+
 fn ladder(book: Option<&Book>) -> Grid {
     let columns =
         [right("quantity", 18), right("bid", 16), right("ask", 16), right("quantity", 18)];
     let Some(book) = book else { return grid("ladder", &columns, Vec::new()) };
     let depth = book.bids.len().max(book.asks.len());
-    let texts = |levels: &[bot4_telemetry::shared::snapshot::Level], i: usize| {
-        levels.get(i).map_or_else(Default::default, |l| (l.price.clone(), l.qty.clone()))
+    let (price, qty) = (decimals(book, |l| &l.price), decimals(book, |l| &l.qty));
+    let texts = |levels: &[Level], i: usize| {
+        let both = |l: &Level| (cut(&l.price, price), cut(&l.qty, qty));
+        levels.get(i).map_or_else(Default::default, both)
     };
     let rows = (0..depth).map(|i| {
         let ((bid, bid_qty), (ask, ask_qty)) = (texts(&book.bids, i), texts(&book.asks, i));
@@ -316,41 +368,68 @@ fn states(s: &Snapshot) -> Grid {
         ]
     };
     let o = &s.orders;
-    let title = format!(
-        "orders: {} sent, {} open, {} fills; risk judged {}, refused {}; {} parents",
-        o.sent, o.open, o.fills, o.checked, o.refused, o.parents
-    );
+    let parents = if o.parents > 0 { format!(", {} parents", o.parents) } else { String::new() };
+    let title = format!("orders: {} sent{parents}", o.sent);
     grid(title, &columns, o.by_state.iter().map(row).collect())
 }
 
 fn refusals(s: &Snapshot) -> Grid {
     let columns = [left("refused for", 24), right("intents", 10)];
     let row = |(name, count): (&String, &u64)| vec![Cell::text(name), Cell::count(*count)];
-    grid("refusals of risk", &columns, s.orders.refused_by.iter().map(row).collect())
+    let title = format!("risk refused {} of {}", s.orders.refused, s.orders.checked);
+    grid(title, &columns, s.orders.refused_by.iter().map(row).collect())
 }
+
+/// The first parts of tags, in the order in which they are shown; others come after them.
+const ORDER: [&str; 11] = [
+    "tick_to_trade",
+    "wire_to_parse",
+    "parse",
+    "book",
+    "signal",
+    "risk",
+    "order_encode",
+    "ack",
+    "timer_or_fill_to_trade",
+    "kernel_to_read",
+    "msg_wire_to_parse",
+];
 
 fn latency(s: &Snapshot) -> Grid {
     let columns = [
-        left("stage", 18),
-        right("count", 8),
-        right("p50 us", 9),
-        right("p90 us", 9),
-        right("p99 us", 9),
-        right("p99.9 us", 9),
-        right("max us", 9),
+        left("stage", 22),
+        right("count", 7),
+        right("p50 us", 8),
+        right("p90 us", 8),
+        right("p99 us", 8),
+        right("p99.9 us", 8),
+        right("max us", 8),
     ];
-    let us = |ns: u64| Cell::number(Some(ns as f64 / 1e3), 2);
-    let rows = s.latency.iter().map(|(tag, l)| {
+    let summaries = s.latency.iter().map(|(tag, l)| (tag.clone(), l.summary)).collect();
+    let slowest = Slowest::of(&summaries);
+    let mut tags: Vec<_> = s.latency.iter().collect();
+    let place = |tag: &str| {
+        let first = tag.split('.').next().unwrap_or(tag);
+        ORDER.iter().position(|name| *name == first).unwrap_or(ORDER.len())
+    };
+    tags.sort_by_key(|(tag, _)| place(tag));
+    let rows = tags.into_iter().map(|(tag, l)| {
         let m = &l.summary;
-        vec![
-            Cell::text(tag),
-            Cell::count(m.count),
-            us(m.p50),
-            us(m.p90),
-            us(m.p99),
-            us(m.p999),
-            us(m.max),
-        ]
+        let slow = slowest.as_ref().is_some_and(|s| s.stage == *tag);
+        let times = [m.p50, m.p90, m.p99, m.p999, m.max].map(us);
+        let mut row = vec![Cell::text(tag).toned(Tone::Warn, slow), Cell::count(m.count)];
+        row.extend(times.map(|cell| cell.toned(Tone::Warn, slow)));
+        row
     });
-    grid("latency since the start", &columns, rows.collect())
+    let title = slowest.map_or_else(
+        || "latency since the start: nothing was measured yet".to_owned(),
+        |s| format!("latency since the start; slowest stage: {}, {:.0} %", s.stage, s.share_pct),
+    );
+    grid(title, &columns, rows.collect())
+}
+
+/// Nanoseconds as microseconds: two decimals where they tell something.
+fn us(ns: u64) -> Cell {
+    let us = ns as f64 / 1e3;
+    Cell::number(Some(us), if us < 1_000.0 { 2 } else { 0 })
 }
