@@ -10,7 +10,7 @@ use plotters::prelude::*;
 
 use crate::hist::Hdr;
 use crate::show::{Merged, ShowError, merge};
-use crate::slowest::time;
+use crate::slowest::{Slowest, time};
 
 /// Size of the picture, pixels.
 const SIZE: (u32, u32) = (1_100, 700);
@@ -37,7 +37,20 @@ pub fn plot(paths: &[PathBuf], stages: &[String]) -> Result<String, ShowError> {
     let merged = merge(paths)?;
     let curves = chosen(&merged, stages)?;
     // Invariant: the ranges are positive and the backend writes into memory, which does not fail.
-    draw(&curves).map_err(|e| ShowError::Picture(e.to_string()))
+    draw(&curves, &title(&merged, stages)).map_err(|e| ShowError::Picture(e.to_string()))
+}
+
+/// What stands above: with the stages of an order the slowest of them, which is what most look for.
+fn title(merged: &Merged, stages: &[String]) -> String {
+    let slowest = Slowest::of(&merged.summaries()).filter(|_| stages.is_empty());
+    let told = slowest.map(|s| format!(": slowest stage {}, {:.0} % of all", s.stage, s.share_pct));
+    format!("Latency by percentile{}", told.unwrap_or_default())
+}
+
+/// A curve's name in the key, with the two percentiles that are asked for most.
+fn key(tag: &str, hdr: &Hdr) -> String {
+    let [p50, p99] = [0.5, 0.99].map(|q| time(hdr.value_at_quantile(q)));
+    format!("{tag}   p50 {p50}, p99 {p99}")
 }
 
 fn chosen<'a>(merged: &'a Merged, stages: &[String]) -> Result<Vec<(&'a str, &'a Hdr)>, ShowError> {
@@ -66,8 +79,8 @@ fn points(hdr: &Hdr) -> Vec<(f64, f64)> {
     points
 }
 
-fn draw(curves: &[(&str, &Hdr)]) -> Result<String, Box<dyn std::error::Error>> {
-    let all: Vec<_> = curves.iter().map(|(tag, hdr)| (*tag, points(hdr))).collect();
+fn draw(curves: &[(&str, &Hdr)], title: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let all: Vec<_> = curves.iter().map(|(tag, hdr)| (key(tag, hdr), points(hdr))).collect();
     let flat = || all.iter().flat_map(|(_, points)| points);
     let right = flat().map(|(x, _)| *x).fold(10.0, f64::max);
     let low = flat().map(|(_, y)| *y).fold(f64::MAX, f64::min);
@@ -77,7 +90,7 @@ fn draw(curves: &[(&str, &Hdr)]) -> Result<String, Box<dyn std::error::Error>> {
         let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
-            .caption("Latency by percentile", ("sans-serif", 22))
+            .caption(title, ("sans-serif", 20))
             .margin(16)
             .x_label_area_size(48)
             .y_label_area_size(84)
@@ -85,11 +98,16 @@ fn draw(curves: &[(&str, &Hdr)]) -> Result<String, Box<dyn std::error::Error>> {
         chart
             .configure_mesh()
             .x_desc("percentile")
-            .y_desc("latency")
+            .y_desc("latency, logarithmic")
             .x_label_formatter(&|x| percentile(*x))
             .y_label_formatter(&|y| time(y.round() as u64))
             .light_line_style(BLACK.mix(0.06))
             .draw()?;
+        // The grid lies at 90, 99, 99.9 per cent; the median is looked for, too.
+        chart
+            .draw_series(LineSeries::new([(2.0, low * 0.8), (2.0, high * 1.3)], BLACK.mix(0.2)))?;
+        let median = ("sans-serif", 13).into_font().color(&BLACK.mix(0.7));
+        chart.draw_series([Text::new("50 %", (2.05, low * 0.88), median)])?;
         for (i, (tag, points)) in all.into_iter().enumerate() {
             let style = COLOURS[i % COLOURS.len()].stroke_width(2);
             chart
@@ -99,7 +117,7 @@ fn draw(curves: &[(&str, &Hdr)]) -> Result<String, Box<dyn std::error::Error>> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.3))
             .draw()?;
@@ -134,16 +152,16 @@ mod tests {
     fn a_picture_names_its_curves_and_percentiles() {
         let mut hdr = empty();
         (1..=10_000).for_each(|v| hdr.saturating_record(v));
-        let svg = draw(&[("parse", &hdr), ("book", &hdr)]).expect("drawn");
+        let svg = draw(&[("parse", &hdr), ("book", &hdr)], "a title").expect("drawn");
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        for word in ["parse", "book", "99 %", "99.9 %", "us"] {
+        for word in ["a title", "parse   p50 5.00 us, p99 9.9", "book", "50 %", "99 %", "99.9 %"] {
             assert!(svg.contains(word), "{word}");
         }
         assert!(svg.matches("<polyline").count() >= 4, "two curves, two keys");
         // One value, and none above it.
         let mut one = empty();
         one.saturating_record(7);
-        assert!(draw(&[("ack", &one)]).is_ok());
+        assert!(draw(&[("ack", &one)], "").is_ok());
     }
 
     #[test]
