@@ -8,7 +8,9 @@
 //!   its request unfinished gives its place to the newcomer: a flood of silent clients throws out
 //!   itself, and one that says what it wants is served within a turn.
 //! * A turn accepts [`ACCEPTS_PER_TURN`] at most, and a client has a share of it: nobody starves.
-//! * Memory is bounded by the places: each holds one request and one answer at most.
+//! * Memory is bounded by the places: each holds one request and one answer at most, and the
+//!   kernel keeps [`SEND_BUFFER`] for one that asks for much and reads nothing.
+//! * The kernel keeps [`BACKLOG`] newcomers: one more would try again after a second, then three.
 //!
 //! Cost: nothing while nobody asks. The thread has a low priority (see
 //! [`crate::cli::watch`]).
@@ -32,6 +34,12 @@ use super::http::{Request, Response};
 pub const PLACES: usize = 256;
 /// Connections taken from the kernel in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
+/// Newcomers that the kernel keeps until they are taken, if `net.core.somaxconn` lets it. Of more
+/// the last would wait too long behind the others.
+const BACKLOG: i32 = 1_024;
+/// Bytes of answers that the kernel keeps for a client. By itself it would take megabytes for each
+/// that reads nothing; a page's figures are a third of this.
+const SEND_BUFFER: usize = 64 * 1_024;
 /// Between two looks at deadlines and at the end.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -91,6 +99,8 @@ impl Server {
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let mut listener = TcpListener::bind(address)?;
+        // Again: the library asks for 128.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -200,6 +210,8 @@ impl Server {
             };
             self.tally.accepted += 1;
             let Some(place) = self.room() else { continue };
+            // Where the kernel will not, the client is served all the same.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER);
             let Ok(mut connection) = Connection::new(stream, self.tls.as_ref(), self.clock.now())
             else {
                 continue;
@@ -334,6 +346,45 @@ mod tests {
         assert_eq!(phases(&server), (Some(Phase::Waiting), Some(Phase::Writing)));
         server.sweep(Nanos(server.clock.now().0 + super::super::connection::WRITE_WITHIN.0));
         assert_eq!(phases(&server), (Some(Phase::Waiting), None), "the slow reader is gone");
+    }
+
+    /// The kernel keeps little for a client that reads nothing, however much it asks for.
+    #[test]
+    fn who_reads_nothing_costs_little() {
+        let mut server = bound();
+        let asks = "GET /more HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
+        let mut stream = client(&mut server, &asks);
+        while server.tally.requests == 0 {
+            server.turn(0, &mut Much);
+        }
+        // What is on its way when the first turns are blocked makes room for more.
+        for _ in 0..100 {
+            std::thread::yield_now();
+            server.turn(0, &mut Much);
+        }
+        stream.set_nonblocking(true).expect("set");
+        let (mut kept, mut chunk) = (0, vec![0; 1 << 16]);
+        while let Ok(n @ 1..) = stream.read(&mut chunk) {
+            kept += n;
+        }
+        assert!((1..1 << 20).contains(&kept), "{kept} bytes were kept");
+    }
+
+    /// Newcomers wait in the kernel, also many at once: none is told to try again.
+    #[test]
+    fn many_may_come_at_once() {
+        let mut server = bound();
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("a number");
+        let many = 400.min(most.trim().parse().unwrap_or(0));
+        let within = Duration::from_millis(900);
+        let come = |n| match TcpStream::connect_timeout(&server.address(), within) {
+            Ok(stream) => stream,
+            Err(e) => panic!("number {n} of {many}: {e}"),
+        };
+        let _all: Vec<_> = (0..many).map(come).collect();
+        let mut ready = Vec::new();
+        while server.accept(&mut ready) {}
+        assert_eq!(server.tally.accepted, many);
     }
 
     #[test]
