@@ -26,6 +26,7 @@ mod halt;
 mod host;
 mod kill;
 mod latency;
+mod observers;
 mod operator;
 mod order_kinds;
 mod outage;

@@ -17,9 +17,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 
 /// A watch and where it listens.
-struct Site {
-    _process: Killed,
-    address: SocketAddr,
+pub struct Site {
+    pub process: Killed,
+    pub address: SocketAddr,
     token: String,
 }
 
@@ -27,10 +27,10 @@ struct Site {
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A status and a body.
-type Answer = (u16, String);
+pub type Answer = (u16, String);
 
 impl Site {
-    fn start(state: &Path, args: &[&str]) -> Self {
+    pub fn start(state: &Path, args: &[&str]) -> Self {
         let listen = ["watch", "--json", "--listen", "127.0.0.1:0"];
         let mut command = bot4(state);
         let mut child =
@@ -43,20 +43,20 @@ impl Site {
         let address = url.split("://").nth(1).expect("a URL").trim_end_matches('/');
         let file = told["act_token_file"].as_str().expect("text");
         let token = std::fs::read_to_string(file).expect("a token").trim().to_owned();
-        Self { _process: Killed(child), address: address.parse().expect("an address"), token }
+        Self { process: Killed(child), address: address.parse().expect("an address"), token }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         ask(self.connect(), &format!("GET {path} HTTP/1.1\r\n{}", self.host()))
     }
 
-    fn state(&self) -> Value {
+    pub fn state(&self) -> Value {
         let (status, body) = self.get("/api/state");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).expect("JSON")
@@ -82,7 +82,7 @@ impl Site {
     }
 
     /// The last lines of a head.
-    fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("Host: {}\r\nConnection: close\r\n\r\n", self.address)
     }
 }
@@ -103,7 +103,7 @@ fn unix_ms() -> i64 {
 }
 
 /// The value of a metric without labels.
-fn metric(text: &str, name: &str) -> f64 {
+pub fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
 }
@@ -120,7 +120,7 @@ fn buckets(text: &str, stage: &str) -> (Vec<f64>, f64) {
     (values("bot4_stage_latency_seconds_bucket{"), counted[0])
 }
 
-fn stop(rig: &Rig, engine: &mut Killed) -> Value {
+pub fn stop(rig: &Rig, engine: &mut Killed) -> Value {
     signal(&engine.0, "INT");
     assert_eq!(ended(engine), Some(0));
     let report = report(&rig.state().join("report.json"));

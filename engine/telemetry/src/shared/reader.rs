@@ -87,6 +87,16 @@ impl Reader {
         Ok(view::of(self))
     }
 
+    /// The counts of every histogram called `tag`: taken twice, they tell of the time in between.
+    #[must_use]
+    pub fn histograms(&self, tag: &str) -> Vec<Counts> {
+        let named = self.table.rows.iter().filter_map(|row| match row {
+            Row::Histogram { tag: of, at } if of == tag => Some(self.counts(*at)),
+            _ => None,
+        });
+        named.collect()
+    }
+
     /// The engine that wrote the file lives.
     fn alive(&self) -> Result<(), ReadError> {
         let pid = self.head(At::Pid);
