@@ -4,9 +4,9 @@
 //! thousand silent clients are ten thousand threads; the large ones bring a runtime. What is left
 //! once `httparse` reads the heads and `rustls` does the talking is this loop.
 //!
-//! * [`PLACES`] clients at a time. When all are taken, the one that has been silent longest with
-//!   its request unfinished gives its place to the newcomer: a flood of silent clients throws out
-//!   itself, and one that says what it wants is served within a turn.
+//! * [`PLACES`] clients at a time. When all are taken, the one that has been longest at its request
+//!   or at its answer gives its place to the newcomer: a flood of clients that say nothing, or that
+//!   read nothing, throws out itself, and one that says what it wants is served within a turn.
 //! * A turn accepts [`ACCEPTS_PER_TURN`] at most, and a client has a share of it: nobody starves.
 //! * Memory is bounded by the places: each holds one request and one answer at most, and the
 //!   kernel keeps [`SEND_BUFFER`] for one that asks for much and reads nothing.
@@ -228,7 +228,7 @@ impl Server {
         true
     }
 
-    /// A place for a newcomer: a free one, or that of who has been silent longest.
+    /// A place for a newcomer: a free one, or that of who has had its own longest.
     fn room(&mut self) -> Option<usize> {
         self.places.iter().position(Option::is_none).or_else(|| self.displace())
     }
@@ -236,8 +236,9 @@ impl Server {
     fn displace(&mut self) -> Option<usize> {
         let rank = |p: &Place| match p.connection.phase() {
             (Phase::Lingering, since) => Some((0, since.0)),
-            (Phase::Reading, since) => Some((1, since.0)),
-            (Phase::Writing, since) => Some((2, since.0)),
+            // Whoever speaks and whoever listens alike: were those who take no answer spared,
+            // newcomers would throw out each other.
+            (Phase::Reading | Phase::Writing, since) => Some((1, since.0)),
             // An act is under way: its answer is owed.
             (Phase::Waiting, _) => None,
         };
@@ -282,6 +283,7 @@ mod tests {
             let length = match request.path.as_str() {
                 "/later" => return None,
                 "/more" => 1 << 26,
+                "/less" => 1 << 19,
                 _ => 1 << 21,
             };
             Some(Response::new(200, "text/plain", vec![b'x'; length]))
@@ -324,7 +326,7 @@ mod tests {
         assert_eq!((server.tally.clients, server.tally.timed_out), (0, PLACES as u64));
     }
 
-    /// Who reads nothing keeps a place for a while; an act under way keeps its own whoever comes.
+    /// Who reads nothing keeps a place for a while; an act under way keeps its own, whoever comes.
     #[test]
     fn slow_readers_have_a_deadline_and_acts_are_not_displaced() {
         let mut server = bound();
@@ -338,7 +340,7 @@ mod tests {
                 server.turn(place, &mut Much);
             }
         }
-        let _silent: Vec<_> = (0..PLACES).map(|_| client(&mut server, "")).collect();
+        let _silent: Vec<_> = (0..PLACES - 2).map(|_| client(&mut server, "")).collect();
         let phases = |server: &Server| {
             let of = |p: &Option<Place>| p.as_ref().map(|p| p.connection.phase().0);
             (of(&server.places[0]), of(&server.places[1]))
@@ -346,6 +348,35 @@ mod tests {
         assert_eq!(phases(&server), (Some(Phase::Waiting), Some(Phase::Writing)));
         server.sweep(Nanos(server.clock.now().0 + super::super::connection::WRITE_WITHIN.0));
         assert_eq!(phases(&server), (Some(Phase::Waiting), None), "the slow reader is gone");
+        let _more: Vec<_> = (0..2 * PLACES).map(|_| client(&mut server, "")).collect();
+        assert_eq!(phases(&server).0, Some(Phase::Waiting), "whoever comes");
+    }
+
+    /// All places are held by clients that take no answer; a turn's newcomers are all heard.
+    #[test]
+    fn who_reads_nothing_keeps_nobody_out() {
+        let mut server = bound();
+        let asks = "GET /less HTTP/1.1\r\nHost: a\r\n\r\n";
+        let _slow: Vec<_> = (0..PLACES).map(|_| client(&mut server, asks)).collect();
+        let come = |_| {
+            let mut stream = TcpStream::connect(server.address()).expect("it listens");
+            stream.write_all(asks.as_bytes()).expect("taken");
+            stream
+        };
+        let newcomers: Vec<_> = (0..ACCEPTS_PER_TURN).map(come).collect();
+        let mut ready = Vec::new();
+        while ready.len() < ACCEPTS_PER_TURN {
+            server.accept(&mut ready);
+        }
+        for place in ready {
+            server.turn(place, &mut Much);
+        }
+        for (n, mut stream) in newcomers.into_iter().enumerate() {
+            stream.set_read_timeout(Some(Duration::from_secs(1))).expect("set");
+            let mut told = [0; 15];
+            let heard = stream.read_exact(&mut told);
+            assert!(heard.is_ok() && &told == b"HTTP/1.1 200 OK", "number {n}: {heard:?}");
+        }
     }
 
     /// The kernel keeps little for a client that reads nothing, however much it asks for.
