@@ -1,14 +1,13 @@
-//! `bot4 watch` beside a running engine: what it shows is the engine's, what it passes on is
-//! obeyed once, and nobody who floods it is felt by the engine.
+//! `bot4 watch` beside a running engine: what it shows is the engine's, and what it passes on is
+//! obeyed once. Floods are the business of `observers`.
 #![expect(clippy::disallowed_methods, reason = "clients of the test: sockets and the wall clock")]
 
-use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::rig::{Rig, ended, journal, signal};
 use crate::common::{Killed, bot4, check_account, number, output, report, sleep, stderr};
@@ -363,52 +362,6 @@ fn a_strange_page_gets_nothing() {
     assert_eq!(status(head(&format!("POST {asked}"), &own, json)), "401");
     assert_eq!(status(head(&format!("GET {asked}"), &own, &bearer)), "404");
     assert_eq!(kill(&own, &(bearer + json)), "400", "its own page gets as far as its body");
-}
-
-/// Connections of the flood, and how many of them are open at a time.
-const FLOOD: usize = 10_000;
-const OPEN: usize = 400;
-
-#[test]
-fn a_flood_is_not_felt() {
-    let rig = Rig::new();
-    let mut engine = rig.start("report.json");
-    let site = Site::start(rig.state(), &[]);
-    let began = Instant::now();
-    let (mut open, mut slowest) = (VecDeque::new(), Duration::ZERO);
-    // Silent ones, half heads, and such that ask for much and read nothing.
-    let asks = format!("GET /api/state HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).repeat(3);
-    for n in 0..FLOOD {
-        let mut stream = site.connect();
-        let said = [b"".as_slice(), b"GET / HTTP/1.1\r\nHost: ", asks.as_bytes()][n % 3];
-        let _ = stream.write_all(said);
-        open.push_back(stream);
-        if open.len() > OPEN {
-            open.pop_front();
-        }
-        // As fast as it takes them: the kernel would let the rest wait for a second each.
-        if n % 64 == 63 {
-            let asked = Instant::now();
-            assert_eq!(site.get("/healthz").0, 200, "someone who speaks is heard");
-            slowest = slowest.max(asked.elapsed());
-        }
-    }
-    let took = began.elapsed();
-    let text = site.get("/metrics").1;
-    let (accepted, clients) =
-        (metric(&text, "bot4_watch_connections_total"), metric(&text, "bot4_watch_clients"));
-    println!(
-        "flood: {accepted} connections in {} ms, {} displaced, slowest answer {} ms",
-        took.as_millis(),
-        metric(&text, "bot4_watch_displaced_total"),
-        slowest.as_millis()
-    );
-    assert!(accepted >= FLOOD as f64 && clients <= 256.0, "{text}");
-    let status = rig.status();
-    assert_eq!(status["phase"], "run", "{status}");
-    drop(open);
-    let report = stop(&rig, &mut engine);
-    assert!(number(&report, "/orders/sent") > 20, "{report}");
 }
 
 /// A certificate for 127.0.0.1 and two tokens, as files in `folder`.
