@@ -421,7 +421,7 @@ fn latency(s: &Snapshot) -> Grid {
         row.extend(times.map(|cell| cell.toned(Tone::Warn, slow)));
         row
     });
-    let title = slowest.map_or_else(
+    let title = slowest.as_ref().map_or_else(
         || "latency since the start: nothing was measured yet".to_owned(),
         |s| format!("latency since the start; slowest stage: {}, {:.0} %", s.stage, s.share_pct),
     );
