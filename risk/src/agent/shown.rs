@@ -2,7 +2,7 @@
 //! decides by it.
 //!
 //! Cost: on a turn that did nothing else, every 50 ms, one block: a position is a few loads and
-//! five stores, 13 ns; the account's profit looks at every instrument and asset, 0.47 us for 64
+//! five stores, 13 ns; the account's profit looks at every instrument and asset, 0.45 us for 64
 //! instruments (in the caches; EPYC of family 26, 2026-11-30, `latency --only shown`). Under load
 //! without a pause a block is a second late before it is written in a turn that worked.
 
