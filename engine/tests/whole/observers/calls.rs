@@ -128,11 +128,14 @@ const MORE: f64 = 1.25;
 /// Calls a message or a turn that are always allowed beside.
 const BESIDE: f64 = 0.05;
 
+/// A figure of a span, and its name.
+type Figure = (&'static str, fn(&Span) -> f64);
+
 /// What lanes paid in spans `with` observers that they do not pay `without`: nothing, or a
 /// sentence for each.
 pub fn dearer(without: &[Span], with: &[Span]) -> Vec<String> {
     let mut found = Vec::new();
-    let figures: [(&str, fn(&Span) -> f64); 3] = [
+    let figures: [Figure; 3] = [
         ("calls that work, a message", Span::work),
         ("calls that look, a turn", Span::looks),
         ("allocations, a message", Span::allocations),
