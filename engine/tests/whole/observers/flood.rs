@@ -102,7 +102,8 @@ fn connect(site: &Site, connections: usize, open: usize) -> VecDeque<TcpStream> 
         "POST /api/kill HTTP/1.1\r\n{host}Content-Type: application/json\r\nContent-Length: \
          900\r\n\r\n{{\"run\": \""
     );
-    let said = ["", "GET / HTTP/1.1\r\nHost: ", &much, &body];
+    let half = "GET / HTTP/1.1\r\nHost: ";
+    let said = ["", half, &body, "", half, &body, "", &much];
     let mut held = VecDeque::new();
     for n in 0..connections {
         if held.len() >= open {

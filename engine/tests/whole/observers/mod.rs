@@ -183,10 +183,15 @@ const RSS_MORE_KIB: u64 = 48 * 1024;
 const DESCRIPTORS_MAX: usize = 256 + 24;
 
 fn check_flood(readers: &Readers, flood: &Flood, before_kib: u64) {
-    let text = readers.site.get("/metrics").1;
+    // One text serves all who ask within a moment: it may be of before the last ones came.
+    let all =
+        |text: &String| metric(text, "bot4_watch_connections_total") >= flood.connections as f64;
+    let mut texts = (0..300).map(|_| {
+        sleep(100);
+        readers.site.get("/metrics").1
+    });
+    let text = texts.find(all).expect("all are taken within half a minute");
     let of = |name: &str| metric(&text, name);
-    let accepted = of("bot4_watch_connections_total");
-    assert!(accepted >= flood.connections as f64, "{text}");
     assert!(of("bot4_watch_clients") <= 256.0 && of("bot4_watch_displaced_total") > 0.0, "{text}");
     assert_eq!(readers.site.state()["live"], true);
     assert!(flood.answered.len() > flood.unanswered, "most who speak are heard: {flood}");
