@@ -59,26 +59,6 @@ told hang-restarts "$(is "$(shown bot4 NRestarts)" 2)" \
 systemctl stop bot4
 told stopped "$(is "$(shown bot4 Result)" success)" "stopped: result $(shown bot4 Result), status $(shown bot4 ExecMainStatus)"
 
-# One lane hangs: whoever traces a thread and stands still holds it at its next system call. The
-# engine sees it, cancels and ends by itself; a person must look before the next start.
-systemctl reset-failed bot4
-systemctl start bot4
-pid=$(shown bot4 MainPID)
-lane=''
-for task in "/proc/$pid/task"/*; do
-    if grep -q '^wire' "$task/comm"; then lane=${task##*/}; fi
-done
-strace -qq -o /dev/null -p "$lane" &
-tracer=$!
-until_true 20 grep -q "TracerPid:[^0]*$tracer" "/proc/$pid/task/$lane/status"
-kill -STOP $tracer
-until_true 90 of SubState stop-sigterm # it said that it stops
-sleep 20
-kill -KILL $tracer # a traced thread ends only with its tracer
-until_true 90 of ActiveState failed
-told lane-hang-79 "$(is "$(shown bot4 ExecMainStatus) $(shown bot4 NRestarts)" '79 0')" \
-    "a lane hangs: status $(shown bot4 ExecMainStatus), $(shown bot4 NRestarts) restarts"
-
 # A start that policy refuses is not tried again.
 printf '\n[host]\nmode = "live"\n' >>/etc/bot4/site.toml
 systemctl reset-failed bot4
