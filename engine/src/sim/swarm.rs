@@ -175,7 +175,7 @@ impl Swarm {
         self.amends = rng.below(2) == 0;
         self.any_order = rng.below(2) == 0;
         self.stop_bps = pick(rng, &[None, Some(1), Some(3), Some(10)]);
-        let take_profit_bps = pick(rng, &[0, 2, 8]);
+        let take_profit_bps = pick(rng, &[0, 1, 4]);
         // A target at the venue has a distance.
         let last = if take_profit_bps == 0 { Native::None } else { Native::TakeProfit };
         self.exits =

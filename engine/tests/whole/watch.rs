@@ -357,7 +357,7 @@ fn a_strange_page_gets_nothing() {
     assert_eq!(kill(&own, &(bearer.clone() + "Content-Length: 0\r\n")), "415");
     let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n";
     assert_eq!(kill(&own, &(bearer.clone() + form)), "415");
-    // An address is kept by proxies and histories: no token counts there, and nothing is done by it.
+    // An address is kept by proxies and histories: no token counts there, and it does nothing.
     let asked = format!("/api/kill?token={}", site.token);
     assert_eq!(status(head(&format!("POST {asked}"), &own, json)), "401");
     assert_eq!(status(head(&format!("GET {asked}"), &own, &bearer)), "404");

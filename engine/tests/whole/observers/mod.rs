@@ -1,14 +1,17 @@
 //! Observers cost the lanes nothing: `bot4 top` and `bot4 watch` beside an engine that trades,
 //! killed and attached again, asked, and flooded with ten thousand connections.
 //!
-//! | what | how it is proved |
-//! |---|---|
-//! | system calls | counted by kind on the hot lane, without and with observers: work a message, looks a turn, no new kind ([`calls`]) |
-//! | allocations | by the engine's sealed allocator: none of a hot agent; wire's and execution's a message |
-//! | instructions | no PMU is needed: observers hold the words mapped read only and no other way in (here), so what a lane executes cannot depend on them; that it does not is counted to the instruction in the tests of the counters (`telemetry/tests/observed.rs`) |
-//! | the account | the report's own comparison, to zero |
-//! | the watch itself | answers an honest client during and after the flood; memory and descriptors stay below a bound |
-//! | latency | medians of spans without and with, in turn; gated where four CPUs are free |
+//! * System calls: counted by kind on the hot lane, without and with observers; work a message,
+//!   looks a turn, no new kind ([`calls`]).
+//! * Allocations: by the engine's sealed allocator; none of a hot agent, and wire's and execution's
+//!   a message.
+//! * Instructions: no PMU is needed. Observers hold the words mapped read only and have no other way
+//!   in (here), so what a lane executes cannot depend on them; that it does not is counted to the
+//!   instruction in the tests of the counters (`telemetry/tests/observed.rs`).
+//! * The account: the report's own comparison, to zero.
+//! * The watch itself: answers an honest client during and after the flood; memory and descriptors
+//!   stay below a bound.
+//! * Latency: medians of spans without and with, in turn; gated where four CPUs are free.
 //!
 //! "Ten thousand connections" are ten thousand completed handshakes, all open at the clients' end
 //! at the same time as far as the limit of descriptors allows; the watch itself keeps 256.
