@@ -20,7 +20,7 @@ fn engine(state: &Path, lanes: &str, length: &str) -> Killed {
         .arg("--report")
         .arg(state.join("report.json"))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(state.join("told")).expect("a file"))
         .spawn()
         .expect("it starts");
     Killed(child)
@@ -146,7 +146,9 @@ fn readers_come_and_go_and_the_lanes_do_not_notice() {
     }
     assert_eq!(top(state, &[]).status.code(), Some(2), "no terminal");
     killed_readers(state);
-    assert_eq!(second.0.wait().expect("it ends").code(), Some(0));
+    let code = second.0.wait().expect("it ends").code();
+    let told = std::fs::read_to_string(state.join("told")).unwrap_or_default();
+    assert_eq!(code, Some(0), "{told}");
     let report = report(&state.join("report.json"));
     check_account(&report);
     let calls = |lane: &Value| number(lane, "/forbidden_syscalls");
