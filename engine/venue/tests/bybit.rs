@@ -112,7 +112,7 @@ fn level_one_repeats_itself_and_a_restart_begins_at_one() {
     let mut talker = Talker::new(config);
     talker.open(1, SPOT);
     talker.say(1, &subscribe(&["orderbook.1.BTCUSDT"]));
-    talker.run_ms(60_000, 50);
+    talker.run_ms(300_000, 50);
     let told: Vec<Value> = talker.with(1, "orderbook.1.").iter().map(|text| value(text)).collect();
     let repeats = told.windows(2).filter(|w| w[0]["data"] == w[1]["data"]).count();
     assert!(repeats > 2, "{repeats} repeats with the same u");
