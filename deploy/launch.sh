@@ -84,7 +84,7 @@ if [[ -n $user ]]; then chown "$user" "$ready" && as=(setpriv --reuid "$user" --
 [[ -z $stop ]] || exit 143
 say "launch: bot4 run $*${group:+ in $group}${user:+ as $user}"
 set -m # its own process group: a Ctrl-C reaches it once, through us
-(   exec 8>&- 9>&- </dev/null
+(   exec 9>&- </dev/null # fd 8 stays: a hold that lasts as long as the engine, whoever it runs as
     if [[ -n $group ]]; then echo "$BASHPID" >"$group/cgroup.procs" || exit 2; fi # before any pinning
     exec ${as[@]+"${as[@]}"} taskset -c "$cpus" "$bot4" run "$@" --ready-file "$ready/ready.json"
 ) &

@@ -36,6 +36,9 @@ before=$(swappiness)
 systemctl start bot4-tune
 told tune-active "$(is "$(shown bot4-tune ActiveState)" active)" "bot4-tune is $(shown bot4-tune ActiveState)"
 told tune-applied "$(is "$(swappiness)" 1)" "vm.swappiness was $before, is $(swappiness)"
+pid=$(shown bot4-tune MainPID)
+held=$(find "/proc/$pid/fd" -exec readlink {} \; 2>/dev/null | grep -c cpu_dma_latency)
+told tune-holds "$(is "$held" 1)" "its process holds /dev/cpu_dma_latency ($held)"
 
 systemctl start bot4
 told engine-ready "$(is "$(shown bot4 ActiveState)" active)" \

@@ -81,8 +81,8 @@ timeout -k 5 "${BOT4_BOOT_TIMEOUT:-900}" qemu-system-x86_64 -accel tcg,thread=mu
     echo "boot: the machine did not end by itself (status $?)" >&2
 tr -d '\r' <"$work/results" | while read -r word id found; do printf '%-7s %-16s %s\n' "$word" "$id" "$found"; done
 good=$(grep -c '^ok ' "$work/results" || true)
-echo "boot: $good of 9 hold, $((SECONDS - begun)) s"
-if ((good != 9)); then
+echo "boot: $good of 10 hold, $((SECONDS - begun)) s"
+if ((good != 10)); then
     tail -n 40 "$work/console" >&2
     exit 1
 fi

@@ -67,19 +67,13 @@ pub fn apply(root: &Root, undo: &Undo, steps: &[Step]) -> Result<Vec<Record>, St
 
 /// Makes one change and reads it back.
 fn make(root: &Root, change: &Change) -> Outcome {
-    let made = match change {
-        Change::MakeDir { path } => root.make_group(path),
-        Change::Write { path, value, style } => root.write(path, value, *style),
-    };
-    if let Err(e) = made {
+    if let Err(e) = change.put(root, change.value()) {
         return refused(change.path(), &e);
     }
-    match (change, change.now(root)) {
-        (Change::Write { value, style, .. }, Some(now)) if !style.same(&now, value) => {
-            Outcome::Partial(now)
-        }
-        (_, None) => Outcome::Refused("it does not read back".to_owned()),
-        _ => Outcome::Applied,
+    match change.now(root) {
+        Some(now) if !change.style().same(&now, change.value()) => Outcome::Partial(now),
+        None => Outcome::Refused("it does not read back".to_owned()),
+        Some(_) => Outcome::Applied,
     }
 }
 

@@ -24,7 +24,7 @@ use crate::root::Root;
 use crate::row::{Class, Found, State};
 
 /// What an audit looks at.
-pub const IDS: [&str; 13] = [
+pub const IDS: [&str; 14] = [
     "audit.lanes",
     "audit.mask",
     "audit.policy",
@@ -33,6 +33,7 @@ pub const IDS: [&str; 13] = [
     "audit.undeclared",
     "audit.lock",
     "audit.huge_pages",
+    "audit.latency",
     "audit.tasks",
     "audit.ticks",
     "audit.switches",
@@ -67,6 +68,9 @@ pub struct Ready {
     pub lanes: Vec<ReadyLane>,
     /// Pages of 2 MiB that its arenas were to lie on.
     pub huge_pages: Option<u64>,
+    /// The time to wake that it was to hold the CPUs at, microseconds.
+    #[serde(default)]
+    pub cpu_dma_latency_us: Option<u32>,
 }
 
 impl Ready {

@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use bot4_lanes::{Clock, clock};
+use bot4_lanes::{Clock, clock, realtime};
 
 use crate::cpu_set::CpuSet;
+use crate::ethtool;
 use crate::need::Need;
 use crate::process::{self, TICK_S};
 use crate::root::Root;
-use crate::samples::{Card, ClockSync, Samples};
+use crate::samples::{ClockSync, FifoTrial, Samples};
 
 /// Syncs of the journal's disk, and how long they may take together.
 const SYNCS: usize = 100;
@@ -34,7 +34,7 @@ pub fn samples(root: &Root, need: &Need, window: Duration) -> Samples {
     let before = Counts::now(root);
     let disk = need.journal.as_deref().map(nearest);
     let sync_p99_us = disk.and_then(|folder| syncs(folder, &time));
-    let cards = cards(root);
+    let cards = ethtool::cards(root);
     wait(&time, window);
     let seconds = (time.now().0 as f64 / 1e9).max(1e-3);
     let after = Counts::now(root);
@@ -44,12 +44,21 @@ pub fn samples(root: &Root, need: &Need, window: Duration) -> Samples {
             .ok()
             .map(|d| ClockSync { synchronised: d.synchronised, max_error_us: d.max_error_us }),
         venue_offset_us: None,
+        venue_unknown: None,
         hot_irqs_per_s: Some(after.device_irqs(&before, &need.hot()) as f64 / seconds),
         steal_pct: after.steal_pct(&before),
         disk_free: disk.and_then(free),
         sync_p99_us,
         heavy: Some(after.heavy(&before, seconds, mine)),
+        fifo: need.fifo.then(fifo),
         cards,
+    }
+}
+
+fn fifo() -> FifoTrial {
+    match realtime::try_fifo() {
+        Ok(()) => FifoTrial::Granted,
+        Err(e) => FifoTrial::Refused(e.to_string()),
     }
 }
 
@@ -132,68 +141,9 @@ impl Counts {
     }
 }
 
-/// Cards that are devices, as their drivers tell them.
-fn cards(root: &Root) -> Vec<Card> {
-    const CARDS: &str = "/sys/class/net";
-    let names = root.names(CARDS).into_iter();
-    let devices = names.filter(|name| root.has(&format!("{CARDS}/{name}/device")));
-    devices
-        .map(|name| {
-            let link = std::fs::read_link(root.path(&format!("{CARDS}/{name}/device/driver")));
-            let driver =
-                link.ok().and_then(|l| Some(l.file_name()?.to_string_lossy().into_owned()));
-            let ask = |what: &str| {
-                let out = Command::new("ethtool").args([what, &name]).output().ok()?;
-                out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
-            };
-            let told = [ask("-c"), ask("-g"), ask("-S")].map(Option::unwrap_or_default);
-            card(name.clone(), driver.unwrap_or_default(), [&told[0], &told[1], &told[2]])
-        })
-        .collect()
-}
-
-/// A card from what `ethtool -c`, `-g` and `-S` print.
-fn card(name: String, driver: String, [delays, rings, counters]: [&str; 3]) -> Card {
-    let value = |text: &str, key: &str| {
-        let line = text.lines().find_map(|l| l.trim().strip_prefix(key)?.strip_prefix(':'))?;
-        Some(line.trim().to_owned())
-    };
-    let number = |text: &str, key: &str| value(text, key)?.parse().ok();
-    let adaptive = value(delays, "Adaptive RX").map(|word| word.starts_with("on"));
-    let (most, now) = rings.split_once("Current hardware settings").unwrap_or(("", ""));
-    let shaped: Vec<u64> = counters
-        .lines()
-        .filter_map(|line| line.split_once("_allowance_exceeded:")?.1.trim().parse().ok())
-        .collect();
-    Card {
-        name,
-        driver,
-        adaptive,
-        rx_us: number(delays, "rx-usecs"),
-        tx_us: number(delays, "tx-usecs"),
-        rx_ring: number(now, "RX").zip(number(most, "RX")),
-        shaped: (!shaped.is_empty()).then(|| shaped.iter().sum()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cards_as_ethtool_prints_them() {
-        let delays = "Coalesce parameters for ens5:\nAdaptive RX: on  TX: n/a\nrx-usecs:\t20\n\
-                      tx-usecs:\t64\n";
-        let rings = "Ring parameters for ens5:\nPre-set maximums:\nRX:\t\t16384\nTX: 1024\n\
-                     Current hardware settings:\nRX:\t\t1024\nTX: 1024\n";
-        let counters = "NIC statistics:\n     bw_in_allowance_exceeded: 3\n     \
-                        pps_allowance_exceeded: 4\n     rx_drops: 9\n";
-        let card = card("ens5".into(), "ena".into(), [delays, rings, counters]);
-        assert_eq!((card.adaptive, card.rx_us, card.tx_us), (Some(true), Some(20), Some(64)));
-        assert_eq!((card.rx_ring, card.shaped), (Some((1_024, 16_384)), Some(7)));
-        let silent = super::card("eth0".into(), "virtio_net".into(), ["", "", ""]);
-        assert_eq!((silent.rx_us, silent.rx_ring, silent.shaped), (None, None, None));
-    }
 
     #[test]
     fn this_machine_is_measured_within_a_second() {

@@ -58,6 +58,10 @@ pub struct Need {
     /// CPUs that the engine will be started with: those of the lanes, and what is left of them for
     /// helpers; empty: those of the lanes.
     pub cpus: CpuSet,
+    /// Somebody will start the engine with real-time threads (`SCHED_FIFO`); it makes none itself.
+    pub fifo: bool,
+    /// The engine holds the time that a CPU takes to wake at this, microseconds.
+    pub cpu_dma_latency_us: Option<u32>,
     /// Pages of 2 MiB that hold all arenas.
     pub huge_pages: u64,
     /// Bytes that the journal's disk must have free: two segments.

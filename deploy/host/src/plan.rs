@@ -38,11 +38,8 @@ impl Plan {
         let step = |row: &'static str, change: Change| {
             let now = change.now(sight.root);
             // What is so already needs no way back.
-            let same = match (&change, &now) {
-                (Change::Write { value, style, .. }, Some(now)) => style.same(now, value),
-                (Change::MakeDir { .. }, Some(_)) => true,
-                (_, None) => false,
-            };
+            let same = |now: &String| change.style().same(now, change.value());
+            let same = now.as_ref().is_some_and(same);
             (!same).then_some(Step { row, change, now })
         };
         let mut steps = Vec::new();
@@ -65,10 +62,7 @@ impl Plan {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let of = |step: &Step| {
-            let new = match &step.change {
-                Change::Write { value, .. } => value.as_str(),
-                Change::MakeDir { .. } => "there",
-            };
+            let new = step.change.value();
             json!({"row": step.row, "path": step.change.path(), "now": step.now, "new": new})
         };
         let steps: Vec<Value> = self.steps.iter().map(of).collect();
@@ -82,7 +76,7 @@ impl Plan {
         for Step { row, change, now } in &self.steps {
             let path = change.path();
             let _ = match change {
-                Change::Write { value, .. } => {
+                Change::Write { value, .. } | Change::Card { value, .. } => {
                     let now = now.as_deref().unwrap_or("(not there yet)");
                     writeln!(out, "{row:<24} {path}: {now} -> {value}")
                 }

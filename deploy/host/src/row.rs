@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cpu_set::CpuSet;
+use crate::ethtool;
 use crate::need::{Mode, Need};
 use crate::root::{Root, selected};
 use crate::samples::Samples;
@@ -144,6 +145,9 @@ impl Sight<'_> {
     }
 }
 
+/// What a folder that is there reads as.
+const THERE: &str = "there";
+
 /// A change of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -156,6 +160,13 @@ pub enum Change {
         value: String,
         /// How it reads back.
         style: Style,
+    },
+    /// A network card is set by `ethtool`.
+    Card {
+        /// The setting, [`ethtool::setting`].
+        path: String,
+        /// What it is set to.
+        value: String,
     },
     /// A folder of a control group is made.
     MakeDir {
@@ -213,7 +224,37 @@ impl Change {
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Self::Write { path, .. } | Self::MakeDir { path } => path,
+            Self::Write { path, .. } | Self::Card { path, .. } | Self::MakeDir { path } => path,
+        }
+    }
+
+    /// What is there after it.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Write { value, .. } | Self::Card { value, .. } => value,
+            Self::MakeDir { .. } => THERE,
+        }
+    }
+
+    /// How a value of it is spelled.
+    #[must_use]
+    pub const fn style(&self) -> Style {
+        match self {
+            Self::Write { style, .. } => *style,
+            Self::Card { .. } | Self::MakeDir { .. } => Style::Text,
+        }
+    }
+
+    /// Puts `value` there: its own, or an earlier one.
+    ///
+    /// # Errors
+    /// What the machine says.
+    pub fn put(&self, root: &Root, value: &str) -> std::io::Result<()> {
+        match self {
+            Self::Write { path, style, .. } => root.write(path, value, *style),
+            Self::Card { path, .. } => ethtool::write(root, path, value),
+            Self::MakeDir { path } => root.make_group(path),
         }
     }
 
@@ -223,7 +264,8 @@ impl Change {
     pub fn now(&self, root: &Root) -> Option<String> {
         match self {
             Self::Write { path, value, style } => Some(style.take(&root.text(path)?, value)),
-            Self::MakeDir { path } => root.has(path).then(|| "there".to_owned()),
+            Self::Card { path, .. } => ethtool::read(root, path),
+            Self::MakeDir { path } => root.has(path).then(|| THERE.to_owned()),
         }
     }
 
@@ -324,6 +366,8 @@ pub fn by_hand(_: &Sight<'_>) -> Vec<Change> {
 
 /// Where a setting's effect was not measured.
 pub const UNMEASURED: &str = "not measured on this host";
+/// The same for what is right or wrong and has no effect to be measured.
+pub const RULE: &str = "not measured on this host: a rule, not a knob";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,8 @@ pub struct Samples {
     pub clock: Option<ClockSync>,
     /// How far the venues' clocks are from ours at most, microseconds.
     pub venue_offset_us: Option<i64>,
+    /// Why the venues were asked in vain for it.
+    pub venue_unknown: Option<String>,
     /// Interrupts of devices a second on CPUs of hot lanes.
     pub hot_irqs_per_s: Option<f64>,
     /// Per cent of the time that the hypervisor gave to others.
@@ -21,6 +23,8 @@ pub struct Samples {
     pub sync_p99_us: Option<u64>,
     /// Other programs that took much of a CPU, each with its per cent of one.
     pub heavy: Option<Vec<(String, f64)>>,
+    /// What the kernel said to a trial of a real-time thread; `None` where none was made.
+    pub fifo: Option<FifoTrial>,
     /// Network cards.
     pub cards: Vec<Card>,
 }
@@ -32,6 +36,16 @@ pub struct ClockSync {
     pub synchronised: bool,
     /// Largest error that the kernel believes possible, microseconds.
     pub max_error_us: u64,
+}
+
+/// What became of a real-time thread (`SCHED_FIFO`) that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FifoTrial {
+    /// It was one.
+    Granted,
+    /// The kernel refused, with this error.
+    Refused(String),
 }
 
 /// A network card as its driver tells it (`ethtool`); `None` where it does not.

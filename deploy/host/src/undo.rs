@@ -230,7 +230,7 @@ pub fn restore(root: &Root, undo: &Undo) -> Result<Vec<(Record, Undone)>, String
 fn take_back(root: &Root, record: &Record) -> Undone {
     match &record.change {
         Change::MakeDir { path } => remove(root, path),
-        Change::Write { path, value, style } => put_back(root, record, (path, value, *style)),
+        Change::Write { .. } | Change::Card { .. } => put_back(root, record),
     }
 }
 
@@ -250,7 +250,8 @@ fn remove(root: &Root, path: &str) -> Undone {
     }
 }
 
-fn put_back(root: &Root, record: &Record, (path, value, style): (&str, &str, Style)) -> Undone {
+fn put_back(root: &Root, record: &Record) -> Undone {
+    let (value, style) = (record.change.value(), record.change.style());
     // A file of a group that we made goes with it.
     let Some(old) = &record.old else { return Undone::Unchanged };
     let Some(now) = record.change.now(root) else { return Undone::Unchanged };
@@ -260,7 +261,7 @@ fn put_back(root: &Root, record: &Record, (path, value, style): (&str, &str, Sty
     if !is_ours(style, (old, value, &now)) && record.outcome != Outcome::Partial(now.clone()) {
         return Undone::Foreign(now);
     }
-    if let Err(e) = root.write(path, old, style) {
+    if let Err(e) = record.change.put(root, old) {
         return Undone::Failed(e.to_string());
     }
     match record.change.now(root) {

@@ -39,6 +39,7 @@ pub mod log_port;
 pub mod metrics;
 pub mod placement;
 pub mod probe;
+pub mod realtime;
 pub mod recorded;
 pub mod ring;
 #[cfg(loom)]

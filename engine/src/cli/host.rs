@@ -12,9 +12,9 @@ use bot4_host::{CpuSet, Mode, Need, Report, Root, Samples, Sight, Waivers, jitte
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Outcome, Refusal, exit, host_ticks};
+use super::{Outcome, Refusal, exit, host_hold, host_ticks};
 use crate::config;
-use crate::run::host::{cpus_of, need_of, state_file};
+use crate::run::host::{ask_venue_clocks, cpus_of, need_of, state_file};
 use crate::run::plan::Plan;
 
 /// Arguments of `bot4 host`.
@@ -42,6 +42,9 @@ enum Command {
     Restore(Restore),
     /// Every thread of a running engine, seen from outside.
     Audit(AuditArgs),
+    /// Hold the CPUs' time to wake (/dev/cpu_dma_latency) until told to end, beside an engine that
+    /// may not; tells systemd when it does.
+    Hold(host_hold::Args),
     /// What a spinning thread loses on each CPU.
     Jitter(JitterArgs),
     /// Prove that hot lanes are left alone: timer interrupts, moves and faults of each.
@@ -70,6 +73,12 @@ struct Look {
     /// Compare program, configuration and kernel with an earlier `bot4 host check --json`.
     #[arg(long)]
     manifest: Option<PathBuf>,
+    /// Somebody will start the engine in real time (`chrt --fifo`): try whether that is allowed.
+    #[arg(long)]
+    fifo: bool,
+    /// Ask the configured venues for their time, over the network; takes as long as they do.
+    #[arg(long)]
+    venue_clock: bool,
     /// How long rates are looked at.
     #[arg(long, value_parser = super::duration, default_value = "500ms")]
     window: Duration,
@@ -165,6 +174,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Apply(change) => apply(change),
         Command::Restore(args) => restore(args),
         Command::Audit(args) => audit(args),
+        Command::Hold(args) => host_hold::run(args),
         Command::Jitter(args) => sample(args),
         Command::Ticks(args) => host_ticks::run(args),
     }
@@ -197,8 +207,15 @@ impl Seen {
             true => Plan::of(&config)?,
             false => Plan::on(&config, cpus_of(&root, look.cpus.as_ref()), true)?,
         };
-        let need = need_of(&config, &look.config, &plan, &root)?;
-        let samples = measure::samples(&root, &need, look.window);
+        let mut need = need_of(&config, &look.config, &plan, &root)?;
+        need.fifo = look.fifo;
+        let mut samples = measure::samples(&root, &need, look.window);
+        if look.venue_clock && root.is_live() {
+            match ask_venue_clocks(&config) {
+                Ok(us) => samples.venue_offset_us = Some(us),
+                Err(why) => samples.venue_unknown = Some(why),
+            }
+        }
         Ok(Self { root, need, samples, waivers })
     }
 
@@ -295,23 +312,16 @@ fn apply(change: &Change) -> Outcome {
     Ok(if refused { exit::FAILED } else { exit::DONE })
 }
 
-fn new_of(change: &bot4_host::row::Change) -> &str {
-    match change {
-        bot4_host::row::Change::Write { value, .. } => value,
-        bot4_host::row::Change::MakeDir { .. } => "there",
-    }
-}
-
 fn told(record: &Record) -> Value {
     let (state, more) = record.outcome.told();
     json!({"row": record.row, "path": record.change.path(), "old": record.old,
-           "new": new_of(&record.change), "state": state, "more": more})
+           "new": record.change.value(), "state": state, "more": more})
 }
 
 fn sentence(record: &Record) -> String {
     let (state, more) = record.outcome.told();
     let old = record.old.as_deref().unwrap_or("(nothing)");
-    let (path, new) = (record.change.path(), new_of(&record.change));
+    let (path, new) = (record.change.path(), record.change.value());
     format!("{state:<9} {path}: {old} -> {new} {more}").trim_end().to_owned()
 }
 

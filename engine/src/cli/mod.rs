@@ -5,6 +5,7 @@ pub mod book;
 pub mod check;
 pub mod guard;
 pub mod host;
+mod host_hold;
 mod host_ticks;
 pub mod journal;
 pub mod kill;

@@ -21,6 +21,8 @@ pub struct Host {
     pub waive: Vec<Spanned<String>>,
     /// What must be rolled out here.
     pub manifest: Option<Spanned<PathBuf>>,
+    /// The longest that a CPU may take to wake while the run lasts, microseconds.
+    pub cpu_dma_latency_us: Option<Spanned<u32>>,
 }
 
 /// `[host]`, checked.
@@ -32,7 +34,12 @@ pub struct HostConfig {
     pub waive: Vec<String>,
     /// The file of what must be rolled out here.
     pub manifest: Option<PathBuf>,
+    /// The longest that a CPU may take to wake while the run lasts, microseconds.
+    pub cpu_dma_latency_us: Option<u32>,
 }
+
+/// More is no limit, microseconds: a hundred times what the deepest sleep takes.
+const LATENCY_MAX_US: u32 = 100_000;
 
 /// Checks `[host]`; without a mode it is live where an order of these `venues` can cost money: a
 /// venue that is neither embedded nor on this machine.
@@ -67,7 +74,13 @@ pub fn resolve<'a>(
             }
         }
     });
+    let latency = host.cpu_dma_latency_us;
+    if let Some(us) = latency.as_ref().filter(|us| *us.get_ref() > LATENCY_MAX_US) {
+        let mend = "0 (no sleep) to 100000; leave it out for none";
+        return Err(issue(us.span(), "cpu_dma_latency_us", "is no limit", mend));
+    }
     Ok(HostConfig {
+        cpu_dma_latency_us: latency.map(Spanned::into_inner),
         mode,
         waive: host.waive.into_iter().map(Spanned::into_inner).collect(),
         manifest: manifest.transpose()?,
@@ -113,11 +126,16 @@ mod tests {
         assert_eq!(with("").expect("valid").host.mode, Mode::Paper);
         let live = with("mode = \"live\"\nwaive = [\"memory.swap:zram\"]").expect("valid").host;
         assert_eq!((live.mode, live.waive.len()), (Mode::Live, 1));
+        assert_eq!(live.cpu_dma_latency_us, None, "nobody asked");
+        let held = with("cpu_dma_latency_us = 0").expect("valid").host;
+        assert_eq!(held.cpu_dma_latency_us, Some(0));
         for wrong in [
             "mode = \"real\"",
             "waive = [\"memory.swap\"]",
             "waive = [\"memory.nothing:x\"]",
             "manifest = \"nowhere.json\"",
+            "cpu_dma_latency_us = 2000000000",
+            "cpu_dma_latency_us = -1",
         ] {
             let error = with(wrong).expect_err(wrong).to_string();
             assert!(error.contains("demo.toml"), "{error}");

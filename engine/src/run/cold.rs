@@ -258,17 +258,50 @@ pub fn open(
     venue: Venue,
     seed: u64,
 ) -> Result<Box<dyn ColdVenue>, ColdError> {
-    let dialect: Box<dyn RestDialect> = match venue {
+    Ok(match rest_dialect(access, venue)? {
+        Some(dialect) => Box::new(RestCold::open(clock, access, venue, dialect)?),
+        None => Box::new(BinanceCold::open(clock, access, seed)?),
+    })
+}
+
+/// How a venue is asked over REST; `None` for one that is asked over its WebSocket API.
+fn rest_dialect(access: &Access, venue: Venue) -> Result<Option<Box<dyn RestDialect>>, ColdError> {
+    Ok(Some(match venue {
         Venue::Bybit => Box::new(BybitRest::new(access.secret_keys(Scheme::Sha256Hex)?)),
         Venue::Coinbase => {
             Box::new(CoinbaseRest::new(access.token_keys()?, &access.rest_host()?.authority()))
         }
         Venue::Kraken => Box::new(KrakenRest::new(access.secret_keys(Scheme::Sha512Base64)?)),
         Venue::Okx => Box::new(OkxRest::new(access.secret_keys(Scheme::Sha256Base64)?)),
-        _ => return Ok(Box::new(BinanceCold::open(clock, access, seed)?)),
-    };
-    Ok(Box::new(RestCold::open(clock, access, venue, dialect)?))
+        _ => return Ok(None),
+    }))
 }
+
+/// The clock of `venue`, asked for by itself: nothing is read of the account.
+///
+/// # Errors
+/// See [`ColdError`].
+pub fn clock_of(
+    clock: &Clock,
+    access: &Access,
+    venue: Venue,
+    seed: u64,
+) -> Result<Wall, ColdError> {
+    Ok(match rest_dialect(access, venue)? {
+        Some(dialect) => RestCold::open(clock, access, venue, dialect)?.wall(),
+        None => BinanceCold::connect(clock, access, seed)?.wall(),
+    })
+}
+
+/// How far a venue's clock, measured as `venue`, is ahead of this machine's, microseconds.
+#[must_use]
+pub fn offset_us(clock: &Clock, venue: Wall) -> i64 {
+    let own = clock.wall().origin_unix_ns;
+    venue.origin_unix_ns.saturating_add(BEHIND_NS).saturating_sub(own) / 1_000
+}
+
+/// A stamp from the future is refused: the venue's clock is taken to be this much behind.
+const BEHIND_NS: i64 = 1_000_000;
 
 /// The samples of the venue's clock that are taken; the one with the shortest way counts.
 const TIME_SAMPLES: usize = 5;
@@ -292,5 +325,5 @@ pub fn measured(
             best = Some((way, origin));
         }
     }
-    Ok(best.map_or(clock.wall(), |(_, origin)| Wall { origin_unix_ns: origin - 1_000_000 }))
+    Ok(best.map_or(clock.wall(), |(_, origin)| Wall { origin_unix_ns: origin - BEHIND_NS }))
 }

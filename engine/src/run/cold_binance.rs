@@ -40,6 +40,16 @@ impl BinanceCold {
     /// # Errors
     /// See [`ColdError`].
     pub fn open(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
+        let mut session = Self::connect(clock, access, seed)?;
+        session.log_on()?;
+        Ok(session)
+    }
+
+    /// Connects and measures the venue's clock; the account is not asked for.
+    ///
+    /// # Errors
+    /// See [`ColdError`].
+    pub fn connect(clock: &Clock, access: &Access, seed: u64) -> Result<Self, ColdError> {
         let encoder = Encoder::new(access.credentials()?, None);
         let mut patience = Patience::new(clock, &access.guards, Reach::All, access.hurried);
         let connect = || Chat::open(clock, access, access.api()?, seed).map_err(at_the_door);
@@ -54,7 +64,6 @@ impl BinanceCold {
             out: Vec::new(),
         };
         session.measure_time()?;
-        session.log_on()?;
         Ok(session)
     }
 

@@ -79,6 +79,8 @@ pub struct Inputs {
     pub cold: Vec<String>,
     /// Pages of 2 MiB that hold all arenas.
     pub huge_pages: usize,
+    /// The time to wake that the CPUs were to be held at, microseconds.
+    pub cpu_dma_latency_us: Option<u32>,
     /// The journal's disk.
     pub disk: DiskWatch,
     /// This process's memory.
@@ -501,7 +503,8 @@ impl ControlAgent {
             })
             .collect();
         let text = serde_json::json!({"pid": std::process::id(), "lanes": lanes,
-                                      "huge_pages": self.inputs.huge_pages})
+                                      "huge_pages": self.inputs.huge_pages,
+                                      "cpu_dma_latency_us": self.inputs.cpu_dma_latency_us})
         .to_string();
         if let Err(e) = write_whole(path, &text) {
             crate::tell!("warning: cannot write {}: {e}", path.display());

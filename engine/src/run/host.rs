@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bot4_host::check::{Checked, SCHEMA};
 use bot4_host::identity::Identity;
-use bot4_host::{Mode, Need, PlannedLane, Report, Root, Sight, Waivers, measure};
+use bot4_host::{Mode, Need, PlannedLane, Report, Root, Samples, Sight, Waivers, latency, measure};
+use bot4_lanes::Clock;
 use bot4_lanes::idle::IdleKind;
 use ring::digest;
 
 use super::RunOptions;
+use super::access::Access;
+use super::cold::{self, ColdError};
 use super::dirs::state_home;
 use super::plan::Plan;
 use super::takeover::PolicyRefusal;
@@ -56,6 +60,8 @@ pub fn need_of(
         mode: config.host.mode,
         lanes: plan.placement.lanes.iter().map(lane).collect(),
         cpus: plan.cpus.allowed.iter().copied().collect(),
+        fifo: false,
+        cpu_dma_latency_us: config.host.cpu_dma_latency_us,
         huge_pages: huge_pages(config, plan) as u64,
         journal_bytes: 2 * config.segment_bytes as u64,
         journal: Some(config.journal_dir.clone().unwrap_or_else(|| state_home().join("runs"))),
@@ -76,12 +82,60 @@ fn sha256(paths: &[PathBuf]) -> Option<String> {
 }
 
 /// A machine that may be traded on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Permitted {
+    /// What was seen of it; nothing where a run cannot cost money.
+    seen: Option<Seen>,
     told: Option<serde_json::Value>,
 }
 
+/// All that the rows are a function of.
+struct Seen {
+    need: Need,
+    samples: Samples,
+    waivers: Waivers,
+}
+
+impl Seen {
+    /// The rows; a refusal names those that failed.
+    fn judge(&self) -> Result<Report, PolicyRefusal> {
+        let root = Root::at(Path::new("/"));
+        let sight = Sight { root: &root, need: &self.need, samples: &self.samples };
+        let report = Report::of(&sight, &self.waivers);
+        let line = |c: &Checked| {
+            let (id, found) = (c.row.id, &c.found);
+            format!("  {id}: {} (want: {}; {})", found.found, found.want, c.row.mend)
+        };
+        let lines: Vec<String> = report.failed().map(line).collect();
+        if lines.is_empty() {
+            return Ok(report);
+        }
+        Err(PolicyRefusal(format!(
+            "error: this machine is not fit for live trading: {} rows failed\n{}\nhelp: mend them \
+             (`bot4 host plan`, `bot4 host apply`), or say why one may be so: --waive ID:reason, \
+             [host] waive",
+            lines.len(),
+            lines.join("\n")
+        )))
+    }
+}
+
 impl Permitted {
+    /// With the venues' clocks as the opening of the run has measured them: at most `us`
+    /// microseconds from this machine's; `None` where no order is to be sent.
+    ///
+    /// # Errors
+    /// A [`PolicyRefusal`] when one is too far away.
+    pub fn with_venue_clocks(mut self, us: Option<i64>) -> Result<Self, PolicyRefusal> {
+        let Some(seen) = self.seen.as_mut() else { return Ok(self) };
+        seen.samples.venue_offset_us = us;
+        let (report, need) = (seen.judge()?, &seen.need);
+        self.told = Some(serde_json::json!({"schema": SCHEMA, "host": need.identity,
+            "mode": need.mode.name(), "checks": report.to_json(),
+            "summary": report.summary().to_json()}));
+        Ok(self)
+    }
+
     /// Keeps what was found in the run's folder.
     ///
     /// # Errors
@@ -111,24 +165,8 @@ pub fn permit(
     let root = Root::at(Path::new("/"));
     let need = need_of(config, &options.config, plan, &root)?;
     let samples = measure::samples(&root, &need, WINDOW);
-    let report = Report::of(&Sight { root: &root, need: &need, samples: &samples }, &waivers);
-    let lines: Vec<String> = report
-        .failed()
-        .map(|c| {
-            let (id, found) = (c.row.id, &c.found);
-            format!("  {id}: {} (want: {}; {})", found.found, found.want, c.row.mend)
-        })
-        .collect();
-    if !lines.is_empty() {
-        return Err(Box::new(PolicyRefusal(format!(
-            "error: this machine is not fit for live trading: {} rows failed\n{}\nhelp: mend them \
-             (`bot4 host plan`, `bot4 host apply`), or say why one may be so: --waive ID:reason, \
-             [host] waive",
-            lines.len(),
-            lines.join("\n")
-        ))));
-    }
-    let sum = report.summary();
+    let seen = Seen { need, samples, waivers };
+    let sum = seen.judge()?.summary();
     if sum.warn + sum.waived > 0 {
         crate::tell!(
             "warning: host: {} rows lengthen tails, {} are waived; see `bot4 host check`",
@@ -136,9 +174,59 @@ pub fn permit(
             sum.waived
         );
     }
-    let told = serde_json::json!({"schema": bot4_host::check::SCHEMA, "host": need.identity,
-        "mode": need.mode.name(), "checks": report.to_json(), "summary": sum.to_json()});
-    Ok(Permitted { told: Some(told) })
+    Ok(Permitted { seen: Some(seen), told: None })
+}
+
+/// How far the clock of a venue of `config` is from this machine's at most, microseconds; each is
+/// asked over the network.
+///
+/// # Errors
+/// Why it was not measured: a venue sends or takes no such time, or cannot be reached.
+pub fn ask_venue_clocks(config: &Config) -> Result<i64, String> {
+    let clock = Clock::start();
+    let mut all = Vec::new();
+    for venue in config.venues() {
+        let name = venue.venue.name();
+        let VenueAccess::Remote(remote) = &venue.access else {
+            return Err(format!("{name} is simulated here and has this machine's clock"));
+        };
+        if remote.keys.is_none() {
+            return Err(format!("no request to {name} carries a time: it is only observed"));
+        }
+        let asked = Access::of(remote).and_then(|mut access| {
+            access.hurried = true;
+            cold::clock_of(&clock, &access, venue.venue, config.seed)
+        });
+        let first = |e: ColdError| {
+            let text = e.to_string();
+            text.lines().next().unwrap_or("").trim_start_matches("error: ").to_owned()
+        };
+        all.push(cold::offset_us(&clock, asked.map_err(first)?));
+    }
+    farthest(all).ok_or_else(|| "no venue is configured".to_owned())
+}
+
+/// The largest of several offsets, with its sign.
+#[must_use]
+pub fn farthest(offsets: impl IntoIterator<Item = i64>) -> Option<i64> {
+    offsets.into_iter().max_by_key(|us| us.unsigned_abs())
+}
+
+/// Holds the CPUs' time to wake as `config` asks, while what this returns lives; nothing where it
+/// does not ask or the launcher's hold was inherited. A refusal is told and stops nothing.
+#[must_use]
+pub fn stay_awake(config: &Config) -> Option<latency::Hold> {
+    let root = Root::at(Path::new("/"));
+    let us = config.host.cpu_dma_latency_us.filter(|_| !latency::is_held_by(&root, "self"))?;
+    let hold = latency::Hold::take(&root, us);
+    let refused = |e: &std::io::Error| {
+        crate::tell!(
+            "warning: host.cpu_dma_latency_us: {}: {e}; CPUs may sleep, see power.latency in `bot4 \
+             host check`",
+            latency::DEVICE
+        );
+    };
+    hold.inspect_err(refused).ok()
 }
 
 /// Keeps the threads that there are, and with them the helpers and children that they will start,

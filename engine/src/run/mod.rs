@@ -171,10 +171,16 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     prepare_memory()?;
     let (stop, plan, clock) = (stop_flag()?, Plan::of(config)?, Clock::start());
     let permitted = host::permit(config, options, &plan)?;
+    let _awake = host::stay_awake(config);
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     host::keep_off_hot_cpus(&plan);
     let (children, sites, account) = site::all(config, &options.venue_args, &dir)?;
     let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
+    let offsets = opening.venues.iter().map(|v| cold::offset_us(&clock, v.wall));
+    let offset = host::farthest(offsets).filter(|_| config.venue.trades());
+    let permitted = permitted.with_venue_clocks(offset);
+    // A refused run leaves no trace.
+    let permitted = permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     permitted.keep(&dir.path)?;
     let counters = recorded(config, options, &dir, &account, &opening)?;
     plan.placement.warnings.iter().chain(&opening.notes).for_each(|w| crate::tell!("warning: {w}"));

@@ -65,6 +65,7 @@ pub(super) fn play(
         planned: plan.placement.lanes.iter().map(|l| (l.name.clone(), l.cpu)).collect(),
         cold: cold_lanes(plan),
         huge_pages: host::huge_pages(config, plan),
+        cpu_dma_latency_us: config.host.cpu_dma_latency_us,
         disk: DiskWatch::new(wiring::journal_dir(config, dir), config.disk),
         memory: MemoryWatch::new(Pressure::of_this_process(), &wired.metrics),
         shedding: ShedWatch::new(config, &opening.info.table, &control, &wired.metrics),

@@ -36,11 +36,19 @@ pub fn collect(root: &Path, tsc: &str, huge_pages: &str) -> Host {
         tsc: tsc.to_owned(),
         simd: String::new(),
         allowed,
+        cpu_dma_latency: if holds_latency(root) { "held" } else { "not held" }.to_owned(),
         hw_counters_how: source.map_or_else(
             || "no cpu event source below /sys/bus/event_source/devices".to_owned(),
             |s| format!("/sys/bus/event_source/devices/{s} exists"),
         ),
     }
+}
+
+/// This process has the device open that keeps CPUs from deep sleep.
+fn holds_latency(root: &Path) -> bool {
+    let open = fs::read_dir(root.join("proc/self/fd")).into_iter().flatten().flatten();
+    let mut to = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+    to.any(|path| path == Path::new("/dev/cpu_dma_latency"))
 }
 
 fn or_unknown(text: &str) -> String {

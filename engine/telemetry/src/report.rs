@@ -105,6 +105,10 @@ pub struct Host {
     /// The CPUs the process may use.
     #[serde(default)]
     pub allowed: Vec<u32>,
+    /// The engine held `/dev/cpu_dma_latency` to the end, by itself or inherited: `held`, or
+    /// `not held`, which leaves it to others.
+    #[serde(default)]
+    pub cpu_dma_latency: String,
     /// How `hw_counters` was found out.
     #[serde(default)]
     pub hw_counters_how: String,

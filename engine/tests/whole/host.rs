@@ -39,6 +39,11 @@ fn live_trading_waits_for_a_machine_that_is_fit() {
     assert_eq!((code, &found["mode"]), (Some(1), &"live".into()));
     let failed = rows_in(&found, "fail");
     assert!(failed.contains(&"process.binary"), "{failed:?}");
+    assert!(rows_in(&found, "absent").contains(&"clock.venue"), "nobody asked it: {found}");
+    let mut asked = bot4(state.path());
+    asked.args(["host", "check", "--json", "--venue-clock", "--window", "1ms", "--config"]);
+    let (_, asked) = json(asked.arg(&file));
+    assert!(rows_in(&asked, "ok").contains(&"clock.venue"), "the same clock: {asked}");
 
     let refused = output(bot4(state.path()).args(["run", "--config"]).arg(&file));
     let error = stderr(&refused);
@@ -56,6 +61,7 @@ fn live_trading_waits_for_a_machine_that_is_fit() {
     let kept = std::fs::read_to_string(run.expect("a run").path().join("host.json")).expect("kept");
     let kept: Value = serde_json::from_str(&kept).expect("JSON");
     assert!(rows_in(&kept, "waived").contains(&"process.binary"), "{kept}");
+    assert!(rows_in(&kept, "ok").contains(&"clock.venue"), "measured by the opening: {kept}");
 
     let no_reason = output(bot4(state.path()).args(["run", "--waive", "process.binary"]));
     assert_eq!(no_reason.status.code(), Some(2), "{}", stderr(&no_reason));

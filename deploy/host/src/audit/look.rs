@@ -2,6 +2,7 @@
 
 use super::{ReadyLane, Sights};
 use crate::cpu_set::CpuSet;
+use crate::latency;
 use crate::process::{self, Task};
 use crate::row::{Class, Found};
 
@@ -34,6 +35,7 @@ pub(super) fn all(sights: &Sights<'_>) -> Vec<(&'static str, Class, Found)> {
         ("audit.undeclared", Class::Warn, undeclared(sights)),
         ("audit.lock", Class::Warn, lock(sights)),
         ("audit.huge_pages", Class::Fail, huge_pages(sights)),
+        ("audit.latency", Class::Warn, sleep(sights)),
     ]
 }
 
@@ -143,4 +145,20 @@ fn huge_pages(sights: &Sights<'_>) -> Found {
     };
     let held = of_status(sights, "HugetlbPages").unwrap_or(0) / PAGE_KIB;
     Found::that(held >= plan, format!("{held} held"), format!("{plan} of 2 MiB"))
+}
+
+/// Who keeps the CPUs from deep sleep: the engine, or somebody beside it.
+fn sleep(sights: &Sights<'_>) -> Found {
+    let (root, asked) = (sights.root, sights.ready.cpu_dma_latency_us);
+    let want = format!("{} held while the engine runs", latency::DEVICE);
+    let limit = latency::limit(root).map_or(String::new(), |us| format!(" at {us} us"));
+    if latency::is_held_by(root, &sights.ready.pid.to_string()) {
+        return Found::that(true, format!("held by the engine{limit}"), want);
+    }
+    let others = latency::holders(root);
+    match (others.is_empty(), asked) {
+        (false, _) => Found::that(true, format!("held by {}{limit}", others.join(", ")), want),
+        (true, Some(_)) => Found::that(false, "asked for, and held by nobody", want),
+        (true, None) => Found::none("nobody holds it, and nobody asked"),
+    }
 }

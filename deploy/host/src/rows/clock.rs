@@ -1,6 +1,6 @@
 //! Clocks: cheap stamps on the lanes, a wall clock that venues agree with.
 
-use crate::row::{Class, Found, Row, Rule, Scope, Sight, by_hand};
+use crate::row::{Class, Found, RULE, Row, Rule, Scope, Sight, by_hand};
 
 /// Largest error of the wall clock, microseconds: a request of a second's life must not look old.
 const MAX_ERROR_US: u64 = 5_000;
@@ -28,7 +28,7 @@ pub const ROWS: &[Row] = &[
                the one is not smeared, the other is",
         undo: "none",
         risk: "two sources that smear differently pull the clock to and fro at a leap second",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: sync, changes: by_hand },
     },
     Row {
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
                a PHC device, PTP and most public servers are not",
         undo: "the old sources",
         risk: "none",
-        measured: "no time service on this host",
+        measured: "not measured on this host: it has no time service",
         rule: Rule::Look { check: smear, changes: by_hand },
     },
     Row {
@@ -52,7 +52,7 @@ pub const ROWS: &[Row] = &[
         mend: "as clock.sync; where ours is right, tell the venue",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: venue, changes: by_hand },
     },
 ];
@@ -137,6 +137,10 @@ fn venue(sight: &Sight<'_>) -> Found {
             let want = format!("within {VENUE_OFFSET_MAX_US} us");
             Found::that(us.unsigned_abs() <= VENUE_OFFSET_MAX_US, format!("{us} us"), want)
         }
-        None => Found::none("not measured here: the engine asks the venue at its start"),
+        None => Found::none(match &sight.samples.venue_unknown {
+            Some(why) => format!("not measured: {why}"),
+            None => "not asked: a live run asks at its start, `bot4 host check --venue-clock` now"
+                .to_owned(),
+        }),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::cpu_set::CpuSet;
-use crate::row::{Class, Found, Row, Rule, Scope, Sight, UNMEASURED, by_hand};
+use crate::row::{Class, Found, RULE, Row, Rule, Scope, Sight, UNMEASURED, by_hand};
+use crate::samples::FifoTrial;
 
 /// Per cent of stolen time that is too much.
 const STEAL_MAX_PCT: f64 = 1.0;
@@ -19,7 +20,7 @@ pub const ROWS: &[Row] = &[
                (`--lanes N`)",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: allowed, changes: by_hand },
     },
     Row {
@@ -63,7 +64,7 @@ pub const ROWS: &[Row] = &[
         mend: "TasksMax= in the unit (pids.max of the control group), `ulimit -u`",
         undo: "the old limit",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: threads, changes: by_hand },
     },
     Row {
@@ -87,8 +88,22 @@ pub const ROWS: &[Row] = &[
         mend: "start the engine without chrt and nice (CPUSchedulingPolicy=other in the unit)",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: policy, changes: by_hand },
+    },
+    Row {
+        id: "rt.group",
+        class: Class::Fail,
+        scope: Scope::Hand,
+        why: "with real-time threads planned (`--fifo`), a control group that has no share of real \
+              time refuses them, and the start ends there",
+        mend: "echo 950000 > cpu.rt_runtime_us in the engine's control group of version 1 and in \
+               those above it; else CAP_SYS_NICE or LimitRTPRIO=50 for the engine",
+        undo: "echo 0 > cpu.rt_runtime_us",
+        risk: "a real-time thread that spins starves the kernel's threads on its CPU: no lane is one",
+        measured: "in a new group of version 1 a real-time thread is refused (EPERM), with 10000 us \
+                   in cpu.rt_runtime_us it is granted; latencies: not measured on this host",
+        rule: Rule::Look { check: real_time, changes: by_hand },
     },
 ];
 
@@ -229,6 +244,18 @@ fn siblings(sight: &Sight<'_>) -> Found {
         found,
         "siblings of hot lanes off, isolated, or with lanes that wait",
     )
+}
+
+fn real_time(sight: &Sight<'_>) -> Found {
+    if !sight.need.fifo {
+        return Found::that(true, "not planned", "");
+    }
+    let want = "a thread may be SCHED_FIFO in the engine's control group";
+    match &sight.samples.fifo {
+        Some(FifoTrial::Granted) => Found::that(true, "tried and granted", want),
+        Some(FifoTrial::Refused(why)) => Found::that(false, format!("tried: {why}"), want),
+        None => Found::none("not tried: needs the running machine"),
+    }
 }
 
 fn policy(sight: &Sight<'_>) -> Found {

@@ -38,7 +38,7 @@ pub const ROWS: &[Row] = &[
         mend: "systemctl stop irqbalance, or IRQBALANCE_BANNED_CPULIST=LIST in its defaults",
         undo: "systemctl start irqbalance",
         risk: "none with masks set by hand",
-        measured: "does not run on this host",
+        measured: "not measured on this host: it does not run there",
         rule: Rule::Look { check: balance, changes: by_hand },
     },
     Row {
@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         mend: "sysctl -w kernel.nmi_watchdog=0",
         undo: "sysctl -w kernel.nmi_watchdog=OLD",
         risk: "a CPU that hangs wholly is not told",
-        measured: "0 on this host from the start",
+        measured: "not measured on this host: 0 from the start",
         rule: Rule::Number {
             path: "/proc/sys/kernel/nmi_watchdog",
             good: |n| n == 0,

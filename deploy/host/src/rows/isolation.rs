@@ -21,7 +21,8 @@ pub const ROWS: &[Row] = &[
         risk: "nothing balances load there: a thread that is not pinned to one CPU stacks on the \
                lowest of them",
         measured: "in an emulated guest of 12 CPUs the partition reads `isolated`; with version 1 \
-                   the engine is confined, others may still run there",
+                   the engine is confined, others may still run there; latencies: not measured on \
+                   this host",
         rule: Rule::Look { check: isolated, changes: partition },
     },
     Row {

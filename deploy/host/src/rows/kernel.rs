@@ -1,6 +1,6 @@
 //! The kernel at large: how it schedules, what presses on it, what the boot line says.
 
-use crate::row::{Class, Found, Row, Rule, Scope, Sight, UNMEASURED, by_hand};
+use crate::row::{Class, Found, RULE, Row, Rule, Scope, Sight, UNMEASURED, by_hand};
 
 /// Per cent of ten seconds in which some task waited for a resource.
 const PRESSURE_MAX_PCT: f64 = 1.0;
@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
         mend: "sysctl -w kernel.sched_rt_runtime_us=950000",
         undo: "sysctl -w kernel.sched_rt_runtime_us=OLD",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Number {
             path: "/proc/sys/kernel/sched_rt_runtime_us",
             good: |n| n > 0,
@@ -44,7 +44,7 @@ pub const ROWS: &[Row] = &[
         mend: "end what else runs here: `systemd-cgtop`, `iostat -x 1`",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: pressure, changes: by_hand },
     },
     Row {
@@ -55,7 +55,7 @@ pub const ROWS: &[Row] = &[
         mend: "sysctl -w kernel.perf_event_paranoid=1",
         undo: "sysctl -w kernel.perf_event_paranoid=OLD",
         risk: "users of the machine see more of each other's programs",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Number {
             path: "/proc/sys/kernel/perf_event_paranoid",
             good: |n| n <= 1,
@@ -71,7 +71,7 @@ pub const ROWS: &[Row] = &[
         mend: "boot with the manifest's line, or write a new manifest",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: cmdline, changes: by_hand },
     },
     Row {
@@ -83,7 +83,7 @@ pub const ROWS: &[Row] = &[
         mend: "stop it, or move it to another machine",
         undo: "start it again",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: heavy, changes: by_hand },
     },
 ];

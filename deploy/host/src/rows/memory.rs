@@ -1,6 +1,6 @@
 //! Memory: pages for the arenas, nothing that moves or swaps them.
 
-use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
+use crate::row::{Change, Class, Found, RULE, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
 
 /// Memory beside the arenas: program, libraries, helpers, page cache of the journal, MiB.
 const BESIDE_MIB: u64 = 1_024;
@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
         mend: "take a larger machine, or fewer instruments",
         undo: "none",
         risk: "none",
-        measured: "a rule, not a knob",
+        measured: RULE,
         rule: Rule::Look { check: total, changes: by_hand },
     },
     Row {
@@ -52,7 +52,7 @@ pub const ROWS: &[Row] = &[
         mend: "swapoff -a, and no swap in /etc/fstab",
         undo: "swapon -a",
         risk: "a machine short of memory ends programs instead of slowing down",
-        measured: "no swap on this host",
+        measured: "not measured on this host: it has no swap",
         rule: Rule::Look { check: swap, changes: by_hand },
     },
     Row {
@@ -158,7 +158,7 @@ pub const ROWS: &[Row] = &[
         mend: "sysctl -w kernel.numa_balancing=0",
         undo: "sysctl -w kernel.numa_balancing=OLD",
         risk: "programs that are not pinned lie on the wrong node for longer",
-        measured: "0 on this host from the start",
+        measured: "not measured on this host: 0 from the start",
         rule: Rule::Number {
             path: "/proc/sys/kernel/numa_balancing",
             good: |n| n == 0,
@@ -174,7 +174,7 @@ pub const ROWS: &[Row] = &[
         mend: "plan the lanes on the CPUs of one node: the network card's",
         undo: "none",
         risk: "none",
-        measured: "one node on this host",
+        measured: "not measured on this host: it has one node",
         rule: Rule::Look { check: node, changes: by_hand },
     },
 ];

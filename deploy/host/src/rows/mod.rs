@@ -55,6 +55,9 @@ mod tests {
         for row in all() {
             let said = [row.why, row.mend, row.undo, row.risk, row.measured];
             assert!(said.iter().all(|text| text.len() > 3), "{}: a column is empty", row.id);
+            let figure = row.measured.chars().any(|c| c.is_ascii_digit());
+            let said = row.measured.contains(crate::row::UNMEASURED);
+            assert!(figure || said, "{}: neither a figure nor that there is none", row.id);
             assert!(find(row.id).is_some());
         }
     }

@@ -1,6 +1,7 @@
 //! The network: packets reach the wire lanes without a detour, connections do not slow down.
 
 use crate::cpu_set::CpuSet;
+use crate::ethtool;
 use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
 use crate::samples::Card;
 
@@ -96,7 +97,7 @@ pub const ROWS: &[Row] = &[
         mend: "echo MASK > /sys/class/net/CARD/queues/tx-N/xps_cpus",
         undo: "echo OLD > /sys/class/net/CARD/queues/tx-N/xps_cpus",
         risk: "with a queue for each CPU the map may be the faster way for the wire lane: measure",
-        measured: "one queue on this host: no map",
+        measured: "not measured on this host: one queue, no map",
         rule: Rule::Look {
             check: |sight| off_queues(sight, &XPS),
             changes: |sight| off_hot(sight, &XPS),
@@ -121,24 +122,24 @@ pub const ROWS: &[Row] = &[
     Row {
         id: "net.coalesce",
         class: Class::Warn,
-        scope: Scope::Hand,
+        scope: Scope::Runtime,
         why: "the card tells of a packet at once instead of waiting for more",
         mend: "ethtool -C CARD adaptive-rx off rx-usecs 0 tx-usecs 0",
-        undo: "ethtool -C CARD adaptive-rx on",
+        undo: "ethtool -C CARD rx-usecs OLD tx-usecs OLD adaptive-rx OLD",
         risk: "an interrupt for each packet: more CPU time where they are handled",
-        measured: "the card of this host has no such setting",
-        rule: Rule::Look { check: coalesce, changes: by_hand },
+        measured: "not measured on this host: its card has no such setting",
+        rule: Rule::Look { check: coalesce, changes: tell_at_once },
     },
     Row {
         id: "net.rings",
         class: Class::Warn,
-        scope: Scope::Hand,
+        scope: Scope::Runtime,
         why: "a burst waits in the card's ring instead of being dropped",
         mend: "ethtool -G CARD rx N (what `ethtool -g CARD` calls the maximum)",
         undo: "ethtool -G CARD rx OLD",
         risk: "setting it resets the card for a millisecond; a long ring hides a slow reader",
         measured: UNMEASURED,
-        rule: Rule::Look { check: rings, changes: by_hand },
+        rule: Rule::Look { check: rings, changes: long_rings },
     },
     Row {
         id: "net.shaped",
@@ -148,7 +149,7 @@ pub const ROWS: &[Row] = &[
         mend: "take a larger size, or send less from this machine",
         undo: "none",
         risk: "costs money",
-        measured: "no such counter on this host",
+        measured: "not measured on this host: its card has no such counter",
         rule: Rule::Look { check: shaped, changes: by_hand },
     },
 ];
@@ -209,31 +210,66 @@ fn of_cards(sight: &Sight<'_>, want: &str, of: impl Fn(&Card) -> Option<(bool, S
         .collect();
     if told.is_empty() {
         return Found::none(
-            "no card tells (ethtool is missing, or the driver has no such setting)",
+            "no card tells: the driver has no such setting, or ethtool is missing (install it, and \
+             look again)",
         );
     }
     let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
     Found::that(told.iter().all(|(good, _)| *good), texts.join("; "), want)
 }
 
+/// A card's delays: whether it chooses them, receive, transmit; `None` where it has none.
+fn delays(card: &Card) -> Option<(bool, u64, u64)> {
+    let none = card.adaptive.is_none() && card.rx_us.is_none() && card.tx_us.is_none();
+    let of = |us: Option<u64>| us.unwrap_or(0);
+    (!none).then(|| (card.adaptive.unwrap_or(false), of(card.rx_us), of(card.tx_us)))
+}
+
 fn coalesce(sight: &Sight<'_>) -> Found {
     of_cards(sight, "not adaptive, 0 us", |card| {
-        let delays = [card.rx_us, card.tx_us];
-        if card.adaptive.is_none() && delays == [None, None] {
-            return None;
-        }
-        let adaptive = card.adaptive.unwrap_or(false);
-        let [rx, tx] = delays.map(|us| us.unwrap_or(0));
+        let (adaptive, rx, tx) = delays(card)?;
         let word = if adaptive { "adaptive" } else { "not adaptive" };
         Some((!adaptive && rx == 0 && tx == 0, format!("{word}, rx {rx} us, tx {tx} us")))
     })
 }
 
+/// First nothing chooses the delays any more, then there are none.
+fn tell_at_once(sight: &Sight<'_>) -> Vec<Change> {
+    let of = |card: &Card| {
+        let (adaptive, rx, tx) = delays(card).unwrap_or_default();
+        let wrong = [
+            (adaptive, "adaptive-rx", "off"),
+            (rx > 0, "rx-usecs", "0"),
+            (tx > 0, "tx-usecs", "0"),
+        ];
+        let change = |(_, key, value): (bool, &str, &str)| Change::Card {
+            path: ethtool::setting("-C", &card.name, key),
+            value: value.to_owned(),
+        };
+        wrong.into_iter().filter(|(wrong, ..)| *wrong).map(change).collect::<Vec<_>>()
+    };
+    sight.samples.cards.iter().flat_map(of).collect()
+}
+
+/// Whether a receive ring of `now` places is long enough where it can have `most`.
+const fn is_long(now: u64, most: u64) -> bool {
+    now * 2 >= most
+}
+
 fn rings(sight: &Sight<'_>) -> Found {
     of_cards(sight, "at least half of what the card can", |card| {
         let (now, most) = card.rx_ring?;
-        Some((now * 2 >= most, format!("{now} of {most}")))
+        Some((is_long(now, most), format!("{now} of {most}")))
     })
+}
+
+fn long_rings(sight: &Sight<'_>) -> Vec<Change> {
+    let of = |card: &Card| {
+        let (_, most) = card.rx_ring.filter(|(now, most)| !is_long(*now, *most))?;
+        let path = ethtool::setting("-G", &card.name, "rx");
+        Some(Change::Card { path, value: most.to_string() })
+    };
+    sight.samples.cards.iter().filter_map(of).collect()
 }
 
 fn shaped(sight: &Sight<'_>) -> Found {

@@ -1,5 +1,6 @@
 //! Power: no ramp of the clock, no sleep that a message would have to end.
 
+use crate::latency;
 use crate::row::{Change, Class, Found, Row, Rule, Scope, Sight, Style, UNMEASURED, by_hand};
 
 const CPU: &str = "/sys/devices/system/cpu";
@@ -17,7 +18,7 @@ pub const ROWS: &[Row] = &[
         mend: "cpupower frequency-set -g performance",
         undo: "cpupower frequency-set -g OLD",
         risk: "costs power and heat",
-        measured: "no cpufreq on this host: the hypervisor's matter",
+        measured: "not measured on this host: no cpufreq, the hypervisor's matter",
         rule: Rule::Look { check: governor, changes: set_governor },
     },
     Row {
@@ -25,12 +26,27 @@ pub const ROWS: &[Row] = &[
         class: Class::Warn,
         scope: Scope::Runtime,
         why: "a lane that parks wakes without the delay of a deep sleep",
-        mend: "hold /dev/cpu_dma_latency open with 0 written to it while the engine runs, or echo 1 \
-               > /sys/devices/system/cpu/cpuN/cpuidle/stateM/disable",
-        undo: "close it; echo 0 > .../disable",
+        mend: "echo 1 > /sys/devices/system/cpu/cpuN/cpuidle/stateM/disable for each state M that \
+               takes longer, or see power.latency",
+        undo: "echo 0 > /sys/devices/system/cpu/cpuN/cpuidle/stateM/disable",
         risk: "costs power; less turbo for the neighbours",
-        measured: "haltpoll only on this host: inert",
+        measured: "not measured on this host: haltpoll only, where it is inert",
         rule: Rule::Look { check: idle_states, changes: no_deep_sleep },
+    },
+    Row {
+        id: "power.latency",
+        class: Class::Warn,
+        scope: Scope::Hand,
+        why: "the kernel lets no CPU sleep deeper than this while somebody holds \
+              /dev/cpu_dma_latency open: launch.sh, `bot4 host hold` in bot4-tune.service, or the \
+              engine itself ([host] cpu_dma_latency_us)",
+        mend: "run `bot4 host hold` as root beside the engine, or let the engine's user open it: \
+               chgrp bot4 /dev/cpu_dma_latency && chmod 0660 /dev/cpu_dma_latency",
+        undo: "end the holder: nothing stays",
+        risk: "costs power, on every CPU of the machine; less turbo for the neighbours",
+        measured: "held by the engine for a whole run, and gone with it; latencies: not measured \
+                   on this host, haltpoll only, where it is inert",
+        rule: Rule::Look { check: latency_held, changes: by_hand },
     },
     Row {
         id: "power.mitigations",
@@ -74,9 +90,7 @@ fn set_governor(sight: &Sight<'_>) -> Vec<Change> {
 
 /// The deepest idle state that hot lanes' CPUs may enter, unless something holds the latency.
 fn idle_states(sight: &Sight<'_>) -> Found {
-    let held = std::fs::read(sight.root.path("/dev/cpu_dma_latency")).ok();
-    let held = held.and_then(|bytes| Some(i32::from_le_bytes(bytes.get(..4)?.try_into().ok()?)));
-    if held.is_some_and(|us| i64::from(us) <= EXIT_MAX_US) {
+    if latency::limit(sight.root).is_some_and(|us| i64::from(us) <= EXIT_MAX_US) {
         return Found::that(true, "/dev/cpu_dma_latency is held", "no deep sleep");
     }
     let states = enabled_states(sight);
@@ -86,6 +100,28 @@ fn idle_states(sight: &Sight<'_>) -> Found {
             Found::that(*us <= EXIT_MAX_US, format!("{name}: {us} us to wake"), want)
         }
         None => Found::none("the machine names no idle states"),
+    }
+}
+
+/// Whether the limit that the engine is to hold is held, or can be.
+fn latency_held(sight: &Sight<'_>) -> Found {
+    let limit = latency::limit(sight.root);
+    let Some(want) = sight.need.cpu_dma_latency_us else {
+        return match limit.filter(|us| i64::from(*us) <= EXIT_MAX_US) {
+            Some(us) => Found::that(true, format!("held at {us} us"), ""),
+            None => Found::none("not asked for ([host] cpu_dma_latency_us), and nobody holds it"),
+        };
+    };
+    let words = format!("held at {want} us at most while the engine runs");
+    if let Some(us) = limit.filter(|us| *us <= want) {
+        return Found::that(true, format!("held at {us} us"), words);
+    }
+    if latency::is_held_by(sight.root, "self") {
+        return Found::that(true, "held by this process", words);
+    }
+    match latency::may_hold(sight.root) {
+        Ok(()) => Found::that(true, "the engine will hold it", words),
+        Err(e) => Found::that(false, format!("{}: {e}", latency::DEVICE), words),
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use crate::row::{Class, Found, Row, Rule, Scope, Sight, by_hand};
+use crate::row::{Class, Found, RULE, Row, Rule, Scope, Sight, by_hand};
 
 /// Files that may be open: sockets, segments, libraries.
 const FILES_MIN: u64 = 4_096;
 /// Longest sync of the journal's disk at the 99th percentile, microseconds.
 const SYNC_MAX_US: u64 = 10_000;
-const RULE: &str = "a rule, not a knob";
 
 /// The rows.
 pub const ROWS: &[Row] = &[

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bot4_host::audit::{Audit, Ready, ReadyLane};
-use bot4_host::{CpuSet, Mode, Root, State, Waivers};
+use bot4_host::{CpuSet, Mode, Root, State, Waivers, latency};
 use rustix::thread::{CpuSet as Mask, sched_setaffinity};
 
 /// Tells the child to be the engine.
@@ -98,7 +98,7 @@ impl Engine {
             hot,
         };
         let lanes = vec![lane("control", rest, false), lane("risk", hot, true)];
-        let ready = Ready { pid: child.id(), lanes, huge_pages: Some(0) };
+        let ready = Ready { pid: child.id(), lanes, huge_pages: Some(0), cpu_dma_latency_us: None };
         Some(Self { helper: tids["journal-sync"], child, ready })
     }
 
@@ -173,8 +173,35 @@ fn each_injected_mistake_is_caught() {
 }
 
 #[test]
+fn who_keeps_the_cpus_awake_is_told() {
+    let Some(mut engine) = Engine::start() else {
+        println!("skipped: two CPUs are needed");
+        return;
+    };
+    let root = Root::at(Path::new("/"));
+    let found = |engine: &Engine| {
+        let mut all = engine.audit().findings.into_iter();
+        let of = all.find(|f| f.id == "audit.latency").expect("a finding");
+        (of.state, of.found.found)
+    };
+    engine.ready.cpu_dma_latency_us = Some(0);
+    if latency::holders(&root).is_empty() {
+        assert_eq!(found(&engine).0, State::Warn, "asked for, and nobody holds it");
+    }
+    let Ok(hold) = latency::Hold::take(&root, 0) else {
+        println!("skipped: this user may not hold the device");
+        return;
+    };
+    let (state, told) = found(&engine);
+    let own = format!("({})", std::process::id());
+    assert!(state == State::Ok && told.contains(&own), "{told}");
+    drop(hold);
+}
+
+#[test]
 fn an_engine_that_ended_is_told() {
-    let ready = Ready { pid: u32::MAX >> 1, lanes: Vec::new(), huge_pages: None };
+    let ready =
+        Ready { pid: u32::MAX >> 1, lanes: Vec::new(), huge_pages: None, cpu_dma_latency_us: None };
     let root = Root::at(Path::new("/"));
     let audit = Audit::of(&root, &ready, WINDOW, Mode::Paper, &Waivers::default());
     assert!(audit.expect_err("gone").contains("is gone"));

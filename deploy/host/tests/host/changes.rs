@@ -26,8 +26,8 @@ pub fn wrong_machine() -> Machine {
 }
 
 pub fn plan_of(machine: &Machine) -> Plan {
-    let (root, need) = (machine.root(), machine.need.clone());
-    let sight = Sight { root: &root, need: &need, samples: &machine.samples };
+    let (root, need, samples) = (machine.root(), machine.need.clone(), machine.samples());
+    let sight = Sight { root: &root, need: &need, samples: &samples };
     Plan::of(&sight, &Report::of(&sight, &Waivers::default()), &[])
 }
 
@@ -70,6 +70,31 @@ fn applied_and_taken_back_nothing_differs() {
     }
     assert_eq!(diff(&before, &machine.snapshot()), NOTHING);
     assert_eq!(restore(&machine.root(), &undo).expect("nothing left"), Vec::new());
+}
+
+#[test]
+fn a_card_is_set_in_an_order_that_it_takes_and_back_again() {
+    let machine = Machine::good();
+    machine.put("/cards/eth0/adaptive-rx", "on");
+    machine.put("/cards/eth0/rx-usecs", "20");
+    machine.put("/cards/eth0/rx", "1024");
+    let (before, plan, undo) = (machine.snapshot(), plan_of(&machine), undo_of(&machine));
+    let told = plan.to_text();
+    for line in ["-C eth0 adaptive-rx: on -> off", "-C eth0 rx-usecs: 20 -> 0", "-G eth0 rx: 1024"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+    let records = apply(&machine.root(), &undo, &plan.steps).expect("applied");
+    assert!(records.iter().all(|r| r.outcome == Outcome::Applied), "{records:?}");
+    let states = machine.states(Mode::Live, &[]);
+    assert_eq!((states["net.coalesce"], states["net.rings"]), (State::Ok, State::Ok));
+    let undone = restore(&machine.root(), &undo).expect("restored");
+    assert!(undone.iter().all(|(_, u)| *u == Undone::Restored), "{undone:?}");
+    assert_eq!(diff(&before, &machine.snapshot()), NOTHING);
+    // Without the program the card says nothing, and nothing is tried.
+    std::fs::remove_file(machine.place("/usr/sbin/ethtool")).expect("removed");
+    assert_eq!(machine.states(Mode::Live, &[])["net.coalesce"], State::Absent);
+    assert!(plan_of(&machine).steps.is_empty());
 }
 
 #[test]
@@ -134,7 +159,7 @@ fn this_machine_is_as_before() {
             let file = std::fs::OpenOptions::new().write(true).open(root.path(path));
             file.is_ok() && path.starts_with("/proc/sys/")
         }
-        Change::MakeDir { .. } => false,
+        Change::Card { .. } | Change::MakeDir { .. } => false,
     };
     // Memory is the business of others who run here.
     let harmless = |id: &str| !["memory.huge_pages", "memory.compaction"].contains(&id);

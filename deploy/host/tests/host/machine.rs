@@ -4,15 +4,43 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bot4_host::identity::Identity;
-use bot4_host::samples::{Card, ClockSync};
-use bot4_host::{CpuSet, Mode, Need, PlannedLane, Report, Root, Samples, Sight, State, Waivers};
+use bot4_host::samples::{ClockSync, FifoTrial};
+use bot4_host::{
+    CpuSet, Mode, Need, PlannedLane, Report, Root, Samples, Sight, State, Waivers, ethtool,
+};
 use tempfile::TempDir;
 
 /// CPUs of the machine; the first two are the kernel's and the waiting lanes'.
 pub const CPUS: usize = 12;
 
+/// Stands for the program: the settings of a card are files, one each. As a real card, this one
+/// keeps no delay of its own while it is adaptive.
+const ETHTOOL: &str = r#"cd "$(dirname "$0")/../../cards/$2" || exit 1
+show() { read -r value <"$2"; echo "$1: $value"; }
+case $1 in
+    -c) show "Adaptive RX" adaptive-rx
+        show rx-usecs rx-usecs
+        show tx-usecs tx-usecs ;;
+    -g) echo "Pre-set maximums:"
+        show RX rx-most
+        echo "Current hardware settings:"
+        show RX rx ;;
+    -S) show bw_in_allowance_exceeded shaped ;;
+    -C | -G) read -r adaptive <adaptive-rx
+        case "$3 $adaptive" in *-usecs\ on) exit 22 ;; esac
+        echo "$4" >"$3" ;;
+esac
+"#;
+
 /// Files that do not depend on the CPU.
 const FILES: &[(&str, &str)] = &[
+    ("/usr/sbin/ethtool", ETHTOOL),
+    ("/cards/eth0/adaptive-rx", "off"),
+    ("/cards/eth0/rx-usecs", "0"),
+    ("/cards/eth0/tx-usecs", "0"),
+    ("/cards/eth0/rx", "8192"),
+    ("/cards/eth0/rx-most", "8192"),
+    ("/cards/eth0/shaped", "0"),
     ("/sys/devices/system/cpu/online", "0-11"),
     ("/sys/devices/system/cpu/isolated", "2-11"),
     ("/sys/devices/system/cpu/nohz_full", "2-11"),
@@ -107,6 +135,7 @@ impl Machine {
                 machine.put(&of(&format!("cpuidle/state{state}/disable")), "0");
             }
         }
+        machine.put_latency(2_000_000_000);
         machine.need = need(&machine);
         machine
     }
@@ -131,8 +160,19 @@ impl Machine {
         std::fs::write(place, format!("{text}\n")).expect("written");
     }
 
+    /// What `/dev/cpu_dma_latency` reads, microseconds.
+    pub fn put_latency(&self, us: i32) {
+        self.put("/dev/cpu_dma_latency", "");
+        std::fs::write(self.place("/dev/cpu_dma_latency"), us.to_ne_bytes()).expect("written");
+    }
+
     pub fn root(&self) -> Root {
         Root::at(self.dir.path())
+    }
+
+    /// What was measured, and what the cards say now.
+    pub fn samples(&self) -> Samples {
+        Samples { cards: ethtool::cards(&self.root()), ..self.samples.clone() }
     }
 
     /// Looks at every row and hands the report on.
@@ -140,7 +180,8 @@ impl Machine {
         let need = Need { mode, ..self.need.clone() };
         let texts: Vec<String> = waivers.iter().map(|w| (*w).to_owned()).collect();
         let waivers = Waivers::parse(&texts).expect("waivers");
-        Report::of(&Sight { root: &self.root(), need: &need, samples: &self.samples }, &waivers)
+        let samples = self.samples();
+        Report::of(&Sight { root: &self.root(), need: &need, samples: &samples }, &waivers)
     }
 
     /// The state of every row.
@@ -162,12 +203,18 @@ impl Machine {
                     all.insert(path.clone(), String::new());
                     folders.push(path);
                 } else {
-                    all.insert(path.clone(), std::fs::read_to_string(path).expect("text"));
+                    all.insert(path.clone(), text_of(&path));
                 }
             }
         }
         all
     }
+}
+
+/// The text of a file; of one that holds no text, its bytes.
+fn text_of(path: &Path) -> String {
+    let bytes = std::fs::read(path).expect("readable");
+    String::from_utf8(bytes).unwrap_or_else(|e| format!("{:?}", e.as_bytes()))
 }
 
 /// What differs between two snapshots, a line each.
@@ -181,24 +228,18 @@ pub fn diff(before: &BTreeMap<PathBuf, String>, after: &BTreeMap<PathBuf, String
 }
 
 fn samples() -> Samples {
-    let card = Card {
-        name: "eth0".into(),
-        driver: "ena".into(),
-        adaptive: Some(false),
-        rx_us: Some(0),
-        tx_us: Some(0),
-        rx_ring: Some((8_192, 8_192)),
-        shaped: Some(0),
-    };
     Samples {
         clock: Some(ClockSync { synchronised: true, max_error_us: 300 }),
         venue_offset_us: Some(-900),
+        venue_unknown: None,
         hot_irqs_per_s: Some(0.0),
         steal_pct: Some(0.0),
         disk_free: Some(100 << 30),
         sync_p99_us: Some(300),
         heavy: Some(Vec::new()),
-        cards: vec![card],
+        fifo: Some(FifoTrial::Granted),
+        // Those of the machine, asked at each look.
+        cards: Vec::new(),
     }
 }
 
@@ -227,6 +268,8 @@ fn need(machine: &Machine) -> Need {
         mode: Mode::Paper,
         lanes: lanes(),
         cpus: CpuSet::default(),
+        fifo: true,
+        cpu_dma_latency_us: Some(0),
         huge_pages: 262,
         journal_bytes: 32 << 20,
         journal: Some(journal),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bot4_host::row::Class;
+use bot4_host::samples::FifoTrial;
 use bot4_host::{Mode, Need, Report, Root, Samples, Sight, State, Waivers, rows};
 
 use crate::machine::{Machine, set_mode};
@@ -54,14 +55,20 @@ pub const BREAKS: &[(&str, Break)] = &[
     ("net.rps", |m| m.put("/sys/class/net/eth0/queues/rx-0/rps_cpus", "00f")),
     ("net.xps", |m| m.put("/sys/class/net/eth0/queues/tx-0/xps_cpus", "fff")),
     ("net.retries", |m| m.put("/proc/sys/net/ipv4/tcp_retries2", "15")),
-    ("net.coalesce", |m| m.samples.cards[0].rx_us = Some(20)),
-    ("net.rings", |m| m.samples.cards[0].rx_ring = Some((1_024, 8_192))),
-    ("net.shaped", |m| m.samples.cards[0].shaped = Some(3)),
+    ("net.coalesce", |m| {
+        m.put("/cards/eth0/adaptive-rx", "on");
+        m.put("/cards/eth0/rx-usecs", "20");
+    }),
+    ("net.rings", |m| m.put("/cards/eth0/rx", "1024")),
+    ("net.shaped", |m| m.put("/cards/eth0/shaped", "3")),
     ("power.governor", |m| {
         m.put("/sys/devices/system/cpu/cpu3/cpufreq/scaling_governor", "powersave");
     }),
     ("power.idle_states", |m| {
         m.put("/sys/devices/system/cpu/cpu4/cpuidle/state1/latency", "133");
+    }),
+    ("power.latency", |m| {
+        std::fs::remove_file(m.place("/dev/cpu_dma_latency")).expect("removed");
     }),
     ("power.mitigations", |m| m.put("/proc/cmdline", "mitigations=off rcu_nocbs=2-11")),
     ("kernel.flavour", |m| m.put("/sys/kernel/realtime", "1")),
@@ -94,6 +101,7 @@ pub const BREAKS: &[(&str, Break)] = &[
         let text = std::fs::read_to_string(m.place("/proc/self/stat")).expect("text");
         m.put("/proc/self/stat", text.replacen(" 20 0 1", " 39 19 1", 1).trim_end());
     }),
+    ("rt.group", |m| m.samples.fifo = Some(FifoTrial::Refused("EPERM".into()))),
     ("clock.source", |m| m.put("/proc/cpuinfo", "flags\t: constant_tsc avx2")),
     ("clock.sync", |m| m.samples.clock.as_mut().expect("asked").max_error_us = 16_000_000),
     ("clock.smear", |m| {
@@ -149,6 +157,55 @@ fn every_row_says_when_it_is_broken_and_only_then() {
         let waiver = format!("{id}:a test");
         assert_eq!(machine.states(Mode::Live, &[&waiver])[id], State::Waived, "{id}");
     }
+}
+
+#[test]
+fn real_time_is_tried_only_where_it_is_planned() {
+    let mut machine = Machine::good();
+    machine.samples.fifo = None;
+    assert_eq!(machine.states(Mode::Live, &[])["rt.group"], State::Absent, "planned, not tried");
+    machine.need.fifo = false;
+    let report = machine.report(Mode::Live, &[]);
+    let row = report.checks.iter().find(|c| c.row.id == "rt.group").expect("a row");
+    assert_eq!((row.state, row.found.found.as_str()), (State::Ok, "not planned"));
+}
+
+#[test]
+fn a_venue_that_was_asked_in_vain_says_why() {
+    let mut machine = Machine::good();
+    machine.samples.venue_offset_us = None;
+    let found = |machine: &Machine| {
+        let report = machine.report(Mode::Live, &[]);
+        let row = report.checks.into_iter().find(|c| c.row.id == "clock.venue").expect("a row");
+        (row.state, row.found.found)
+    };
+    assert!(found(&machine).1.contains("--venue-clock"));
+    machine.samples.venue_unknown = Some("no route to it".into());
+    assert_eq!(found(&machine), (State::Absent, "not measured: no route to it".to_owned()));
+}
+
+#[test]
+fn whoever_holds_the_latency_will_do() {
+    let mut machine = Machine::good();
+    let found = |machine: &Machine| {
+        let report = machine.report(Mode::Live, &[]);
+        let row = report.checks.into_iter().find(|c| c.row.id == "power.latency").expect("a row");
+        (row.state, row.found.found)
+    };
+    assert_eq!(found(&machine), (State::Ok, "the engine will hold it".to_owned()));
+    machine.put_latency(0);
+    assert_eq!(found(&machine), (State::Ok, "held at 0 us".to_owned()));
+    machine.put_latency(50);
+    machine.need.cpu_dma_latency_us = None;
+    assert_eq!(found(&machine).0, State::Absent, "nobody asks");
+    // Where it cannot be read, as by a user who has it by inheritance.
+    machine.need.cpu_dma_latency_us = Some(0);
+    std::fs::remove_file(machine.place("/dev/cpu_dma_latency")).expect("removed");
+    assert_eq!(found(&machine).0, State::Warn);
+    std::fs::create_dir_all(machine.place("/proc/self/fd")).expect("made");
+    let link = machine.place("/proc/self/fd/8");
+    std::os::unix::fs::symlink("/dev/cpu_dma_latency", link).expect("made");
+    assert_eq!(found(&machine), (State::Ok, "held by this process".to_owned()));
 }
 
 #[test]
