@@ -7,7 +7,8 @@
 //! One pass over `/proc/self/maps` asks the kernel for all of it, and to keep it: short of memory,
 //! as beside a build, it would drop clean pages of code again. Cost: some milliseconds for each.
 //! Where `RLIMIT_MEMLOCK` is too small to keep them, they stay the kernel's to take, which the
-//! lanes' fault counts then show.
+//! lanes' fault counts then show. The first thread's stack is kept only where no limit holds: one
+//! that is locked may not grow past the limit, and the kernel ends a program whose stack cannot.
 
 use std::ffi::c_void;
 
@@ -41,15 +42,19 @@ pub fn populate_memory() -> Resident {
 
 fn populate(which: impl Fn(&Mapping) -> bool) -> Resident {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let limit = lock_limit(&std::fs::read_to_string("/proc/self/limits").unwrap_or_default());
     let mut resident = Resident::default();
     for mapping in maps.lines().filter_map(private_mapping).filter(which) {
-        let Mapping { start, len, is_writable, .. } = mapping;
+        let Mapping { start, len, is_writable, is_stack, .. } = mapping;
         let advice = if is_writable { POPULATE_WRITE } else { POPULATE_READ };
         let address: *mut c_void = std::ptr::without_provenance_mut(start);
         // SAFETY: both kinds of advice keep every byte as it is and change no permission; a range
         // that is not mapped any more is an error, not an access.
         if unsafe { libc::madvise(address, len, advice) } == 0 {
             resident.bytes += len;
+            if is_stack && !may_grow(resident.locked, limit) {
+                continue;
+            }
             // SAFETY: locking keeps every byte and permission, and the range was mapped just now;
             // one that is not any more is an error.
             let locked = unsafe { libc::mlock(address, len) } == 0;
@@ -61,6 +66,23 @@ fn populate(which: impl Fn(&Mapping) -> bool) -> Resident {
     resident
 }
 
+/// Whether a locked stack may still grow when `locked` bytes are: without a limit, or where more
+/// than the limit was granted already (`CAP_IPC_LOCK`).
+const fn may_grow(locked: usize, limit: Option<usize>) -> bool {
+    match limit {
+        Some(limit) => locked > limit,
+        None => true,
+    }
+}
+
+/// The soft limit of locked memory, bytes, in the text of `/proc/self/limits`; `None` for none. A
+/// text that does not say limits to nothing known, so that no stack is locked.
+fn lock_limit(text: &str) -> Option<usize> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Max locked memory"));
+    let soft = line.and_then(|line| line.split_ascii_whitespace().next());
+    (soft != Some("unlimited")).then(|| soft.and_then(|n| n.parse().ok()).unwrap_or(usize::MAX))
+}
+
 /// A private, readable mapping of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mapping {
@@ -69,6 +91,8 @@ struct Mapping {
     is_writable: bool,
     /// Of a file: the program or a library.
     is_program: bool,
+    /// The first thread's stack: the one mapping that the kernel lets grow.
+    is_stack: bool,
 }
 
 /// The mapping of a line of `/proc/self/maps`. Shared ones are somebody's data files, and what the
@@ -85,7 +109,8 @@ fn private_mapping(line: &str) -> Option<Mapping> {
     let (from, to) = range.split_once('-')?;
     let start = usize::from_str_radix(from, 16).ok()?;
     let len = usize::from_str_radix(to, 16).ok()?.checked_sub(start)?;
-    Some(Mapping { start, len, is_writable: rights.contains('w'), is_program })
+    let is_stack = name == "[stack]";
+    Some(Mapping { start, len, is_writable: rights.contains('w'), is_program, is_stack })
 }
 
 #[cfg(test)]
@@ -128,6 +153,20 @@ mod tests {
         let resident = populate_memory();
         assert!(resident.bytes > PAGES * 2048, "{resident:?}");
         assert!(touch(PAGES / 2, PAGES) <= 2);
+    }
+
+    #[test]
+    fn a_stack_is_locked_only_where_it_may_still_grow() {
+        let limits = |soft: &str| format!("Limit\nMax locked memory  {soft}  8388608  bytes\n");
+        assert_eq!(lock_limit(&limits("8388608")), Some(8_388_608));
+        assert_eq!(lock_limit(&limits("unlimited")), None);
+        assert_eq!(lock_limit(""), Some(usize::MAX), "not known");
+        assert!(may_grow(0, None), "no limit");
+        assert!(may_grow(8_388_609, Some(8_388_608)), "not held to it");
+        assert!(!may_grow(8_163_328, Some(8_388_608)), "room for one page more is not enough");
+        let stack = private_mapping("7ffd-7fff rw-p 00000000 00:00 0      [stack]");
+        let heap = private_mapping("55e0-55f0 rw-p 00000000 00:00 0      [heap]");
+        assert_eq!([stack, heap].map(|m| m.map(|m| m.is_stack)), [Some(true), Some(false)]);
     }
 
     #[test]
