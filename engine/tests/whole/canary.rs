@@ -204,7 +204,7 @@ fn a_panic_on_the_lane_that_holds_the_keys_tells_none() {
     for path in written.iter().filter(|p| **p != rig.config && **p != key) {
         clean(&secrets, &path.display().to_string(), &std::fs::read(path).unwrap_or_default());
     }
-    // The run could not cancel any more: its guard did, unless by the venue's word nothing was open.
+    // The run could not cancel any more: its guard did, unless the venue said nothing was open.
     let of_the_run = |name: &str| -> Option<Value> {
         let path = files(rig.state(), Path::new("")).into_iter().find(|p| p.ends_with(name))?;
         serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()

@@ -5,9 +5,9 @@
 //!   looks a turn, no new kind ([`calls`]).
 //! * Allocations: by the engine's sealed allocator; none of a hot agent, and wire's and execution's
 //!   a message.
-//! * Instructions: no PMU is needed. Observers hold the words mapped read only and have no other way
-//!   in (here), so what a lane executes cannot depend on them; that it does not is counted to the
-//!   instruction in the tests of the counters (`telemetry/tests/observed.rs`).
+//! * Instructions: no PMU is needed. Observers hold the words mapped read only and have no other
+//!   way in (here), so what a lane executes cannot depend on them; that it does not is counted to
+//!   the instruction in the tests of the counters (`telemetry/tests/observed.rs`).
 //! * The account: the report's own comparison, to zero.
 //! * The watch itself: answers an honest client during and after the flood; memory and descriptors
 //!   stay below a bound.
