@@ -71,14 +71,16 @@ fn ours<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
 /// The naive twin: whole texts, line by line, by the letter of RFC 9112. Only for texts whose
 /// heads are ASCII and well formed, as the generator makes them.
 fn twin(mut wire: &[u8]) -> Outcome {
-    let mut all = Vec::new();
-    while !wire.is_empty() {
+    let (mut all, mut owed) = (Vec::new(), false);
+    // An interim answer promises one that follows.
+    while owed || !wire.is_empty() {
         let Some(end) = find(wire, b"\r\n\r\n") else { return (all, Err(HttpError::CutOff)) };
         let head = String::from_utf8_lossy(&wire[..end]).into_owned();
         wire = &wire[end + 4..];
         let first = head.split("\r\n").next().unwrap_or("");
         let status: u16 = first.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("status");
-        if (100..200).contains(&status) {
+        owed = (100..200).contains(&status);
+        if owed {
             continue;
         }
         let body = match twin_body(status, &head, &mut wire) {
@@ -242,6 +244,7 @@ fn what_breaks_the_protocol_is_told_apart() {
     assert_eq!(error(b"HTTP/2 200 OK\r\n\r\n"), Some(HttpError::BadHead));
     assert_eq!(error(b"HTTP/1.1 99 No\r\n\r\n"), Some(HttpError::BadHead));
     assert_eq!(error(b"HTTP/1.1 200 OK\r\nContent-Length: 9"), Some(HttpError::CutOff));
+    assert_eq!(error(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Some(HttpError::CutOff));
     assert_eq!(error(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n"), Some(HttpError::BadHead));
     assert_eq!(of("Content-Length: 3\r\nContent-Length: 4"), Some(HttpError::BadLength));
     assert_eq!(of("Content-Length: 3\r\nContent-Length: 3"), None);
