@@ -350,9 +350,10 @@ fn panic_fault(role: &'static str, panic: &(dyn std::any::Any + Send)) -> Fault 
 }
 
 fn thread_id() -> u32 {
+    // By number: glibc has a function of this name from 2.30 on only.
     // SAFETY: `gettid` has no arguments, no precondition and cannot fail.
-    let tid = unsafe { libc::gettid() };
-    tid.unsigned_abs()
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    tid.unsigned_abs() as u32
 }
 
 #[cfg(test)]
