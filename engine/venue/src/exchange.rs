@@ -266,17 +266,7 @@ impl Exchange {
     /// An order of the crowd. `post_only` ones rest or vanish.
     pub fn crowd(&mut self, market: usize, order: CrowdOrder, now_ms: u64) {
         self.crowd_id += 1;
-        let incoming = Incoming {
-            id: self.crowd_id,
-            owner: Owner::Crowd,
-            side: order.side,
-            price: order.price,
-            qty: order.qty,
-            tif: if order.rests { Tif::Gtc } else { Tif::Ioc },
-            post_only: order.rests,
-            stp: Stp::None,
-        };
-        self.run(market, &incoming, now_ms);
+        self.run(market, &order.incoming(self.crowd_id), now_ms);
         self.wake(market, now_ms);
     }
 
@@ -572,6 +562,23 @@ pub struct CrowdOrder {
     pub qty: i64,
     /// Rests (and never takes) or takes (and never rests).
     pub rests: bool,
+}
+
+impl CrowdOrder {
+    /// What the book is asked for, under the number `id`.
+    #[must_use]
+    pub const fn incoming(&self, id: u64) -> Incoming {
+        Incoming {
+            id,
+            owner: Owner::Crowd,
+            side: self.side,
+            price: self.price,
+            qty: self.qty,
+            tif: if self.rests { Tif::Gtc } else { Tif::Ioc },
+            post_only: self.rests,
+            stp: Stp::None,
+        }
+    }
 }
 
 /// A client id as the venue makes them: 22 letters and digits.

@@ -242,26 +242,12 @@ fn better(side: Side, a: i64, b: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::{Incoming, Owner, Stp, Tif};
 
     fn apply(book: &mut Book, id: u64, act: Act) {
-        let Act::Order(order) = act else {
-            if let Act::Cancel(side, price) = act {
-                book.cancel_crowd(side, price);
-            }
-            return;
-        };
-        let incoming = Incoming {
-            id,
-            owner: Owner::Crowd,
-            side: order.side,
-            price: order.price,
-            qty: order.qty,
-            tif: if order.rests { Tif::Gtc } else { Tif::Ioc },
-            post_only: order.rests,
-            stp: Stp::None,
-        };
-        book.submit(&incoming, &mut Vec::new());
+        match act {
+            Act::Order(order) => _ = book.submit(&order.incoming(id), &mut Vec::new()),
+            Act::Cancel(side, price) => _ = book.cancel_crowd(side, price),
+        }
     }
 
     /// Ticks from the fair price to the level number `n` of a side.
