@@ -13,15 +13,15 @@ usage: launch.sh [options] [-- ARGS of `bot4 run`]
   --waive ID:REASON  a row that may be as it is; may be given again
   --user NAME        run the engine as NAME, with NAME's home for its state
 example: sudo deploy/launch.sh --mode live --user bot4 -- --config trade.toml
-The binary is $BOT4_BIN, else target/dist/bot4, target/release/bot4, or bot4 in the path. Exit code: the
-engine's own; 1 too when the audit or the restoring failed; 2 too when launch.sh itself refuses.
+The binary is $BOT4_BIN, else the newer of target/dist/bot4 and
+target/release/bot4, or bot4 in the path. Exit code: the engine's own; 1 too when the audit or the restoring failed; 2 too when launch.sh itself refuses.
 TEXT
 }
 say() { printf '== %s\n' "$*"; }
 die() { echo "launch: $*" >&2 && exit 2; }
 allowed() { awk '/^Cpus_allowed_list/ {print $2}' /proc/self/status; } && export -f allowed
 expand() { tr , '\n' <<<"$1" | while IFS=- read -r a b; do seq "$a" "${b:-$a}"; done | sort; }
-machine=${BOT4_SYS_CPU:-/sys/devices/system/cpu} dry=0 tune=1 undo=0 cpus='' user='' mode=paper waive=() bot4='' pid='' stop='' group='' bad=0 as=()
+machine=${BOT4_SYS_CPU:-/sys/devices/system/cpu} dry=0 tune=1 undo=0 cpus='' user='' mode=paper waive=() pid='' stop='' group='' bad=0 as=()
 while (($#)); do
     case $1 in
         --dry-run) dry=1 ;; --no-tune) tune=0 ;; --undo) undo=1 ;; --) shift; break ;;
@@ -33,10 +33,12 @@ while (($#)); do
     shift
 done
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for file in "${BOT4_BIN:-}" "$here/../target/dist/bot4" "$here/../target/release/bot4" "$(command -v bot4)"; do
-    if [[ -z $bot4 && -x $file ]]; then bot4=$(realpath "$file"); fi
+bot4=${BOT4_BIN:-}
+for file in "$here/../target/dist/bot4" "$here/../target/release/bot4"; do # the one that was built last
+    if [[ -z ${BOT4_BIN:-} && -x $file && (-z $bot4 || $file -nt $bot4) ]]; then bot4=$file; fi
 done
-[[ -n $bot4 ]] || die "no binary: set BOT4_BIN, or cargo build --profile dist (or --release)"
+bot4=$(realpath -q -- "${bot4:-$(command -v bot4)}")
+[[ -x $bot4 ]] || die "no binary: set BOT4_BIN, or cargo build --profile dist (or --release)"
 ((dry || !tune || EUID == 0)) || die "host settings need root; --no-tune starts without, --dry-run only looks"
 id -u -- "${user:-$EUID}" >/dev/null || die "no user $user"
 state=/run/bot4 && if ((EUID)); then state=${XDG_RUNTIME_DIR:-/tmp}/bot4-$UID; fi

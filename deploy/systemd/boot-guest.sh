@@ -63,12 +63,25 @@ systemctl stop bot4
 told stopped "$(is "$(shown bot4 Result)" success)" "stopped: result $(shown bot4 Result), status $(shown bot4 ExecMainStatus)"
 
 # A start that policy refuses is not tried again.
+cp /etc/bot4/site.toml /tmp/site.toml
 printf '\n[host]\nmode = "live"\n' >>/etc/bot4/site.toml
 systemctl reset-failed bot4
 systemctl start bot4 2>/dev/null
 sleep 5
 told refused-stays "$(is "$(shown bot4 ExecMainStatus) $(shown bot4 NRestarts) $(shown bot4 ActiveState)" '78 0 failed')" \
     "refused: status $(shown bot4 ExecMainStatus), $(shown bot4 NRestarts) restarts, $(shown bot4 ActiveState)"
+
+# An engine that halts, here by a planted panic on the lane of order entry, is not started again.
+cp /tmp/site.toml /etc/bot4/site.toml
+command=$(sed -n 's/^ExecStart=//p' /etc/systemd/system/bot4.service)
+printf '[Service]\nExecStart=\nExecStart=%s --plant panic\n' "$command" >/etc/systemd/system/bot4.service.d/plant.conf
+systemctl daemon-reload
+systemctl reset-failed bot4
+systemctl start bot4 2>/dev/null
+until_true 120 of ActiveState failed
+sleep 5
+told halted-stays "$(is "$(shown bot4 ExecMainStatus) $(shown bot4 NRestarts) $(shown bot4 ActiveState)" '79 0 failed')" \
+    "halted: status $(shown bot4 ExecMainStatus), $(shown bot4 NRestarts) restarts, $(shown bot4 ActiveState)"
 
 systemctl stop bot4-tune
 told tune-restored "$(is "$(swappiness)" "$before")" "bot4-tune stopped: vm.swappiness is $(swappiness)"

@@ -8,6 +8,9 @@
 //!                                                           '--> report, exit code
 //! ```
 
+// A write to a stream that is gone or full would panic: `cli::out` and `tell!` do not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod cli;
 pub mod config;
 mod core_dumps;

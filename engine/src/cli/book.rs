@@ -6,6 +6,7 @@ use bot4_book::BookSummary;
 use bot4_venues::DecodeError;
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::offline::Pump;
 use crate::offline::pump::PumpError;
@@ -60,10 +61,10 @@ pub fn run(args: &Args) -> Outcome {
     })?;
     pump.settle()?;
     if pump.stats().too_long > 0 {
-        eprintln!("warning: {} messages are longer than a frame", pump.stats().too_long);
+        crate::tell!("warning: {} messages are longer than a frame", pump.stats().too_long);
     }
     if let Some(unread) = unread(&pump) {
-        eprintln!("warning: {unread}\nhelp: check that --venue matches the recording");
+        crate::tell!("warning: {unread}\nhelp: check that --venue matches the recording");
     }
     let summaries: Vec<BookSummary> = pump.summaries().into_iter().filter(wanted).collect();
     summaries.iter().for_each(|s| print(venue, s, args.json));
@@ -87,11 +88,11 @@ fn unread(pump: &Pump) -> Option<String> {
 
 fn print(venue: &str, s: &BookSummary, as_json: bool) {
     if as_json {
-        println!("{}", line_of(venue, s));
+        say!("{}", line_of(venue, s));
         return;
     }
     let side = |best: &Option<[String; 2]>| best.as_ref().map_or("-".to_owned(), |b| b.join(" x "));
-    println!(
+    say!(
         "{venue} {:<12} {:<7} {:>28} | {:<28} levels {}/{} applied {} gaps {} trades {}",
         s.symbol,
         s.state,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::out::{self, say};
 use super::{Outcome, exit};
 use crate::config;
 use crate::run::plan::Plan;
@@ -33,9 +34,9 @@ pub fn run(args: &Args) -> Outcome {
     config.lanes = args.lanes.unwrap_or(config.lanes);
     let plan = Plan::of(&config)?;
     if args.json {
-        println!("{}", serde_json::to_string(&plan.to_json())?);
+        say!("{}", serde_json::to_string(&plan.to_json())?);
     } else {
-        print!("{}", plan.to_text());
+        out::text(plan.to_text());
     }
     Ok(exit::DONE)
 }

@@ -12,6 +12,7 @@ use bot4_host::{CpuSet, Mode, Need, Report, Root, Samples, Sight, Waivers, jitte
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::out::{self, say};
 use super::{Outcome, Refusal, exit, host_hold, host_ticks};
 use crate::config;
 use crate::run::host::{ask_venue_clocks, cpus_of, need_of, state_file};
@@ -249,9 +250,9 @@ fn check(look: &Look) -> Outcome {
     let seen = Seen::of(look)?;
     let report = seen.report();
     if look.json {
-        println!("{}", seen.document(&report, &[]));
+        say!("{}", seen.document(&report, &[]));
     } else {
-        print!("{}", report.to_text());
+        out::text(report.to_text());
     }
     Ok(code(&report))
 }
@@ -261,9 +262,9 @@ fn plan(change: &Change) -> Outcome {
     let report = seen.report();
     let plan = HostPlan::of(&seen.sight(), &report, known(&change.only)?);
     if change.look.json {
-        println!("{}", seen.document(&report, &[("plan", plan.to_json())]));
+        say!("{}", seen.document(&report, &[("plan", plan.to_json())]));
     } else {
-        print!("{}", plan.to_text());
+        out::text(plan.to_text());
     }
     Ok(exit::DONE)
 }
@@ -302,11 +303,11 @@ fn apply(change: &Change) -> Outcome {
             ("restored_first", first.iter().map(told_undone).collect()),
             ("boot", plan.boot.join(" ").into()),
         ];
-        println!("{}", after.document(&report, &more));
+        say!("{}", after.document(&report, &more));
     } else {
-        first.iter().for_each(|one| println!("{}", sentence_undone(one)));
-        records.iter().for_each(|record| println!("{}", sentence(record)));
-        print!("{}", report.to_text());
+        first.iter().for_each(|one| say!("{}", sentence_undone(one)));
+        records.iter().for_each(|record| say!("{}", sentence(record)));
+        out::text(report.to_text());
     }
     let refused = records.iter().any(|r| matches!(r.outcome, Became::Refused(_)));
     Ok(if refused { exit::FAILED } else { exit::DONE })
@@ -343,11 +344,11 @@ fn restore(args: &Restore) -> Outcome {
     let all = undo::restore(&root, &undo)?;
     if args.json {
         let restored: Vec<Value> = all.iter().map(told_undone).collect();
-        println!("{}", json!({"schema": SCHEMA, "restored": restored}));
+        say!("{}", json!({"schema": SCHEMA, "restored": restored}));
     } else {
-        all.iter().for_each(|one| println!("{}", sentence_undone(one)));
+        all.iter().for_each(|one| say!("{}", sentence_undone(one)));
         if all.is_empty() {
-            println!("nothing is changed here");
+            say!("nothing is changed here");
         }
     }
     let failed = all.iter().any(|(_, undone)| matches!(undone, Undone::Failed(_)));
@@ -363,9 +364,9 @@ fn audit(args: &AuditArgs) -> Outcome {
     if args.json {
         let all = json!({"schema": SCHEMA, "mode": args.mode.name(), "audit": audit.to_json(),
                          "summary": sum.to_json()});
-        println!("{all}");
+        say!("{all}");
     } else {
-        print!("{}", audit.to_text());
+        out::text(audit.to_text());
     }
     Ok(if sum.fail == 0 { exit::DONE } else { exit::FAILED })
 }
@@ -374,9 +375,9 @@ fn sample(args: &JitterArgs) -> Outcome {
     let own = || bot4_lanes::placement::allowed_cpus().into_iter().collect();
     let all = jitter::sample(&args.cpus.clone().unwrap_or_else(own), args.window)?;
     if args.json {
-        println!("{}", json!({"schema": SCHEMA, "jitter": jitter::to_json(&all)}));
+        say!("{}", json!({"schema": SCHEMA, "jitter": jitter::to_json(&all)}));
     } else {
-        print!("{}", jitter::to_text(&all));
+        out::text(jitter::to_text(&all));
     }
     Ok(if all.iter().all(|j| j.pinned) { exit::DONE } else { exit::FAILED })
 }

@@ -9,6 +9,7 @@ use bot4_lanes::{Clock, placement};
 use bot4_simd::Kernels;
 use serde_json::json;
 
+use super::out::say;
 use super::{Outcome, Refusal, exit};
 use crate::config::{self, value::Lanes};
 use crate::run::plan::Plan;
@@ -57,10 +58,10 @@ pub fn run(args: &Args) -> Outcome {
             "schema": SCHEMA, "holds": holds, "tsc": clock.source().name(),
             "simd": Kernels::best().level().name(), "reference": reference, "hot": hot,
         });
-        println!("{told}");
+        say!("{told}");
     } else {
-        all().for_each(|round| println!("{}", round.to_text()));
-        all().flat_map(|round| &round.broken).for_each(|b| eprintln!("broken promise: {b}"));
+        all().for_each(|round| say!("{}", round.to_text()));
+        all().flat_map(|round| &round.broken).for_each(|b| crate::tell!("broken promise: {b}"));
     }
     Ok(if holds { exit::DONE } else { exit::FAILED })
 }

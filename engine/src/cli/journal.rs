@@ -8,6 +8,7 @@ use bot4_journal::{JournalRepository, Query, Repository};
 use bot4_types::{InstrumentId, Nanos, OrderId};
 use serde_json::{Value, json};
 
+use super::out::{self, say};
 use super::person::Why;
 use super::{Outcome, exit};
 use crate::operator::client::ask_for;
@@ -159,14 +160,10 @@ impl Which {
         ask: impl FnOnce(&JournalRepository, &Query) -> std::io::Result<Vec<Value>>,
     ) -> Outcome {
         let rows = ask(&JournalRepository::new(&self.path), &self.query());
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        for row in rows.map_err(|e| refusal(&self.path, &e))? {
-            if writeln!(out, "{row}").is_err() {
-                break;
-            }
-        }
-        // Its reader has seen enough.
-        let _ = out.flush();
+        let mut lines = std::io::BufWriter::new(std::io::stdout().lock());
+        let rows = rows.map_err(|e| refusal(&self.path, &e))?;
+        let written = rows.iter().try_for_each(|row| writeln!(lines, "{row}"));
+        out::keep(written.and_then(|()| lines.flush()));
         Ok(exit::DONE)
     }
 }
@@ -185,7 +182,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Verify { path } => {
             let report =
                 bot4_journal::verify_watched(path, watch).map_err(|e| refusal(path, &e))?;
-            println!("{}", report.to_json());
+            say!("{}", report.to_json());
             Ok(if report.is_sound() { exit::DONE } else { exit::FAILED })
         }
         Command::Dump { path, order } => {
@@ -215,14 +212,14 @@ pub fn run(args: &Args) -> Outcome {
             let life = bot4_journal::OrderLife::read(path, OrderId(*n), DESK, watch);
             let life = life.map_err(|e| refusal(path, &e))?;
             match json {
-                true => println!("{}", life.to_json()),
-                false => println!("{}", life.to_string().trim_end()),
+                true => say!("{}", life.to_json()),
+                false => say!("{}", life.to_string().trim_end()),
             }
             Ok(exit::DONE)
         }
         Command::Stat { path, order: None, .. } => {
             let stat = bot4_journal::stat_watched(path, watch).map_err(|e| refusal(path, &e))?;
-            println!("{}", stat.to_json());
+            say!("{}", stat.to_json());
             Ok(exit::DONE)
         }
     }

@@ -3,6 +3,7 @@
 use bot4_types::RunEpoch;
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::person::{self, Whom};
 use super::{LOOK_EVERY, Outcome, exit};
 use crate::config;
@@ -50,9 +51,9 @@ pub fn run(args: &Args) -> Outcome {
         let (told, clear) = stop(engine, &reason, args.flatten, None);
         all_clear &= clear;
         if args.whom.json {
-            println!("{told}");
+            say!("{told}");
         } else {
-            println!("{}", sentence(&engine.record.id, &told));
+            say!("{}", sentence(&engine.record.id, &told));
         }
     }
     Ok(if all_clear { exit::DONE } else { exit::FAILED })
@@ -89,9 +90,10 @@ pub(crate) fn stop(
     if let Some(settled) = told.and_then(|reply| settled(engine, reply.status)) {
         return settled;
     }
-    eprintln!(
+    crate::tell!(
         "run {} (process {}) does not answer: it is ended, its orders are cancelled from here",
-        engine.record.id, engine.record.pid
+        engine.record.id,
+        engine.record.pid
     );
     end_process(engine.record.pid);
     let latched = latch(engine, reason);

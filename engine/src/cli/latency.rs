@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bot4_journal::{By, Worst};
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::person::Whom;
 use super::{Outcome, exit};
 use crate::operator::client::ask_for;
@@ -98,7 +99,7 @@ pub fn run(args: &Args) -> Outcome {
         Command::Worst(args) => worst(args)?,
         Command::Dump(whom) => return whom.each(|engine| dump(engine, None), dumped),
     };
-    println!("{}", text.trim_end());
+    say!("{}", text.trim_end());
     Ok(exit::DONE)
 }
 

@@ -13,6 +13,7 @@ pub mod latency;
 pub mod limits;
 pub mod mode;
 mod order;
+pub mod out;
 pub mod person;
 pub mod record;
 pub mod replay;
@@ -126,9 +127,9 @@ pub fn main() -> ExitCode {
         Command::Guard(args) => guard::run(&args),
     };
     match outcome {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => ExitCode::from(out::code(code)),
         Err(refusal) => {
-            eprintln!("{refusal}");
+            crate::tell!("{refusal}");
             ExitCode::from(exit::REFUSED)
         }
     }
@@ -181,7 +182,7 @@ fn recording(
         }
     };
     let recording = Recording::read(venue, files, snapshots, only)?;
-    recording.notes().iter().for_each(|note| eprintln!("warning: {note}"));
+    recording.notes().iter().for_each(|note| crate::tell!("warning: {note}"));
     Ok(recording)
 }
 

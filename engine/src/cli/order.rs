@@ -5,6 +5,7 @@ use std::time::Duration;
 use bot4_types::CommandId;
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::person::{self, Whom, Why};
 use super::{Outcome, Refusal, duration, exit};
 use crate::operator::client::ask;
@@ -285,13 +286,13 @@ fn tell(engine: &EarlierRun, id: &str, json: bool, done: impl Fn(&Value) -> bool
     let failed = ["refused", "rejected"].map(Value::from);
     let obeyed = done(&found) && found["end"] != "refused" && !failed.contains(&found["state"]);
     if json {
-        println!("{}", json!({"run": engine.record.id, "obeyed": obeyed, "order": found}));
+        say!("{}", json!({"run": engine.record.id, "obeyed": obeyed, "order": found}));
     } else if found.is_null() {
-        println!("run {}: {id}: the router has not said anything yet", engine.record.id);
+        say!("run {}: {id}: the router has not said anything yet", engine.record.id);
     } else {
-        println!("run {}: {}", engine.record.id, line_of(&found));
+        say!("run {}: {}", engine.record.id, line_of(&found));
         if let Some(mend) = found["refused_because"].as_str().and_then(commands::mend) {
-            println!("help: {mend}");
+            say!("help: {mend}");
         }
     }
     Ok(if obeyed { exit::DONE } else { exit::FAILED })
@@ -306,9 +307,9 @@ fn show(args: &Whom) -> Outcome {
         let list = answered(&engine, &Request::OrderList)?.orders;
         for parent in list.as_array().into_iter().flatten() {
             if args.json {
-                println!("{}", json!({"run": engine.record.id, "order": parent}));
+                say!("{}", json!({"run": engine.record.id, "order": parent}));
             } else {
-                println!("{}", line_of(parent));
+                say!("{}", line_of(parent));
             }
         }
     }

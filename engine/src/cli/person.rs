@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::operator::message::checked_reason;
 use crate::run::history::EarlierRun;
@@ -51,7 +52,7 @@ impl Whom {
         for engine in &self.engines()? {
             let told = act(engine);
             all &= is_done(&told);
-            println!("{}", if self.json { told.to_string() } else { sentence(&told) });
+            say!("{}", if self.json { told.to_string() } else { sentence(&told) });
         }
         Ok(if all { exit::DONE } else { exit::FAILED })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bot4_capture::CaptureOptions;
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::config;
 use crate::record::{self, RecordOptions};
@@ -52,11 +53,11 @@ pub fn run(args: &Args) -> Outcome {
     };
     let end = record::record(&config, &options)?;
     if args.json {
-        println!("{}", end.to_json());
+        say!("{}", end.to_json());
     } else {
-        println!("{}", end.to_text());
+        say!("{}", end.to_text());
     }
-    end.faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+    end.faults.iter().for_each(|fault| crate::tell!("error: {fault}"));
     let whole = end.faults.is_empty() && end.totals.frames > 0 && end.totals.lost_frames == 0;
     Ok(if whole { exit::DONE } else { exit::FAILED })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bot4_lanes::Clock;
 use serde_json::json;
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::offline::Pump;
 use crate::replay;
@@ -81,9 +82,9 @@ fn run_journal(args: &Args, journal: &Path) -> Outcome {
     let mut report = replay::verify(journal)?;
     report.seconds = clock.now().since(start).0 as f64 / 1e9;
     if args.json {
-        println!("{}", report.to_json());
+        say!("{}", report.to_json());
     } else {
-        println!("{}", report.to_string().trim_end());
+        say!("{}", report.to_string().trim_end());
     }
     Ok(if report.is_same() || !args.verify { exit::DONE } else { exit::FAILED })
 }
@@ -116,13 +117,13 @@ fn run_recording(args: &Args) -> Outcome {
         let levels = pump.metrics().total_of("book.", "levels");
         let (message_rate, level_rate) = (messages as f64 / seconds, levels as f64 / seconds);
         if args.json {
-            println!(
+            say!(
                 "{}",
                 json!({"round": round, "messages": messages, "levels": levels, "seconds": seconds,
                        "messages_per_s": message_rate.round(), "levels_per_s": level_rate.round()})
             );
         } else {
-            println!(
+            say!(
                 "round {round}: {messages} messages, {levels} levels in {seconds:.3} s: \
                  {message_rate:.0} messages/s, {level_rate:.0} levels/s"
             );

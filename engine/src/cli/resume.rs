@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::out::say;
 use super::person::{self, Whom};
 use super::{Outcome, exit};
 use crate::operator::client::{ask, running};
@@ -79,24 +80,24 @@ pub fn run(args: &Args) -> Outcome {
     }
     if let Some(scope) = &args.breaker {
         if args.whom.json {
-            println!("{}", json!({"breaker": scope, "reset": ended, "refused": refused}));
+            say!("{}", json!({"breaker": scope, "reset": ended, "refused": refused}));
         } else {
-            ended.iter().for_each(|run| println!("run {run}: breaker {scope} is closed"));
+            ended.iter().for_each(|run| say!("run {run}: breaker {scope} is closed"));
         }
     } else if let Some(symbol) = &args.instrument {
         if args.whom.json {
-            println!("{}", json!({"instrument": symbol, "accepted": ended, "refused": refused}));
+            say!("{}", json!({"instrument": symbol, "accepted": ended, "refused": refused}));
         } else {
-            ended.iter().for_each(|run| println!("run {run}: {symbol} may trade"));
+            ended.iter().for_each(|run| say!("run {run}: {symbol} may trade"));
         }
     } else if args.whom.json {
-        println!("{}", json!({"ended": ended, "refused": refused}));
+        say!("{}", json!({"ended": ended, "refused": refused}));
     } else {
-        ended.iter().for_each(|what| println!("{what}: may trade"));
+        ended.iter().for_each(|what| say!("{what}: may trade"));
         if ended.is_empty() && refused.is_empty() {
-            println!("nothing is stopped");
+            say!("nothing is stopped");
         }
     }
-    refused.iter().for_each(|why| eprintln!("refused: {why}"));
+    refused.iter().for_each(|why| crate::tell!("refused: {why}"));
     Ok(if refused.is_empty() { exit::DONE } else { exit::FAILED })
 }

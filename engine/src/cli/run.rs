@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
 use crate::log;
@@ -139,9 +140,9 @@ pub fn run(args: &Args) -> Outcome {
         other => other?,
     };
     if args.json {
-        println!("{}", end.report.to_json());
+        say!("{}", end.report.to_json());
     } else {
-        println!("{}", end.report.to_table());
+        say!("{}", end.report.to_table());
     }
     crate::tell!("state: {}", end.dir.display());
     for sentence in &end.broken {
@@ -162,23 +163,23 @@ fn plant(name: &str) -> Result<Plant, String> {
 fn reconcile(config: &config::Config, args: &Args) -> Outcome {
     let found = match run::reconcile(config, args.take_over) {
         Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
-            eprintln!("{e}");
+            crate::tell!("{e}");
             return Ok(exit::POLICY);
         }
         other => other?,
     };
-    found.notes.iter().for_each(|note| eprintln!("{note}"));
+    found.notes.iter().for_each(|note| crate::tell!("{note}"));
     let earlier = &found.settled;
     if args.json {
         let told: Vec<_> = earlier.iter().map(run::settle::Settled::to_json).collect();
         // A list only where several runs left the accounts.
         let told = if let [one] = told.as_slice() { json!(one) } else { json!(told) };
         let told = if earlier.is_empty() { serde_json::Value::Null } else { told };
-        println!("{}", json!({"notes": found.notes, "earlier": told}));
+        say!("{}", json!({"notes": found.notes, "earlier": told}));
     } else {
-        earlier.iter().flat_map(|s| s.sentences()).for_each(|s| println!("{s}"));
+        earlier.iter().flat_map(|s| s.sentences()).for_each(|s| say!("{s}"));
         if earlier.is_empty() {
-            println!("no earlier run of this account has a journal here");
+            say!("no earlier run of this account has a journal here");
         }
     }
     let explained = earlier.iter().all(run::settle::Settled::is_explained);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::{Outcome, Refusal, exit, sim_sessions};
 use crate::sim::{self, Options, Plant, Runs, SimEnd, Stop};
 
@@ -102,10 +103,10 @@ fn one(options: &Options, once: bool) -> Result<u8, Refusal> {
     let again = if once { None } else { Some(sim::play(options)?) };
     let equal = again.as_ref().is_none_or(|a| *a == end);
     let code = code_of(&end, equal);
-    println!("{}", line(&end, once, equal, code));
+    say!("{}", line(&end, once, equal, code));
     if code != exit::DONE {
         let calm = if options.kind == Runs::Calm { " --calm" } else { "" };
-        eprintln!(
+        crate::tell!(
             "again: bot4 sim --seed {} --steps {}{calm}  (bot4 {} {})",
             options.seed,
             options.steps,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::sim::{code_of, line};
 use super::{Outcome, exit};
 use crate::sim::{self, Options, Plant, Session, SimEnd};
@@ -111,15 +112,15 @@ pub fn run(first: u64, count: u64, plant: Option<Plant>) -> Outcome {
         sums.add(&end, &Session::drawn(seed));
         if code != exit::DONE {
             sums.failed += 1;
-            println!("{}", line(&end, true, true, code));
-            eprintln!("again: bot4 sim --sessions 1 --seed {seed}");
+            say!("{}", line(&end, true, true, code));
+            crate::tell!("again: bot4 sim --sessions 1 --seed {seed}");
         }
         worst = worst.max(code);
         if sums.sessions.is_multiple_of(GIVE_BACK_EVERY) {
             super::sim::give_back();
         }
     }
-    println!("{}", sums.line());
+    say!("{}", sums.line());
     Ok(worst)
 }
 

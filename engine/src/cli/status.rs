@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::out::say;
 use super::{Outcome, exit};
 use crate::operator::client::{ask, running};
 use crate::operator::latch::{Latch, name_of};
@@ -33,9 +34,9 @@ pub fn run(args: &Args) -> Outcome {
         };
         let status = status.unwrap_or_else(silent);
         well &= status["phase"] == "run";
-        println!("{}", if args.json { status.to_string() } else { sentence(&status) });
+        say!("{}", if args.json { status.to_string() } else { sentence(&status) });
         for parent in status["parents"].as_array().into_iter().flatten().filter(|_| !args.json) {
-            println!("  {}", orders::sentence(parent));
+            say!("  {}", orders::sentence(parent));
         }
     }
     let standing = Latch::all_standing()?;
@@ -43,14 +44,14 @@ pub fn run(args: &Args) -> Outcome {
         let Some(record) = latch.standing() else { continue };
         well = false;
         if args.json {
-            println!("{}", json!({"account": latch.account(), "latch": record}));
+            say!("{}", json!({"account": latch.account(), "latch": record}));
         } else {
             let by = name_of(record.by);
-            println!("{}: stopped by {by}: {}", latch.account(), record.reason);
+            say!("{}: stopped by {by}: {}", latch.account(), record.reason);
         }
     }
     if engines.is_empty() && standing.is_empty() && !args.json {
-        println!("no engine runs, nothing is stopped");
+        say!("no engine runs, nothing is stopped");
     }
     Ok(if well { exit::DONE } else { exit::FAILED })
 }

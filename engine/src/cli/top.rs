@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::out::{self, say};
 use super::{Outcome, exit};
 use crate::top::live;
 
@@ -35,9 +36,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let run = args.run.as_deref();
     if args.json {
-        println!("{}", serde_json::to_string(&live::once(run)?)?);
+        say!("{}", serde_json::to_string(&live::once(run)?)?);
     } else if args.once {
-        print!("{}", live::text(live::once(run)?));
+        out::text(live::text(live::once(run)?));
     } else {
         live::show(run, args.every)?;
     }

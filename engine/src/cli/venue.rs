@@ -10,6 +10,7 @@ use std::time::Duration;
 use bot4_venue::limits::LimitRules;
 use bot4_venue::{MarketChoice, VenueOptions};
 
+use super::out::say;
 use super::{Outcome, Refusal, exit};
 use crate::offline::export::LinesFile;
 use crate::record::instruments::CaptureInstruments;
@@ -103,7 +104,7 @@ pub fn run(args: Args) -> Outcome {
     };
     let announce = |ready: &bot4_venue::Ready| {
         waits.store(false, Ordering::Relaxed);
-        println!("{}", serde_json::to_string(ready).unwrap_or_default());
+        say!("{}", serde_json::to_string(ready).unwrap_or_default());
     };
     bot4_venue::run(&options, &stop, announce).map_err(|e| format!("error: venue: {e}"))?;
     Ok(exit::DONE)

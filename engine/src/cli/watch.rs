@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::out::say;
 use super::{Outcome, Refusal, exit};
 use crate::run::dirs::state_home;
 use crate::watch::access::{Access, Token};
@@ -96,17 +97,14 @@ pub fn run(args: &Args) -> Outcome {
     // Before the priority is lowered: whoever stops an engine does not wait.
     let actor = Actor::start(Arc::new(server.waker()?))?;
     if let Err(e) = rustix::process::nice(MODESTY) {
-        eprintln!("warning: this process keeps its priority: {e}");
+        crate::tell!("warning: this process keeps its priority: {e}");
     }
     let url = format!("{scheme}://{}/", server.address());
     if args.json {
-        println!("{}", json!({"url": url, "act_token_file": act_file, "read_token": guarded}));
+        say!("{}", json!({"url": url, "act_token_file": act_file, "read_token": guarded}));
     } else {
         let reading = if guarded { "a token" } else { "nothing" };
-        println!(
-            "{url}  (reading needs {reading}; the token for kill is in {})",
-            act_file.display()
-        );
+        say!("{url}  (reading needs {reading}; the token for kill is in {})", act_file.display());
     }
     server.run(&mut Watch::new(access, View::new(args.run.clone()), actor, clock), &end)?;
     Ok(exit::DONE)

@@ -45,7 +45,7 @@ impl LinesFile {
         let mut out = GzEncoder::new(BufWriter::new(file), Compression::fast());
         let mut walk = Walk::new(venue, files, rest.as_ref());
         walk.run(&mut |raw| write_line(&raw, &table, &mut out).map_err(wrong))?;
-        walk.into_notes().iter().for_each(|note| eprintln!("warning: {note}"));
+        walk.into_notes().iter().for_each(|note| crate::tell!("warning: {note}"));
         let out = out.finish().map_err(wrong)?;
         let file = out.into_inner().map_err(|e| wrong(e.into_error()))?;
         Ok(Self { file })

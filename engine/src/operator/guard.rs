@@ -116,7 +116,7 @@ pub fn stand(post: &Post) -> Result<bool, Box<dyn std::error::Error>> {
     let clock = Clock::monotonic();
     let Some(cause) = watch(&pipe, &clock, post.pid)? else { return Ok(true) };
     if cause == Cause::Hangs {
-        eprintln!("the engine (process {}) hangs and is ended", post.pid);
+        crate::tell!("the engine (process {}) hangs and is ended", post.pid);
         end_process(post.pid);
     }
     let since = clock.now();
@@ -124,8 +124,8 @@ pub fn stand(post: &Post) -> Result<bool, Box<dyn std::error::Error>> {
         match fence::cancel(&config, post.epoch) {
             Ok(fenced) if fenced.left == 0 => break Ok(fenced),
             other if clock.now().since(since) > PATIENCE || !post.folder.exists() => break other,
-            Ok(fenced) => eprintln!("{} orders are still open", fenced.left),
-            Err(e) => eprintln!("{e}"),
+            Ok(fenced) => crate::tell!("{} orders are still open", fenced.left),
+            Err(e) => crate::tell!("{e}"),
         }
         // Not a lane: a process that waits for a venue.
         std::thread::park_timeout(RETRY);
@@ -137,7 +137,7 @@ pub fn stand(post: &Post) -> Result<bool, Box<dyn std::error::Error>> {
     };
     let why = if cause == Cause::Gone { "the engine ended without a word" } else { "it hung" };
     let about = json!({"why": why, "epoch": post.epoch.0, "outcome": told});
-    eprintln!("{about}");
+    crate::tell!("{about}");
     std::fs::write(post.folder.join("guard.json"), about.to_string())?;
     Ok(clear)
 }

@@ -147,7 +147,7 @@ pub fn record(config: &Config, options: &RecordOptions) -> Result<RecordEnd, Fai
     let writer = open(config, options, &found)?;
     let (resumed, session) = (writer.resumed().clone(), writer.session());
     if resumed.torn_bytes > 0 {
-        eprintln!("warning: {} bytes of a torn block were cut", resumed.torn_bytes);
+        crate::tell!("warning: {} bytes of a torn block were cut", resumed.torn_bytes);
     }
     let metrics = Metrics::in_memory();
     let mut machine = Machine::build(&clock, config, options, &access, &found, writer, &metrics)?;

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 
 use mio::Waker;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access::{Kind, Stamp};
 use super::http::Response;
@@ -85,9 +85,18 @@ impl Command {
             Self::LatencyDump => latency::dump(engine, Some(VIA)),
             Self::JournalRotate { reason } => journal::rotate(engine, reason, Some(VIA)),
         };
-        match told["error"].as_str() {
-            Some(why) => Response::error(409, why),
-            None => Response::json(200, &json!({"done": person::is_done(&told), "told": told})),
+        answer(&told)
+    }
+}
+
+/// 200 says that all of it is done; what the engine refused in whole or in part is a conflict.
+fn answer(told: &Value) -> Response {
+    match told["error"].as_str() {
+        Some(why) => Response::error(409, why),
+        None if person::is_done(told) => Response::json(200, &json!({"done": true, "told": told})),
+        None => {
+            let why = "not all of it is done: `told` says what and why";
+            Response::json(409, &json!({"done": false, "error": why, "told": told}))
         }
     }
 }
@@ -277,6 +286,20 @@ mod tests {
         let mode = read("/api/mode", r#","mode":"manual","reason":"x""#).expect("an act");
         assert!(matches!(&mode, Act::Command { command: Command::Mode { .. }, .. }), "{mode:?}");
         assert!(Act::read("/api/dance", b"{}").is_none());
+    }
+
+    #[test]
+    fn only_what_is_done_in_whole_is_answered_with_200() {
+        let head = |told: &Value| String::from_utf8(answer(told).bytes(true, true, false));
+        for (told, status) in [
+            (json!({"limits": {"outcome": "taken"}}), "200 OK"),
+            (json!({"limits": {"outcome": "partly"}}), "409 Conflict"),
+            (json!({"obeyed": false}), "409 Conflict"),
+            (json!({"error": "no"}), "409 Conflict"),
+        ] {
+            let head = head(&told).expect("text");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{told}: {head}");
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Watch {
         let (act, stamp) = read.map_err(|why| (400, why))?;
         let now_ms = self.now_ms();
         self.access.admit(kind, &stamp, now, now_ms)?;
-        eprintln!("by HTTP: {}", summary(&act));
+        crate::tell!("by HTTP: {}", summary(&act));
         self.actor.begin(from, act).map_err(|busy| (503, busy.to_owned()))
     }
 }

@@ -27,9 +27,7 @@ cp "$here"/package*.json "$here/page.mjs" "$work"
 (cd "$work" && npm ci --no-audit --no-fund --ignore-scripts >"$work/npm.log" 2>&1) ||
     { cat "$work/npm.log"; missing "playwright-core" "npm must reach its registry"; }
 
-# A thin moment of the generated market must not end the run: another test is about that limit.
-printf '[risk]\ndrawdown_pct = 90.0\n' >"$work/calm.toml"
-configs=(--config "$here/../../../deploy/config/demo.toml" --config "$work/calm.toml")
+configs=(--config "$here/../../../deploy/config/demo.toml")
 "$bot4" run --for "${BOT4_PAGE_FOR:-4m}" "${configs[@]}" >"$work/run.log" 2>&1 &
 running+=($!)
 "$bot4" watch --json --listen 127.0.0.1:0 >"$work/watch.json" &

@@ -47,3 +47,4 @@ mod takeover;
 mod top;
 mod venues_trade;
 mod watch;
+mod watch_tls;

@@ -2,6 +2,7 @@
 
 use crate::common::{Killed, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::Path;
+use std::process::Stdio;
 
 fn refused(state: &Path, text: &str, wanted: &[&str]) {
     let file = state.join("trade.toml");
@@ -97,4 +98,37 @@ fn a_market_that_never_comes_can_be_stopped() {
         venue.0.try_wait().expect("a child").is_some()
     });
     assert!(ended, "it did not end by SIGTERM");
+}
+
+/// `check`, `host check` and a refusal with `stdout` and `stderr`: their exit codes.
+fn told_to(stdout: impl Fn() -> Stdio, stderr: impl Fn() -> Stdio) -> [Option<i32>; 3] {
+    let state = tempfile::tempdir().expect("a folder");
+    [&["check"][..], &["host", "plan"], &["journal", "verify", "no-such-folder"]].map(|args| {
+        let mut command = bot4(state.path());
+        command.args(args).stdout(stdout()).stderr(stderr());
+        command.status().expect("bot4 runs").code()
+    })
+}
+
+/// A pipe whose reader has gone.
+fn gone() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+fn full() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").expect("a device").into()
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_nothing_and_a_full_disk_is_told() {
+    assert_eq!(told_to(gone, Stdio::null), told_to(Stdio::null, Stdio::null));
+    assert_eq!(told_to(Stdio::null, gone), told_to(Stdio::null, Stdio::null));
+    assert_eq!(told_to(Stdio::null, full), told_to(Stdio::null, Stdio::null));
+    let state = tempfile::tempdir().expect("a folder");
+    let child = bot4(state.path()).arg("check").stdout(full()).stderr(Stdio::piped()).spawn();
+    let out = child.expect("bot4 runs").wait_with_output().expect("an end");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(stderr(&out).contains("standard output: No space left"), "{}", stderr(&out));
 }

@@ -4,22 +4,19 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::rig::{Rig, ended, journal, signal};
-use crate::common::{Killed, bot4, check_account, number, output, report, sleep, stderr};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use crate::common::{Killed, bot4, check_account, number, report, sleep, stderr};
 use serde_json::{Value, json};
 
 /// A watch and where it listens.
 pub struct Site {
     pub process: Killed,
     pub address: SocketAddr,
-    token: String,
+    pub token: String,
 }
 
 /// The watch has a low priority, and other tests have the machine too.
@@ -87,7 +84,7 @@ impl Site {
 }
 
 /// Says `request` and reads to the end.
-fn ask(mut stream: impl Read + Write, request: &str) -> Answer {
+pub fn ask(mut stream: impl Read + Write, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).expect("taken");
     let mut text = String::new();
     let _ = stream.read_to_string(&mut text);
@@ -362,85 +359,4 @@ fn a_strange_page_gets_nothing() {
     assert_eq!(status(head(&format!("POST {asked}"), &own, json)), "401");
     assert_eq!(status(head(&format!("GET {asked}"), &own, &bearer)), "404");
     assert_eq!(kill(&own, &(bearer + json)), "400", "its own page gets as far as its body");
-}
-
-/// A certificate for 127.0.0.1 and two tokens, as files in `folder`.
-fn secrets(folder: &Path) -> [PathBuf; 4] {
-    use std::os::unix::fs::PermissionsExt as _;
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let texts = [
-        ("chain.pem", made.cert.pem()),
-        ("key.pem", made.signing_key.serialize_pem()),
-        ("act", "0123456789abcdef0123456789abcdef".to_owned()),
-        ("read", "fedcba9876543210fedcba9876543210".to_owned()),
-    ];
-    texts.map(|(name, text)| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
-        path
-    })
-}
-
-#[test]
-fn a_public_address_needs_tls_and_a_token() {
-    let state = tempfile::tempdir().expect("a folder");
-    let secrets = secrets(state.path()).map(|p| p.to_str().expect("UTF-8").to_owned());
-    let [chain, key, act, read] = &secrets;
-    let tls = ["--tls-cert", chain, "--tls-key", key];
-    let refused = |args: &[&str], said: &str| {
-        let out = output(bot4(state.path()).arg("watch").args(args));
-        let error = stderr(&out);
-        assert_eq!(out.status.code(), Some(2), "{error}");
-        assert!(error.contains(said), "{said} in {error}");
-    };
-    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.7:8640", "[2001:db8::7]:8640"] {
-        refused(&["--listen", address], "--tls-cert FILE --tls-key FILE, --act-token-file FILE");
-    }
-    refused(&[&["--listen", "192.0.2.7:8640"], tls.as_slice()].concat(), "add --act-token-file");
-    refused(&["--listen", "192.0.2.7:8640", "--act-token-file", act], "add --tls-cert");
-    let unnamed = [&["--listen", "0.0.0.0:0", "--act-token-file", act], tls.as_slice()].concat();
-    refused(&unnamed, "--host NAME");
-    refused(&["--tls-cert", chain], "--tls-key");
-    refused(&["--act-token-file", "/nowhere/token"], "/nowhere/token");
-    refused(&["--tls-cert", act, "--tls-key", key], "PEM is expected");
-    over_tls(
-        state.path(),
-        &[&["--act-token-file", act, "--read-token-file", read], tls.as_slice()].concat(),
-    );
-}
-
-fn over_tls(state: &Path, args: &[&str]) {
-    let site = Site::start(state, args);
-    let trusted = CertificateDer::from_pem_file(state.join("chain.pem")).expect("a certificate");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted).expect("trusted");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let config = Arc::new(config);
-    let ask_as = |line: &str| {
-        let name = ServerName::try_from("127.0.0.1").expect("a name");
-        let client = rustls::ClientConnection::new(config.clone(), name).expect("a session");
-        let stream = rustls::StreamOwned::new(client, site.connect());
-        ask(stream, &format!("{line}{}", site.host()))
-    };
-    let state = "GET /api/state HTTP/1.1\r\n";
-    assert_eq!(ask_as("GET / HTTP/1.1\r\n").0, 200, "the page itself tells nothing");
-    assert_eq!(ask_as(state).0, 401);
-    let bearer = |token: &str| format!("{state}Authorization: Bearer {token}\r\n");
-    assert_eq!(ask_as(&bearer("fedcba9876543210fedcba9876543210")).0, 200);
-    assert_eq!(ask_as(&bearer(&site.token)).0, 200, "who may act may read");
-    assert_eq!(ask_as(&bearer("fedcba9876543210fedcba9876543211")).0, 401);
-    let post = "POST /api/kill HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer \
-                fedcba9876543210fedcba9876543210\r\n";
-    assert_eq!(ask_as(post).0, 401, "who may read may not act");
-    let mut plain = site.connect();
-    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("taken");
-    let mut told = Vec::new();
-    let _ = plain.read_to_end(&mut told);
-    assert!(!told.starts_with(b"HTTP"), "no word without TLS");
 }

@@ -166,7 +166,7 @@ pub fn heard(site: &Site, path: &str) -> Option<u16> {
 }
 
 /// The most memory and descriptors that process `pid` had.
-fn look_at(pid: u32, over: &AtomicBool) -> (u64, usize) {
+pub fn look_at(pid: u32, over: &AtomicBool) -> (u64, usize) {
     let mut most = (0, 0);
     while !over.load(Ordering::Relaxed) {
         most = (most.0.max(rss_kib(pid)), most.1.max(descriptors_of(pid)));

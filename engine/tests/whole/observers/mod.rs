@@ -21,7 +21,7 @@
 #![expect(clippy::disallowed_methods, reason = "clients of the test: sockets and the wall clock")]
 
 mod calls;
-mod flood;
+pub mod flood;
 mod latency;
 mod readers;
 
