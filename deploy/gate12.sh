@@ -136,7 +136,7 @@ machine=(
 )
 begun=$SECONDS
 # boot SECONDS: runs the machine, at most so long. Fails where its first process said nothing in
-# time: about one boot in twenty of this emulator stands still while the kernel changes its own
+# time: about one boot in fifty of this emulator stands still while the kernel changes its own
 # code under twelve CPUs, before any program runs. Whatever happens after the first word counts.
 boot() {
     local since=$SECONDS

@@ -32,9 +32,11 @@ pub const ROWS: &[Row] = &[
         why: "no timer interrupt on a CPU with one runnable task: 250 to 1000 fewer a second",
         mend: "boot line `nohz_full=LIST`",
         undo: "remove the word",
-        risk: "one more runnable task on that CPU brings the tick back; accounting costs more",
+        risk: "one more runnable task on that CPU brings the tick back, and a TSC that the kernel \
+               takes for unstable does on every CPU (clock.source); accounting costs more",
         measured: "in an emulated machine of 12 CPUs at most 1.5 timer interrupts a second under a \
-                   spinning lane, 54 and more on CPU 0 (deploy/gate12.sh)",
+                   spinning lane, 54 and more on CPU 0, 67 to 214 everywhere once the kernel took \
+                   the TSC for unstable (deploy/gate12.sh)",
         rule: Rule::Look { check: tick, changes: by_hand },
     },
     Row {
