@@ -38,7 +38,8 @@ for file in "$here/../target/dist/bot4" "$here/../target/release/bot4"; do # the
     if [[ -z ${BOT4_BIN:-} && -x $file && (-z $bot4 || $file -nt $bot4) ]]; then bot4=$file; fi
 done
 bot4=$(realpath -q -- "${bot4:-$(command -v bot4)}")
-[[ -x $bot4 ]] || die "no binary: set BOT4_BIN, or cargo build --profile dist (or --release)"
+[[ -x $bot4 ]] || die "${BOT4_BIN:+$BOT4_BIN is none: }no binary: set BOT4_BIN, or cargo build --profile dist (or --release)"
+say "binary $bot4"
 ((dry || !tune || EUID == 0)) || die "host settings need root; --no-tune starts without, --dry-run only looks"
 id -u -- "${user:-$EUID}" >/dev/null || die "no user $user"
 state=/run/bot4 && if ((EUID)); then state=${XDG_RUNTIME_DIR:-/tmp}/bot4-$UID; fi

@@ -160,10 +160,11 @@ impl Which {
         ask: impl FnOnce(&JournalRepository, &Query) -> std::io::Result<Vec<Value>>,
     ) -> Outcome {
         let rows = ask(&JournalRepository::new(&self.path), &self.query());
-        let mut lines = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut lines = out::Lines::default();
         let rows = rows.map_err(|e| refusal(&self.path, &e))?;
-        let written = rows.iter().try_for_each(|row| writeln!(lines, "{row}"));
-        out::keep(written.and_then(|()| lines.flush()));
+        // A failure is the output's, and told at the end.
+        let _ = rows.iter().try_for_each(|row| writeln!(lines, "{row}"));
+        lines.end();
         Ok(exit::DONE)
     }
 }
@@ -186,13 +187,13 @@ pub fn run(args: &Args) -> Outcome {
             Ok(if report.is_sound() { exit::DONE } else { exit::FAILED })
         }
         Command::Dump { path, order } => {
-            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            let mut lines = out::Lines::default();
             let order = order.map(OrderId);
-            let dumped = bot4_journal::dump_watched(path, order, DESK, &mut out, watch);
-            let flushed = dumped.and_then(|counts| out.flush().map(|()| counts));
-            match flushed {
-                // Its reader has seen enough.
-                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::DONE),
+            let dumped = bot4_journal::dump_watched(path, order, DESK, &mut lines, watch);
+            lines.end();
+            match dumped {
+                // What went wrong is the output, and told at the end.
+                Err(_) if out::is_lost() => Ok(exit::DONE),
                 Err(e) => Err(refusal(path, &e).into()),
                 Ok((_, 0)) => Ok(exit::DONE),
                 Ok(_) => Ok(exit::FAILED),

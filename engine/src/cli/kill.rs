@@ -90,14 +90,15 @@ pub(crate) fn stop(
     if let Some(settled) = told.and_then(|reply| settled(engine, reply.status)) {
         return settled;
     }
-    crate::tell!(
-        "run {} (process {}) does not answer: it is ended, its orders are cancelled from here",
-        engine.record.id,
-        engine.record.pid
-    );
     end_process(engine.record.pid);
     let latched = latch(engine, reason);
     let fenced = outside(engine);
+    // Deeds before words: whoever reads them may be stuck.
+    crate::tell!(
+        "run {} (process {}) did not answer: it was ended, its orders were cancelled from here",
+        engine.record.id,
+        engine.record.pid
+    );
     let cancelled = fenced.as_ref().is_ok_and(|v| v["left"] == 0) && latched.is_ok();
     // What is held is known to the engine alone.
     let clear = cancelled && !flatten;

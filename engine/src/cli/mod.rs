@@ -129,7 +129,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(out::code(code)),
         Err(refusal) => {
-            crate::tell!("{refusal}");
+            crate::log::last_words(refusal);
             ExitCode::from(exit::REFUSED)
         }
     }

@@ -2,7 +2,7 @@
 //! what is said and nothing else; any other failure, a full disk say, makes the command fail.
 
 use std::fmt::{Arguments, Display};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::sync::OnceLock;
 
 use super::exit;
@@ -32,12 +32,46 @@ fn write(text: Arguments<'_>) {
     }
 }
 
-/// Takes note of the outcome of a command that writes by itself.
-pub fn keep(outcome: io::Result<()>) {
-    if let Err(e) = outcome {
-        // Only the first counts.
-        let _ = LOST.set(e);
+/// Nobody hears what is said from here on.
+pub fn is_lost() -> bool {
+    LOST.get().is_some()
+}
+
+/// Many lines, gathered.
+pub struct Lines(BufWriter<StdoutLock<'static>>);
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self(BufWriter::new(io::stdout().lock()))
     }
+}
+
+impl Lines {
+    /// Writes what is gathered.
+    pub fn end(mut self) {
+        keep(self.0.flush());
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(note)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().inspect_err(note)
+    }
+}
+
+/// Takes note of how writing went.
+fn keep(outcome: io::Result<()>) {
+    let _ = outcome.inspect_err(note);
+}
+
+fn note(e: &io::Error) {
+    // Only the first counts.
+    let _ =
+        LOST.set(e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error));
 }
 
 /// The exit code of a command that ended with `code`, after its last words have left.
@@ -45,10 +79,10 @@ pub fn code(code: u8) -> u8 {
     keep(io::stdout().flush());
     match LOST.get() {
         Some(e) if e.kind() != ErrorKind::BrokenPipe => {
-            crate::tell!(
+            crate::log::last_words(format_args!(
                 "error: standard output: {e}; what was printed is not whole\n\
                  help: print where there is room"
-            );
+            ));
             if code == exit::DONE { exit::FAILED } else { code }
         }
         _ => code,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::out::say;
 use super::{Outcome, exit};
 use crate::config::{self, value::Lanes};
-use crate::log;
+use crate::log::{self, last_words};
 use crate::offline::Recording;
 use crate::run::{self, RunOptions, control::Ending, plant::Plant};
 
@@ -130,11 +130,11 @@ pub fn run(args: &Args) -> Outcome {
     log.flush();
     let end = match ended {
         Err(e) if e.is::<run::Halted>() => {
-            crate::tell!("{e}");
+            last_words(&e);
             return Ok(exit::HALT);
         }
         Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
-            crate::tell!("{e}");
+            last_words(&e);
             return Ok(exit::POLICY);
         }
         other => other?,
@@ -163,12 +163,12 @@ fn plant(name: &str) -> Result<Plant, String> {
 fn reconcile(config: &config::Config, args: &Args) -> Outcome {
     let found = match run::reconcile(config, args.take_over) {
         Err(e) if e.is::<run::takeover::PolicyRefusal>() => {
-            crate::tell!("{e}");
+            last_words(&e);
             return Ok(exit::POLICY);
         }
         other => other?,
     };
-    found.notes.iter().for_each(|note| crate::tell!("{note}"));
+    found.notes.iter().for_each(last_words);
     let earlier = &found.settled;
     if args.json {
         let told: Vec<_> = earlier.iter().map(run::settle::Settled::to_json).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::out::say;
+use super::out::{self, say};
 use super::{Outcome, Refusal, exit, sim_sessions};
 use crate::sim::{self, Options, Plant, Runs, SimEnd, Stop};
 
@@ -86,6 +86,9 @@ pub fn run(args: &Args) -> Outcome {
     };
     let mut worst = exit::DONE;
     for options in &runs {
+        if out::is_lost() {
+            break;
+        }
         worst = worst.max(one(options, args.once)?);
         give_back();
     }

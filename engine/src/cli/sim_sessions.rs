@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::out::say;
+use super::out::{self, say};
 use super::sim::{code_of, line};
 use super::{Outcome, exit};
 use crate::sim::{self, Options, Plant, Session, SimEnd};
@@ -116,6 +116,9 @@ pub fn run(first: u64, count: u64, plant: Option<Plant>) -> Outcome {
             crate::tell!("again: bot4 sim --sessions 1 --seed {seed}");
         }
         worst = worst.max(code);
+        if out::is_lost() {
+            break;
+        }
         if sums.sessions.is_multiple_of(GIVE_BACK_EVERY) {
             super::sim::give_back();
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bot4_venue::limits::LimitRules;
 use bot4_venue::{MarketChoice, VenueOptions};
 
-use super::out::say;
+use super::out::{self, say};
 use super::{Outcome, Refusal, exit};
 use crate::offline::export::LinesFile;
 use crate::record::instruments::CaptureInstruments;
@@ -105,6 +105,8 @@ pub fn run(args: Args) -> Outcome {
     let announce = |ready: &bot4_venue::Ready| {
         waits.store(false, Ordering::Relaxed);
         say!("{}", serde_json::to_string(ready).unwrap_or_default());
+        // Nobody could find it.
+        stop.fetch_or(out::is_lost(), Ordering::Relaxed);
     };
     bot4_venue::run(&options, &stop, announce).map_err(|e| format!("error: venue: {e}"))?;
     Ok(exit::DONE)

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::out::say;
+use super::out::{self, say};
 use super::{Outcome, Refusal, exit};
 use crate::run::dirs::state_home;
 use crate::watch::access::{Access, Token};
@@ -105,6 +105,9 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         let reading = if guarded { "a token" } else { "nothing" };
         say!("{url}  (reading needs {reading}; the token for kill is in {})", act_file.display());
+    }
+    if out::is_lost() {
+        return Err("error: where it listens could not be printed\nhelp: give it an output".into());
     }
     server.run(&mut Watch::new(access, View::new(args.run.clone()), actor, clock), &end)?;
     Ok(exit::DONE)

@@ -119,6 +119,13 @@ pub fn is_started() -> bool {
     QUEUE.get().is_some()
 }
 
+/// Says a person why the program ends, whatever the log's level: behind all that was told before,
+/// and before this returns.
+pub fn last_words(sentence: impl std::fmt::Display) {
+    QUEUE.get().map(|queue| queue.flush(FLUSH_WITHIN));
+    write_past_the_line(format!("{sentence}\n").as_bytes());
+}
+
 /// Lines that found no room.
 #[must_use]
 pub fn dropped() -> u64 {

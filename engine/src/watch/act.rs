@@ -89,13 +89,15 @@ impl Command {
     }
 }
 
-/// 200 says that all of it is done; what the engine refused in whole or in part is a conflict.
+/// 200 says that all of it is done; what the engine refused in whole or in part, or has not done in
+/// time, is a conflict. A kill is obeyed as soon as it is heard: its answer is 200, and `clear`
+/// tells whether anything is still open.
 fn answer(told: &Value) -> Response {
     match told["error"].as_str() {
         Some(why) => Response::error(409, why),
         None if person::is_done(told) => Response::json(200, &json!({"done": true, "told": told})),
         None => {
-            let why = "not all of it is done: `told` says what and why";
+            let why = "not all of it is done: see `told`";
             Response::json(409, &json!({"done": false, "error": why, "told": told}))
         }
     }

@@ -111,8 +111,10 @@ impl Watch {
         let (act, stamp) = read.map_err(|why| (400, why))?;
         let now_ms = self.now_ms();
         self.access.admit(kind, &stamp, now, now_ms)?;
-        crate::tell!("by HTTP: {}", summary(&act));
-        self.actor.begin(from, act).map_err(|busy| (503, busy.to_owned()))
+        let about = summary(&act);
+        let begun = self.actor.begin(from, act).map_err(|busy| (503, busy.to_owned()));
+        crate::tell!("by HTTP: {about}");
+        begun
     }
 }
 

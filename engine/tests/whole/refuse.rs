@@ -127,8 +127,26 @@ fn a_reader_that_has_gone_ends_nothing_and_a_full_disk_is_told() {
     assert_eq!(told_to(Stdio::null, gone), told_to(Stdio::null, Stdio::null));
     assert_eq!(told_to(Stdio::null, full), told_to(Stdio::null, Stdio::null));
     let state = tempfile::tempdir().expect("a folder");
-    let child = bot4(state.path()).arg("check").stdout(full()).stderr(Stdio::piped()).spawn();
-    let out = child.expect("bot4 runs").wait_with_output().expect("an end");
-    assert_eq!(out.status.code(), Some(1));
-    assert!(stderr(&out).contains("standard output: No space left"), "{}", stderr(&out));
+    for (args, code, said) in [
+        (&["check"][..], 1, "standard output: No space left"),
+        (&["run", "--for", "1s"], 1, "standard output: No space left"),
+        (&["watch", "--listen", "127.0.0.1:0"], 2, "could not be printed"),
+    ] {
+        let child = bot4(state.path()).args(args).stdout(full()).stderr(Stdio::piped()).spawn();
+        let out = child.expect("bot4 runs").wait_with_output().expect("an end");
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {}", stderr(&out));
+        assert!(stderr(&out).contains(said), "{args:?}: {}", stderr(&out));
+    }
+}
+
+/// A log that runs writes on a thread of its own, and by its level.
+#[test]
+fn a_refusal_is_said_before_the_end_whatever_the_log_says() {
+    let state = tempfile::tempdir().expect("a folder");
+    for _ in 0..8 {
+        let args = ["run", "--latency-interval", "1ms", "--log-level", "error"];
+        let out = output(bot4(state.path()).args(args));
+        assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+        assert!(stderr(&out).contains("latency-interval"), "{}", stderr(&out));
+    }
 }

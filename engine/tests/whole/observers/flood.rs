@@ -87,7 +87,7 @@ pub fn flood(site: &Site, connections: usize) -> Flood {
 }
 
 /// Raises the limit of descriptors as far as it goes; how many a flood may hold.
-fn descriptors() -> usize {
+pub fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = setrlimit(Resource::Nofile, raised);
