@@ -287,8 +287,9 @@ fn tokens_are_looked_at() {
     assert_eq!(status(&token(&format!("POST {HOST}{ORDERS}"), now, 120)), 401, "another request");
     assert_eq!(status(&token("", now, 120)), 401, "no request at all");
     let mut broken = token(&uri, now, 120);
-    let last = if broken.ends_with('A') { "B" } else { "A" };
-    broken.replace_range(broken.len() - 8..broken.len() - 7, last);
+    let at = broken.len() - 8;
+    let other = if broken[at..].starts_with('A') { "B" } else { "A" };
+    broken.replace_range(at..=at, other);
     assert_eq!(status(&broken), 401, "not the signature");
     assert_eq!(status("a.b.c"), 401);
     let refused = account.talker.say(CONN, r#"{"type":"subscribe","channel":"user","jwt":"x"}"#);
