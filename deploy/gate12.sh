@@ -115,8 +115,8 @@ install -m 755 "$here/gate12-guest.sh" "$root/init"
 sed 's/stall_max = "250ms"/stall_max = "30s"/' "$here/config/demo.toml" >"$root/demo.toml"
 (cd "$root" && find . | cpio -o -H newc --quiet) >"$work/initramfs"
 
-# A clock that the kernel holds for unstable keeps every CPU ticking, and on a busy machine it finds
-# an emulated TSC late against an emulated HPET: it is told, as on a real machine, not to compare.
+# A kernel that gives up its TSC while it runs makes every CPU tick again, and this one does, for an
+# emulated TSC is late against an emulated HPET: it is told, as on a real machine, not to compare.
 quiet='isolcpus=managed_irq,domain,2-11 nohz_full=2-11 rcu_nocbs=2-11'
 clock='tsc=reliable'
 if [[ $planted == no-isolation ]]; then quiet=''; fi

@@ -13,8 +13,8 @@ usage: launch.sh [options] [-- ARGS of `bot4 run`]
   --waive ID:REASON  a row that may be as it is; may be given again
   --user NAME        run the engine as NAME, with NAME's home for its state
 example: sudo deploy/launch.sh --mode live --user bot4 -- --config trade.toml
-The binary is $BOT4_BIN, else the newer of target/dist/bot4 and
-target/release/bot4, or bot4 in the path. Exit code: the engine's own; 1 too when the audit or the restoring failed; 2 too when launch.sh itself refuses.
+The binary is $BOT4_BIN, else the newer of target/dist/bot4 and target/release/bot4, or bot4 in the path.
+Exit code: the engine's own; 1 too when the audit or the restoring failed; 2 too when launch.sh refuses.
 TEXT
 }
 say() { printf '== %s\n' "$*"; }

@@ -116,8 +116,8 @@ pub fn stand(post: &Post) -> Result<bool, Box<dyn std::error::Error>> {
     let clock = Clock::monotonic();
     let Some(cause) = watch(&pipe, &clock, post.pid)? else { return Ok(true) };
     if cause == Cause::Hangs {
-        crate::tell!("the engine (process {}) hangs and is ended", post.pid);
         end_process(post.pid);
+        crate::tell!("the engine (process {}) hung and was ended", post.pid);
     }
     let since = clock.now();
     let outcome = loop {

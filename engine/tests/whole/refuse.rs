@@ -100,7 +100,7 @@ fn a_market_that_never_comes_can_be_stopped() {
     assert!(ended, "it did not end by SIGTERM");
 }
 
-/// `check`, `host check` and a refusal with `stdout` and `stderr`: their exit codes.
+/// `check`, `host plan` and a refusal with `stdout` and `stderr`: their exit codes.
 fn told_to(stdout: impl Fn() -> Stdio, stderr: impl Fn() -> Stdio) -> [Option<i32>; 3] {
     let state = tempfile::tempdir().expect("a folder");
     [&["check"][..], &["host", "plan"], &["journal", "verify", "no-such-folder"]].map(|args| {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ fn secrets(folder: &Path) -> [String; 4] {
         ("read", READ.to_owned()),
     ];
     texts.map(|(name, text)| {
-        let path: PathBuf = folder.join(name);
+        let path = folder.join(name);
         std::fs::write(&path, text).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
         path.to_str().expect("UTF-8").to_owned()
@@ -136,13 +136,6 @@ fn over_tls_tokens_make_roles() {
 /// Threads of the flood, connections of each, and how many of these it holds open at a time.
 const FLOOD: (usize, usize, usize) = (3, 2_000, 230);
 
-/// A connection of the flood.
-#[allow(clippy::large_enum_variant, reason = "some hundreds of them")]
-enum Held {
-    Raw { _stream: TcpStream },
-    Session { _stream: StreamOwned<ClientConnection, TcpStream> },
-}
-
 /// Connects over and over: silent, half a greeting, a whole one, which the server has to sign for,
 /// noise, words without TLS, and sessions in which half a request is said.
 fn flood(guarded: &Guarded) {
@@ -156,11 +149,11 @@ fn flood(guarded: &Guarded) {
         held.push_back(if let Some(said) = said.get(n % 6) {
             let mut stream = guarded.site.connect();
             let _ = stream.write_all(said);
-            Held::Raw { _stream: stream }
+            stream
         } else {
             let mut session = guarded.connect();
             let _ = session.write_all(b"GET /api/state HTTP/1.1\r\nHost: ");
-            Held::Session { _stream: session }
+            session.sock
         });
         if held.len() > FLOOD.2 {
             held.pop_front();

@@ -33,10 +33,10 @@ pub const ROWS: &[Row] = &[
         mend: "boot line `nohz_full=LIST`",
         undo: "remove the word",
         risk: "one more runnable task on that CPU brings the tick back, and a TSC that the kernel \
-               takes for unstable does on every CPU (clock.source); accounting costs more",
+               gives up while it runs does on every CPU (clock.source); accounting costs more",
         measured: "in an emulated machine of 12 CPUs at most 1.5 timer interrupts a second under a \
-                   spinning lane, 54 and more on CPU 0, 67 to 214 everywhere once the kernel took \
-                   the TSC for unstable (deploy/gate12.sh)",
+                   spinning lane, 54 and more on CPU 0, 67 to 214 everywhere once the kernel gave \
+                   up the TSC (deploy/gate12.sh, then without tsc=reliable)",
         rule: Rule::Look { check: tick, changes: by_hand },
     },
     Row {
