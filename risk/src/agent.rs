@@ -10,7 +10,7 @@
 //! write-ahead record whose sequence the order carries. No allocation in `work` except in the
 //! text of a fault.
 
-use bot4_lanes::{Agent, Control, Counters, Fault, LogTx, Metrics, Phase, Probe, Rx, Tx};
+use bot4_lanes::{Agent, Block, Control, Counters, Fault, LogTx, Metrics, Phase, Probe, Rx, Tx};
 use bot4_types::instrument::Amount;
 use bot4_types::log::{Body, EquityRecord, Refusal, Writer};
 use bot4_types::{
@@ -19,6 +19,7 @@ use bot4_types::{
     StrategyId,
 };
 
+use crate::comparison::{DIFFERENCE, DIFFERENCE_WORDS};
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
     CHECKED, COMMANDS, FILTERED, FIXED, LOG_USED, MARKS, MODE, NAMES, REFUSED, REPORTS, approved_of,
@@ -92,6 +93,7 @@ pub struct RiskAgent {
     log_stall: Stall,
     measures_max: [u64; 5],
     counters: Counters,
+    difference: Block,
     shown: Shown,
 }
 
@@ -123,6 +125,7 @@ impl RiskAgent {
             log_stall: Stall::default(),
             measures_max: [0; 5],
             counters,
+            difference: metrics.block("risk", DIFFERENCE, DIFFERENCE_WORDS),
             shown: Shown::new(&config.table, metrics),
         })
     }

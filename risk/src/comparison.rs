@@ -104,6 +104,31 @@ pub struct Difference {
     pub theirs: Amount,
 }
 
+/// The tag under which the risk lane shows the newest [`Difference`].
+pub const DIFFERENCE: &str = "difference";
+/// The words of a [`Difference`] in shared memory.
+pub const DIFFERENCE_WORDS: usize = 5;
+
+impl Difference {
+    /// As words: the asset's number from 1, then ours and the venue's, each in two halves, the
+    /// lower first.
+    #[must_use]
+    pub const fn words(&self) -> [u64; DIFFERENCE_WORDS] {
+        let (ours, theirs) = (self.ours, self.theirs);
+        let high = [(ours >> 64) as u64, (theirs >> 64) as u64];
+        [self.asset.0 as u64 + 1, ours as u64, high[0], theirs as u64, high[1]]
+    }
+
+    /// From words; none where nothing was written, or no asset has that number.
+    #[must_use]
+    pub fn of(words: &[u64; DIFFERENCE_WORDS]) -> Option<Self> {
+        let amount =
+            |at: usize| (u128::from(words[at + 1]) << 64 | u128::from(words[at])) as Amount;
+        let asset = AssetId(u8::try_from(words[0].checked_sub(1)?).ok()?);
+        Some(Self { asset, ours: amount(1), theirs: amount(3) })
+    }
+}
+
 /// A balance that the venue stated; see [`bot4_types::RiskCommand::VenueBalance`].
 #[derive(Clone, Copy, Debug)]
 pub struct Statement {

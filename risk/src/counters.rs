@@ -82,19 +82,18 @@ pub(crate) const AMENDED: usize = 56;
 pub(crate) const COMPARED: usize = 57;
 /// Assets whose balance at the venue is not ours, not for long yet (gauge).
 pub(crate) const SUSPECTS: usize = 62;
-/// The newest unexplained difference (gauges): the asset's number from 1, then ours and the
-/// venue's, each in two halves, the lower first.
-pub(crate) const DIFFERENCE: usize = 63;
+/// Unexplained differences that stopped all trading (gauge).
+pub(crate) const DIFFERENCES: usize = 63;
 /// Others on the account (gauges): words about orders, fills, declared ones, the newest order.
-pub(crate) const FOREIGN: usize = 68;
+pub(crate) const FOREIGN: usize = 64;
 /// Instruments that stand still because the venue's balance is not ours (gauge).
-pub(crate) const DRIFTED: usize = 72;
+pub(crate) const DRIFTED: usize = 68;
 /// Instruments that are given up under pressure (gauge).
-pub(crate) const SHED: usize = 73;
+pub(crate) const SHED: usize = 69;
 /// Log records that wait for the journal, per cent of what its link holds (gauge).
-pub(crate) const LOG_USED: usize = 74;
+pub(crate) const LOG_USED: usize = 70;
 /// Names before those of the reasons.
-pub(crate) const FIXED: [&str; 75] = [
+pub(crate) const FIXED: [&str; 71] = [
     "orders_approved",
     "cancels_approved",
     "intents_checked",
@@ -158,11 +157,7 @@ pub(crate) const FIXED: [&str; 75] = [
     "balances_unexplained",
     "balances_followed",
     "balances_suspect",
-    "difference_asset",
-    "difference_ours_low",
-    "difference_ours_high",
-    "difference_theirs_low",
-    "difference_theirs_high",
+    "differences_latched",
     "foreign_orders",
     "foreign_fills",
     "foreign_declared",

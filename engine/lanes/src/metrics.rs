@@ -2,8 +2,10 @@
 //! backed by a file, from any process. Declared exception to "only rings".
 //!
 //! Ordering: every word has one writer, which adds by a relaxed load and a relaxed store (no
-//! locked instruction). Readers load relaxed: a snapshot is consistent per word, not across
-//! words, which is all a counter promises.
+//! locked instruction). A gauge is set by a release store, which pairs with the acquire load of
+//! [`Counters::value`]: who sees it sees all that its writer wrote before, so a writer tells what
+//! belongs to a gauge first. Beyond that a snapshot is consistent per word, not across words, which
+//! is all a counter promises.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bot4_alloc::mapped::SharedWords;
 
 use crate::block::Block;
-use crate::sync::{AtomicU64, Ordering, release};
+use crate::sync::{AtomicU64, Ordering, acquire, release};
 
 /// Counters of one agent, by index into the agent's own table of names.
 #[derive(Clone, Copy, Debug)]
@@ -30,22 +32,24 @@ impl Counters {
         word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// Sets counter `index`, for gauges. Single writer.
+    /// Sets counter `index`, for gauges, after everything written before it. Single writer.
     ///
     /// # Panics
     /// When `index` is not in the agent's table of names.
     #[inline]
     pub fn set(&self, index: usize, value: u64) {
-        self.words[index].store(value, Ordering::Relaxed);
+        // Release: pairs with the acquire of `value`.
+        self.words[index].store(value, release());
     }
 
-    /// The value of counter `index`.
+    /// The value of counter `index`, before everything read after it.
     ///
     /// # Panics
     /// When `index` is not in the agent's table of names.
     #[must_use]
     pub fn value(&self, index: usize) -> u64 {
-        self.words[index].load(Ordering::Relaxed)
+        // Acquire: pairs with the release of `set`.
+        self.words[index].load(acquire())
     }
 }
 
@@ -261,6 +265,18 @@ impl Metrics {
         let entry = Entry::Block { role, tag, block };
         dir.entries.push(Placed { at, len: len + 1, entry });
         block
+    }
+
+    /// The block that the agent `role` writes about `tag`.
+    #[must_use]
+    pub fn block_of(&self, role: &str, tag: &str) -> Option<Block> {
+        let dir = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        dir.entries.iter().find_map(|placed| match placed.entry {
+            Entry::Block { role: of, tag: about, block } if (of, about) == (role, tag) => {
+                Some(block)
+            }
+            _ => None,
+        })
     }
 
     /// The same memory as new: every word zero, nothing handed out. For programs that build many

@@ -459,6 +459,25 @@ fn the_heartbeat_never_falls() {
     });
 }
 
+/// Who sees a gauge sees what its writer told before it.
+fn a_gauge_publishes() {
+    const NAMES: &[&str] = &["why", "raised"];
+    let counters = Metrics::in_memory().counters("risk", NAMES);
+    let writer = thread::spawn(move || {
+        counters.set(0, 7);
+        counters.set(1, 1);
+    });
+    if counters.value(1) == 1 {
+        assert_eq!(counters.value(0), 7);
+    }
+    writer.join().expect("no panic");
+}
+
+#[test]
+fn a_gauge_publishes_its_reason() {
+    holds_and_finds(a_gauge_publishes);
+}
+
 /// A block is read whole, by what was written once or not at all, or not.
 fn a_block_is_whole() {
     let block = Metrics::in_memory().block("book", "a", 2);

@@ -2,22 +2,24 @@
 //! and others who act on it.
 
 use bot4_lanes::Metrics;
-use bot4_types::instrument::Amount;
+use bot4_risk::comparison::{DIFFERENCE, DIFFERENCE_WORDS, Difference};
 use serde_json::{Value, json};
 
 use super::status::About;
 use crate::run::earned::amount_text;
 
+/// A look at a block that is being written is made again, so often at most: a writing takes a few
+/// nanoseconds.
+const LOOKS_MAX: usize = 10_000;
+
 /// The newest difference that nobody explained: asset, ours, the venue's.
 fn difference(about: &About, m: &Metrics) -> Option<(String, String, String)> {
-    let count = |name: &str| m.total_of("risk", &format!("difference_{name}"));
-    let number = usize::try_from(count("asset")).ok()?.checked_sub(1)?;
-    let amount = |whose: &str| {
-        let half = |which| u128::from(count(&format!("{whose}_{which}")));
-        amount_text((half("high") << 64 | half("low")) as Amount)
-    };
-    let asset = about.assets.get(number).map_or("?", String::as_str);
-    Some((asset.to_owned(), amount("ours"), amount("theirs")))
+    let block = m.block_of("risk", DIFFERENCE)?;
+    let mut words = [0; DIFFERENCE_WORDS];
+    let whole = (0..LOOKS_MAX).any(|_| block.read(&mut words));
+    let d = Difference::of(&words).filter(|_| whole)?;
+    let asset = about.assets.get(usize::from(d.asset.0)).map_or("?", String::as_str);
+    Some((asset.to_owned(), amount_text(d.ours), amount_text(d.theirs)))
 }
 
 /// The account as the status tells it.
@@ -41,20 +43,49 @@ pub fn status(about: &About, m: &Metrics) -> Value {
     })
 }
 
-/// Why drift latched, as far as the account says it.
-#[must_use]
-pub fn reason(about: &About, m: &Metrics) -> Option<String> {
-    let (orders, fills) =
-        (m.total_of("risk", "foreign_orders"), m.total_of("risk", "foreign_fills"));
-    if orders + fills > 0 {
-        let newest = m.total_of("risk", "foreign_newest");
-        return Some(format!(
-            "another program acts on this account ({orders} words about its orders, {fills} of \
-             its fills; the newest order is number {newest} of the venue)"
-        ));
+/// What drift has latched for so far: what is new among it is why it latches again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes {
+    foreign: u64,
+    differences: u64,
+}
+
+impl Causes {
+    /// Why drift latched since the last time, as far as the account says it.
+    pub fn newest(&mut self, about: &About, m: &Metrics) -> Option<String> {
+        let count = |name| m.total_of("risk", name);
+        let now = Self {
+            foreign: count("foreign_orders") + count("foreign_fills"),
+            differences: count("differences_latched"),
+        };
+        let old = std::mem::replace(self, now);
+        let others = (now.foreign > old.foreign).then(|| others(m));
+        let money = (now.differences > old.differences).then(|| money(about, m));
+        let all: Vec<_> = others.into_iter().chain(money).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
-    let (asset, ours, theirs) = difference(about, m)?;
-    Some(format!("the balance of {asset} is {ours} by our fills and {theirs} at the venue"))
+}
+
+/// Others act on the account.
+fn others(m: &Metrics) -> String {
+    let count = |name| m.total_of("risk", name);
+    format!(
+        "another program acts on this account ({} words about its orders, {} of its fills; the \
+         newest order is number {} of the venue)",
+        count("foreign_orders"),
+        count("foreign_fills"),
+        count("foreign_newest")
+    )
+}
+
+/// The newest difference in words.
+fn money(about: &About, m: &Metrics) -> String {
+    difference(about, m).map_or_else(
+        || "a balance at the venue is not what our fills make of it".to_owned(),
+        |(asset, ours, theirs)| {
+            format!("the balance of {asset} is {ours} by our fills and {theirs} at the venue")
+        },
+    )
 }
 
 /// What is new, for a person. Each thing is told once.
@@ -102,20 +133,21 @@ impl News {
                 now.fills_late
             ));
         }
-        let reason = reason(about, m).unwrap_or_default();
         if now.stopped > old.stopped {
             told.push(format!(
-                "error: {reason}, and no fill explains it: the {} instruments with this base \
-                 stand still, the others trade on\nhelp: look at deposits, withdrawals and trades \
+                "error: {}, and no fill explains it: the {} instruments with this base stand \
+                 still, the others trade on\nhelp: look at deposits, withdrawals and trades \
                  of the account at the venue; `bot4 resume --instrument SYMBOL --reason \"...\"` \
                  accepts the venue's balance",
+                money(about, m),
                 now.stopped
             ));
         } else if now.unexplained > old.unexplained && now.followed == old.followed {
             told.push(format!(
-                "error: {reason}, and no fill explains it: trading stops\nhelp: look at deposits, \
+                "error: {}, and no fill explains it: trading stops\nhelp: look at deposits, \
                  withdrawals and trades of the account at the venue; `bot4 resume --reason \
-                 \"...\"` accepts the venue's balance"
+                 \"...\"` accepts the venue's balance",
+                money(about, m)
             ));
         }
         if now.followed > old.followed {
@@ -127,8 +159,9 @@ impl News {
         }
         if old.foreign == 0 && now.foreign > 0 {
             told.push(format!(
-                "error: {reason}: trading stops\nhelp: give bot4 an account of its own, or \
-                 declare the others with foreign_orders in [account]"
+                "error: {}: trading stops\nhelp: give bot4 an account of its own, or declare the \
+                 others with foreign_orders in [account]",
+                others(m)
             ));
         }
         if old.declared == 0 && now.declared > 0 {
@@ -140,19 +173,27 @@ impl News {
 
 #[cfg(test)]
 mod tests {
+    use bot4_types::AssetId;
+    use bot4_types::instrument::Amount;
+
     use super::*;
 
     const NAMES: &[&str] = &[
         "balances_unexplained",
-        "difference_asset",
-        "difference_ours_low",
-        "difference_theirs_low",
-        "difference_theirs_high",
         "instruments_drifted",
         "foreign_orders",
         "foreign_newest",
         "balances_followed",
+        "differences_latched",
     ];
+    const ASSETS: [&str; 2] = ["BTC", "USDT"];
+
+    /// Risk tells that so much of the second asset is at the venue.
+    fn tell(m: &Metrics, ours: Amount, theirs: Amount) {
+        let block = m.block_of("risk", DIFFERENCE);
+        let block = block.unwrap_or_else(|| m.block("risk", DIFFERENCE, DIFFERENCE_WORDS));
+        block.write(&Difference { asset: AssetId(1), ours, theirs }.words());
+    }
 
     #[test]
     fn an_exit_that_does_not_rest_is_told_each_time() {
@@ -183,29 +224,56 @@ mod tests {
 
     #[test]
     fn what_stops_is_told_once_with_the_amounts() {
-        let about = About { assets: vec!["BTC".into(), "USDT".into()], ..About::default() };
+        let about = About { assets: ASSETS.map(str::to_owned).to_vec(), ..About::default() };
         let m = Metrics::in_memory();
         let counters = m.counters("risk", NAMES);
         let mut news = News::default();
-        assert!(news.look(&about, &m).is_empty() && reason(&about, &m).is_none());
-        let less = -(10i128.pow(16) / 2);
-        let halves = [less as u64, (less >> 64) as u64];
-        for (at, value) in [1, 2, 30_000_000_000_000_000, halves[0], halves[1]].iter().enumerate() {
-            counters.set(at, *value);
-        }
+        assert!(news.look(&about, &m).is_empty());
+        tell(&m, 30_000_000_000_000_000, -(10i128.pow(16) / 2));
+        counters.set(0, 1);
         let told = news.look(&about, &m);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("USDT is 3 by our fills and -0.5 at the venue"), "{told:?}");
         assert!(told[0].contains("trading stops") && news.look(&about, &m).is_empty());
         assert_eq!(status(&about, &m)["balances"]["newest"]["theirs"], "-0.5");
         counters.set(0, 2);
-        counters.set(5, 1);
+        counters.set(1, 1);
         assert!(news.look(&about, &m)[0].contains("--instrument SYMBOL"));
-        counters.set(6, 1);
-        counters.set(7, 99);
+        counters.set(2, 1);
+        counters.set(3, 99);
         let told = news.look(&about, &m);
         assert!(told[0].contains("number 99") && told[0].contains("foreign_orders"), "{told:?}");
-        counters.set(8, 1);
+        counters.set(0, 3);
+        let told = news.look(&about, &m);
+        assert!(told[0].contains("the balance of USDT") && told.len() == 1, "{told:?}");
+        counters.set(4, 1);
         assert!(news.look(&about, &m)[0].contains("USDT 3 -> -0.5"));
+    }
+
+    #[test]
+    fn a_latch_is_told_for_what_is_new_and_not_for_what_was_accepted() {
+        let about = About { assets: ASSETS.map(str::to_owned).to_vec(), ..About::default() };
+        let m = Metrics::in_memory();
+        let counters = m.counters("risk", NAMES);
+        let mut causes = Causes::default();
+        tell(&m, 10i128.pow(16), 0);
+        counters.set(5, 1);
+        let first = causes.newest(&about, &m);
+        assert_eq!(
+            first.as_deref(),
+            Some("the balance of USDT is 1 by our fills and 0 at the venue")
+        );
+        // What the ledger finds by itself is no word of the venue.
+        assert_eq!(causes.newest(&about, &m), None);
+        counters.set(2, 1);
+        let second = causes.newest(&about, &m).expect("new");
+        assert!(second.contains("another program") && !second.contains("balance"), "{second}");
+        counters.set(5, 2);
+        let third = causes.newest(&about, &m).expect("new");
+        assert!(third.contains("balance of USDT") && !third.contains("another"), "{third}");
+        counters.set(2, 2);
+        counters.set(5, 3);
+        let both = causes.newest(&about, &m).expect("new");
+        assert!(both.contains("balance of USDT") && both.contains("another"), "{both}");
     }
 }

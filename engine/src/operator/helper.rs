@@ -109,6 +109,7 @@ struct Desk {
     end: Arc<AtomicBool>,
     in_order: Arc<AtomicBool>,
     risk_latches: [u64; LatchKind::ALL.len()],
+    drift_causes: account::Causes,
     /// Counters of risk's latches and of the control lane's looks.
     latched: [Total; LatchKind::ALL.len()],
     looks: Total,
@@ -143,6 +144,7 @@ impl Desk {
             end,
             in_order,
             risk_latches,
+            drift_causes: account::Causes::default(),
             latched,
             looks,
             fresh_looks,
@@ -192,8 +194,8 @@ impl Desk {
             // Positions that contradict the venue are not for a machine to close.
             let flatten = self.inputs.flatten_on_kill && drift == 0;
             let (about, m) = (&self.inputs.about, &self.inputs.metrics);
-            let why = account::reason(about, m).filter(|_| drifted).map(|why| format!(": {why}"));
-            let why = why.unwrap_or_default();
+            let why = drifted.then(|| self.drift_causes.newest(about, m)).flatten();
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let reason = format!("risk latched: {}{why}", names.join(", "));
             let latched = names.iter().map(|name| (*name).to_owned()).collect();
             self.halt_for(By::Risk, &reason, flatten, latched);

@@ -4,7 +4,7 @@ use super::RiskAgent;
 use crate::breaker::State;
 use crate::counters::{
     BREAKER_CAUSES, BREAKER_GLOBAL, BREAKERS_ALL, BREAKERS_HALF_OPEN, BREAKERS_OPEN,
-    BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCE, DRAWDOWN,
+    BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCES, DRAWDOWN,
     DRIFT, DRIFTED, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS, FOREIGN, FUNDINGS, LATCHED, LIMITS,
     LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SHED, SUSPECTS, UNKNOWN,
     UNVALUED,
@@ -24,10 +24,6 @@ impl RiskAgent {
         self.counters.set(UNKNOWN, ledger.unknown_orders() as u64);
         self.counters.set(LOTS_MERGED, ledger.lots_merged());
         self.counters.set(FUNDINGS, counts.fundings);
-        let latches = self.core.latches();
-        for kind in LatchKind::ALL {
-            self.counters.set(LATCHED + kind as usize, latches.raised(kind));
-        }
         let breakers = self.core.breakers();
         let (open, half_open) = breakers.unwell();
         self.counters.set(BREAKERS_OPEN, open as u64);
@@ -47,11 +43,22 @@ impl RiskAgent {
         self.counters.set(LIMITS_REFUSED, refused);
         self.counters.set(MODE, self.core.mode() as u64);
         self.publish_truth();
+        // Last: who sees a latch finds what it was raised for.
+        let latches = self.core.latches();
+        for kind in LatchKind::ALL {
+            self.counters.set(LATCHED + kind as usize, latches.raised(kind));
+        }
     }
 
-    /// Gauges of what the venue says of the account.
+    /// Gauges of what the venue says of the account; the newest difference before its count.
     fn publish_truth(&self) {
         let (c, f) = (self.core.compared(), self.core.foreign());
+        let counted = [c.unexplained, c.followed];
+        if counted != [COMPARED + 3, COMPARED + 4].map(|at| self.counters.value(at))
+            && let Some(difference) = self.core.difference()
+        {
+            self.difference.write(&difference.words());
+        }
         let compared = [c.compared, c.explained, c.uncertain, c.unexplained, c.followed];
         let foreign = [f.orders, f.fills, f.declared, f.newest];
         for (value, at) in
@@ -62,14 +69,7 @@ impl RiskAgent {
         self.counters.set(SUSPECTS, self.core.suspects() as u64);
         self.counters.set(DRIFTED, self.core.drifted() as u64);
         self.counters.set(SHED, self.core.shed() as u64);
-        if let Some(d) = self.core.difference() {
-            let halves = |v: i128| [v as u64, (v >> 64) as u64];
-            let [[ours_low, ours_high], [theirs_low, theirs_high]] = [d.ours, d.theirs].map(halves);
-            let all = [u64::from(d.asset.0) + 1, ours_low, ours_high, theirs_low, theirs_high];
-            for (value, at) in all.into_iter().zip(DIFFERENCE..) {
-                self.counters.set(at, value);
-            }
-        }
+        self.counters.set(DIFFERENCES, self.core.differences());
     }
 
     /// Gauges of the equity curve and of what the book can lose, once a second.

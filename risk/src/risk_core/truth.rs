@@ -67,6 +67,12 @@ impl RiskCore {
         self.truth.comparison.newest()
     }
 
+    /// Such differences that stopped all trading.
+    #[must_use]
+    pub const fn differences(&self) -> u64 {
+        self.truth.account
+    }
+
     /// Assets whose balance at the venue is not ours, not for long yet.
     #[must_use]
     pub fn suspects(&self) -> usize {
