@@ -19,7 +19,7 @@ use bot4_types::{
     StrategyId,
 };
 
-use crate::comparison::{DIFFERENCE, DIFFERENCE_WORDS};
+use crate::comparison::{DIFFERENCES, DIFFERENCES_WORDS};
 use crate::config::{ConfigError, RiskConfig};
 use crate::counters::{
     CHECKED, COMMANDS, FILTERED, FIXED, LOG_USED, MARKS, MODE, NAMES, REFUSED, REPORTS, approved_of,
@@ -93,7 +93,7 @@ pub struct RiskAgent {
     log_stall: Stall,
     measures_max: [u64; 5],
     counters: Counters,
-    difference: Block,
+    differences: Block,
     shown: Shown,
 }
 
@@ -125,7 +125,7 @@ impl RiskAgent {
             log_stall: Stall::default(),
             measures_max: [0; 5],
             counters,
-            difference: metrics.block("risk", DIFFERENCE, DIFFERENCE_WORDS),
+            differences: metrics.block("risk", DIFFERENCES, DIFFERENCES_WORDS),
             shown: Shown::new(&config.table, metrics),
         })
     }
@@ -574,7 +574,7 @@ impl Agent for RiskAgent {
         let intents = self.judge_intents(now, probe)?;
         let upkeep = self.maintain(now)?;
         let sampled = self.sample_equity(now)?;
-        if reports + commands + intents + sampled > 0 {
+        if news + reports + commands + intents + sampled > 0 {
             self.publish();
         }
         self.counters.set(LOG_USED, self.ports.log.used_pct());

@@ -138,10 +138,10 @@ impl Changes {
         self.rows.get(instrument.index()).is_some_and(|row| row.shed)
     }
 
-    /// Instruments that are given up.
+    /// Instruments that are given up, and the stages before risk have heard of it.
     #[must_use]
     pub fn shed(&self) -> usize {
-        self.rows.iter().filter(|row| row.shed).count()
+        self.rows.iter().filter(|row| row.shed && !row.untold).count()
     }
 
     /// The base asset of `instrument` is in doubt.
@@ -220,11 +220,14 @@ mod tests {
         changes.set_drift(id, false);
         assert_eq!((changes.check(id), changes.first_untold()), (Ok(()), Some(id)));
         changes.told(id);
-        for shed in [true, true, false] {
-            changes.set_shed(id, shed);
-            assert_eq!((changes.is_shed(id), changes.shed()), (shed, usize::from(shed)));
-            assert_eq!(changes.check(id), Ok(()), "what reduces may go on");
-        }
+        changes.set_shed(id, true);
+        assert_eq!((changes.is_shed(id), changes.shed()), (true, 0), "nobody has heard of it");
+        assert_eq!(changes.check(id), Ok(()), "what reduces may go on");
+        changes.told(id);
+        changes.set_shed(id, true);
+        assert_eq!((changes.first_untold(), changes.shed()), (None, 1));
+        changes.set_shed(id, false);
+        assert_eq!((changes.is_shed(id), changes.shed()), (false, 0));
         assert_eq!((changes.count(id), changes.first_untold()), (7, Some(id)), "it starts over");
         // One that is not in the table is nobody's business.
         changes.pause(InstrumentId(7), Some(PauseReason::Units));

@@ -104,24 +104,56 @@ pub struct Difference {
     pub theirs: Amount,
 }
 
-/// The tag under which the risk lane shows the newest [`Difference`].
-pub const DIFFERENCE: &str = "difference";
+/// The tag under which the risk lane shows [`Differences`].
+pub const DIFFERENCES: &str = "differences";
 /// The words of a [`Difference`] in shared memory.
-pub const DIFFERENCE_WORDS: usize = 5;
+const WORDS: usize = 5;
+/// The words of [`Differences`].
+pub const DIFFERENCES_WORDS: usize = 3 * WORDS;
+
+/// The newest difference of each kind: what a person is told of a stop is what stopped, whatever
+/// else was found at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differences {
+    /// Found, or followed by the ledger.
+    pub any: Option<Difference>,
+    /// That stopped all trading.
+    pub latched: Option<Difference>,
+    /// That stopped the instruments of its asset alone.
+    pub stopped: Option<Difference>,
+}
+
+impl Differences {
+    /// As words, one difference after the other; zeros for none.
+    #[must_use]
+    pub fn words(&self) -> [u64; DIFFERENCES_WORDS] {
+        let mut words = [0; DIFFERENCES_WORDS];
+        let all = [self.any, self.latched, self.stopped];
+        for (place, difference) in words.chunks_exact_mut(WORDS).zip(all) {
+            place.copy_from_slice(&difference.map_or([0; WORDS], |d| d.words()));
+        }
+        words
+    }
+
+    /// From words; none where no asset has that number.
+    #[must_use]
+    pub fn of(words: &[u64; DIFFERENCES_WORDS]) -> Self {
+        let at = |n: usize| Difference::of(&words[n * WORDS..(n + 1) * WORDS]);
+        Self { any: at(0), latched: at(1), stopped: at(2) }
+    }
+}
 
 impl Difference {
     /// As words: the asset's number from 1, then ours and the venue's, each in two halves, the
     /// lower first.
-    #[must_use]
-    pub const fn words(&self) -> [u64; DIFFERENCE_WORDS] {
+    const fn words(&self) -> [u64; WORDS] {
         let (ours, theirs) = (self.ours, self.theirs);
         let high = [(ours >> 64) as u64, (theirs >> 64) as u64];
         [self.asset.0 as u64 + 1, ours as u64, high[0], theirs as u64, high[1]]
     }
 
     /// From words; none where nothing was written, or no asset has that number.
-    #[must_use]
-    pub fn of(words: &[u64; DIFFERENCE_WORDS]) -> Option<Self> {
+    fn of(words: &[u64]) -> Option<Self> {
         let amount =
             |at: usize| (u128::from(words[at + 1]) << 64 | u128::from(words[at])) as Amount;
         let asset = AssetId(u8::try_from(words[0].checked_sub(1)?).ok()?);
@@ -244,6 +276,8 @@ impl Comparison {
         let suspicion = row.suspicion.as_mut().filter(|s| s.standing)?;
         suspicion.accepted = true;
         let came = known?;
+        let ours = row.value;
+        self.newest = Some(Difference { asset, ours, theirs: ours.saturating_add(came) });
         row.settle(came);
         self.counts.followed += 1;
         Some(came)

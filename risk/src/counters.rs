@@ -83,7 +83,7 @@ pub(crate) const COMPARED: usize = 57;
 /// Assets whose balance at the venue is not ours, not for long yet (gauge).
 pub(crate) const SUSPECTS: usize = 62;
 /// Unexplained differences that stopped all trading (gauge).
-pub(crate) const DIFFERENCES: usize = 63;
+pub(crate) const DIFFERENCES_LATCHED: usize = 63;
 /// Others on the account (gauges): words about orders, fills, declared ones, the newest order.
 pub(crate) const FOREIGN: usize = 64;
 /// Instruments that stand still because the venue's balance is not ours (gauge).

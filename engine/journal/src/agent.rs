@@ -212,7 +212,8 @@ impl JournalAgent {
             0 => self.writer.quiet_turn(now)?,
             _ => self.writer.turn(now)?,
         };
-        if appended + handled > 0 || self.rotate_when_asked(now)? {
+        let rotated = self.rotate_when_asked(now)?;
+        if appended + handled > 0 || rotated {
             self.show();
         }
         Ok(appended + handled)

@@ -3,7 +3,7 @@
 //! finds the mistake.
 //!
 //! Every shared word of this crate publishes with [`release`] and observes with [`acquire`]; what
-//! orders nothing (counters, heartbeat) says `Relaxed` where it stands.
+//! orders nothing (counts, heartbeat) says `Relaxed` where it stands.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{

@@ -8,6 +8,7 @@ use super::person::{self, Whom};
 use super::{LOOK_EVERY, Outcome, exit};
 use crate::config;
 use crate::operator::client::{ask, ask_for, running};
+use crate::operator::counters::reader_of;
 use crate::operator::guard::end_process;
 use crate::operator::latch::{By, Latch, LatchRecord};
 use crate::operator::message::Request;
@@ -18,8 +19,8 @@ use crate::run::history::{EarlierRun, lives_on};
 #[derive(clap::Args)]
 #[command(
     after_help = "Stops every engine of this user's state folder, or the one named by --run.\n\
-                        An engine that does not answer within a second is ended, and its orders are\n\
-                        cancelled by a session of their own; then positions stay as they are.\n\n\
+                        An engine that within a second neither answers nor stops is ended, and its\n\
+                        orders are cancelled by a session of their own; then positions stay as they are.\n\n\
                         Example: bot4 kill --flatten --reason \"the strategy is wrong\"\n\
                         Example: bot4 kill --reason \"the venue halts withdrawals\""
 )]
@@ -36,6 +37,8 @@ pub struct Args {
 
 /// How long a kill waits for the last cancel.
 const SETTLE_WITHIN: u32 = 50;
+/// How often an engine that has stopped is asked again where it does not answer.
+const ANSWERS_WITHIN: u32 = 10;
 /// How long it waits until nothing is held any more.
 const FLATTEN_WITHIN: u32 = 150;
 
@@ -86,8 +89,8 @@ pub(crate) fn stop(
     via: Option<&str>,
 ) -> (Value, bool) {
     let request = Request::Kill { reason: reason.to_owned(), flatten };
-    let told = ask_for(&engine.path, &request, via).ok();
-    if let Some(settled) = told.and_then(|reply| settled(engine, reply.status)) {
+    let heard = ask_for(&engine.path, &request, via).is_ok() || obeys(engine);
+    if let Some(settled) = heard.then(|| settled(engine)).flatten() {
         return settled;
     }
     end_process(engine.record.pid);
@@ -108,21 +111,44 @@ pub(crate) fn stop(
     (told, clear)
 }
 
-/// Looks until nothing is open, for a while. None when the engine fell silent over it.
-fn settled(engine: &EarlierRun, mut status: Value) -> Option<(Value, bool)> {
-    for look in 0..FLATTEN_WITHIN {
-        let closing = is_closing(&status);
-        if !closing && (status["orders"]["open"] == 0 || look >= SETTLE_WITHIN) {
-            break;
+/// The engine's lanes turn and trade no more, whether it answers or not: it writes the stop down,
+/// and the disk is slow. To end it now would end its cancels, too.
+fn obeys(engine: &EarlierRun) -> bool {
+    let seen = reader_of(engine).and_then(|reader| reader.snapshot());
+    seen.is_ok_and(|seen| seen.kill.stopped && !seen.stale)
+}
+
+/// The status of an engine that answers, or obeys and will answer. None when it fell silent.
+fn status_of(engine: &EarlierRun) -> Option<Value> {
+    for _ in 0..ANSWERS_WITHIN {
+        if let Ok(reply) = ask(&engine.path, &Request::Status) {
+            return Some(reply.status);
+        }
+        if !obeys(engine) {
+            return None;
         }
         std::thread::park_timeout(LOOK_EVERY);
-        status = ask(&engine.path, &Request::Status).ok()?.status;
     }
-    let open = status["orders"]["open"].clone();
+    None
+}
+
+/// Looks until nothing is open, for a while. None when the engine fell silent over it.
+fn settled(engine: &EarlierRun) -> Option<(Value, bool)> {
+    let mut status = Value::Null;
+    for look in 0..FLATTEN_WITHIN {
+        // What comes with the stop's own answer may be older than the stop.
+        std::thread::park_timeout(LOOK_EVERY);
+        status = status_of(engine)?;
+        if !is_closing(&status) && (status["drained"] == true || look >= SETTLE_WITHIN) {
+            break;
+        }
+    }
     let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": true,
-                      "phase": status["phase"], "open": open, "latch": status["latch"],
+                      "phase": status["phase"], "open": status["orders"]["open"],
+                      "drained": status["drained"], "latch": status["latch"],
                       "flatten": status["flatten"]});
-    let clear = open == 0
+    let clear = told["open"] == 0
+        && told["drained"] == true
         && !is_closing(&status)
         && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
     Some((told, clear))
@@ -177,8 +203,9 @@ fn positions(flatten: &Value) -> String {
 fn sentence(run: &str, told: &Value) -> String {
     if told["answered"] == true {
         return format!(
-            "run {run}: stopped; {} orders open{}; `bot4 resume --reason \"...\"` ends the stop",
+            "run {run}: stopped; {} orders open{}{}; `bot4 resume --reason \"...\"` ends the stop",
             told["open"],
+            if told["drained"] == true { "" } else { ", NOT ALL OF THEM PROVEN YET" },
             positions(&told["flatten"])
         );
     }

@@ -77,9 +77,9 @@ fn sentence(s: &Value) -> String {
     let still = match s["truth"]["instruments_stopped"].as_u64() {
         Some(n) if n > 0 => format!(
             " ({n} INSTRUMENTS STAND STILL: the balance of {} is {} by our fills and {} at the venue)",
-            text(&s["truth"]["balances"]["newest"]["asset"]),
-            text(&s["truth"]["balances"]["newest"]["ours"]),
-            text(&s["truth"]["balances"]["newest"]["theirs"]),
+            text(&s["truth"]["balances"]["newest_stopped"]["asset"]),
+            text(&s["truth"]["balances"]["newest_stopped"]["ours"]),
+            text(&s["truth"]["balances"]["newest_stopped"]["theirs"]),
         ),
         _ => String::new(),
     };

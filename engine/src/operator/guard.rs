@@ -25,6 +25,7 @@ use bot4_types::{Nanos, RunEpoch};
 use serde_json::json;
 
 use super::fence::{self, Fenced};
+use super::latch;
 use crate::config;
 
 /// Between two beats.
@@ -138,7 +139,7 @@ pub fn stand(post: &Post) -> Result<bool, Box<dyn std::error::Error>> {
     let why = if cause == Cause::Gone { "the engine ended without a word" } else { "it hung" };
     let about = json!({"why": why, "epoch": post.epoch.0, "outcome": told});
     crate::tell!("{about}");
-    std::fs::write(post.folder.join("guard.json"), about.to_string())?;
+    latch::replace(&post.folder, "guard.json", &about.to_string())?;
     Ok(clear)
 }
 

@@ -280,10 +280,15 @@ impl Desk {
             let file = self.triggers.kill_file().display();
             return refused(format!("{file} exists: remove it first"));
         }
+        if LatchKind::ALL.map(|kind| self.latched[kind as usize].value()) != self.risk_latches {
+            let text = "risk has latched just now: look at `bot4 status` again";
+            return refused(text.to_owned());
+        }
         let at_ms = self.unix_ms();
         if let Err(e) = self.inputs.latch.clear(reason, at_ms) {
             return refused(format!("the latch cannot be removed: {e}; the stop stays"));
         }
+        self.drift_causes.accept(&self.inputs.metrics);
         self.inputs.control.end_halt();
         crate::tell!("trading goes on: {reason}");
         Ok(())

@@ -259,13 +259,13 @@ fn read_json<T: serde::de::DeserializeOwned>(
     }
 }
 
-fn make_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Writes the file `name` in `folder`, whole or not at all.
-fn replace(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+pub(crate) fn replace(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
     let part = folder.join(name).with_extension("part");
     write_synced(&part, text.as_bytes())?;
     std::fs::rename(&part, folder.join(name))?;

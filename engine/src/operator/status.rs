@@ -49,6 +49,7 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "books_live": m.total_of("book.", "lives").saturating_sub(m.total_of("book.", "life_ends")),
         "market": {"messages": m.total_of("parse.", "messages"), "gaps": m.total_of("book.", "gaps"),
                    "resyncs": m.total_of("book.", "resyncs")},
+        "drained": phase.is_ending() && drained(about, m),
         "orders": {"sent": m.total_of("execution", "orders_sent"),
                    "open": m.total_of("execution", "orders_open"),
                    "unknown": m.total_of("execution", "orders_unknown")},
@@ -65,8 +66,8 @@ pub fn of(about: &About, control: &Control, m: &Metrics, latch: Option<&LatchRec
         "breakers": health::breakers(about, m),
         "equity": health::equity(m),
         "loss": health::measures(m, ""),
-        "journal": {"segments": m.total_of("journal", "journal_segments"),
-                    "rotations": m.total_of("journal", "journal_rotations"),
+        "journal": {"rotations": m.total_of("journal", "journal_rotations"),
+                    "segments": m.total_of("journal", "journal_segments"),
                     "records": m.total_of("journal", "journal_records")},
         "limits_changed": m.total_of("risk", "limits_changed"),
         "drift": m.total_of("risk", "drift"),
@@ -79,6 +80,12 @@ impl About {
     pub fn venues(&self) -> impl Iterator<Item = &str> {
         self.venue.split('+')
     }
+}
+
+/// No order entry holds an open order, has one waiting or under way: said by each of them after it
+/// heard of the stop.
+fn drained(about: &About, m: &Metrics) -> bool {
+    m.total_of("execution", "drained") >= about.venues().count() as u64
 }
 
 /// How the order entry of each venue is doing.

@@ -31,7 +31,7 @@ use super::reload::Reload;
 use super::shedding::ShedWatch;
 use crate::log;
 use crate::operator::account::News;
-use crate::operator::message::Hearer;
+use crate::operator::message::{Hearer, LimitsTold};
 use crate::operator::status::About;
 
 mod heard;
@@ -146,6 +146,8 @@ pub struct ControlAgent {
     news: News,
     /// Who asked for what: on its way to the journal.
     evidence: VecDeque<ActPart>,
+    /// What came of a reading whose limits risk has not taken yet, and what it had taken before.
+    limits_due: Option<(LimitsTold, heard::LimitsSeen)>,
     counters: Counters,
 }
 
@@ -194,6 +196,7 @@ impl ControlAgent {
             breakers_open: false,
             news: News::default(),
             evidence: VecDeque::new(),
+            limits_due: None,
         }
     }
 
@@ -427,7 +430,8 @@ impl ControlAgent {
     fn await_ready(&mut self, now: Nanos) {
         let books = self.inputs.metrics.total_of("book.", "snapshots");
         let session = self.inputs.metrics.total_of("execution", "session_ready");
-        if books >= self.inputs.instruments && session >= self.inputs.venues {
+        // What the ready file says of trading is added to what it says of the lanes.
+        if self.announced && books >= self.inputs.instruments && session >= self.inputs.venues {
             self.ready_at = Some(now);
             self.announce_trading(now);
             self.stage = Stage::WarmingUp { seal_at: now + WARM_UP };

@@ -12,6 +12,7 @@
 //! 7. [`outcome`]: the agents come back; their final state is compared with the venue's and told.
 
 pub mod access;
+pub mod account_lock;
 pub mod account_sets;
 pub mod account_state;
 pub mod balances;
@@ -82,6 +83,7 @@ use crate::operator::orders::Board;
 use crate::operator::status::About;
 use crate::operator::{self, Latch, fence};
 use crate::recovery;
+use account_lock::AccountLock;
 use balances::{Balances, Stated};
 use changes::Known;
 
@@ -175,7 +177,9 @@ pub fn run(config: &Config, options: &RunOptions) -> Result<RunEnd, Box<dyn std:
     let dir = RunDir::create(clock.wall().unix_ms(clock.now()))?;
     host::keep_off_hot_cpus(&plan);
     let (children, sites, account) = site::all(config, &options.venue_args, &dir)?;
-    let (latch, opening) = begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
+    // The account is locked until the end.
+    let (_lock, latch, opening) =
+        begin(config, &clock, &sites, (&account, options.take_over), &dir)?;
     let offsets = opening.venues.iter().map(|v| cold::offset_us(&clock, v.wall));
     let offset = host::farthest(offsets).filter(|_| config.venue.trades());
     let permitted = permitted.with_venue_clocks(offset);
@@ -294,7 +298,9 @@ fn begin(
     sites: &[Site],
     (account, any): (&str, bool),
     dir: &RunDir,
-) -> Result<(Latch, outcome::Opening), Box<dyn std::error::Error>> {
+) -> Result<(AccountLock, Latch, outcome::Opening), Failure> {
+    let lock = AccountLock::take(account);
+    let lock = lock.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
     let latch = Latch::of(account)?;
     let permitted = latch.permit().and_then(|()| permit_shared(account));
     permitted.inspect_err(|_| drop(std::fs::remove_dir(&dir.path)))?;
@@ -305,7 +311,7 @@ fn begin(
     if opening.as_ref().is_err_and(refused) {
         let _ = std::fs::remove_dir(&dir.path);
     }
-    Ok((latch, opening?))
+    Ok((lock, latch, opening?))
 }
 
 /// Refuses to trade while a latch stands on any account that is one of this run's.
@@ -384,6 +390,7 @@ pub fn reconcile(
     let remotes = site::remotes(config, &[]);
     let sites = site::sites(config, &remotes)?;
     let account = history::account_of(config, &remotes);
+    let _lock = AccountLock::take(&account)?;
     let earlier = Takeover::all_of(&account)?;
     let claim = Claim::new(&account, take_over);
     let opening = outcome::Opening::take(&clock, &sites, config, &claim)?;

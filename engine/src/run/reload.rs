@@ -114,6 +114,13 @@ impl Reload {
         }
     }
 
+    /// Other limits are on their way to risk.
+    #[must_use]
+    pub fn is_passing_limits(&self) -> bool {
+        let commits = |command: &RiskCommand| matches!(command, RiskCommand::LimitsCommit { .. });
+        self.commands.iter().any(commits)
+    }
+
     fn refuse(&mut self, why: &str) -> LimitsTold {
         self.counters.add(REFUSED, 1);
         let text = format!("{} was read again; {why}; the limits stay as they are", self.name());

@@ -120,7 +120,6 @@ impl ShedWatch {
     }
 
     fn count(&mut self, before: u8, sample: &Sample) {
-        self.counters.set(RUNG, self.rung.into());
         for climbed in before..self.rung {
             self.counters.add(TIMES + usize::from(climbed), 1);
         }
@@ -131,6 +130,8 @@ impl ShedWatch {
             *most = (*most).max(*value);
             self.counters.set(MAXIMA + n, *most);
         }
+        // Last: who sees the rung finds what led to it.
+        self.counters.set(RUNG, self.rung.into());
     }
 
     fn told(&self, before: u8, sample: &Sample) -> Option<String> {

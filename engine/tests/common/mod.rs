@@ -4,6 +4,7 @@
 pub mod ready;
 pub mod recorded;
 pub mod rig;
+pub mod status;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::process::{Child, Output, Stdio};
 use bot4_venues::Venue;
 use serde_json::Value;
 
-use super::{Killed, bot4, config, config_of, output, sleep, started, stderr};
+use super::{Killed, bot4, config, config_of, output, started, status, stderr};
 
 /// An engine that trades at a venue of its own process, which outlives it.
 pub struct Rig {
@@ -73,20 +73,11 @@ impl Rig {
 
     /// The status of the one engine that runs.
     pub fn status(&self) -> Value {
-        let out = output(bot4(self.state()).args(["status", "--json"]));
-        let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
-        first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)
+        answered(self.state())
     }
 
     pub fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..300 {
-            let status = self.status();
-            if holds(&status) {
-                return status;
-            }
-            sleep(100);
-        }
-        panic!("not within 30 s: {what}; {}", self.status());
+        status::until(self.state(), what, holds)
     }
 
     pub fn say(&self, args: &[&str]) -> Output {
@@ -98,6 +89,15 @@ impl Rig {
         let latch = accounts.flatten().map(|a| a.path().join("latch.json")).find(|p| p.exists())?;
         std::fs::read_to_string(latch).ok()
     }
+}
+
+/// How often an engine is asked that does not come to answer.
+const ASKED: usize = 10;
+
+/// What the one engine of `state` says of itself as soon as it comes to answer.
+pub fn answered(state: &Path) -> Value {
+    let mut asked = std::iter::repeat_with(|| status::of(state)).take(ASKED);
+    asked.find(|status| status["phase"] != "silent").unwrap_or_else(|| status::of(state))
 }
 
 pub fn sent(status: &Value) -> u64 {

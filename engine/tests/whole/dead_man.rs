@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use bot4_venues::Venue;
-use serde_json::Value;
 
-use crate::common::{Killed, bot4, config_of, output, signal, sleep, started, stderr};
+use crate::common::rig::sent;
+use crate::common::{Killed, bot4, config_of, output, signal, sleep, started, status, stderr};
 use crate::observer::ControlLine;
 use crate::venue_log::{self, VenueLog, is_own};
 
@@ -55,17 +55,8 @@ impl Scene {
     fn trading(&self) -> Killed {
         let (out, err) = (Stdio::null(), Stdio::null());
         let engine = Killed(self.run().stdout(out).stderr(err).spawn().expect("it starts"));
-        for _ in 0..300 {
-            let status = output(bot4(self.state.path()).args(["status", "--json"]));
-            let text = String::from_utf8_lossy(&status.stdout).into_owned();
-            let first = text.lines().next().unwrap_or_default();
-            let status: Value = serde_json::from_str(first).unwrap_or_default();
-            if status["orders"]["sent"].as_u64() > Some(20) {
-                return engine;
-            }
-            sleep(50);
-        }
-        panic!("it does not trade");
+        status::until(self.state.path(), "it trades", |s| sent(s) > 20);
+        engine
     }
 
     /// Kills an engine whose orders rest, and before it the guard that would cancel for it.

@@ -48,8 +48,10 @@ fn money_without_a_fill_stops_what_it_concerns_until_a_person_accepts_it() {
     assert!(reason.contains("risk latched: drift: the balance of USDT"), "{reason}");
     let out = rig.say(&["resume", "--reason", "a withdrawal of ours"]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
-    let resumed =
-        rig.until("it trades on", |s| s["phase"] == "run" && sent(s) > sent(&stopped) + 10);
+    // How much it was, a later answer may have to tell.
+    let resumed = rig.until("it trades on, and the ledger has followed twice", |s| {
+        s["phase"] == "run" && sent(s) > sent(&stopped) + 10 && truth(s, "followed") >= 2
+    });
     assert_eq!(truth(&resumed, "unexplained"), 2, "{resumed}");
     assert!(equity(&resumed, "drawdown_pct") < 1.0, "a withdrawal is no loss: {resumed}");
 

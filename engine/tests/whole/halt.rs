@@ -1,7 +1,8 @@
 //! A failing agent stops the engine safely: kill latched, everything cancelled, exit 79, account
 //! exact.
 
-use crate::common::{bot4, number, report, sleep};
+use crate::common::rig::{ended, sent, told};
+use crate::common::{Killed, bot4, number, report, status};
 use std::process::Stdio;
 
 #[test]
@@ -16,23 +17,20 @@ fn a_journal_that_loses_its_disk_halts_the_engine() {
         .replace("# dir = \"journal\"", &format!("dir = \"{}\"", journals.display()));
     let (file, config) = (state.path().join("report.json"), state.path().join("trade.toml"));
     std::fs::write(&config, toml).expect("written");
-    let mut engine = bot4(state.path())
+    let engine = bot4(state.path())
         .args(["run", "--for", "5m", "--lanes", "2", "--config"])
         .arg(&config)
         .arg("--report")
         .arg(&file)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    sleep(5_000);
+        .spawn();
+    let mut engine = Killed(engine.expect("it starts"));
+    status::until(state.path(), "orders are sent", |s| sent(s) > 20);
     // The folder is gone: the segment after the next cannot be made.
     std::fs::rename(&journals, state.path().join("elsewhere")).expect("renamed");
-    let status = engine.wait().expect("it ends by itself");
-    assert_eq!(status.code(), Some(79));
-    let mut error = String::new();
-    let mut pipe = engine.stderr.take().expect("its errors");
-    std::io::Read::read_to_string(&mut pipe, &mut error).expect("text");
+    assert_eq!(ended(&mut engine), Some(79), "by itself");
+    let error = told(&mut engine);
     assert!(error.contains("broken promise: journal"), "{error}");
     let report = report(&file);
     for zero in ["/orders/open_at_end", "/orders/unknown", "/reconcile/orders_differ"] {

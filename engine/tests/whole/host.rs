@@ -52,8 +52,9 @@ fn live_trading_waits_for_a_machine_that_is_fit() {
     assert!(!state.path().join("bot4/runs").exists(), "a refused run leaves no trace");
 
     // With a reason for each it may, and the reasons are kept.
-    // What others take of the CPUs may fail at the next look alone.
-    let rows: BTreeSet<&str> = failed.iter().copied().chain(["cpus.steal"]).collect();
+    // What others take of the CPUs and of the disk may fail at the next look alone.
+    let others = ["cpus.steal", "disk.sync"];
+    let rows: BTreeSet<&str> = failed.iter().copied().chain(others).collect();
     let waivers: Vec<String> = rows.iter().map(|id| format!("--waive={id}:a test")).collect();
     let out = output(bot4(state.path()).args(["run", "--config"]).arg(&file).args(&waivers));
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));

@@ -2,9 +2,12 @@
 //! answer, or dies, leaves no order at the venue.
 
 use crate::common::rig::{Rig, ended, open_at_the_venue, sent, signal};
-use crate::common::{bot4, check_account, number, output, report, sleep, stderr};
+use crate::common::{
+    Killed, bot4, can_trace, check_account, number, output, report, sleep, stderr,
+};
 use bot4::replay::inputs::InputsText;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::process::Command;
 
 #[test]
 fn a_person_stops_it_and_lets_it_go_on() {
@@ -91,11 +94,53 @@ fn an_engine_that_does_not_answer_is_ended_and_its_orders_go() {
 }
 
 /// The guard notices a death by itself.
+/// From now on every sync of the process `pid` takes so long; until it is stopped.
+fn slow_syncs(rig: &Rig, pid: u32, ms: u64) -> Killed {
+    let inject = format!("inject=fsync:delay_enter={}", ms * 1_000);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "trace=fsync", "-e", &inject, "-p", &pid.to_string(), "-o"]);
+    let strace = Killed(strace.arg(rig.state().join("trace")).spawn().expect("strace starts"));
+    let task = format!("/proc/{pid}/task");
+    let is_traced = |task: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    };
+    for _ in 0..300 {
+        let mut tasks = std::fs::read_dir(&task).expect("it lives").flatten();
+        if tasks.all(is_traced) {
+            return strace;
+        }
+        sleep(10);
+    }
+    panic!("process {pid} is not traced");
+}
+
+#[test]
+fn an_engine_that_stops_on_a_slow_disk_is_not_ended() {
+    if !can_trace() {
+        return;
+    }
+    let rig = Rig::new();
+    let mut engine = rig.start("report.json");
+    let mut disk = slow_syncs(&rig, engine.0.id(), 800);
+    let out = rig.say(&["kill", "--reason", "the disk is slow", "--json"]);
+    let told: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(out.status.code(), Some(0), "{told} {}", stderr(&out));
+    let seen = ["answered", "open", "drained", "phase"].map(|key| told[key].clone());
+    assert_eq!(Value::from(seen.to_vec()), json!([true, 0, true, "kill"]));
+    assert!(rig.latch_file().is_some_and(|latch| latch.contains("the disk is slow")));
+    signal(&disk.0, "INT");
+    disk.0.wait().expect("it lets go");
+    signal(&engine.0, "INT");
+    assert_eq!(ended(&mut engine), Some(79), "a person must look");
+    check_account(&report(&rig.state().join("report.json")));
+}
+
 #[test]
 fn an_engine_that_dies_leaves_no_order() {
     let rig = Rig::new();
     let mut engine = rig.start("report.json");
-    rig.until("orders are open", |s| number(s, "/orders/open") > 0);
+    rig.until("orders are open", |s| s["orders"]["open"].as_u64() > Some(0));
     signal(&engine.0, "KILL");
     assert_eq!(ended(&mut engine), None);
     let run = std::fs::read_dir(rig.state().join("bot4/runs")).expect("runs").flatten().next();

@@ -1,10 +1,12 @@
 //! Where the time went: a run's histograms, asked for while it lasts and read afterwards, and its
 //! worst orders hop by hop. What the journal says of single orders must fit what the lanes counted.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::Value;
 
-use crate::common::rig::{Rig, ended, records, signal, told};
-use crate::common::{bot4, check_account, output, report, sleep, stderr};
+use crate::common::rig::{Rig, ended, records, signal};
+use crate::common::{Killed, bot4, check_account, output, report, stderr};
 
 fn said(rig: &Rig, args: &[&str]) -> String {
     let out = rig.say(args);
@@ -16,9 +18,19 @@ fn json(rig: &Rig, args: &[&str]) -> Value {
     serde_json::from_str(&said(rig, &[args, &["--json"]].concat())).expect("JSON")
 }
 
+/// Waits until the engine says `words`.
+fn until_said(engine: &mut Killed, words: &str) {
+    let pipe = engine.0.stderr.as_mut().expect("it is piped");
+    let mut lines = BufReader::new(pipe).lines();
+    let said = lines.any(|line| line.expect("UTF-8").contains(words));
+    assert!(said, "it ended without a word of {words}");
+}
+
 #[test]
 fn a_newcomer_finds_the_slowest_stage_and_why_an_order_was_slow() {
-    let rig = Rig::new();
+    // It ends by itself where it does not say what it is waited for.
+    let minute = |text: String| text.replacen("[run]\n", "[run]\nfor = \"1m\"\n", 1);
+    let rig = Rig::at_a_venue_with("", minute);
     let mut engine = rig.start("report.json");
 
     // While it runs: on demand and by a signal.
@@ -27,12 +39,11 @@ fn a_newcomer_finds_the_slowest_stage_and_why_an_order_was_slow() {
     assert!(dump["lines"].as_u64() > Some(5), "{dump}");
     assert!(said(&rig, &["latency", "show", &file]).contains("tick_to_trade"));
     signal(&engine.0, "USR2");
-    sleep(300);
+    until_said(&mut engine, "latency histograms (by SIGUSR2)");
     assert_eq!(rig.status()["phase"], "run", "that signal stops nothing");
 
     signal(&engine.0, "INT");
     assert_eq!(ended(&mut engine), Some(0));
-    assert!(told(&mut engine).contains("latency histograms (by SIGUSR2)"));
     let report = report(&rig.state().join("report.json"));
     check_account(&report);
     assert_eq!(report["t0_source"], "kernel");

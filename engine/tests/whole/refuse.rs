@@ -1,6 +1,6 @@
 //! Bad input is refused with exit code 2, and says where and how to mend it.
 
-use crate::common::{Killed, bot4, config, output, signal, sleep, stderr, venue};
+use crate::common::{Killed, bot4, config, demo, output, signal, sleep, stderr, venue};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -127,9 +127,11 @@ fn a_reader_that_has_gone_ends_nothing_and_a_full_disk_is_told() {
     assert_eq!(told_to(Stdio::null, gone), told_to(Stdio::null, Stdio::null));
     assert_eq!(told_to(Stdio::null, full), told_to(Stdio::null, Stdio::null));
     let state = tempfile::tempdir().expect("a folder");
+    let file = demo(state.path());
+    let file = file.to_str().expect("UTF-8");
     for (args, code, said) in [
         (&["check"][..], 1, "standard output: No space left"),
-        (&["run", "--for", "1s"], 1, "standard output: No space left"),
+        (&["run", "--for", "1s", "--config", file], 1, "standard output: No space left"),
         (&["watch", "--listen", "127.0.0.1:0"], 2, "could not be printed"),
     ] {
         let child = bot4(state.path()).args(args).stdout(full()).stderr(Stdio::piped()).spawn();

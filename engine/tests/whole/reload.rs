@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::common::ready::until_lanes_run;
-use crate::common::{self, bot4, check_account, demo, output, report, signal, sleep};
+use crate::common::rig::{ended, sent, told};
+use crate::common::{self, Killed, bot4, check_account, demo, output, report, signal, status};
 use serde_json::Value;
 
 /// Writes `path` anew, as an editor does: in one piece.
@@ -34,26 +34,40 @@ fn verify(state: &Path) {
     assert!(out.status.success(), "{}", common::stderr(&out));
 }
 
+fn start(state: &Path, config: &Path) -> Killed {
+    let mut command = bot4(state);
+    command.args(["run", "--for", "5m", "--lanes", "2", "--config"]).arg(config);
+    command.arg("--report").arg(state.join("report.json"));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    Killed(command.spawn().expect("it starts"))
+}
+
+/// The file becomes a bad one while the engine trades, then one with a limit that binds.
+fn change(state: &Path, path: &Path, engine: &Killed) {
+    status::until(state, "orders are sent", |s| sent(s) > 20);
+    replace(path, "order_notional_max = 5000.0", "order_notional_max = -1.0");
+    status::until(state, "it is refused", |s| s["limits"]["outcome"] == "refused");
+    // An order of the market maker is worth 400: none of them may increase any more.
+    replace(path, "order_notional_max = -1.0", "order_notional_max = 350.0");
+    signal(&engine.0, "-HUP");
+    status::until(state, "the new limit binds", |s| {
+        s["limits_changed"] == 1 && s["refused_by"]["fat_notional"].as_u64() > Some(0)
+    });
+}
+
 #[test]
 fn limits_of_a_changed_file_hold_and_a_bad_one_changes_nothing() {
     let state = tempfile::tempdir().expect("a folder");
-    let (path, ready) = (demo(state.path()), state.path().join("ready.json"));
+    let path = demo(state.path());
+    // Captured, and nothing of it given up: the whole chain is replayed.
     replace(&path, "# capture = true", "capture = true");
-    let mut command = bot4(state.path());
-    command.args(["run", "--for", "7s", "--lanes", "2", "--config"]).arg(&path);
-    command.arg("--report").arg(state.path().join("report.json"));
-    command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped());
-    let engine = command.spawn().expect("it starts");
-    until_lanes_run(&ready);
-    sleep(1_000);
-    replace(&path, "order_notional_max = 5000.0", "order_notional_max = -1.0");
-    sleep(1_500);
-    // An order of the market maker is worth 400: none of them may increase any more.
-    replace(&path, "order_notional_max = -1.0", "order_notional_max = 350.0");
-    signal(&engine, "-HUP");
-    let out = engine.wait_with_output().expect("it ends");
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{told}");
+    replace(&path, "# shed = true", "shed = false");
+    let mut engine = start(state.path(), &path);
+    change(state.path(), &path, &engine);
+    signal(&engine.0, "-INT");
+    let code = ended(&mut engine);
+    let told = told(&mut engine);
+    assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("order_notional_max") && told.contains("stay as they are"), "{told}");
     assert!(told.contains("other limits hold from now on"), "{told}");
     check_account(&report(&state.path().join("report.json")));

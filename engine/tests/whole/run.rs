@@ -1,7 +1,9 @@
 //! The whole machine against the embedded venue: every number of threads, the account exact.
 
-use crate::common::ready::until_lanes_run;
-use crate::common::{self, bot4, check_account, number, output, report, signal, sleep, stderr};
+use crate::common::rig::{ended, sent};
+use crate::common::{
+    self, Killed, bot4, check_account, number, output, report, signal, status, stderr,
+};
 use std::process::Stdio;
 
 const STAGES: [&str; 8] =
@@ -79,23 +81,19 @@ fn twelve_threads() {
 fn signals_stop_in_order() {
     for name in ["-INT", "-TERM"] {
         let state = tempfile::tempdir().expect("a folder");
-        let (file, ready) = (state.path().join("report.json"), state.path().join("ready.json"));
-        let mut child = bot4(state.path())
+        let file = state.path().join("report.json");
+        let child = bot4(state.path())
             .args(["run", "--for", "5m", "--lanes", "2", "--report"])
             .arg(&file)
             .arg("--config")
             .arg(common::demo(state.path()))
-            .arg("--ready-file")
-            .arg(&ready)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        until_lanes_run(&ready);
-        sleep(3_000);
-        signal(&child, name);
-        let status = child.wait().expect("it ends");
-        assert_eq!(status.code(), Some(0), "{name}");
+            .spawn();
+        let mut child = Killed(child.expect("it starts"));
+        status::until(state.path(), "orders are sent", |s| sent(s) > 20);
+        signal(&child.0, name);
+        assert_eq!(ended(&mut child), Some(0), "{name}");
         let report = report(&file);
         check_account(&report);
         assert!(number(&report, "/orders/sent") > 0);

@@ -2,7 +2,7 @@
 //! its order, goes on trading what matters, takes everything back by itself, and replays the same.
 
 use crate::common::rig::{Rig, ended, records, sent, verify};
-use crate::common::{self, Killed, bot4, check_account, number, report};
+use crate::common::{self, Killed, bot4, check_account, number, report, status};
 use serde_json::{Value, json};
 
 /// Four markets, of which one matters: it has a book lane of its own.
@@ -50,7 +50,8 @@ fn a_lane_that_cannot_keep_up_costs_what_is_declared_and_nothing_else() {
     });
     assert_eq!(low["shedding"]["name"], "low_priority");
     assert_eq!((&low["phase"], &low["latched"]), (&json!("run"), &json!({})), "{low}");
-    let back = rig.until("everything comes back", |s| {
+    // Who falls back soon after a return waits longer for the next.
+    let back = status::within(120, rig.state(), "everything comes back", |s| {
         shed(s) == Some(0) && s["shedding"]["instruments"] == 0 && s["books_live"] == 4
     });
     let before = sent(&back);

@@ -129,7 +129,7 @@ fn readers_come_and_go_and_the_lanes_do_not_notice() {
     // What beat a moment ago could live where its process cannot be seen.
     sleep(5_500);
 
-    let mut second = engine(state, "12", "9s");
+    let mut second = engine(state, "12", "1m");
     let warm = |s: &Value| {
         let filled = |b: &Value| b["bids"].as_array().is_some_and(|levels| levels.len() == 10);
         let books = s["books"].as_array().is_some_and(|b| !b.is_empty() && b.iter().all(filled));
@@ -146,6 +146,7 @@ fn readers_come_and_go_and_the_lanes_do_not_notice() {
     }
     assert_eq!(top(state, &[]).status.code(), Some(2), "no terminal");
     killed_readers(state);
+    signal(&second.0, "INT");
     let code = second.0.wait().expect("it ends").code();
     let told = std::fs::read_to_string(state.join("told")).unwrap_or_default();
     assert_eq!(code, Some(0), "{told}");

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::common::ready::until_it_trades;
+use crate::common::rig::sent;
 use crate::common::{
-    Killed, bot4, check_account, number, output, report, side_by_side, sleep, started, stderr,
+    Killed, bot4, check_account, number, output, report, side_by_side, sleep, started, status,
+    stderr,
 };
 use bot4_venues::Venue;
 use serde_json::Value;
@@ -63,17 +65,14 @@ impl Scene {
         (report, errors)
     }
 
-    /// Is killed `ms` after its start, or, when it `trades`, after it was ready for that.
-    fn killed(&self, ms: u64, trades: bool) {
+    /// Is killed when `wait`, which is told its ready file, has seen enough.
+    fn killed(&self, wait: impl Fn(&Path)) {
         let ready = self.state.path().join("ready.json");
         let mut command = self.command();
         command.args(["--for", "60s", "--ready-file"]).arg(&ready);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut engine = Killed(command.spawn().expect("it starts"));
-        if trades {
-            until_it_trades(&ready);
-        }
-        sleep(ms);
+        wait(&ready);
         engine.0.kill().expect("kill -9");
         engine.0.wait().expect("ended");
     }
@@ -111,7 +110,7 @@ fn verified(state: &Path) {
 }
 
 /// Orders without a known end, and those of them that the venue knows by their names, as a start
-/// tells them; none where the run before was killed before it could approve one.
+/// tells them; none where it tells of none.
 fn asked_by_name(told: &str) -> [u64; 2] {
     let mut lines = told.lines();
     let Some(line) = lines.find(|line| line.contains("without a known end")) else { return [0; 2] };
@@ -130,7 +129,10 @@ fn a_run_trades_and_its_account_is_exact_and_so_it_is_after_a_kill() {
         assert!(!errors.contains("difference"), "{errors}");
         assert!(number(&report, "/orders/sent") > 0, "{report}");
         verified(scene.state.path());
-        scene.killed(2_500, false);
+        let rests = |s: &Value| sent(s) > 20 && s["orders"]["open"].as_u64() > Some(0);
+        scene.killed(|_| {
+            status::until(scene.state.path(), "orders rest", rests);
+        });
         let (_, told) = scene.exact("2s");
         let [unfinished, found] = asked_by_name(&told);
         let name = venue.name();
@@ -174,7 +176,10 @@ fn a_start_with_many_open_orders_keeps_to_the_questions_that_a_venue_grants() {
         let text = config(Venue::Kraken, &symbols, endpoints);
         text.replacen("[[strategy]]", &(quotes(0.8) + &quotes(1.5) + "[[strategy]]"), 1)
     });
-    scene.killed(2_500, true);
+    scene.killed(|ready| {
+        until_it_trades(ready);
+        sleep(2_500);
+    });
     let (_, errors) = scene.exact("2s");
     let after = |words: &str| {
         let text = errors.split(words).nth(1).and_then(|text| text.split(' ').next());

@@ -4,17 +4,17 @@ use super::RiskAgent;
 use crate::breaker::State;
 use crate::counters::{
     BREAKER_CAUSES, BREAKER_GLOBAL, BREAKERS_ALL, BREAKERS_HALF_OPEN, BREAKERS_OPEN,
-    BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCES, DRAWDOWN,
-    DRIFT, DRIFTED, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS, FOREIGN, FUNDINGS, LATCHED, LIMITS,
-    LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SHED, SUSPECTS, UNKNOWN,
-    UNVALUED,
+    BREAKERS_OPENED, BREAKERS_UNWELL, COMPARED, DAILY_LOSS, DAY, DAY_OPEN, DIFFERENCES_LATCHED,
+    DRAWDOWN, DRIFT, DRIFTED, DUPLICATES, EQUITY, EQUITY_PEAK, FILLS, FOREIGN, FUNDINGS, LATCHED,
+    LIMITS, LIMITS_REFUSED, LOTS_MERGED, MEASURES, MEASURES_MAX, MODE, OPEN, SHED, SUSPECTS,
+    UNKNOWN, UNVALUED,
 };
 use crate::equity::in_e8;
 use crate::latch::LatchKind;
 
 impl RiskAgent {
     /// Gauges of ledger, latches, breakers and limits.
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&mut self) {
         let ledger = self.core.ledger();
         let counts = ledger.counts();
         self.counters.set(FILLS, counts.fills);
@@ -33,20 +33,30 @@ impl RiskAgent {
         for (count, at) in opened.chain(counts.causes.iter().zip(BREAKER_CAUSES..)) {
             self.counters.set(at, *count);
         }
-        self.counters.set(BREAKER_GLOBAL, state_raw(breakers.global()));
         self.counters.set(BREAKERS_ALL, breakers.counted() as u64);
         for (word, at) in breakers.unwell_words().into_iter().zip(BREAKERS_UNWELL..) {
             self.counters.set(at, word);
         }
+        self.counters.set(BREAKER_GLOBAL, state_raw(breakers.global()));
         let (changed, refused) = self.core.limit_changes();
         self.counters.set(LIMITS, changed);
         self.counters.set(LIMITS_REFUSED, refused);
         self.counters.set(MODE, self.core.mode() as u64);
         self.publish_truth();
-        // Last: who sees a latch finds what it was raised for.
+        self.publish_latches();
+    }
+
+    /// Times that each latch was raised. Last: who sees one finds what it was raised for, and who
+    /// reads them in order and sees one finds those behind it that were raised with it.
+    fn publish_latches(&mut self) {
         let latches = self.core.latches();
-        for kind in LatchKind::ALL {
-            self.counters.set(LATCHED + kind as usize, latches.raised(kind));
+        let raised = LatchKind::ALL.map(|kind| latches.raised(kind));
+        let fell = LatchKind::Drawdown as usize;
+        if raised[fell] != self.counters.value(LATCHED + fell) {
+            self.publish_equity();
+        }
+        for (n, raised) in raised.into_iter().enumerate().rev() {
+            self.counters.set(LATCHED + n, raised);
         }
     }
 
@@ -54,22 +64,20 @@ impl RiskAgent {
     fn publish_truth(&self) {
         let (c, f) = (self.core.compared(), self.core.foreign());
         let counted = [c.unexplained, c.followed];
-        if counted != [COMPARED + 3, COMPARED + 4].map(|at| self.counters.value(at))
-            && let Some(difference) = self.core.difference()
-        {
-            self.difference.write(&difference.words());
+        if counted != [COMPARED + 3, COMPARED + 4].map(|at| self.counters.value(at)) {
+            self.differences.write(&self.core.differences().words());
         }
         let compared = [c.compared, c.explained, c.uncertain, c.unexplained, c.followed];
+        // The newest order before the counts that speak of it.
         let foreign = [f.orders, f.fills, f.declared, f.newest];
-        for (value, at) in
-            compared.into_iter().zip(COMPARED..).chain(foreign.into_iter().zip(FOREIGN..))
-        {
+        let foreign = foreign.into_iter().zip(FOREIGN..FOREIGN + 4).rev();
+        for (value, at) in compared.into_iter().zip(COMPARED..).chain(foreign) {
             self.counters.set(at, value);
         }
         self.counters.set(SUSPECTS, self.core.suspects() as u64);
         self.counters.set(DRIFTED, self.core.drifted() as u64);
         self.counters.set(SHED, self.core.shed() as u64);
-        self.counters.set(DIFFERENCES, self.core.differences());
+        self.counters.set(DIFFERENCES_LATCHED, self.core.differences_latched());
     }
 
     /// Gauges of the equity curve and of what the book can lose, once a second.

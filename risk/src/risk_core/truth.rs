@@ -11,7 +11,7 @@ use bot4_types::{AssetId, ExecMsg, InstrumentId, Nanos, VenueId};
 use serde::{Deserialize, Serialize};
 
 use super::RiskCore;
-use crate::comparison::{CompareCounts, Comparison, Difference, Statement, Verdict};
+use crate::comparison::{CompareCounts, Comparison, Difference, Differences, Statement, Verdict};
 
 /// What others did on the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +33,15 @@ pub(super) struct Truth {
     foreign: ForeignCounts,
     /// Unexplained differences of the whole account.
     account: u64,
+    /// The newest of them, and of those of some instruments alone.
+    latched: Option<Difference>,
+    stopped: Option<Difference>,
 }
 
 impl Truth {
     pub(super) fn new(balances: impl Iterator<Item = (VenueId, Amount)>) -> Self {
         let (foreign, comparison) = (ForeignCounts::default(), Comparison::new(balances));
-        Self { comparison, foreign, account: 0 }
+        Self { comparison, foreign, account: 0, latched: None, stopped: None }
     }
 
     /// The session of a venue's order entry came up or went down.
@@ -61,15 +64,16 @@ impl RiskCore {
         self.truth.comparison.counts()
     }
 
-    /// The newest difference that nobody explained.
+    /// The newest differences that nobody explained.
     #[must_use]
-    pub const fn difference(&self) -> Option<Difference> {
-        self.truth.comparison.newest()
+    pub const fn differences(&self) -> Differences {
+        let Truth { latched, stopped, .. } = self.truth;
+        Differences { any: self.truth.comparison.newest(), latched, stopped }
     }
 
-    /// Such differences that stopped all trading.
+    /// Differences that stopped all trading.
     #[must_use]
-    pub const fn differences(&self) -> u64 {
+    pub const fn differences_latched(&self) -> u64 {
         self.truth.account
     }
 
@@ -171,9 +175,12 @@ impl RiskCore {
 
     /// What nobody explains of `asset` stops what it concerns.
     fn stop_for(&mut self, asset: AssetId) {
+        let newest = self.truth.comparison.newest();
         if self.stands_alone(asset) {
+            self.truth.stopped = newest;
             self.each_of(asset, |changes, id| changes.set_drift(id, true));
         } else {
+            self.truth.latched = newest;
             self.truth.account += 1;
             self.latches.on_drift(self.drift());
         }

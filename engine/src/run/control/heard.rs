@@ -4,25 +4,64 @@
 use bot4_types::log::Body as _;
 use bot4_types::{ActAbout, LogEntry, LogKind, Nanos, RouterReport};
 
-use super::ControlAgent;
+use super::{ControlAgent, Reload};
 use crate::operator::message::{ForControl, LimitsTold};
 
 /// Records of evidence that may wait for the journal. More are not kept: a journal that takes
 /// nothing has ended the run by then.
 const EVIDENCE_MAX: usize = 1_024;
 
+/// What became of changes of limits so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LimitsSeen {
+    changed: u64,
+    refused: u64,
+}
+
 impl ControlAgent {
     /// A configuration file that has changed: risk gets its limits.
     pub(super) fn watch_config(&mut self, now: Nanos) {
         let Some(reload) = self.inputs.reload.as_mut() else { return };
         let news = reload.look(now);
-        if let Some(commands) = self.links.as_mut().map(|links| &mut links.commands) {
-            reload.pass_on(commands);
-        }
         if let Some(told) = news {
             self.say(&told.sentence());
+            self.tell_limits(told);
+        }
+        if let Some((links, reload)) = self.links.as_mut().zip(self.inputs.reload.as_mut()) {
+            reload.pass_on(&mut links.commands);
+        }
+        self.tell_limits_taken();
+    }
+
+    /// What came of a reading, once the limits hold.
+    fn tell_limits(&mut self, told: LimitsTold) {
+        let passing = self.inputs.reload.as_ref().is_some_and(Reload::is_passing_limits);
+        if passing {
+            self.limits_due = Some((told, self.limits_seen()));
+        } else {
             self.inputs.said.told(told);
         }
+    }
+
+    /// Risk has taken the limits, or refused them.
+    fn tell_limits_taken(&mut self) {
+        let seen = self.limits_seen();
+        let Some((mut told, before)) = self.limits_due.take_if(|(_, before)| *before != seen)
+        else {
+            return;
+        };
+        if seen.refused > before.refused {
+            "refused".clone_into(&mut told.outcome);
+            told.text += "; risk did not take them, the limits stay as they were";
+            self.say(&told.sentence());
+        }
+        self.inputs.said.told(told);
+    }
+
+    /// Changes of limits that risk has taken and refused.
+    fn limits_seen(&self) -> LimitsSeen {
+        let count = |name| self.inputs.metrics.total_of("risk", name);
+        LimitsSeen { changed: count("limits_changed"), refused: count("limits_refused") }
     }
 
     /// What a person said goes to risk, as far as there is room.
@@ -63,7 +102,7 @@ impl ControlAgent {
         let text = format!("{mark}{}: {}", reason.unwrap_or("no reason given"), told.text);
         self.evidence.extend(about.parts(&text.replace('\n', " ")));
         let nonce = format!("{:032x}", by.nonce);
-        self.inputs.said.told(LimitsTold { nonce, ..told });
+        self.tell_limits(LimitsTold { nonce, ..told });
     }
 
     /// Who asked for what goes to the journal, as far as there is room.

@@ -94,7 +94,7 @@ impl Run {
         }
         let drift = risk.core().drift();
         if drift > 0 || risk.core().drifted() > 0 {
-            let difference = risk.core().difference();
+            let difference = risk.core().differences().any;
             findings.push(format!("{drift} things that a person must explain {difference:?}"));
         }
         let differing = self.differing();
