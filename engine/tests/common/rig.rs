@@ -73,7 +73,7 @@ impl Rig {
 
     /// The status of the one engine that runs.
     pub fn status(&self) -> Value {
-        answered(self.state())
+        status::of(self.state())
     }
 
     pub fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
@@ -89,15 +89,6 @@ impl Rig {
         let latch = accounts.flatten().map(|a| a.path().join("latch.json")).find(|p| p.exists())?;
         std::fs::read_to_string(latch).ok()
     }
-}
-
-/// How often an engine is asked that does not come to answer.
-const ASKED: usize = 10;
-
-/// What the one engine of `state` says of itself as soon as it comes to answer.
-pub fn answered(state: &Path) -> Value {
-    let mut asked = std::iter::repeat_with(|| status::of(state)).take(ASKED);
-    asked.find(|status| status["phase"] != "silent").unwrap_or_else(|| status::of(state))
 }
 
 pub fn sent(status: &Value) -> u64 {

@@ -10,8 +10,16 @@ use super::{bot4, output, sleep};
 const LOOKS_A_SECOND: u32 = 10;
 const LOOK_EVERY_MS: u64 = 100;
 
-/// The status of the engine in `state`; null where none answers.
+/// How often an engine is asked that does not come to answer.
+const ASKED: usize = 10;
+
+/// The status of the one engine in `state`, as soon as it comes to answer; null where there is none.
 pub fn of(state: &Path) -> Value {
+    let mut all = std::iter::repeat_with(|| asked(state)).take(ASKED);
+    all.find(|status| status["phase"] != "silent").unwrap_or_else(|| asked(state))
+}
+
+fn asked(state: &Path) -> Value {
     let out = output(bot4(state).args(["status", "--json"]));
     let first = String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned);
     first.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or(Value::Null)

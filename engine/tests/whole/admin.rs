@@ -342,13 +342,14 @@ fn attacks_at_the_socket_reach_no_lane() {
 fn what_a_run_tells_can_be_lines_of_json() {
     let rig = Rig::new();
     let mut command = bot4(rig.state());
-    command.args(["run", "--log-format", "json", "--for", "4s", "--config"]).arg(&rig.config);
+    command.args(["run", "--log-format", "json", "--for", "5m", "--config"]).arg(&rig.config);
     let mut engine = crate::common::Killed(
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts"),
     );
     rig.until("it trades", |s| sent(s) > 5);
     let out = rig.say(&["mode", "manual", "--reason", "a \"look\""]);
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    signal(&engine.0, "INT");
     assert_eq!(ended(&mut engine), Some(0));
     let text = told(&mut engine);
     let lines: Vec<Value> = text

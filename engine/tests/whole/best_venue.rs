@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::common::{
-    self, Killed, bot4, check_account, number, output, report, sleep, started, stderr,
+    self, Killed, bot4, check_account, number, output, report, sleep, started, status, stderr,
 };
 use crate::observer::ControlLine;
 use crate::venue_log::{self, VenueLog};
@@ -47,9 +47,13 @@ impl Scene {
                  {dead_man}{keys}\n"
             );
         }
+        // A person's orders may be larger than what any venue shows; the strategy's are cut.
         let text = format!(
-            "[run]\nlanes = 2\ncapture = true\n\n{hosts}[risk.breaker]\nerrors = 1\nlosses = 0\n\
-             open_for = \"2s\"\n\n[[strategy]]\nkind = \"best\"\nsymbol = \"ETH/USDT\"\n\
+            "[run]\nlanes = 2\ncapture = true\nshed = false\n\n{hosts}\
+             [risk]\norder_notional_max = 500000.0\nposition_pct = 20.0\n\n\
+             [risk.breaker]\nerrors = 1\nlosses = 0\nopen_for = \"2s\"\n\n\
+             [[risk.strategy]]\nstrategy = 1\norder_notional_max = 5000.0\n\n\
+             [[strategy]]\nkind = \"best\"\nsymbol = \"ETH/USDT\"\n\
              side = \"buy\"\nnotional = 12000.0\nover = \"5s\"\n\n\
              [journal]\nstall_max = \"30s\"\nsegment_mib = 1\n"
         );
@@ -81,9 +85,7 @@ impl Scene {
     }
 
     fn status(&self) -> Value {
-        let out = output(bot4(self.folder()).args(["status", "--json"]));
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        text.lines().next().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default()
+        status::of(self.folder())
     }
 
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
@@ -153,16 +155,16 @@ impl Scene {
         filled
     }
 
-    /// Sells until a breaker has opened, of what no lot of a hundredth divides. Which venue
-    /// is best changes with the market: some orders may pass by the one that refuses.
-    fn around_a_breaker(&self) -> Vec<String> {
+    /// Sells until breakers have opened more than `before` times, of what no lot of a hundredth
+    /// divides. Which venue is best changes with the market: some orders may pass by the one that
+    /// refuses.
+    fn around_a_breaker(&self, before: u64) -> Vec<String> {
         let mut orders = Vec::new();
         for _ in 0..12 {
             let order = self.order("--side sell --symbol BTC/USDT --size 0.1537 --algo best");
             self.once(&order, "is over", |o| o["state"] == "ended");
             orders.push(order);
-            let opened = &self.status()["breakers"]["opened"];
-            if opened["instrument"].as_u64().max(opened["venue"].as_u64()) > Some(0) {
+            if opened(&self.status()["breakers"]) > before {
                 return orders;
             }
         }
@@ -209,6 +211,12 @@ impl Scene {
     }
 }
 
+/// How often breakers of instruments and venues have opened.
+fn opened(breakers: &Value) -> u64 {
+    let of = |level: &str| breakers["opened"][level].as_u64();
+    ["instrument", "venue"].into_iter().filter_map(of).sum()
+}
+
 /// The share of an order that is filled.
 fn share(order: &Value) -> f64 {
     let of = |key: &str| order[key].as_str().and_then(|t| t.parse::<f64>().ok());
@@ -245,8 +253,11 @@ fn orders_go_where_they_are_best_and_elsewhere_when_that_fails() {
     let told = scene.refused("--side buy --symbol BTC/USDT --size 1 --algo iceberg --limit 9");
     assert!(told.contains("choose one of okx:BTC-USDT, binance:BTCUSDT"), "{told}");
     // More than one venue shows: it is split by depth.
-    let split = scene.order("--side buy --symbol BTC/USDT --size 0.6 --algo best --over 20s");
+    let split = scene.order("--side buy --symbol BTC/USDT --size 3 --algo best --over 20s");
     let first = scene.worked(&split);
+    // What is sent from now on is a person's alone.
+    let own = scene.once("s1", "is over", |o| o["state"] == "ended");
+    assert!(share(&own) > 0.99, "{own}");
     let sliced = scene
         .order("--side sell --symbol BTC/USDT --size 0.2 --algo best --over 20s --slice-min 0.02");
     let mut net = -scene.worked(&sliced);
@@ -274,13 +285,11 @@ fn orders_go_where_they_are_best_and_elsewhere_when_that_fails() {
     let asked = |v: &usize| sent(&after, *v) - sent(&before, *v);
     let refuses = (0..VENUES.len()).max_by_key(asked).expect("venues");
     scene.strike(refuses, &format!("filters {} lot=0.01", VENUES[refuses].1[0]));
-    let around = scene.around_a_breaker();
+    let before = opened(&after["breakers"]);
+    let around = scene.around_a_breaker(before);
     net -= around.iter().map(|order| scene.worked(order)).sum::<i64>();
-    let own = scene.once("s1", "is over", |o| o["state"] == "ended");
-    assert!(share(&own) > 0.99, "{own}");
     let report = scene.end();
-    let opened = &report["risk"]["breakers"]["opened"];
-    assert!(opened["instrument"].as_u64().max(opened["venue"].as_u64()) > Some(0), "{report}");
+    assert!(opened(&report["risk"]["breakers"]) > before, "{report}");
     look_at_children(&scene, [&split, &sliced, &scheduled]);
     let children = scene.children();
     let venues: BTreeSet<usize> =
@@ -298,7 +307,7 @@ fn look_at_children(scene: &Scene, [split, sliced, scheduled]: [&str; 3]) {
     let children = scene.children();
     let of = |parent: &str| by_venue(&children, parent);
     assert!(of(split).len() > 1, "one venue alone: {:?}", of(split));
-    // Below the smallest slice only what the gate let pass no larger, and the tail.
+    // Below the smallest slice only the tail.
     let largest = of(sliced).into_values().flatten().max();
     assert!(largest >= Some(20_000_000), "no slice as large as the smallest: {:?}", of(sliced));
     assert!(of(scheduled).len() > 1, "{children:?}");

@@ -2,6 +2,7 @@
 //! search of everything that was written, said and passed on for them, as text, as bytes and as
 //! digits.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -64,10 +65,14 @@ fn clean(needles: &[Needle], what: &str, hay: &[u8]) {
     assert_eq!(found, None, "in {what}: {}", String::from_utf8_lossy(hay));
 }
 
-/// Every file below `folder`, but the venue's own.
+/// Every file below `folder`, but the venue's own; none where another test has just removed it.
 fn files(folder: &Path, venue: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for path in std::fs::read_dir(folder).expect("readable").flatten().map(|e| e.path()) {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return found,
+        entries => entries.expect("readable"),
+    };
+    for path in entries.flatten().map(|e| e.path()) {
         if path.is_dir() && path != venue {
             found.extend(files(&path, venue));
         } else if path.is_file() {
@@ -152,6 +157,7 @@ fn searched(venue: Venue, symbols: &[&str]) {
     assert!(text.contains("control mode manual"), "{text}");
     clean(&secrets, "standard error", text.as_bytes());
     // The guard writes what it did; then a run that ends in order, and one that is refused.
+    assert_eq!(left_by_the_guard(&rig), Some(0), "{venue:?}: {text}");
     assert_eq!(open_at_the_venue(&rig), 0, "{venue:?}");
     let mut command = bot4(rig.state());
     command.args(["run", "--for", "1s", "--log-format", "json", "--config"]).arg(&rig.config);
@@ -205,18 +211,25 @@ fn a_panic_on_the_lane_that_holds_the_keys_tells_none() {
         clean(&secrets, &path.display().to_string(), &std::fs::read(path).unwrap_or_default());
     }
     // The run could not cancel any more: its guard did, unless the venue said nothing was open.
-    let of_the_run = |name: &str| -> Option<Value> {
-        let path = files(rig.state(), Path::new("")).into_iter().find(|p| p.ends_with(name))?;
-        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
-    };
-    let orders = of_the_run("report.json").map(|report| report["orders"].clone());
+    let orders = of_the_run(&rig, "report.json").map(|report| report["orders"].clone());
     let clear = orders.is_some_and(|o| o["open_at_end"] == 0 && o["unknown"] == 0);
-    let guarded = (0..200).find_map(|_| {
-        sleep(100);
-        if clear { Some(0) } else { of_the_run("guard.json")?["outcome"]["left"].as_u64() }
-    });
-    assert_eq!(guarded, Some(0), "{text}");
+    let left = if clear { Some(0) } else { left_by_the_guard(&rig) };
+    assert_eq!(left, Some(0), "{text}");
     assert_eq!(open_at_the_venue(&rig), 0, "{text}");
+}
+
+/// What the file called `name` of the only run says.
+fn of_the_run(rig: &Rig, name: &str) -> Option<Value> {
+    let path = files(rig.state(), Path::new("")).into_iter().find(|p| p.ends_with(name))?;
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// Orders of the run that its guard left open, once it has written that.
+fn left_by_the_guard(rig: &Rig) -> Option<u64> {
+    (0..200).find_map(|_| {
+        sleep(100);
+        of_the_run(rig, "guard.json")?["outcome"]["left"].as_u64()
+    })
 }
 
 /// An engine that could leave a core file, as far as its shell is concerned, in `workplace`.

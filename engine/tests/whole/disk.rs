@@ -1,12 +1,14 @@
 //! A disk that fills, is full, or fails under the running engine: no new risk, everything
 //! cancelled, the journal sound, exit 79.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::ready::until_lanes_run;
+use crate::common::ready::{until_it_trades, until_lanes_run};
 use crate::common::{self, bot4, can_trace, number, output, report, sleep, stderr, traced};
 use bot4::run::disk::used_pct;
+use bot4_journal::segment::Header;
 use serde_json::Value;
 
 const MIB: usize = 1024 * 1024;
@@ -86,6 +88,10 @@ impl Scene {
         self.state.path().join("report.json")
     }
 
+    fn ready(&self) -> PathBuf {
+        self.state.path().join("ready.json")
+    }
+
     fn args(&self, command: &mut Command, length: &str, stop_pct: u32) {
         command.args(["run", "--for", length, "--lanes", "2", "--config"]);
         command.arg(self.config(stop_pct)).arg("--report").arg(self.report());
@@ -100,7 +106,7 @@ impl Scene {
 
     /// An engine whose lanes all run.
     fn running(&self, length: &str, stop_pct: u32) -> Child {
-        let ready = self.state.path().join("ready.json");
+        let ready = self.ready();
         let mut command = bot4(self.state.path());
         self.args(&mut command, length, stop_pct);
         command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -214,6 +220,7 @@ fn a_filling_disk_is_warned_of_then_pauses_new_orders_and_heals() {
     let Some(disk) = SmallDisk::mounted(80) else { return };
     let scene = Scene::new(disk.path());
     let engine = scene.running("10s", 95);
+    until_it_trades(&scene.ready());
     sleep(2_000);
     disk.fill_to(82);
     sleep(1_000);
@@ -270,16 +277,32 @@ fn hex(text: &str) -> Option<u64> {
     }
 }
 
-/// Lines of strace's output: the part whose sync failed is never synced again while it is mapped.
+/// The calls in strace's output, each where it began: the line of one during which another thread
+/// called is split in two.
+fn calls(trace: &str) -> Vec<String> {
+    let (mut calls, mut begun) = (Vec::<String>::new(), BTreeMap::new());
+    for line in trace.lines() {
+        let (thread, call) = line.split_once(' ').unwrap_or(("", line));
+        let call = call.trim();
+        if let Some(head) = call.strip_suffix("<unfinished ...>") {
+            begun.insert(thread, calls.len());
+            calls.push(head.to_owned());
+        } else if let Some((_, rest)) = call.split_once(" resumed>") {
+            let Some(at) = begun.remove(thread) else { continue };
+            calls[at].push_str(rest);
+        } else {
+            calls.push(call.to_owned());
+        }
+    }
+    calls
+}
+
+/// In strace's output: the part whose sync failed is never synced again while it is mapped.
 fn never_retried(trace: &str) -> usize {
     let mut failed: Vec<u64> = Vec::new();
     let mut failures = 0;
-    for line in trace.lines() {
-        let Some((call, rest)) =
-            line.split_once(' ').map_or(line, |(_, l)| l).trim().split_once('(')
-        else {
-            continue;
-        };
+    for line in calls(trace) {
+        let Some((call, rest)) = line.split_once('(') else { continue };
         let mut numbers = rest.split([')', ',']).map_while(hex);
         let (Some(start), Some(bytes)) = (numbers.next(), numbers.next()) else { continue };
         match call {
@@ -338,13 +361,13 @@ fn lose_unsynced(state: &Path, journal: &Path) -> u64 {
         serde_json::from_slice(&out.stdout).unwrap_or_else(|_| panic!("{}", stderr(&out)))
     };
     let before = verify();
-    let mut segments = (1..).map(|n| journal.join(format!("{n:08}.b4j")));
-    let noted = segments.find_map(|path| {
-        let bytes = std::fs::read(&path).expect("a segment behind the failed one");
-        let header = bot4_journal::segment::Header::decode(&bytes).expect("a header");
-        header.previous_synced.map(|offset| (header.index - 1, offset))
+    let files = std::fs::read_dir(journal).expect("a journal").flatten().map(|e| e.path());
+    // The one behind it may be the reserve, which keeps its name.
+    let noted = files.filter(|p| p.extension().is_some_and(|e| e == "b4j")).filter_map(|path| {
+        let header = Header::decode(&std::fs::read(path).expect("a segment")).ok()?;
+        Some((header.index - 1, header.previous_synced?))
     });
-    let (index, offset) = noted.expect("some header has the note");
+    let (index, offset) = noted.min().expect("some header has the note");
     let path = journal.join(format!("{index:08}.b4j"));
     let mut bytes = std::fs::read(&path).expect("read");
     bytes[offset as usize..].fill(0);

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::common::{
     Killed, bot4, check_account, config, config_of, number, output, report, signal, sleep, started,
-    stderr,
+    status, stderr,
 };
 use crate::observer::ControlLine;
 use bot4::run::account_state::AccountState;
@@ -74,9 +74,7 @@ impl Scene {
     }
 
     fn status(&self) -> Value {
-        let out = output(bot4(self.state.path()).args(["status", "--json"]));
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        text.lines().next().and_then(|l| serde_json::from_str(l).ok()).unwrap_or(Value::Null)
+        status::of(self.state.path())
     }
 
     fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
@@ -87,8 +85,12 @@ impl Scene {
             }
             sleep(100);
         }
-        let told = std::fs::read_to_string(self.state.path().join("stderr.txt"));
-        panic!("not within 30 s: {what}; {} {}", self.status(), told.unwrap_or_default());
+        panic!("not within 30 s: {what}; {} {}", self.status(), self.said());
+    }
+
+    /// What the engine has written to standard error so far.
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.state.path().join("stderr.txt")).unwrap_or_default()
     }
 
     /// An engine that trades.
@@ -125,9 +127,9 @@ impl Scene {
         let mut venue = ControlLine::new(&self.endpoints);
         venue.say("down 6s");
         sleep(200);
+        let (_, before) = self.venue_trades();
         engine.0.kill().expect("kill -9");
         engine.0.wait().expect("ended");
-        let (_, before) = self.venue_trades();
         for _ in 0..200 {
             sleep(100);
             if venue.hear().is_some_and(|news| news["back"] == "down") {
@@ -288,8 +290,8 @@ fn what_others_did_between_two_runs_stops_what_it_concerns_until_a_person_accept
     let stopped_now = |n: u64| move |s: &Value| s["truth"]["instruments_stopped"] == n;
     let before = scene.until("BTCUSDT stands still, ETHUSDT trades", stopped_now(1));
     assert_eq!(before["phase"], "run", "{before}");
-    let told = std::fs::read_to_string(scene.state.path().join("stderr.txt")).expect("there");
-    assert!(told.contains("BTCUSDT: trade") && told.contains("--instrument SYMBOL"), "{told}");
+    scene.until("it is told how to accept it", |_| scene.said().contains("--instrument SYMBOL"));
+    assert!(scene.said().contains("BTCUSDT: trade"), "{}", scene.said());
     // It is not forgotten by a run that ends before anybody has looked.
     assert_eq!(stopped(engine), Some(0));
     let engine = scene.trading(&[]);

@@ -1,7 +1,7 @@
 //! `bot4 replay --verify`: a run's journal leads to the run's decisions, and whatever is not as
 //! it was is named by its record.
 
-use crate::common::ready::until_lanes_run;
+use crate::common::ready::until_it_trades;
 use crate::common::{self, bot4, config, output, signal, sleep, stderr, venue};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -290,14 +290,18 @@ fn a_run_with_an_outage_replays_and_its_end_is_compared() {
     first.0.wait().expect("gone");
     let (mut first, endpoints) = venue(state, &listen);
     std::fs::write(&toml, config(&endpoints, None)).expect("written");
+    let ready = state.join("ready");
     let mut engine = bot4(state)
         .args(["run", "--for", "5m", "--config"])
         .arg(&toml)
+        .arg("--ready-file")
+        .arg(&ready)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    sleep(5_000);
+    until_it_trades(&ready);
+    sleep(3_000);
     first.0.kill().expect("killed");
     first.0.wait().expect("gone");
     sleep(3_000);
@@ -339,7 +343,7 @@ fn a_killed_run_replays_as_far_as_its_journal_goes() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    until_lanes_run(&ready);
+    until_it_trades(&ready);
     sleep(4_000);
     engine.kill().expect("killed");
     engine.wait().expect("gone");

@@ -1,13 +1,14 @@
 //! Several venues in one run: `bot4 run` at three simulated ones, over TLS. One that dies, bans or
 //! goes silent leaves the orders of the others alone, and every account is exact at the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{
-    Killed, bot4, check_account, number, output, report, signal, sleep, started, stderr,
+    Killed, bot4, check_account, number, output, report, signal, sleep, started, status, stderr,
 };
 use crate::observer::ControlLine;
 use bot4_lanes::Clock;
@@ -45,13 +46,13 @@ fn run(state: &Path, config: &Path) -> Command {
 }
 
 /// The order entry of each venue as the running engine tells it; none while it starts.
-fn told(state: &Path) -> Option<Vec<(bool, u64)>> {
-    let out = output(bot4(state).args(["status", "--json"]));
-    let text = String::from_utf8(out.stdout).ok()?;
-    let line: Value = serde_json::from_str(text.lines().next()?).ok()?;
-    let status = line.get(0).unwrap_or(&line);
-    let of = |v: &Value| (v["session_ready"] == true, v["sent"].as_u64().unwrap_or(0));
-    Some(status["venues"].as_array()?.iter().map(of).collect())
+fn told(state: &Path) -> Option<Vec<Value>> {
+    Some(status::of(state)["venues"].as_array()?.clone())
+}
+
+/// Each of `venues` got more than `n` orders.
+fn each_sent(venues: &[Value], n: u64) -> bool {
+    venues.iter().all(|venue| venue["sent"].as_u64() > Some(n))
 }
 
 /// Asks again and again, for 20 s and what the asking takes.
@@ -63,6 +64,19 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         sleep(33);
     }
     panic!("not within 20 s: {what}")
+}
+
+/// What `bot4 journal` says of the newest run, line by line.
+fn journal(state: &Path, of: &str) -> Vec<Value> {
+    let journal = newest_run(state).join("journal");
+    let out = output(bot4(state).args(["journal", of]).arg(journal));
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The venue of what is about an instrument.
+fn venue_of(about: &Value) -> Option<usize> {
+    about["instrument"].as_u64().map(|instrument| instrument as usize / 2)
 }
 
 /// The process of the embedded `venue` of `engine`.
@@ -100,25 +114,26 @@ fn check_each(report: &Value) {
     }
 }
 
+/// How often one of them dies: each time it is gone for a second and what its start takes.
+const DEATHS: u64 = 3;
+
 #[test]
 fn a_venue_that_dies_leaves_the_orders_of_the_others_alone() {
     let state = tempfile::tempdir().expect("a folder");
     let (state, file) = (state.path(), state.path().join("report.json"));
     let toml = config(state, &["embedded = true\n"; 3].map(str::to_owned));
     let mut command = run(state, &toml);
-    command.args(["--for", "6s", "--report"]).arg(&file).stdout(Stdio::null());
+    command.args(["--for", "5m", "--report"]).arg(&file).stdout(Stdio::null());
     let mut engine = Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"));
-    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(ready, sent)| *ready && *sent > 0);
-    until("every venue gets orders", || told(state).filter(all_trade));
-    let bybit = child_of(&engine.0, "bybit").expect("a process");
-    let killed = Command::new("kill").args(["-9", &bybit]).status().expect("kill");
-    assert!(killed.success());
-    let before = until("its session is lost", || told(state).filter(|v| !v[BYBIT].0));
-    let after = until("the others go on meanwhile", || {
-        told(state).filter(|now| [0, 1].iter().all(|v| now[*v].1 >= before[*v].1 + 5))
+    until("every venue gets orders", || told(state).filter(|v| each_sent(v, 20)));
+    until("every venue fills some", || {
+        let venues: BTreeSet<_> = journal(state, "fills").iter().filter_map(venue_of).collect();
+        (venues.len() == VENUES.len()).then_some(())
     });
-    assert!(!after[BYBIT].0, "the venue was not down for long enough to tell: {after:?}");
-    assert_eq!(after[BYBIT].1, before[BYBIT].1, "an order left for a venue that is down");
+    for _ in 0..DEATHS {
+        dies_and_comes_back(&engine.0, state);
+    }
+    signal(&engine.0, "-INT");
     let status = engine.0.wait().expect("it ends");
     let report = report(&file);
     assert_eq!(status.code(), Some(0), "{report}");
@@ -126,44 +141,54 @@ fn a_venue_that_dies_leaves_the_orders_of_the_others_alone() {
     let losses = |v: usize| number(&report["venues"][v], "/losses");
     assert!(losses(BYBIT) > 0 && losses(0) == 0 && losses(1) == 0, "{report}");
     verified(state);
-    compare_latencies(state);
+    let records = journal(state, "dump");
+    look_at_orders(&records);
+    compare_latencies(&records);
 }
 
-/// Orders at the others: from the approval to the word that they left, and to the venue's answer,
-/// before and while one venue is down. Medians of a busy machine: a bound for what nobody misses.
-fn compare_latencies(state: &Path) {
-    let out = output(bot4(state).args(["journal", "dump"]).arg(newest_run(state).join("journal")));
-    let text = String::from_utf8(out.stdout).expect("UTF-8");
-    let mut is_down = false;
-    let mut begun = std::collections::BTreeMap::new();
-    // By "down" and by what is measured, ns.
-    let mut spans: [[Vec<u64>; 2]; 2] = Default::default();
-    for record in text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()) {
-        let (body, at) = (&record["body"], record["at"].as_u64().unwrap_or(0));
-        let order = body["order"].as_u64().unwrap_or(0);
-        match (record["kind"].as_str(), body["what"].as_str()) {
-            (Some("report"), Some("session")) if body["venue"] == BYBIT => {
-                is_down = body["ready"] == false;
-            }
-            (Some("approved"), _) if body["action"] == "place" => {
-                let elsewhere = body["instrument"].as_u64() < Some(2 * BYBIT as u64);
-                begun.extend(elsewhere.then_some((order, (at, is_down))));
-            }
-            (Some("report"), Some(what @ ("sent" | "acked"))) => {
-                let Some((since, down)) = begun.get(&order) else { continue };
-                let learned = body["learned_at"].as_u64().unwrap_or(at);
-                let of = &mut spans[usize::from(*down)][usize::from(what == "acked")];
-                of.push(learned.saturating_sub(*since));
-            }
-            _ => {}
+/// Ends the process of Bybit, and waits until the engine has a session with the next one.
+fn dies_and_comes_back(engine: &Child, state: &Path) {
+    let bybit = until("a process", || child_of(engine, "bybit"));
+    let reconnects = |venues: &[Value]| number(&venues[BYBIT], "/reconnects");
+    let before = reconnects(&until("a status", || told(state)));
+    let killed = Command::new("kill").args(["-9", &bybit]).status().expect("kill");
+    assert!(killed.success());
+    until("another process", || child_of(engine, "bybit").filter(|pid| *pid != bybit));
+    let is_back = |v: &Vec<Value>| v[BYBIT]["session_ready"] == true && reconnects(v) > before;
+    until("its session is back", || told(state).filter(is_back));
+}
+
+/// Bybit is down: what is known of it until this record.
+fn is_down(record: &Value, before: bool) -> bool {
+    let body = &record["body"];
+    let told = record["kind"] == "report" && body["what"] == "session" && body["venue"] == BYBIT;
+    if told { body["ready"] == false } else { before }
+}
+
+/// While Bybit was down no order left for it, and the others got theirs.
+fn look_at_orders(records: &[Value]) {
+    let (mut down, mut sent) = (false, [0; VENUES.len()]);
+    for record in records {
+        down = is_down(record, down);
+        let leaves = record["kind"] == "report" && record["body"]["what"] == "sent";
+        if let Some(v) = venue_of(&record["body"]).filter(|_| down && leaves) {
+            sent[v] += 1;
         }
     }
+    assert_eq!(sent[BYBIT], 0, "an order left for a venue that is down: {sent:?}");
+    assert!(sent[..BYBIT].iter().all(|n| *n >= 5 * DEATHS), "the others go on: {sent:?}");
+}
+
+/// Orders at the others: from the approval until the kernel has them, and until the venue's answer,
+/// while all are there and while one venue is down. Medians of a busy machine: a bound for what
+/// nobody misses.
+fn compare_latencies(records: &[Value]) {
+    let [mut before, mut during] = spans(records);
     for (what, n) in [("to the wire", 0), ("to the answer", 1)] {
         let median = |all: &mut Vec<u64>| {
             all.sort_unstable();
             all.get(all.len() / 2).copied().unwrap_or(0)
         };
-        let [before, during] = &mut spans;
         let counts = (before[n].len(), during[n].len());
         let (before, during) = (median(&mut before[n]), median(&mut during[n]));
         let ratio = during as f64 / before.max(1) as f64;
@@ -173,6 +198,32 @@ fn compare_latencies(state: &Path) {
         assert!(counts.0 > 0 && counts.1 > 4, "{what}: too few orders to tell: {counts:?}");
         assert!(ratio < 10.0, "{what}: the others' orders are slower while one venue is down");
     }
+}
+
+/// Of those orders by "down" and by what is measured, ns. A turn has one time for all that it does:
+/// the way to the wire, which may be one turn's, is told by the stamp of its end.
+fn spans(records: &[Value]) -> [[Vec<u64>; 2]; 2] {
+    let (mut down, mut begun) = (false, BTreeMap::new());
+    let mut spans: [[Vec<u64>; 2]; 2] = Default::default();
+    for record in records {
+        down = is_down(record, down);
+        let body = &record["body"];
+        let order = body["order"].as_u64().unwrap_or(0);
+        let reached = match (record["kind"].as_str(), body["what"].as_str()) {
+            (Some("approved"), _) if body["action"] == "place" => {
+                let elsewhere = venue_of(body) < Some(BYBIT);
+                begun.extend(elsewhere.then_some((order, (number(record, "/at"), down))));
+                continue;
+            }
+            (Some("sent"), _) => (0, number(body, "/handed")),
+            (Some("report"), Some("acked")) => (1, number(body, "/learned_at")),
+            _ => continue,
+        };
+        if let Some((since, down)) = begun.get(&order) {
+            spans[usize::from(*down)][reached.0].push(reached.1.saturating_sub(*since));
+        }
+    }
+    spans
 }
 
 /// Venues of their own processes, which outlive engines.
@@ -225,8 +276,7 @@ fn a_ban_and_a_kill_end_with_every_account_exact() {
     let mut command = run(state, &toml);
     command.args(["--for", "60s"]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut engine = Killed(command.spawn().expect("it starts"));
-    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(_, sent)| *sent > 0);
-    until("every venue gets orders", || told(state).filter(all_trade));
+    until("every venue gets orders", || told(state).filter(|v| each_sent(v, 0)));
     engine.0.kill().expect("kill -9");
     engine.0.wait().expect("ended");
     exact("2s");
@@ -297,8 +347,7 @@ fn a_venue_that_hangs_holds_no_word_of_a_person_up() {
     let mut command = run(state, &config(state, &venues.hosts));
     command.args(["--for", "60s", "--report"]).arg(&file).stdout(Stdio::null());
     let mut engine = Killed(command.stderr(Stdio::piped()).spawn().expect("it starts"));
-    let all_trade = |v: &Vec<(bool, u64)>| v.iter().all(|(_, sent)| *sent > 0);
-    until("every venue gets orders", || told(state).filter(all_trade));
+    until("every venue gets orders", || told(state).filter(|v| each_sent(v, 0)));
     let (mut okx, mut person) = (ControlLine::new(&venues.endpoints[OKX]), Person::new(state));
     ["deaf 5s", "mute 5s"].iter().for_each(|fault| okx.say(fault));
     let open = |s: &Value, v: usize| number(&s["venues"][v], "/open");

@@ -4,7 +4,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::{Killed, bot4, check_account, config, output, report, sleep, stderr, venue};
+use crate::common::ready::until_it_trades;
+use crate::common::{
+    Killed, bot4, check_account, config, output, report, signal, sleep, stderr, venue,
+};
 use bot4::replay::inputs::{InputsText, RunInputs};
 use bot4::run::account_state::AccountState;
 use bot4_types::LogKind;
@@ -52,12 +55,20 @@ impl Scene {
         error
     }
 
-    /// An engine that trades for `ms` and is killed.
-    fn killed(&self, ms: u64) -> PathBuf {
-        let mut command = self.run(&["--for", "60s"]);
-        let mut engine =
-            Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
-        sleep(ms);
+    /// An engine that trades.
+    fn trading(&self) -> Killed {
+        let ready = self.state.path().join("ready.json");
+        let mut command = self.run(&["--for", "5m"]);
+        command.arg("--ready-file").arg(&ready).stdout(Stdio::null()).stderr(Stdio::null());
+        let engine = Killed(command.spawn().expect("it starts"));
+        until_it_trades(&ready);
+        engine
+    }
+
+    /// An engine that trades for some seconds and is killed.
+    fn killed(&self) -> PathBuf {
+        let mut engine = self.trading();
+        sleep(2_000);
         engine.0.kill().expect("kill -9");
         engine.0.wait().expect("ended");
         self.newest()
@@ -112,7 +123,7 @@ fn a_damaged_journal_needs_a_person_and_reconciling_lets_the_next_start_trade() 
 #[test]
 fn a_torn_tail_is_cut_and_the_next_start_trades() {
     let scene = Scene::new();
-    let run = scene.killed(3_000);
+    let run = scene.killed();
     let journal = run.join("journal");
     // A record that was being written when the engine died: its length is not there yet.
     let offset = open_end(scene.state.path(), &journal);
@@ -197,13 +208,7 @@ fn peak_day_and_positions_survive_and_a_deposit_is_no_profit() {
     let (_, closed) = account_state(scene.state.path());
     let name = |run: &Path| run.file_name().expect("a name").to_string_lossy().into_owned();
     assert_eq!((closed.run.clone(), closed.settled), (name(&scene.newest()), true));
-    let mut killed = scene.killed(3_000);
-    for wait_ms in [6_000, 12_000] {
-        // A machine with other work starts late.
-        if !killed.join("journal").exists() || killed.ends_with(&closed.run) {
-            killed = scene.killed(wait_ms);
-        }
-    }
+    let killed = scene.killed();
     let taken = inputs(&killed);
     let equity = taken.equity.expect("of this version");
     assert_eq!((equity.peak, equity.day, equity.flows.len()), (closed.peak, closed.day, 0));
@@ -239,13 +244,36 @@ fn peak_day_and_positions_survive_and_a_deposit_is_no_profit() {
 #[test]
 fn two_engines_cannot_trade_one_account() {
     let scene = Scene::new();
-    let mut command = scene.run(&["--for", "30s"]);
-    let first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let _first = Killed(first);
-    sleep(3_000);
+    let _first = scene.trading();
     let (code, error, _) = scene.ended(&["--for", "2s"]);
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("trades this account now"), "{error}");
+}
+
+#[test]
+fn of_two_that_start_at_once_one_trades() {
+    let scene = Scene::new();
+    let path = |name: &str, n: usize| scene.state.path().join(format!("{name}-{n}"));
+    let mut engines = [0, 1].map(|n| {
+        let said = std::fs::File::create(path("stderr", n)).expect("a file");
+        let mut command = scene.run(&["--for", "5m"]);
+        command.arg("--ready-file").arg(path("ready", n)).stdout(Stdio::null()).stderr(said);
+        Killed(command.spawn().expect("it starts"))
+    });
+    let ended = (0..600).find_map(|_| {
+        sleep(50);
+        let mut all = engines.iter_mut().enumerate();
+        all.find_map(|(n, engine)| Some((n, engine.0.try_wait().expect("a child")?)))
+    });
+    let (refused, status) = ended.expect("one of them is refused");
+    let error = std::fs::read_to_string(path("stderr", refused)).expect("there");
+    assert_eq!(status.code(), Some(2), "{error}");
+    assert!(error.contains("trades this account now"), "{error}");
+    let trades = 1 - refused;
+    until_it_trades(&path("ready", trades));
+    signal(&engines[trades].0, "-INT");
+    let error = || std::fs::read_to_string(path("stderr", trades));
+    assert_eq!(engines[trades].0.wait().expect("it ends").code(), Some(0), "{:?}", error());
 }
 
 #[test]
