@@ -51,7 +51,7 @@ const POINT_RECORDS: usize = 2;
 const HEADROOM_ROOM: usize = 16;
 /// An output link full for this long halts the engine: its reader is gone.
 const STALL_NS_MAX: u64 = 100_000_000;
-/// The log may stall longer: its reader waits for the disk.
+/// The log may stall longer, unless said otherwise so long: its reader waits for the disk.
 const LOG_STALL_NS_MAX: u64 = 250_000_000;
 /// The links of the risk lane.
 #[derive(Debug)]
@@ -91,6 +91,7 @@ pub struct RiskAgent {
     approved_stalls: Box<[(u64, Stall)]>,
     account_stall: Stall,
     log_stall: Stall,
+    log_stall_ns_max: u64,
     measures_max: [u64; 5],
     counters: Counters,
     differences: Block,
@@ -123,11 +124,20 @@ impl RiskAgent {
             headrooms: HeadroomsDue::new(instruments),
             account_stall: Stall::default(),
             log_stall: Stall::default(),
+            log_stall_ns_max: LOG_STALL_NS_MAX,
             measures_max: [0; 5],
             counters,
             differences: metrics.block("risk", DIFFERENCES, DIFFERENCES_WORDS),
             shown: Shown::new(&config.table, metrics),
         })
+    }
+
+    /// The log may be full for `ns_max` before the engine halts: as long as its writer may wait for
+    /// the disk.
+    #[must_use]
+    pub const fn with_log_stall(mut self, ns_max: u64) -> Self {
+        self.log_stall_ns_max = ns_max;
+        self
     }
 
     /// The decisions and the ledger.
@@ -511,8 +521,11 @@ impl RiskAgent {
             return Err(fault("the router took no account report for 100 ms: look at its lane"));
         }
         let taken = self.ports.log.last_seq() + self.ports.log.room() as u64;
-        if self.log_stall.is_over(self.lacks_records(), taken, now, LOG_STALL_NS_MAX) {
-            return Err(fault("the journal took no record for 250 ms: look at its disk"));
+        if self.log_stall.is_over(self.lacks_records(), taken, now, self.log_stall_ns_max) {
+            let ms = self.log_stall_ns_max / 1_000_000;
+            return Err(fault(&format!(
+                "the journal took no record for {ms} ms: look at its disk"
+            )));
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ struct Row {
     drift: bool,
     /// It was given up under pressure.
     shed: bool,
+    /// The stages before risk were told last that it is.
+    shed_told: bool,
     change: u32,
     untold: bool,
 }
@@ -138,10 +140,10 @@ impl Changes {
         self.rows.get(instrument.index()).is_some_and(|row| row.shed)
     }
 
-    /// Instruments that are given up, and the stages before risk have heard of it.
+    /// Instruments that are given up, and the word of it is on its way to the stages before risk.
     #[must_use]
     pub fn shed(&self) -> usize {
-        self.rows.iter().filter(|row| row.shed && !row.untold).count()
+        self.rows.iter().filter(|row| row.shed && row.shed_told).count()
     }
 
     /// The base asset of `instrument` is in doubt.
@@ -168,6 +170,7 @@ impl Changes {
     /// They have heard of it.
     pub fn told(&mut self, instrument: InstrumentId) {
         let Some(row) = self.rows.get_mut(instrument.index()) else { return };
+        row.shed_told = row.shed;
         self.untold -= usize::from(std::mem::take(&mut row.untold));
     }
 

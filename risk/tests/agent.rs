@@ -309,6 +309,19 @@ fn without_room_for_records_nothing_is_taken() {
     assert!(stuck.is_some_and(|f| f.is_err_and(|f| f.what.contains("journal"))));
 }
 
+#[test]
+fn the_log_may_stall_as_long_as_its_writer_may() {
+    let b = Bench::new(8, 8, 16);
+    let mut b = Bench { agent: b.agent.with_log_stall(2_000_000_000), ..b }.ready();
+    for id in 1..=12 {
+        b.intents.push(buy(id)).expect("room");
+    }
+    let stuck = (1..200).map(|i| (i * 20, b.turn(i * 20))).find(|(_, turn)| turn.is_err());
+    let (ms, turn) = stuck.expect("it halts in the end");
+    assert!((2_000..2_100).contains(&ms), "after {ms} ms");
+    assert!(turn.is_err_and(|fault| fault.what.contains("no record for 2000 ms")));
+}
+
 /// Limits hold from the commit on, all at once, and a mode from its command on; both are records
 /// that a replay obeys.
 #[test]

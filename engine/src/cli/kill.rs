@@ -1,6 +1,6 @@
 //! `bot4 kill`
 
-use bot4_types::RunEpoch;
+use bot4_types::{Nanos, RunEpoch};
 use serde_json::{Value, json};
 
 use super::out::say;
@@ -36,11 +36,9 @@ pub struct Args {
 }
 
 /// How long a kill waits for the last cancel.
-const SETTLE_WITHIN: u32 = 50;
-/// How often an engine that has stopped is asked again where it does not answer.
-const ANSWERS_WITHIN: u32 = 10;
-/// How long it waits until nothing is held any more.
-const FLATTEN_WITHIN: u32 = 150;
+const SETTLE_WITHIN: Nanos = Nanos::from_secs(5);
+/// How long it waits until nothing is held any more, and for the answer of an engine that obeys.
+const FLATTEN_WITHIN: Nanos = Nanos::from_secs(15);
 
 /// Stops the engines.
 ///
@@ -50,8 +48,10 @@ pub fn run(args: &Args) -> Outcome {
     let reason = person::reason(&args.reason)?;
     let engines = args.whom.engines()?;
     let mut all_clear = true;
-    for engine in &engines {
-        let (told, clear) = stop(engine, &reason, args.flatten, None);
+    // All of them hear it before any is waited for.
+    let heard: Vec<_> = engines.iter().map(|e| hears(e, &reason, args.flatten, None)).collect();
+    for (engine, heard) in engines.iter().zip(heard) {
+        let (told, clear) = settle(engine, heard, &reason, args.flatten);
         all_clear &= clear;
         if args.whom.json {
             say!("{told}");
@@ -88,9 +88,18 @@ pub(crate) fn stop(
     flatten: bool,
     via: Option<&str>,
 ) -> (Value, bool) {
+    settle(engine, hears(engine, reason, flatten, via), reason, flatten)
+}
+
+/// Says it to one engine; whether it answers.
+fn hears(engine: &EarlierRun, reason: &str, flatten: bool, via: Option<&str>) -> bool {
     let request = Request::Kill { reason: reason.to_owned(), flatten };
-    let heard = ask_for(&engine.path, &request, via).is_ok() || obeys(engine);
-    if let Some(settled) = heard.then(|| settled(engine)).flatten() {
+    ask_for(&engine.path, &request, via).is_ok()
+}
+
+/// What becomes of an engine that `heard` it, or did not answer.
+fn settle(engine: &EarlierRun, heard: bool, reason: &str, flatten: bool) -> (Value, bool) {
+    if let Some(settled) = (heard || obeys(engine)).then(|| settled(engine, flatten)).flatten() {
         return settled;
     }
     end_process(engine.record.pid);
@@ -111,43 +120,39 @@ pub(crate) fn stop(
     (told, clear)
 }
 
-/// The engine's lanes turn and trade no more, whether it answers or not: it writes the stop down,
-/// and the disk is slow. To end it now would end its cancels, too.
+/// The engine is stopped and beats, whether it answers or not: it writes the stop down, and the
+/// disk is slow. To end it now would end its cancels, too.
 fn obeys(engine: &EarlierRun) -> bool {
     let seen = reader_of(engine).and_then(|reader| reader.snapshot());
     seen.is_ok_and(|seen| seen.kill.stopped && !seen.stale)
 }
 
-/// The status of an engine that answers, or obeys and will answer. None when it fell silent.
-fn status_of(engine: &EarlierRun) -> Option<Value> {
-    for _ in 0..ANSWERS_WITHIN {
-        if let Ok(reply) = ask(&engine.path, &Request::Status) {
-            return Some(reply.status);
-        }
-        if !obeys(engine) {
-            return None;
-        }
-        std::thread::park_timeout(LOOK_EVERY);
-    }
-    None
-}
-
 /// Looks until nothing is open, for a while. None when the engine fell silent over it.
-fn settled(engine: &EarlierRun) -> Option<(Value, bool)> {
-    let mut status = Value::Null;
-    for look in 0..FLATTEN_WITHIN {
+fn settled(engine: &EarlierRun, flatten: bool) -> Option<(Value, bool)> {
+    let clock = bot4_lanes::Clock::monotonic();
+    let (began, mut status) = (clock.now(), Value::Null);
+    loop {
         // What comes with the stop's own answer may be older than the stop.
         std::thread::park_timeout(LOOK_EVERY);
-        status = status_of(engine)?;
-        if !is_closing(&status) && (status["drained"] == true || look >= SETTLE_WITHIN) {
+        match ask(&engine.path, &Request::Status) {
+            Ok(reply) => status = reply.status,
+            Err(_) if !obeys(engine) => return None,
+            Err(_) => {}
+        }
+        let waits = is_closing(&status) || status.is_null();
+        let within = if waits { FLATTEN_WITHIN } else { SETTLE_WITHIN };
+        if (status["drained"] == true && !waits) || clock.now().since(began) >= within {
             break;
         }
     }
-    let told = json!({"run": engine.record.id, "pid": engine.record.pid, "answered": true,
+    let told = json!({"run": engine.record.id, "pid": engine.record.pid,
+                      "answered": !status.is_null(), "obeys": true,
                       "phase": status["phase"], "open": status["orders"]["open"],
                       "drained": status["drained"], "latch": status["latch"],
                       "flatten": status["flatten"]});
-    let clear = told["open"] == 0
+    let closes = !flatten || status["flatten"]["asked"] == true;
+    let clear = closes
+        && told["open"] == 0
         && told["drained"] == true
         && !is_closing(&status)
         && status["phase"] == status::name_of(bot4_lanes::Phase::Kill);
@@ -207,6 +212,12 @@ fn sentence(run: &str, told: &Value) -> String {
             told["open"],
             if told["drained"] == true { "" } else { ", NOT ALL OF THEM PROVEN YET" },
             positions(&told["flatten"])
+        );
+    }
+    if told["obeys"] == true {
+        return format!(
+            "run {run}: stopped, BUT IT DOES NOT SAY WHAT IS OPEN: it waits for its disk, say; \
+             `bot4 status` asks it again"
         );
     }
     match told["outside"]["error"].as_str() {

@@ -60,7 +60,8 @@ pub fn ask_as(folder: &Path, asked: &Asked) -> std::io::Result<Reply> {
 fn in_words(e: &std::io::Error) -> std::io::Error {
     let words = match e.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            "no answer within a second: it hangs or is suspended, and what was asked is void"
+            "no answer within a second: it hangs, is suspended or waits for its disk; what it has \
+             not begun by now is void, and `bot4 status` shows what it did"
         }
         ErrorKind::NotFound => "it has ended meanwhile: its socket is gone",
         ErrorKind::ConnectionRefused => "nobody listens at its socket: it is ending, or was killed",

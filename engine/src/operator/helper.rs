@@ -182,7 +182,7 @@ impl Desk {
         if let Some((by, reason)) = self.triggers.pulled() {
             self.halt(by, &reason, self.inputs.flatten_on_kill);
         }
-        let raised = LatchKind::ALL.map(|kind| self.latched[kind as usize].value());
+        let raised = self.raised();
         if raised != self.risk_latches {
             let new = LatchKind::ALL
                 .iter()
@@ -268,6 +268,11 @@ impl Desk {
         }
     }
 
+    /// How often risk has raised each of its latches.
+    fn raised(&self) -> [u64; LatchKind::ALL.len()] {
+        LatchKind::ALL.map(|kind| self.latched[kind as usize].value())
+    }
+
     /// Ends the halt, if a person may end it.
     fn resume(&mut self, reason: &str) -> Result<(), Refused> {
         let refused = |text: String| Err(Refused::new(Why::NotResumable, text));
@@ -280,13 +285,17 @@ impl Desk {
             let file = self.triggers.kill_file().display();
             return refused(format!("{file} exists: remove it first"));
         }
-        if LatchKind::ALL.map(|kind| self.latched[kind as usize].value()) != self.risk_latches {
-            let text = "risk has latched just now: look at `bot4 status` again";
-            return refused(text.to_owned());
+        let news = "risk has latched just now: look at `bot4 status` again";
+        if self.raised() != self.risk_latches {
+            return refused(news.to_owned());
         }
         let at_ms = self.unix_ms();
         if let Err(e) = self.inputs.latch.clear(reason, at_ms) {
             return refused(format!("the latch cannot be removed: {e}; the stop stays"));
+        }
+        // The disk may have taken its time; the next look writes the stop down again.
+        if self.raised() != self.risk_latches {
+            return refused(news.to_owned());
         }
         self.drift_causes.accept(&self.inputs.metrics);
         self.inputs.control.end_halt();

@@ -82,8 +82,8 @@ impl About {
     }
 }
 
-/// No order entry holds an open order, has one waiting or under way: said by each of them after it
-/// heard of the stop.
+/// No order entry holds an open order, has one waiting or under way, or a fill to prove: said by
+/// each of them behind the stop.
 fn drained(about: &About, m: &Metrics) -> bool {
     m.total_of("execution", "drained") >= about.venues().count() as u64
 }

@@ -64,6 +64,8 @@ pub struct Parts<'a> {
     pub plant: Option<Plant>,
     /// Instruments that are given up first under pressure, by index.
     pub low_priority: &'a [bool],
+    /// How long the journal may wait for its disk, ns.
+    pub log_stall_ns_max: u64,
     /// Makes the copy of the frames that a parser takes.
     pub tee: Option<&'a dyn Fn(usize) -> Tee>,
 }
@@ -194,5 +196,6 @@ fn risk_agent(
         commands: rings.rx("commands"),
         control: rings.control(parts.control),
     };
-    Ok(RiskAgent::new(parts.risk.clone(), ports, metrics)?)
+    let agent = RiskAgent::new(parts.risk.clone(), ports, metrics)?;
+    Ok(agent.with_log_stall(parts.log_stall_ns_max))
 }

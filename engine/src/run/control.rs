@@ -146,8 +146,10 @@ pub struct ControlAgent {
     news: News,
     /// Who asked for what: on its way to the journal.
     evidence: VecDeque<ActPart>,
-    /// What came of a reading whose limits risk has not taken yet, and what it had taken before.
-    limits_due: Option<(LimitsTold, heard::LimitsSeen)>,
+    /// What came of readings, and how many changes of limits risk must have taken before it is told.
+    limits_due: VecDeque<(LimitsTold, u64)>,
+    /// How many of them it refused.
+    limits_refused: u64,
     counters: Counters,
 }
 
@@ -196,7 +198,8 @@ impl ControlAgent {
             breakers_open: false,
             news: News::default(),
             evidence: VecDeque::new(),
-            limits_due: None,
+            limits_due: VecDeque::new(),
+            limits_refused: 0,
         }
     }
 
@@ -437,9 +440,10 @@ impl ControlAgent {
             self.stage = Stage::WarmingUp { seal_at: now + WARM_UP };
         } else if now.since(self.started) > START_PATIENCE {
             let what = format!(
-                "not ready within 30 s: {books} of {} books synchronised, order entry {}",
+                "not ready within 30 s: {books} of {} books synchronised, order entry {}{}",
                 self.inputs.instruments,
-                if session >= self.inputs.venues { "ready" } else { "not ready" }
+                if session >= self.inputs.venues { "ready" } else { "not ready" },
+                if self.announced { "" } else { ", not all lanes run" }
             );
             self.ending = Some(Ending::NotReady(what));
             self.drain(now);

@@ -307,6 +307,8 @@ fn begin(
     let earlier = take_over(config, account, dir, clock.wall().unix_ms(clock.now()))?;
     // A refused run leaves no trace.
     let opening = open(config, clock, sites, (account, &Claim::new(account, any)), &earlier);
+    // A stop from outside may have been written down meanwhile.
+    let opening = opening.and_then(|opening| Ok(permit_shared(account).map(|()| opening)?));
     let refused = |e: &Failure| e.is::<takeover::PolicyRefusal>();
     if opening.as_ref().is_err_and(refused) {
         let _ = std::fs::remove_dir(&dir.path);

@@ -17,7 +17,7 @@ use super::shedding::ShedWatch;
 use super::site::Site;
 use super::{
     Failure, RunEnd, RunOptions, Said, about_of, all_balances, board_of, child, cold_lanes, host,
-    keepers, operator, outcome, permit_shared, refreshes, reload_of, shared, wiring,
+    keepers, operator, outcome, refreshes, reload_of, shared, wiring,
 };
 use crate::config::Config;
 use crate::operator::Latch;
@@ -81,8 +81,6 @@ pub(super) fn play(
     });
     let board = board_of(config, opening, heard);
     let said = Said { about: &about, dumps, commands, board, latch };
-    // A stop from outside may have been written down since the run began.
-    permit_shared(account)?;
     let helper = operator(config, options, dir, clock, &control, &wired.metrics, said)?;
     let ended = wired.run(supervisor)?;
     capture.into_iter().for_each(|c| c.finish_and_tell(&ended.metrics));

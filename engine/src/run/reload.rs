@@ -43,8 +43,11 @@ pub struct Reload {
     paths: Vec<PathBuf>,
     asked: Arc<AtomicBool>,
     running: Config,
-    /// The limits that risk was told last.
+    /// The limits that risk was told last, and those before them.
     holds: LimitBook,
+    held: Option<LimitBook>,
+    /// How often risk was told others.
+    issued: u64,
     table: InstrumentTable,
     taken: Stamp,
     seen: Stamp,
@@ -68,6 +71,8 @@ impl Reload {
             paths: paths.to_owned(),
             asked,
             holds: book_of(&running, &table, running.seed),
+            held: None,
+            issued: 0,
             running,
             table,
             taken: stamp.clone(),
@@ -114,11 +119,18 @@ impl Reload {
         }
     }
 
-    /// Other limits are on their way to risk.
+    /// How often risk was told other limits: it has taken or refused as many when the newest hold.
     #[must_use]
-    pub fn is_passing_limits(&self) -> bool {
-        let commits = |command: &RiskCommand| matches!(command, RiskCommand::LimitsCommit { .. });
-        self.commands.iter().any(commits)
+    pub const fn issued(&self) -> u64 {
+        self.issued
+    }
+
+    /// Risk did not take the newest limits: those before them hold.
+    pub fn not_taken(&mut self) -> LimitsTold {
+        if let Some(held) = self.held.take() {
+            self.holds = held;
+        }
+        self.refuse("risk did not take them")
     }
 
     fn refuse(&mut self, why: &str) -> LimitsTold {
@@ -176,7 +188,8 @@ impl Reload {
             return Vec::new();
         }
         self.commands.extend(reload::commands(&book));
-        self.holds = book;
+        self.held = Some(std::mem::replace(&mut self.holds, book));
+        self.issued += 1;
         vec!["other limits hold from now on".to_owned()]
     }
 
@@ -267,6 +280,20 @@ mod tests {
             self.reload.pass_on(&mut tx);
             std::iter::from_fn(|| rx.pop()).collect()
         }
+    }
+
+    #[test]
+    fn what_risk_does_not_take_is_sent_again() {
+        let mut bench = bench();
+        bench.write("position_pct = 2.0", "position_pct = 0.50");
+        let told = bench.reload.read_anew(None);
+        assert_eq!((told.outcome.as_str(), bench.reload.issued()), ("taken", 1));
+        let told = bench.reload.not_taken();
+        assert_eq!(told.outcome, "refused");
+        assert!(told.text.contains("did not take") && told.text.contains("stay"), "{told:?}");
+        let told = bench.reload.read_anew(None);
+        assert_eq!((told.outcome.as_str(), bench.reload.issued()), ("taken", 2));
+        assert_eq!(bench.reload.read_anew(None).outcome, "unchanged");
     }
 
     #[test]

@@ -267,6 +267,7 @@ fn chained(
         routing: &routing,
         plant: inputs.plant,
         low_priority: &shedding::marked(inputs.config, &inputs.opening.info.table),
+        log_stall_ns_max: inputs.config.stall_max.as_nanos() as u64,
         tee: tee.as_ref().map(|tee| tee as &dyn Fn(usize) -> Tee),
     };
     rings.open_gate();

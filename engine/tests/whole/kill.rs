@@ -93,7 +93,6 @@ fn an_engine_that_does_not_answer_is_ended_and_its_orders_go() {
     assert_eq!(open_at_the_venue(&rig), 0);
 }
 
-/// The guard notices a death by itself.
 /// From now on every sync of the process `pid` takes so long; until it is stopped.
 fn slow_syncs(rig: &Rig, pid: u32, ms: u64) -> Killed {
     let inject = format!("inject=fsync:delay_enter={}", ms * 1_000);
@@ -136,6 +135,7 @@ fn an_engine_that_stops_on_a_slow_disk_is_not_ended() {
     check_account(&report(&rig.state().join("report.json")));
 }
 
+/// The guard notices a death by itself.
 #[test]
 fn an_engine_that_dies_leaves_no_order() {
     let rig = Rig::new();

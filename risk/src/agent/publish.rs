@@ -1,4 +1,4 @@
-//! What the risk lane shows of itself: gauges that others read. Nothing decides by them.
+//! What the risk lane shows of itself: gauges that others read. No hot lane decides by them.
 
 use super::RiskAgent;
 use crate::breaker::State;

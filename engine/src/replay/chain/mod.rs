@@ -153,6 +153,7 @@ impl Chain {
             strategies: &strategies,
             routing: &chain.routing(),
             plant,
+            log_stall_ns_max: bot4_journal::agent::STALL_NS_MAX,
             tee: None,
         };
         let metrics = Metrics::in_memory();

@@ -11,13 +11,6 @@ use crate::operator::message::{ForControl, LimitsTold};
 /// nothing has ended the run by then.
 const EVIDENCE_MAX: usize = 1_024;
 
-/// What became of changes of limits so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LimitsSeen {
-    changed: u64,
-    refused: u64,
-}
-
 impl ControlAgent {
     /// A configuration file that has changed: risk gets its limits.
     pub(super) fn watch_config(&mut self, now: Nanos) {
@@ -33,35 +26,33 @@ impl ControlAgent {
         self.tell_limits_taken();
     }
 
-    /// What came of a reading, once the limits hold.
+    /// What came of a reading is told once the limits that were sent until then hold.
     fn tell_limits(&mut self, told: LimitsTold) {
-        let passing = self.inputs.reload.as_ref().is_some_and(Reload::is_passing_limits);
-        if passing {
-            self.limits_due = Some((told, self.limits_seen()));
-        } else {
-            self.inputs.said.told(told);
-        }
+        let issued = self.inputs.reload.as_ref().map_or(0, Reload::issued);
+        self.limits_due.push_back((told, issued));
+        self.tell_limits_taken();
     }
 
     /// Risk has taken the limits, or refused them.
     fn tell_limits_taken(&mut self) {
-        let seen = self.limits_seen();
-        let Some((mut told, before)) = self.limits_due.take_if(|(_, before)| *before != seen)
-        else {
+        if self.limits_due.is_empty() {
             return;
-        };
-        if seen.refused > before.refused {
-            "refused".clone_into(&mut told.outcome);
-            told.text += "; risk did not take them, the limits stay as they were";
-            self.say(&told.sentence());
         }
-        self.inputs.said.told(told);
+        let count = |name| self.inputs.metrics.total_of("risk", name);
+        let (refused, changed) = (count("limits_refused"), count("limits_changed"));
+        while let Some((told, _)) = self.limits_due.pop_front_if(|due| due.1 <= changed + refused) {
+            let news = std::mem::replace(&mut self.limits_refused, refused) != refused;
+            let told = if news { self.limits_not_taken(told) } else { told };
+            self.inputs.said.told(told);
+        }
     }
 
-    /// Changes of limits that risk has taken and refused.
-    fn limits_seen(&self) -> LimitsSeen {
-        let count = |name| self.inputs.metrics.total_of("risk", name);
-        LimitsSeen { changed: count("limits_changed"), refused: count("limits_refused") }
+    /// Instead of what was `told` of limits that risk has refused.
+    fn limits_not_taken(&mut self, told: LimitsTold) -> LimitsTold {
+        let Some(reload) = self.inputs.reload.as_mut() else { return told };
+        let anew = LimitsTold { nonce: told.nonce, ..reload.not_taken() };
+        self.say(&anew.sentence());
+        anew
     }
 
     /// What a person said goes to risk, as far as there is room.
