@@ -146,7 +146,7 @@ pub struct ControlAgent {
     news: News,
     /// Who asked for what: on its way to the journal.
     evidence: VecDeque<ActPart>,
-    /// What came of readings, and how many changes of limits risk must have taken before it is told.
+    /// What came of readings, and how many changes risk must have taken before each is told.
     limits_due: VecDeque<(LimitsTold, u64)>,
     /// How many of them it refused.
     limits_refused: u64,

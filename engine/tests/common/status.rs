@@ -13,7 +13,7 @@ const LOOK_EVERY_MS: u64 = 100;
 /// How often an engine is asked that does not come to answer.
 const ASKED: usize = 10;
 
-/// The status of the one engine in `state`, as soon as it comes to answer; null where there is none.
+/// The status of the one engine in `state`, once it comes to answer; null where there is none.
 pub fn of(state: &Path) -> Value {
     let mut all = std::iter::repeat_with(|| asked(state)).take(ASKED);
     all.find(|status| status["phase"] != "silent").unwrap_or_else(|| asked(state))
