@@ -49,8 +49,11 @@ pub fn run(args: &Args) -> Outcome {
     let engines = args.whom.engines()?;
     let mut all_clear = true;
     // All of them hear it before any is waited for.
-    let heard: Vec<_> = engines.iter().map(|e| hears(e, &reason, args.flatten, None)).collect();
-    for (engine, heard) in engines.iter().zip(heard) {
+    let hear = |engine| (engine, hears(engine, &reason, args.flatten, None));
+    let mut all: Vec<_> = engines.iter().map(hear).collect();
+    // Those that must be ended do not wait for those that work.
+    all.sort_by_key(|(_, heard)| *heard);
+    for (engine, heard) in all {
         let (told, clear) = settle(engine, heard, &reason, args.flatten);
         all_clear &= clear;
         if args.whom.json {
@@ -131,6 +134,7 @@ fn obeys(engine: &EarlierRun) -> bool {
 fn settled(engine: &EarlierRun, flatten: bool) -> Option<(Value, bool)> {
     let clock = bot4_lanes::Clock::monotonic();
     let (began, mut status) = (clock.now(), Value::Null);
+    let mut closed_at = began;
     loop {
         // What comes with the stop's own answer may be older than the stop.
         std::thread::park_timeout(LOOK_EVERY);
@@ -139,9 +143,14 @@ fn settled(engine: &EarlierRun, flatten: bool) -> Option<(Value, bool)> {
             Err(_) if !obeys(engine) => return None,
             Err(_) => {}
         }
-        let waits = is_closing(&status) || status.is_null();
-        let within = if waits { FLATTEN_WITHIN } else { SETTLE_WITHIN };
-        if (status["drained"] == true && !waits) || clock.now().since(began) >= within {
+        let (now, waits) = (clock.now(), is_closing(&status) || status.is_null());
+        let late = if waits {
+            closed_at = now;
+            now.since(began) >= FLATTEN_WITHIN
+        } else {
+            now.since(closed_at) >= SETTLE_WITHIN
+        };
+        if late || (status["drained"] == true && !waits) {
             break;
         }
     }

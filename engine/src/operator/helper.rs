@@ -263,7 +263,13 @@ impl Desk {
             run: self.inputs.about.run.clone(),
             latched,
         };
-        if let Err(e) = self.inputs.latch.set(record) {
+        self.write_down(Some(record));
+    }
+
+    /// The stop outlives the process.
+    fn write_down(&mut self, record: Option<LatchRecord>) {
+        let written = record.map_or(Ok(()), |record| self.inputs.latch.set(record));
+        if let Err(e) = written {
             crate::tell!("warning: the stop is in force, but could not be written down: {e}");
         }
     }
@@ -289,12 +295,14 @@ impl Desk {
         if self.raised() != self.risk_latches {
             return refused(news.to_owned());
         }
-        let at_ms = self.unix_ms();
+        let (at_ms, stood) = (self.unix_ms(), self.inputs.latch.standing().cloned());
         if let Err(e) = self.inputs.latch.clear(reason, at_ms) {
             return refused(format!("the latch cannot be removed: {e}; the stop stays"));
         }
-        // The disk may have taken its time; the next look writes the stop down again.
+        // The disk may have taken its time: what stood stands again, and what is new beside it.
         if self.raised() != self.risk_latches {
+            self.write_down(stood);
+            self.look();
             return refused(news.to_owned());
         }
         self.drift_causes.accept(&self.inputs.metrics);

@@ -170,7 +170,11 @@ impl Latch {
             note(folder, &json!({"ended": {"reason": reason, "at_ms": at_ms, "latch": record}}))?;
             match std::fs::remove_file(folder.join(STANDING)) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-                _ => File::open(folder)?.sync_all()?,
+                _ => {}
+            }
+            if let Err(e) = File::open(folder).and_then(|folder| folder.sync_all()) {
+                let _ = replace(folder, STANDING, &serde_json::to_string(record)?);
+                return Err(e);
             }
         }
         self.standing = None;

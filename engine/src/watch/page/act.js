@@ -26,6 +26,7 @@ async function post(path, token, body) {
 function outcome(told) {
   const t = told.told;
   if (t.answered) return told.clear ? "Stopped. No order is open." : `Stopped, but ${t.open} orders are still open.`;
+  if (t.obeys) return "Stopped, BUT IT DOES NOT SAY WHAT IS OPEN: it waits for its disk, say. Look at its orders again.";
   if (t.outside?.error) return `The process was ended, BUT ITS ORDERS MAY BE OPEN: ${t.outside.error}`;
   return `The process did not answer and was ended; ${t.outside?.cancelled ?? 0} orders were cancelled from here, ${t.outside?.left ?? 0} are left.`;
 }
