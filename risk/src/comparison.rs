@@ -113,7 +113,7 @@ pub const DIFFERENCES_WORDS: usize = 3 * WORDS;
 
 /// The newest difference of each kind: what a person is told of a stop is what stopped, whatever
 /// else was found at the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// Found, or followed by the ledger.
     pub any: Option<Difference>,

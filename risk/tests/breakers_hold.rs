@@ -142,8 +142,11 @@ fn feed(core: &mut RiskCore, seed: u64, mut look: impl FnMut(View, &OrderIntent,
     }
 }
 
+/// Lives in which no breaker held anything back, at most.
+const IDLE_MAX: u32 = 3;
+
 proptest! {
-    #![proptest_config(common::cases(60))]
+    #![proptest_config(ProptestConfig { max_global_rejects: IDLE_MAX, ..common::cases(60) })]
 
     #[test]
     fn open_breakers_hold_back_what_increases_and_nothing_else(seed in any::<u64>()) {
@@ -166,10 +169,11 @@ proptest! {
             }
         });
         prop_assert!(wrong.is_empty(), "{:?}", wrong);
-        prop_assert!(held_back > 0, "no breaker ever held anything back");
         feed(&mut again, seed, |_, _, _| ());
         prop_assert_eq!(core.decision_hash(), again.decision_hash());
         prop_assert_eq!(core.input_hash(), again.input_hash());
         prop_assert_eq!(core.breakers().counts(), again.breakers().counts());
+        // That is no case: another is drawn for it.
+        prop_assume!(held_back > 0);
     }
 }

@@ -566,3 +566,21 @@ fn a_segment_is_ended_when_a_person_asks_for_it() {
         assert_eq!((report.records, rig.agent.stats().lost), (20, 0));
     }
 }
+
+/// Records that never pause hold no person up.
+#[test]
+fn a_segment_is_ended_while_every_turn_has_work() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut rig = Rig::at(dir.path(), 1 << 16, false);
+    let control = Control::new();
+    rig.agent = rig.agent.with_control(control.clone());
+    control.rotations().ring();
+    for order in 1..=20 {
+        assert!(rig.log(0, order));
+        assert!(rig.turn(MS / 10).expect("turn") > 0, "it has work");
+    }
+    assert_eq!((rig.agent.stats().segments, rig.metrics.total("journal_rotations")), (2, 1));
+    rig.agent.close(Nanos(rig.now));
+    let report = verify(dir.path()).expect("readable");
+    assert!(report.is_clean() && report.records == 20, "{report}");
+}

@@ -42,7 +42,7 @@ struct Reload {
     whom: Whom,
 }
 
-/// How long the control lane may take to read the file.
+/// How long the control lane may take to read the file, and risk to take its limits.
 const READ_WITHIN: u32 = 20;
 
 /// Does what is said about limits.
